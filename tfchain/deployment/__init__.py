@@ -1,0 +1,1 @@
+"""Export, versions, deployment and clients."""

@@ -1,0 +1,1 @@
+"""Tokenizer, encoder, pretrained weights and index."""

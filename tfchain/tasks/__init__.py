@@ -1,0 +1,1 @@
+"""What a model is for: the parts composed into functions of text."""

@@ -1,0 +1,1 @@
+"""Metrics and evaluation (training itself joins with its own issue)."""
