@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,13 @@ from typing import Any
 from tfchain.core.errors import TfchainError
 
 PARTIAL_PREFIX = ".partial-"
+
+# What the operating system says when a place cannot be written. Other errors that a block raises (a missing input
+# file, a refused connection) are not about the place, and pass as they are.
+CANNOT_WRITE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
 
 
 @contextlib.contextmanager
@@ -37,7 +45,7 @@ def new_folder(path: Path | str) -> Iterator[Path]:
             partial.chmod(0o755)
             yield partial
             sync_tree(partial)
-            partial.rename(path)  # over an empty folder at most; a full one raises
+            rename_folder(partial, path)
             sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -93,15 +101,23 @@ def writing(path: Path) -> Iterator[None]:
     """Turns the operating system's word about a full disk or a closed folder into one clear error."""
     try:
         yield
-    except FileExistsError:
-        raise
     except OSError as error:
-        if error.errno is None:
+        if error.errno not in CANNOT_WRITE:
             raise
         raise TfchainError(
             f"Could not write {path}: {os.strerror(error.errno)}. What was there before is unchanged. "
             "Free space or choose another place, and try again."
         ) from error
+
+
+def rename_folder(partial: Path, path: Path) -> None:
+    """Renames a folder over nothing or over an empty folder; the system's three words for anything else become one."""
+    try:
+        partial.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        raise
 
 
 def sync_tree(folder: Path) -> None:

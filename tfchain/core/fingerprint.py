@@ -20,6 +20,8 @@ def make_fingerprint(configuration: Mapping[str, Any], arrays: Iterable[tuple[st
     """
     digest = hashlib.sha256(json.dumps(configuration, sort_keys=True, ensure_ascii=False).encode())
     for name, array in arrays:
-        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        # The dtype's name, as bfloat16's `str` is `<V2`, a nameless one; the bytes as uint8, as it has no buffer.
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"\0{name}\0{array.dtype.name}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(little).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

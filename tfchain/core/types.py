@@ -18,7 +18,7 @@ class Document:
         metadata: Anything JSON can hold; returned with each hit, never encoded. Default `{}`.
 
     Raises:
-        InputError: if `id`, `text` or `title` is not a string, or if there is nothing to encode.
+        InputError: if `id`, `text` or `title` is not a string of valid Unicode, or if there is nothing to encode.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Document:
                     + (f" (document {self.id!r})" if name != "id" else "")
                     + ". Convert it to text, or leave the document out."
                 )
+            check_unicode(name, value)
         if not self.id:
             raise InputError("A document's `id` must not be empty. Received: id=''. Give it a name.")
         if not self.text.strip() and not self.title.strip():
@@ -48,6 +49,20 @@ class Document:
     def full_text(self) -> str:
         """What is encoded: title, a space, text (the text alone where there is no title)."""
         return f"{self.title} {self.text}".strip() if self.title else self.text
+
+
+def check_unicode(name: str, value: str) -> None:
+    """Raises where half a surrogate pair is in a string: no tokenizer and no file takes it.
+
+    Broken JSON (`"\\ud83d"` without its other half) and file names of another encoding bring such strings.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"A document's `{name}` must be valid Unicode. Received: a lone surrogate {value[error.start]!r} "
+            f"at character {error.start} of {value[:40]!r}. Mend it with `text.encode('utf-8', 'replace').decode()`."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

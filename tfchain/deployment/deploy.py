@@ -1,0 +1,225 @@
+"""Starts the embedded server as a process of its own, and ends it."""
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.client import Client
+
+_ERROR_MARK = "tfchain-model-server: error: "
+# What must not reach the server: tensorflow_model_optimization leaves it in the environment of whoever imports it.
+_NOT_INHERITED = ("TF_USE_LEGACY_KERAS",)
+_running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()
+
+
+class Deployment:
+    """A server that was started by `deploy`; use it in a `with` block, or call `stop`.
+
+    It also ends when the interpreter exits, and when this process dies, by `kill -9` too.
+
+    Args:
+        process: The server's process.
+        model_name: The model's name.
+        host: Where it listens.
+        grpc_port: The gRPC port.
+        rest_port: The REST port.
+        pipe: The pipe at whose end the server stops.
+    """
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        *,
+        model_name: str,
+        host: str,
+        grpc_port: int,
+        rest_port: int,
+        pipe: int,
+    ) -> None:
+        self.model_name = model_name
+        self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
+        self.rest_url = f"http://{_bracketed(host)}:{rest_port}"
+        self._process = process
+        self._pipe: int | None = pipe
+        _running.add(self)
+
+    def __enter__(self) -> "Deployment":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running else "stopped"
+        return f"<Deployment of {self.model_name!r}, {state}: {self.rest_url}, gRPC {self.grpc_target}>"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server's process is alive."""
+        return self._process.poll() is None
+
+    def client(self, *, timeout_seconds: float = 30.0) -> Client:
+        """Returns a client for both protocols; close it, or use it in a `with` block."""
+        return Client(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
+
+    def stop(self, timeout_seconds: float = 15.0) -> None:
+        """Ends the server: requests in flight are finished, and after the timeout it is killed. May be called twice."""
+        _stop(self._process, timeout_seconds)
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        _running.discard(self)
+
+
+def deploy(
+    base_path: Path | str,
+    *,
+    model_name: str,
+    host: str = "127.0.0.1",
+    grpc_port: int = 0,
+    rest_port: int = 0,
+    timeout_seconds: float = 120.0,
+    log_path: Path | str | None = None,
+) -> Deployment:
+    """Serves the latest version of a base path, and waits until it answers.
+
+    New versions that appear there are taken up while the server runs.
+
+    Args:
+        base_path: The folder of version folders.
+        model_name: The name that requests use.
+        host: The address to listen on. The default is reached from this machine only.
+        grpc_port: The gRPC port; 0 lets the system choose.
+        rest_port: The REST port; 0 lets the system choose.
+        timeout_seconds: How long the start may take.
+        log_path: A file for the server's log; None for none.
+
+    Returns:
+        The running server.
+
+    Raises:
+        InputError: if the name cannot be a model's name, or the ports are the same.
+        ServerError: if the server does not start: the port is in use, the base path is missing, the version broken.
+
+    Example:
+
+        with deploy("saved_models/docs", model_name="docs") as server, server.client() as client:
+            client.search(["how do I merge two sorted lists"], model="docs")
+    """
+    if not model_name or set(model_name) & set("/:"):
+        raise InputError(f"`model_name` must not be empty, nor hold / or :. Received: model_name={model_name!r}.")
+    if grpc_port and grpc_port == rest_port:
+        raise InputError(f"`grpc_port` and `rest_port` must differ. Received: {grpc_port} for both.")
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(_open_log(log_path))
+        parent_end, pipe = os.pipe()
+        stack.callback(os.close, parent_end)
+        ready, ready_end = os.pipe()
+        stack.callback(os.close, ready)
+        with contextlib.closing(os.fdopen(ready_end, "wb")):  # the server's copy alone keeps it open
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tfchain.deployment.server.main"),
+                    *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
+                    *(f"--model_name={model_name}", f"--model_base_path={Path(base_path).resolve()}"),
+                    *("--max_num_load_retries=0", f"--ready_fd={ready_end}", f"--parent_fd={parent_end}"),
+                ],
+                env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(parent_end, ready_end),
+            )
+        on_error = stack.enter_context(contextlib.ExitStack())
+        on_error.callback(os.close, pipe)
+        on_error.callback(_stop, process, 0.0)
+        ports = _wait_until_ready(process, ready, log, timeout_seconds)
+        on_error.pop_all()
+    return Deployment(
+        process, model_name=model_name, host=host, grpc_port=ports["grpc_port"], rest_port=ports["rest_port"], pipe=pipe
+    )
+
+
+@contextlib.contextmanager
+def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
+    """Opens the file that the server writes its log to; a nameless one where the user wants none."""
+    if path is None:
+        with tempfile.TemporaryFile() as file:
+            yield file
+    else:
+        with open(path, "w+b") as file:
+            yield file
+
+
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", ready: int, log: IO[bytes], timeout_seconds: float
+) -> dict[str, int]:
+    """Reads the ports that the server reports; the pipe ends without them where the server does."""
+    deadline = time.monotonic() + timeout_seconds
+    report = b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([ready], [], [], left)[0]:
+            raise ServerError(
+                f"The server was not ready in {timeout_seconds} s. {_last_line(log)}"
+                "Give it more time (`timeout_seconds`), or see its log (`log_path`)."
+            )
+        piece = os.read(ready, 4096)
+        report += piece
+        if not piece:
+            break
+    if not report:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5.0)
+        raise ServerError(f"The server did not start (exit code {process.poll()}). {_last_line(log)}".rstrip())
+    ports: dict[str, int] = json.loads(report)
+    return ports
+
+
+def _last_line(log: IO[bytes]) -> str:
+    """Returns what the server said last: its error where there is one."""
+    log.seek(0)
+    lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(_ERROR_MARK)]
+    return f"Its last word: {(errors or lines)[-1].removeprefix(_ERROR_MARK)} " if lines else ""
+
+
+def _stop(process: "subprocess.Popen[bytes]", timeout_seconds: float) -> None:
+    if process.poll() is not None:
+        return
+    if timeout_seconds > 0:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout_seconds)
+            return
+    process.kill()
+    process.wait(10.0)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+@atexit.register
+def _stop_all() -> None:
+    for deployment in list(_running):
+        deployment.stop(timeout_seconds=5.0)

@@ -1,0 +1,186 @@
+"""Writes versions: a SavedModel that stock TensorFlow Serving loads, proved before it appears."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.atomic import new_folder
+from tfchain.core.errors import ExportError
+from tfchain.core.native_log import quiet_native_log
+from tfchain.core.proof import Proof
+from tfchain.deployment.op_check import OpReport, check_ops
+from tfchain.deployment.repository import next_version
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-5  # of a vector's or a score's values, relative to the largest where that is above 1
+DESCRIPTION = "assets.extra/tfchain.json"
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
+WARM_UP_TEXTS = 4
+
+
+def export(
+    base_path: Path | str,
+    module: Any,
+    signatures: Mapping[str, Any],
+    *,
+    proofs: Sequence[Proof] = (),
+    description: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes the next version below a base path.
+
+    The version is written beside its place. Its ops are compared with those of stock TensorFlow Serving, it is loaded
+    as the server loads it, and must answer each proof; only then it is renamed to its number.
+
+    Args:
+        base_path: A TensorFlow Serving base path; made if it is not there.
+        module: A `tf.Module` that owns all variables of the signatures.
+        signatures: Name → `tf.function` with an input signature.
+        proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
+        description: Plain values kept beside the model in `assets.extra/tfchain.json`. Default: none.
+
+    Returns:
+        The version's folder, `<base_path>/<number>`.
+
+    Raises:
+        ExportError: if an op is not in stock TensorFlow Serving, or an answer differs; no version appears then.
+        TfchainError: if the disk is full.
+    """
+    base_path = Path(base_path)
+    while True:
+        version = base_path / str(next_version(base_path))
+        try:
+            with new_folder(version) as partial:
+                _write(partial, module, signatures, proofs, description or {})
+        except FileExistsError:
+            continue  # another process took the number
+        logger.info("Exported %s.", version)
+        return version
+
+
+def _write(
+    path: Path, module: Any, signatures: Mapping[str, Any], proofs: Sequence[Proof], description: Mapping[str, Any]
+) -> None:
+    import tensorflow as tf
+
+    with quiet_native_log():
+        try:
+            tf.saved_model.save(module, str(path), signatures=dict(signatures))
+        except tf.errors.ResourceExhaustedError as error:
+            raise OSError(28, "No space left on device") from error
+    report = check_ops(path)
+    _write_warm_up(path / WARM_UP, proofs)
+    _write_description(path / DESCRIPTION, description, report, list(signatures))
+    check_proofs(path, proofs)
+
+
+def check_proofs(path: Path, proofs: Sequence[Proof]) -> None:
+    """Loads a version as the server does, warm-up included, and compares its answers.
+
+    Args:
+        path: The version's folder.
+        proofs: Questions with their answers.
+
+    Raises:
+        ExportError: if it does not load, or an answer differs.
+    """
+    from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
+    from tfchain.deployment.server.status import StatusError
+    from tfchain.deployment.server.warmup import run_warmup
+
+    try:
+        servable = load_saved_model(path, LoadOptions())
+        try:
+            run_warmup(servable, path)
+            for proof in proofs:
+                signature = servable.signatures[proof.signature]
+                names = list(proof.outputs)
+                answers = servable.run(signature, proof.inputs, names)
+                compare(proof, dict(zip(names, answers, strict=True)))
+        finally:
+            servable.close()
+    except StatusError as error:
+        raise ExportError(
+            f"The exported version does not run as TensorFlow Serving would run it: {error}. No version was written."
+        ) from error
+
+
+def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
+    """Compares a version's answers with what was expected.
+
+    Args:
+        proof: The question and the expected answers.
+        answers: Output name → array.
+
+    Raises:
+        ExportError: if a number differs by more than rounding, or a text differs that is not tied.
+    """
+    tied: np.ndarray | None = None
+    if proof.ranked_by is not None:
+        expected = proof.outputs[proof.ranked_by]
+        near = np.abs(np.diff(expected, axis=-1)) <= 2 * TOLERANCE * _scale(expected)
+        edge = np.zeros((*expected.shape[:-1], 1), dtype=bool)
+        tied = np.concatenate([edge, near], -1) | np.concatenate([near, edge], -1)
+        tied[..., -1] = True  # the one behind the last is not known
+    for name, expected in proof.outputs.items():
+        answer = answers[name]
+        if answer.shape != expected.shape:
+            raise _differs(proof, name, f"the shape {answer.shape}, expected {expected.shape}")
+        if expected.dtype == object:
+            wrong = (answer != expected) & (~tied if tied is not None and tied.shape == expected.shape else True)
+            if np.any(wrong):
+                place = tuple(int(one) for one in np.argwhere(wrong)[0])
+                raise _differs(proof, name, f"{answer[place]!r:.80}, expected {expected[place]!r:.80} at {place}")
+        else:
+            difference = float(np.abs(answer - expected).max(initial=0))
+            if not difference <= TOLERANCE * _scale(expected):
+                raise _differs(proof, name, f"values that are {difference:.2g} away from the expected ones")
+
+
+def _scale(values: np.ndarray) -> float:
+    return max(1.0, float(np.abs(values).max(initial=0)))
+
+
+def _differs(proof: Proof, name: str, what: str) -> ExportError:
+    return ExportError(
+        f"The exported version's signature {proof.signature!r} gave for {name!r} {what}. No version was written. "
+        "This is a fault of the export, not of your documents: please report it with the model's name."
+    )
+
+
+def _write_warm_up(path: Path, proofs: Sequence[Proof]) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for proof in proofs:
+            if not proof.is_warm_up:
+                continue
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "default"
+            request.model_spec.signature_name = proof.signature
+            for name, values in proof.inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:WARM_UP_TEXTS]))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def _write_description(path: Path, description: Mapping[str, Any], report: OpReport, signatures: Sequence[str]) -> None:
+    import tensorflow as tf
+
+    import tfchain
+
+    values = {
+        **description,
+        "signatures": sorted(signatures),
+        "ops": report.ops,
+        "oldest_server": report.oldest_server,
+        "tensorflow": tf.__version__,
+        "tfchain": tfchain.__version__,
+    }
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

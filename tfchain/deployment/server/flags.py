@@ -1,0 +1,179 @@
+"""The command line of `tfchain-model-server`: TensorFlow Serving's flags, in its syntax, and a few of our own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tfchain.core.errors import InputError
+
+Value = str | int | float | bool
+USED, HARMLESS, REFUSED = "used", "harmless", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag.
+
+    Args:
+        name: Its name, without dashes.
+        default: Its default; its type is the flag's type.
+        help: One line for the usage text.
+        support: `used`; `harmless` (accepted without effect, since no answer depends on it); or `refused` (answers
+            would differ from what the flag promises, so any other value than the default is an error).
+    """
+
+    name: str
+    default: Value
+    help: str
+    support: str = USED
+
+
+@dataclass(slots=True)
+class Flags:
+    """What a command line says.
+
+    Args:
+        values: The flags' values by names, defaults included.
+        unknown: The arguments that are no flags.
+    """
+
+    values: dict[str, Value]
+    unknown: list[str] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        """Returns a text flag's value."""
+        return str(self.values[name])
+
+    def number(self, name: str) -> int:
+        """Returns a whole number flag's value."""
+        return int(self.values[name])
+
+    def seconds(self, name: str) -> float:
+        """Returns a number flag's value as seconds."""
+        return float(self.values[name])
+
+    def is_on(self, name: str) -> bool:
+        """Returns a switch's value."""
+        return bool(self.values[name])
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag("port", 8500, "TCP port of the gRPC API; 0 for none"),
+    Flag("grpc_socket_path", "", "path of a UNIX socket for the gRPC API; empty for none"),
+    Flag("rest_api_port", 0, "TCP port of the REST API; 0 for none"),
+    Flag("rest_api_num_threads", 0, "threads of the REST API; 0 for four times the number of CPUs"),
+    Flag("rest_api_timeout_in_ms", 30000, "how long a REST request may run, in milliseconds"),
+    Flag("rest_api_enable_cors_support", False, "let pages of other sites read the REST API's answers"),
+    Flag("model_name", "default", "name of the model"),
+    Flag("model_base_path", "", "folder of the model's version folders (required)"),
+    Flag("model_config_file", "", "several models in one file", REFUSED),
+    Flag("model_config_file_poll_wait_seconds", 0, "how often to read the model config file", HARMLESS),
+    Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
+    Flag("enable_batching", False, "join requests to batches", REFUSED),
+    Flag("batching_parameters_file", "", "how to batch", REFUSED),
+    Flag("enable_per_model_batching_parameters", False, "batching parameters from the version folders", REFUSED),
+    Flag("allow_version_labels_for_unavailable_models", False, "labels before versions", HARMLESS),
+    Flag("num_load_threads", 0, "threads that load versions; 0 for one a version", HARMLESS),
+    Flag("num_unload_threads", 0, "threads that unload versions", HARMLESS),
+    Flag("max_num_load_retries", 5, "how many times a failed load is tried again"),
+    Flag("load_retry_interval_micros", 60_000_000, "wait between two tries, in microseconds"),
+    Flag("flush_filesystem_caches", True, "drop the file system's caches after loading", HARMLESS),
+    Flag("tensorflow_session_parallelism", 0, "threads of a session, within ops and across them; 0 for auto"),
+    Flag("tensorflow_intra_op_parallelism", 0, "threads within an op; 0 for auto"),
+    Flag("tensorflow_inter_op_parallelism", 0, "threads across ops; 0 for auto"),
+    Flag("tensorflow_session_config_file", "", "a session's configuration", REFUSED),
+    Flag("platform_config_file", "", "platforms", REFUSED),
+    Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory", HARMLESS),
+    Flag("saved_model_tags", "serve", "tags of the graph to load, with commas between"),
+    Flag("ssl_config_file", "", "TLS for the gRPC API", REFUSED),
+    Flag("use_alts_credentials", False, "ALTS for the gRPC API", REFUSED),
+    Flag("grpc_channel_arguments", "", "options of the gRPC server", REFUSED),
+    Flag("grpc_max_threads", 0, "threads of the gRPC API; 0 for four times the number of CPUs"),
+    Flag("enable_model_warmup", True, "run a version's warm-up records before it serves"),
+    Flag("num_request_iterations_for_warmup", 0, "how many times each warm-up record is run; 0 for once"),
+    Flag("monitoring_config_file", "", "metrics", REFUSED),
+    Flag("remove_unused_fields_from_bundle_metagraph", True, "save memory", HARMLESS),
+    Flag("prefer_tflite_model", False, "serve TFLite models", REFUSED),
+    Flag("num_tflite_pools", 1, "pools of TFLite interpreters", HARMLESS),
+    Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters in a pool", HARMLESS),
+    Flag("enable_signature_method_name_check", False, "check signatures' method names", REFUSED),
+    Flag("xla_cpu_compilation_enabled", False, "run XLA-compiled functions on the CPU"),
+    Flag("xla_gpu_compilation_enabled", False, "run XLA-compiled functions on the GPU", REFUSED),
+    Flag("enable_profiler", True, "profiler service", HARMLESS),
+    Flag("thread_pool_factory_config_file", "", "thread pools", REFUSED),
+    Flag("mixed_precision", "", "bfloat16 arithmetic", REFUSED),
+    Flag("skip_initialize_tpu", False, "leave TPUs alone", HARMLESS),
+    Flag("enable_grpc_healthcheck_service", False, "health service", REFUSED),
+    Flag("enable_serialization_as_tensor_content", False, "answer gRPC requests with raw bytes"),
+    Flag("version", False, "print the version and exit"),
+    Flag("host", "0.0.0.0", "(tfchain's own) address to listen on"),
+    Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses"),
+    Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
+    Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
+)
+
+
+def parse_flags(arguments: Sequence[str]) -> Flags:
+    """Reads `--name=value`, `--name value` and, for switches, `--name`; one dash does as well.
+
+    Args:
+        arguments: The command line, without the program's name.
+
+    Returns:
+        The flags; what is not one is listed in `unknown`.
+
+    Raises:
+        InputError: if a value does not fit its flag, or asks for what is not supported yet.
+    """
+    known = {flag.name: flag for flag in FLAGS}
+    flags = Flags({flag.name: flag.default for flag in FLAGS})
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        name, equals, text = argument.lstrip("-").partition("=")
+        flag = known.get(name) if argument.startswith("-") else None
+        if flag is None:
+            flags.unknown.append(argument)
+            continue
+        if not equals:
+            if isinstance(flag.default, bool):
+                text = "true"
+            elif waiting and not waiting[0].startswith("--"):
+                text = waiting.pop(0)
+        flags.values[name] = _parse_value(flag, text)
+    return flags
+
+
+def check_supported(flags: Flags) -> None:
+    """Raises InputError if a flag asks for what the embedded server would silently do otherwise."""
+    for flag in FLAGS:
+        if flag.support == REFUSED and flags.values[flag.name] != flag.default:
+            raise InputError(
+                f"The flag --{flag.name} is not supported by the embedded server yet. Received: "
+                f"--{flag.name}={flags.values[flag.name]}. Leave it out, or use a stock TensorFlow Serving."
+            )
+
+
+def usage(program: str) -> str:
+    """Writes the usage text."""
+    lines = [f"usage: {program}", "Flags:"]
+    for flag in FLAGS:
+        default = str(flag.default).lower() if isinstance(flag.default, bool) else repr(flag.default)
+        note = {USED: "", HARMLESS: " [accepted, no effect]", REFUSED: " [not supported yet]"}[flag.support]
+        lines.append(f"\t--{flag.name}={default}\t{type(flag.default).__name__}\t{flag.help}{note}")
+    return "\n".join(lines) + "\n"
+
+
+def _parse_value(flag: Flag, text: str) -> Value:
+    if isinstance(flag.default, bool):
+        value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+        if value is not None:
+            return value
+    elif isinstance(flag.default, str):
+        return text
+    else:
+        try:
+            return type(flag.default)(text)
+        except ValueError:
+            pass
+    kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(flag.default)]
+    raise InputError(f"The flag --{flag.name} must be {kind}. Received: --{flag.name}={text}.")

@@ -1,0 +1,161 @@
+"""The program `tfchain-model-server`: reads the flags, silences TensorFlow's log, serves until it is told to stop."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tfchain
+from tfchain.core.errors import TfchainError
+from tfchain.deployment.server.flags import Flags, check_supported, parse_flags, usage
+from tfchain.deployment.server.quiet import silence_tensorflow
+
+if TYPE_CHECKING:
+    from tfchain.deployment.server.model_server import ServerOptions
+
+PROGRAM = "tfchain-model-server"
+EXIT_ERROR = 255  # what a stock server's `return -1` gives
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server.
+
+    Args:
+        arguments: The command line without the program's name; None for `sys.argv`.
+
+    Returns:
+        The exit code: 0 after a signal to stop, 255 where the server could not start.
+    """
+    try:
+        flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
+        for argument in flags.unknown:
+            print(f"unknown argument: {argument}\n{usage(PROGRAM)}", end="", flush=True)
+        if flags.is_on("version"):
+            return _print_version()
+        check_supported(flags)
+        _check_required(flags)
+        return _serve(flags)
+    except (TfchainError, OSError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
+        return EXIT_ERROR
+
+
+def _print_version() -> int:
+    """Prints what a stock server prints, with our own name where the code is our own."""
+    from importlib.metadata import version
+
+    print(f"TensorFlow ModelServer: tfchain {tfchain.__version__}\nTensorFlow Library: {version('tensorflow')}")
+    return 0
+
+
+def _check_required(flags: Flags) -> None:
+    has_grpc = flags.number("port") != 0 or flags.text("grpc_socket_path") or flags.is_on("choose_ports")
+    if not has_grpc:
+        raise TfchainError("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
+    if not flags.text("model_base_path"):
+        raise TfchainError("Both server_options.model_base_path and server_options.model_config_file are empty!")
+
+
+def _serve(flags: Flags) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _watch_parent(flags.number("parent_fd"))
+    silence_tensorflow()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    from tfchain.deployment.server.model_server import ModelServer
+
+    with ModelServer(_to_options(flags)) as server:
+        server.check()  # what is wrong is said before the seconds that TensorFlow takes
+        _start_tensorflow()
+        server.start()
+        _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
+        while not stop.wait(1.0):
+            pass
+    return 0
+
+
+def _start_tensorflow() -> None:
+    """Imports TensorFlow and TF Text's ops, which a model's graph may need."""
+    import tensorflow as tf
+
+    from tfchain.core.tf_text import load_tf_text
+
+    load_tf_text()
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _to_options(flags: Flags) -> "ServerOptions":
+    from tfchain.deployment.server.model_server import ServerOptions
+    from tfchain.deployment.server.saved_model import LoadOptions
+
+    choose = flags.is_on("choose_ports")
+    grpc_port, rest_port = flags.number("port"), flags.number("rest_api_port")
+    if rest_port and rest_port == grpc_port:
+        logging.getLogger(__name__).error(
+            "--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+    has_rest = choose or rest_port not in (0, grpc_port)
+    both = flags.number("tensorflow_session_parallelism")
+    return ServerOptions(
+        model_name=flags.text("model_name"),
+        base_path=Path(flags.text("model_base_path")),
+        host=flags.text("host"),
+        grpc_port=grpc_port if grpc_port or choose else None,
+        rest_port=rest_port if has_rest else None,
+        grpc_socket_path=flags.text("grpc_socket_path"),
+        rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
+        has_cors=flags.is_on("rest_api_enable_cors_support"),
+        rest_threads=flags.number("rest_api_num_threads"),
+        grpc_threads=flags.number("grpc_max_threads"),
+        as_content=flags.is_on("enable_serialization_as_tensor_content"),
+        poll_seconds=flags.seconds("file_system_poll_wait_seconds"),
+        max_load_retries=flags.number("max_num_load_retries"),
+        load_retry_seconds=flags.number("load_retry_interval_micros") / 1e6,
+        has_warmup=flags.is_on("enable_model_warmup"),
+        warmup_iterations=flags.number("num_request_iterations_for_warmup") or 1,
+        load=LoadOptions(
+            tags=tuple(flags.text("saved_model_tags").split(",")),
+            intra_op_threads=both or flags.number("tensorflow_intra_op_parallelism"),
+            inter_op_threads=both or flags.number("tensorflow_inter_op_parallelism"),
+            is_xla_enabled=flags.is_on("xla_cpu_compilation_enabled"),
+        ),
+    )
+
+
+def _report_ready(ready_fd: int, grpc_port: int | None, rest_port: int | None) -> None:
+    """Tells the process that started this one which ports are open."""
+    if ready_fd >= 0:
+        with os.fdopen(ready_fd, "w") as pipe:
+            json.dump({"grpc_port": grpc_port, "rest_port": rest_port}, pipe)
+
+
+def _watch_parent(parent_fd: int) -> None:
+    """Ends this process when the parent's end of a pipe closes, which the system does even after `kill -9`.
+
+    The parent's pid is watched as well: a process that the parent forked may hold the pipe open.
+    """
+    if parent_fd < 0:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        import select
+
+        while os.getppid() == parent:
+            if select.select([parent_fd], [], [], 1.0)[0] and not os.read(parent_fd, 1):
+                break
+        os._exit(1)  # no one is left to answer; a load that runs could hold a gentler end up for minutes
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The embedded model server: one owner for source, manager, gRPC and REST."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.grpc_server import GrpcServer
+from tfchain.deployment.server.http_server import HttpServer, open_socket
+from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.rest import RestApi
+from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
+from tfchain.deployment.server.servable import Servable
+from tfchain.deployment.server.source import FileSystemSource
+from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.warmup import run_warmup
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to serve one model.
+
+    Args:
+        model_name: The name that requests use.
+        base_path: The folder of its version folders.
+        host: The address to listen on.
+        grpc_port: 0 lets the system choose, None is no gRPC port.
+        rest_port: 0 lets the system choose, None is no REST API.
+        grpc_socket_path: A UNIX socket for gRPC, or empty.
+        rest_timeout_ms: How long a REST request may run.
+        has_cors: Let pages of other sites read the REST API's answers.
+        rest_threads: How many REST requests are worked on at the same time; 0 for four times the number of CPUs.
+        grpc_threads: The same for gRPC.
+        as_content: Answer gRPC requests with raw bytes.
+        poll_seconds: The wait between two looks at the base path; 0 to look once.
+        max_load_retries: How many times a failed load is tried again.
+        load_retry_seconds: The wait between two tries.
+        has_warmup: Run a version's warm-up records.
+        warmup_iterations: How many times each.
+        load: How models are loaded.
+    """
+
+    model_name: str
+    base_path: Path
+    host: str = "0.0.0.0"
+    grpc_port: int | None = 8500
+    rest_port: int | None = None
+    grpc_socket_path: str = ""
+    rest_timeout_ms: int = 30_000
+    has_cors: bool = False
+    rest_threads: int = 0
+    grpc_threads: int = 0
+    as_content: bool = False
+    poll_seconds: float = 1.0
+    max_load_retries: int = 5
+    load_retry_seconds: float = 60.0
+    has_warmup: bool = True
+    warmup_iterations: int = 1
+    load: LoadOptions = field(default_factory=LoadOptions)
+
+
+class ModelServer:
+    """Serves one model's versions; use it in a `with` block, or call `close`.
+
+    Args:
+        options: What to serve, and how.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
+        self.grpc_port: int | None = None
+        self.rest_port: int | None = None
+        self._closers: list[Callable[[], None]] = []
+
+    def __enter__(self) -> "ModelServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Looks for what would keep the server from starting, before the minutes that loading a model may take.
+
+        A stock TensorFlow Serving waits for a base path that does not exist, without end and without opening a port;
+        the embedded server ends with an error instead, so that a misspelt path is found at once.
+
+        Raises:
+            InputError: if the base path cannot be listed, or holds no version.
+            ServerError: if a port is in use.
+        """
+        for port in (self.options.grpc_port, self.options.rest_port):
+            if port:
+                open_socket(self.options.host, port).close()
+        if not list_versions(self.options.base_path):
+            raise InputError(
+                f"A base path must hold a version folder (`1`, `2`, …). Received: {self.options.base_path}, "
+                "which has none. Export a version into it first."
+            )
+
+    def start(self) -> None:
+        """Loads the model, then opens the ports: whoever can connect is answered.
+
+        Raises:
+            InputError: if the base path cannot be listed, or holds no version.
+            ServerError: if a port is in use, or no version of the model could be loaded.
+        """
+        options = self.options
+        self.check()
+        self._start_manager()
+        threads = 4 * (os.cpu_count() or 1)
+        addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
+        if options.grpc_port is not None:
+            addresses.append(f"{_bracketed(options.host)}:{options.grpc_port}")
+        grpc = GrpcServer(
+            self._manager,
+            addresses=addresses,
+            num_threads=options.grpc_threads or threads,
+            as_content=options.as_content,
+        )
+        self._closers.append(grpc.close)
+        grpc.start()
+        if options.grpc_port is not None:
+            self.grpc_port = grpc.ports[-1]
+            logger.info("Running gRPC ModelServer at %s:%d ...", options.host, self.grpc_port)
+        if options.rest_port is not None:
+            api = RestApi(self._manager, timeout_ms=options.rest_timeout_ms, has_cors=options.has_cors)
+            http = HttpServer(
+                api, host=options.host, port=options.rest_port, num_threads=options.rest_threads or threads
+            )
+            self._closers.append(http.close)
+            http.start()
+            self.rest_port = http.port
+            logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
+
+    def close(self) -> None:
+        """Closes the ports, finishes the requests that run, unloads the models."""
+        while self._closers:
+            with contextlib.suppress(Exception):  # one part that will not close must not keep the others open
+                self._closers.pop()()
+
+    def _start_manager(self) -> None:
+        options = self.options
+        self._manager = Manager(
+            self._load, max_retries=options.max_load_retries, retry_seconds=options.load_retry_seconds
+        )
+        self._closers.append(self._manager.close)
+        source = FileSystemSource(
+            options.model_name, options.base_path, self._manager.set_wanted, poll_seconds=options.poll_seconds
+        )
+        self._closers.append(source.close)
+        source.start()
+        tries = options.max_load_retries + 1
+        try:
+            self._manager.wait_until_loaded([options.model_name], tries * (options.load_retry_seconds + 3600.0))
+        except StatusError as error:
+            raise ServerError(f"Failed to start server. Error: {error}") from error
+
+    def _load(self, path: Path) -> Servable:
+        servable = load_saved_model(path, self.options.load)
+        try:
+            if self.options.has_warmup:
+                run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+        except BaseException:
+            servable.close()
+            raise
+        return servable
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

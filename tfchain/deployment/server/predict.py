@@ -1,0 +1,106 @@
+"""Predict, apart from the protocols: checks a request against a signature, runs it, names the outputs."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from tfchain.deployment.server.servable import Servable, Signature
+from tfchain.deployment.server.status import Code, StatusError, invalid_argument
+
+DEFAULT_SIGNATURE = "serving_default"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a run gave: the outputs by their names on the wire."""
+
+    outputs: Mapping[str, np.ndarray]
+    signature_name: str
+
+
+def predict(
+    servable: Servable,
+    signature_name: str,
+    inputs: Mapping[str, T],
+    *,
+    to_array: Callable[[str, T], np.ndarray],
+    output_filter: Sequence[str] = (),
+    timeout_ms: int | None = None,
+) -> Prediction:
+    """Runs one request on a model, with stock TensorFlow Serving's checks in its order.
+
+    Args:
+        servable: The model.
+        signature_name: The signature asked for; empty for `serving_default`.
+        inputs: What the request holds, by input names, in the protocol's own form.
+        to_array: Turns `(name, value)` of `inputs` into an array; raises StatusError where it cannot.
+        output_filter: The outputs wanted; empty for all.
+        timeout_ms: How long the run may take; None for no limit.
+
+    Raises:
+        StatusError: with the code and the text of stock TensorFlow Serving.
+    """
+    signature_name = signature_name or DEFAULT_SIGNATURE
+    signature = servable.signatures.get(signature_name)
+    if signature is None:
+        raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.')
+    _check_count(signature, inputs)
+    arrays = {
+        name: to_array(name, inputs[name]) if name in inputs else _default(signature, name, inputs)
+        for name in signature.inputs
+    }
+    _check_unused(signature, inputs)
+    _check_filter(signature, output_filter)
+    outputs = list(output_filter) or list(signature.outputs)
+    values = servable.run(signature, arrays, outputs, timeout_ms)
+    return Prediction(dict(zip(outputs, values, strict=True)), signature_name)
+
+
+def _check_count(signature: Signature, names: Collection[str]) -> None:
+    if len(names) > len(signature.inputs) or (len(names) < len(signature.inputs) and not signature.defaults):
+        extra = set(names) - set(signature.inputs)
+        missing = set(signature.inputs) - set(names)
+        raise invalid_argument(
+            f"input size does not match signature: {len(names)}!={len(signature.inputs)} "
+            f"len({_joined(names)}) != len({_joined(signature.inputs)}). "
+            f"Sent extra: {_joined(extra)}. Missing but required: {_joined(missing)}."
+        )
+
+
+def _default(signature: Signature, name: str, names: Collection[str]) -> np.ndarray:
+    if name in signature.defaults:
+        return signature.defaults[name]
+    raise invalid_argument(
+        f"Signature input alias: {name}(feed name: {signature.inputs[name].tensor_name}) not found in request and no "
+        f"default value provided. Inputs expected to be in the request {_joined(names)}, "
+        f"or default input alias set: {','.join(sorted(signature.defaults))}"
+    )
+
+
+def _check_unused(signature: Signature, names: Collection[str]) -> None:
+    used = set(names) & set(signature.inputs)
+    if len(used) != len(names):
+        raise invalid_argument(
+            f"Inputs contains invalid name. Used request inputs: {','.join(sorted(used))}, "
+            f"request input: {','.join(sorted(names))}"
+        )
+
+
+def _check_filter(signature: Signature, output_filter: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in output_filter:
+        if name not in signature.outputs:
+            raise invalid_argument(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_joined(signature.outputs)}."
+            )
+        if name in seen:
+            raise invalid_argument(f"duplicate output tensor alias: {name}")
+        seen.add(name)
+
+
+def _joined(names: Collection[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"

@@ -1,0 +1,42 @@
+"""Keeps TensorFlow's own log lines off the server's stderr."""
+
+import faulthandler
+import os
+import re
+import sys
+import threading
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_DEFAULTS = {_LEVEL: "3", "GRPC_VERBOSITY": "NONE"}
+_NOISE = re.compile(rb"[IWE][0-9]{4} [0-9:.]+ +[0-9]+ |WARNING: All log messages before absl::InitializeLog")
+
+
+def silence_tensorflow() -> None:
+    """Silences the process's C++ libraries; call it once, before TensorFlow is imported.
+
+    TensorFlow has its own log level, but some of its libraries ignore it: their lines are taken out of what reaches
+    stderr. Python's own output, other lines and crashes still reach it. Whoever sets `TF_CPP_MIN_LOG_LEVEL` to 0 or 1
+    sees everything.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if os.environ[_LEVEL] in ("0", "1"):
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    sys.stderr = open(stderr, "w", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    faulthandler.enable(sys.stderr)
+    source, sink = os.pipe()
+    os.dup2(sink, 2)
+    os.close(sink)
+    threading.Thread(target=_pass_on, args=(source, stderr), name="stderr", daemon=True).start()
+
+
+def _pass_on(source: int, stderr: int) -> None:
+    with open(source, "rb", buffering=0) as pipe:
+        rest = b""
+        while piece := pipe.read(65536):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                if _NOISE.match(line) is None:
+                    os.write(stderr, line + b"\n")

@@ -1,0 +1,62 @@
+"""What the client needs of a protocol, the error of a refused request, and texts read back from bytes."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import ServerError
+
+
+class RequestError(ServerError):
+    """The server answered a request with an error.
+
+    Args:
+        code: The canonical code, such as `NOT_FOUND`. REST has fewer codes than gRPC: 400 reads as `INVALID_ARGUMENT`.
+        message: The server's text.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"The server answered {code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Transport(abc.ABC):
+    """One protocol to one server."""
+
+    @abc.abstractmethod
+    def predict(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        model: str,
+        signature: str | None,
+        version: int | None,
+        output_filter: Sequence[str],
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature."""
+
+    @abc.abstractmethod
+    def metadata(self, model: str, version: int | None) -> dict[str, Any]:
+        """Returns a model's signatures in REST's form."""
+
+    @abc.abstractmethod
+    def status(self, model: str, version: int | None) -> dict[int, str]:
+        """Returns the states of a model's versions."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Closes the connections."""
+
+
+def decode_texts(name: str, array: np.ndarray) -> np.ndarray:
+    """Turns bytes into text where they are text, the whole array or none of it."""
+    if array.dtype != object or name.endswith("_bytes"):
+        return array
+    flat = np.empty(array.size, object)
+    try:
+        flat[:] = [item.decode() for item in array.ravel().tolist()]
+    except UnicodeDecodeError:
+        return array
+    return flat.reshape(array.shape)

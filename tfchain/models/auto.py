@@ -1,0 +1,34 @@
+"""`AutoModel`: encoders from folders and hub names, in Keras, without PyTorch."""
+
+from pathlib import Path
+
+from tfchain.models.encoder import Encoder
+from tfchain.models.folder import find_folder, read_folder
+from tfchain.models.pretrained import load_encoder
+
+
+class AutoModel:
+    """Reads a text encoder of a Hugging Face or sentence-transformers folder as a Keras model.
+
+    It stands where `transformers.AutoModel` stands in a script, and gives a `tfchain.models.encoder.Encoder`: BERT,
+    DistilBERT, RoBERTa, XLM-RoBERTa and MPNet.
+
+    Example:
+        >>> model = AutoModel.from_pretrained("bert-base-chinese")
+        >>> chain = NeuralSearchChain(tokenizer=tokenizer, model=model)
+    """
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> Encoder:
+        """Reads a folder's configuration and weights.
+
+        Args:
+            name_or_path: A folder, or a name on the Hugging Face hub, which is downloaded into the Hugging Face cache.
+
+        Returns:
+            The encoder, with the folder's pooling, dense modules and normalisation; mean pooling where it names none.
+
+        Raises:
+            ModelFolderError: if there is no such folder, no weights in it, an unknown architecture, or missing tensors.
+        """
+        return load_encoder(read_folder(find_folder(name_or_path)))

@@ -1,0 +1,49 @@
+"""Whatever a user has for a model, as a Keras encoder."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfchain.core.errors import InputError
+from tfchain.models.auto import AutoModel
+from tfchain.models.pretrained import convert_torch
+
+
+def to_encoder(model: Any) -> keras.Model:
+    """Makes a Keras encoder of what was given.
+
+    Args:
+        model: A Keras model from `token_ids` and `padding_mask` to `(batch, dim)`, taken as it is; a PyTorch model of
+            transformers, whose weights are converted; a folder or a hub name.
+
+    Raises:
+        InputError: if it is something else, or a Keras model with other inputs or outputs.
+    """
+    if isinstance(model, str | Path):
+        return AutoModel.from_pretrained(model)
+    if isinstance(model, keras.Model):
+        check_encoder(model)
+        return model
+    if hasattr(model, "state_dict") and hasattr(model, "config"):
+        return convert_torch(model)
+    raise InputError(
+        "`model` must be a Keras encoder, a transformers model, a folder or a hub name. "
+        f"Received: {type(model).__name__}. Load one with tfchain.AutoModel.from_pretrained."
+    )
+
+
+def check_encoder(model: keras.Model) -> None:
+    """Stops a Keras model that is not an encoder of token ids.
+
+    Raises:
+        InputError: if its inputs are not `token_ids` and `padding_mask`, or its output is not `(batch, dim)`.
+    """
+    inputs = model.input if isinstance(getattr(model, "input", None), dict) else {}
+    shape = tuple(getattr(model, "output_shape", None) or ()) if inputs else ()
+    if set(inputs) != {"token_ids", "padding_mask"} or len(shape) != 2 or shape[-1] is None:
+        raise InputError(
+            "A Keras encoder must take a dict of `token_ids` and `padding_mask` and give `(batch, dim)`. "
+            f"Received: the inputs {sorted(inputs) or 'are not a dict'}, the output shape is {shape}. "
+            "Wrap a keras-hub backbone with tfchain.models.hub.wrap_backbone."
+        )

@@ -1,0 +1,126 @@
+"""The text encoder as a functional Keras model: token ids and padding mask in, one vector a text out."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.core.fingerprint import make_fingerprint
+from tfchain.models.config import EncoderConfig, TransformerConfig
+from tfchain.models.pooling import Normalize, Pooling
+from tfchain.models.transformer import (
+    AttentionMask,
+    RelativePositionBias,
+    TransformerEmbeddings,
+    TransformerLayer,
+    make_activation,
+)
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class Encoder(keras.Model):
+    """A transformer, pooling, dense heads and normalisation in one Keras model.
+
+    Use `tfchain.AutoModel.from_pretrained` to read one from a folder; make one of a configuration to train from
+    nothing, or to hold a shrunk model's weights.
+
+    Args:
+        config: The encoder's shape; a dict of `EncoderConfig.to_dict` is taken too.
+
+    Inputs: a dict of `token_ids` and `padding_mask`, int32 `(batch, length)`; the mask is 1 for a token, 0 for padding.
+    Output: `(batch, embedding_dim)` float32.
+
+    Attributes:
+        config: The `EncoderConfig`.
+        backbone: The `keras.Model` below the pooling, from the same inputs to `(batch, length, hidden_dim)`.
+    """
+
+    def __init__(self, config: EncoderConfig | dict[str, Any], **kwargs: Any) -> None:
+        if not isinstance(config, EncoderConfig):
+            config = EncoderConfig.from_dict(config)
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+
+        hidden = add_transformer(config.transformer, token_ids, padding_mask)
+        pooled = Pooling(config.pooling.modes, name="pooling", dtype="float32")(hidden, padding_mask)
+        for number, dense in enumerate(config.dense):
+            pooled = keras.layers.Dense(
+                dense.out_dim,
+                use_bias=dense.use_bias,
+                activation=make_activation(dense.activation),
+                name=f"dense_{number}",
+                dtype="float32",
+            )(pooled)
+        if config.normalize:
+            pooled = Normalize(name="normalize", dtype="float32")(pooled)
+
+        super().__init__(inputs=inputs, outputs=pooled, **kwargs)
+        self.config = config
+        self.backbone = keras.Model(inputs, hidden, name="backbone")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"config": self.config.to_dict(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Encoder":
+        return cls(**config)
+
+
+def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any) -> Any:
+    """Puts embeddings and layers behind the inputs.
+
+    Args:
+        config: The transformer's shape.
+        token_ids: Keras tensor `(batch, length)`.
+        padding_mask: Keras tensor `(batch, length)`.
+
+    Returns:
+        A Keras tensor `(batch, length, hidden_dim)`.
+    """
+    bias = AttentionMask(name="attention_mask")(padding_mask)
+    if config.relative_attention_buckets:
+        relative = RelativePositionBias(
+            config.relative_attention_buckets, config.layer_heads[0], name="relative_position_bias"
+        )
+        bias = bias + relative(token_ids)
+    hidden = TransformerEmbeddings(
+        vocabulary_size=config.vocabulary_size,
+        hidden_dim=config.hidden_dim,
+        max_positions=config.max_positions,
+        token_embedding_dim=config.token_embedding_dim,
+        num_token_types=config.num_token_types,
+        position_offset=config.position_offset,
+        norm_epsilon=config.norm_epsilon,
+        dropout=config.dropout,
+        name="embeddings",
+    )(token_ids)
+    for number in range(config.num_layers):
+        hidden = TransformerLayer(
+            num_heads=config.layer_heads[number],
+            head_dim=config.layer_head_dim(number),
+            intermediate_dim=config.layer_intermediate_dims[number],
+            activation=config.activation,
+            norm_epsilon=config.norm_epsilon,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+            name=f"layer_{number}",
+        )(hidden, bias)
+    return hidden
+
+
+def fingerprint_model(model: keras.Model, extra: dict[str, Any] | None = None) -> str:
+    """The name of a model's content: its configuration and every weight.
+
+    Args:
+        model: Any built Keras model.
+        extra: Further plain values that decide what the vectors are (tokenizer, prompts, maximum length).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    shape = model.config.to_dict() if isinstance(model, Encoder) else {"class": type(model).__name__}
+    weights = ((weight.path, np.asarray(weight)) for weight in model.weights)
+    # Keras numbers layers of the same name in one process; a path may then differ, the order does not.
+    arrays = ((f"{number}", array) for number, (_, array) in enumerate(weights))
+    return make_fingerprint({"model": shape, **(extra or {})}, arrays)

@@ -1,0 +1,281 @@
+"""What stands in a model folder: a Hugging Face folder or a sentence-transformers one, read as plain values."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+DENSE_ACTIVATIONS = {
+    "Tanh": "tanh",
+    "Identity": "linear",
+    "ReLU": "relu",
+    "GELU": "gelu",
+    "Sigmoid": "sigmoid",
+}
+OLD_POOLING_KEYS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder:
+    """A model folder's plain values; the weights are read later, from `transformer_path` and `dense_paths`.
+
+    Args:
+        encoder: The encoder's shape.
+        transformer_path: The folder with config.json, the transformer's weights and the tokenizer's files.
+        dense_paths: The folder of each Dense module.
+        max_length: The most tokens of a text, if the folder says so, else None.
+        do_lower_case: Whether texts are lower-cased before tokenizing, an old sentence-transformers setting.
+        prompts: Prompt name → what is put before a text.
+        default_prompt_name: The prompt of `encode` where none is named.
+        similarity: `cosine` or `dot`.
+    """
+
+    encoder: EncoderConfig
+    transformer_path: Path
+    dense_paths: tuple[Path, ...] = ()
+    max_length: int | None = None
+    do_lower_case: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    similarity: str = "cosine"
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """The folder on disk behind a path or a hub name; a hub name is downloaded into the Hugging Face cache.
+
+    Args:
+        name_or_path: A folder, or a name such as `sentence-transformers/all-MiniLM-L6-v2`.
+
+    Raises:
+        ModelFolderError: if there is no such folder and the hub cannot give it.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelFolderError(f"A model is a folder. Received: {path}, which is a file. Name the folder around it.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(name_or_path), allow_patterns=[*FILES, *(f"*/{name}" for name in FILES)]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelFolderError(
+            f"No model folder {str(name_or_path)!r}: there is none here, and the Hugging Face hub did not give it "
+            f"({type(error).__name__}). Check the path, or download the model's folder first."
+        ) from error
+
+
+def read_folder(path: str | Path) -> ModelFolder:
+    """Reads a model folder's configuration.
+
+    A folder with modules.json is a sentence-transformers one. A plain Hugging Face folder gets mean pooling and no
+    normalisation, as sentence-transformers would give it.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ModelFolderError: if a file is missing or broken, or names something that tfchain has not.
+    """
+    path = Path(path)
+    if not (path / "modules.json").is_file():
+        transformer = to_transformer_config(read_json(path / "config.json"), path)
+        return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path)
+
+    values: dict[str, Any] = {"dense_paths": ()}
+    parts: dict[str, Any] = {"pooling": PoolingConfig(), "dense": (), "normalize": False}
+    for module in read_json(path / "modules.json"):
+        kind, place = module["type"].rsplit(".", 1)[-1], path / module["path"]
+        if kind == "Transformer":
+            values["transformer_path"] = place
+            settings = read_json(place / "sentence_bert_config.json", needed=False)
+            values["max_length"] = settings.get("max_seq_length")
+            values["do_lower_case"] = bool(settings.get("do_lower_case", False))
+        elif kind == "Pooling":
+            parts["pooling"] = to_pooling_config(read_json(place / "config.json"), place)
+        elif kind == "Dense":
+            parts["dense"] = (*parts["dense"], to_dense_config(read_json(place / "config.json"), place))
+            values["dense_paths"] = (*values["dense_paths"], place)
+        elif kind == "Normalize":
+            parts["normalize"] = True
+        elif kind != "Dropout":
+            raise ModelFolderError(
+                f"modules.json of {path} names a module {module['type']!r}, which tfchain has not; it has Transformer, "
+                "Pooling, Dense and Normalize. Use another model."
+            )
+    if "transformer_path" not in values:
+        raise ModelFolderError(f"modules.json of {path} names no Transformer module. Use a transformer model.")
+    place = values["transformer_path"]
+    transformer = to_transformer_config(read_json(place / "config.json"), place)
+    settings = read_json(path / "config_sentence_transformers.json", needed=False)
+    return ModelFolder(
+        encoder=EncoderConfig(transformer=transformer, **parts),
+        prompts=settings.get("prompts") or {},
+        default_prompt_name=settings.get("default_prompt_name"),
+        similarity={"dot": "dot"}.get(settings.get("similarity_fn_name") or "cosine", "cosine"),
+        **values,
+    )
+
+
+def read_json(path: Path, *, needed: bool = True) -> Any:
+    """Reads a JSON file; gives `{}` for one that is not there and not needed."""
+    if not path.is_file():
+        if not needed:
+            return {}
+        raise ModelFolderError(
+            f"{path.parent} is not a model folder: it has no {path.name}. Name a folder that sentence-transformers or "
+            "transformers wrote with save_pretrained."
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelFolderError(f"{path} is not JSON: {error}. Get the file again.") from error
+
+
+def to_transformer_config(values: Mapping[str, Any], path: Path) -> TransformerConfig:
+    """Reads a Hugging Face config.json (or the shape that tfchain wrote into it).
+
+    Args:
+        values: The file's content.
+        path: The folder, for the errors.
+
+    Raises:
+        ModelFolderError: for an architecture that tfchain has not, or a setting that it cannot follow.
+    """
+    if "tfchain" in values:
+        return TransformerConfig(**values["tfchain"])
+    architecture = values.get("model_type")
+    if architecture not in READERS:
+        raise ModelFolderError(
+            f"{path / 'config.json'} names the architecture {architecture!r}; tfchain reads {', '.join(READERS)}. "
+            "Use a model of one of these, or wrap a keras-hub backbone with tfchain.models.hub.wrap_backbone."
+        )
+    for key, plain in {"position_embedding_type": "absolute", "is_decoder": False}.items():
+        if values.get(key, plain) != plain:
+            raise ModelFolderError(
+                f"{path / 'config.json'} has {key}={values[key]!r}; tfchain reads models with {plain!r} only."
+            )
+    try:
+        return TransformerConfig(architecture=architecture, **READERS[architecture](values))
+    except KeyError as error:
+        raise ModelFolderError(f"{path / 'config.json'} lacks {error}. Get the file again.") from error
+    except InputError as error:
+        raise ModelFolderError(f"{path / 'config.json'}: {error}") from error
+
+
+def _activation(name: str) -> Any:
+    if name not in ACTIVATIONS:
+        raise InputError(f"The activation must be one of {', '.join(ACTIVATIONS)}. Received: {name!r}.")
+    return ACTIVATIONS[name]
+
+
+def _read_bert(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "vocabulary_size": values["vocab_size"],
+        "hidden_dim": values["hidden_size"],
+        "num_layers": values["num_hidden_layers"],
+        "num_heads": values["num_attention_heads"],
+        "intermediate_dim": values["intermediate_size"],
+        "max_positions": values["max_position_embeddings"],
+        "num_token_types": values.get("type_vocab_size", 2),
+        "activation": _activation(values.get("hidden_act", "gelu")),
+        "norm_epsilon": values.get("layer_norm_eps", 1e-12),
+        "dropout": values.get("hidden_dropout_prob", 0.1),
+        "attention_dropout": values.get("attention_probs_dropout_prob", 0.1),
+        "pad_token_id": values.get("pad_token_id") or 0,
+    }
+
+
+def _read_roberta(values: Mapping[str, Any]) -> dict[str, Any]:
+    pad = values.get("pad_token_id", 1)
+    return {**_read_bert(values), "pad_token_id": pad, "position_offset": pad + 1}
+
+
+def _read_mpnet(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_read_bert({**values, "type_vocab_size": 0}),
+        "pad_token_id": 1,
+        "position_offset": 2,  # transformers fixes MPNet's padding id at 1
+        "relative_attention_buckets": values.get("relative_attention_num_buckets", 32),
+    }
+
+
+def _read_distilbert(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "vocabulary_size": values["vocab_size"],
+        "hidden_dim": values["dim"],
+        "num_layers": values["n_layers"],
+        "num_heads": values["n_heads"],
+        "intermediate_dim": values["hidden_dim"],
+        "max_positions": values["max_position_embeddings"],
+        "activation": _activation(values.get("activation", "gelu")),
+        "dropout": values.get("dropout", 0.1),
+        "attention_dropout": values.get("attention_dropout", 0.1),
+        "pad_token_id": values.get("pad_token_id") or 0,
+    }
+
+
+READERS = {
+    "bert": _read_bert,
+    "distilbert": _read_distilbert,
+    "roberta": _read_roberta,
+    "xlm-roberta": _read_roberta,
+    "mpnet": _read_mpnet,
+}
+
+
+def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
+    """Reads a Pooling module's config.json, of sentence-transformers 6 (`pooling_mode`) or older."""
+    modes: Any = values.get("pooling_mode")
+    if modes is None:
+        modes = [mode for key, mode in OLD_POOLING_KEYS.items() if values.get(key)] or ["mean"]
+    try:
+        return PoolingConfig(
+            modes=tuple([modes] if isinstance(modes, str) else modes),
+            include_prompt=bool(values.get("include_prompt", True)),
+        )
+    except InputError as error:
+        raise ModelFolderError(f"{path / 'config.json'}: {error}") from error
+
+
+def to_dense_config(values: Mapping[str, Any], path: Path) -> DenseConfig:
+    """Reads a Dense module's config.json."""
+    activation = str(values.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
+    unknown = [key for key in ("use_residual",) if values.get(key)]
+    plain = "sentence_embedding"
+    for key in ("module_input_name", "module_output_name"):
+        if (values.get(key) or plain) != plain:
+            unknown.append(key)
+    if activation not in DENSE_ACTIVATIONS or unknown:
+        raise ModelFolderError(
+            f"{path / 'config.json'}: tfchain reads Dense modules on sentence embeddings with the activations "
+            f"{', '.join(DENSE_ACTIVATIONS)}. Received: {activation}{', ' + ', '.join(unknown) if unknown else ''}."
+        )
+    return DenseConfig(
+        in_dim=values["in_features"],
+        out_dim=values["out_features"],
+        use_bias=values.get("bias", True),
+        activation=DENSE_ACTIVATIONS[activation],  # type: ignore[arg-type]
+    )

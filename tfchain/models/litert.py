@@ -1,0 +1,131 @@
+"""LiteRT as an engine: an encoder as a flatbuffer that runs on the CPU, kept in a cache between processes.
+
+On the CPUs measured (facts in ARCHITECTURE.md) LiteRT's fp32 kernels are faster than TensorFlow's at every size.
+TensorFlow's own `tf.lite.Interpreter` is used: it ran the same file in half the time of the package ai-edge-litert.
+"""
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.atomic import write_file
+from tfchain.core.errors import TfchainError
+from tfchain.core.native_log import quiet_native_log
+
+logger = logging.getLogger(__name__)
+
+CACHED_FILES = 8  # the oldest go when there are more
+
+
+class LiteRTEncoder:
+    """Runs a flatbuffer made by `convert_encoder`. One call at a time: a lock keeps threads apart.
+
+    Args:
+        model: The flatbuffer's bytes, or the path of its file, which is mapped into memory rather than read.
+        num_threads: Threads for the kernels. Default: one a core.
+    """
+
+    def __init__(self, model: bytes | Path, num_threads: int | None = None) -> None:
+        import tensorflow as tf
+
+        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        with quiet_native_log():
+            self._interpreter = tf.lite.Interpreter(**source, num_threads=num_threads or len(os.sched_getaffinity(0)))
+        self._lock = threading.Lock()
+        self._shape: tuple[int, ...] = ()
+        self._inputs = {_plain(one["name"]): one["index"] for one in self._interpreter.get_input_details()}
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def __call__(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
+        """Token ids and mask, int32 `(batch, length)`, to vectors float32 `(batch, dim)`."""
+        with self._lock:
+            if token_ids.shape != self._shape:
+                with quiet_native_log() if not self._shape else contextlib.nullcontext():
+                    for index in self._inputs.values():
+                        self._interpreter.resize_tensor_input(index, token_ids.shape)
+                    self._interpreter.allocate_tensors()
+                self._shape = token_ids.shape
+            self._interpreter.set_tensor(self._inputs["token_ids"], token_ids)
+            self._interpreter.set_tensor(self._inputs["padding_mask"], padding_mask)
+            self._interpreter.invoke()
+            return np.array(self._interpreter.get_tensor(self._output))
+
+
+def convert_encoder(encoder: Any, function: Any) -> bytes:
+    """Turns an encoder into a flatbuffer, in a process of its own: the converter takes gigabytes, and keeps them.
+
+    Args:
+        encoder: The Keras model.
+        function: It as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`.
+
+    Returns:
+        The flatbuffer's bytes.
+
+    Raises:
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(prefix="tfchain-litert-") as folder:
+        source, target = Path(folder) / "model", Path(folder) / "model.tflite"
+        module = tf.Module()
+        module.variables_of_encoder = [weight.value for weight in encoder.weights]
+        with quiet_native_log():
+            tf.saved_model.save(module, str(source), signatures={"embed": function})
+        # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
+        done = subprocess.run(
+            [sys.executable, "-m", "tfchain.models.litert", str(source), str(target)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise TfchainError(f"LiteRT cannot run this encoder: {reason}. Use engine='tensorflow'.")
+        return target.read_bytes()
+
+
+def convert_folder(source: str, target: str) -> None:
+    """Converts the signature `embed` of a SavedModel; what the child process does."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=["embed"])
+    Path(target).write_bytes(converter.convert())
+
+
+def cached_flatbuffer(fingerprint: str, make: Callable[[], bytes]) -> Path:
+    """The file with the flatbuffer of a model, made if it is not in the cache yet.
+
+    The cache is `$XDG_CACHE_HOME/tfchain/litert` (`~/.cache/tfchain/litert`); it can be deleted at any time.
+
+    Args:
+        fingerprint: Names the model and the versions that made it.
+        make: Gives the bytes.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfchain" / "litert"
+    path = folder / f"{fingerprint}.tflite"
+    if not path.is_file():
+        write_file(path, make())
+        by_age = sorted(folder.glob("*.tflite"), key=lambda one: one.stat().st_mtime, reverse=True)
+        for old in by_age[CACHED_FILES:]:
+            old.unlink(missing_ok=True)
+    os.utime(path)
+    return path
+
+
+def _plain(name: str) -> str:
+    """`embed_token_ids:0` → `token_ids`."""
+    return name.split(":")[0].removeprefix("serving_default_").removeprefix("embed_")
+
+
+if __name__ == "__main__":
+    convert_folder(*sys.argv[1:3])

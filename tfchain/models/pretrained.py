@@ -1,0 +1,132 @@
+"""Encoders from folders and back: weights are read from safetensors only, and written for sentence-transformers."""
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.config import EncoderConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.folder import ModelFolder, read_json
+from tfchain.models.weight_maps import to_weights
+
+WEIGHTS = "model.safetensors"
+
+
+def load_encoder(folder: ModelFolder) -> Encoder:
+    """Makes the encoder that a folder describes, with its weights.
+
+    Args:
+        folder: What `read_folder` gave.
+
+    Raises:
+        ModelFolderError: if weights are missing, left over, or not in safetensors.
+    """
+    transformer = to_weights(folder.encoder.transformer, TensorFiles(folder.transformer_path))
+    encoder = Encoder(folder.encoder)
+    set_weights(encoder, itertools.chain(transformer, _dense_weights(folder)))
+    return encoder
+
+
+def _dense_weights(folder: ModelFolder) -> Iterator[tuple[str, np.ndarray]]:
+    for number, (path, dense) in enumerate(zip(folder.dense_paths, folder.encoder.dense, strict=True)):
+        tensors = TensorFiles(path)
+        yield f"dense_{number}/kernel", np.asarray(tensors["linear.weight"], dtype="float32").T
+        if dense.use_bias:
+            yield f"dense_{number}/bias", np.asarray(tensors["linear.bias"], dtype="float32")
+
+
+def convert_torch(model: Any) -> Encoder:
+    """Makes an encoder of a Hugging Face PyTorch model in memory, with mean pooling.
+
+    Args:
+        model: A `transformers` PyTorch model of an architecture that tfchain has.
+
+    Raises:
+        ModelFolderError: if the architecture is another one.
+    """
+    from tfchain.models.folder import to_transformer_config
+
+    transformer = to_transformer_config(model.config.to_dict(), Path(str(model.config.name_or_path or "the model")))
+    tensors = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.state_dict().items()}
+    encoder = Encoder(EncoderConfig(transformer=transformer))
+    set_weights(encoder, to_weights(transformer, tensors))
+    return encoder
+
+
+def set_weights(encoder: Encoder, weights: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Puts arrays into an encoder's weights, by path; every weight must get one, of the right shape."""
+    left = {variable.path: variable for variable in encoder.weights}
+    for path, array in weights:
+        variable = left.pop(path)
+        if tuple(array.shape) != tuple(variable.shape):
+            raise ModelFolderError(
+                f"The tensor for {path} must have the shape {tuple(variable.shape)}. "
+                f"Received: {tuple(array.shape)}. Check that config.json and the safetensors file belong together."
+            )
+        variable.assign(array)
+    if left:
+        raise ModelFolderError(f"There is no tensor for {', '.join(left)}. Get the folder again.")
+
+
+class TensorFiles(Mapping[str, np.ndarray]):
+    """A folder's safetensors file, or the shards that its index names, as name → array; each is read when asked for.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ModelFolderError: if there is none, or if it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._homes: dict[str, Path] = {}
+        index = path / f"{WEIGHTS}.index.json"
+        names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS]
+        for name in names:
+            self._check_is_there(name)
+            with self._open(path / name) as file:
+                self._homes.update(dict.fromkeys(file.keys(), path / name))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._homes:
+            raise ModelFolderError(
+                f"{self.path} lacks the tensor {name}; it has {', '.join(sorted(self._homes))}. Get the folder again."
+            )
+        # Opened anew each time: an open file keeps every page it has read in the process's memory.
+        with self._open(self._homes[name]) as file:
+            return file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+    def _check_is_there(self, name: str) -> None:
+        if not (self.path / name).is_file():
+            others = sorted(found.name for found in self.path.glob("*.bin"))
+            raise ModelFolderError(
+                f"{self.path} has no {name}, so there are no weights to read."
+                + (
+                    f" {', '.join(others)} is a pickle, which may run code, and is not read: save"
+                    if others
+                    else " Save"
+                )
+                + " the model with transformers' or sentence-transformers' save_pretrained, which writes safetensors."
+            )
+
+    @contextlib.contextmanager
+    def _open(self, path: Path) -> Iterator[Any]:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                yield file
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            raise ModelFolderError(f"{path} cannot be read: {error}. Get the file again.") from error

@@ -1,0 +1,169 @@
+"""Runs an encoder on lists of token ids: sorts by length, batches, pads, and puts the vectors back in order."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.models.litert import LiteRTEncoder, cached_flatbuffer, convert_encoder
+
+logger = logging.getLogger(__name__)
+
+Engine = Literal["auto", "tensorflow", "litert"]
+TOKENS_IN_BATCH = 4096  # more is not faster, and attention's memory grows with it: see benchmarks/batches.py
+LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
+
+
+class EncoderRunner:
+    """Gives an encoder's vectors for token ids.
+
+    Args:
+        encoder: A Keras model from `token_ids` and `padding_mask` to vectors.
+        pad_token_id: Fills shorter texts up. Default: 0.
+        engine: `tensorflow` runs the Keras model as a graph; `litert` converts it to a flatbuffer first, which takes
+            seconds once and is faster on a CPU; `auto` takes `litert` on a machine without GPU for a model that
+            `cache_key` names, and else `tensorflow`. Default: `auto`.
+        cache_key: The model's fingerprint, under which the flatbuffer is kept between processes. Default: not kept.
+    """
+
+    def __init__(
+        self, encoder: keras.Model, *, pad_token_id: int = 0, engine: Engine = "auto", cache_key: str | None = None
+    ) -> None:
+        if engine not in get_args(Engine):
+            raise InputError(f"`engine` must be one of {', '.join(get_args(Engine))}. Received: engine={engine!r}.")
+        self.encoder = encoder
+        self.pad_token_id = pad_token_id
+        self.engine = engine
+        self.cache_key = cache_key
+        self._function: Any = None
+        self._run: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+
+    def __call__(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 32,
+        skipped: int = 0,
+        progress: Callable[[int], Any] | None = None,
+    ) -> np.ndarray:
+        """Vectors of texts, in the order given.
+
+        Args:
+            token_ids: Each text's ids, not padded.
+            batch_size: The most texts in one step. Default: 32.
+            skipped: How many of each text's first tokens pooling leaves out (a prompt). Default: 0.
+            progress: Called with the number of texts done after each step.
+
+        Returns:
+            float32 `(texts, dim)`.
+        """
+        run = self._run or self._start()
+        lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
+        vectors: np.ndarray | None = None
+        for rows in make_batches(lengths, batch_size):
+            ids, mask = self._pad([token_ids[row] for row in rows], skipped)
+            part = run(ids, mask)
+            if vectors is None:
+                vectors = np.empty((len(token_ids), part.shape[-1]), dtype="float32")
+            vectors[rows] = part
+            if progress is not None:
+                progress(len(rows))
+        return np.zeros((0, self.embedding_dim), dtype="float32") if vectors is None else vectors
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of the vectors."""
+        return int(self.encoder.output_shape[-1])
+
+    @property
+    def function(self) -> Any:
+        """The encoder as a concrete function of `token_ids` and `padding_mask`, int32 `(None, None)`."""
+        if self._function is None:
+            self._function = make_function(self.encoder).get_concrete_function()
+        return self._function
+
+    def refresh(self, cache_key: str | None = None) -> None:
+        """Forgets what was made of the old weights; call it when the encoder's weights have changed.
+
+        Args:
+            cache_key: The new fingerprint; without one, `auto` runs in TensorFlow from now on.
+        """
+        self.cache_key = cache_key
+        self._run = None
+
+    def _start(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        if self.engine == "litert" or (self.engine == "auto" and self.cache_key and self._suits_litert()):
+            try:
+                self._run = self._start_litert()
+            except TfchainError as error:
+                if self.engine == "litert":
+                    raise
+                logger.info("%s The encoder runs in TensorFlow.", error)
+        if self._run is None:
+            self._run = self._run_tensorflow
+        return self._run
+
+    def _suits_litert(self) -> bool:
+        import tensorflow as tf
+
+        small = self.encoder.count_params() * 4 < LARGEST_FLATBUFFER
+        return small and not tf.config.list_physical_devices("GPU")
+
+    def _start_litert(self) -> LiteRTEncoder:
+        import tensorflow as tf
+
+        def convert() -> bytes:
+            logger.info("Converting the encoder for LiteRT; this happens once a model.")
+            return convert_encoder(self.encoder, make_function(self.encoder))
+
+        if self.cache_key is None:
+            return LiteRTEncoder(convert())
+        return LiteRTEncoder(cached_flatbuffer(f"{self.cache_key}-{tf.__version__}", convert))
+
+    def _run_tensorflow(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        return self.function(tf.constant(token_ids), tf.constant(padding_mask))["embedding"].numpy()
+
+    def _pad(self, texts: Sequence[Sequence[int]], skipped: int) -> tuple[np.ndarray, np.ndarray]:
+        longest = max(1, *(len(ids) for ids in texts)) if texts else 1
+        token_ids = np.full((len(texts), longest), self.pad_token_id, dtype="int32")
+        padding_mask = np.zeros((len(texts), longest), dtype="int32")
+        for row, ids in enumerate(texts):
+            token_ids[row, : len(ids)] = ids
+            padding_mask[row, : len(ids)] = 1
+            padding_mask[row, : min(skipped, len(ids))] = 2
+        return token_ids, padding_mask
+
+
+def make_function(encoder: keras.Model) -> Any:
+    """The encoder as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`."""
+    import tensorflow as tf
+
+    def embed(token_ids: Any, padding_mask: Any) -> Any:
+        return {"embedding": encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)}
+
+    specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+    return tf.function(embed, input_signature=specs, autograph=False)
+
+
+def make_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Puts texts of similar length together, longest first, within a number of texts and of tokens.
+
+    Args:
+        lengths: Tokens of each text, `(texts,)`.
+        batch_size: The most texts in a batch.
+
+    Yields:
+        Row numbers of one batch; each row comes once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        size = max(1, min(batch_size, TOKENS_IN_BATCH // longest))
+        yield order[start : start + size]
+        start += size

@@ -1,0 +1,286 @@
+"""Tokenizer and encoder together: texts in, vectors out, with the prompts that the model was trained with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.core.progress import show_progress
+from tfchain.models.encoder import Encoder, fingerprint_model
+from tfchain.models.folder import find_folder, read_folder
+from tfchain.models.index import Similarity
+from tfchain.models.pretrained import load_encoder
+from tfchain.models.runner import EncoderRunner, Engine
+from tfchain.models.save_pretrained import save_encoder, write
+from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
+
+TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
+ENCODER_FILE = "encoder.keras"
+
+
+class TextEncoder:
+    """Gives the vectors of texts.
+
+    Args:
+        tokenizer: A transformers tokenizer.
+        encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`.
+        max_length: The most tokens of a text, special tokens included. Default: what tokenizer and encoder allow.
+        do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
+        prompts: Prompt name → what is put before a text. Default: none.
+        default_prompt_name: The prompt of `encode` where none is named. Default: none.
+        similarity: How the model's vectors are compared, `cosine` or `dot`. Default: `cosine`.
+        engine: What runs the encoder; see `EncoderRunner`. Default: `auto`.
+
+    Raises:
+        InputError: if `max_length` is out of range, or `default_prompt_name` is not among the prompts.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        encoder: keras.Model,
+        *,
+        max_length: int | None = None,
+        do_lower_case: bool = False,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        similarity: Similarity = "cosine",
+        engine: Engine = "auto",
+    ) -> None:
+        self.encoder = encoder
+        self.prompts = dict(prompts or {})
+        self.default_prompt_name = default_prompt_name
+        self.similarity: Similarity = similarity
+        if default_prompt_name is not None and default_prompt_name not in self.prompts:
+            raise InputError(
+                f"`default_prompt_name` must be one of the prompts ({', '.join(self.prompts) or 'there are none'}). "
+                f"Received: {default_prompt_name!r}."
+            )
+        pad = encoder.config.transformer.pad_token_id if isinstance(encoder, Encoder) else None
+        self.tokenizer = HostTokenizer(
+            tokenizer,
+            max_length=find_max_length(tokenizer, encoder, max_length),
+            do_lower_case=do_lower_case,
+            pad_token_id=pad,
+        )
+        check_vocabulary(tokenizer, encoder)
+        self.runner = EncoderRunner(encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine)
+        self._fingerprint: str | None = None
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, *, engine: Engine = "auto", **changes: Any) -> "TextEncoder":
+        """Reads a sentence-transformers or Hugging Face folder, or one that `save` wrote.
+
+        Args:
+            name_or_path: A folder, or a name on the Hugging Face hub.
+            engine: What runs the encoder. Default: `auto`.
+            **changes: Arguments of the constructor that take the place of what the folder says.
+
+        Raises:
+            ModelFolderError: if the folder cannot be read.
+        """
+        path = find_folder(name_or_path)
+        if (path / ENCODER_FILE).is_file():
+            encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
+            settings = _read_settings(path)
+            tokenizer_path = path
+        else:
+            folder = read_folder(path)
+            encoder = load_encoder(folder)
+            settings = {
+                "max_length": folder.max_length,
+                "do_lower_case": folder.do_lower_case,
+                "prompts": folder.prompts,
+                "default_prompt_name": folder.default_prompt_name,
+                "similarity": folder.similarity,
+            }
+            tokenizer_path = folder.transformer_path
+        tokenizer = changes.pop("tokenizer", None)
+        made = cls(
+            load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
+            encoder,
+            engine=engine,
+            **{**settings, **changes},
+        )
+        made.runner.refresh(made.fingerprint)
+        return made
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of the vectors."""
+        return self.runner.embedding_dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that decides what a text's vector is: weights, shape, tokenizer, length, prompts."""
+        if self._fingerprint is None:
+            extra = {**self.tokenizer.describe(), "prompts": self.prompts, "default": self.default_prompt_name}
+            self._fingerprint = fingerprint_model(self.encoder, extra)
+        return self._fingerprint
+
+    def refresh(self) -> None:
+        """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew."""
+        self._fingerprint = None
+        self.runner.refresh()
+
+    def encode(
+        self,
+        texts: str | Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        progress: bool | None = None,
+    ) -> np.ndarray:
+        """Vectors of texts.
+
+        Args:
+            texts: A list of texts, or one.
+            prompt_name: The prompt to put before each. Default: the folder's default prompt, if it names one.
+            prompt: The prompt itself, in place of a name; `""` for none. Default: the one of `prompt_name`.
+            batch_size: The most texts in one step. Default: 32.
+            progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+        Returns:
+            float32 `(texts, dim)`; `(dim,)` for one text.
+
+        Raises:
+            InputError: if something is not a text, or there is no such prompt.
+        """
+        if isinstance(texts, str):
+            options = {"prompt_name": prompt_name, "prompt": prompt, "batch_size": batch_size, "progress": progress}
+            return self.encode([texts], **options)[0]  # type: ignore[arg-type]
+        texts = check_texts(texts)
+        if batch_size < 1:
+            raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+        prompt = self.find_prompt(prompt_name) if prompt is None else prompt
+        with show_progress(len(texts), "encoding", shown=progress) as advance:
+            parts = [
+                self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, batch_size, advance)
+                for start in range(0, len(texts), TEXTS_IN_MEMORY)
+            ]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, self.embedding_dim), "float32"), *parts])
+
+    def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+        """As `encode`, with the prompt named `query` where the folder has one."""
+        return self.encode(texts, **{"prompt_name": self.query_prompt_name, **options})
+
+    def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
+        """As `encode`, with the prompt named `document`, `passage` or `corpus` where the folder has one."""
+        return self.encode(texts, **{"prompt_name": self.document_prompt_name, **options})
+
+    @property
+    def query_prompt_name(self) -> str | None:
+        """The prompt for queries, None where the folder has none."""
+        return "query" if "query" in self.prompts else None
+
+    @property
+    def document_prompt_name(self) -> str | None:
+        """The prompt for documents, None where the folder has none."""
+        return next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
+
+    def find_prompt(self, name: str | None) -> str:
+        """The prompt of a name; the default one for None, empty where there is none."""
+        name = name if name is not None else self.default_prompt_name
+        if name is None:
+            return ""
+        if name not in self.prompts:
+            raise InputError(
+                f"`prompt_name` must be one of {', '.join(self.prompts) or '(the model has no prompts)'}. "
+                f"Received: prompt_name={name!r}."
+            )
+        return self.prompts[name]
+
+    def skipped_tokens(self, prompt: str) -> int:
+        """How many first tokens pooling leaves out for a prompt."""
+        leaves_out = isinstance(self.encoder, Encoder) and not self.encoder.config.pooling.include_prompt
+        return self.tokenizer.prompt_length(prompt) if prompt and leaves_out else 0
+
+    def _encode_part(
+        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None]
+    ) -> np.ndarray:
+        token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+        return self.runner(token_ids, batch_size=batch_size, skipped=self.skipped_tokens(prompt), progress=advance)
+
+    def save(self, path: Path, *, portable: bool = False) -> None:
+        """Writes a folder that `from_pretrained` reads; sentence-transformers reads it too, where it can.
+
+        Args:
+            path: An empty folder.
+            portable: Whether sentence-transformers must be able to read it. Default: False.
+
+        Raises:
+            InputError: if `portable` is True and sentence-transformers has no such model.
+        """
+        settings: dict[str, Any] = {
+            "max_length": self.tokenizer.max_length,
+            "do_lower_case": self.tokenizer.do_lower_case,
+            "prompts": self.prompts,
+            "default_prompt_name": self.default_prompt_name,
+            "similarity": self.similarity,
+        }
+        if isinstance(self.encoder, Encoder):
+            save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, portable=portable, **settings)
+            return
+        if portable:
+            raise InputError(
+                "Only tfchain's own encoders can be saved for sentence-transformers. "
+                f"Received: {type(self.encoder).__name__}. Use the chain's save, which tfchain itself reads."
+            )
+        self.encoder.save(path / ENCODER_FILE)
+        self.tokenizer.save(path)
+        _write_settings(path, settings)
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as a list.
+
+    Raises:
+        InputError: if one is not a string.
+    """
+    texts = list(texts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(
+                f"Each text must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}. "
+                "Convert it to text first."
+            )
+    return texts
+
+
+def find_max_length(tokenizer: Any, encoder: keras.Model, asked: int | None) -> int:
+    """The most tokens of a text: what was asked, within what tokenizer and encoder allow."""
+    positions = encoder.config.transformer.max_length if isinstance(encoder, Encoder) else None
+    own = getattr(tokenizer, "model_max_length", None)
+    limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
+    if asked is None:
+        return min(limits, default=512)
+    if asked < 3 or (positions is not None and asked > positions):
+        raise InputError(
+            f"`max_length` must be at least 3 and at most the model's {positions or 'own'} positions. "
+            f"Received: max_length={asked}."
+        )
+    return asked
+
+
+def check_vocabulary(tokenizer: Any, encoder: keras.Model) -> None:
+    """Stops a tokenizer whose ids the encoder has no rows for."""
+    if isinstance(encoder, Encoder) and len(tokenizer) > encoder.config.transformer.vocabulary_size:
+        raise InputError(
+            f"The tokenizer has {len(tokenizer)} tokens, the model has an embedding for "
+            f"{encoder.config.transformer.vocabulary_size}. Use the tokenizer that belongs to the model."
+        )
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    from tfchain.models.folder import read_json
+
+    settings: dict[str, Any] = read_json(path / "text_encoder.json")
+    return settings
+
+
+def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    write(path / "text_encoder.json", dict(settings))

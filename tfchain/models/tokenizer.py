@@ -1,0 +1,155 @@
+"""The Hugging Face tokenizer on the host: texts in, lists of token ids out, truncated but not padded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.errors import InputError
+
+# Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
+PROBE = (
+    "",
+    "Hello, World! don't  e-mail\tme",
+    "Älter naïve CAFÉ Straße",
+    "你好，我是一个智能助手。ＡＢＣ①",
+    "[SEP] </s> <mask> [UNK]",
+    "x" * 120,
+    "3.14 + 2^10 = $5 \u200b\u0301 \U0001f600",
+    " leading and trailing ",
+    "tokenization unbelievable 2026",
+)
+
+
+class HostTokenizer:
+    """Turns texts into token ids with a Hugging Face tokenizer.
+
+    Use it for single texts and wherever Python is at hand; `WordPieceTokenizer` does the same inside a TensorFlow
+    graph, so that a server needs no Python, and is faster on many short texts.
+
+    Args:
+        tokenizer: A tokenizer of `transformers`. It is not changed.
+        max_length: The most tokens of a text, special tokens included; what is over is cut off at the end.
+        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Default: False.
+        pad_token_id: Fills shorter texts up. Default: the tokenizer's own, else 0.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        do_lower_case: bool = False,
+        pad_token_id: int | None = None,
+    ) -> None:
+        if not callable(tokenizer) or not hasattr(tokenizer, "save_pretrained"):
+            raise InputError(
+                "`tokenizer` must be a transformers tokenizer. "
+                f"Received: {type(tokenizer).__name__}. Load one with transformers.AutoTokenizer.from_pretrained."
+            )
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.do_lower_case = do_lower_case
+        own = getattr(tokenizer, "pad_token_id", None)
+        self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
+        self._fast = _copy_backend(tokenizer, max_length)
+        self._whole = _copy_backend(tokenizer, None)
+        self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
+
+    @property
+    def content_length(self) -> int:
+        """The most tokens of a text, special tokens left out."""
+        return self.max_length - self.num_special_tokens
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, at most `max_length` of them."""
+        texts = self._prepare(texts)
+        if self._fast is not None:
+            return [encoding.ids for encoding in self._fast.encode_batch_fast(texts)]
+        return list(self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"])
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each whole text, special tokens left out, nothing cut off."""
+        texts = self._prepare(texts)
+        if self._whole is not None:
+            return [len(one.ids) for one in self._whole.encode_batch_fast(texts, add_special_tokens=False)]
+        return [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    def prompt_length(self, prompt: str) -> int:
+        """How many of a text's first tokens are the prompt's, counted as sentence-transformers does."""
+        ids = self([prompt])[0]
+        closing = {getattr(self.tokenizer, "sep_token_id", None), getattr(self.tokenizer, "eos_token_id", None)}
+        return len(ids) - (1 if ids and ids[-1] in closing else 0)
+
+    def save(self, path: Path) -> None:
+        """Writes the tokenizer's files into a folder; `max_length` is kept as the model's maximum."""
+        before = self.tokenizer.model_max_length
+        self.tokenizer.model_max_length = self.max_length
+        try:
+            self.tokenizer.save_pretrained(str(path))
+        finally:
+            self.tokenizer.model_max_length = before
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that tell which ids come out, for fingerprints.
+
+        The vocabulary and the ids of a few texts, rather than the tokenizer's file: its layout changes with the
+        library's version where its answers do not.
+        """
+        vocabulary = sorted(self.tokenizer.get_vocab().items())
+        return {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
+
+    def _prepare(self, texts: Sequence[str]) -> list[str]:
+        # A lone surrogate cannot be written as UTF-8; it becomes the replacement character, as TensorFlow reads it.
+        texts = [
+            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
+            for text in texts
+        ]
+        return [text.lower() for text in texts] if self.do_lower_case else texts
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Reads a folder's tokenizer through transformers.
+
+    Raises:
+        InputError: if the folder has none that transformers can read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} has no tokenizer that transformers can read: {error}. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        ) from error
+
+
+def to_tokenizer(tokenizer: Any) -> Any:
+    """A transformers tokenizer as it is; one read from a folder or by a hub name."""
+    if isinstance(tokenizer, str | Path):
+        from tfchain.models.folder import find_folder
+
+        return load_tokenizer(find_folder(tokenizer))
+    return tokenizer
+
+
+def _copy_backend(tokenizer: Any, max_length: int | None) -> Any:
+    """A copy of the fast tokenizer without padding, truncating at `max_length`; None for a tokenizer in Python."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not hasattr(backend, "encode_batch_fast"):
+        return None
+    copy = type(backend).from_str(backend.to_str())
+    copy.no_padding()
+    if max_length is None:
+        copy.no_truncation()
+    else:
+        copy.enable_truncation(max_length)
+    return copy
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

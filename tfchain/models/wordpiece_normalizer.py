@@ -1,0 +1,275 @@
+"""What Hugging Face's BertNormalizer and BertPreTokenizer do to each character, as tables that a graph can gather from.
+
+Both work on one character at a time: what becomes of `É` does not depend on its neighbours. So one table, from code
+point to text, holds all their steps. The table is not written down here: it is read off the installed `tokenizers`
+package, so it cannot disagree with it, and nothing is left to the Unicode version of the machine that serves.
+
+A character that no vocabulary entry contains makes its word unknown, whichever character it is. So all of these share
+one stand-in, and the table stays small.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tfchain.core.errors import InputError
+
+NUM_CODE_POINTS = 0x110000
+BLOCK = 256
+_SEPARATOR = "1"  # a character that both leave alone, and that ends a run of combining marks
+_CHUNK = 1000  # the probes' cost a character grows with the length of the text
+
+# Areas whose characters are mostly of one kind (ideographs, private use, none): if the first and the last of an area
+# fare alike, they answer for all of it. The rest of Unicode is asked one by one.
+_AREAS = (
+    *(range(start, start + BLOCK) for start in range(0x3400, 0xA000, BLOCK)),
+    *(range(start, start + BLOCK) for start in range(0x20000, 0x2FB00, BLOCK)),
+    *(
+        range(start, (start | 0xFFFF) - 1)
+        for start in (0x2FB00, *range(0x30000, 0xE0000, 0x10000), 0xE0200, 0xF0000, 0x100000)
+    ),
+)
+_SURROGATES = range(0xD800, 0xE000)  # are no characters
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizerRules:
+    """The options of `BertNormalizer`.
+
+    Args:
+        lowercase: Whether to lower-case. Default True.
+        strip_accents: Whether to decompose (NFD) and drop non-spacing marks; None does what `lowercase` says.
+        split_chinese: Whether each Chinese character is a word. Default True.
+        clean_text: Whether to drop control characters and turn white space into spaces. Default True.
+    """
+
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    split_chinese: bool = True
+    clean_text: bool = True
+
+    @property
+    def strips_accents(self) -> bool:
+        """`strip_accents` with None resolved."""
+        return self.lowercase if self.strip_accents is None else self.strip_accents
+
+    def make_normalizer(self) -> Callable[[str], str]:
+        """The function that `tokenizers` normalises with."""
+        from tokenizers import normalizers
+
+        normalizer = normalizers.BertNormalizer(
+            clean_text=self.clean_text,
+            handle_chinese_chars=self.split_chinese,
+            strip_accents=self.strip_accents,
+            lowercase=self.lowercase,
+        )
+        return normalizer.normalize_str
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """Code points that the graph uses for its own purposes; none of them is in the vocabulary.
+
+    Args:
+        unknown: For a character that no entry contains.
+        unknown_alone: The same for one that is a word by itself.
+        markers: Each a word by itself that the tables keep as it is: they stand for special tokens.
+    """
+
+    unknown: int
+    unknown_alone: int
+    markers: range
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterTable:
+    """From code point to text: row `cells[pages[code_point // 256] + code_point % 256]` of `texts`.
+
+    Args:
+        pages: int32 `(0x1100,)`: where the block of each 256 code points begins in `cells`. Equal blocks are shared.
+        cells: int32: a row of `texts` for each code point.
+        texts: What a code point turns into; may be empty.
+        num_alone: The first so many rows are words by themselves (white space is an empty one);
+            the characters of the other rows form words together with their neighbours.
+    """
+
+    pages: npt.NDArray[np.int32]
+    cells: npt.NDArray[np.int32]
+    texts: tuple[str, ...]
+    num_alone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """What becomes of each character, as far as that is not what becomes of most: a part of an unknown word.
+
+    Args:
+        normalized: `{code point: text}` for those that normalising changes.
+        alone: Code points that are words by themselves (punctuation).
+        spaces: Code points that separate words.
+        areas: Code points that normalising changes all in one way, with that of the first of them.
+    """
+
+    normalized: Mapping[int, str]
+    alone: frozenset[int]
+    spaces: frozenset[int]
+    areas: tuple[tuple[range, str], ...]
+
+    def without_normalizing(self) -> "Characters":
+        """The same for texts that are normalised already."""
+        return Characters({}, self.alone, self.spaces, ())
+
+
+@functools.lru_cache(maxsize=4)
+def probe_characters(rules: NormalizerRules) -> Characters:
+    """Asks the installed `tokenizers` what `BertNormalizer` and `BertPreTokenizer` do to each character.
+
+    It takes a few tenths of a second, so the answer is remembered.
+    """
+    normalize = rules.make_normalizer()
+    ends = [code_point for area in _AREAS for code_point in (area[0], area[-1])]
+    at_ends = _probe_normalizer(normalize, ends)
+    one_by_one = set(range(NUM_CODE_POINTS)) - set(_SURROGATES)
+    areas = []
+    for area in _AREAS:
+        first, last = (at_ends.get(c, chr(c)).replace(chr(c), "?") for c in (area[0], area[-1]))
+        if first == last and first in ("", "?", " ? "):
+            one_by_one.difference_update(area)
+            if first != "?":
+                areas.append((area, at_ends[area[0]]))
+    alone, spaces = _probe_pre_tokenizer(sorted(one_by_one))
+    return Characters(_probe_normalizer(normalize, sorted(one_by_one)), alone, spaces, tuple(areas))
+
+
+def make_word_table(characters: Characters, kept: set[int], stand_ins: StandIns) -> CharacterTable:
+    """Makes the table that cuts texts into words.
+
+    Args:
+        characters: From `probe_characters`; those `without_normalizing` where the texts are normalised already.
+        kept: The vocabulary's characters; all others become `stand_ins.unknown`.
+        stand_ins: The code points used for other purposes.
+    """
+    unknown = chr(stand_ins.unknown)
+    separate = characters.alone | characters.spaces
+    replacements = _Replacements(unknown, kept)
+    replacements.update(dict.fromkeys(characters.spaces, ""))
+
+    def to_word(code_point: int, text: str) -> tuple[bool, str]:
+        word = text.translate(replacements)
+        is_alone = not separate.isdisjoint(map(ord, text))
+        if is_alone and len(word) > 1:
+            raise InputError(
+                f"A character must turn into one word or into a part of one. Received: U+{code_point:04X} -> {text!r}, "
+                "by the installed `tokenizers`. Tokenize on the host instead."
+            )
+        return is_alone, word
+
+    rows = {code_point: to_word(code_point, text) for code_point, text in _texts(characters, kept)}
+    if not characters.normalized:
+        rows[stand_ins.unknown_alone] = (True, unknown)
+    rows.update((marker, (True, chr(marker))) for marker in stand_ins.markers)
+    areas = [(area, to_word(area[0], text.replace(chr(area[0]), unknown))) for area, text in characters.areas]
+    return _pack(rows, [(range(NUM_CODE_POINTS), (False, unknown)), *areas])
+
+
+def make_text_table(characters: Characters, kept: set[int], stand_ins: StandIns) -> CharacterTable:
+    """Makes the table that normalises texts and leaves the cutting into words for later.
+
+    For tokenizers with added tokens that are looked for in the normalised text. Arguments as in `make_word_table`.
+    """
+    unknown = chr(stand_ins.unknown)
+    replacements = _Replacements(unknown, ())
+    replacements.update(dict.fromkeys(characters.alone, chr(stand_ins.unknown_alone)))
+    replacements.update(dict.fromkeys(characters.spaces, " "))
+    replacements.update((code_point, chr(code_point)) for code_point in kept)
+    rows = {code_point: (False, text.translate(replacements)) for code_point, text in _texts(characters, kept)}
+    rows.update((marker, (False, chr(marker))) for marker in stand_ins.markers)
+    areas = [(area, (False, text.replace(chr(area[0]), unknown))) for area, text in characters.areas]
+    return _pack(rows, [(range(NUM_CODE_POINTS), (False, unknown)), *areas])
+
+
+def _probe_normalizer(normalize: Callable[[str], str], code_points: Sequence[int]) -> dict[int, str]:
+    """What becomes of those of the code points that change."""
+    changed: dict[int, str] = {}
+    for chunk in _chunks(code_points):
+        parts = normalize(_with_separators(chunk)).split(_SEPARATOR)[1:-1]
+        if len(parts) != len(chunk):
+            raise InputError(
+                "BertNormalizer of the installed `tokenizers` changes characters beside others, which a table cannot "
+                f"express. Received: {len(parts)} texts for {len(chunk)} code points. Tokenize on the host instead."
+            )
+        changed.update((ord(c), part) for c, part in zip(chunk, parts, strict=True) if part != c)
+    return changed
+
+
+def _probe_pre_tokenizer(code_points: Sequence[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """Those of the code points that are words by themselves, and those that separate words."""
+    from tokenizers import pre_tokenizers
+
+    pre_tokenize = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    alone: set[int] = set()
+    spaces: set[int] = set()
+    for chunk in _chunks(code_points):
+        text = _with_separators(chunk)
+        last = 0
+        for piece, (start, end) in pre_tokenize(text):
+            spaces.update(map(ord, text[last:start]))
+            if len(piece) == 1 and piece != _SEPARATOR:
+                alone.add(ord(piece))
+            last = end
+    return frozenset(alone), frozenset(spaces)
+
+
+def _chunks(code_points: Sequence[int]) -> Iterator[list[str]]:
+    characters = [chr(code_point) for code_point in code_points if chr(code_point) != _SEPARATOR]
+    for start in range(0, len(characters), _CHUNK):
+        yield characters[start : start + _CHUNK]
+
+
+def _with_separators(characters: list[str]) -> str:
+    return _SEPARATOR + _SEPARATOR.join(characters) + _SEPARATOR
+
+
+def _texts(characters: Characters, kept: set[int]) -> Iterator[tuple[int, str]]:
+    """All code points that may differ from those around them, normalised; where one comes twice, the later counts."""
+    yield from ((code_point, chr(code_point)) for code_point in kept | characters.alone | characters.spaces)
+    yield from characters.normalized.items()
+    for area, first in characters.areas:
+        yield from ((code, first.replace(chr(area[0]), chr(code))) for code in area if code in kept)
+
+
+class _Replacements(dict[int, str]):
+    """A table for `str.translate` that keeps some characters and has one answer for all others."""
+
+    def __init__(self, other: str, kept: Iterable[int]) -> None:
+        super().__init__((code_point, chr(code_point)) for code_point in kept)
+        self._other = other
+
+    def __missing__(self, code_point: int) -> str:
+        return self._other
+
+
+def _pack(rows: Mapping[int, tuple[bool, str]], areas: list[tuple[range, tuple[bool, str]]]) -> CharacterTable:
+    """Numbers the distinct rows, those that are alone first, and shares equal blocks of code points.
+
+    Args:
+        rows: For single code points, whether it is alone, and its text.
+        areas: The same for ranges, each over the ones before; `rows` are over all.
+    """
+    distinct = sorted({*rows.values(), *(row for _, row in areas)}, key=lambda row: (not row[0], row[1]))
+    number = {row: index for index, row in enumerate(distinct)}
+    cells = np.empty(NUM_CODE_POINTS, np.int32)
+    for area, row in areas:
+        cells[area.start : area.stop] = number[row]
+    cells[list(rows)] = [number[row] for row in rows.values()]
+    blocks: dict[bytes, int] = {}
+    pages = [blocks.setdefault(block.tobytes(), len(blocks)) * BLOCK for block in cells.reshape(-1, BLOCK)]
+    return CharacterTable(
+        pages=np.array(pages, np.int32),
+        cells=np.frombuffer(b"".join(blocks), np.int32),
+        texts=tuple(text for _, text in distinct),
+        num_alone=sum(is_alone for is_alone, _ in distinct),
+    )

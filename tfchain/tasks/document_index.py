@@ -1,0 +1,112 @@
+"""Documents and their vectors together: what a search looks through."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.types import Document, Hit
+from tfchain.models.index import Similarity, VectorIndex
+
+
+class DocumentIndex:
+    """Documents, their passages' vectors, and the fingerprint of the model that made them.
+
+    Args:
+        dim: Width of the vectors.
+        fingerprint: Names the model; vectors of another are refused.
+        similarity: `cosine` or `dot`. Default: `cosine`.
+    """
+
+    def __init__(self, dim: int, fingerprint: str, similarity: Similarity = "cosine") -> None:
+        self.fingerprint = fingerprint
+        self.vectors = VectorIndex(dim, similarity)
+        self.num_added = 0  # documents ever added: the next one's number, where it has no id
+        self._documents: dict[str, Document] = {}  # in the order of the rows in `vectors`
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __contains__(self, document_id: object) -> bool:
+        return document_id in self._documents
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._documents.values())
+
+    def get(self, document_id: str) -> Document | None:
+        """The document of an id, None if it is not there."""
+        return self._documents.get(document_id)
+
+    def add(
+        self, documents: Sequence[Document], counts: Sequence[int], vectors: np.ndarray, *, fingerprint: str
+    ) -> None:
+        """Adds documents; one whose id is there takes the old one's place in the answers, and comes last in order.
+
+        Args:
+            documents: The documents, no id twice.
+            counts: How many passages each has.
+            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order.
+            fingerprint: Of the model that made the vectors.
+
+        Raises:
+            FingerprintError: if another model made the vectors that are there.
+            InputError: if the numbers do not fit.
+        """
+        if fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"Vectors of one model cannot be mixed with another's. Expected: model {self.fingerprint[:12]}. "
+                f"Received: model {fingerprint[:12]}. Encode all documents again with `reindex()`."
+            )
+        if len(documents) != len(counts):
+            raise InputError(f"There must be one count a document. Received: {len(documents)} and {len(counts)}.")
+        replaced = [document.id for document in documents if document.id in self._documents]
+        # The new vectors go in first: if they are refused, nothing has changed.
+        self.vectors.add(vectors, counts)
+        if replaced:
+            rows = self._rows(replaced)
+            for document_id in replaced:
+                del self._documents[document_id]
+            self.vectors.remove(rows)
+        self._documents.update((document.id, document) for document in documents)
+        self.num_added += len(documents)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Removes documents.
+
+        Raises:
+            InputError: if an id is not there; nothing is removed then.
+        """
+        ids = list(dict.fromkeys(ids))
+        missing = [one for one in ids if one not in self._documents]
+        if missing:
+            raise InputError(
+                f"`ids` must be in the index. Received: {', '.join(map(repr, missing[:5]))}"
+                f"{' and others' if len(missing) > 5 else ''}, not among the {len(self)} documents. Nothing is removed."
+            )
+        rows = self._rows(ids)
+        for one in ids:
+            del self._documents[one]
+        self.vectors.remove(rows)
+
+    def search(self, queries: np.ndarray, top_k: int) -> list[list[Hit]]:
+        """Finds the best documents of each query vector, best first.
+
+        Args:
+            queries: float32 `(queries, dim)`.
+            top_k: How many documents; all, if there are fewer.
+        """
+        rows, scores = self.vectors.search(queries, top_k)
+        documents = list(self._documents.values()) if len(rows) else []
+        return [
+            [make_hit(documents[row], float(score)) for row, score in zip(one_rows, one_scores, strict=True)]
+            for one_rows, one_scores in zip(rows, scores, strict=True)
+        ]
+
+    def _rows(self, ids: Iterable[str]) -> list[int]:
+        wanted = set(ids)
+        return [row for row, document_id in enumerate(self._documents) if document_id in wanted]
+
+
+def make_hit(document: Document, score: float) -> Hit:
+    """A hit on a document."""
+    return Hit(document.id, score, document.text, document.title, document.metadata)

@@ -1,0 +1,251 @@
+"""A chain's folder on disk: written in steps that each appear whole, read without ever seeing half a step.
+
+    chain.json              the list of what counts, replaced in one step: this is the commit
+    model-<fingerprint>/    tokenizer and encoder
+    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added
+
+A save writes only what is new: documents added since the last one make a segment of their own, documents removed are
+noted in chain.json. What a killed save has left is not named in chain.json, and goes with the next save.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfchain.core.atomic import new_folder, remove_partials, write_json, writing
+from tfchain.core.errors import IndexFolderError
+from tfchain.core.types import Document
+from tfchain.tasks.document_index import DocumentIndex
+
+if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
+    from tfchain.models.text_encoder import TextEncoder
+
+MANIFEST = "chain.json"
+FORMAT = 1
+LOCK = ".lock"
+
+
+@dataclass
+class IndexFolder:
+    """Where a chain is saved, and which of its documents are there already.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+    commit: int = 0
+    segments: list[str] = field(default_factory=list)
+    places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
+    removed: list[tuple[int, int]] = field(default_factory=list)
+
+    def save(self, text_encoder: "TextEncoder", index: DocumentIndex, settings: Mapping[str, Any]) -> None:
+        """Publishes a chain: the folder holds it when this returns, and what it held before until then.
+
+        Args:
+            text_encoder: Tokenizer and encoder.
+            index: The documents and vectors.
+            settings: The chain's plain values.
+
+        Raises:
+            IndexFolderError: if another process is writing there, or the folder holds something else.
+            TfchainError: if the disk is full.
+        """
+        check_is_ours(self.path)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            remove_partials(self.path)
+            manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
+            model = f"model-{text_encoder.fingerprint[:16]}"
+            if not (self.path / model).is_dir():
+                with new_folder(self.path / model) as partial:
+                    text_encoder.save(partial)
+            if not self._continues(manifest, index):
+                self.segments, self.places, self.removed = [], {}, []
+            self.commit = (manifest["commit"] if manifest else 0) + 1
+            self._note_removed(index)
+            self._add_segment(index)
+            write_json(
+                self.path / MANIFEST,
+                {
+                    "format": FORMAT,
+                    "commit": self.commit,
+                    "fingerprint": index.fingerprint,
+                    "model": model,
+                    "similarity": index.vectors.similarity,
+                    "dim": index.vectors.dim,
+                    "documents": len(index),
+                    "num_added": index.num_added,
+                    "segments": self.segments,
+                    "removed": self.removed,
+                    "settings": dict(settings),
+                },
+            )
+            self._clear(model)
+
+    def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex) -> bool:
+        """Whether this save can add to what is there: nobody else wrote, the same model, most of it still counts."""
+        return (
+            manifest is not None
+            and manifest["commit"] == self.commit
+            and manifest["fingerprint"] == index.fingerprint
+            and len(self.removed) <= len(self.places)
+        )
+
+    def _note_removed(self, index: DocumentIndex) -> None:
+        for document_id, (document, segment, row) in list(self.places.items()):
+            if index.get(document_id) is not document:  # gone, or another one of this name
+                self.removed.append((segment, row))
+                del self.places[document_id]
+
+    def _add_segment(self, index: DocumentIndex) -> None:
+        rows = [row for row, document in enumerate(index) if document.id not in self.places]
+        if not rows:
+            return
+        documents = list(index)
+        added = [documents[row] for row in rows]
+        starts, counts = index.vectors.starts, index.vectors.counts
+        vectors = np.concatenate([np.arange(starts[row], starts[row] + counts[row]) for row in rows])
+        number = next(n for n in itertools.count(self.commit) if not (self.path / f"segment-{n:06d}").exists())
+        name = f"segment-{number:06d}"
+        with new_folder(self.path / name) as partial:
+            with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
+            np.save(partial / "counts.npy", counts[rows])
+            np.save(partial / "vectors.npy", index.vectors.vectors[vectors])
+        self.segments.append(name)
+        for row, document in enumerate(added):
+            self.places[document.id] = (document, len(self.segments) - 1, row)
+
+    def _clear(self, model: str) -> None:
+        for found in self.path.iterdir():
+            old_segment = found.name.startswith("segment-") and found.name not in self.segments
+            if old_segment or (found.name.startswith("model-") and found.name != model):
+                shutil.rmtree(found, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class LoadedFolder:
+    """What a chain's folder holds.
+
+    Args:
+        folder: The folder, ready for further saves.
+        model_path: The folder of tokenizer and encoder.
+        index: Documents and vectors.
+        settings: The chain's plain values.
+    """
+
+    folder: IndexFolder
+    model_path: Path
+    index: DocumentIndex
+    settings: dict[str, Any]
+
+
+def load_index_folder(path: str | Path) -> LoadedFolder:
+    """Reads the last chain that was saved whole.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        IndexFolderError: if there is none, or if a file is damaged.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    for _ in range(3):
+        try:
+            return _load(path, manifest)
+        except IndexFolderError:
+            again = read_manifest(path)
+            if again["commit"] == manifest["commit"]:
+                raise
+            manifest = again  # another process published a newer one and cleared the old away
+    return _load(path, manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Reads chain.json.
+
+    Raises:
+        IndexFolderError: if it is not there, broken, or of a newer tfchain.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except FileNotFoundError:
+        raise IndexFolderError(
+            f"{path} holds no saved chain: it has no {MANIFEST}. Make one with `chain.save` or `tfchain index`."
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
+    if version != FORMAT:
+        raise IndexFolderError(
+            f"{path} has the format {version}; this tfchain reads format {FORMAT}. Update tfchain, or index again."
+        )
+    return manifest
+
+
+def check_is_ours(path: Path) -> None:
+    """Stops a save into a folder that holds something else."""
+    if path.is_file():
+        raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
+    if path.is_dir() and not (path / MANIFEST).exists():
+        others = [one.name for one in path.iterdir() if not one.name.startswith((".", "model-", "segment-"))]
+        if others:
+            raise IndexFolderError(
+                f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
+                "Nothing was written. Name an empty folder or a new one."
+            )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
+    with open(path / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IndexFolderError(
+                f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
+            ) from None
+        yield
+
+
+def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
+    folder = IndexFolder(path, manifest["commit"], list(manifest["segments"]))
+    folder.removed = [(segment, row) for segment, row in manifest["removed"]]
+    index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"])
+    removed = set(folder.removed)
+    for number, name in enumerate(folder.segments):
+        documents, counts, vectors = _read_segment(path / name)
+        kept = [row for row in range(len(documents)) if (number, row) not in removed]
+        if len(kept) != len(documents):
+            vectors = vectors[np.repeat(np.isin(np.arange(len(documents)), kept), counts)]
+        added = [documents[row] for row in kept]
+        index.add(added, counts[kept].tolist(), vectors, fingerprint=index.fingerprint)
+        folder.places.update((documents[row].id, (documents[row], number, row)) for row in kept)
+    index.num_added = manifest["num_added"]
+    if len(index) != manifest["documents"]:
+        raise IndexFolderError(f"{path} lacks documents: {len(index)} of {manifest['documents']}. Index them again.")
+    return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]))
+
+
+def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, np.ndarray]:
+    try:
+        with open(path / "documents.jsonl", encoding="utf-8") as file:
+            documents = [Document(**json.loads(line)) for line in file]
+        counts, vectors = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
+    if len(documents) != len(counts) or counts.sum() != len(vectors):
+        raise IndexFolderError(f"{path} is damaged: its files do not belong together. Index the documents again.")
+    return documents, counts, vectors

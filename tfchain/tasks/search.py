@@ -1,0 +1,163 @@
+"""Search: the steps from documents to vectors, and from a question to hits, as functions of the rooms' parts."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.core.types import Document, Hit, SearchResult
+from tfchain.data.passages import split_all
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.document_index import DocumentIndex
+
+logger = logging.getLogger(__name__)
+
+PassageMode = Literal["split", "truncate"]
+DOCUMENTS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassageConfig:
+    """How documents longer than the model's maximum become vectors.
+
+    Args:
+        mode: `split` cuts them into overlapping passages, each with a vector, and scores a document by its best one;
+            `truncate` encodes what fits and leaves the rest out, as sentence-transformers does. Default: `split`.
+        overlap_tokens: Tokens that neighbouring passages share. Default: a tenth of the model's maximum.
+    """
+
+    mode: PassageMode = "split"
+    overlap_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(PassageMode):
+            raise InputError(f"`passages` must be 'split' or 'truncate'. Received: passages={self.mode!r}.")
+        if self.overlap_tokens is not None and self.overlap_tokens < 0:
+            raise InputError(f"`overlap_tokens` must be at least 0. Received: {self.overlap_tokens}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class EncodedDocuments:
+    """Documents with their passages' vectors.
+
+    Args:
+        documents: The documents.
+        counts: How many passages each has.
+        vectors: float32 `(passages, dim)`, in the documents' order.
+    """
+
+    documents: list[Document]
+    counts: list[int]
+    vectors: np.ndarray
+
+
+def encode_documents(
+    text_encoder: TextEncoder,
+    documents: Iterable[Document],
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> Iterator[EncodedDocuments]:
+    """Cuts documents into passages and encodes these, some thousand documents at a time.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        documents: The documents, read as they are needed.
+        passages: How long documents are treated.
+        batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Yields:
+        The documents with their vectors, in order.
+    """
+    tokenizer = text_encoder.tokenizer
+    iterator = iter(documents)
+    while part := list(islice(iterator, DOCUMENTS_AT_ONCE)):
+        if passages.mode == "truncate":
+            texts, counts = [document.full_text for document in part], [1] * len(part)
+        else:
+            prompt = text_encoder.find_prompt(text_encoder.document_prompt_name)
+            room = tokenizer.content_length - (tokenizer.count_tokens([prompt])[0] if prompt else 0)
+            overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
+            cut = split_all(
+                part, count_tokens=tokenizer.count_tokens, max_tokens=room, overlap_tokens=min(overlap, room - 1)
+            )
+            texts, counts = [one.text for passage in cut for one in passage], [len(passage) for passage in cut]
+        vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
+        yield EncodedDocuments(part, counts, vectors)
+
+
+def search_texts(
+    text_encoder: TextEncoder,
+    index: DocumentIndex | None,
+    texts: Sequence[str],
+    *,
+    top_k: int = 10,
+    batch_size: int = 32,
+) -> list[SearchResult]:
+    """Answers questions.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        index: The documents; None or empty, each text is its own answer.
+        texts: The questions.
+        top_k: How many hits; all documents, if there are fewer. Default: 10.
+        batch_size: The most texts in one step. Default: 32.
+
+    Raises:
+        InputError: if a text is empty or `top_k` is less than 1.
+    """
+    check_queries(texts)
+    if top_k < 1:
+        raise InputError(f"`top_k` must be at least 1. Received: top_k={top_k}. Ask for one hit or more.")
+    vectors = text_encoder.encode_query(texts, batch_size=batch_size)
+    if index is None or not len(index):
+        logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")
+        return [SearchResult(text, text) for text in texts]
+    found = index.search(vectors, top_k)
+    return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
+
+
+def check_queries(texts: Sequence[str]) -> None:
+    """Stops what is not a question.
+
+    Raises:
+        InputError: if a text is not a string, or has nothing but white space.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(
+                f"A query must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}."
+            )
+        if not text.strip():
+            raise InputError(f"A query must not be empty. Received: {text!r} at place {number}. Ask for something.")
+
+
+def rank_queries(
+    text_encoder: TextEncoder, index: DocumentIndex, queries: dict[str, str], *, top_k: int, batch_size: int = 32
+) -> dict[str, list[tuple[str, float]]]:
+    """The ranking of each query, as the metrics take it.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        index: The documents.
+        queries: Query id → text.
+        top_k: How many documents are ranked.
+        batch_size: The most texts in one step. Default: 32.
+
+    Returns:
+        Query id → `(document id, score)` pairs, best first.
+    """
+    vectors = text_encoder.encode_query(list(queries.values()), batch_size=batch_size)
+    found: list[list[Hit]] = index.search(vectors, top_k)
+    return {query: [(hit.id, hit.score) for hit in hits] for query, hits in zip(queries, found, strict=True)}

@@ -1,0 +1,191 @@
+"""Search as a TensorFlow graph: tokenizer, encoder, vectors and documents in one module that needs no Python."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.core.proof import Proof
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.document_index import DocumentIndex
+from tfchain.tasks.search import search_texts
+
+logger = logging.getLogger(__name__)
+
+# Asked of every version beside the documents' own texts, so that a chain without documents proves its answers too.
+SAMPLE_TEXTS = (
+    "how do I merge two sorted lists",
+    "The café's owner said: «It’s 20 °C, isn't it?»",
+    "你好，我是一个智能助手。",
+    "Ein Überblick über Straßennamen in Düsseldorf",
+    "[SEP] special tokens [MASK] written out",
+    "",
+)
+PROVED_DOCUMENTS = 10
+
+
+@dataclass(frozen=True)
+class SearchGraph:
+    """A module with its signatures, and what they must answer.
+
+    Args:
+        module: Owns the variables.
+        signatures: Name → `tf.function`.
+        proofs: Questions with Python's answers.
+    """
+
+    module: Any
+    signatures: Mapping[str, Any]
+    proofs: Sequence[Proof]
+
+
+def make_search_graph(
+    text_encoder: TextEncoder, index: DocumentIndex | None, *, top_k: int = 10, signatures: str = "text"
+) -> SearchGraph:
+    """Composes what a version answers.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        index: The documents; None or empty, there is no search.
+        top_k: How many documents a search gives; all, if there are fewer. Default: 10.
+        signatures: `text`: `serving_default` and `search` (text → ids, scores, texts), `embed` (text → embedding, with
+            the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids`
+            alone, which needs no op of TF Text. Default: `text`.
+
+    Returns:
+        The graph. A tokenizer that has no graph yet gives `embed_ids` alone, and a warning says so.
+
+    Raises:
+        InputError: if `top_k` or `signatures` is out of range.
+    """
+    import tensorflow as tf
+
+    from tfchain.models.wordpiece import WordPieceTokenizer
+
+    if signatures not in ("text", "ids"):
+        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
+    if top_k < 1:
+        raise InputError(f"`top_k` must be at least 1. Received: top_k={top_k}. Ask for one hit or more.")
+    module = tf.Module(name="search")
+    module.encoder = [weight.value for weight in text_encoder.encoder.weights]
+
+    def embed_ids(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        return {"embedding": text_encoder.encoder(inputs, training=False)}
+
+    id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+    functions = {"embed_ids": tf.function(embed_ids, input_signature=id_specs, autograph=False)}
+    texts = _proof_texts(index)
+    proofs = [_prove_embed_ids(text_encoder, texts)]
+    tokenizer = text_encoder.tokenizer
+    if signatures == "ids":
+        return SearchGraph(module, functions, proofs)
+    if tokenizer.do_lower_case or not WordPieceTokenizer.can_express(tokenizer.tokenizer):
+        logger.warning(
+            "The tokenizer %s has no TensorFlow graph yet (WordPiece has), so the version answers token ids alone: "
+            "its clients tokenize, and send `token_ids` and `padding_mask` to `embed_ids`.",
+            type(tokenizer.tokenizer).__name__,
+        )
+        return SearchGraph(module, functions, proofs)
+
+    graph_tokenizer = WordPieceTokenizer.from_hugging_face(tokenizer.tokenizer)
+    module.tokenizer = graph_tokenizer
+
+    def to_vectors(text: Any, prompt: str) -> Any:
+        asked = tf.strings.join([prompt, text]) if prompt else text
+        token_ids, padding_mask = graph_tokenizer(asked, tokenizer.max_length)
+        skipped = text_encoder.skipped_tokens(prompt)
+        if skipped:
+            place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
+            padding_mask = tf.where((place < skipped) & (padding_mask == 1), 2, padding_mask)
+        return text_encoder.encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+
+    def embed(text: Any) -> dict[str, Any]:
+        return {"embedding": to_vectors(text, text_encoder.find_prompt(None))}
+
+    text_spec = [tf.TensorSpec([None], tf.string, name="text")]
+    functions["embed"] = tf.function(embed, input_signature=text_spec, autograph=False)
+    proofs.append(_prove_embed(text_encoder, texts))
+    if index is None or not len(index):
+        return SearchGraph(module, functions, proofs)
+
+    lookup = _make_lookup(module, index, min(top_k, len(index)))
+
+    def search(text: Any) -> dict[str, Any]:
+        return lookup(to_vectors(text, text_encoder.find_prompt(text_encoder.query_prompt_name)))
+
+    functions["search"] = tf.function(search, input_signature=text_spec, autograph=False)
+    functions["serving_default"] = functions["search"]
+    proofs.append(_prove_search(text_encoder, index, [text for text in texts if text.strip()], top_k))
+    return SearchGraph(module, functions, proofs)
+
+
+def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
+    """The index as variables of the module, and a function from query vectors to the best documents."""
+    import tensorflow as tf
+
+    vectors = index.vectors
+    documents = list(index)
+    module.vectors = tf.Variable(vectors.vectors, trainable=False, name="vectors")
+    module.ids = tf.Variable([one.id.encode() for one in documents], trainable=False, name="ids")
+    module.texts = tf.Variable([_to_bytes(one.text or one.title) for one in documents], trainable=False, name="texts")
+    several = len(vectors.vectors) != len(documents)
+    if several:  # the document of each vector
+        owners = np.repeat(np.arange(len(documents), dtype="int32"), vectors.counts)
+        module.owners = tf.Variable(owners, trainable=False, name="owners")
+
+    def look_up(queries: Any) -> dict[str, Any]:
+        if vectors.similarity == "cosine":
+            length = tf.sqrt(tf.reduce_sum(tf.square(queries), axis=-1, keepdims=True))
+            queries = queries / tf.maximum(length, 1e-12)
+        if several:
+            scores = tf.matmul(module.vectors, queries, transpose_b=True)  # (vectors, batch)
+            scores = tf.transpose(tf.math.segment_max(scores, module.owners))  # (batch, documents)
+        else:
+            scores = tf.matmul(queries, module.vectors, transpose_b=True)  # (batch, documents)
+        best, rows = tf.math.top_k(scores, k=top_k)
+        return {"ids": tf.gather(module.ids, rows), "scores": best, "texts": tf.gather(module.texts, rows)}
+
+    return look_up
+
+
+def _proof_texts(index: DocumentIndex | None) -> list[str]:
+    documents = list(index) if index is not None else []
+    step = max(1, len(documents) // PROVED_DOCUMENTS)
+    return [*SAMPLE_TEXTS, *(document.full_text[:2000] for document in documents[::step][:PROVED_DOCUMENTS])]
+
+
+def _prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
+    token_ids = text_encoder.tokenizer(texts)
+    longest = max(1, *map(len, token_ids))
+    ids = np.full((len(texts), longest), text_encoder.tokenizer.pad_token_id, dtype="int32")
+    mask = np.zeros_like(ids)
+    for row, one in enumerate(token_ids):
+        ids[row, : len(one)], mask[row, : len(one)] = one, 1
+    expected = text_encoder.runner(token_ids)
+    return Proof("embed_ids", {"token_ids": ids, "padding_mask": mask}, {"embedding": expected})
+
+
+def _prove_embed(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
+    return Proof("embed", {"text": _to_array(texts)}, {"embedding": text_encoder.encode(texts, progress=False)})
+
+
+def _prove_search(text_encoder: TextEncoder, index: DocumentIndex, texts: Sequence[str], top_k: int) -> Proof:
+    found = [result.hits for result in search_texts(text_encoder, index, texts, top_k=top_k)]
+    outputs = {
+        "ids": np.array([[hit.id.encode() for hit in hits] for hits in found], dtype=object),
+        "scores": np.array([[hit.score for hit in hits] for hits in found], dtype="float32"),
+        "texts": np.array([[_to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
+    }
+    return Proof("serving_default", {"text": _to_array(texts)}, outputs, ranked_by="scores")
+
+
+def _to_array(texts: Sequence[str]) -> np.ndarray:
+    return np.array([_to_bytes(text) for text in texts], dtype=object)
+
+
+def _to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,121 @@
+"""Ranking metrics (nDCG, MRR, MAP, recall, precision), as trec_eval computes them."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from tfchain.core.errors import InputError
+
+Ranking = Sequence[tuple[str, float]] | Mapping[str, float]
+
+DEFAULT_METRICS = ("ndcg@10", "mrr@10", "recall@100", "map@100")
+# ir-measures' names: with a cutoff, and for the whole ranking.
+MEASURES = {
+    "ndcg": ("nDCG@{}", "nDCG"),
+    "mrr": ("RR@{}", "RR"),
+    "map": ("AP@{}", "AP"),
+    "recall": ("R@{}", "SetR"),
+    "precision": ("P@{}", "SetP"),
+}
+METRIC_NAME = re.compile(r"(ndcg|mrr|map|recall|precision)(?:@([1-9][0-9]*))?")
+
+
+def ranking_metrics(
+    run: Mapping[str, Ranking],
+    qrels: Mapping[str, Mapping[str, int]],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> dict[str, float]:
+    """Scores rankings against judgements: the mean over all judged queries, as BEIR and `trec_eval -c` report it.
+
+    A document counts as relevant from grade 1; nDCG takes the grade itself as gain (linear, not `2^grade - 1`).
+    `recall@k` and `map@k` divide by the number of all relevant documents, also where that is more than k
+    (sentence-transformers' `map@k` divides by k then). Queries that the run lacks score 0.
+
+    Args:
+        run: What was found, by query id: `(document id, score)` pairs in the order they were ranked, which is kept
+            where scores are equal, or scores by document id, ranked by score and, where equal, by falling id.
+        qrels: Grades by document id, by query id. Queries without any judgement are left out.
+        metrics: Names: `ndcg`, `mrr`, `map`, `recall`, `precision`, each with `@k`, or without for the whole ranking.
+
+    Returns:
+        The mean of each metric, by the names that were given.
+
+    Raises:
+        InputError: if a name is unknown or there is none, a ranking has a document twice or a score that is no
+            number, no query is judged, or no judged query is in the run.
+
+    Example:
+        >>> ranking_metrics({"q": [("a", 0.9), ("b", 0.8)]}, {"q": {"b": 1}}, ["mrr@10", "precision@2"])
+        {'mrr@10': 0.5, 'precision@2': 0.5}
+    """
+    import ir_measures
+
+    measures = {name: ir_measures.parse_measure(to_measure_name(name)) for name in check_metrics(metrics)}
+    judged = {query: {id: int(grade) for id, grade in grades.items()} for query, grades in qrels.items() if grades}
+    if not judged:
+        raise InputError("`qrels` must judge at least one query. Received: none with a judgement.")
+    rankings = {query: to_ranks(query, run[query]) for query in judged if query in run}
+    if not rankings:
+        raise InputError(
+            f"`run` and `qrels` must have queries in common. Received: {len(run)} in the run, such as "
+            f"{next(iter(run), None)!r}, and {len(judged)} judged, such as {next(iter(judged))!r}. Compare their ids."
+        )
+    # The library knows no empty ranking; what it is not given adds nothing to the sums.
+    found = {query: ranks for query, ranks in rankings.items() if ranks}
+    sums = dict.fromkeys(measures.values(), 0.0)
+    for result in ir_measures.iter_calc(list(sums), judged, found) if found else ():
+        sums[result.measure] += result.value
+    return {name: sums[measure] / len(judged) for name, measure in measures.items()}
+
+
+def largest_cutoff(metrics: Sequence[str] = DEFAULT_METRICS) -> int | None:
+    """How many documents a ranking needs for these metrics.
+
+    Returns:
+        The largest `k`, or `None` where a metric is over the whole ranking.
+
+    Raises:
+        InputError: if a name is unknown, or there is none.
+    """
+    cutoffs = [cutoff for _, cutoff in map(parse_metric, check_metrics(metrics))]
+    return max((int(cutoff) for cutoff in cutoffs if cutoff), default=None) if all(cutoffs) else None
+
+
+def check_metrics(metrics: Sequence[str]) -> Sequence[str]:
+    """Raises where the names are not a list of at least one."""
+    if isinstance(metrics, str) or not metrics:
+        raise InputError(f"`metrics` must be a list of names. Received: metrics={metrics!r}. Write ['ndcg@10'].")
+    return metrics
+
+
+def to_measure_name(name: str) -> str:
+    """Translates one of our names into the library's."""
+    kind, cutoff = parse_metric(name)
+    at_cutoff, whole = MEASURES[kind]
+    return at_cutoff.format(cutoff) if cutoff else whole
+
+
+def parse_metric(name: str) -> tuple[str, str | None]:
+    """Takes a name apart: the metric, its cutoff."""
+    match = METRIC_NAME.fullmatch(name)
+    if match is None:
+        raise InputError(
+            f"A metric must be one of {', '.join(MEASURES)}, with `@k` or without. Received: {name!r}. Write `ndcg@10`."
+        )
+    return match[1], match[2]
+
+
+def to_ranks(query: str, ranking: Ranking) -> dict[str, float]:
+    """Gives falling scores by rank, so that the library, which sorts equal scores by id, keeps our order."""
+    pairs = list(ranking.items()) if isinstance(ranking, Mapping) else list(ranking)
+    for id, value in pairs:
+        if math.isnan(value):
+            raise InputError(f"Scores must be numbers. Received: NaN for document {id!r} of query {query!r}.")
+    if isinstance(ranking, Mapping):
+        pairs.sort(key=lambda pair: (pair[1], pair[0]), reverse=True)
+    ranks = {id: float(-place) for place, (id, _) in enumerate(pairs)}
+    if len(ranks) < len(pairs):
+        ids = [id for id, _ in pairs]
+        twice = next(id for id in ids if ids.count(id) > 1)
+        raise InputError(f"A ranking must have each document once. Received: {twice!r} twice for query {query!r}.")
+    return ranks
