@@ -238,6 +238,8 @@ class NeuralSearchChain:
         Raises:
             InputError: if a text is empty, or `top_k` is less than 1.
         """
+        if not isinstance(text, str | list | tuple):
+            raise InputError(f"A query must be a string or a list of strings. Received: {type(text).__name__}.")
         self._refresh_index(None)
         texts = [text] if isinstance(text, str) else list(text)
         batch_size = self.hyperparameters.batch_size

@@ -151,8 +151,8 @@ def wire(base_path: Path) -> Iterator[Wire]:
 
 
 @pytest.fixture(scope="session")
-def tuned_wire(base_path: Path) -> Iterator[Wire]:
-    """A server with a short REST timeout, CORS headers, raw bytes over gRPC, and XLA."""
+def tuned_wire(base_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    """A server with a short REST timeout, CORS headers, raw bytes over gRPC, a UNIX socket, and XLA."""
     options = ServerOptions(
         "hpt",
         base_path,
@@ -160,6 +160,7 @@ def tuned_wire(base_path: Path) -> Iterator[Wire]:
         grpc_port=0,
         rest_port=0,
         poll_seconds=0,
+        grpc_socket_path=str(tmp_path_factory.mktemp("socket") / "grpc"),
         rest_timeout_ms=300,
         has_cors=True,
         as_content=True,

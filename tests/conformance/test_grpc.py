@@ -74,6 +74,12 @@ def test_predict_answers_in_raw_bytes_where_the_flag_says_so(tuned_stubs: Stubs)
     assert not output.float_val
 
 
+def test_a_unix_socket_is_served_beside_the_port(tuned_wire: Wire) -> None:
+    stubs = Stubs(f"unix:{tuned_wire.server.options.grpc_socket_path}")
+    assert stubs.prediction.Predict(stubs.request({"x": ONE})).model_spec.version.value == 123
+    stubs.channel.close()
+
+
 @pytest.mark.parametrize("name", ["int32", "int64", "uint8", "uint16", "float64", "bool", "float16"])
 def test_every_type_goes_there_and_back(stubs: Stubs, name: str) -> None:
     import tensorflow as tf

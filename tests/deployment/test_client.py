@@ -213,8 +213,9 @@ def test_wrong_arguments_are_named() -> None:
     with Client(rest_url="http://127.0.0.1:1") as client:
         with pytest.raises(InputError, match=r"protocol='grpc', addresses for \['rest'\]"):
             client.status("m", protocol="grpc")
-        with pytest.raises(InputError, match="must hold numbers, or texts alone"):
-            client.predict({"x": ["a", None]}, model="m")
+        for mixed in (["a", None], [1.0, "a"], np.array(["a", 1], object)):
+            with pytest.raises(InputError, match="Input 'x' must hold numbers, or texts alone"):
+                client.predict({"x": mixed}, model="m")
         with pytest.raises(InputError, match="Input 'x' must be nested lists of equal lengths"):
             client.predict({"x": [[1, 2], [3]]}, model="m")
 

@@ -26,9 +26,14 @@ def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         def half_plus_two(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"y": x / 2.0 + 2.0}
 
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+        def product(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": tf.matmul(x, [[1.0], [10.0]])}
+
     module = Module()
     folder = tmp_path_factory.mktemp("deploy")
-    tf.saved_model.save(module, str(folder / "1"), signatures={"serving_default": module.half_plus_two})
+    signatures = {"serving_default": module.half_plus_two, "product": module.product}
+    tf.saved_model.save(module, str(folder / "1"), signatures=signatures)
     return folder
 
 
@@ -85,8 +90,8 @@ def test_the_server_listens_on_the_loopback_alone_and_has_no_environment_of_tfmo
 def test_a_failed_request_and_the_start_leave_no_line_of_tensorflow_in_the_log(
     deployment: Deployment, log_path: Path
 ) -> None:
-    with deployment.client() as client, pytest.raises(ServerError):
-        client.predict({"x": [[1.0, 2.0], [1.0, "a"]]}, model="hpt", protocol="rest")
+    with deployment.client() as client, pytest.raises(ServerError, match="Matrix size-incompatible"):
+        client.predict({"x": [[1.0, 2.0, 3.0]]}, model="hpt", signature="product", protocol="rest")
     lines = log_path.read_text().splitlines()
     assert [line.split(" ", 2)[2].split(" at")[0] for line in lines] == [
         "serving hpt version 1",

@@ -182,7 +182,8 @@ def _to_array(name: str, value: Any) -> np.ndarray:
     array = value if isinstance(value, np.ndarray) else np.array(value, dtype=object)
     if not isinstance(value, np.ndarray) and not isinstance(next(iter(array.flat), None), str | bytes):
         try:
-            array = np.asarray(value)
+            numbers = np.asarray(value)
+            array = numbers if numbers.dtype.kind not in "US" else array  # of numbers and texts numpy makes texts
         except ValueError as error:
             raise InputError(
                 f"Input {name!r} must be nested lists of equal lengths. Received: {error}. Pad the shorter ones."

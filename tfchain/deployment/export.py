@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tfchain.core.atomic import new_folder
 from tfchain.core.errors import ExportError
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.proof import Proof
+from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.op_check import OpReport, check_ops
 from tfchain.deployment.repository import next_version
 
@@ -92,6 +94,7 @@ def check_proofs(path: Path, proofs: Sequence[Proof]) -> None:
     from tfchain.deployment.server.status import StatusError
     from tfchain.deployment.server.warmup import run_warmup
 
+    load_tf_text()
     try:
         servable = load_saved_model(path, LoadOptions())
         try:
@@ -173,14 +176,12 @@ def _write_warm_up(path: Path, proofs: Sequence[Proof]) -> None:
 def _write_description(path: Path, description: Mapping[str, Any], report: OpReport, signatures: Sequence[str]) -> None:
     import tensorflow as tf
 
-    import tfchain
-
     values = {
         **description,
         "signatures": sorted(signatures),
         "ops": report.ops,
         "oldest_server": report.oldest_server,
         "tensorflow": tf.__version__,
-        "tfchain": tfchain.__version__,
+        "tfchain": metadata.version("tfchain"),
     }
     path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

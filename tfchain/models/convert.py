@@ -39,7 +39,8 @@ def check_encoder(model: keras.Model) -> None:
     Raises:
         InputError: if its inputs are not `token_ids` and `padding_mask`, or its output is not `(batch, dim)`.
     """
-    inputs = model.input if isinstance(getattr(model, "input", None), dict) else {}
+    inputs = getattr(model, "input", None)
+    inputs = inputs if isinstance(inputs, dict) else {}
     shape = tuple(getattr(model, "output_shape", None) or ()) if inputs else ()
     if set(inputs) != {"token_ids", "padding_mask"} or len(shape) != 2 or shape[-1] is None:
         raise InputError(

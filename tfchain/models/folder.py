@@ -251,9 +251,11 @@ def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
     modes: Any = values.get("pooling_mode")
     if modes is None:
         modes = [mode for key, mode in OLD_POOLING_KEYS.items() if values.get(key)] or ["mean"]
+    if isinstance(modes, str):
+        modes = [modes]
     try:
         return PoolingConfig(
-            modes=tuple([modes] if isinstance(modes, str) else modes),
+            modes=tuple(modes),
             include_prompt=bool(values.get("include_prompt", True)),
         )
     except InputError as error:

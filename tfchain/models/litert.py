@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ class LiteRTEncoder:
         import tensorflow as tf
 
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        with quiet_native_log():
+        with quiet_native_log(), warnings.catch_warnings():
+            # It points to ai-edge-litert, which is slower.
+            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
             self._interpreter = tf.lite.Interpreter(**source, num_threads=num_threads or len(os.sched_getaffinity(0)))
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ class TextEncoder:
         engine: What runs the encoder; see `EncoderRunner`. Default: `auto`.
 
     Raises:
-        InputError: if `max_length` is out of range, or `default_prompt_name` is not among the prompts.
+        InputError: if `max_length` or `similarity` is out of range, or `default_prompt_name` is not among the prompts.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class TextEncoder:
         self.prompts = dict(prompts or {})
         self.default_prompt_name = default_prompt_name
         self.similarity: Similarity = similarity
+        if similarity not in get_args(Similarity):
+            raise InputError(f"`similarity` must be 'cosine' or 'dot'. Received: similarity={similarity!r}.")
         if default_prompt_name is not None and default_prompt_name not in self.prompts:
             raise InputError(
                 f"`default_prompt_name` must be one of the prompts ({', '.join(self.prompts) or 'there are none'}). "

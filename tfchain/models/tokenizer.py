@@ -116,12 +116,18 @@ def load_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(path))
+        tokenizer = AutoTokenizer.from_pretrained(str(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} has no tokenizer that transformers can read: {error}. "
             "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
         ) from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one of nothing, without a word
+        raise InputError(
+            f"{path} has a tokenizer without a vocabulary: every word would be unknown. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        )
+    return tokenizer
 
 
 def to_tokenizer(tokenizer: Any) -> Any:

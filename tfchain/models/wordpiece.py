@@ -136,11 +136,11 @@ class WordPieceTokenizer:
         """
         return cls(**read_settings(tokenizer))
 
-    @staticmethod
-    def can_express(tokenizer: Any) -> bool:
-        """Whether `from_hugging_face` takes this tokenizer."""
+    @classmethod
+    def can_express(cls, tokenizer: Any) -> bool:
+        """Whether `from_hugging_face` takes this tokenizer. It tries; to have the result, or the reason, call that."""
         try:
-            read_settings(tokenizer)
+            cls.from_hugging_face(tokenizer)
         except InputError:
             return False
         return True

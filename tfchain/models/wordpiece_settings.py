@@ -62,7 +62,7 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
     normalizer = _check_type("normalizer", parts["normalizer"], "BertNormalizer")
     _check_type("pre-tokenizer", parts["pre_tokenizer"], "BertPreTokenizer")
     special_tokens = []
-    for token in parts["added_tokens"]:
+    for token in sorted(parts["added_tokens"], key=lambda token: not token["special"]):  # the order they are tried in
         if token["special"] and tokenizer.split_special_tokens:
             continue  # told not to look for them
         if token["single_word"]:

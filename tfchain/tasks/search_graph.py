@@ -10,6 +10,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.core.proof import Proof
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizer import HostTokenizer
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.search import search_texts
 
@@ -63,8 +64,6 @@ def make_search_graph(
     """
     import tensorflow as tf
 
-    from tfchain.models.wordpiece import WordPieceTokenizer
-
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
     if top_k < 1:
@@ -83,16 +82,15 @@ def make_search_graph(
     tokenizer = text_encoder.tokenizer
     if signatures == "ids":
         return SearchGraph(module, functions, proofs)
-    if tokenizer.do_lower_case or not WordPieceTokenizer.can_express(tokenizer.tokenizer):
+    try:
+        graph_tokenizer = make_graph_tokenizer(tokenizer)
+    except InputError as error:
         logger.warning(
-            "The tokenizer %s has no TensorFlow graph yet (WordPiece has), so the version answers token ids alone: "
-            "its clients tokenize, and send `token_ids` and `padding_mask` to `embed_ids`.",
-            type(tokenizer.tokenizer).__name__,
+            "The tokenizer has no TensorFlow graph yet, so the version answers token ids alone: its clients tokenize, "
+            "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
+            error,
         )
         return SearchGraph(module, functions, proofs)
-
-    graph_tokenizer = WordPieceTokenizer.from_hugging_face(tokenizer.tokenizer)
-    module.tokenizer = graph_tokenizer
 
     def to_vectors(text: Any, prompt: str) -> Any:
         asked = tf.strings.join([prompt, text]) if prompt else text
@@ -121,6 +119,19 @@ def make_search_graph(
     functions["serving_default"] = functions["search"]
     proofs.append(_prove_search(text_encoder, index, [text for text in texts if text.strip()], top_k))
     return SearchGraph(module, functions, proofs)
+
+
+def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
+    """The same tokenizer inside a graph.
+
+    Raises:
+        InputError: if it has a part that the graph cannot express.
+    """
+    from tfchain.models.wordpiece import WordPieceTokenizer
+
+    if tokenizer.do_lower_case:
+        raise InputError("Texts are lower-cased before tokenizing here (`do_lower_case`), which the graph does not do.")
+    return WordPieceTokenizer.from_hugging_face(tokenizer.tokenizer)
 
 
 def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:

@@ -32,11 +32,25 @@ def test_doubles_have_six_digits_or_seventeen() -> None:
     assert format_floats(np.array([0.1, 1 / 3, 2.0])) == ["0.1", "0.33333333333333331", "2.0"]
 
 
-def test_every_float_reads_back_as_itself() -> None:
-    bits = np.random.default_rng(7).integers(0, 2**32, 20_000, dtype=np.uint32)
-    values = bits.view(np.float32)
-    values = values[np.isfinite(values)]
-    assert np.array_equal(np.array([np.float32(text) for text in format_floats(values)]), values)
+def test_many_floats_are_written_as_each_alone() -> None:
+    generator = np.random.default_rng(7)
+    bits = generator.integers(0, 2**32, 20_000, dtype=np.uint32)
+    bits[(bits & 0x7F800000) == 0x7F800000] = 0x7F800000  # NaNs of all kinds to infinity
+    tens = (10.0 ** np.arange(-40, 39)).astype(np.float32)
+    short = (generator.integers(0, 10**6, 20_000) / 10.0 ** generator.integers(-3, 9, 20_000)).astype(np.float32)
+    values = np.concatenate(
+        [bits.view(np.float32), short, tens, np.nextafter(tens, np.float32(0)), [np.float32(np.nan)]]
+    )
+    for value, text in zip(values, format_floats(values), strict=True):
+        number = float(value)
+        six = f"{number:.6g}"
+        if not np.isfinite(value):
+            expected = "NaN" if np.isnan(value) else "Infinity"
+        else:
+            with np.errstate(over="ignore"):
+                expected = six if np.float32(six) == value else f"{number:.9g}"
+            expected += "" if "." in expected or "e" in expected else ".0"
+        assert text == expected
 
 
 def test_strings_escape_control_characters_with_capital_digits() -> None:

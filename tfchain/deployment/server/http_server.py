@@ -1,27 +1,25 @@
-"""The HTTP server: uvicorn in a thread of its own, in front of the REST API."""
+"""The HTTP server in front of the REST API: one thread a connection, httptools for the protocol."""
 
-import asyncio
+import contextlib
 import errno
-import logging
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import uvicorn
 
 from tfchain.core.errors import ServerError
-from tfchain.deployment.server.rest import Answer, RestApi
+from tfchain.deployment.server.http_connection import HttpConnection
+from tfchain.deployment.server.rest import RestApi
 
-Message = MutableMapping[str, Any]
-_KEEP_ALIVE_SECONDS = 600
+_IDLE_SECONDS = 600.0
 _BACKLOG = 1024
+_ACCEPT_SECONDS = 0.25
 
 
 class HttpServer:
     """Serves a REST API over HTTP/1.1; owns its socket and its threads.
+
+    A thread a connection answers a small request several times as fast as an event loop that hands each request to a
+    pool of threads: the loop and the two changes of threads cost more than all the rest of the answer.
 
     Args:
         api: Answers the requests.
@@ -34,78 +32,78 @@ class HttpServer:
         self._api = api
         self._host = host
         self._wanted_port = port
-        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="rest")
-        self._server: uvicorn.Server | None = None
+        self._slots = threading.BoundedSemaphore(num_threads)
+        self._connections: dict[HttpConnection, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
 
-    def start(self, timeout_seconds: float = 10.0) -> None:
+    def start(self) -> None:
         """Opens the port and serves until `close`.
 
         Raises:
-            ServerError: if the port is in use, or the server does not come up.
+            ServerError: if the port is in use.
         """
-        listener = open_socket(self._host, self._wanted_port)
-        self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._app,
-            interface="asgi3",
-            http="httptools",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        )
-        logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        server = self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
+        self._listener = open_socket(self._host, self._wanted_port)
+        try:
+            self._listener.listen(_BACKLOG)
+        except OSError as error:  # another process listened between our bind and our listen
+            self._listener.close()
+            raise _port_error(self._host, self._wanted_port, error) from error
+        self._listener.settimeout(_ACCEPT_SECONDS)
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, args=(self._listener,), name="http", daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + timeout_seconds
-        while not server.started:
-            if time.monotonic() > deadline or not self._thread.is_alive():
-                self.close(0.0)
-                raise ServerError(f"The HTTP server on port {self.port} did not start. See the log above.")
-            time.sleep(0.005)
 
     def close(self, timeout_seconds: float = 10.0) -> None:
         """Takes no more requests, waits for those that run, and gives up on what takes longer."""
-        if self._server is not None and self._thread is not None:
-            self._server.config.timeout_graceful_shutdown = max(int(timeout_seconds), 1)
-            self._server.should_exit = True
-            self._thread.join(timeout_seconds + 2.0)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closing.set()
+        if self._thread is None or self._listener is None:
+            return
+        with contextlib.suppress(OSError):  # where the system knows no such end, the thread looks up by itself soon
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_ACCEPT_SECONDS + 1.0)
+        self._listener.close()
+        with self._lock:
+            left = dict(self._connections)
+        for connection in left:
+            connection.is_closing = True  # all of them know before the first client can
+        for connection in left:
+            connection.finish()
+        deadline = time.monotonic() + timeout_seconds
+        for connection, thread in left.items():
+            thread.join(max(deadline - time.monotonic(), 0.0))
+            connection.abort()
 
-    async def _app(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        pieces: list[bytes] = []
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._closing.is_set():
+            try:
+                stream, _ = listener.accept()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    self._closing.wait(0.05)  # too many files are open: others may close soon
+                    continue
                 return
-            pieces.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                break
-        answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._work, scope, b"".join(pieces))
-        lines = [(name.encode(), value.encode()) for name, value in answer.headers]
-        lines.append((b"content-length", b"%d" % len(answer.body)))
-        await send({"type": "http.response.start", "status": answer.status, "headers": lines})
-        await send({"type": "http.response.body", "body": answer.body})
+            connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
+            thread = threading.Thread(target=self._serve, args=(connection,), name="rest", daemon=True)
+            with self._lock:
+                self._connections[connection] = thread
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads can be had
+                with self._lock:
+                    del self._connections[connection]
+                stream.close()
 
-    def _work(self, scope: Message, body: bytes) -> Answer:
-        target = scope["raw_path"].decode("latin-1")
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("latin-1")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        return self._api.answer(scope["method"], target, headers, body)
+    def _serve(self, connection: HttpConnection) -> None:
+        with contextlib.suppress(OSError):
+            connection.run()
+        with self._lock:
+            del self._connections[connection]
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -122,18 +120,20 @@ def open_socket(host: str, port: int) -> socket.socket:
             return _bind(family, address, port)
         except OSError as error:
             if position == len(wanted) or error.errno == errno.EADDRINUSE:
-                raise ServerError(
-                    f"Port {port} on {host} cannot be opened: {error.strerror or error}. "
-                    "Stop what uses it, or choose another port."
-                ) from error
+                raise _port_error(host, port, error) from error
     raise AssertionError("the loop ends in a return or in an error")
+
+
+def _port_error(host: str, port: int, error: OSError) -> ServerError:
+    return ServerError(
+        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Stop what uses it, or choose another port."
+    )
 
 
 def _bind(family: socket.AddressFamily | None, address: str, port: int) -> socket.socket:
     if family is None:
         family, _, _, _, _ = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    # The protocol is named because asyncio sends small packets at once (TCP_NODELAY) only on sockets that name it.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
         if family is socket.AF_INET6:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 MAX_DUMP_BYTES = 256
+_MANY = 64  # from so many floats on, a look at all of them at once pays
 INDENT = "    "
 _LOWER_ESCAPE = re.compile(r"(\\\\)|\\u00[01][a-f]")
 _quote = json.encoder.encode_basestring
@@ -30,23 +31,54 @@ def format_floats(values: np.ndarray) -> list[str]:
     Args:
         values: A flat array of float32 or float64.
     """
-    if not values.size:
-        return []
     numbers = values.tolist()
-    texts = ("%g\n" * len(numbers) % tuple(numbers)).split()
     if values.dtype == np.float32:
-        with np.errstate(over="ignore"):
-            read = np.fromiter(map(float, texts), np.float64, len(texts)).astype(np.float32)
         full = "%.9g"
+        if values.size >= _MANY and (is_long := _needs_more_than_six_digits(values)).any():
+            long = _finish(_format_all(full, values[is_long].tolist()))
+            return _merge(is_long, long, format_floats(values[~is_long]))
     else:
-        read = np.fromiter(map(float, texts), np.float64, len(texts))
         full = "%.17g"
+    texts = _format_all("%g", numbers)
+    with np.errstate(over="ignore"):
+        read = np.fromiter(map(float, texts), np.float64, len(texts)).astype(values.dtype)
     for position in np.flatnonzero(read != values).tolist():
         texts[position] = full % numbers[position]
-    return [text if "." in text or "e" in text else _finish_float(text) for text in texts]
+    return _finish(texts)
 
 
-def _finish_float(text: str) -> str:
+def _needs_more_than_six_digits(values: np.ndarray) -> np.ndarray:
+    """Finds floats that six digits surely do not give back, so that they need not be tried.
+
+    The nearest number of six digits must be farther away than any number that is read as the float (half the distance
+    to its neighbour; a little more, for the doubles' own rounding).
+    """
+    with np.errstate(invalid="ignore"):
+        exact = np.abs(values.astype(np.float64))
+    is_usual = np.isfinite(exact) & (exact > 1e-30)
+    exact = np.where(is_usual, exact, 1.0)
+    scale = 10.0 ** (5.0 - np.floor(np.log10(exact)))
+    distance = np.abs(np.rint(exact * scale) / scale - exact)
+    return is_usual & (distance > 0.51 * np.spacing(exact.astype(np.float32)))
+
+
+def _merge(is_first: np.ndarray, first: list[str], second: list[str]) -> list[str]:
+    """Puts two lists together: an element of the first where the mask says so, else one of the second."""
+    rest, other = iter(first), iter(second)
+    return [next(rest) if mask else next(other) for mask in is_first.tolist()]
+
+
+def _format_all(form: str, numbers: list[float]) -> list[str]:
+    """Formats many numbers by one call, which is several times as fast as one call a number."""
+    return ((form + "\n") * len(numbers) % tuple(numbers)).split()
+
+
+def _finish(texts: list[str]) -> list[str]:
+    return [text if "." in text or "e" in text else _finish_one(text) for text in texts]
+
+
+def _finish_one(text: str) -> str:
+    """Marks a whole number as a float; spells what is no number as JSON's dialects do."""
     if text[-1].isdigit():
         return text + ".0"
     return "NaN" if "nan" in text else "-Infinity" if text[0] == "-" else "Infinity"

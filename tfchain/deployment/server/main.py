@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tfchain
 from tfchain.core.errors import TfchainError
 from tfchain.deployment.server.flags import Flags, check_supported, parse_flags, usage
 from tfchain.deployment.server.quiet import silence_tensorflow
@@ -49,7 +48,7 @@ def _print_version() -> int:
     """Prints what a stock server prints, with our own name where the code is our own."""
     from importlib.metadata import version
 
-    print(f"TensorFlow ModelServer: tfchain {tfchain.__version__}\nTensorFlow Library: {version('tensorflow')}")
+    print(f"TensorFlow ModelServer: tfchain {version('tfchain')}\nTensorFlow Library: {version('tensorflow')}")
     return 0
 
 
@@ -62,9 +61,15 @@ def _check_required(flags: Flags) -> None:
 
 
 def _serve(flags: Flags) -> int:
-    stop = threading.Event()
+    stop, is_ready = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        if not is_ready.is_set():
+            os._exit(0)  # nothing is served yet, and a load that runs could hold a gentler end up for minutes
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     _watch_parent(flags.number("parent_fd"))
     silence_tensorflow()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
@@ -74,6 +79,7 @@ def _serve(flags: Flags) -> int:
         server.check()  # what is wrong is said before the seconds that TensorFlow takes
         _start_tensorflow()
         server.start()
+        is_ready.set()
         _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
         while not stop.wait(1.0):
             pass

@@ -1,0 +1,122 @@
+"""The engines that are compared, and the processes that they live in."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from material import HERE, Material
+
+REFERENCE = "sentence-transformers"
+TFCHAIN = "tfchain"
+# Name, worker, whether it lives in the peers' environment, whether it reads the exported model.
+ENGINES = {
+    TFCHAIN: ("tfchain_worker.py", False, False),
+    REFERENCE: ("sentence_transformers_worker.py", True, False),
+    "ONNX Runtime": ("onnxruntime_worker.py", True, True),
+    "OpenVINO": ("openvino_worker.py", True, True),
+}
+LOG_LINES_SHOWN = 15
+
+
+class Worker:
+    """An engine in a process of its own, asked by JSON lines.
+
+    Args:
+        name: A key of ENGINES.
+        material: What it works on.
+    """
+
+    def __init__(self, name: str, material: Material) -> None:
+        self.name = name
+        self.material = material
+        self.log_path = material.work / f"{name.replace(' ', '-')}.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        script, is_peer, is_exported = ENGINES[self.name]
+        python = self.material.peers if is_peer else self.material.python
+        model = exported_model(self.material) if is_exported else self.material.model
+        with self.log_path.open("a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [python, HERE / "workers" / script, model],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=quiet_environment(),
+            )
+        return self
+
+    def ask(self, do: str, **values: Any) -> dict[str, Any]:
+        """Sends a request and waits for the answer."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **values}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise SystemExit(f"{self.name}'s worker ended at `{do}`. Its last words:\n{last_lines(self.log_path)}")
+        return json.loads(line)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self.process is not None
+        end_process(self.process)
+
+
+def exported_model(material: Material) -> Path:
+    """The model as ONNX Runtime and OpenVINO read it; exported when first asked for."""
+    folder = material.work / "exported"
+    if not (folder / "export.json").exists():
+        log_path = material.work / "export.log"
+        with log_path.open("w", encoding="utf-8") as log:
+            done = subprocess.run(
+                [material.peers, HERE / "workers" / "export_peers.py", material.model, folder],
+                stdout=log,
+                stderr=log,
+                env=quiet_environment(),
+                timeout=300,
+            )
+        if done.returncode:
+            raise SystemExit(f"The export for ONNX Runtime and OpenVINO failed:\n{last_lines(log_path)}")
+    return folder
+
+
+def time_first_answer(name: str, material: Material) -> float:
+    """Seconds from the start of a process to its first vector."""
+    start = time.perf_counter()
+    with Worker(name, material) as worker:
+        worker.ask("encode_one", texts=[material.queries[0]])
+        return time.perf_counter() - start
+
+
+def end_process(process: subprocess.Popen[Any]) -> None:
+    """Asks a process to end, and makes it."""
+    if process.stdin is not None:
+        process.stdin.close()
+    else:
+        process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def quiet_environment() -> dict[str, str]:
+    """The environment for every process: no hub, no log lines; threads are left to each engine's defaults."""
+    return os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def last_lines(path: Path) -> str:
+    """The end of a log."""
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:])

@@ -1,0 +1,33 @@
+"""tfchain as its README shows it: fp32, default settings."""
+
+from pathlib import Path
+
+import numpy as np
+from engine_worker import run_worker
+
+from tfchain import NeuralSearchChain
+
+
+class TfchainEngine:
+    """A chain, whose `encode` is measured, and which exports the version that the server answers from."""
+
+    packages = ("tfchain", "tensorflow", "keras")
+
+    def __init__(self, model: Path) -> None:
+        # Documents are cut at the model's maximum, as sentence-transformers does, so that both serve the same vectors.
+        self.chain = NeuralSearchChain.from_pretrained(model, passages="truncate")
+
+    def encode_one(self, text: str) -> np.ndarray:
+        return self.chain.encode([text])[0]
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return self.chain.encode(texts, batch_size=32)
+
+    def export(self, documents: str, folder: str) -> None:
+        """Adds the documents of a .jsonl file and writes a version."""
+        self.chain.add(documents)
+        self.chain.export(folder)
+
+
+if __name__ == "__main__":
+    run_worker(TfchainEngine)

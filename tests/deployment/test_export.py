@@ -1,0 +1,111 @@
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfchain.core.errors import ExportError, TfchainError
+from tfchain.core.proof import Proof
+from tfchain.deployment.export import compare, export
+from tfchain.deployment.repository import list_versions
+
+
+def affine() -> tuple[tf.Module, dict]:
+    module = tf.Module()
+    module.weight = tf.Variable(2.0)
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+    return module, {"serving_default": tf.function(lambda x: {"y": module.weight * x + 1}, input_signature=spec)}
+
+
+def proof(*expected: float) -> Proof:
+    inputs = np.arange(len(expected), dtype="float32")
+    return Proof("serving_default", {"x": inputs}, {"y": np.array(expected, "float32")})
+
+
+def test_versions_are_numbered_and_carry_description_and_warm_up(tmp_path: Path) -> None:
+    module, signatures = affine()
+    first = export(tmp_path / "base", module, signatures, proofs=[proof(1, 3, 5)], description={"documents": 7})
+    second = export(tmp_path / "base", module, signatures)
+    assert [first.name, second.name] == ["1", "2"]
+    described = json.loads((first / "assets.extra" / "tfchain.json").read_text())
+    assert described["documents"] == 7
+    assert described["signatures"] == ["serving_default"]
+    assert "Mul" in described["ops"]
+    records = list(tf.data.TFRecordDataset(str(first / "assets.extra" / "tf_serving_warmup_requests")))
+    assert len(records) == 1
+    loaded = tf.saved_model.load(str(first))
+    np.testing.assert_allclose(loaded.signatures["serving_default"](tf.constant([4.0]))["y"], [9])
+
+
+def test_a_version_that_answers_otherwise_never_appears(tmp_path: Path) -> None:
+    module, signatures = affine()
+    export(tmp_path / "base", module, signatures, proofs=[proof(1, 3)])
+    with pytest.raises(ExportError, match="'serving_default' gave for 'y' values that are 1 away.*No version was writ"):
+        export(tmp_path / "base", module, signatures, proofs=[proof(1, 4)])
+    assert [one.name for one in (tmp_path / "base").iterdir()] == ["1"]
+
+
+def test_a_version_that_does_not_run_never_appears(tmp_path: Path) -> None:
+    module = tf.Module()
+    spec = [tf.TensorSpec([None], tf.float32, name="x")]
+
+    def broken(x):
+        with tf.control_dependencies([tf.debugging.assert_less(x, 1.0)]):
+            return {"y": tf.identity(x)}
+
+    with pytest.raises(ExportError, match="does not run as TensorFlow Serving would run it: INVALID_ARGUMENT"):
+        export(
+            tmp_path / "base",
+            module,
+            {"serving_default": tf.function(broken, input_signature=spec)},
+            proofs=[proof(0, 1)],
+        )
+    assert list_versions(tmp_path / "base") == {}
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, signatures = affine()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tfchain.deployment.export._write_warm_up", full)
+    with pytest.raises(TfchainError, match="No space left on device. What was there before is unchanged"):
+        export(tmp_path / "base", module, signatures)
+    assert list((tmp_path / "base").iterdir()) == []
+
+
+def test_a_number_taken_by_another_process_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, signatures = affine()
+    numbers = iter([1, 2])
+
+    def next_version(base_path: Path) -> int:
+        (base_path / "1" / "theirs").mkdir(parents=True, exist_ok=True)  # after the number was asked for
+        return next(numbers)
+
+    monkeypatch.setattr("tfchain.deployment.export.next_version", next_version)
+    assert export(tmp_path / "base", module, signatures).name == "2"
+    assert [one.name for one in (tmp_path / "base" / "1").iterdir()] == ["theirs"]
+
+
+def ranking(ids: list[bytes], scores: list[float]) -> dict[str, np.ndarray]:
+    return {"ids": np.array([ids], dtype=object), "scores": np.array([scores], "float32")}
+
+
+def test_tied_hits_may_come_in_either_order_and_others_may_not() -> None:
+    expected = Proof("search", {}, ranking([b"a", b"b", b"c", b"d"], [0.9, 0.5, 0.5, 0.1]), ranked_by="scores")
+    compare(expected, ranking([b"a", b"c", b"b", b"d"], [0.9, 0.5, 0.5, 0.1]))
+    compare(expected, ranking([b"a", b"b", b"c", b"z"], [0.9, 0.5, 0.5, 0.1]))  # the fifth may be as good as the last
+    with pytest.raises(ExportError, match=r"for 'ids' b'b', expected b'a' at \(0, 0\)"):
+        compare(expected, ranking([b"b", b"a", b"c", b"d"], [0.9, 0.5, 0.5, 0.1]))
+    with pytest.raises(ExportError, match="for 'scores' values that are 0.1 away"):
+        compare(expected, ranking([b"a", b"b", b"c", b"d"], [0.9, 0.5, 0.5, 0.2]))
+
+
+def test_not_a_number_is_a_difference() -> None:
+    with pytest.raises(ExportError, match="nan away"):
+        compare(proof(1.0), {"y": np.array([np.nan], "float32")})

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfchain.core.errors import InputError
+from tfchain.models.config import EncoderConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.runner import EncoderRunner, make_batches
+
+TEXTS = [[2, 3], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 3], [2, 4, 4, 3]]
+
+
+def test_batches_put_similar_lengths_together_and_hold_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = np.array([5, 9, 1, 9, 4, 30])
+    monkeypatch.setattr("tfchain.models.runner.TOKENS_IN_BATCH", 18)
+    batches = [batch.tolist() for batch in make_batches(lengths, 3)]
+    assert batches == [[5], [1, 3], [0, 4, 2]]  # 30 tokens alone exceed 18; two of 9 fit; then at most three
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
+def test_vectors_come_in_the_order_given_whatever_the_batches(small_config: EncoderConfig, engine: str) -> None:
+    encoder = Encoder(small_config)
+    runner = EncoderRunner(encoder, engine=engine)
+    one_by_one = np.concatenate(
+        [
+            np.asarray(
+                encoder({"token_ids": np.array([ids], "int32"), "padding_mask": np.ones((1, len(ids)), "int32")})
+            )
+            for ids in TEXTS
+        ]
+    )
+    np.testing.assert_allclose(runner(TEXTS, batch_size=2), one_by_one, atol=1e-6)
+    np.testing.assert_allclose(runner(TEXTS), one_by_one, atol=1e-6)
+    assert runner([]).shape == (0, 8)
+
+
+def test_skipped_tokens_are_marked_for_pooling(small_config: EncoderConfig) -> None:
+    ids, mask = EncoderRunner(Encoder(small_config))._pad([[2, 5, 3], [2]], 2)
+    assert ids.tolist() == [[2, 5, 3], [2, 0, 0]]
+    assert mask.tolist() == [[2, 2, 1], [2, 0, 0]]
+
+
+def test_the_flatbuffer_is_kept_by_fingerprint_and_used_again(
+    small_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    encoder = Encoder(small_config)
+    expected = EncoderRunner(encoder, cache_key="some-model")(TEXTS)
+    (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
+    assert kept.name.startswith("some-model-")
+    monkeypatch.setattr("tfchain.models.runner.convert_encoder", None)  # a second conversion would fail
+    np.testing.assert_array_equal(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected)
+
+
+def test_changed_weights_count_after_a_refresh(small_config: EncoderConfig) -> None:
+    encoder = Encoder(small_config)
+    runner = EncoderRunner(encoder, engine="litert")
+    before = runner(TEXTS)
+    encoder.set_weights(
+        [weight + 0.5 * np.sin(np.arange(weight.size)).reshape(weight.shape) for weight in encoder.get_weights()]
+    )
+    runner.refresh()
+    after = runner(TEXTS)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(after, EncoderRunner(encoder, engine="tensorflow")(TEXTS), atol=1e-6)
+
+
+def test_an_unknown_engine_is_named(small_config: EncoderConfig) -> None:
+    with pytest.raises(InputError, match="`engine` must be one of auto, tensorflow, litert[.] Received: engine='onnx'"):
+        EncoderRunner(Encoder(small_config), engine="onnx")

@@ -1,0 +1,241 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfchain.chain import NeuralSearchChain
+from tfchain.core.errors import FingerprintError, IndexFolderError
+from tfchain.tasks.index_folder import load_index_folder, locked
+
+
+@pytest.fixture
+def chain(tiny_model_path: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    made.add([{"id": f"d{number}", "text": f"the cat {number} sleeps", "n": number} for number in range(5)])
+    return made
+
+
+def load(path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.load(path, engine="tensorflow")
+
+
+def contents(chain: NeuralSearchChain) -> list:
+    return list(chain.index)
+
+
+def test_what_was_saved_is_loaded(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    assert contents(again) == contents(chain)
+    np.testing.assert_allclose(again.index.vectors.vectors, chain.index.vectors.vectors, atol=1e-7)
+    assert [hit.id for hit in again.search("cat 3").hits] == [hit.id for hit in chain.search("cat 3").hits]
+    assert again.hyperparameters == chain.hyperparameters
+    assert again.passages == chain.passages
+
+
+def test_a_second_save_writes_only_what_is_new(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    chain.save(path)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file() and "segment" in str(file)}
+    chain.add([{"id": "new", "text": "stocks fell"}, {"id": "d1", "text": "another cat"}])
+    chain.remove("d2")
+    chain.save(path)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    segments = sorted(one.name for one in path.glob("segment-*"))
+    assert len(segments) == 2
+    assert len((path / segments[1] / "documents.jsonl").read_text().splitlines()) == 2
+    again = load(path)
+    assert [one.id for one in again.index] == ["d0", "d3", "d4", "new", "d1"]
+    assert contents(again) == contents(chain)
+    again.remove("new")
+    again.save(path)
+    assert [one.id for one in load(path).index] == ["d0", "d3", "d4", "d1"]
+
+
+def test_a_folder_of_mostly_removed_documents_is_written_anew(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    chain.save(path)
+    for step in range(3):
+        chain.remove(["d0", "d1", "d2", "d3", "d4"])
+        chain.add([{"id": f"d{number}", "text": f"round {step} {number}"} for number in range(5)])
+        chain.save(path)
+    assert len(list(path.glob("segment-*"))) < 3
+    assert contents(load(path)) == contents(chain)
+
+
+def test_numbers_of_documents_without_id_are_not_given_twice(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.add(["a dog runs"])
+    chain.remove("5")
+    chain.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    again.add(["who does"])
+    assert "6" in again.index
+
+
+def test_a_folder_written_by_another_chain_meanwhile_is_replaced_whole(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    path = tmp_path / "index"
+    chain.save(path)
+    other = load(path)
+    other.add(["a dog"])
+    other.save(path)
+    chain.add([{"id": "mine", "text": "the cat"}])
+    chain.save(path)
+    assert contents(load(path)) == contents(chain)
+
+
+def test_saving_into_a_folder_of_something_else_is_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(IndexFolderError, match=r"holds no chain, but letter.txt. Nothing was written"):
+        chain.save(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_two_writers_at_once_are_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    with (
+        locked(tmp_path / "index"),
+        pytest.raises(IndexFolderError, match=r"Another process is writing .* Nothing was written"),
+    ):
+        chain.save(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "chain.json").unlink(), "holds no saved chain: it has no chain.json"),
+        (lambda path: (path / "chain.json").write_text("{"), "chain.json cannot be read"),
+        (lambda path: (path / "chain.json").write_text('{"format": 99}'), "has the format 99; this tfchain reads"),
+        (lambda path: (path / "segment-000001" / "vectors.npy").write_bytes(b"x"), "segment-000001 cannot be read"),
+        (lambda path: (path / "segment-000001" / "documents.jsonl").write_text(""), "segment-000001 is damaged"),
+    ],
+)
+def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, damage, message: str) -> None:
+    chain.save(tmp_path / "index")
+    damage(tmp_path / "index")
+    with pytest.raises(IndexFolderError, match=message):
+        load(tmp_path / "index")
+
+
+def test_an_index_made_by_another_model_is_refused_or_encoded_again(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    from tests.tiny_model import save_tiny_model
+
+    path = chain.save(tmp_path / "index")
+    model = path / json.loads((path / "chain.json").read_text())["model"]
+    save_tiny_model(tmp_path / "other", seed=2)
+    for file in (tmp_path / "other").glob("*.safetensors"):
+        file.replace(model / file.name)
+    with pytest.raises(FingerprintError, match=r"were made by model .* call load\(path, reindex=True\)"):
+        load(path)
+    again = NeuralSearchChain.load(path, reindex=True, engine="tensorflow")
+    assert again.is_stale
+    again.search("cat")
+    assert not again.is_stale
+    np.testing.assert_allclose(
+        again.index.vectors.vectors, again.encode_document([one.full_text for one in again.index]), atol=1e-6
+    )
+
+
+# Writes the folder as a chain does, without its encoder, so that it is quick to start and can be killed often.
+SAVER = """
+import sys
+from pathlib import Path
+import numpy as np
+from tfchain.core.types import Document
+from tfchain.tasks.document_index import DocumentIndex
+from tfchain.tasks.index_folder import IndexFolder, load_index_folder
+
+class Model:
+    fingerprint = "f" * 64
+    def save(self, path):
+        (path / "weights").write_bytes(bytes(300_000))
+
+path = Path(sys.argv[1])
+if (path / "chain.json").exists():
+    loaded = load_index_folder(path)
+    folder, index = loaded.folder, loaded.index
+else:
+    folder, index = IndexFolder(path), DocumentIndex(8, Model.fingerprint)
+print("ready", flush=True)
+while True:
+    step = index.num_added
+    documents = [Document(f"{step}-{n}", "text " * 50) for n in range(20)]
+    index.add(documents, [2] * 20, np.full((40, 8), step, "float32"), fingerprint=Model.fingerprint)
+    if step % 60 == 40:
+        index.remove([f"{step - 20}-{n}" for n in range(20)])
+    folder.save(Model(), index, {})
+    print(index.num_added, flush=True)
+"""
+
+
+def start(*command: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, "-c", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
+
+
+def test_killed_at_any_moment_of_saving_the_last_good_index_still_loads(tmp_path: Path) -> None:
+    path, moment, last = tmp_path / "index", random.Random(3), 0
+    for _ in range(40):
+        with start(SAVER, str(path)) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(moment.uniform(0, 0.15))
+            process.send_signal(signal.SIGKILL)
+            done = [int(line) for line in process.stdout.read().split()]
+        if not (path / "chain.json").exists():
+            assert not done
+            continue
+        index = load_index_folder(path).index
+        published = done[-1] if done else last
+        assert index.num_added in (published, published + 20)  # one more step may have been published
+        last = index.num_added
+        steps = {one.id.split("-")[0] for one in index}
+        assert len(index) == 20 * len(steps)
+        for row, document in zip(index.vectors.starts, index, strict=True):
+            assert document.text == "text " * 50
+            # vectors of (s, s, …) have the same direction for every s but 0
+            expected = 0 if document.id.startswith("0-") else 8**-0.5
+            np.testing.assert_allclose(index.vectors.vectors[row], expected, rtol=1e-6)
+    assert last >= 400, "the writer was killed before it wrote"
+
+
+EXPORTER = """
+import sys
+from tfchain.chain import NeuralSearchChain
+chain = NeuralSearchChain.load(sys.argv[1], engine="tensorflow")
+while True:
+    print(chain.export(sys.argv[2]), flush=True)
+"""
+
+
+def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    from tfchain.deployment.export import check_proofs
+    from tfchain.deployment.repository import list_versions
+
+    chain.save(tmp_path / "index")
+    base_path, moment, done = tmp_path / "versions", random.Random(5), 0
+    for _ in range(4):
+        with start(EXPORTER, str(tmp_path / "index"), str(base_path)) as process:
+            assert process.stdout is not None
+            done += len(process.stdout.readline().splitlines())  # the first takes longest: kill within a later one
+            time.sleep(moment.uniform(0, 2.5))
+            process.send_signal(signal.SIGKILL)
+            done += len(process.stdout.read().splitlines())
+        versions = list_versions(base_path)
+        assert list(versions) == list(range(1, len(versions) + 1))
+        assert done <= len(versions) <= done + 1
+        done = len(versions)
+    for version in versions.values():
+        check_proofs(version, [])  # loads, and its warm-up requests run

@@ -1,0 +1,122 @@
+"""The exported version: what it answers, and that plain TensorFlow loads it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfchain.chain import NeuralSearchChain
+from tfchain.deployment.op_check import core_ops
+
+PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
+# Answers as JSON, from a process that has tensorflow and tensorflow_text and never sees tfchain.
+READER = """
+import json, sys
+import numpy as np, tensorflow as tf, tensorflow_text
+path, texts = sys.argv[1], json.loads(sys.argv[2])
+loaded = tf.saved_model.load(path)
+eager = {key: value.numpy() for key, value in loaded.signatures["serving_default"](tf.constant(texts)).items()}
+vectors = loaded.signatures["embed"](tf.constant(texts))["embedding"].numpy()
+with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
+    meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], path)
+    signature = meta.signature_def["serving_default"]
+    names = sorted(signature.outputs)
+    values = session.run([signature.outputs[name].name for name in names], {signature.inputs["text"].name: texts})
+v1 = dict(zip(names, values))
+def plain(values):
+    return {key: np.vectorize(lambda one: one.decode() if isinstance(one, bytes) else float(one))(value).tolist()
+            for key, value in values.items()}
+print(json.dumps({"eager": plain(eager), "v1": plain(v1), "vectors": vectors.tolist(),
+                  "tfchain": any(name.split(".")[0] == "tfchain" for name in sys.modules)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tiny_model_path: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    made.add(
+        [
+            {"id": "long", "title": "Cats", "text": "the cat sleeps. " * 20 + "stocks fell on monday."},
+            {"id": "你", "text": "你好，我是一个智能助手"},
+            {"id": "title", "title": "a dog runs", "text": ""},
+            "who does what",
+        ]
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def version(chain: NeuralSearchChain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return chain.export(tmp_path_factory.mktemp("versions") / "search", top_k=3)
+
+
+def test_a_plain_tensorflow_program_loads_it_both_ways_and_gets_the_chains_answers(
+    chain: NeuralSearchChain, version: Path
+) -> None:
+    texts = ["stocks fell on monday", "你好", "a dog"]
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(version), json.dumps(texts)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=version,
+    )
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert answers["tfchain"] is False
+    expected = [result.hits for result in chain.search(texts, top_k=3)]
+    for one in (answers["eager"], answers["v1"]):
+        assert one["ids"] == [[hit.id for hit in hits] for hits in expected]
+        assert one["texts"] == [[hit.text or hit.title for hit in hits] for hits in expected]
+        np.testing.assert_allclose(one["scores"], [[hit.score for hit in hits] for hits in expected], atol=1e-6)
+    np.testing.assert_allclose(answers["vectors"], chain.encode(texts), atol=1e-6)
+
+
+def test_the_version_needs_no_op_outside_the_stock_server_and_says_what_it_needs(version: Path) -> None:
+    described = json.loads((version / "assets.extra" / "tfchain.json").read_text())
+    assert described["signatures"] == ["embed", "embed_ids", "search", "serving_default"]
+    assert {op for op in described["ops"] if op not in core_ops()} == {"FastWordpieceTokenizeWithOffsets"}
+    assert described["oldest_server"] == "2.8"
+    assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
+
+
+def signatures(path: Path) -> set[str]:
+    return set(json.loads((path / "assets.extra" / "tfchain.json").read_text())["signatures"])
+
+
+def test_a_chain_without_documents_exports_embed_and_embed_ids(tiny_model_path: Path, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    assert signatures(chain.export(tmp_path / "v")) == {"embed", "embed_ids"}
+
+
+def test_signatures_of_ids_hold_no_op_of_tf_text(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = chain.export(tmp_path / "v", signatures="ids")
+    assert signatures(path) == {"embed_ids"}
+    assert set(json.loads((path / "assets.extra" / "tfchain.json").read_text())["ops"]) <= core_ops()
+
+
+@pytest.mark.parametrize("name", ["roberta", "xlm_roberta"])
+def test_a_tokenizer_without_a_graph_exports_embed_ids_alone_and_says_so(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = NeuralSearchChain.from_pretrained(PARITY / name, engine="tensorflow")
+    chain.add(["a text"])
+    assert signatures(chain.export(tmp_path / "v")) == {"embed_ids"}
+    assert "so the version answers token ids alone" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["mpnet", "bert_prompt_excluded", "distilbert", "bert_concatenated"])
+def test_prompts_poolings_and_heads_are_in_the_graph(name: str, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(PARITY / name, engine="tensorflow")
+    chain.add(["the first text", "another one, longer than the first"])
+    assert chain.export(tmp_path / "v").name == "1"  # its answers were compared with the chain's before it appeared
+
+
+def test_dot_product_takes_lengths_into_account_in_the_graph_too(tiny_model_path: Path, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(tiny_model_path, similarity="dot", engine="tensorflow")
+    chain.add(["the cat", "stocks fell on monday " * 20])
+    assert chain.export(tmp_path / "v").name == "1"

@@ -1,0 +1,242 @@
+"""The chain as users write it."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer, BertTokenizer
+
+from tfchain import AutoModel, NeuralSearchChain
+from tfchain.core.errors import InputError, ModelFolderError, TfchainError
+from tfchain.models.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder
+
+
+@pytest.fixture
+def chain(tiny_model_path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+
+
+@pytest.fixture(scope="module")
+def chinese_model(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random BERT in a Hugging Face folder, with the vocabulary of bert-base-chinese."""
+    folder = tmp_path_factory.mktemp("chinese") / "bert"
+    folder.mkdir()
+    tokenizer = BertTokenizer(vocab=str(shared_data / "bert_vocab" / "bert-base-chinese-vocab.txt"))
+    shape = TransformerConfig(
+        architecture="bert",
+        vocabulary_size=len(tokenizer),
+        hidden_dim=16,
+        num_layers=2,
+        num_heads=2,
+        intermediate_dim=32,
+        max_positions=64,
+        num_token_types=2,
+    )
+    TextEncoder(tokenizer, Encoder(EncoderConfig(transformer=shape)), engine="tensorflow").save(folder, portable=True)
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink()  # what is left is a plain Hugging Face folder
+    return folder
+
+
+def run_the_missions_script(tokenizer: object, model: object, tmp_path: Path) -> None:
+    search_chain = NeuralSearchChain(tokenizer=tokenizer, model=model, learning_rate=0.001, batch_size=32, epochs=10)
+    result = search_chain.search("你好，我是一个智能助手。")
+    assert result == {"text": "你好，我是一个智能助手。", "answer": "你好，我是一个智能助手。"}
+    assert repr(result) == "{'text': '你好，我是一个智能助手。', 'answer': '你好，我是一个智能助手。'}"
+    search_chain.add(["今天天气很好。", "你好，我是一个智能助手。", "股票下跌了。"])
+    with search_chain.deploy(tmp_path / "versions") as deployment:
+        served = deployment.client().search(["你好，我是一个智能助手。"], model="search")
+    assert (
+        served[0]["answer"] == search_chain.search("你好，我是一个智能助手。")["answer"] == "你好，我是一个智能助手。"
+    )
+
+
+def test_the_missions_script_runs_with_tfchains_automodel(chinese_model: Path, tmp_path: Path) -> None:
+    run_the_missions_script(
+        AutoTokenizer.from_pretrained(chinese_model), AutoModel.from_pretrained(chinese_model), tmp_path
+    )
+
+
+@pytest.mark.torch
+def test_the_missions_script_runs_with_a_pytorch_automodel(chinese_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel as TorchAutoModel
+
+    tokenizer, model = AutoTokenizer.from_pretrained(chinese_model), TorchAutoModel.from_pretrained(chinese_model)
+    run_the_missions_script(tokenizer, model, tmp_path)
+    mine = NeuralSearchChain(tokenizer=tokenizer, model=chinese_model).encode(["你好"])
+    np.testing.assert_allclose(NeuralSearchChain(tokenizer=tokenizer, model=model).encode(["你好"]), mine, atol=1e-6)
+
+
+@pytest.mark.torch
+def test_sentence_transformers_loads_what_save_pretrained_wrote(minilm_path: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    chain = NeuralSearchChain.from_pretrained(minilm_path, engine="tensorflow")
+    chain.save_pretrained(tmp_path / "saved")
+    texts = ["how do I merge two sorted lists", "你好", ""]
+    theirs = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    assert theirs.max_seq_length == 256
+    np.testing.assert_allclose(theirs.encode(texts), chain.encode(texts), atol=1e-5)
+
+
+def test_without_documents_the_answer_is_the_text_and_a_warning_says_so(
+    chain: NeuralSearchChain, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert chain.search("who") == {"text": "who", "answer": "who"}
+    assert "No documents were added" in caplog.text
+
+
+def test_the_answer_is_the_best_hits_text_and_hits_come_with_all_fields(chain: NeuralSearchChain) -> None:
+    chain.add([{"id": "x", "title": "Cats", "text": "the cat sleeps", "year": 1999}, "stocks fell on monday"])
+    result = chain.search("Cats the cat sleeps")
+    assert result == {"text": "Cats the cat sleeps", "answer": "the cat sleeps"}
+    best, other = result.hits
+    assert (best.id, best.title, best.metadata) == ("x", "Cats", {"year": 1999})
+    assert best.score == pytest.approx(1, abs=1e-5)
+    assert best.score > other.score
+    assert other.id == "1"
+
+
+def test_a_list_of_texts_gives_a_list_and_top_k_limits_the_hits(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat", "the dog", "monday"])
+    results = chain.search(["cat", "dog"], top_k=2)
+    assert [result["text"] for result in results] == ["cat", "dog"]
+    assert [len(result.hits) for result in results] == [2, 2]
+    assert len(chain.search("cat", top_k=100).hits) == 3
+
+
+def test_long_documents_are_found_by_their_end_only_when_they_are_split(tiny_model_path: Path) -> None:
+    long = "the cat sleeps. " * 20 + "stocks fell on monday."
+    ranks = {}
+    for mode in ("split", "truncate"):
+        chain = NeuralSearchChain.from_pretrained(tiny_model_path, passages=mode, engine="tensorflow")
+        chain.add([{"id": "long", "text": long}])
+        assert len(chain) == 1
+        ranks[mode] = chain.search("stocks fell on monday").hits[0].score
+        assert (len(chain.index.vectors.vectors) > 1) == (mode == "split")
+    assert ranks["split"] > ranks["truncate"] + 0.01
+
+
+def test_queries_and_documents_get_their_prompts(tiny_model_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(
+        tiny_model_path, prompts={"query": "who ", "document": "does "}, engine="tensorflow"
+    )
+    np.testing.assert_array_equal(chain.encode_query(["cat"]), chain.encode(["who cat"]))
+    np.testing.assert_array_equal(chain.encode_document(["cat"]), chain.encode(["does cat"]))
+    chain.add(["the cat"])
+    assert chain.search("cat").hits[0].score == pytest.approx(
+        float(chain.encode("who cat") @ chain.encode("does the cat")), abs=1e-6
+    )
+
+
+def test_an_add_that_fails_adds_nothing(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat"])
+    with pytest.raises(InputError, match="text"):
+        chain.add([{"id": "1", "text": "a dog"}, {"id": "2", "text": 3}])
+    assert [one.id for one in chain.index] == ["0"]
+
+
+def test_changed_weights_make_the_index_stale_and_the_next_search_encodes_again(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat sleeps", "stocks fell"])
+    before = chain.index.vectors.vectors.copy()
+    weights = chain.model.get_weights()
+    chain.model.set_weights([weight + 0.3 * np.cos(np.arange(weight.size)).reshape(weight.shape) for weight in weights])
+    chain.text_encoder.refresh()
+    assert chain.is_stale
+    assert chain.search("the cat sleeps").hits[0].score == pytest.approx(1, abs=1e-5)
+    assert not chain.is_stale
+    assert np.abs(chain.index.vectors.vectors - before).max() > 1e-3
+    assert [one.id for one in chain.index] == ["0", "1"]
+
+
+def test_evaluation_searches_the_datasets_documents_and_leaves_the_chains_alone(chain: NeuralSearchChain) -> None:
+    chain.add(["mine"])
+    documents = [{"id": "a", "text": "the cat sleeps"}, {"id": "b", "text": "stocks fell on monday"}]
+    queries = {"q1": "the cat sleeps", "q2": "stocks fell on monday", "q3": "the cat sleeps"}
+    report = chain.evaluate(
+        {"queries": queries, "qrels": {"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"b": 1}}, "documents": documents},
+        metrics=["mrr@10", "recall@1", "ndcg@10"],
+    )
+    # ranks 1, 1 and 2: reciprocal 1, 1, 1/2; gain 1, 1, 1/log2(3)
+    assert report["mrr@10"] == pytest.approx((1 + 1 + 0.5) / 3)
+    assert report["recall@1"] == pytest.approx(2 / 3)
+    assert report["ndcg@10"] == pytest.approx((2 + 1 / np.log2(3)) / 3)
+    assert [one.text for one in chain.index] == ["mine"]
+
+
+def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearchChain) -> None:
+    dataset = {"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}
+    with pytest.raises(InputError, match="nothing to search"):
+        chain.evaluate(dataset)
+    chain.add(["the cat", "monday"])
+    assert chain.evaluate(dataset)["mrr@10"] == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda chain: chain.search(" "), "A query must not be empty"),
+        (lambda chain: chain.search(3), "must be a string or a list of strings. Received: int"),
+        (lambda chain: chain.search(["a", None]), "A query must be a string. Received: None"),
+        (lambda chain: chain.search("a", top_k=0), "`top_k` must be at least 1. Received: top_k=0"),
+        (lambda chain: chain.encode(["a", 3]), "Each text must be a string. Received: 3"),
+        (lambda chain: chain.encode(["a"], prompt_name="x"), "`prompt_name` must be one of"),
+        (lambda chain: chain.remove("nobody"), "'nobody', not among the 0 documents"),
+        (lambda chain: chain.evaluate({"querys": {}}), "Received: querys"),
+        (lambda chain: chain.export("x", signatures="both"), "`signatures` must be 'text' or 'ids'"),
+    ],
+)
+def test_bad_calls_are_named(chain: NeuralSearchChain, call, message: str) -> None:
+    with pytest.raises(TfchainError, match=message):
+        call(chain)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rate": 0}, "`learning_rate` must be a number above 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be a number above 0"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1. Received: batch_size=0"),
+        ({"epochs": 1.5}, "`epochs` must be a whole number of at least 1. Received: epochs=1.5"),
+        ({"passages": "cut"}, "'split' or 'truncate'. Received: passages='cut'"),
+        ({"max_length": 100_000}, "`max_length` must be at least 3 and at most"),
+        ({"similarity": "l2"}, "similarity"),
+        ({"engine": "onnx"}, "`engine` must be one of"),
+        ({"tokenizer": 5}, "`tokenizer` must be a transformers tokenizer. Received: int"),
+        ({"model": 5}, "`model` must be a Keras encoder"),
+    ],
+)
+def test_the_constructor_checks_its_arguments(tiny_model_path: Path, values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        NeuralSearchChain(**{"tokenizer": tiny_model_path, "model": tiny_model_path, **values})
+
+
+def test_a_folder_of_a_wrong_kind_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match=r"is not a model folder: it has no config.json"):
+        NeuralSearchChain.from_pretrained(tmp_path)
+    with pytest.raises(ModelFolderError, match="No model folder 'no/where'"):
+        NeuralSearchChain.from_pretrained("no/where")
+
+
+def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_path: Path, tmp_path: Path) -> None:
+    import keras
+
+    from tfchain.models.pooling import Pooling
+
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask"))
+    pooled = Pooling(["mean"])(keras.layers.Embedding(300, 8)(ids), mask)
+    model = keras.Model({"token_ids": ids, "padding_mask": mask}, pooled)
+    chain = NeuralSearchChain(tokenizer=tiny_model_path, model=model, engine="tensorflow")
+    chain.add(["the cat sleeps", "stocks fell on monday"])
+    assert chain.search("the cat sleeps").hits[0].id == "0"
+    chain.save(tmp_path / "index")
+    again = NeuralSearchChain.load(tmp_path / "index", engine="tensorflow")
+    np.testing.assert_array_equal(again.encode(["a dog"]), chain.encode(["a dog"]))
+    with pytest.raises(InputError, match="Only tfchain's own encoders can be saved for sentence-transformers"):
+        chain.save_pretrained(tmp_path / "st")
+    assert not (tmp_path / "st").exists()
+    assert chain.export(tmp_path / "versions").name == "1"
