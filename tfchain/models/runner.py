@@ -13,7 +13,7 @@ from tfchain.models.litert import LiteRTEncoder, cached_flatbuffer, convert_enco
 logger = logging.getLogger(__name__)
 
 Engine = Literal["auto", "tensorflow", "litert"]
-TOKENS_IN_BATCH = 4096  # more is not faster, and attention's memory grows with it: see benchmarks/batches.py
+TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
 
