@@ -142,7 +142,7 @@ class NeuralSearchChain:
         chain._compose(
             text_encoder, Hyperparameters(**settings["hyperparameters"]), PassageConfig(**settings["passages"])
         )
-        chain._index, chain._folder = loaded.index, loaded.folder
+        chain._index, chain._folder, chain.report = loaded.index, loaded.folder, settings["report"]
         if chain.is_stale and not reindex:
             raise FingerprintError(
                 f"The vectors in {path} were made by model {loaded.index.fingerprint[:12]}, the model there now is "
@@ -301,7 +301,7 @@ class NeuralSearchChain:
         """Encodes all documents again, after the model's weights have changed."""
         self.text_encoder.refresh()
         if self._index is not None:
-            self._index = self._make_index(list(self._index), progress)
+            self._encode_again(progress)
         return self
 
     def save(self, path: str | Path) -> Path:
@@ -374,7 +374,6 @@ class NeuralSearchChain:
             description={
                 "fingerprint": self.text_encoder.fingerprint,
                 "documents": len(self),
-                "report": self.report,
                 **self._settings(),
             },
         )
@@ -418,7 +417,11 @@ class NeuralSearchChain:
         )
 
     def _settings(self) -> dict[str, Any]:
-        return {"hyperparameters": self.hyperparameters.to_dict(), "passages": self.passages.to_dict()}
+        return {
+            "hyperparameters": self.hyperparameters.to_dict(),
+            "passages": self.passages.to_dict(),
+            "report": self.report,
+        }
 
     def _new_index(self) -> DocumentIndex:
         encoder = self.text_encoder
@@ -444,7 +447,11 @@ class NeuralSearchChain:
     def _refresh_index(self, progress: bool | None) -> None:
         if self.is_stale:
             logger.info("The model has changed: encoding %d documents again.", len(self))
-            self._index = self._make_index(list(self.index), progress)
+            self._encode_again(progress)
+
+    def _encode_again(self, progress: bool | None) -> None:
+        self._index = self._make_index(list(self.index), progress)
+        self.report = {}  # of the old vectors
 
     def _index_of(self, dataset: BeirDataset, progress: bool | None) -> DocumentIndex:
         self._refresh_index(progress)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.models.config import PoolingConfig
 from tfchain.models.convert import to_encoder
-from tfchain.models.hub import wrap_backbone
+from tfchain.models.hub import load_backbone, wrap_backbone
 
 keras_hub = pytest.importorskip("keras_hub", reason="needs keras-hub (the extra `hub`)")
 
@@ -34,6 +36,16 @@ def test_a_decoder_backbone_gives_its_last_tokens_vector() -> None:
     expected = np.stack([hidden[0, 3], hidden[1, 2]])
     expected /= np.linalg.norm(expected, axis=-1, keepdims=True)
     np.testing.assert_allclose(encoder({"token_ids": IDS, "padding_mask": MASK}), expected, atol=1e-6)
+
+
+def test_a_preset_folder_is_read(tmp_path: Path) -> None:
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=12, max_sequence_length=16
+    )
+    backbone.save_to_preset(str(tmp_path / "preset"))
+    inputs = {"token_ids": IDS, "padding_mask": MASK}
+    again = wrap_backbone(load_backbone(str(tmp_path / "preset")))
+    np.testing.assert_array_equal(again(inputs), wrap_backbone(backbone)(inputs))
 
 
 def test_a_model_that_is_no_text_backbone_is_refused() -> None:

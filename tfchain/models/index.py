@@ -30,10 +30,11 @@ class VectorIndex:
         self.similarity = similarity
         self._buffer = np.empty((0, dim), dtype="float32")
         self._num_vectors = 0
-        self._starts: list[int] = []  # where each document's vectors begin
+        self._start_list: list[int] = []  # where each document's vectors begin
+        self._starts: np.ndarray | None = None  # the same, made when it is asked for
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._start_list)
 
     @property
     def vectors(self) -> np.ndarray:
@@ -43,7 +44,9 @@ class VectorIndex:
     @property
     def starts(self) -> np.ndarray:
         """Row of the first vector of each document, int64 `(documents,)`."""
-        return np.array(self._starts, dtype=np.int64)
+        if self._starts is None:
+            self._starts = np.array(self._start_list, dtype=np.int64)
+        return self._starts
 
     def add(self, vectors: np.ndarray, counts: Sequence[int]) -> None:
         """Adds documents behind those that are there.
@@ -73,7 +76,9 @@ class VectorIndex:
             larger[: self._num_vectors] = self.vectors
             self._buffer = larger
         self._buffer[self._num_vectors : end] = self.prepare(vectors)
-        self._starts.extend(self._num_vectors + int(start) for start in np.cumsum([0, *counts[:-1]])[: len(counts)])
+        begins = np.cumsum([self._num_vectors, *counts[:-1]])[: len(counts)]
+        self._start_list.extend(begins.tolist())
+        self._starts = None
         self._num_vectors = end
 
     def remove(self, rows: Sequence[int]) -> None:
@@ -83,12 +88,13 @@ class VectorIndex:
         counts = self.counts
         self._buffer = self.vectors[np.repeat(kept, counts)]
         self._num_vectors = len(self._buffer)
-        self._starts = np.concatenate([[0], np.cumsum(counts[kept])])[:-1].astype(int).tolist()
+        self._start_list = np.concatenate([[0], np.cumsum(counts[kept])])[:-1].astype(int).tolist()
+        self._starts = None
 
     @property
     def counts(self) -> np.ndarray:
         """Number of vectors of each document, int64 `(documents,)`."""
-        return np.diff([*self._starts, self._num_vectors]).astype(np.int64)
+        return np.diff(self.starts, append=self._num_vectors)
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """What is stored of vectors: length one for cosine (a zero vector stays zero), unchanged for dot."""

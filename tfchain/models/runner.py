@@ -1,6 +1,7 @@
 """Runs an encoder on lists of token ids: sorts by length, batches, pads, and puts the vectors back in order."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.progress import show_progress
 from tfchain.models.litert import LiteRTEncoder, cached_flatbuffer, convert_encoder
 
 logger = logging.getLogger(__name__)
@@ -117,7 +119,8 @@ class EncoderRunner:
 
         def convert() -> bytes:
             logger.info("Converting the encoder for LiteRT; this happens once a model.")
-            return convert_encoder(self.encoder, make_function(self.encoder))
+            with show_progress(1, "preparing the model for this processor, once", shown=sys.stderr.isatty()):
+                return convert_encoder(self.encoder, make_function(self.encoder))
 
         if self.cache_key is None:
             return LiteRTEncoder(convert())

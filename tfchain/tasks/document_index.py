@@ -23,6 +23,7 @@ class DocumentIndex:
         self.vectors = VectorIndex(dim, similarity)
         self.num_added = 0  # documents ever added: the next one's number, where it has no id
         self._documents: dict[str, Document] = {}  # in the order of the rows in `vectors`
+        self._in_rows: list[Document] | None = None  # the same as a list, made when it is asked for
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -68,6 +69,7 @@ class DocumentIndex:
                 del self._documents[document_id]
             self.vectors.remove(rows)
         self._documents.update((document.id, document) for document in documents)
+        self._in_rows = None
         self.num_added += len(documents)
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -86,6 +88,7 @@ class DocumentIndex:
         rows = self._rows(ids)
         for one in ids:
             del self._documents[one]
+        self._in_rows = None
         self.vectors.remove(rows)
 
     def search(self, queries: np.ndarray, top_k: int) -> list[list[Hit]]:
@@ -96,7 +99,9 @@ class DocumentIndex:
             top_k: How many documents; all, if there are fewer.
         """
         rows, scores = self.vectors.search(queries, top_k)
-        documents = list(self._documents.values()) if len(rows) else []
+        if self._in_rows is None:
+            self._in_rows = list(self._documents.values())
+        documents = self._in_rows
         return [
             [make_hit(documents[row], float(score)) for row, score in zip(one_rows, one_scores, strict=True)]
             for one_rows, one_scores in zip(rows, scores, strict=True)
