@@ -47,6 +47,9 @@ class IndexFolder:
     places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
     removed: list[tuple[int, int]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.path = Path(self.path)  # a string is taken, too
+
     def save(self, text_encoder: "TextEncoder", index: DocumentIndex, settings: Mapping[str, Any]) -> None:
         """Publishes a chain: the folder holds it when this returns, and what it held before until then.
 

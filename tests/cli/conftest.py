@@ -1,0 +1,71 @@
+"""The command line in this process, and an index to ask."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tfchain.cli import commands
+
+Run = Callable[..., Result]
+ENCODES = ("index", "search", "evaluate", "export")
+DOCUMENTS = (
+    '{"id": "cat", "text": "the cat sleeps"}\n'
+    '{"id": "stock", "title": "on monday", "text": "stocks fell", "source": "paper"}\n'
+    '{"id": "dog", "text": "the dog runs, the dog runs, the dog runs, and the dog runs on and on and on and on"}\n'
+)
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs a command in this process; the encoder runs in TensorFlow, which needs no conversion."""
+
+    def run_command(*arguments: object) -> Result:
+        words = list(map(str, arguments))
+        engine = ["--engine", "tensorflow"] if words[0] in ENCODES else []
+        result = CliRunner().invoke(commands, [words[0], *engine, *words[1:]])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def documents_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of three documents, the last of which is longer than the small model's maximum."""
+    path = tmp_path_factory.mktemp("documents") / "documents.jsonl"
+    path.write_text(DOCUMENTS, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def saved_index(
+    run: Run, tiny_model_path: Path, documents_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An index of the three documents, which no test changes."""
+    path = tmp_path_factory.mktemp("saved") / "index"
+    result = run("index", documents_path, "--model", tiny_model_path, "--out", path)
+    assert result.exit_code == 0, result.stderr
+    return path
+
+
+@pytest.fixture
+def index_path(saved_index: Path, tmp_path: Path) -> Path:
+    """A copy of the index, for a test to change."""
+    return Path(shutil.copytree(saved_index, tmp_path / "index"))
+
+
+@pytest.fixture(scope="session")
+def exported(run: Run, saved_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """What `tfchain export` gave; its output is the version's folder."""
+    base_path = tmp_path_factory.mktemp("exported") / "docs"
+    return run("export", saved_index, "--out", base_path, "--top-k", 2)
+
+
+@pytest.fixture(scope="session")
+def version_path(exported: Result) -> Path:
+    """A version of the three documents that answers with two."""
+    return Path(exported.stdout.strip())

@@ -1,0 +1,144 @@
+"""The command as a process of its own: a quiet standard error, exit codes, signals, and what survives them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tfchain import Client
+from tfchain.deployment.client import RequestError
+from tfchain.tasks.index_folder import load_index_folder
+
+Process = subprocess.Popen[str]
+PROGRAM = (sys.executable, "-c", "from tfchain.cli import main; main()")
+TIMEOUT_SECONDS = 120
+
+
+def plain() -> dict[str, str]:
+    """The environment of a user who has set nothing."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "TRANSFORMERS_"))}
+
+
+@contextmanager
+def start(*arguments: object) -> Iterator[Process]:
+    """Starts a command."""
+    with subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition: Callable[[], bool], process: Process) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_commands_print_their_json_and_not_a_word_on_standard_error(saved_index: Path, tmp_path: Path) -> None:
+    beir = tmp_path / "beir"
+    (beir / "qrels").mkdir(parents=True)
+    (beir / "corpus.jsonl").write_text('{"_id": "a", "text": "who runs"}\n')
+    (beir / "queries.jsonl").write_text('{"_id": "q", "text": "who"}\n')
+    (beir / "qrels" / "test.tsv").write_text("q\ta\t1\n")
+    asked = {
+        "results": ("search", saved_index, "who runs"),
+        "metrics": ("evaluate", saved_index, beir),
+        "signatures": ("export", saved_index, "--out", tmp_path / "base"),
+    }
+    # One after the other in one process, which starts TensorFlow once; `index` has a test of its own below.
+    runs = [[*map(str, words), "--engine", "tensorflow", "--json"] for words in asked.values()]
+    program = (
+        "import contextlib\n"
+        "from tfchain.cli import commands, prepare_process\n"
+        "prepare_process()\n"
+        f"for words in {runs!r}:\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        commands.main(words)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=plain(), check=False)
+
+    assert done.stderr == ""
+    for key, line in zip(asked, done.stdout.splitlines(), strict=True):
+        assert key in json.loads(line)
+
+
+def write_many_documents(path: Path) -> Path:
+    path.write_text("".join(f'{{"id": "{number}", "text": "the cat {number}"}}\n' for number in range(400)))
+    return path
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
+    number: signal.Signals, exit_code: int, run: Run, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    source, out = write_many_documents(tmp_path / "docs.jsonl"), tmp_path / "index"
+    arguments = ("--model", tiny_model_path, "--out", out, "--commit-every", 2, "--engine", "tensorflow")
+    with start("index", source, *arguments) as process:
+        wait_for(lambda: (out / "chain.json").exists(), process)
+        process.send_signal(number)
+        shown, said = process.communicate(timeout=TIMEOUT_SECONDS)
+
+    assert (process.returncode, shown) == (exit_code, "")
+    kept = len(load_index_folder(out).index)
+    assert 2 <= kept < 400
+    if number == signal.SIGINT:  # and not a word more: neither a traceback nor TensorFlow's
+        assert said == f"interrupted: {out} holds {kept} documents now; the same command goes on from there.\n"
+    result = json.loads(run("index", source, "--out", out, "--json").stdout)
+    assert (result["skipped"], result["added"], result["documents"]) == (kept, 400 - kept, 400)
+
+
+def test_serve_answers_until_it_is_told_to_stop(run: Run, version_path: Path, tmp_path: Path) -> None:
+    base_path = version_path.parent
+    with start("serve", base_path, "--port", 0, "--rest-port", 0) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip() for _ in range(5)]
+        assert lines[0] == f"serving docs from {base_path}; Ctrl-C stops it"
+        url = lines[1].split()[-1]
+        address = url.removesuffix("/v1/models/docs")
+
+        # The line to paste works as it is.
+        answer = subprocess.run(["bash", "-c", lines[4]], capture_output=True, text=True, timeout=30, check=False)
+        assert len(json.loads(answer.stdout)["predictions"][0]["ids"]) == 2
+
+        with Client(lines[2].split()[-1], address) as client:
+            for protocol in ("rest", "grpc"):
+                found = client.search("the cat sleeps", model="docs", protocol=protocol)
+                assert found[0].hits[0].id == "cat"
+                with pytest.raises(RequestError, match="nobody"):
+                    client.search("the cat sleeps", model="nobody", protocol=protocol)
+                with pytest.raises(RequestError, match="guess"):
+                    client.predict({"text": ["a"]}, model="docs", signature="guess", protocol=protocol)
+
+        port = address.rpartition(":")[2]
+        second = run("serve", base_path, "--port", 0, "--rest-port", port)
+        assert second.exit_code == 1
+        assert second.stderr.startswith("error: The server did not start")
+        assert port in second.stderr
+
+        process.send_signal(signal.SIGTERM)
+        shown, said = process.communicate(timeout=30)
+        assert (process.returncode, shown, said) == (0, "stopped\n", "")
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", int(port)), timeout=5):
+            pass
+
+
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    with start("info") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

@@ -1,0 +1,140 @@
+"""The examples run, and print what they promise."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfchain import Hit, NeuralSearchChain, SearchResult, TfchainError
+from tfchain.models.runner import EncoderRunner
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def run_example(name: str, *arguments: object) -> None:
+    """Runs an example in this process, with the engine that needs no conversion."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EncoderRunner, "_suits_litert", lambda runner: False)
+        runpy.run_path(str(EXAMPLES / name))["main"]([str(argument) for argument in arguments])
+
+
+def run_demo(*arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "TRANSFORMERS_"))}
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / "demo.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**environment, "COLUMNS": "110"},
+    )
+
+
+def test_the_demo_answers_the_same_three_ways(minilm_path: Path, tmp_path: Path) -> None:
+    done = run_demo("--limit", 50, "--questions", 2, "--out", tmp_path, "--engine", "tensorflow")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    headings = next(line for line in lines if "question and best documents" in line)
+    assert headings.split()[-5:] == ["score", "in", "process", "REST", "gRPC"]
+    start = next(number for number, line in enumerate(lines) if "how do I merge two sorted lists" in line)
+    assert lines[start].split()[-6:][1::2] == ["ms", "ms", "ms"]
+    scores = [float(line.split()[-1]) for line in lines[start + 1 : start + 4]]
+    assert scores == sorted(scores, reverse=True)
+    assert "The chain, REST and gRPC gave the same answers." in done.stdout
+    assert any(line.startswith("50 documents are encoded: ") and line.endswith(" a second") for line in lines)
+    assert max(map(len, lines)) <= 110 + len(str(tmp_path))  # the last lines hold a path
+    assert (tmp_path / "search" / "1" / "saved_model.pb").is_file()
+    assert (tmp_path / "index" / "chain.json").is_file()
+
+
+def test_the_demo_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
+    done = run_demo(tmp_path / "gone", "--out", tmp_path / "out")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "gone" in done.stderr
+
+
+def test_the_demo_on_a_data_set_asks_its_queries_and_prints_ndcg(
+    tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "who runs"}\n{"_id": "b", "text": "stocks fell"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "stocks fell"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("q\tb\t1\n")
+    demo = runpy.run_path(str(EXAMPLES / "demo.py"))
+    documents = list(demo["read_docs"](tmp_path))
+    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(documents)
+
+    assert demo["is_judged"](tmp_path)
+    assert demo["make_questions"](tmp_path, documents) == ["stocks fell"]
+    demo["print_quality"](chain, tmp_path, is_whole=True)
+    assert "nDCG@10 1.0000 with passages='split'" in capsys.readouterr().out  # the text itself comes first
+    demo["print_quality"](chain, tmp_path, is_whole=False)
+    assert "No nDCG@10" in capsys.readouterr().out
+
+
+def test_the_demo_on_a_folder_takes_its_questions_from_the_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("# What [/bold] does\n\nthe cat sleeps")
+    (tmp_path / "b.txt").write_text("A first sentence. And a second one.")
+    demo = runpy.run_path(str(EXAMPLES / "demo.py"))
+    documents = list(demo["read_docs"](tmp_path))
+
+    assert not demo["is_judged"](tmp_path)
+    assert demo["make_questions"](tmp_path, documents) == ["What [/bold] does", "A first sentence"]
+    assert "titles and first sentences" in capsys.readouterr().out
+
+
+def test_the_demo_notices_answers_that_differ() -> None:
+    demo = runpy.run_path(str(EXAMPLES / "demo.py"))
+    result = SearchResult("q", "a", [Hit("1", 0.9, "a"), Hit("2", 0.5, "b"), Hit("3", 0.5, "c")])
+    tied = SearchResult("q", "a", [Hit("1", 0.9, "a"), Hit("3", 0.5, "c"), Hit("2", 0.5, "b")])
+    wrong = SearchResult("q", "b", [Hit("2", 0.9, "b"), Hit("1", 0.5, "a"), Hit("3", 0.5, "c")])
+
+    demo["check_equal"]({"here": [(result, 1.0)], "there": [(tied, 2.0)]})
+    with pytest.raises(TfchainError, match="The answers differ"):
+        demo["check_equal"]({"here": [(result, 1.0)], "there": [(wrong, 2.0)]})
+
+
+def test_own_documents(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("own_documents.py", tiny_model_path)
+
+    first, *hits, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("{'text': 'May I keep a dog?', 'answer': ")
+    assert len(hits) == 2
+    assert all("page" in hit for hit in hits)
+    assert last in ("The rent is due on the first of each month.", "Cats are welcome. Dogs need the landlord's word.")
+
+
+def test_serve_and_query(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("serve_and_query.py", tiny_model_path)
+
+    grpc, rest, vectors, urllib = capsys.readouterr().out.splitlines()
+    assert grpc.removeprefix("gRPC: ") == rest.removeprefix("REST: ") == urllib.removeprefix("urllib: ")
+    assert vectors == "vectors: (2, 16)"
+
+
+def test_chinese_folder(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "文档"
+    folder.mkdir()
+    (folder / "助手.txt").write_text("我是一个智能助手。", encoding="utf-8")
+    (folder / "你好.md").write_text("# 你好\n\n你好，你好！", encoding="utf-8")
+
+    run_example("chinese_folder.py", tiny_model_path, folder, "我是一个智能助手。")
+
+    count, first, second, version = capsys.readouterr().out.splitlines()
+    assert count == "2 篇文档"
+    assert first.startswith("1. 1.000  助手.txt")
+    assert second.startswith("2. ")
+    assert version == "saved_models/chinese/1"

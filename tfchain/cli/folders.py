@@ -1,0 +1,118 @@
+"""Tells a saved chain, a base path and a version apart, and says what is in them, without TensorFlow."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.errors import IndexFolderError, InputError
+
+CHAIN_FILE = "chain.json"
+MODEL_FILE = "saved_model.pb"
+DESCRIPTION = Path("assets.extra") / "tfchain.json"
+
+
+def is_chain(path: Path) -> bool:
+    """Whether a folder holds a saved chain."""
+    return (path / CHAIN_FILE).is_file()
+
+
+def is_version(path: Path) -> bool:
+    """Whether a folder is one version of a SavedModel."""
+    return (path / MODEL_FILE).is_file()
+
+
+def is_base_path(path: Path) -> bool:
+    """Whether a folder holds versions."""
+    from tfchain.deployment.repository import list_versions
+
+    return path.is_dir() and any(is_version(version) for version in list_versions(path).values())
+
+
+def check_is_chain(path: Path) -> None:
+    """Stops what is no saved chain.
+
+    Raises:
+        IndexFolderError: says what it is instead.
+    """
+    if is_chain(path):
+        return
+    if not path.exists():
+        raise IndexFolderError(
+            f"No such folder: {path}. Make an index with `tfchain index DOCS --model M --out {path}`."
+        )
+    kind = "an exported version" if is_version(path) else "a base path of versions" if is_base_path(path) else None
+    raise IndexFolderError(
+        f"Expected a folder that `tfchain index` wrote. Received: {path}, which "
+        + (f"is {kind}; it is served with `tfchain serve`." if kind else f"holds no {CHAIN_FILE}.")
+    )
+
+
+def check_is_base_path(path: Path) -> None:
+    """Stops what is no base path of versions.
+
+    Raises:
+        InputError: says what it is instead.
+    """
+    if is_base_path(path):
+        return
+    if is_chain(path):
+        what = f"a saved chain. Export it first: `tfchain export {path}`, and serve what that prints the folder of"
+    elif is_version(path):
+        what = f"one version. Give the folder around it: {path.resolve().parent}"
+    else:
+        what = "not there" if not path.exists() else "without a version. Export one with `tfchain export DIR --out …`"
+    raise InputError(f"Expected a base path, a folder of versions (1, 2, …). Received: {path}, which is {what}.")
+
+
+def describe_version(path: Path) -> dict[str, Any]:
+    """What is known of a version: its number and what its export noted.
+
+    Args:
+        path: The version's folder.
+
+    Returns:
+        Plain values; of a version that tfchain did not export the path and the number alone.
+    """
+    values: dict[str, Any] = {"version": path.name, "path": str(path)}
+    try:
+        return {**values, **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        return values
+    except ValueError as error:
+        raise InputError(f"{path / DESCRIPTION} is not JSON: {error}. Export the version again.") from error
+
+
+def describe_chain(path: Path) -> dict[str, Any]:
+    """What is in a saved chain.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        IndexFolderError: if it is damaged.
+    """
+    from tfchain.models.folder import read_folder
+    from tfchain.tasks.index_folder import load_index_folder
+
+    loaded = load_index_folder(path)
+    values: dict[str, Any] = {
+        "path": str(path),
+        "documents": len(loaded.index),
+        "passages": int(loaded.index.vectors.counts.sum()),
+        "dim": loaded.index.vectors.dim,
+        "similarity": loaded.index.vectors.similarity,
+        "fingerprint": loaded.index.fingerprint,
+        "commit": loaded.folder.commit,
+        "model": str(loaded.model_path),
+        "settings": loaded.settings,
+    }
+    if (loaded.model_path / "config.json").is_file():  # one of tfchain's own encoders, not a wrapped Keras model
+        folder = read_folder(loaded.model_path)
+        transformer = folder.encoder.transformer
+        values |= {
+            "architecture": transformer.architecture,
+            "layers": transformer.num_layers,
+            "max_length": folder.max_length or transformer.max_length,
+            "prompts": dict(folder.prompts),
+        }
+    return values

@@ -1,0 +1,112 @@
+"""`tfchain index`: documents in, a saved chain out, committed batch by batch."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfchain.cli.output import print_json, print_values, waiting
+from tfchain.cli.process import Failure, Interrupted, engine_option, output_options
+from tfchain.core.errors import InputError, TfchainError
+
+
+@click.command("index", short_help="Add documents to an index.")
+@click.argument("docs", metavar="DOCS...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="The index's folder.")
+@click.option("--model", metavar="M", help="A model folder or a hub name; may be left out once DIR is there.")
+@click.option("--reindex", is_flag=True, help="Encode what is in DIR again, with --model or other settings.")
+@click.option(
+    "--passages",
+    type=click.Choice(["split", "truncate"]),
+    help="Whether documents longer than --max-length are cut into passages, or cut off.  [default: split]",
+)
+@click.option("--overlap-tokens", type=int, help="Tokens that neighbouring passages share.  [default: a tenth]")
+@click.option("--max-length", type=int, help="The most tokens of a passage.  [default: what the model's folder says]")
+@click.option("--batch-size", type=int, help="Texts that are encoded in one step.  [default: 32]")
+@click.option(
+    "--commit-every",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Documents after which what is done is saved.",
+)
+@engine_option
+@output_options
+def index_command(
+    docs: tuple[Path, ...],
+    out: Path,
+    model: str | None,
+    reindex: bool,
+    passages: str | None,
+    overlap_tokens: int | None,
+    max_length: int | None,
+    batch_size: int | None,
+    commit_every: int,
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Add documents to the index in DIR; it is made if it is not there.
+
+    DOCS are folders of text files, .jsonl, .csv, .tsv or .parquet files (with `text`, and `id`, `title` if there
+    are), or BEIR folders. They are read as a stream and saved as they come: after Ctrl-C or a crash, the same command
+    goes on where the last save was. Documents that are in DIR already are skipped, those that have changed are
+    replaced. Documents without an id are known by their content.
+
+    \b
+    Examples:
+      tfchain index docs/ --model path/to/all-MiniLM-L6-v2 --out index
+      tfchain index more.jsonl others.csv --out index
+      tfchain index docs/ --model path/to/another-model --out index --reindex
+    """
+    start = time.monotonic()
+    if not (out / "chain.json").is_file() and model is None:
+        raise click.UsageError(f"Missing option '--model': {out} holds no index yet.")
+    missing = [one for one in docs if not one.exists()]
+    if missing:  # said before the seconds that loading takes
+        raise InputError(f"No such file or folder: {missing[0]}. Check the path (the current folder is {Path.cwd()}).")
+
+    from tfchain.cli.writer_lock import only_writer
+
+    with only_writer(out):
+        with waiting("loading the model"):
+            from tfchain.cli.index_run import IndexRun, Settings, open_chain
+
+            settings = Settings(
+                model=model,
+                passages=passages,
+                overlap_tokens=overlap_tokens,
+                max_length=max_length,
+                batch_size=batch_size,
+                engine=engine,
+            )
+            opened = open_chain(out, settings, reindex=reindex)
+        run = IndexRun(opened.chain, out, commit_every=commit_every)
+        try:
+            if opened.to_encode is not None:
+                run.encode_again(opened.to_encode)
+            run.add(docs)
+        except TfchainError as error:
+            raise Failure(f"{error}{run.tell_committed()}") from error
+        except KeyboardInterrupt as error:
+            raise Interrupted(run.tell_committed().strip() or f"{out} is as it was.") from error
+    print_report(out, run, time.monotonic() - start, as_json)
+
+
+def print_report(out: Path, run: Any, seconds: float, as_json: bool) -> None:
+    """Says what was done and what the index holds now."""
+    index = run.chain.index
+    values = {
+        "index": str(out),
+        "added": run.added,
+        "replaced": run.replaced,
+        "skipped": run.skipped,
+        "encoded_again": run.encoded_again or None,
+        "documents": len(index),
+        "passages": int(index.vectors.counts.sum()),
+    }
+    if as_json:
+        values["encoded_again"] = run.encoded_again
+        print_json({**values, "fingerprint": index.fingerprint, "seconds": round(seconds, 3)})
+    else:
+        print_values({**values, "seconds": f"{seconds:.1f}"})

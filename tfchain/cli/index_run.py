@@ -1,0 +1,250 @@
+"""The work of `tfchain index`: opens or makes the chain, and adds what is new in commits."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfchain.chain import NeuralSearchChain
+from tfchain.cli.folders import is_chain
+from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.types import Document
+from tfchain.data.documents import read_documents
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.index_folder import LoadedFolder, load_index_folder, read_manifest
+
+logger = logging.getLogger(__name__)
+
+# Documents without an id get their number in the call from the reader. Counting from here tells these numbers from
+# ids that users gave.
+NUMBERS_OF_NAMELESS = 10**18
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the command line says of the chain; None where it says nothing.
+
+    Args:
+        model: A folder or a hub name.
+        passages: `split` or `truncate`.
+        overlap_tokens: Tokens that neighbouring passages share.
+        max_length: The most tokens of a passage.
+        batch_size: Texts in one step.
+        engine: What runs the encoder.
+    """
+
+    model: str | None = None
+    passages: str | None = None
+    overlap_tokens: int | None = None
+    max_length: int | None = None
+    batch_size: int | None = None
+    engine: str = "auto"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A chain to add to.
+
+    Args:
+        chain: The chain.
+        to_encode: What another model or other settings made, whose documents must be encoded again; None if there is
+            nothing of the kind.
+    """
+
+    chain: NeuralSearchChain
+    to_encode: LoadedFolder | None = None
+
+
+def open_chain(out: Path, settings: Settings, *, reindex: bool) -> Opened:
+    """Opens the chain in a folder, or makes a new one.
+
+    Args:
+        out: The folder.
+        settings: What the command line says.
+        reindex: Whether documents that are there may be encoded again.
+
+    Raises:
+        FingerprintError: if the model, or another setting that vectors depend on, differs from the folder's.
+    """
+    if not is_chain(out):
+        return Opened(make_chain(settings.model, settings))
+    if reindex:
+        return open_to_reindex(out, settings)
+    chain = NeuralSearchChain.load(out, engine=to_any(settings.engine))
+    check_same_settings(chain, out, settings)
+    if settings.batch_size is not None:
+        chain.hyperparameters = dataclasses.replace(chain.hyperparameters, batch_size=settings.batch_size)
+    return Opened(chain)
+
+
+def open_to_reindex(out: Path, settings: Settings) -> Opened:
+    """Makes a chain of the new model or settings, and keeps the old documents at hand."""
+    loaded = load_index_folder(out)
+    old = loaded.settings["passages"]
+    settings = dataclasses.replace(
+        settings,
+        passages=settings.passages or old["mode"],
+        overlap_tokens=old["overlap_tokens"] if settings.overlap_tokens is None else settings.overlap_tokens,
+        batch_size=settings.batch_size or loaded.settings["hyperparameters"]["batch_size"],
+    )
+    chain = make_chain(settings.model or loaded.model_path, settings)
+    is_same = chain.text_encoder.fingerprint == loaded.index.fingerprint and chain.passages.to_dict() == old
+    if is_same:
+        logger.info("%s was made by this model with these settings: nothing is encoded again.", out)
+        return Opened(NeuralSearchChain.load(out, engine=to_any(settings.engine)))
+    return Opened(chain, loaded)
+
+
+def make_chain(model: Any, settings: Settings) -> NeuralSearchChain:
+    """A chain without documents."""
+    given: dict[str, Any] = {
+        "passages": settings.passages,
+        "overlap_tokens": settings.overlap_tokens,
+        "max_length": settings.max_length,
+        "batch_size": settings.batch_size,
+    }
+    return NeuralSearchChain.from_pretrained(
+        model, engine=to_any(settings.engine), **{name: value for name, value in given.items() if value is not None}
+    )
+
+
+def check_same_settings(chain: NeuralSearchChain, out: Path, settings: Settings) -> None:
+    """Stops what would mix vectors that do not belong together.
+
+    Raises:
+        FingerprintError: says which setting differs, and what to do.
+    """
+    encoder = chain.text_encoder
+    others = []
+    if settings.model is not None:
+        changes: dict[str, Any] = {} if settings.max_length is None else {"max_length": settings.max_length}
+        given = TextEncoder.from_pretrained(settings.model, **changes).fingerprint
+        if given != encoder.fingerprint:
+            others.append(f"model {given[:12]}, there model {encoder.fingerprint[:12]}")
+    elif settings.max_length not in (None, encoder.tokenizer.max_length):
+        others.append(f"--max-length {settings.max_length}, there {encoder.tokenizer.max_length}")
+    for name, asked, there in (
+        ("passages", settings.passages, chain.passages.mode),
+        ("overlap-tokens", settings.overlap_tokens, chain.passages.overlap_tokens),
+    ):
+        if asked not in (None, there):
+            others.append(f"--{name} {asked}, there {'the default' if there is None else there}")
+    if others:
+        raise FingerprintError(
+            f"Expected the model and the settings that made {out}. Received: {'; '.join(others)}. Leave the option "
+            f"out, or add --reindex to encode its {len(chain)} documents again."
+        )
+
+
+class IndexRun:
+    """Adds documents to a saved chain, and counts.
+
+    Args:
+        chain: The chain.
+        out: Its folder.
+        commit_every: Documents after which it is saved.
+    """
+
+    def __init__(self, chain: NeuralSearchChain, out: Path, *, commit_every: int) -> None:
+        self.chain = chain
+        self.out = out
+        self.commit_every = commit_every
+        self.added = self.replaced = self.skipped = self.encoded_again = 0
+        self._documents_before = len(chain)
+        self._next_number = chain.index.num_added  # for documents without an id
+        self._contents: dict[tuple[str, str, str], str] | None = None
+
+    def encode_again(self, loaded: LoadedFolder) -> None:
+        """Encodes the documents of an older index, and publishes them in one step: until then the old one counts."""
+        self.chain.add(list(loaded.index))
+        self.chain.index.num_added = max(self.chain.index.num_added, loaded.index.num_added)
+        self.encoded_again = len(loaded.index)
+        self.chain.save(self.out)
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Adds what is new or has changed in files and folders.
+
+        Raises:
+            InputError: if a document cannot be read; what was saved before stays.
+        """
+        batch: list[Document] = []
+        for document in self._changed(paths):
+            batch.append(document)
+            if len(batch) == self.commit_every:
+                self._commit(batch)
+                batch = []
+        if batch:
+            self._commit(batch)
+        if not len(self.chain):
+            raise InputError(f"Expected documents. Received none from {', '.join(map(str, paths))}.")
+
+    def tell_committed(self) -> str:
+        """Says what is safe, for the end of an error; nothing where this run has saved nothing."""
+        documents = read_manifest(self.out)["documents"] if is_chain(self.out) else 0
+        if documents == self._documents_before:
+            return ""
+        return f" {self.out} holds {documents:,} documents now; the same command goes on from there."
+
+    def _changed(self, paths: Sequence[Path]) -> Iterator[Document]:
+        """Reads documents, leaves out those that are there, and names those without an id."""
+        numbered: set[str] = set()
+        for number, document in enumerate(read_documents(paths, first_number=NUMBERS_OF_NAMELESS), NUMBERS_OF_NAMELESS):
+            index = self.chain.index
+            if document.id == str(number):
+                found = self._find_content(document)
+                if found is not None:
+                    self.skipped += 1
+                    continue
+                document = dataclasses.replace(document, id=self._take_number(number - NUMBERS_OF_NAMELESS, numbered))
+                self._contents_by_id()[to_content(document)] = document.id
+            elif document.id in numbered:
+                raise InputError(
+                    f"The id {document.id!r} comes twice: a document without an id got this number before. "
+                    "Give all documents an id, or none."
+                )
+            old = index.get(document.id)
+            if old == document:
+                self.skipped += 1
+                continue
+            if old is None:
+                self.added += 1
+            else:
+                self.replaced += 1
+            yield document
+
+    def _take_number(self, place: int, numbered: set[str]) -> str:
+        """The document's place in the call, as `chain.add` would name it; the next free number where that is taken."""
+        number = place
+        while str(number) in self.chain.index or str(number) in numbered:
+            number = self._next_number
+            self._next_number += 1
+        numbered.add(str(number))
+        return str(number)
+
+    def _find_content(self, document: Document) -> str | None:
+        return self._contents_by_id().get(to_content(document))
+
+    def _contents_by_id(self) -> dict[tuple[str, str, str], str]:
+        if self._contents is None:
+            self._contents = {to_content(one): one.id for one in self.chain.index}
+        return self._contents
+
+    def _commit(self, batch: Sequence[Document]) -> None:
+        start = time.monotonic()
+        self.chain.add(batch)
+        self.chain.save(self.out)
+        seconds = time.monotonic() - start
+        logger.info("Saved %d documents more, %.0f a second.", len(batch), len(batch) / seconds)
+
+
+def to_content(document: Document) -> tuple[str, str, str]:
+    """What makes two documents without an id the same."""
+    return document.title, document.text, repr(sorted(document.metadata.items()))
+
+
+def to_any(value: str) -> Any:
+    """A choice that click has checked, for an argument that takes a literal."""
+    return value

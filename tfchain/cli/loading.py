@@ -1,0 +1,34 @@
+"""Opens saved chains; the first import of TensorFlow happens here."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfchain.core.errors import FingerprintError
+
+if TYPE_CHECKING:
+    from tfchain.chain import NeuralSearchChain
+
+
+def load_chain(path: Path, *, engine: Any = "auto") -> "NeuralSearchChain":
+    """Reads a saved chain.
+
+    Args:
+        path: Its folder.
+        engine: What runs the encoder. Default: `auto`.
+
+    Raises:
+        IndexFolderError: if there is none, or it is damaged.
+        FingerprintError: if another model made its vectors.
+    """
+    from tfchain.cli.folders import check_is_chain
+
+    check_is_chain(path)
+    from tfchain.chain import NeuralSearchChain
+
+    try:
+        return NeuralSearchChain.load(path, engine=engine)
+    except FingerprintError as error:
+        raise FingerprintError(
+            f"{path} was made by another model than the one that lies in it now. Put the right model back, or run "
+            f"`tfchain index DOCS --out {path} --reindex`."
+        ) from error
