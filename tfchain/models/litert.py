@@ -1,6 +1,6 @@
 """LiteRT as an engine: an encoder as a flatbuffer that runs on the CPU, kept in a cache between processes.
 
-LiteRT's fp32 kernels answer one query in about half of TensorFlow's time, and bulk in as much or less: see ARCHITECTURE.md.
+LiteRT's fp32 kernels answer one query in about half of TensorFlow's time, and encode in bulk at least as fast.
 TensorFlow's own `tf.lite.Interpreter` is used: it ran the same file in half the time of the package ai-edge-litert.
 """
 
