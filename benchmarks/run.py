@@ -1,8 +1,8 @@
 """Measures tfchain beside what a user would pick instead: `make bench`, or `python benchmarks/run.py --help`.
 
 Everything runs in one go and by turns, so that a noisy machine is unfair to nobody; read the ratios. A whole run
-takes a while (every engine encodes the same part of SciFact), prints the report and writes it to benchmarks/RESULTS.md; a part of
-it, or a quick one, is printed only.
+takes a while (every engine encodes the same part of SciFact), prints the report and writes it to benchmarks/RESULTS.md;
+a part of it, or a quick one, is printed only.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The chain as users write it."""
 
 import logging
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer, BertTokenizer
 
 from tfchain import AutoModel, NeuralSearchChain
-from tfchain.core.errors import InputError, ModelFolderError, TfchainError
+from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
 from tfchain.models.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -153,6 +154,56 @@ def test_changed_weights_make_the_index_stale_and_the_next_search_encodes_again(
     assert [one.id for one in chain.index] == ["0", "1"]
 
 
+def test_changed_weights_are_noticed_without_a_word(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat sleeps", "stocks fell"])
+    chain.model.set_weights([weight * 1.5 + 0.1 for weight in chain.model.get_weights()])
+    assert chain.search("the cat sleeps").hits[0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_documents_without_id_never_take_the_place_of_others(chain: NeuralSearchChain) -> None:
+    chain.add([{"id": "1", "text": "the cat"}])
+    chain.add(["a dog"])
+    chain.remove("2")
+    chain.add(["who", {"id": "x", "text": "what"}, "monday"])
+    assert [(one.id, one.text) for one in chain.index] == [
+        ("1", "the cat"),
+        ("3", "who"),
+        ("x", "what"),
+        ("5", "monday"),
+    ]
+
+
+def test_the_constructor_takes_from_a_folder_what_is_not_given(shared_data: Path, minilm_path: Path) -> None:
+    chain = NeuralSearchChain(minilm_path, str(minilm_path), engine="tensorflow")
+    assert chain.text_encoder.tokenizer.max_length == 256
+    assert chain.text_encoder.fingerprint == NeuralSearchChain.from_pretrained(minilm_path).text_encoder.fingerprint
+    assert NeuralSearchChain(None, minilm_path, max_length=64).text_encoder.tokenizer.max_length == 64
+
+
+def test_the_report_is_of_the_documents_that_are_there(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.add(["the cat", "monday"])
+    chain.evaluate({"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}, metrics=["mrr@10"])
+    chain.save(tmp_path / "index")
+    assert NeuralSearchChain.load(tmp_path / "index").report == {"mrr@10": 1.0}
+    chain.add(["a dog"])
+    assert chain.report == {}
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(chain: NeuralSearchChain) -> None:
+    documents = {"a": "the cat sleeps", "b": "the cat sleep", "c": "stocks fell on monday"}
+    chain.add([{"id": key, "text": text} for key, text in documents.items()])
+    dataset = {"queries": {"a": documents["a"]}, "qrels": {"a": {"b": 1}}}
+    assert chain.evaluate(dataset, metrics=["mrr@10"]) == {"mrr@10": 1.0}
+
+
+def test_a_port_in_use_is_known_before_anything_is_exported(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            chain.deploy(tmp_path / "versions", rest_port=port)
+    assert not (tmp_path / "versions").exists()
+
+
 def test_evaluation_searches_the_datasets_documents_and_leaves_the_chains_alone(chain: NeuralSearchChain) -> None:
     chain.add(["mine"])
     documents = [{"id": "a", "text": "the cat sleeps"}, {"id": "b", "text": "stocks fell on monday"}]
@@ -182,11 +233,21 @@ def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearc
         (lambda chain: chain.search(" "), "A query must not be empty"),
         (lambda chain: chain.search(3), "must be a string or a list of strings. Received: int"),
         (lambda chain: chain.search(["a", None]), "A query must be a string. Received: None"),
-        (lambda chain: chain.search("a", top_k=0), "`top_k` must be at least 1. Received: top_k=0"),
+        (lambda chain: chain.search("a", top_k=0), "`top_k` must be a whole number of at least 1. Received: top_k=0"),
         (lambda chain: chain.encode(["a", 3]), "Each text must be a string. Received: 3"),
         (lambda chain: chain.encode(["a"], prompt_name="x"), "`prompt_name` must be one of"),
         (lambda chain: chain.remove("nobody"), "'nobody', not among the 0 documents"),
+        (
+            lambda chain: chain.search("a", top_k="5"),
+            "must be a whole number of at least 1. Received: top_k='5'",
+        ),
+        (lambda chain: chain.encode(None), "`texts` must be a string or a list of strings. Received: NoneType"),
+        (lambda chain: chain.encode({"a": 1}), "`texts` must be a string or a list of strings. Received: dict"),
+        (lambda chain: chain.encode(["a"], batch_size=2.5), "`batch_size` must be a whole number"),
+        (lambda chain: chain.remove(0), "`ids` must be an id or a list of them. Received: int"),
         (lambda chain: chain.evaluate({"querys": {}}), "Received: querys"),
+        (lambda chain: chain.evaluate({"queries": {}}), "of which queries and qrels are needed"),
+        (lambda chain: NeuralSearchChain.from_pretrained(5), "a folder or a hub name. Received: int"),
         (lambda chain: chain.export("x", signatures="both"), "`signatures` must be 'text' or 'ids'"),
     ],
 )
@@ -204,6 +265,8 @@ def test_bad_calls_are_named(chain: NeuralSearchChain, call, message: str) -> No
         ({"epochs": 1.5}, "`epochs` must be a whole number of at least 1. Received: epochs=1.5"),
         ({"passages": "cut"}, "'split' or 'truncate'. Received: passages='cut'"),
         ({"max_length": 100_000}, "`max_length` must be at least 3 and at most"),
+        ({"max_length": "12"}, "`max_length` must be a whole number of at least 3. Received: max_length='12'"),
+        ({"prompts": ["query: "]}, "`prompts` must be a dict of prompts by name"),
         ({"similarity": "l2"}, "similarity"),
         ({"engine": "onnx"}, "`engine` must be one of"),
         ({"tokenizer": 5}, "`tokenizer` must be a transformers tokenizer. Received: int"),

@@ -13,7 +13,7 @@ from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.core.types import Document, SearchResult
 from tfchain.data.beir import BeirDataset, read_beir, to_dataset
 from tfchain.data.documents import DocumentSource, read_documents
-from tfchain.deployment.deploy import Deployment, deploy
+from tfchain.deployment.deploy import Deployment, check_ports, deploy
 from tfchain.deployment.export import export
 from tfchain.models.convert import to_encoder
 from tfchain.models.index import Similarity
@@ -34,7 +34,8 @@ class NeuralSearchChain:
     """Neural search from documents to a served model.
 
     Args:
-        tokenizer: A transformers tokenizer, or a folder or hub name to read one from.
+        tokenizer: A transformers tokenizer, or a folder or hub name to read one from. None takes the one in the model's
+            folder.
         model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
             `token_ids` and `padding_mask` to vectors, or a folder or hub name.
         learning_rate: For training, above 0. Default: 2e-5.
@@ -74,18 +75,14 @@ class NeuralSearchChain:
         engine: Engine = "auto",
     ) -> None:
         hyperparameters = Hyperparameters(learning_rate=learning_rate, batch_size=batch_size, epochs=epochs)
-        self._compose(
-            TextEncoder(
-                to_tokenizer(tokenizer),
-                to_encoder(model),
-                max_length=max_length,
-                prompts=prompts,
-                similarity=similarity or "cosine",
-                engine=engine,
-            ),
-            hyperparameters,
-            PassageConfig(mode=passages, overlap_tokens=overlap_tokens),
-        )
+        config = PassageConfig(mode=passages, overlap_tokens=overlap_tokens)
+        given = {"max_length": max_length, "similarity": similarity, "prompts": prompts}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if isinstance(model, str | Path):
+            encoder = TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
+        else:
+            encoder = TextEncoder(to_tokenizer(tokenizer), to_encoder(model), engine=engine, **changes)
+        self._compose(encoder, hyperparameters, config)
 
     @classmethod
     def from_pretrained(
@@ -95,10 +92,12 @@ class NeuralSearchChain:
         learning_rate: float = 2e-5,
         batch_size: int = 32,
         epochs: int = 1,
+        max_length: int | None = None,
         passages: PassageMode = "split",
         overlap_tokens: int | None = None,
+        similarity: Similarity | None = None,
+        prompts: Mapping[str, str] | None = None,
         engine: Engine = "auto",
-        **changes: Any,
     ) -> "NeuralSearchChain":
         """Reads a sentence-transformers or Hugging Face folder: tokenizer, weights, pooling, heads, length, prompts.
 
@@ -107,20 +106,29 @@ class NeuralSearchChain:
             learning_rate: As in the constructor, like all that follow.
             batch_size: As in the constructor.
             epochs: As in the constructor.
+            max_length: As in the constructor.
             passages: As in the constructor.
             overlap_tokens: As in the constructor.
+            similarity: As in the constructor.
+            prompts: As in the constructor.
             engine: As in the constructor.
-            **changes: `tokenizer`, `max_length`, `similarity`, `prompts`: take the place of what the folder says.
 
         Raises:
             ModelFolderError: if the folder cannot be read.
         """
-        hyperparameters = Hyperparameters(learning_rate=learning_rate, batch_size=batch_size, epochs=epochs)
-        config = PassageConfig(mode=passages, overlap_tokens=overlap_tokens)
-        check_names(changes, ("tokenizer", "max_length", "similarity", "prompts"))
-        chain = cls.__new__(cls)
-        chain._compose(TextEncoder.from_pretrained(name_or_path, engine=engine, **changes), hyperparameters, config)
-        return chain
+        return cls(
+            None,
+            name_or_path,
+            learning_rate,
+            batch_size,
+            epochs,
+            max_length=max_length,
+            passages=passages,
+            overlap_tokens=overlap_tokens,
+            similarity=similarity,
+            prompts=prompts,
+            engine=engine,
+        )
 
     @classmethod
     def load(cls, path: str | Path, *, reindex: bool = False, engine: Engine = "auto") -> "NeuralSearchChain":
@@ -137,7 +145,8 @@ class NeuralSearchChain:
         """
         loaded = load_index_folder(path)
         settings = loaded.settings
-        text_encoder = TextEncoder.from_pretrained(loaded.model_path, engine=engine)
+        similarity = loaded.index.vectors.similarity
+        text_encoder = TextEncoder.from_pretrained(loaded.model_path, similarity=similarity, engine=engine)
         chain = cls.__new__(cls)
         chain._compose(
             text_encoder, Hyperparameters(**settings["hyperparameters"]), PassageConfig(**settings["passages"])
@@ -203,10 +212,11 @@ class NeuralSearchChain:
             InputError: if a document cannot be read, is not text, or comes twice; nothing is added then.
         """
         self._refresh_index(progress)
-        read = read_documents(documents, first_number=self.index.num_added)
+        read = read_documents(documents, first_number=self.index.next_number)
         parts = list(self._encode(read, progress))
         for part in parts:
             self.index.add(part.documents, part.counts, part.vectors, fingerprint=self.text_encoder.fingerprint)
+        self.report = {}  # of other documents
         return self
 
     def remove(self, ids: str | Iterable[str]) -> "NeuralSearchChain":
@@ -215,7 +225,10 @@ class NeuralSearchChain:
         Raises:
             InputError: if an id is not there; nothing is removed then.
         """
+        if not isinstance(ids, Iterable):
+            raise InputError(f"`ids` must be an id or a list of them. Received: {type(ids).__name__}.")
         self.index.remove([ids] if isinstance(ids, str) else ids)
+        self.report = {}  # of other documents
         return self
 
     @overload
@@ -283,7 +296,7 @@ class NeuralSearchChain:
         if isinstance(dataset, str | Path):
             dataset = read_beir(dataset, split=split)
         elif isinstance(dataset, Mapping):
-            check_names(dataset, ("queries", "qrels", "documents"))
+            check_names(dataset, ("queries", "qrels", "documents"), needed=("queries", "qrels"))
             dataset = to_dataset(**dataset)
         cutoff = largest_cutoff(metrics)
         index = self._index_of(dataset, progress)
@@ -406,6 +419,7 @@ class NeuralSearchChain:
         Raises:
             ServerError: if the server does not start, for example because a port is in use.
         """
+        check_ports(host, port, rest_port)
         version = self.export(path, top_k=top_k, name=name)
         return deploy(
             version.parent,
@@ -432,7 +446,7 @@ class NeuralSearchChain:
         for part in self._encode(documents, progress):
             index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
         if self._index is not None:
-            index.num_added = max(index.num_added, self._index.num_added)
+            index.next_number = max(index.next_number, self._index.next_number)
         return index
 
     def _encode(self, documents: Iterable[Document], progress: bool | None) -> Any:
@@ -455,18 +469,20 @@ class NeuralSearchChain:
 
     def _index_of(self, dataset: BeirDataset, progress: bool | None) -> DocumentIndex:
         self._refresh_index(progress)
-        if dataset.corpus is None:
-            if not len(self):
-                raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+        documents = [] if dataset.corpus is None else list(dataset.documents())
+        if not documents and not len(self):
+            raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+        if not documents:
             return self.index
-        documents = list(dataset.documents())
         if len(documents) == len(self) and all(self.index.get(one.id) == one for one in documents):
             return self.index
         return self._make_index(documents, progress)
 
 
-def check_names(given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Stops names that nobody knows."""
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise InputError(f"Expected names among {', '.join(known)}. Received: {', '.join(unknown)}.")
+def check_names(given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> None:
+    """Stops names that nobody knows, and the lack of those that are needed."""
+    if not set(needed) <= set(given) <= set(known):
+        raise InputError(
+            f"Expected the names {', '.join(known)}, of which {' and '.join(needed)} are needed. "
+            f"Received: {', '.join(map(str, given)) or 'none'}."
+        )

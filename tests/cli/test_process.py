@@ -97,7 +97,9 @@ def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
     assert 2 <= kept < 400
     if number == signal.SIGINT:  # and not a word more: neither a traceback nor TensorFlow's
         assert said == f"interrupted: {out} holds {kept} documents now; the same command goes on from there.\n"
-    result = json.loads(run("index", source, "--out", out, "--json").stdout)
+    again = run("index", source, "--out", out, "--json")
+    assert (again.exit_code, again.stderr) == (0, "")
+    result = json.loads(again.stdout)
     assert (result["skipped"], result["added"], result["documents"]) == (kept, 400 - kept, 400)
 
 

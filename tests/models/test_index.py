@@ -83,7 +83,7 @@ def test_more_hits_than_documents_gives_all_and_none_gives_none() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda index: index.search(vectors([1, 0]), 0), "`top_k` must be at least 1. Received: top_k=0"),
+        (lambda index: index.search(vectors([1, 0]), 0), "must be a whole number of at least 1. Received: top_k=0"),
         (lambda index: index.add(vectors([1, 2, 3]), [1]), r"must be \(vectors, 2\).*Received: shape \(1, 3\)"),
         (lambda index: index.add(vectors([1, 2]), [2]), "1 counts with the sum 2"),
         (lambda index: index.add(vectors([1, np.nan]), [1]), "must be finite"),

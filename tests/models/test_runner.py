@@ -53,6 +53,22 @@ def test_the_flatbuffer_is_kept_by_fingerprint_and_used_again(
     np.testing.assert_array_equal(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected)
 
 
+def test_a_damaged_or_closed_cache_does_no_harm(
+    small_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(small_config)
+    expected = EncoderRunner(encoder, engine="tensorflow")(TEXTS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    EncoderRunner(encoder, cache_key="some-model")(TEXTS)
+    (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
+    kept.write_bytes(b"damaged")
+    np.testing.assert_allclose(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected, atol=1e-6)
+    assert kept.stat().st_size > 1000  # made anew
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made there
+    np.testing.assert_allclose(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected, atol=1e-6)
+
+
 def test_changed_weights_count_after_a_refresh(small_config: EncoderConfig) -> None:
     encoder = Encoder(small_config)
     runner = EncoderRunner(encoder, engine="litert")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.pooling import Normalize, Pooling
 from tfchain.models.transformer import (
     AttentionMask,
@@ -53,12 +53,36 @@ def test_a_layer_survives_its_config_and_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["embeddings", "attention", "layer"])
-def test_a_layer_computes_in_its_policys_type(name: str) -> None:
+@pytest.mark.parametrize("type_name", ["bfloat16", "float16"])
+def test_a_layer_computes_in_its_policys_type(name: str, type_name: str) -> None:
     layer, inputs = LAYERS[name]
-    mixed = type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
-    inputs = tuple(value if value.dtype == np.int32 else keras.ops.cast(value, "bfloat16") for value in inputs)
-    assert keras.backend.standardize_dtype(mixed(*inputs).dtype) == "bfloat16"
+    mixed = type(layer).from_config({**layer.get_config(), "dtype": f"mixed_{type_name}"})
+    inputs = tuple(value if value.dtype == np.int32 else keras.ops.cast(value, type_name) for value in inputs)
+    assert keras.backend.standardize_dtype(mixed(*inputs).dtype) == type_name
     assert {weight.dtype for weight in mixed.weights} == {"float32"}
+
+
+def test_mixed_float16_gives_nearly_the_same_vectors(small_config: EncoderConfig) -> None:
+    encoder = Encoder(small_config)
+    inputs = {"token_ids": IDS, "padding_mask": MASK}
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        mixed = Encoder(small_config)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(encoder.get_weights())
+    np.testing.assert_allclose(mixed(inputs), encoder(inputs), atol=5e-3)
+    assert fingerprint_model(mixed) != fingerprint_model(encoder)
+
+
+def test_the_fingerprint_of_a_users_own_model_tells_poolings_apart_and_names_not(small_config: EncoderConfig) -> None:
+    def make(mode: str) -> keras.Model:
+        ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask"))
+        vectors = keras.layers.Embedding(20, 4, embeddings_initializer="ones")(ids)
+        return keras.Model({"token_ids": ids, "padding_mask": mask}, Pooling([mode])(vectors, mask))
+
+    assert fingerprint_model(make("mean")) == fingerprint_model(make("mean"))  # embedding and embedding_1
+    assert fingerprint_model(make("mean")) != fingerprint_model(make("max"))
 
 
 def test_attention_gives_the_values_worked_out_with_numpy() -> None:

@@ -61,3 +61,12 @@ def test_saving_and_loading_keeps_vectors_and_fingerprint(model, tmp_path: Path)
     texts = [str(text) for text in expected["texts"]]
     np.testing.assert_array_equal(again.encode(texts), encoder.encode(texts))
     assert again.fingerprint == encoder.fingerprint
+
+
+@pytest.mark.parametrize("name", ["mpnet", "bert_concatenated"])
+def test_litert_gives_the_same_vectors(name: str) -> None:
+    encoder = TextEncoder.from_pretrained(FIXTURES / name, engine="litert")
+    encoder.runner.refresh()  # without a cache
+    expected = np.load(FIXTURES / f"{name}.npz")
+    vectors = encoder.encode([str(text) for text in expected["texts"]])
+    np.testing.assert_allclose(vectors, expected["embeddings"], atol=1e-5, rtol=0)

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,48 @@ def test_a_folder_written_by_another_chain_meanwhile_is_replaced_whole(
     assert contents(load(path)) == contents(chain)
 
 
+def test_a_save_that_failed_while_another_chain_saved_writes_all_again(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = chain.save(tmp_path / "index")
+    other = load(path)
+    chain.add([{"id": "mine", "text": "the cat"}])
+    with monkeypatch.context() as patch:
+        patch.setattr("tfchain.tasks.index_folder.write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            chain.save(path)
+    other.add([{"id": "theirs", "text": "a dog"}])
+    other.save(path)
+    assert contents(load(path)) == contents(other)
+    chain.save(path)
+    assert contents(load(path)) == contents(chain)
+
+
+def test_a_folder_made_anew_by_another_chain_of_the_same_model_is_written_whole(
+    chain: NeuralSearchChain, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    path = chain.save(tmp_path / "index")
+    shutil.rmtree(path)
+    NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(["b0", "b1"]).save(path)
+    chain.add([{"id": "new", "text": "the cat"}])
+    chain.save(path)
+    assert contents(load(path)) == contents(chain)
+
+
+def test_similarity_is_kept_with_the_documents(tiny_model_path: Path, tmp_path: Path) -> None:
+    for similarity in ("cosine", "dot"):
+        made = NeuralSearchChain.from_pretrained(tiny_model_path, similarity=similarity, engine="tensorflow")
+        made.add(["the cat"]).save(tmp_path / "index")
+        again = load(tmp_path / "index").reindex()
+        assert again.index.vectors.similarity == again.text_encoder.similarity == similarity
+
+
+def test_what_is_saved_can_be_read_by_all(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    files = [one for one in (tmp_path / "index").rglob("*") if one.is_file() and not one.name.startswith(".")]
+    assert {oct(one.stat().st_mode & 0o777) for one in files} == {"0o644"}
+
+
 def test_saving_into_a_folder_of_something_else_is_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(IndexFolderError, match=r"holds no chain, but letter.txt. Nothing was written"):
@@ -116,6 +159,11 @@ def test_two_writers_at_once_are_refused(chain: NeuralSearchChain, tmp_path: Pat
         (lambda path: (path / "chain.json").write_text('{"format": 99}'), "has the format 99; this tfchain reads"),
         (lambda path: (path / "segment-000001" / "vectors.npy").write_bytes(b"x"), "segment-000001 cannot be read"),
         (lambda path: (path / "segment-000001" / "documents.jsonl").write_text(""), "segment-000001 is damaged"),
+        (
+            lambda path: (path / "chain.json").write_text('{"format": 1, "commit": "x"}'),
+            "damaged: KeyError",
+        ),
+        (lambda path: shutil.rmtree(next(path.glob("model-*"))), "lacks its model, model-"),
     ],
 )
 def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, damage, message: str) -> None:
@@ -166,13 +214,13 @@ else:
     folder, index = IndexFolder(path), DocumentIndex(8, Model.fingerprint)
 print("ready", flush=True)
 while True:
-    step = index.num_added
+    step = index.next_number
     documents = [Document(f"{step}-{n}", "text " * 50) for n in range(20)]
     index.add(documents, [2] * 20, np.full((40, 8), step, "float32"), fingerprint=Model.fingerprint)
     if step % 60 == 40:
         index.remove([f"{step - 20}-{n}" for n in range(20)])
     folder.save(Model(), index, {})
-    print(index.num_added, flush=True)
+    print(index.next_number, flush=True)
 """
 
 
@@ -197,8 +245,8 @@ def test_killed_at_any_moment_of_saving_the_last_good_index_still_loads(tmp_path
             continue
         index = load_index_folder(path).index
         published = done[-1] if done else last
-        assert index.num_added in (published, published + 20)  # one more step may have been published
-        last = index.num_added
+        assert index.next_number in (published, published + 20)  # one more step may have been published
+        last = index.next_number
         steps = {one.id.split("-")[0] for one in index}
         assert len(index) == 20 * len(steps)
         for row, document in zip(index.vectors.starts, index, strict=True):
@@ -226,7 +274,7 @@ def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
 
     chain.save(tmp_path / "index")
     base_path, moment, done = tmp_path / "versions", random.Random(5), 0
-    for _ in range(4):
+    for _ in range(8):
         with start(EXPORTER, str(tmp_path / "index"), str(base_path)) as process:
             assert process.stdout is not None
             done += len(process.stdout.readline().splitlines())  # the first takes longest: kill within a later one

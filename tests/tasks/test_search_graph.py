@@ -11,6 +11,7 @@ import pytest
 
 from tfchain.chain import NeuralSearchChain
 from tfchain.deployment.op_check import core_ops
+from tfchain.tasks.search_graph import find_ties
 
 PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
 # Answers as JSON, from a process that has tensorflow and tensorflow_text and never sees tfchain.
@@ -120,3 +121,8 @@ def test_dot_product_takes_lengths_into_account_in_the_graph_too(tiny_model_path
     chain = NeuralSearchChain.from_pretrained(tiny_model_path, similarity="dot", engine="tensorflow")
     chain.add(["the cat", "stocks fell on monday " * 20])
     assert chain.export(tmp_path / "v").name == "1"
+
+
+def test_ties_are_hits_whose_neighbour_is_as_good_but_for_rounding() -> None:
+    scores = np.array([[0.9, 0.5, 0.500001, 0.1], [0.3, 0.2, 0.1, 0.1]], "float32")
+    assert find_ties(scores).tolist() == [[False, True, True, False], [False, False, True, True]]

@@ -154,13 +154,13 @@ class IndexRun:
         self.commit_every = commit_every
         self.added = self.replaced = self.skipped = self.encoded_again = 0
         self._documents_before = len(chain)
-        self._next_number = chain.index.num_added  # for documents without an id
+        self._next_number = chain.index.next_number  # for documents without an id
         self._contents: dict[tuple[str, str, str], str] | None = None
 
     def encode_again(self, loaded: LoadedFolder) -> None:
         """Encodes the documents of an older index, and publishes them in one step: until then the old one counts."""
         self.chain.add(list(loaded.index))
-        self.chain.index.num_added = max(self.chain.index.num_added, loaded.index.num_added)
+        self.chain.index.next_number = max(self.chain.index.next_number, loaded.index.next_number)
         self.encoded_again = len(loaded.index)
         self.chain.save(self.out)
 

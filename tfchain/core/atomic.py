@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,21 @@ def write_json(path: Path | str, value: Any) -> Path:
     return write_file(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def remove_partials(folder: Path | str) -> None:
-    """Clears away what killed writers left in a folder. Call it only while no other process writes there."""
+def remove_partials(folder: Path | str, *, older_than_seconds: float = 0) -> None:
+    """Clears away what killed writers left in a folder.
+
+    Args:
+        folder: The folder; it need not be there.
+        older_than_seconds: Younger ones stay. Leave the default only while no other process can write there.
+    """
     for left in Path(folder).glob(f"{PARTIAL_PREFIX}*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process clears away, too
+            if time.time() - left.stat().st_mtime < older_than_seconds:
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A question with the answer that is expected: what an exported version must prove before it appears."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,13 +14,13 @@ class Proof:
         signature: The signature's name.
         inputs: Input name → array; texts as arrays of bytes objects.
         outputs: Output name → array. Numbers may differ by rounding, texts may not.
-        ranked_by: The output whose values rank the others: where two of its values are equal but for rounding, the
-            others may come in either order. Default: none.
+        ties: Where texts may differ, because two hits are equally good but for rounding: output name → booleans of the
+            output's shape. Default: nowhere.
         is_warm_up: Whether the version also keeps the inputs as a warm-up request. Default: True.
     """
 
     signature: str
     inputs: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
-    ranked_by: str | None = None
+    ties: Mapping[str, np.ndarray] = field(default_factory=dict)
     is_warm_up: bool = True

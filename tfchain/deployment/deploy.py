@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,27 @@ def deploy(
     return Deployment(
         process, model_name=model_name, host=host, grpc_port=ports["grpc_port"], rest_port=ports["rest_port"], pipe=pipe
     )
+
+
+def check_ports(host: str, *ports: int) -> None:
+    """Stops a deployment whose ports are in use, before anything is exported for it.
+
+    Args:
+        host: The address to listen on.
+        ports: The ports; 0 is always free.
+
+    Raises:
+        ServerError: if a port is in use, or the address is not this machine's.
+    """
+    for port in filter(None, ports):
+        try:
+            with socket.create_server((host, port)):
+                pass
+        except OSError as error:
+            raise ServerError(
+                f"The server cannot listen on {_bracketed(host)}:{port}: {error.strerror}. Nothing was exported. "
+                "Choose another port, or 0 for any free one."
+            ) from error
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """Writes versions: a SavedModel that stock TensorFlow Serving loads, proved before it appears."""
 
+import errno
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.core.atomic import new_folder
+from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.proof import Proof
@@ -23,6 +25,7 @@ TOLERANCE = 1e-5  # of a vector's or a score's values, relative to the largest w
 DESCRIPTION = "assets.extra/tfchain.json"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_TEXTS = 4
+ABANDONED_SECONDS = 3600  # no export takes so long: what is older was left by one that was killed
 
 
 def export(
@@ -53,6 +56,7 @@ def export(
         TfchainError: if the disk is full.
     """
     base_path = Path(base_path)
+    remove_partials(base_path, older_than_seconds=ABANDONED_SECONDS)
     while True:
         version = base_path / str(next_version(base_path))
         try:
@@ -72,8 +76,11 @@ def _write(
     with quiet_native_log():
         try:
             tf.saved_model.save(module, str(path), signatures=dict(signatures))
-        except tf.errors.ResourceExhaustedError as error:
-            raise OSError(28, "No space left on device") from error
+        except tf.errors.OpError as error:
+            for code in (errno.ENOSPC, errno.EFBIG):
+                if os.strerror(code) in str(error):
+                    raise OSError(code, os.strerror(code)) from error
+            raise
     report = check_ops(path)
     _write_warm_up(path / WARM_UP, proofs)
     _write_description(path / DESCRIPTION, description, report, list(signatures))
@@ -122,19 +129,12 @@ def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
     Raises:
         ExportError: if a number differs by more than rounding, or a text differs that is not tied.
     """
-    tied: np.ndarray | None = None
-    if proof.ranked_by is not None:
-        expected = proof.outputs[proof.ranked_by]
-        near = np.abs(np.diff(expected, axis=-1)) <= 2 * TOLERANCE * _scale(expected)
-        edge = np.zeros((*expected.shape[:-1], 1), dtype=bool)
-        tied = np.concatenate([edge, near], -1) | np.concatenate([near, edge], -1)
-        tied[..., -1] = True  # the one behind the last is not known
     for name, expected in proof.outputs.items():
         answer = answers[name]
         if answer.shape != expected.shape:
             raise _differs(proof, name, f"the shape {answer.shape}, expected {expected.shape}")
         if expected.dtype == object:
-            wrong = (answer != expected) & (~tied if tied is not None and tied.shape == expected.shape else True)
+            wrong = (answer != expected) & ~proof.ties.get(name, np.zeros(expected.shape, dtype=bool))
             if np.any(wrong):
                 place = tuple(int(one) for one in np.argwhere(wrong)[0])
                 raise _differs(proof, name, f"{answer[place]!r:.80}, expected {expected[place]!r:.80} at {place}")
@@ -151,7 +151,8 @@ def _scale(values: np.ndarray) -> float:
 def _differs(proof: Proof, name: str, what: str) -> ExportError:
     return ExportError(
         f"The exported version's signature {proof.signature!r} gave for {name!r} {what}. No version was written. "
-        "This is a fault of the export, not of your documents: please report it with the model's name."
+        "If the model's weights were changed in memory, call the chain's reindex() and export again; if not, it is a "
+        "fault of the export: please report it with the model's name."
     )
 
 

@@ -1,5 +1,6 @@
 """The text encoder as a functional Keras model: token ids and padding mask in, one vector a text out."""
 
+import json
 from typing import Any
 
 import keras
@@ -119,8 +120,14 @@ def fingerprint_model(model: keras.Model, extra: dict[str, Any] | None = None) -
     Returns:
         64 hexadecimal digits.
     """
-    shape = model.config.to_dict() if isinstance(model, Encoder) else {"class": type(model).__name__}
-    weights = ((weight.path, np.asarray(weight)) for weight in model.weights)
-    # Keras numbers layers of the same name in one process; a path may then differ, the order does not.
-    arrays = ((f"{number}", array) for number, (_, array) in enumerate(weights))
-    return make_fingerprint({"model": shape, **(extra or {})}, arrays)
+    layers = list(model._flatten_layers(include_self=False))
+    if isinstance(model, Encoder):
+        shape = json.dumps(model.config.to_dict(), sort_keys=True)
+    else:
+        # Keras numbers layers of the same name in one process: a place in the order tells the same, and stays.
+        shape = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True, default=str)
+        for number, name in enumerate(dict.fromkeys(layer.name for layer in (model, *layers))):
+            shape = shape.replace(json.dumps(name), f'"#{number}"')
+    types = [layer.dtype_policy.name for layer in layers]
+    arrays = ((f"{number}", np.asarray(weight)) for number, weight in enumerate(model.weights))
+    return make_fingerprint({"model": shape, "types": types, **(extra or {})}, arrays)

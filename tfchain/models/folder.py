@@ -1,6 +1,7 @@
 """What stands in a model folder: a Hugging Face folder or a sentence-transformers one, read as plain values."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+
+logger = logging.getLogger(__name__)
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 ACTIVATIONS = {
@@ -26,6 +29,17 @@ DENSE_ACTIVATIONS = {
     "GELU": "gelu",
     "Sigmoid": "sigmoid",
 }
+MODULES = ("Transformer", "Pooling", "Dense", "Dropout", "Normalize")  # in the order that tfchain runs them
+# Where sentence-transformers has kept a Transformer module's settings.
+TRANSFORMER_SETTINGS = (
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
 OLD_POOLING_KEYS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -70,6 +84,11 @@ def find_folder(name_or_path: str | Path) -> Path:
     Raises:
         ModelFolderError: if there is no such folder and the hub cannot give it.
     """
+    if not isinstance(name_or_path, str | Path):
+        raise ModelFolderError(
+            f"A model is named by a folder or a hub name. Received: {name_or_path!r:.80} of type "
+            f"{type(name_or_path).__name__}."
+        )
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path
@@ -100,43 +119,74 @@ def read_folder(path: str | Path) -> ModelFolder:
         ModelFolderError: if a file is missing or broken, or names something that tfchain has not.
     """
     path = Path(path)
-    if not (path / "modules.json").is_file():
-        transformer = to_transformer_config(read_json(path / "config.json"), path)
-        return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path)
+    try:
+        if not (path / "modules.json").is_file():
+            transformer = to_transformer_config(read_json(path / "config.json"), path)
+            return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path)
+        return _read_modules(path)
+    except (KeyError, TypeError, AttributeError, InputError) as error:
+        raise ModelFolderError(
+            f"{path} has a configuration that cannot be read: {type(error).__name__}: {error}. Get the folder again."
+        ) from error
 
-    values: dict[str, Any] = {"dense_paths": ()}
-    parts: dict[str, Any] = {"pooling": PoolingConfig(), "dense": (), "normalize": False}
-    for module in read_json(path / "modules.json"):
-        kind, place = module["type"].rsplit(".", 1)[-1], path / module["path"]
-        if kind == "Transformer":
-            values["transformer_path"] = place
-            settings = read_json(place / "sentence_bert_config.json", needed=False)
-            values["max_length"] = settings.get("max_seq_length")
-            values["do_lower_case"] = bool(settings.get("do_lower_case", False))
-        elif kind == "Pooling":
-            parts["pooling"] = to_pooling_config(read_json(place / "config.json"), place)
-        elif kind == "Dense":
-            parts["dense"] = (*parts["dense"], to_dense_config(read_json(place / "config.json"), place))
-            values["dense_paths"] = (*values["dense_paths"], place)
-        elif kind == "Normalize":
-            parts["normalize"] = True
-        elif kind != "Dropout":
-            raise ModelFolderError(
-                f"modules.json of {path} names a module {module['type']!r}, which tfchain has not; it has Transformer, "
-                "Pooling, Dense and Normalize. Use another model."
-            )
-    if "transformer_path" not in values:
-        raise ModelFolderError(f"modules.json of {path} names no Transformer module. Use a transformer model.")
-    place = values["transformer_path"]
-    transformer = to_transformer_config(read_json(place / "config.json"), place)
-    settings = read_json(path / "config_sentence_transformers.json", needed=False)
-    return ModelFolder(
-        encoder=EncoderConfig(transformer=transformer, **parts),
-        prompts=settings.get("prompts") or {},
-        default_prompt_name=settings.get("default_prompt_name"),
-        similarity={"dot": "dot"}.get(settings.get("similarity_fn_name") or "cosine", "cosine"),
-        **values,
+
+def _read_modules(path: Path) -> ModelFolder:
+    modules = [(check_module(one["type"], path), path / one["path"]) for one in read_json(path / "modules.json")]
+    kinds = [kind for kind, _ in modules if kind != "Dropout"]
+    order = sorted(kinds, key=MODULES.index)
+    if kinds != order or kinds.count("Transformer") != 1 or kinds.count("Pooling") > 1:
+        raise ModelFolderError(
+            f"modules.json of {path} must name one Transformer, then one Pooling, then Dense modules, then Normalize. "
+            f"Received: {', '.join(kinds) or 'none'}. Use another model."
+        )
+    places = {kind: place for kind, place in modules if kind in ("Transformer", "Pooling")}
+    dense_paths = tuple(place for kind, place in modules if kind == "Dense")
+    place = places["Transformer"]
+    encoder = EncoderConfig(
+        transformer=to_transformer_config(read_json(place / "config.json"), place),
+        pooling=to_pooling_config(read_json(places["Pooling"] / "config.json"), places["Pooling"])
+        if "Pooling" in places
+        else PoolingConfig(),
+        dense=tuple(to_dense_config(read_json(one / "config.json"), one) for one in dense_paths),
+        normalize="Normalize" in kinds,
     )
+    tokens: dict[str, Any] = next(
+        (read_json(place / name) for name in TRANSFORMER_SETTINGS if (place / name).is_file()), {}
+    )
+    settings = read_json(path / "config_sentence_transformers.json", needed=False)
+    similarity = settings.get("similarity_fn_name") or "cosine"
+    if similarity not in ("cosine", "dot"):
+        logger.warning("%s compares vectors by %s, which tfchain has not: cosine is used.", path, similarity)
+        similarity = "cosine"
+    return ModelFolder(
+        encoder=encoder,
+        transformer_path=place,
+        dense_paths=dense_paths,
+        max_length=_read_max_length(tokens.get("max_seq_length"), encoder.transformer.max_length, path),
+        do_lower_case=bool(tokens.get("do_lower_case", False)),
+        prompts=dict(settings.get("prompts") or {}),
+        default_prompt_name=settings.get("default_prompt_name"),
+        similarity=similarity,
+    )
+
+
+def check_module(name: str, path: Path) -> str:
+    """The kind of a sentence-transformers module, such as `Pooling`; stops one that tfchain has not."""
+    kind = name.rsplit(".", 1)[-1]
+    if kind not in MODULES or not name.startswith("sentence_transformers."):
+        raise ModelFolderError(
+            f"modules.json of {path} names a module {name!r}, which tfchain has not; it has Transformer, Pooling, "
+            "Dense and Normalize of sentence-transformers. Use another model."
+        )
+    return kind
+
+
+def _read_max_length(length: Any, positions: int, path: Path) -> int | None:
+    """The folder's maximum, within the positions: old folders count RoBERTa's two unused ones in."""
+    if length is None or length <= positions:
+        return length
+    logger.warning("%s names a maximum of %s tokens; the model has positions for %d.", path, length, positions)
+    return positions
 
 
 def read_json(path: Path, *, needed: bool = True) -> Any:

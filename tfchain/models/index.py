@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 
 Similarity = Literal["cosine", "dot"]
@@ -116,9 +117,7 @@ class VectorIndex:
         Raises:
             InputError: if `top_k` is less than 1.
         """
-        if top_k < 1:
-            raise InputError(f"`top_k` must be at least 1. Received: top_k={top_k}. Ask for one hit or more.")
-        top_k = min(top_k, len(self))
+        top_k = min(check_whole_number("top_k", top_k, advice="Ask for one hit or more."), len(self))
         rows = np.empty((len(queries), top_k), dtype=np.int64)
         scores = np.empty((len(queries), top_k), dtype="float32")
         if not top_k:

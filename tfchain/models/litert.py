@@ -24,6 +24,7 @@ from tfchain.core.native_log import quiet_native_log
 
 logger = logging.getLogger(__name__)
 
+CONVERSION_SECONDS = 1800
 CACHED_FILES = 8  # the oldest go when there are more
 
 
@@ -85,12 +86,13 @@ def convert_encoder(encoder: Any, function: Any) -> bytes:
         with quiet_native_log():
             tf.saved_model.save(module, str(source), signatures={"embed": function})
         # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
-        done = subprocess.run(
-            [sys.executable, "-m", "tfchain.models.litert", str(source), str(target)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "tfchain.models.litert", str(source), str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise TfchainError(
+                f"LiteRT's converter did not end within {CONVERSION_SECONDS} seconds. Use engine='tensorflow'."
+            ) from error
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise TfchainError(f"LiteRT cannot run this encoder: {reason}. Use engine='tensorflow'.")
@@ -105,24 +107,36 @@ def convert_folder(source: str, target: str) -> None:
     Path(target).write_bytes(converter.convert())
 
 
-def cached_flatbuffer(fingerprint: str, make: Callable[[], bytes]) -> Path:
-    """The file with the flatbuffer of a model, made if it is not in the cache yet.
+def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
+    """The encoder of a flatbuffer in the cache; made and put there first if it is not there, or damaged.
 
-    The cache is `$XDG_CACHE_HOME/tfchain/litert` (`~/.cache/tfchain/litert`); it can be deleted at any time.
+    The cache is `$XDG_CACHE_HOME/tfchain/litert` (`~/.cache/tfchain/litert`); it can be deleted at any time. Where it
+    cannot be read or written, the flatbuffer is made anew and held in memory.
 
     Args:
-        fingerprint: Names the model and the versions that made it.
+        name: Names the model and the versions that made it.
         make: Gives the bytes.
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfchain" / "litert"
-    path = folder / f"{fingerprint}.tflite"
-    if not path.is_file():
-        write_file(path, make())
-        by_age = sorted(folder.glob("*.tflite"), key=lambda one: one.stat().st_mtime, reverse=True)
-        for old in by_age[CACHED_FILES:]:
-            old.unlink(missing_ok=True)
-    os.utime(path)
-    return path
+    path: Path | None = None
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
+        path = (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfchain" / "litert" / f"{name}.tflite"
+        )
+        if path.is_file():
+            with contextlib.suppress(OSError):
+                os.utime(path)  # the ones not used for longest are cleared away
+            with contextlib.suppress(ValueError):  # damaged
+                return LiteRTEncoder(path)
+    made = make()
+    if path is not None:
+        with contextlib.suppress(OSError, TfchainError, ValueError):
+            write_file(path, made)
+            by_age = sorted(path.parent.glob("*.tflite"), key=lambda one: one.stat().st_mtime, reverse=True)
+            for old in by_age[CACHED_FILES:]:
+                old.unlink(missing_ok=True)
+            return LiteRTEncoder(path)
+        logger.info("The cache %s cannot be written: the converted model is held in memory alone.", path.parent)
+    return LiteRTEncoder(made)
 
 
 def _plain(name: str) -> str:

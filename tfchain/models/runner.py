@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from typing import Any, Literal, get_args
 
 import keras
@@ -10,12 +12,13 @@ import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.progress import show_progress
-from tfchain.models.litert import LiteRTEncoder, cached_flatbuffer, convert_encoder
+from tfchain.models.litert import LiteRTEncoder, convert_encoder, load_cached
 
 logger = logging.getLogger(__name__)
 
 Engine = Literal["auto", "tensorflow", "litert"]
 TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
+CONVERSION = 1  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
 
@@ -42,6 +45,7 @@ class EncoderRunner:
         self.cache_key = cache_key
         self._function: Any = None
         self._run: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+        self._lock = threading.RLock()
 
     def __call__(
         self,
@@ -93,20 +97,24 @@ class EncoderRunner:
         Args:
             cache_key: The new fingerprint; without one, `auto` runs in TensorFlow from now on.
         """
-        self.cache_key = cache_key
-        self._run = None
+        with self._lock:
+            self.cache_key = cache_key
+            self._function = self._run = None
 
     def _start(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        if self.engine == "litert" or (self.engine == "auto" and self.cache_key and self._suits_litert()):
-            try:
-                self._run = self._start_litert()
-            except TfchainError as error:
-                if self.engine == "litert":
-                    raise
-                logger.info("%s The encoder runs in TensorFlow.", error)
-        if self._run is None:
-            self._run = self._run_tensorflow
-        return self._run
+        with self._lock:
+            if self._run is not None:  # another thread was quicker
+                return self._run
+            if self.engine == "litert" or (self.engine == "auto" and self.cache_key and self._suits_litert()):
+                try:
+                    self._run = self._start_litert()
+                except TfchainError as error:
+                    if self.engine == "litert":
+                        raise
+                    logger.info("%s The encoder runs in TensorFlow.", error)
+            if self._run is None:
+                self._run = self._run_tensorflow
+            return self._run
 
     def _suits_litert(self) -> bool:
         import tensorflow as tf
@@ -124,7 +132,7 @@ class EncoderRunner:
 
         if self.cache_key is None:
             return LiteRTEncoder(convert())
-        return LiteRTEncoder(cached_flatbuffer(f"{self.cache_key}-{tf.__version__}", convert))
+        return load_cached(f"{self.cache_key}-{tf.__version__}-{metadata.version('tfchain')}-{CONVERSION}", convert)
 
     def _run_tensorflow(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf

@@ -92,10 +92,11 @@ def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
 
 def save_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Writes a safetensors file that PyTorch and transformers read."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    save_file(arrays, path, metadata={"format": "pt"})
+    # Its own save_file makes files that nobody else may read, and hides a full disk behind an error of its own.
+    path.write_bytes(save(arrays, metadata={"format": "pt"}))
 
 
 def is_portable(config: EncoderConfig) -> bool:

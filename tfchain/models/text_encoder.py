@@ -1,12 +1,13 @@
 """Tokenizer and encoder together: texts in, vectors out, with the prompts that the model was trained with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import keras
 import numpy as np
 
+from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
 from tfchain.models.encoder import Encoder, fingerprint_model
@@ -18,6 +19,7 @@ from tfchain.models.save_pretrained import save_encoder, write
 from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
+SEEN_WEIGHTS = 3
 ENCODER_FILE = "encoder.keras"
 
 
@@ -51,7 +53,7 @@ class TextEncoder:
         engine: Engine = "auto",
     ) -> None:
         self.encoder = encoder
-        self.prompts = dict(prompts or {})
+        self.prompts = check_prompts(prompts or {})
         self.default_prompt_name = default_prompt_name
         self.similarity: Similarity = similarity
         if similarity not in get_args(Similarity):
@@ -71,6 +73,9 @@ class TextEncoder:
         check_vocabulary(tokenizer, encoder)
         self.runner = EncoderRunner(encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine)
         self._fingerprint: str | None = None
+        weights = sorted(encoder.trainable_weights, key=lambda one: int(np.prod(one.shape)))
+        self._small_weights = weights[:SEEN_WEIGHTS]
+        self._seen = self._look()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, *, engine: Engine = "auto", **changes: Any) -> "TextEncoder":
@@ -118,6 +123,7 @@ class TextEncoder:
     @property
     def fingerprint(self) -> str:
         """Names everything that decides what a text's vector is: weights, shape, tokenizer, length, prompts."""
+        self.notice_changes()
         if self._fingerprint is None:
             extra = {**self.tokenizer.describe(), "prompts": self.prompts, "default": self.default_prompt_name}
             self._fingerprint = fingerprint_model(self.encoder, extra)
@@ -126,7 +132,19 @@ class TextEncoder:
     def refresh(self) -> None:
         """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew."""
         self._fingerprint = None
+        self._seen = self._look()
         self.runner.refresh()
+
+    def notice_changes(self) -> None:
+        """Does what `refresh` does if the encoder's smallest weights have changed, as training changes them.
+
+        Looking at all weights would cost more than encoding a query; a change of large weights alone needs `refresh`.
+        """
+        if self._look() != self._seen:
+            self.refresh()
+
+    def _look(self) -> bytes:
+        return b"".join(np.asarray(weight).tobytes() for weight in self._small_weights)
 
     def encode(
         self,
@@ -156,8 +174,10 @@ class TextEncoder:
             options = {"prompt_name": prompt_name, "prompt": prompt, "batch_size": batch_size, "progress": progress}
             return self.encode([texts], **options)[0]  # type: ignore[arg-type]
         texts = check_texts(texts)
-        if batch_size < 1:
-            raise InputError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+        check_whole_number("batch_size", batch_size)
+        if not isinstance(prompt, str | None):
+            raise InputError(f"`prompt` must be a string. Received: {prompt!r:.100}.")
+        self.notice_changes()
         prompt = self.find_prompt(prompt_name) if prompt is None else prompt
         with show_progress(len(texts), "encoding", shown=progress) as advance:
             parts = [
@@ -167,22 +187,23 @@ class TextEncoder:
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, self.embedding_dim), "float32"), *parts])
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """As `encode`, with the prompt named `query` where the folder has one."""
-        return self.encode(texts, **{"prompt_name": self.query_prompt_name, **options})
+        """As `encode`, with the prompt named `query`; without a prompt where the folder has none of that name."""
+        return self.encode(texts, **{"prompt": self.query_prompt, **options})
 
     def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """As `encode`, with the prompt named `document`, `passage` or `corpus` where the folder has one."""
-        return self.encode(texts, **{"prompt_name": self.document_prompt_name, **options})
+        """As `encode`, with the prompt named `document`, `passage` or `corpus`; without one where there is none."""
+        return self.encode(texts, **{"prompt": self.document_prompt, **options})
 
     @property
-    def query_prompt_name(self) -> str | None:
-        """The prompt for queries, None where the folder has none."""
-        return "query" if "query" in self.prompts else None
+    def query_prompt(self) -> str:
+        """What is put before queries; the default prompt is for `encode` alone, as in sentence-transformers."""
+        return self.prompts.get("query", "")
 
     @property
-    def document_prompt_name(self) -> str | None:
-        """The prompt for documents, None where the folder has none."""
-        return next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
+    def document_prompt(self) -> str:
+        """What is put before documents. sentence-transformers 6 knows `document` alone; older folders say `passage`."""
+        names = ("document", "passage", "corpus")
+        return next((self.prompts[name] for name in names if name in self.prompts), "")
 
     def find_prompt(self, name: str | None) -> str:
         """The prompt of a name; the default one for None, empty where there is none."""
@@ -243,6 +264,8 @@ def check_texts(texts: Sequence[str]) -> list[str]:
     Raises:
         InputError: if one is not a string.
     """
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"`texts` must be a string or a list of strings. Received: {type(texts).__name__}.")
     texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
@@ -253,6 +276,17 @@ def check_texts(texts: Sequence[str]) -> list[str]:
     return texts
 
 
+def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
+    """The prompts as a dict.
+
+    Raises:
+        InputError: if they are something else than texts by name.
+    """
+    if not isinstance(prompts, Mapping) or not all(isinstance(one, str) for pair in prompts.items() for one in pair):
+        raise InputError(f"`prompts` must be a dict of prompts by name, both strings. Received: {prompts!r:.100}.")
+    return dict(prompts)
+
+
 def find_max_length(tokenizer: Any, encoder: keras.Model, asked: int | None) -> int:
     """The most tokens of a text: what was asked, within what tokenizer and encoder allow."""
     positions = encoder.config.transformer.max_length if isinstance(encoder, Encoder) else None
@@ -260,9 +294,10 @@ def find_max_length(tokenizer: Any, encoder: keras.Model, asked: int | None) -> 
     limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
     if asked is None:
         return min(limits, default=512)
-    if asked < 3 or (positions is not None and asked > positions):
+    asked = check_whole_number("max_length", asked, least=3)
+    if positions is not None and asked > positions:
         raise InputError(
-            f"`max_length` must be at least 3 and at most the model's {positions or 'own'} positions. "
+            f"`max_length` must be at least 3 and at most the model's {positions} positions. "
             f"Received: max_length={asked}."
         )
     return asked

@@ -1,5 +1,7 @@
 """The Hugging Face tokenizer on the host: texts in, lists of token ids out, truncated but not padded."""
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,10 @@ class HostTokenizer:
         self.tokenizer.model_max_length = self.max_length
         try:
             self.tokenizer.save_pretrained(str(path))
+        except Exception as error:  # the Rust library raises plain Exceptions
+            if "No space left" in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
         finally:
             self.tokenizer.model_max_length = before
 
@@ -131,7 +137,7 @@ def load_tokenizer(path: Path) -> Any:
 
 
 def to_tokenizer(tokenizer: Any) -> Any:
-    """A transformers tokenizer as it is; one read from a folder or by a hub name."""
+    """A transformers tokenizer (or None) as it is; one read from a folder or by a hub name."""
     if isinstance(tokenizer, str | Path):
         from tfchain.models.folder import find_folder
 

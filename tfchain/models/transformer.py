@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 MASKED = -1e9  # added to the attention score of a padding token: its weight becomes exactly 0 in float32
+MASKED_FLOAT16 = -3e4  # float16 ends at 65,504
 
 
 def make_activation(name: str) -> Any:
@@ -128,7 +129,8 @@ class AttentionMask(keras.layers.Layer):
 
     def call(self, padding_mask: Any) -> Any:
         padding = ops.cast(ops.equal(padding_mask, 0), self.compute_dtype)
-        return ops.expand_dims(ops.expand_dims(padding, 1), 1) * MASKED
+        masked = MASKED_FLOAT16 if self.compute_dtype == "float16" else MASKED
+        return ops.expand_dims(ops.expand_dims(padding, 1), 1) * masked
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], 1, 1, input_shape[1])

@@ -21,7 +21,7 @@ class DocumentIndex:
     def __init__(self, dim: int, fingerprint: str, similarity: Similarity = "cosine") -> None:
         self.fingerprint = fingerprint
         self.vectors = VectorIndex(dim, similarity)
-        self.num_added = 0  # documents ever added: the next one's number, where it has no id
+        self.next_number = 0  # what a document without an id is called next: no document has or had this number
         self._documents: dict[str, Document] = {}  # in the order of the rows in `vectors`
         self._in_rows: list[Document] | None = None  # the same as a list, made when it is asked for
 
@@ -70,7 +70,8 @@ class DocumentIndex:
             self.vectors.remove(rows)
         self._documents.update((document.id, document) for document in documents)
         self._in_rows = None
-        self.num_added += len(documents)
+        numbers = [int(one.id) for one in documents if one.id.isdecimal() and len(one.id) < 19]
+        self.next_number = max(self.next_number + len(documents), max(numbers, default=-1) + 1)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Removes documents.

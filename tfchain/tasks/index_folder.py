@@ -10,9 +10,10 @@ noted in chain.json. What a killed save has left is not named in chain.json, and
 
 import contextlib
 import fcntl
-import itertools
 import json
 import shutil
+import uuid
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ class IndexFolder:
     """
 
     path: Path
-    commit: int = 0
+    commit: str = ""  # names the last save of this chain here; another one's has another name
     segments: list[str] = field(default_factory=list)
     places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
     removed: list[tuple[int, int]] = field(default_factory=list)
@@ -74,25 +75,26 @@ class IndexFolder:
                     text_encoder.save(partial)
             if not self._continues(manifest, index):
                 self.segments, self.places, self.removed = [], {}, []
-            self.commit = (manifest["commit"] if manifest else 0) + 1
+            commit = uuid.uuid4().hex
             self._note_removed(index)
             self._add_segment(index)
             write_json(
                 self.path / MANIFEST,
                 {
                     "format": FORMAT,
-                    "commit": self.commit,
+                    "commit": commit,
                     "fingerprint": index.fingerprint,
                     "model": model,
                     "similarity": index.vectors.similarity,
                     "dim": index.vectors.dim,
                     "documents": len(index),
-                    "num_added": index.num_added,
+                    "next_number": index.next_number,
                     "segments": self.segments,
                     "removed": self.removed,
                     "settings": dict(settings),
                 },
             )
+            self.commit = commit
             self._clear(model)
 
     def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex) -> bool:
@@ -118,8 +120,8 @@ class IndexFolder:
         added = [documents[row] for row in rows]
         starts, counts = index.vectors.starts, index.vectors.counts
         vectors = np.concatenate([np.arange(starts[row], starts[row] + counts[row]) for row in rows])
-        number = next(n for n in itertools.count(self.commit) if not (self.path / f"segment-{n:06d}").exists())
-        name = f"segment-{number:06d}"
+        last = max((int(one.name.removeprefix("segment-")) for one in self.path.glob("segment-??????")), default=0)
+        name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
             with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
@@ -213,7 +215,9 @@ def check_is_ours(path: Path) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
-    with open(path / LOCK, "w") as file:
+    with writing(path):
+        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -224,6 +228,18 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
+    try:
+        loaded = _read(path, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise IndexFolderError(
+            f"{path} is damaged: {type(error).__name__}: {error}. Index the documents again."
+        ) from error
+    if not loaded.model_path.is_dir():
+        raise IndexFolderError(f"{path} lacks its model, {loaded.model_path.name}. Index the documents again.")
+    return loaded
+
+
+def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     folder = IndexFolder(path, manifest["commit"], list(manifest["segments"]))
     folder.removed = [(segment, row) for segment, row in manifest["removed"]]
     index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"])
@@ -236,7 +252,7 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
         added = [documents[row] for row in kept]
         index.add(added, counts[kept].tolist(), vectors, fingerprint=index.fingerprint)
         folder.places.update((documents[row].id, (documents[row], number, row)) for row in kept)
-    index.num_added = manifest["num_added"]
+    index.next_number = manifest["next_number"]
     if len(index) != manifest["documents"]:
         raise IndexFolderError(f"{path} lacks documents: {len(index)} of {manifest['documents']}. Index them again.")
     return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]))
@@ -247,8 +263,9 @@ def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, np.ndarra
         with open(path / "documents.jsonl", encoding="utf-8") as file:
             documents = [Document(**json.loads(line)) for line in file]
         counts, vectors = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
-    if len(documents) != len(counts) or counts.sum() != len(vectors):
+    fits = counts.ndim == 1 and vectors.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
+    if not fits or len(documents) != len(counts) or counts.sum() != len(vectors):
         raise IndexFolderError(f"{path} is damaged: its files do not belong together. Index the documents again.")
     return documents, counts, vectors

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Hit, SearchResult
 from tfchain.data.passages import split_all
@@ -37,8 +38,8 @@ class PassageConfig:
     def __post_init__(self) -> None:
         if self.mode not in get_args(PassageMode):
             raise InputError(f"`passages` must be 'split' or 'truncate'. Received: passages={self.mode!r}.")
-        if self.overlap_tokens is not None and self.overlap_tokens < 0:
-            raise InputError(f"`overlap_tokens` must be at least 0. Received: {self.overlap_tokens}.")
+        if self.overlap_tokens is not None:
+            check_whole_number("overlap_tokens", self.overlap_tokens, least=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -86,8 +87,13 @@ def encode_documents(
         if passages.mode == "truncate":
             texts, counts = [document.full_text for document in part], [1] * len(part)
         else:
-            prompt = text_encoder.find_prompt(text_encoder.document_prompt_name)
+            prompt = text_encoder.document_prompt
             room = tokenizer.content_length - (tokenizer.count_tokens([prompt])[0] if prompt else 0)
+            if room < 1:
+                raise InputError(
+                    f"The prompt for documents must leave room for a text. Received: {prompt!r:.80} for at most "
+                    f"{tokenizer.max_length} tokens. Shorten it, or raise `max_length`."
+                )
             overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
             cut = split_all(
                 part, count_tokens=tokenizer.count_tokens, max_tokens=room, overlap_tokens=min(overlap, room - 1)
@@ -118,8 +124,7 @@ def search_texts(
         InputError: if a text is empty or `top_k` is less than 1.
     """
     check_queries(texts)
-    if top_k < 1:
-        raise InputError(f"`top_k` must be at least 1. Received: top_k={top_k}. Ask for one hit or more.")
+    top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
         logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")
@@ -148,6 +153,8 @@ def rank_queries(
 ) -> dict[str, list[tuple[str, float]]]:
     """The ranking of each query, as the metrics take it.
 
+    A document with the query's own id is left out, as BEIR does: where queries are documents, each would find itself.
+
     Args:
         text_encoder: Tokenizer and encoder.
         index: The documents.
@@ -159,5 +166,8 @@ def rank_queries(
         Query id → `(document id, score)` pairs, best first.
     """
     vectors = text_encoder.encode_query(list(queries.values()), batch_size=batch_size)
-    found: list[list[Hit]] = index.search(vectors, top_k)
-    return {query: [(hit.id, hit.score) for hit in hits] for query, hits in zip(queries, found, strict=True)}
+    found: list[list[Hit]] = index.search(vectors, top_k + 1)
+    return {
+        query: [(hit.id, hit.score) for hit in hits if hit.id != query][:top_k]
+        for query, hits in zip(queries, found, strict=True)
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.proof import Proof
 from tfchain.models.text_encoder import TextEncoder
@@ -26,6 +27,7 @@ SAMPLE_TEXTS = (
     "",
 )
 PROVED_DOCUMENTS = 10
+TIE = 2e-5  # twice what two correct vectors' scores may differ by
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ def make_search_graph(
 
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
-    if top_k < 1:
-        raise InputError(f"`top_k` must be at least 1. Received: top_k={top_k}. Ask for one hit or more.")
+    top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
     module = tf.Module(name="search")
     module.encoder = [weight.value for weight in text_encoder.encoder.weights]
 
@@ -113,7 +114,7 @@ def make_search_graph(
     lookup = _make_lookup(module, index, min(top_k, len(index)))
 
     def search(text: Any) -> dict[str, Any]:
-        return lookup(to_vectors(text, text_encoder.find_prompt(text_encoder.query_prompt_name)))
+        return lookup(to_vectors(text, text_encoder.query_prompt))
 
     functions["search"] = tf.function(search, input_signature=text_spec, autograph=False)
     functions["serving_default"] = functions["search"]
@@ -185,13 +186,23 @@ def _prove_embed(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
 
 
 def _prove_search(text_encoder: TextEncoder, index: DocumentIndex, texts: Sequence[str], top_k: int) -> Proof:
-    found = [result.hits for result in search_texts(text_encoder, index, texts, top_k=top_k)]
+    # One hit more than is served tells whether the last one is tied with the one behind it.
+    more = [result.hits for result in search_texts(text_encoder, index, texts, top_k=top_k + 1)]
+    ties = find_ties(np.array([[hit.score for hit in hits] for hits in more], "float32"))[:, :top_k]
+    found = [hits[:top_k] for hits in more]
     outputs = {
         "ids": np.array([[hit.id.encode() for hit in hits] for hits in found], dtype=object),
         "scores": np.array([[hit.score for hit in hits] for hits in found], dtype="float32"),
         "texts": np.array([[_to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
     }
-    return Proof("serving_default", {"text": _to_array(texts)}, outputs, ranked_by="scores")
+    return Proof("serving_default", {"text": _to_array(texts)}, outputs, {"ids": ties, "texts": ties})
+
+
+def find_ties(scores: np.ndarray) -> np.ndarray:
+    """Where a hit's score is its neighbour's but for rounding; `(queries, hits)`, best first, to booleans."""
+    near = np.abs(np.diff(scores, axis=-1)) <= TIE * max(1.0, float(np.abs(scores).max(initial=0)))
+    edge = np.zeros((len(scores), 1), dtype=bool)
+    return np.concatenate([edge, near], -1) | np.concatenate([near, edge], -1)
 
 
 def _to_array(texts: Sequence[str]) -> np.ndarray:
