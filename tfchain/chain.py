@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 
 from tfchain.core.atomic import new_folder
-from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.errors import FingerprintError, IndexFolderError, InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.core.types import Document, SearchResult
 from tfchain.data.beir import BeirDataset, read_beir, to_dataset
@@ -148,10 +148,14 @@ class NeuralSearchChain:
         similarity = loaded.index.vectors.similarity
         text_encoder = TextEncoder.from_pretrained(loaded.model_path, similarity=similarity, engine=engine)
         chain = cls.__new__(cls)
-        chain._compose(
-            text_encoder, Hyperparameters(**settings["hyperparameters"]), PassageConfig(**settings["passages"])
-        )
-        chain._index, chain._folder, chain.report = loaded.index, loaded.folder, settings["report"]
+        try:
+            hyperparameters = Hyperparameters(**settings["hyperparameters"])
+            chain._compose(text_encoder, hyperparameters, PassageConfig(**settings["passages"]))
+            chain._index, chain._folder, chain.report = loaded.index, loaded.folder, dict(settings["report"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexFolderError(
+                f"{path} has settings that cannot be read: {type(error).__name__}: {error}. Index the documents again."
+            ) from error
         if chain.is_stale and not reindex:
             raise FingerprintError(
                 f"The vectors in {path} were made by model {loaded.index.fingerprint[:12]}, the model there now is "

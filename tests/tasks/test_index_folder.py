@@ -80,42 +80,37 @@ def test_numbers_of_documents_without_id_are_not_given_twice(chain: NeuralSearch
     assert "6" in again.index
 
 
-def test_a_folder_written_by_another_chain_meanwhile_is_replaced_whole(
-    chain: NeuralSearchChain, tmp_path: Path
-) -> None:
-    path = tmp_path / "index"
-    chain.save(path)
+def test_what_another_process_saved_meanwhile_is_not_written_over(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = chain.save(tmp_path / "index")
     other = load(path)
     other.add(["a dog"])
     other.save(path)
     chain.add([{"id": "mine", "text": "the cat"}])
-    chain.save(path)
-    assert contents(load(path)) == contents(chain)
+    with pytest.raises(IndexFolderError, match="saved by another process since .* Nothing was written. Load it again"):
+        chain.save(path)
+    assert contents(load(path)) == contents(other)
+    NeuralSearchChain(chain.tokenizer, chain.model, engine="tensorflow").add(["new"]).save(path)  # asked to replace it
+    assert [one.text for one in load(path).index] == ["new"]
 
 
-def test_a_save_that_failed_while_another_chain_saved_writes_all_again(
+def test_a_save_that_failed_can_be_done_again(
     chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = chain.save(tmp_path / "index")
-    other = load(path)
+    before = contents(load(path))
     chain.add([{"id": "mine", "text": "the cat"}])
     with monkeypatch.context() as patch:
         patch.setattr("tfchain.tasks.index_folder.write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
         with pytest.raises(OSError, match="full"):
             chain.save(path)
-    other.add([{"id": "theirs", "text": "a dog"}])
-    other.save(path)
-    assert contents(load(path)) == contents(other)
+    assert contents(load(path)) == before
     chain.save(path)
     assert contents(load(path)) == contents(chain)
 
 
-def test_a_folder_made_anew_by_another_chain_of_the_same_model_is_written_whole(
-    chain: NeuralSearchChain, tiny_model_path: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_was_deleted_is_written_whole(chain: NeuralSearchChain, tmp_path: Path) -> None:
     path = chain.save(tmp_path / "index")
     shutil.rmtree(path)
-    NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(["b0", "b1"]).save(path)
     chain.add([{"id": "new", "text": "the cat"}])
     chain.save(path)
     assert contents(load(path)) == contents(chain)

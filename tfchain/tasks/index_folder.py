@@ -60,7 +60,8 @@ class IndexFolder:
             settings: The chain's plain values.
 
         Raises:
-            IndexFolderError: if another process is writing there, or the folder holds something else.
+            IndexFolderError: if another process is writing there or has written there meanwhile, or if the folder holds
+                something else.
             TfchainError: if the disk is full.
         """
         check_is_ours(self.path)
@@ -69,6 +70,11 @@ class IndexFolder:
         with locked(self.path):
             remove_partials(self.path)
             manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
+            if manifest is not None and self.commit not in ("", manifest["commit"]):
+                raise IndexFolderError(
+                    f"{self.path} was saved by another process since this chain was loaded from it or saved there. "
+                    "Nothing was written. Load it again and add your documents to it, or save to another folder."
+                )
             model = f"model-{text_encoder.fingerprint[:16]}"
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
