@@ -171,8 +171,9 @@ class TextEncoder:
             InputError: if something is not a text, or there is no such prompt.
         """
         if isinstance(texts, str):
-            options = {"prompt_name": prompt_name, "prompt": prompt, "batch_size": batch_size, "progress": progress}
-            return self.encode([texts], **options)[0]  # type: ignore[arg-type]
+            return self.encode(
+                [texts], prompt_name=prompt_name, prompt=prompt, batch_size=batch_size, progress=progress
+            )[0]
         texts = check_texts(texts)
         check_whole_number("batch_size", batch_size)
         if not isinstance(prompt, str | None):
