@@ -1,7 +1,9 @@
 """The command line in this process, and an index to ask."""
 
+import contextlib
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,19 @@ DOCUMENTS = (
 )
 
 
+@contextlib.contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what a command does to logging: it is made for a process of its own."""
+    loggers = [logging.getLogger(name) for name in (None, *logging.Logger.manager.loggerDict)]
+    before = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, level, propagate, handlers in before:
+            logger.setLevel(level)
+            logger.propagate, logger.handlers = propagate, handlers
+
+
 @pytest.fixture(scope="session")
 def run() -> Run:
     """Runs a command in this process; the encoder runs in TensorFlow, which needs no conversion."""
@@ -25,7 +40,8 @@ def run() -> Run:
     def run_command(*arguments: object) -> Result:
         words = list(map(str, arguments))
         engine = ["--engine", "tensorflow"] if words[0] in ENCODES else []
-        result = CliRunner().invoke(commands, [words[0], *engine, *words[1:]])
+        with logging_as_it_was():
+            result = CliRunner().invoke(commands, [words[0], *engine, *words[1:]])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
