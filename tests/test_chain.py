@@ -180,6 +180,12 @@ def test_the_constructor_takes_from_a_folder_what_is_not_given(shared_data: Path
     assert NeuralSearchChain(None, minilm_path, max_length=64).text_encoder.tokenizer.max_length == 64
 
 
+def test_another_maximum_makes_other_vectors_of_the_same_converted_model(tiny_model_path: Path) -> None:
+    whole, short = (NeuralSearchChain.from_pretrained(tiny_model_path, max_length=length) for length in (None, 8))
+    assert whole.text_encoder.fingerprint != short.text_encoder.fingerprint
+    assert whole.text_encoder.runner.cache_key == short.text_encoder.runner.cache_key
+
+
 def test_the_report_is_of_the_documents_that_are_there(chain: NeuralSearchChain, tmp_path: Path) -> None:
     chain.add(["the cat", "monday"])
     chain.evaluate({"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}, metrics=["mrr@10"])

@@ -110,12 +110,11 @@ def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any
     return hidden
 
 
-def fingerprint_model(model: keras.Model, extra: dict[str, Any] | None = None) -> str:
+def fingerprint_model(model: keras.Model) -> str:
     """The name of a model's content: its configuration and every weight.
 
     Args:
         model: Any built Keras model.
-        extra: Further plain values that decide what the vectors are (tokenizer, prompts, maximum length).
 
     Returns:
         64 hexadecimal digits.
@@ -130,4 +129,4 @@ def fingerprint_model(model: keras.Model, extra: dict[str, Any] | None = None) -
             shape = shape.replace(json.dumps(name), f'"#{number}"')
     types = [layer.dtype_policy.name for layer in layers]
     arrays = ((f"{number}", np.asarray(weight)) for number, weight in enumerate(model.weights))
-    return make_fingerprint({"model": shape, "types": types, **(extra or {})}, arrays)
+    return make_fingerprint({"model": shape, "types": types}, arrays)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
@@ -73,6 +74,7 @@ class TextEncoder:
         check_vocabulary(tokenizer, encoder)
         self.runner = EncoderRunner(encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine)
         self._fingerprint: str | None = None
+        self._encoder_fingerprint: str | None = None
         weights = sorted(encoder.trainable_weights, key=lambda one: int(np.prod(one.shape)))
         self._small_weights = weights[:SEEN_WEIGHTS]
         self._seen = self._look()
@@ -112,7 +114,7 @@ class TextEncoder:
             engine=engine,
             **{**settings, **changes},
         )
-        made.runner.refresh(made.fingerprint)
+        made.runner.refresh(made.encoder_fingerprint)
         return made
 
     @property
@@ -121,17 +123,29 @@ class TextEncoder:
         return self.runner.embedding_dim
 
     @property
+    def encoder_fingerprint(self) -> str:
+        """Names the encoder alone, its shape and its weights, whatever the tokenizer."""
+        if self._encoder_fingerprint is None:
+            self._encoder_fingerprint = fingerprint_model(self.encoder)
+        return self._encoder_fingerprint
+
+    @property
     def fingerprint(self) -> str:
         """Names everything that decides what a text's vector is: weights, shape, tokenizer, length, prompts."""
         self.notice_changes()
         if self._fingerprint is None:
-            extra = {**self.tokenizer.describe(), "prompts": self.prompts, "default": self.default_prompt_name}
-            self._fingerprint = fingerprint_model(self.encoder, extra)
+            values = {
+                "encoder": self.encoder_fingerprint,
+                **self.tokenizer.describe(),
+                "prompts": self.prompts,
+                "default": self.default_prompt_name,
+            }
+            self._fingerprint = make_fingerprint(values, ())
         return self._fingerprint
 
     def refresh(self) -> None:
         """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew."""
-        self._fingerprint = None
+        self._fingerprint = self._encoder_fingerprint = None
         self._seen = self._look()
         self.runner.refresh()
 
