@@ -48,6 +48,10 @@ def run_the_missions_script(tokenizer: object, model: object, tmp_path: Path) ->
     assert result == {"text": "你好，我是一个智能助手。", "answer": "你好，我是一个智能助手。"}
     assert repr(result) == "{'text': '你好，我是一个智能助手。', 'answer': '你好，我是一个智能助手。'}"
     search_chain.add(["今天天气很好。", "你好，我是一个智能助手。", "股票下跌了。"])
+    dataset = [("你好", "你好，我是一个智能助手。"), ("天气", "今天天气很好。"), ("股票", "股票下跌了。")]
+    history = search_chain.fit(dataset, batch_size=32, epochs=10)
+    assert len(history.history["loss"]) == 10
+    assert history.history["loss"][-1] < history.history["loss"][0]
     with search_chain.deploy(tmp_path / "versions") as deployment:
         served = deployment.client().search(["你好，我是一个智能助手。"], model="search")
     assert (

@@ -1,17 +1,19 @@
 """`NeuralSearchChain`: one object that composes the rooms; it holds no mechanism of its own."""
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
+import keras
 import numpy as np
 
 from tfchain.core.atomic import new_folder
 from tfchain.core.errors import FingerprintError, IndexFolderError, InputError
-from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.types import Document, SearchResult
-from tfchain.data.beir import BeirDataset, read_beir, to_dataset
+from tfchain.data.beir import BeirDataset
 from tfchain.data.documents import DocumentSource, read_documents
 from tfchain.deployment.deploy import Deployment, check_ports, deploy
 from tfchain.deployment.export import export
@@ -21,10 +23,14 @@ from tfchain.models.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import to_tokenizer
 from tfchain.tasks.document_index import DocumentIndex
+from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
-from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, rank_queries, search_texts
+from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, search_texts
 from tfchain.tasks.search_graph import make_search_graph
-from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
+from tfchain.training.evaluation import Validation
+from tfchain.training.fit import FitOptions, fit_text_encoder
+from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff
+from tfchain.training.training_data import LossChoice
 
 logger = logging.getLogger(__name__)
 SAVED_MODELS = Path("saved_models")
@@ -48,6 +54,7 @@ class NeuralSearchChain:
         prompts: Prompt name → what is put before a text; `query` and `document` are used by `search` and `add`.
             Default: the folder's.
         engine: What runs the encoder, `auto`, `tensorflow` or `litert`; see `EncoderRunner`. Default: `auto`.
+        **hyperparameters: Defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
 
     Raises:
         InputError: if an argument is of the wrong type or out of its range.
@@ -73,8 +80,11 @@ class NeuralSearchChain:
         similarity: Similarity | None = None,
         prompts: Mapping[str, str] | None = None,
         engine: Engine = "auto",
+        **hyperparameters: Unpack[HyperparameterOptions],
     ) -> None:
-        hyperparameters = Hyperparameters(learning_rate=learning_rate, batch_size=batch_size, epochs=epochs)
+        chosen = Hyperparameters().replace(
+            learning_rate=learning_rate, batch_size=batch_size, epochs=epochs, **hyperparameters
+        )
         config = PassageConfig(mode=passages, overlap_tokens=overlap_tokens)
         given = {"max_length": max_length, "similarity": similarity, "prompts": prompts}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -82,7 +92,7 @@ class NeuralSearchChain:
             encoder = TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
         else:
             encoder = TextEncoder(to_tokenizer(tokenizer), to_encoder(model), engine=engine, **changes)
-        self._compose(encoder, hyperparameters, config)
+        self._compose(encoder, chosen, config)
 
     @classmethod
     def from_pretrained(
@@ -98,6 +108,7 @@ class NeuralSearchChain:
         similarity: Similarity | None = None,
         prompts: Mapping[str, str] | None = None,
         engine: Engine = "auto",
+        **hyperparameters: Unpack[HyperparameterOptions],
     ) -> "NeuralSearchChain":
         """Reads a sentence-transformers or Hugging Face folder: tokenizer, weights, pooling, heads, length, prompts.
 
@@ -112,6 +123,7 @@ class NeuralSearchChain:
             similarity: As in the constructor.
             prompts: As in the constructor.
             engine: As in the constructor.
+            **hyperparameters: As in the constructor.
 
         Raises:
             ModelFolderError: if the folder cannot be read.
@@ -128,6 +140,7 @@ class NeuralSearchChain:
             similarity=similarity,
             prompts=prompts,
             engine=engine,
+            **hyperparameters,
         )
 
     @classmethod
@@ -277,7 +290,7 @@ class NeuralSearchChain:
 
     def evaluate(
         self,
-        dataset: str | Path | BeirDataset | Mapping[str, Any],
+        dataset: EvaluationSource,
         *,
         split: str = "test",
         metrics: Sequence[str] = DEFAULT_METRICS,
@@ -297,22 +310,77 @@ class NeuralSearchChain:
         Returns:
             Metric → mean over the judged queries.
         """
-        if isinstance(dataset, str | Path):
-            dataset = read_beir(dataset, split=split)
-        elif isinstance(dataset, Mapping):
-            check_names(dataset, ("queries", "qrels", "documents"), needed=("queries", "qrels"))
-            dataset = to_dataset(**dataset)
-        cutoff = largest_cutoff(metrics)
-        index = self._index_of(dataset, progress)
-        run = rank_queries(
-            self.text_encoder,
-            index,
-            dataset.queries,
-            top_k=min(cutoff or len(index), len(index)),
-            batch_size=self.hyperparameters.batch_size,
-        )
-        self.report = ranking_metrics(run, dataset.qrels, metrics)
+        read = read_evaluation(dataset, split=split)
+        largest_cutoff(metrics)  # a wrong name is told before anything is encoded
+        index = self._index_of(read, progress)
+        batch_size = self.hyperparameters.batch_size
+        self.report = evaluate_index(self.text_encoder, index, read, metrics=metrics, batch_size=batch_size)
         return self.report
+
+    def fit(
+        self,
+        dataset: Any,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        *,
+        learning_rate: float | None = None,
+        validation: EvaluationSource | Validation | None = None,
+        options: FitOptions | None = None,
+        loss: LossChoice = None,
+        strategy: Any = None,
+        checkpoint: str | Path | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **hyperparameters: Unpack[HyperparameterOptions],
+    ) -> keras.callbacks.History:
+        """Trains the model on pairs; the documents are encoded again at the next search, export or save.
+
+        Everything is checked before the first step, and the model keeps its weights until the training has ended well.
+
+        Args:
+            dataset: `(query, document)` or `(query, document, negative, …)` tuples, dicts, a file, a BEIR folder, a
+                Hugging Face or TensorFlow dataset (see `data.pairs.read_pairs`), `data.shards.PairShards` for what is
+                larger than memory, or a dict of several by name.
+            batch_size: Pairs in a step, over all replicas. Default: the chain's.
+            epochs: Default: the chain's.
+            learning_rate: Default: the chain's.
+            validation: What `evaluate` takes, held out, measured after each epoch; or a `Validation` that says when,
+                what, and whether to stop early. The model ends with the best weights. Default: nothing is measured.
+            options: Logs, saving within an epoch, several datasets' mixing, a guide model: see `FitOptions`.
+            loss: A loss of `training.losses` or its name; takes the place of that in `options`, like the next four.
+                Default: what suits the columns, named in the log.
+            strategy: `auto`, `one`, `mirrored`, `multi_worker`, `tpu`, or a `tf.distribute.Strategy`. Default: `auto`.
+            checkpoint: A folder to save to, and to go on from when the same call is made again. Default: none.
+            callbacks: Keras callbacks. Default: none.
+            **hyperparameters: All others of `Hyperparameters`, for this call. Default: the chain's.
+
+        Returns:
+            Keras' `History`: the loss, and the metrics of `validation`, by epoch.
+
+        Raises:
+            InputError: if something does not fit; nothing has been trained then.
+            WorkerLostError: if another worker of a distributed training stopped.
+        """
+        given = {"batch_size": batch_size, "epochs": epochs, "learning_rate": learning_rate}
+        changed = self.hyperparameters.replace(
+            **{name: value for name, value in given.items() if value is not None}, **hyperparameters
+        )
+        mine = {"loss": loss, "strategy": strategy, "checkpoint": checkpoint}
+        mine |= {"callbacks": tuple(callbacks)} if callbacks else {}
+        replaced = {name: value for name, value in mine.items() if value is not None}
+        options = dataclasses.replace(options or FitOptions(), **replaced)
+        evaluate = None
+        if validation is not None:
+            validation = validation if isinstance(validation, Validation) else Validation(dataset=validation)
+            read = read_evaluation(validation.dataset, split=validation.split)
+            documents = list(self.index) if read.corpus is None else read.documents()
+            evaluate = make_evaluation(
+                read, documents, self.passages, metrics=validation.metrics, batch_size=changed.batch_size
+            )
+        history = fit_text_encoder(
+            self.text_encoder, dataset, changed, options, evaluate=evaluate, validation=validation
+        )
+        self.report = {}  # of the weights before
+        return history
 
     def reindex(self, *, progress: bool | None = None) -> "NeuralSearchChain":
         """Encodes all documents again, after the model's weights have changed."""
@@ -446,9 +514,8 @@ class NeuralSearchChain:
         return DocumentIndex(encoder.embedding_dim, encoder.fingerprint, encoder.similarity)
 
     def _make_index(self, documents: Iterable[Document], progress: bool | None) -> DocumentIndex:
-        index = self._new_index()
-        for part in self._encode(documents, progress):
-            index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
+        batch_size = self.hyperparameters.batch_size
+        index = make_index(self.text_encoder, documents, self.passages, batch_size=batch_size, progress=progress)
         if self._index is not None:
             index.next_number = max(index.next_number, self._index.next_number)
         return index
@@ -481,12 +548,3 @@ class NeuralSearchChain:
         if len(documents) == len(self) and all(self.index.get(one.id) == one for one in documents):
             return self.index
         return self._make_index(documents, progress)
-
-
-def check_names(given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> None:
-    """Stops names that nobody knows, and the lack of those that are needed."""
-    if not set(needed) <= set(given) <= set(known):
-        raise InputError(
-            f"Expected the names {', '.join(known)}, of which {' and '.join(needed)} are needed. "
-            f"Received: {', '.join(map(str, given)) or 'none'}."
-        )

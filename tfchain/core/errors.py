@@ -29,5 +29,9 @@ class ServerError(TfchainError):
     """A server did not start, stopped, or cannot be reached."""
 
 
+class WorkerLostError(TfchainError):
+    """Another worker of a distributed training stopped or cannot be reached."""
+
+
 class MissingPackageError(TfchainError, ImportError):
     """An optional package is not installed; the text says which extra brings it."""

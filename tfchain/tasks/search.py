@@ -103,6 +103,21 @@ def encode_documents(
         yield EncodedDocuments(part, counts, vectors)
 
 
+def make_index(
+    text_encoder: TextEncoder,
+    documents: Iterable[Document],
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> DocumentIndex:
+    """An index of documents; the arguments are those of `encode_documents`."""
+    index = DocumentIndex(text_encoder.embedding_dim, text_encoder.fingerprint, text_encoder.similarity)
+    for part in encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress):
+        index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
+    return index
+
+
 def search_texts(
     text_encoder: TextEncoder,
     index: DocumentIndex | None,

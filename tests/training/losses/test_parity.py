@@ -1,0 +1,45 @@
+"""Each loss and its gradient equal sentence-transformers' on the same vectors (the fixture is by make_fixtures.py)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.losses.cases import CASES, make_inputs
+from tfchain.training.losses import LOSSES, get_loss
+
+FIXTURE = Path(__file__).parent / "fixtures" / "losses.npz"
+
+
+@pytest.fixture(scope="module")
+def kept():
+    with np.load(FIXTURE) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradient_equal_those_of_sentence_transformers(kept, name):
+    y_true, vectors = make_inputs(CASES[name], kept)
+    vectors = tf.constant(vectors)
+    with tf.GradientTape() as tape:
+        tape.watch(vectors)
+        loss = get_loss(CASES[name].ours)(y_true, vectors)
+
+    np.testing.assert_allclose(loss, kept[f"{name}.loss"], rtol=1e-5, atol=1e-5)
+    gradient = kept[f"{name}.gradient"]
+    np.testing.assert_allclose(
+        tape.gradient(loss, vectors), gradient, rtol=0, atol=1e-5 * max(1.0, np.abs(gradient).max())
+    )
+
+
+def test_every_loss_and_every_kept_result_has_a_case(kept):
+    assert {case.ours["name"] for case in CASES.values()} == set(LOSSES)
+    assert {key.removesuffix(".loss") for key in kept if key.endswith(".loss")} == set(CASES)
+
+
+def test_the_cases_tell_something(kept):
+    """All but the one of equal scores have a loss and a gradient that are not 0."""
+    silent = [name for name in CASES if kept[f"{name}.loss"] == 0 or not np.any(kept[f"{name}.gradient"])]
+
+    assert silent == ["cosent_equal_scores"]

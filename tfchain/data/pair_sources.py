@@ -1,0 +1,259 @@
+"""Rows of training data from what users have: lists, files, folders, Hugging Face and tf.data datasets, in blocks."""
+
+import csv
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.data.lines import open_bytes, read_lines
+from tfchain.data.pair_columns import (
+    BLOCK_ROWS,
+    LABEL_NAMES,
+    Block,
+    find_layout,
+    places_from,
+    ragged_error,
+    standard_names,
+    used_names,
+)
+from tfchain.data.pair_tensorflow import read_tf_dataset, read_tfrecord
+from tfchain.data.records import Place, next_row, read_json_lines, record_ending
+
+TFRECORD_ENDINGS = (".tfrecord", ".tfrecord.gz")
+FORMS = (
+    "a list or generator of (query, document, negative, …) tuples, of dicts, or of texts; a .jsonl, .csv, .tsv, "
+    ".parquet or .tfrecord file, a folder of such .parquet or .tfrecord files, or a BEIR folder; a Hugging Face "
+    "Dataset; or a tf.data.Dataset"
+)
+
+
+def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
+    """Reads rows of any source but BEIR folders, some thousand at a time.
+
+    Args:
+        dataset: See `read_pairs`.
+        split: Which part of a Hugging Face `DatasetDict`. Default: `train`.
+
+    Yields:
+        Blocks with at least one row.
+
+    Raises:
+        InputError: if the type is not one of those, or a file is missing or broken.
+    """
+    tensorflow = sys.modules.get("tensorflow")  # who has a tf.data.Dataset has imported it
+    if isinstance(dataset, str | os.PathLike):
+        yield from read_path(Path(dataset))
+    elif tensorflow is not None and isinstance(dataset, tensorflow.data.Dataset):
+        yield from read_tf_dataset(dataset)
+    elif hasattr(dataset, "column_names") and (hasattr(dataset, "iter") or isinstance(dataset, Mapping)):
+        yield from read_hugging_face(dataset, split)
+    elif isinstance(dataset, Iterable) and not is_other(dataset):
+        yield from read_rows((Place("dataset[", number, "]"), row) for number, row in enumerate(dataset))
+    else:
+        hint = " Use `table.to_dict('records')` (pandas) or `table.to_pylist()` (Arrow)." if is_table(dataset) else ""
+        raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.{hint}")
+
+
+def is_table(dataset: Any) -> bool:
+    """Whether this is a data frame or an Arrow table."""
+    return hasattr(dataset, "columns") and (hasattr(dataset, "to_dict") or hasattr(dataset, "to_pylist"))
+
+
+def is_other(dataset: Any) -> bool:
+    """Whether something can be iterated over, but does not give rows in an order."""
+    return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray) or is_table(dataset)
+
+
+def read_path(path: Path) -> Iterator[Block]:
+    """Reads a file, or the files of a folder, sorted by name."""
+    for file in find_files(path):
+        yield from read_file(file)
+
+
+def find_files(path: Path) -> list[Path]:
+    """A file itself, or the .parquet (else .tfrecord) files of a folder, sorted by name.
+
+    Raises:
+        InputError: if a folder has none, or has both.
+    """
+    if not path.is_dir():
+        return [path]
+    shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    parquet = [file for file in shown if record_ending(file) == ".parquet"]
+    records = [file for file in shown if is_tfrecord(file)]
+    if bool(parquet) == bool(records):
+        raise InputError(
+            f"Expected .parquet files or .tfrecord files in the folder {path}, or a BEIR folder with corpus.jsonl. "
+            f"Received: {len(parquet)} .parquet and {len(records)} .tfrecord of {len(shown)} files. Give the path of "
+            "another file itself, and put files of two kinds into two folders."
+        )
+    return parquet or records
+
+
+def is_tfrecord(path: Path) -> bool:
+    """Whether a file's name says that it holds TFRecords."""
+    return path.name.lower().endswith(TFRECORD_ENDINGS)
+
+
+def read_file(path: Path) -> Iterator[Block]:
+    """Reads a file by its name's ending."""
+    if is_tfrecord(path):
+        return read_rows(read_tfrecord(path))
+    ending = record_ending(path)
+    if ending == ".jsonl":
+        return read_rows(read_json_lines(path))
+    if ending == ".parquet":
+        return read_parquet(path)
+    if ending is not None:
+        return read_rows(read_cells(path, "," if ending == ".csv" else "\t"))
+    open_bytes(path).close()  # a missing file's error comes before that of its name
+    raise InputError(
+        f"Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord. Received: {path}."
+    )
+
+
+def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
+    """Gathers rows into blocks; all rows have the kind and the columns of the first."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
+    place, row = first
+    if isinstance(row, Mapping):
+        keys, names = row.keys(), used_names(list(row), place)
+    elif isinstance(row, list | tuple) and row:
+        keys, names = None, standard_names(len(row), symmetric=False)
+    else:  # a text; what is no text at all is told with its place when columns are checked
+        keys, names = None, standard_names(1, symmetric=False)
+    kind = row_kind(row)
+    rows = itertools.chain([first], rows)
+    while batch := list(itertools.islice(rows, BLOCK_ROWS)):
+        places = [place for place, _ in batch]
+        values = [row for _, row in batch]
+        for here, value in batch:
+            if row_kind(value) is not kind:
+                raise InputError(
+                    f"{here}: expected a {kind.__name__} as {place} is. Received: {value!r:.60} of type "
+                    f"{type(value).__name__}. A row is a (query, document, …) tuple, a dict or a text, all of one kind."
+                )
+            if kind is tuple and len(value) != len(names):
+                raise width_error(here, value, place, len(names))
+            if keys is not None and value.keys() != keys:
+                check_keys(here, value, place, names)
+        if kind is dict:
+            columns = [[value[name] for value in values] for name in names]
+        else:
+            columns = [list(column) for column in zip(*values, strict=True)] if kind is tuple else [values]
+        yield Block(names, columns, places.__getitem__)
+
+
+def row_kind(row: Any) -> type:
+    """The kind of a row: dict, tuple, or text, which stands for everything else."""
+    return tuple if isinstance(row, tuple | list) else dict if isinstance(row, Mapping) else str
+
+
+def width_error(place: Place, row: Any, first: Place, expected: int) -> InputError:
+    """Says that a tuple has another length than the first one."""
+    if min(len(row), expected) >= 2:
+        return ragged_error(place, len(row) - 2, first, expected - 2)
+    return InputError(
+        f"{place}: expected {expected} texts, as {first} has. Received: {len(row)}. A row is (query, document) or "
+        "(query, document, negative, …)."
+    )
+
+
+def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[str, ...]) -> None:
+    """Raises where a dict lacks a column of the first one, or has another one that would be read."""
+    if set(find_layout(list(row), place).names) != set(names):
+        raise InputError(
+            f"{place}: expected the columns of {first} ({', '.join(names)}). Received: {', '.join(map(str, row))}. "
+            "Give every row the same columns, with the same number of negatives."
+        )
+
+
+def read_cells(path: Path, delimiter: str) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Reads separated cells below a line of column names; labels become numbers where they are."""
+    rows = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
+    columns: list[str] | None = None
+    while True:
+        number = rows.line_num + 1  # where the row begins: a quoted cell may hold line ends
+        try:
+            row = next_row(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"{path}:{number}: broken row: {error}. Expected cells between {delimiter!r}, and a cell that holds "
+                "quotes, delimiters or line ends in double quotes, its own quotes doubled."
+            ) from None
+        if not row:
+            continue
+        if columns is None:
+            columns = row
+            find_layout(columns, Place(f"{path}:", number, " (the line of column names)"))
+            labels = [name for name in columns if name in LABEL_NAMES]
+        elif len(row) != len(columns):
+            raise InputError(
+                f"{path}:{number}: expected {len(columns)} cells ({', '.join(columns)}). Received: {len(row)}."
+            )
+        else:
+            record: dict[str, Any] = dict(zip(columns, row, strict=True))
+            yield Place(f"{path}:", number), record | {name: to_label(record[name]) for name in labels}
+
+
+def to_label(cell: str) -> Any:
+    """The number, or the JSON list of numbers, in a cell; the cell itself where there is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        pass
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+def read_parquet(path: Path) -> Iterator[Block]:
+    """Reads the columns of a Parquet file that are of use, in blocks of rows."""
+    import pyarrow
+    from pyarrow import parquet
+
+    open_bytes(path).close()  # a missing file's error, as for all others
+    try:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            names = used_names(file.schema_arrow.names, Place(str(path)))
+            start = 1
+            for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=list(names)):
+                columns = [batch.column(name).to_pylist() for name in names]
+                if batch.num_rows:
+                    yield Block(names, columns, places_from(f"{path}, row ", start))
+                start += batch.num_rows
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"Could not read {path} as Parquet: {str(error).splitlines()[0]}") from error
+
+
+def read_hugging_face(dataset: Any, split: str) -> Iterator[Block]:
+    """Reads a `datasets.Dataset` or `IterableDataset` in batches, or one split of a `DatasetDict`."""
+    if isinstance(dataset, Mapping):
+        if split not in dataset:
+            raise InputError(
+                f"The dataset has no split {split!r}. Those there: {', '.join(map(str, dataset))}. Give one of them, "
+                f"such as dataset[{next(iter(dataset), 'train')!r}]."
+            )
+        dataset = dataset[split]
+    if hasattr(dataset, "with_format"):
+        dataset = dataset.with_format(None)  # plain Python, whatever the user's format is
+    start = 0
+    names: tuple[str, ...] = ()
+    for batch in dataset.iter(batch_size=BLOCK_ROWS):
+        names = names or used_names(list(batch), Place("dataset[", 0, "]"))
+        columns = [list(batch[name]) for name in names]
+        yield Block(names, columns, places_from("dataset[", start, "]"))
+        start += len(columns[0])

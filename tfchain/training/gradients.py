@@ -1,0 +1,166 @@
+"""The gradients of a loss over the whole global batch: plain, and with GradCache in the memory of a mini-batch.
+
+Every replica encodes its own rows, gathers all rows' embeddings and computes the same loss of the whole batch. The
+loss's gradient with respect to its own rows' embeddings then goes back through its own encoder, and the sum over the
+replicas is the gradient that one process with the whole batch would have. The gather itself needs no gradient.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Batch = Mapping[str, Any]
+LossOfBatch = Callable[[Any, Batch], Any]
+
+
+def plain_gradients(
+    encoder: keras.Model, batch: Batch, loss_of: LossOfBatch, *, num_columns: int, scale: Callable[[Any], Any]
+) -> tuple[Any, list[Any]]:
+    """Loss and gradients, all rows encoded at once.
+
+    Args:
+        encoder: From `token_ids` and `padding_mask` to `(texts, dim)`.
+        batch: This replica's rows, as `batches.BatchMaker` lays them out.
+        loss_of: From the embeddings of the global batch, float32 `(batch, columns, dim)`, and what was gathered beside
+            them, to the loss.
+        num_columns: Texts in a row.
+        scale: The optimizer's `scale_loss`, for float16.
+
+    Returns:
+        The loss, and this replica's share of the gradient of each trainable weight; their sum over the replicas is the
+        gradient.
+    """
+    with tf.GradientTape() as tape:
+        parts = [encoder({"token_ids": ids, "padding_mask": mask}, training=True) for ids, mask in batch["chunks"]]
+        embeddings = to_rows(tf.concat(parts, axis=0), batch["places"], num_columns)
+    loss, gradient = embedding_gradient(embeddings, batch, loss_of)
+    weights = [weight.value for weight in encoder.trainable_weights]
+    return loss, to_dense(tape.gradient(embeddings, weights, output_gradients=scale(gradient)), weights)
+
+
+def cached_gradients(
+    encoder: keras.Model,
+    batch: Batch,
+    loss_of: LossOfBatch,
+    *,
+    num_columns: int,
+    scale: Callable[[Any], Any],
+    mini_batch_size: int,
+    trim: bool = True,
+) -> tuple[Any, list[Any]]:
+    """Loss and gradients by GradCache (Gao et al. 2021): the memory of `mini_batch_size` texts, one more forward pass.
+
+    All texts are encoded mini-batch by mini-batch without keeping what a gradient needs; the loss and its gradient
+    with respect to the embeddings follow; then each mini-batch is encoded again and its gradients are added up. Both
+    passes see the same dropout masks: the generators are set back before the second.
+
+    Args:
+        encoder: As in `plain_gradients`, like all that is not named here.
+        mini_batch_size: Texts encoded at once.
+        trim: Whether a mini-batch is cut to its longest text; False where shapes must be fixed (TPU, XLA).
+    """
+    ((token_ids, padding_mask),) = batch["chunks"]  # sorted by length, (texts, length)
+    num_texts = tf.shape(token_ids)[0]
+    num_parts = (num_texts + mini_batch_size - 1) // mini_batch_size
+    short = num_parts * mini_batch_size - num_texts
+    token_ids = tf.pad(token_ids, [[0, short], [0, 0]])
+    padding_mask = tf.pad(padding_mask, [[0, short], [0, 0]])
+
+    def encode(number: Any) -> Any:
+        rows = slice(number * mini_batch_size, (number + 1) * mini_batch_size)
+        ids, mask = token_ids[rows], padding_mask[rows]
+        if trim:
+            length = tf.maximum(1, tf.reduce_max(tf.math.count_nonzero(mask, axis=1, dtype=tf.int32)))
+            ids, mask = ids[:, :length], mask[:, :length]
+        return encoder({"token_ids": ids, "padding_mask": mask}, training=True)
+
+    generators = find_seed_generators(encoder)
+    states = [tf.identity(generator.state.value) for generator in generators]
+    dim = encoder.output_shape[-1]
+
+    def forward(number: Any, parts: Any) -> tuple[Any, Any]:
+        return number + 1, parts.write(number, encode(number))
+
+    parts = tf.TensorArray(tf.float32, num_parts, element_shape=(mini_batch_size, dim))
+    _, parts = tf.while_loop(lambda number, _: number < num_parts, forward, (0, parts), parallel_iterations=1)
+    sorted_embeddings = parts.concat()[:num_texts]
+    embeddings = to_rows(sorted_embeddings, batch["places"], num_columns)
+    loss, gradient = embedding_gradient(embeddings, batch, loss_of)
+
+    # Back to the order by length, a text of padding at the end has no gradient.
+    flat = tf.reshape(scale(gradient), (-1, dim))
+    flat = tf.scatter_nd(batch["places"][:, None], flat, (num_parts * mini_batch_size, dim))
+    weights = [weight.value for weight in encoder.trainable_weights]
+    with tf.control_dependencies([loss]):
+        for generator, state in zip(generators, states, strict=True):
+            generator.state.assign(state)
+
+    def backward(number: Any, sums: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        with tf.GradientTape() as tape:
+            part = encode(number)
+        of_part = flat[number * mini_batch_size : (number + 1) * mini_batch_size]
+        gradients = to_dense(tape.gradient(part, weights, output_gradients=of_part), weights)
+        return number + 1, tuple(total + one for total, one in zip(sums, gradients, strict=True))
+
+    zeros = tuple(tf.zeros(weight.shape, tf.float32) for weight in weights)
+    _, sums = tf.while_loop(lambda number, _: number < num_parts, backward, (0, zeros), parallel_iterations=1)
+    return loss, list(sums)
+
+
+def embedding_gradient(embeddings: Any, batch: Batch, loss_of: LossOfBatch) -> tuple[Any, Any]:
+    """The global batch's loss, and its gradient with respect to this replica's embeddings `(rows, columns, dim)`."""
+    extras = {name: batch[name] for name in ("keys", "judged", "labels", "guide", "source") if name in batch}
+    everything, extras, start = gather_rows(embeddings, extras)
+    with tf.GradientTape() as tape:
+        tape.watch(everything)
+        loss = loss_of(everything, extras)
+    gradient = tape.gradient(loss, everything)
+    return loss, gradient[start : start + tf.shape(embeddings)[0]]
+
+
+def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[str, Any], Any]:
+    """Rows of all replicas, in the replicas' order.
+
+    Args:
+        embeddings: This replica's, `(rows, columns, dim)`; replicas may have different numbers of rows.
+        extras: Other tensors by name with one row each; scalars, which all replicas share, stay as they are.
+
+    Returns:
+        The embeddings and the extras of the global batch, and the number of the first own row.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return embeddings, dict(extras), 0
+
+    def gather(value: Any) -> Any:
+        return context.all_gather(tf.identity(value), axis=0)  # the identity has a device, which a batch's part lacks
+
+    counts = gather(tf.shape(embeddings)[:1])
+    start = tf.reduce_sum(counts[: context.replica_id_in_sync_group])
+    gathered = {name: value if value.shape.rank == 0 else gather(value) for name, value in extras.items()}
+    return gather(embeddings), gathered, start
+
+
+def to_rows(embeddings: Any, places: Any, num_columns: int) -> Any:
+    """Puts embeddings of texts sorted by length back into `(rows, columns, dim)`."""
+    return tf.reshape(tf.gather(embeddings, places), (-1, num_columns, embeddings.shape[-1]))
+
+
+def to_dense(gradients: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
+    """Embedding tables' gradients as whole tensors: their norm is wrong as long as a row comes twice; no None."""
+    return [
+        tf.zeros_like(weight) if gradient is None else tf.convert_to_tensor(gradient)
+        for gradient, weight in zip(gradients, weights, strict=True)
+    ]
+
+
+def find_seed_generators(model: keras.Model) -> list[Any]:
+    """The generators behind a model's dropouts, in order, each once."""
+    found = {}
+    for layer in model._flatten_layers():
+        for value in (getattr(layer, "seed_generator", None), *getattr(layer, "_seed_generators", ())):
+            if value is not None:
+                found[id(value)] = value
+    return list(found.values())

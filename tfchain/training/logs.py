@@ -1,0 +1,65 @@
+"""What a training leaves to look at: `training.csv`, and events for TensorBoard."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+CSV_NAME = "training.csv"
+
+
+def make_log_callbacks(path: Path | str, *, append: bool = False) -> list[keras.callbacks.Callback]:
+    """Callbacks that write a line an epoch to `training.csv`, and losses and metrics for TensorBoard.
+
+    Args:
+        path: A folder, made where it is not there.
+        append: Whether a training goes on, whose lines stay. Default: False.
+    """
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return [keras.callbacks.CSVLogger(str(path / CSV_NAME), append=append), ScalarEvents(path)]
+
+
+class ScalarEvents(keras.callbacks.Callback):
+    """Writes the logs of steps and epochs as scalars that TensorBoard shows.
+
+    Keras' own `TensorBoard` callback needs the package tensorboard to write; TensorFlow itself can, and only reading
+    needs it then.
+
+    Args:
+        path: The events' folder.
+        every: Steps between two scalars of steps. Default: 10.
+    """
+
+    def __init__(self, path: Path, *, every: int = 10) -> None:
+        super().__init__()
+        self.path = path
+        self.every = every
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        import tensorflow as tf
+
+        self._writer = tf.summary.create_file_writer(str(self.path))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.model.skipping and self.model.steps_done % self.every == 0:
+            rate = self.model.optimizer.learning_rate
+            self._write("step", {**(logs or {}), "learning_rate": float(rate)}, self.model.steps_done)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._write("epoch", logs or {}, epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._writer.close()
+
+    def _write(self, group: str, values: Any, step: int) -> None:
+        import tensorflow as tf
+
+        metadata = tf.compat.v1.SummaryMetadata()
+        metadata.plugin_data.plugin_name = "scalars"
+        metadata.data_class = 1  # DATA_CLASS_SCALAR
+        with self._writer.as_default():
+            for name, value in values.items():
+                tf.summary.write(f"{group}/{name}", tf.constant(float(value)), step=step, metadata=metadata)
+        self._writer.flush()

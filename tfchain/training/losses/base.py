@@ -1,0 +1,83 @@
+"""PairLoss: what every loss of a search model says about itself, and what it is called with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfchain.core.errors import InputError
+from tfchain.training.losses.label_checks import LabelKind, check_columns, check_labels
+
+
+class PairLoss(keras.losses.Loss):
+    """A loss of the embeddings of one batch of pairs; the base of all losses here.
+
+    A row is a query (or anchor), a positive, and hard negatives; for some losses the second text is a positive or a
+    negative, and a label says which. Losses that compare rows with each other must see the whole global batch: the
+    trainer gathers it from all replicas first. Each loss computes in float32, also under mixed precision.
+
+    A loss of your own inherits from this, sets the class attributes, calls `super().__init__(name)`, gives its own
+    arguments in `get_config`, and is registered: `@keras.saving.register_keras_serializable("package")`.
+
+    Args:
+        name: What logs and errors call it.
+
+    Attributes:
+        min_columns: The fewest columns of text that it takes, the query included.
+        max_columns: The most, or None for no limit.
+        labels: `none`; `binary` (one a row: 1 or 0); `score` (one number a row); `margin` (a row has a margin for each
+            negative, or a score for each document); `scores` (a row has a teacher's score for each document).
+        needs_guide: Whether it needs the embeddings of a guide model too.
+
+    Call with `y_true`, a dict of what the loss needs of this, each float32:
+        `labels`: `(batch, k)`.
+        `masked`: `(batch, documents)`, 1 where a document is a false negative of the query and is left out of the
+            softmax; the own positive never is. `documents` is `batch * (columns - 1)`; the document of row j and column
+            c (the positive is column 1) stands at `(c - 1) * batch + j`.
+        `guide`: `(batch, columns, guide_dim)`.
+    and `y_pred`, the embeddings `(batch, columns, dim)` as the encoder gives them. `call` gives one value for each row
+    `(batch,)`, or a scalar where the rows cannot be told apart; calling the loss gives the mean.
+    """
+
+    min_columns: int = 2
+    max_columns: int | None = None
+    labels: LabelKind = "none"
+    needs_guide: bool = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size", dtype="float32")
+
+    def check(self, num_columns: int, labels: np.ndarray | None) -> None:
+        """Says before training whether a dataset suits this loss.
+
+        Args:
+            num_columns: Columns of text, the query included.
+            labels: `(rows, k)` or `(rows,)`, or None where the dataset has none.
+
+        Raises:
+            InputError: if there are too few or too many columns, or labels are missing, too many, NaN or out of range.
+        """
+        check_columns(self.name, self.min_columns, self.max_columns, num_columns)
+        check_labels(self.name, self.labels, num_columns, labels)
+
+    def take(self, y_true: Mapping[str, Any], key: str) -> Any:
+        """One entry of `y_true` in float32.
+
+        Args:
+            y_true: What the loss was called with.
+            key: The entry's name.
+
+        Raises:
+            InputError: if it is not there.
+        """
+        if key not in y_true:
+            raise InputError(
+                f"The loss `{self.name}` needs `{key}` in `y_true`. Received: {', '.join(sorted(y_true)) or 'nothing'}."
+            )
+        return ops.cast(y_true[key], "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, to make the same loss again."""
+        return {}

@@ -1,0 +1,116 @@
+"""CoSENT and AnglE: pairs with a higher score must be more alike than pairs with a lower one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfchain.training.losses.arguments import check_number
+from tfchain.training.losses.base import PairLoss
+from tfchain.training.losses.label_checks import check_columns, check_range, to_table
+from tfchain.training.losses.similarity import LEFT_OUT, angle_similarity, pairwise_similarity
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class CoSENT(PairLoss):
+    """`log(1 + sum(exp(scale * (s_k - s_i))))` over all pairs i, k of the batch in which i has the higher score.
+
+    Columns: two texts; labels: one score a row. Only the order of the scores counts, so any range will do; rows with
+    equal scores are not compared.
+
+    Which sibling: `angle` where similarities are near 1 or -1 and the cosine's gradient fades; `cosine_mse` where the
+    cosine itself is to equal the score; `online_contrastive` where scores are only 1 and 0.
+
+    Paper: Huang et al. 2024, CoSENT: Consistent Sentence Embedding via Similarity Ranking
+    (https://doi.org/10.1109/TASLP.2024.3402087).
+
+    Args:
+        scale: Factor of the cosine similarities, above 0. Default: 20.
+
+    Raises:
+        InputError: if it is not above 0.
+    """
+
+    max_columns = 2
+    labels = "score"
+
+    def __init__(self, scale: float = 20.0) -> None:
+        super().__init__("cosent")
+        self.scale = check_number("scale", scale, above=0)
+
+    def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
+        embeddings = ops.cast(y_pred, "float32")
+        similarities = pairwise_similarity(embeddings[:, 0], embeddings[:, 1], "cosine")
+        return ranking_loss(self.scale * similarities, self.take(y_true, "labels")[:, 0])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class AnglE(PairLoss):
+    """CoSENT with the angle between the vectors, read as complex numbers, in the place of the cosine.
+
+    Columns: two texts with one score a row, of any range; or a query, a positive and one or more negatives without
+    labels: then positives count 1 and negatives 0. With labels beside negatives, a row's positive counts its label (in
+    [0, 1]) and its negatives 1 less it, as in sentence-transformers.
+
+    Which sibling: `cosent` is the plainer one, try it first; for search take `in_batch_softmax`, to which the paper
+    adds this loss.
+
+    Paper: Li and Li 2024, AoE: Angle-optimized Embeddings for Semantic Textual Similarity
+    (https://arxiv.org/abs/2309.12871). The sign of the difference follows the authors' code, not their equation 3.
+
+    Args:
+        scale: Factor of the angle similarities, above 0. Default: 20.
+
+    Raises:
+        InputError: if it is not above 0.
+    """
+
+    labels = "score"
+
+    def __init__(self, scale: float = 20.0) -> None:
+        super().__init__("angle")
+        self.scale = check_number("scale", scale, above=0)
+
+    def check(self, num_columns: int, labels: np.ndarray | None) -> None:
+        if num_columns > 2 and labels is None:
+            check_columns(self.name, self.min_columns, self.max_columns, num_columns)
+            return
+        super().check(num_columns, labels)
+        if num_columns > 2:
+            table = to_table(self.name, labels)
+            check_range(self.name, table, (table >= 0) & (table <= 1), "from 0 to 1 where rows have negatives")
+
+    def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
+        embeddings = ops.cast(y_pred, "float32")
+        similarities = angle_similarity(embeddings[:, :1], embeddings[:, 1:])  # (batch, documents of a row)
+        if "labels" in y_true or embeddings.shape[1] == 2:
+            labels = self.take(y_true, "labels")[:, :1]
+        else:
+            labels = ops.ones_like(similarities[:, :1])
+        if embeddings.shape[1] > 2:
+            labels = ops.concatenate([labels, 1.0 - labels + ops.zeros_like(similarities[:, 1:])], axis=1)
+        return ranking_loss(self.scale * ops.reshape(similarities, (-1,)), ops.reshape(labels, (-1,)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+
+def ranking_loss(similarities: Any, scores: Any) -> Any:
+    """`log(1 + sum(exp(similarity of k - similarity of i)))` over all i with a higher score than k.
+
+    Args:
+        similarities: Scaled similarities, `(pairs,)`.
+        scores: What they should be ordered by, `(pairs,)`.
+
+    Returns:
+        A scalar, 0 where all scores are the same.
+    """
+    differences = ops.expand_dims(similarities, 0) - ops.expand_dims(similarities, 1)  # [i, k]: of k less of i
+    is_higher = ops.expand_dims(scores, 1) > ops.expand_dims(scores, 0)
+    terms = ops.reshape(ops.where(is_higher, differences, LEFT_OUT), (-1,))
+    return ops.logsumexp(ops.concatenate([ops.zeros((1,), dtype="float32"), terms], axis=0))

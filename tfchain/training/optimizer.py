@@ -1,0 +1,89 @@
+"""AdamW with warm-up and decay, as the hyperparameters ask for it."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfchain.core.hyperparameters import Hyperparameters
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a line to its peak, then falls to 0 or stays.
+
+    Args:
+        peak: The largest learning rate.
+        num_steps: Steps of the whole training.
+        warmup_steps: Steps until the peak; step `n` of them, counted from 0, has `(n + 1) / (warmup_steps + 1)` of it.
+        schedule: `linear`, `cosine` (half a period; Loshchilov and Hutter 2017) or `constant`. Default: `linear`.
+    """
+
+    def __init__(self, peak: float, num_steps: int, warmup_steps: int = 0, schedule: str = "linear") -> None:
+        self.peak = peak
+        self.num_steps = num_steps
+        self.warmup_steps = warmup_steps
+        self.schedule = schedule
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rising = (step + 1) / (self.warmup_steps + 1)
+        if self.schedule == "constant":
+            return self.peak * ops.minimum(1.0, rising)
+        done = (step - self.warmup_steps) / max(1, self.num_steps - self.warmup_steps)
+        done = ops.clip(done, 0.0, 1.0)
+        falling = 1 - done if self.schedule == "linear" else (1 + ops.cos(math.pi * done)) / 2
+        return self.peak * ops.minimum(rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("peak", "num_steps", "warmup_steps", "schedule")}
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class ReplicatedAdamW(keras.optimizers.AdamW):
+    """Keras' AdamW for gradients that were summed over the replicas before.
+
+    Keras' own optimizers clip each replica's gradients and sum them afterwards, so that two replicas would train
+    otherwise than one process with the same global batch.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return list(grads_and_vars)
+
+
+def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer, built for the weights; call it in the strategy's scope.
+
+    Args:
+        hyperparameters: Learning rate, schedule, decay, clipping, accumulation, moving average, type.
+        weights: The trainable Keras variables.
+        num_steps: Batches of the whole training.
+
+    Returns:
+        An AdamW with β = (0.9, 0.999) and ε = 1e-8, as PyTorch's; under `mixed_float16` in a `LossScaleOptimizer`.
+    """
+    weights = list(weights)
+    given = hyperparameters.warmup
+    warmup_steps = math.ceil(given * num_steps) if given < 1 else int(given)
+    optimizer = ReplicatedAdamW(
+        learning_rate=WarmUpAndDecay(
+            hyperparameters.learning_rate, num_steps, min(warmup_steps, num_steps), hyperparameters.schedule
+        ),
+        weight_decay=hyperparameters.weight_decay,
+        epsilon=1e-8,
+        global_clipnorm=hyperparameters.max_gradient_norm,
+        use_ema=hyperparameters.ema_momentum is not None,
+        ema_momentum=hyperparameters.ema_momentum or 0.99,
+        gradient_accumulation_steps=(
+            hyperparameters.accumulation_steps if hyperparameters.accumulation_steps > 1 else None
+        ),
+    )
+    decayed = hyperparameters.weight_decay > 0
+    left_out = [weight for weight in weights if not decayed or len(weight.shape) < 2]
+    if left_out:
+        optimizer.exclude_from_weight_decay(var_list=left_out)
+    if hyperparameters.dtype_policy == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(weights)
+    return optimizer

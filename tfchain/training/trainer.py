@@ -1,0 +1,106 @@
+"""The Keras model that `fit` runs: an encoder, a loss over its batches' embeddings, and Keras' own loop."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfchain.training.gradients import cached_gradients, plain_gradients
+from tfchain.training.keras_fit import FitOverWorkers
+from tfchain.training.losses import PairLoss
+from tfchain.training.negatives import false_negative_mask
+
+
+class PairTrainer(FitOverWorkers, keras.Model):
+    """Trains an encoder on batches of rows of texts.
+
+    `chain.fit` makes one; use it yourself for batches of your own. Make it in the strategy's scope.
+
+    Args:
+        encoder: From `token_ids` and `padding_mask` to `(texts, dim)`; its weights are trained in place.
+        losses: One loss a dataset, or one for all.
+        num_columns: Texts in a row, of each dataset. Default: 2.
+        num_labels: Labels of a row, of each dataset. Default: 0.
+        mini_batch_size: GradCache's; none encodes a batch at once.
+        mask_false_negatives: Whether to work out `masked` for the losses. Default: True.
+        trim: Whether mini-batches are cut to their longest text. Default: True.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        losses: PairLoss | Sequence[PairLoss],
+        *,
+        num_columns: int | Sequence[int] = 2,
+        num_labels: int | Sequence[int] = 0,
+        mini_batch_size: int | None = None,
+        mask_false_negatives: bool = True,
+        trim: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.pair_losses = list(losses) if isinstance(losses, Sequence) else [losses]
+        self.columns_of = self._for_each(num_columns)
+        self.labels_of = self._for_each(num_labels)
+        self.mini_batch_size = mini_batch_size
+        self.mask_false_negatives = mask_false_negatives
+        self.trim = trim
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.built = True
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [self.loss_tracker]
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        return self.encoder(inputs, training=training)
+
+    def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        options: dict[str, Any] = {"num_columns": max(self.columns_of), "scale": self.optimizer.scale_loss}
+        if self.mini_batch_size is None:
+            loss, gradients = plain_gradients(self.encoder, data, self.loss_of_batch, **options)
+        else:
+            options |= {"mini_batch_size": self.mini_batch_size, "trim": self.trim}
+            loss, gradients = cached_gradients(self.encoder, data, self.loss_of_batch, **options)
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        self.optimizer.apply(gradients, self.encoder.trainable_weights)
+        # Weighted by the rows, so that a short last batch counts less; every replica has the global batch's loss.
+        self.loss_tracker.update_state(loss, sample_weight=tf.shape(data["keys"])[0])
+        return self.to_logs({"loss": self.loss_tracker.result()})
+
+    def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
+        """The loss of the whole global batch.
+
+        Args:
+            embeddings: float32 `(batch, columns, dim)`.
+            extras: `keys`, `judged`, `labels`, `guide`, and `source`, the number of the dataset, as they are there.
+
+        Returns:
+            A scalar.
+        """
+        if len(self.pair_losses) == 1:
+            return self._loss_of_dataset(0, embeddings, extras)
+        branches = [
+            lambda number=number: self._loss_of_dataset(number, embeddings, extras)
+            for number in range(len(self.pair_losses))
+        ]
+        return tf.switch_case(extras["source"], branches)
+
+    def _loss_of_dataset(self, number: int, embeddings: Any, extras: Mapping[str, Any]) -> Any:
+        columns = self.columns_of[number]
+        truth = {}
+        if self.labels_of[number]:
+            truth["labels"] = extras["labels"][:, : self.labels_of[number]]
+        if "guide" in extras:
+            truth["guide"] = extras["guide"][:, :columns]
+        if self.mask_false_negatives and "keys" in extras:
+            truth["masked"] = false_negative_mask(extras["keys"][:, :columns], extras["judged"])
+        # `call`, as calling a Keras loss divides by the number of replicas: this is the global batch's loss already.
+        return tf.reduce_mean(self.pair_losses[number].call(truth, embeddings[:, :columns]))
+
+    def _for_each(self, value: int | Sequence[int]) -> list[int]:
+        return list(value) if isinstance(value, Sequence) else [value] * len(self.pair_losses)
