@@ -9,9 +9,11 @@ from tfchain.cli.evaluate import evaluate_command
 from tfchain.cli.export import export_command
 from tfchain.cli.index import index_command
 from tfchain.cli.info import info_command
+from tfchain.cli.launch import launch_command
 from tfchain.cli.process import CommandGroup, prepare_process
 from tfchain.cli.search import search_command
 from tfchain.cli.serve import serve_command
+from tfchain.cli.train import train_command
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,7 +37,10 @@ def commands() -> None:
     """
 
 
-for command in (index_command, search_command, evaluate_command, export_command, serve_command, info_command):
+for command in (
+    *(index_command, search_command, evaluate_command, train_command, launch_command),
+    *(export_command, serve_command, info_command),
+):
     commands.add_command(command)
 
 

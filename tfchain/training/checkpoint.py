@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfchain.core.atomic import new_folder, remove_partials, writing
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 KEPT = 2
 VERSION = 1
+STATE_NAMES = ("identity", "epoch", "step", "stopped", "num_metrics", "history", "epochs", "evaluator", "has_best")
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -33,6 +35,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         every: Save after this many steps, beside each epoch's end. Default: epochs' ends alone.
         writes: Whether this process is the one that writes. Default: True.
         evaluator: Whose best weights and results are kept, too. Default: none.
+
+    Attributes:
+        history: Losses and metrics by epoch, those before a stop included.
+        epochs: The numbers of those epochs.
+        stopped: Whether the training that was restored had been ended early, by `patience` say.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.evaluator = evaluator
         self.history: dict[str, list[Any]] = {}
         self.epochs: list[int] = []
+        self.stopped = False
         self._metrics: list[np.ndarray] = []
 
     def find(self) -> Path | None:
@@ -105,13 +113,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         state = self._read_state(found)
         try:
             tensors = load_file(found / "state.safetensors")
-            best = load_file(found / "best.safetensors") if (found / "best.safetensors").is_file() else None
+            best = load_file(found / "best.safetensors") if state["has_best"] else None
             for name, variable in _variables(model).items():
                 variable.assign(tensors[name])
-        except (OSError, KeyError, ValueError) as error:
-            raise TfchainError(f"The checkpoint {found} is damaged: {error}. Delete this folder and go on.") from error
-        self._metrics = [tensors[f"metric/{number}"] for number in range(state["num_metrics"])]
-        self.history, self.epochs = state["history"], state["epochs"]
+            self._metrics = [tensors[f"metric/{number}"] for number in range(state["num_metrics"])]
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise _damaged(found, error) from error
+        self.history, self.epochs, self.stopped = state["history"], state["epochs"], state["stopped"]
         if self.evaluator is not None and state["evaluator"] is not None:
             weights = None if best is None else [best[str(number)] for number in range(len(best))]
             self.evaluator.set_state(state["evaluator"], weights)
@@ -126,7 +134,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.every and not self.model.skipping and self.model.steps_done % self.every == 0:
+        is_last = batch + 1 == self.params.get("steps")  # what follows, evaluation say, is saved with it
+        if self.every and not self.model.skipping and not is_last and self.model.steps_done % self.every == 0:
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -152,10 +161,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             "identity": self.identity,
             "epoch": epoch,
             "step": step,
+            "stopped": bool(self.model.stop_training),
             "num_metrics": len(metrics),
             "history": self.history,
             "epochs": self.epochs,
             "evaluator": evaluator.get_state() if evaluator is not None else None,
+            "has_best": evaluator is not None and evaluator.best_weights is not None,
         }
         with new_folder(self.path / name) as partial, writing(partial):
             save_file(tensors, partial / "state.safetensors")
@@ -171,9 +182,17 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
             if state["version"] != VERSION:
                 raise ValueError(f"version {state['version']}")
+            missing = [name for name in STATE_NAMES if name not in state]
+            if missing or not isinstance(state["identity"], dict):
+                raise ValueError(f"state.json lacks {', '.join(missing) or 'an identity'}")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TfchainError(f"The checkpoint {path} is damaged: {error}. Delete this folder and go on.") from error
+            raise _damaged(path, error) from error
         return state
+
+
+def _damaged(path: Path, error: Exception) -> TfchainError:
+    what = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return TfchainError(f"The checkpoint {path} is damaged: {what}. Delete this folder and go on.")
 
 
 def _variables(model: Any) -> dict[str, Any]:

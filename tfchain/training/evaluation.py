@@ -160,7 +160,7 @@ class RankingEvaluator(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         every = self.validation.every
-        if isinstance(every, int) and not self.model.skipping and self.model.steps_done % every == 0:
+        if not isinstance(every, str) and not self.model.skipping and self.model.steps_done % every == 0:
             self._run()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

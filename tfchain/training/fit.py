@@ -171,6 +171,8 @@ def fit_text_encoder(
     trainer.steps_done = epoch * maker.steps_per_epoch + step
     trainer.steps_to_skip = step
 
+    if checkpoint is not None and checkpoint.stopped:  # it had been ended early, and has nothing left to do
+        epoch = hyperparameters.epochs
     shown = options.progress if options.progress is not None else sys.stderr.isatty()
     logger.info(
         "Training: %d steps an epoch, %d epochs, %d replica(s), %d weights.",

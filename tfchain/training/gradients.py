@@ -135,7 +135,8 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
         return embeddings, dict(extras), 0
 
     def gather(value: Any) -> Any:
-        return context.all_gather(tf.identity(value), axis=0)  # the identity has a device, which a batch's part lacks
+        gathered = context.all_gather(tf.identity(value), axis=0)  # the identity has a device, a batch's part has none
+        return tf.ensure_shape(gathered, (None, *value.shape[1:]))  # which is unknown after several workers' gather
 
     counts = gather(tf.shape(embeddings)[:1])
     start = tf.reduce_sum(counts[: context.replica_id_in_sync_group])

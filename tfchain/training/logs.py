@@ -1,5 +1,6 @@
 """What a training leaves to look at: `training.csv`, and events for TensorBoard."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,36 @@ def make_log_callbacks(path: Path | str, *, append: bool = False) -> list[keras.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    return [keras.callbacks.CSVLogger(str(path / CSV_NAME), append=append), ScalarEvents(path)]
+    return [EpochLines(path / CSV_NAME, append=append), ScalarEvents(path)]
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Writes a line an epoch: its number, and the metrics by name.
+
+    Keras' own `CSVLogger` adds a column of `NA` for each metric, named as if Keras had validation data.
+
+    Args:
+        path: The file; its folder must be there.
+        append: Whether lines that are there stay.
+    """
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        super().__init__()
+        self.path = path
+        self.append = append
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.append:
+            self.path.unlink(missing_ok=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        values = {name: float(value) for name, value in sorted((logs or {}).items())}
+        is_new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(["epoch", *values])
+            writer.writerow([epoch, *values.values()])
 
 
 class ScalarEvents(keras.callbacks.Callback):

@@ -10,6 +10,8 @@ from tfchain.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+SLURM_PORT = 8888
+
 StrategyName = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
 
 
@@ -39,6 +41,8 @@ def make_strategy(strategy: Any = "auto") -> Any:
             f"Received: strategy={strategy!r}."
         )
     config = read_tf_config(os.environ)
+    if not os.environ.get("TF_CONFIG", "{}").strip():  # set, but empty: TensorFlow's own strategies fail on that
+        del os.environ["TF_CONFIG"]
     if strategy == "auto":
         strategy = _choose(config, len(tf.config.list_physical_devices("GPU")))
     if strategy == "one":
@@ -81,13 +85,52 @@ def read_tf_config(environment: Mapping[str, str]) -> dict[str, Any] | None:
     index: Any = task.get("index")
     index = int(index) if isinstance(index, str) and index.isdecimal() else index
     is_number = isinstance(index, int) and not isinstance(index, bool)
-    if kind not in cluster or not is_number or not 0 <= index < len(cluster[kind]):
+    if not isinstance(kind, str) or kind not in cluster or not is_number or not 0 <= index < len(cluster[kind]):
         known = ", ".join(f"{name} 0 to {len(hosts) - 1}" for name, hosts in cluster.items())
         raise InputError(
             f"TF_CONFIG must name a task of its cluster. Received: type={kind!r}, index={task.get('index')!r}. "
             f"The cluster has {known}."
         )
     return {"cluster": cluster, "task": {"type": kind, "index": index}}
+
+
+def read_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
+    """The cluster of a SLURM job step, in TF_CONFIG's form.
+
+    TensorFlow's `SlurmClusterResolver` reads the same variables, but needs `nvidia-smi` even on machines without GPUs,
+    and puts node10 before node9 while SLURM counts its processes in the nodes' own order; only its parsers are used.
+
+    Returns:
+        Workers at the nodes' ports from 8888 on, in the order of their SLURM_PROCID; None outside of a job.
+
+    Raises:
+        InputError: if a variable is missing or does not fit the others: not started by srun.
+    """
+    from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import (
+        expand_hostlist,
+        expand_tasks_per_node,
+    )
+
+    def find(name: str) -> str:
+        return environment.get(f"SLURM_STEP_{name}") or environment.get(f"SLURM_{name}") or ""
+
+    nodes = find("NODELIST") or environment.get("SLURM_JOB_NODELIST", "")
+    if not nodes:
+        return None
+    tasks, index = find("TASKS_PER_NODE"), environment.get("SLURM_PROCID", "")
+    received = f"Received: nodes {nodes!r}, tasks on each {tasks!r}, SLURM_PROCID={index!r}."
+    try:
+        hosts, counts = expand_hostlist(nodes), expand_tasks_per_node(tasks)
+    except ValueError as error:
+        raise InputError(
+            f"SLURM's environment cannot be read: {error}. {received} Start the workers by srun."
+        ) from None
+    workers = [
+        f"{host}:{SLURM_PORT + number}" for host, count in zip(hosts, counts, strict=False) for number in range(count)
+    ]
+    if len(hosts) != len(counts) or not index.isdecimal() or int(index) >= len(workers):
+        raise InputError(f"SLURM's environment names no task of a cluster. {received} Start the workers by srun.")
+    return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": int(index)}}
 
 
 def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequence[str] = (), index: int = 0) -> Any:
@@ -107,6 +150,13 @@ def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequenc
         config = read_tf_config(
             {"TF_CONFIG": json.dumps({"cluster": {"worker": list(hosts)}, "task": {"type": "worker", "index": index}})}
         )
+    elif config is None:
+        config = read_slurm(os.environ)
+    if config is None:
+        raise InputError(
+            "strategy='multi_worker' needs the machines' addresses. Set TF_CONFIG on each, start by SLURM's srun, or "
+            "use `tfchain launch`."
+        )
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=(
             tf.distribute.experimental.CommunicationImplementation.NCCL
@@ -114,24 +164,22 @@ def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequenc
             else tf.distribute.experimental.CommunicationImplementation.RING
         )
     )
-    if config is not None:
-        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec(config["cluster"]),
-            task_type=config["task"]["type"],
-            task_id=config["task"]["index"],
-            rpc_layer="grpc",
-        )
-    elif "SLURM_STEP_NODELIST" in os.environ or "SLURM_JOB_NODELIST" in os.environ:
-        try:
-            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
-            raise InputError(f"SLURM's environment names no cluster: {error}. Start the workers by srun.") from error
-    else:
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(config["cluster"]),
+        task_type=config["task"]["type"],
+        task_id=config["task"]["index"],
+        rpc_layer="grpc",
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+    except RuntimeError as error:
+        if "program startup" not in str(error):
+            raise
         raise InputError(
-            "strategy='multi_worker' needs the machines' addresses. Set TF_CONFIG on each, start by SLURM's srun, or "
-            "use `tfchain launch`."
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+            "strategy='multi_worker' must be made before TensorFlow has run anything, a model's loading included. "
+            "Call `strategy = make_strategy('multi_worker')` first in your program and give it to `fit`, or use "
+            "`tfchain train`."
+        ) from error
 
 
 def find_task(strategy: Any) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -
                 f"`{wanted[0]}` needs one of tfchain's own encoders. Received: {type(encoder).__name__}. "
                 "Build the model with it, or leave it out."
             )
-        copy = keras.models.clone_model(encoder)
+        copy = _clone(encoder)
     copy.set_weights(encoder.get_weights())
     for number, generator in enumerate(find_seed_generators(copy)):
         generator.state.assign(np.array([hyperparameters.seed % 2**32, number * 2**20], dtype="uint32"))
@@ -60,7 +60,7 @@ def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -
 
 def trained_weights(copy: keras.Model) -> list[np.ndarray]:
     """The copy's weights in the order of the encoder it was made of, LoRA's additions merged."""
-    merged = {id(layer._kernel): layer.kernel for layer in find_products(copy) if layer.lora_enabled}
+    merged = {id(layer._kernel): _merge(layer) for layer in find_products(copy) if layer.lora_enabled}
     extra = {
         id(weight)
         for layer in find_products(copy)
@@ -71,13 +71,20 @@ def trained_weights(copy: keras.Model) -> list[np.ndarray]:
     return [np.array(keras.ops.convert_to_numpy(merged.get(id(weight), weight))) for weight in kept]
 
 
+def _merge(layer: keras.layers.Dense) -> Any:
+    # Not `layer.kernel`, which is rounded to the type that the layer computes in.
+    addition = keras.ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b)
+    return layer._kernel + (layer.lora_alpha / layer.lora_rank) * addition
+
+
 def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
     """Adds Keras' low-rank matrices to the transformer's products and freezes everything else but the heads."""
-    products = [layer for layer in find_products(copy) if not layer.name.startswith("dense_")]
+    heads = [layer for layer in copy.layers if layer.name.startswith("dense_")] if isinstance(copy, Encoder) else []
+    products = [layer for layer in find_products(copy) if layer not in heads]
     if not products:
         raise InputError("`lora_rank` needs a model with Dense layers. Received: none. Leave it out.")
     for layer in copy._flatten_layers(include_self=False):
-        if not list(layer._flatten_layers(include_self=False)) and not layer.name.startswith("dense_"):
+        if not list(layer._flatten_layers(include_self=False)) and layer not in heads:
             layer.trainable = layer in products
     for number, layer in enumerate(products):
         layer.enable_lora(rank, a_initializer=keras.initializers.HeUniform(seed=seed + number))
@@ -87,9 +94,10 @@ def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
 
 def freeze_layers(copy: keras.Model, patterns: tuple[str, ...]) -> None:
     """Stops the training of the layers whose path, or the beginning of it, fits a pattern."""
-    paths = {layer.path or layer.name: layer for layer in copy._flatten_layers(include_self=False)}
+    # A list: layers of inner models may have the same path.
+    paths = [(layer.path or layer.name, layer) for layer in copy._flatten_layers(include_self=False)]
     for pattern in patterns:
-        found = [layer for path, layer in paths.items() if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
+        found = [layer for path, layer in paths if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
         if not found:
             names = ", ".join(layer.name for layer in copy.layers if layer.weights)
             raise InputError(f"`freeze` must fit layers. Received: {pattern!r}, which fits none. There are: {names}.")
@@ -100,6 +108,21 @@ def freeze_layers(copy: keras.Model, patterns: tuple[str, ...]) -> None:
 def find_products(model: keras.Model) -> list[keras.layers.Dense]:
     """The Dense layers of a model, in order."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+
+
+def _clone(encoder: keras.Model) -> keras.Model:
+    try:
+        copy = keras.models.clone_model(encoder)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        copy, why = None, str(error).splitlines()[0][:200]
+    else:
+        why = "its copy is not built"
+    if copy is None or not copy.built:
+        raise InputError(
+            "The encoder must be a functional Keras model, or of a class that `get_config` makes anew: a copy of it is "
+            f"trained. Received: {type(encoder).__name__}, which Keras cannot copy: {why}."
+        )
+    return copy
 
 
 def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder:

@@ -42,7 +42,8 @@ def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train"
     Raises:
         InputError: if a dataset cannot be read, or its columns or labels do not suit the loss.
     """
-    several = isinstance(dataset, Mapping)
+    # A Hugging Face `DatasetDict` is a dict, too, but of splits: `read_pairs` takes the one that is asked for.
+    several = isinstance(dataset, Mapping) and not hasattr(dataset, "column_names")
     if several and not dataset:
         raise InputError("`dataset` must hold at least one dataset. Received: an empty dict.")
     datasets = dict(dataset) if several else {"dataset": dataset}

@@ -1,0 +1,158 @@
+"""Speed: training steps of MiniLM on mixed-length pairs, all systems in one run, taking turns epoch by epoch.
+
+A turn is one epoch over the same pairs, so every system computes the same texts in each; the first turn warms up and
+is not counted. What a trainer does between steps (making batches, tokenizing in sentence-transformers' case, the
+epoch's end) is in its time; tfchain tokenizes all texts before the first step, which is in the warm-up.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from processes import (
+    PEER_WORKER,
+    TFCHAIN_WORKER,
+    Worker,
+    ask_once,
+    describe_command,
+    describe_machine,
+    find_minilm,
+    make_parser,
+    read_arguments,
+    say,
+    write_result,
+)
+from texts import write_mixed_pairs
+
+PEER = "sentence-transformers"
+BFLOAT16_PEER = "sentence-transformers, bfloat16"
+# Length groups (0 pads each column to its longest text, as sentence-transformers does), and hyperparameters.
+SYSTEMS: dict[str, tuple[int, dict[str, Any]]] = {
+    "tfchain, equal padding": (0, {"batches": "random"}),
+    "tfchain, length groups": (4, {"batches": "no_duplicates"}),
+    "tfchain, length batches": (4, {"batches": "no_duplicates_by_length"}),
+    "tfchain, length batches, bfloat16": (4, {"batches": "no_duplicates_by_length", "dtype_policy": "mixed_bfloat16"}),
+}
+# Idle threads of one system may spin for a moment after its turn; the next one waits for that.
+PAUSE_SECONDS = 0.2
+
+
+def main() -> None:
+    """Reads the options, measures, writes."""
+    parser = make_parser(__doc__, data=("scifact", "squad"))
+    add = parser.add_argument
+    everything = [PEER, BFLOAT16_PEER, *SYSTEMS]
+    usual = everything if has_bfloat16() else [name for name in everything if name != BFLOAT16_PEER]
+    add("--steps", type=int, default=12, help="steps of a turn (%(default)s)")
+    add("--turns", type=int, default=3, help="turns of each system, beside the warm-up (%(default)s)")
+    add("--batch-size", type=int, default=32, help="pairs in a step (%(default)s)")
+    add("--max-length", type=int, default=256, help="tokens of a text (%(default)s)")
+    add("--systems", nargs="+", choices=everything, default=usual, help="compare these alone (%(default)s)")
+    arguments = read_arguments(parser)
+    if arguments.quick:
+        arguments.steps, arguments.turns, arguments.batch_size, arguments.max_length = 2, 1, 8, 64
+    machine = describe_machine()
+    with tempfile.TemporaryDirectory(prefix="tfchain-bench-") as work:
+        results = measure(arguments, Path(work))
+    write_result(arguments.out, "speed", describe_command(__file__, parser, arguments), machine, **results)
+
+
+def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Runs all systems by turns, and counts the tokens that each computes."""
+    pairs = work / "pairs.jsonl"
+    counts = write_mixed_pairs(arguments.scifact, arguments.squad, arguments.steps * arguments.batch_size, pairs)
+    seconds = take_turns(arguments, pairs, work)
+    tokens = count_tokens(arguments, pairs, work)
+    num_pairs = sum(counts.values())
+    return {
+        "settings": {name: getattr(arguments, name) for name in ("steps", "turns", "batch_size", "max_length")},
+        "pairs": counts,
+        "versions": ask_once(Path(sys.executable), TFCHAIN_WORKER, work / "versions.log", "versions")
+        | ask_once(arguments.peers, PEER_WORKER, work / "versions.log", "versions"),
+        "rows": [
+            {
+                "system": system,
+                "pairs_per_second": [num_pairs / one for one in of_system],
+                "median": num_pairs / statistics.median(of_system),
+                "tokens": tokens[system],
+            }
+            for system, of_system in seconds.items()
+        ],
+    }
+
+
+def take_turns(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict[str, list[float]]:
+    """Seconds of each counted turn, by system."""
+    seconds: dict[str, list[float]] = {system: [] for system in arguments.systems}
+    with ExitStack() as stack:
+        workers = {}
+        for system in arguments.systems:
+            python, script = (arguments.peers, PEER_WORKER) if is_peer(system) else (sys.executable, TFCHAIN_WORKER)
+            log_path = work / f"{system.replace(' ', '-')}.log"
+            workers[system] = stack.enter_context(Worker(Path(python), script, log_path))
+        for system, worker in workers.items():
+            say(f"speed: {system} warms up")
+            worker.ask("take_turns", **request(system, arguments, pairs))
+        for turn in range(arguments.turns):
+            say(f"speed: turn {turn + 1} of {arguments.turns}")
+            for system in rotated(arguments.systems, turn):
+                time.sleep(PAUSE_SECONDS)
+                seconds[system].append(workers[system].ask("go on")["seconds"])
+    return seconds
+
+
+def request(system: str, arguments: argparse.Namespace, pairs: Path) -> dict[str, Any]:
+    """What a system is asked: one more epoch than turns are counted."""
+    common = {
+        "model": find_minilm(),
+        "dataset": str(pairs),
+        "max_length": arguments.max_length,
+        "steps": arguments.steps,
+    }
+    epochs = arguments.turns + 1
+    if is_peer(system):
+        return {
+            **common,
+            "batch_size": arguments.batch_size,
+            "epochs": epochs,
+            "bfloat16": system == BFLOAT16_PEER,
+        }
+    length_groups, hyperparameters = SYSTEMS[system]
+    given = {"batch_size": arguments.batch_size, "epochs": epochs, "warmup": 0.0, **hyperparameters}
+    return {**common, "hyperparameters": given, "length_groups": length_groups}
+
+
+def count_tokens(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict[str, dict[str, int]]:
+    """Tokens of an epoch, own and computed; sentence-transformers pads as tfchain does without length groups."""
+    counted = {}
+    with Worker(Path(sys.executable), TFCHAIN_WORKER, work / "tokens.log") as worker:
+        for system in arguments.systems:
+            asked = request("tfchain, equal padding" if is_peer(system) else system, arguments, pairs)
+            del asked["steps"]
+            counted[system] = worker.ask("count_tokens", **asked)
+    return counted
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16: PyTorch is many times slower with it where it does not."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(describe_machine()["features"].split()))
+
+
+def is_peer(system: str) -> bool:
+    """Whether a system lives in the peers' environment."""
+    return system in (PEER, BFLOAT16_PEER)
+
+
+def rotated(values: list[str], by: int) -> list[str]:
+    """The values, each turn begun by another one."""
+    by %= len(values)
+    return [*values[by:], *values[:by]]
+
+
+if __name__ == "__main__":
+    main()

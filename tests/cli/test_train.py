@@ -1,0 +1,254 @@
+"""`tfchain train`: a file becomes a training, its results a table, its mistakes one line each."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_bad_input import check_error
+from tests.test_import import find_heavy_imports
+from tests.tiny_model import SPECIAL, WORDS
+from tfchain.chain import NeuralSearchChain
+from tfchain.data.pairs import Pairs
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.launch.config import read_plan
+from tfchain.training.losses import InBatchSoftmax, Triplet
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train.yaml"
+PAIRS = (
+    '{"query": "who sleeps", "positive": "the cat sleeps"}\n'
+    '{"query": "who runs", "positive": "the dog runs"}\n'
+    '{"query": "what fell", "positive": "the stock fell"}\n'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model_path: Path) -> Path:
+    """A folder with pairs, judged documents, a vocabulary and, as a link, the small model."""
+    (tmp_path / "model").symlink_to(tiny_model_path)
+    (tmp_path / "pairs.jsonl").write_text(PAIRS)
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL, *WORDS]) + "\n")
+    (tmp_path / "beir" / "qrels").mkdir(parents=True)
+    (tmp_path / "beir" / "corpus.jsonl").write_text('{"_id": "a", "text": "the cat"}\n{"_id": "b", "text": "a dog"}\n')
+    (tmp_path / "beir" / "queries.jsonl").write_text('{"_id": "q", "text": "dog"}\n')
+    (tmp_path / "beir" / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb\t1\n")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "train.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+SMALL = "model: model\ndataset: pairs.jsonl\noutput: out\n"
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `fit` was called with; it trains nothing, and tells of three epochs, the second of them not evaluated."""
+    calls: list[dict[str, Any]] = []
+
+    def fit(chain: NeuralSearchChain, dataset: Any, **arguments: Any) -> Any:
+        calls.append({"chain": chain, "dataset": dataset, **arguments})
+        return SimpleNamespace(history={"loss": [1.5, 0.75, np.float32(0.5)], "ndcg@10": [0.25, 0.5]})
+
+    monkeypatch.setattr(NeuralSearchChain, "fit", fit)
+    return calls
+
+
+@pytest.fixture
+def no_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes back what the command writes to the environment."""
+    monkeypatch.setenv("TF_CONFIG", "")
+
+
+def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: Path, tiny_model_path: Path) -> None:
+    values = "{batch_size: 3, epochs: 3, learning_rate: 0.003, warmup: 0, dropout: 0}"
+    path = write(folder, SMALL + f"hyperparameters: {values}\n")
+    result = run("train", path, "--json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    values = json.loads(result.stdout)
+    assert values["model"] == str((folder / "out").resolve())
+    first, _, third = values["history"]["loss"]
+    assert third < first
+    trained = TextEncoder.from_pretrained(folder / "out", engine="tensorflow")
+    before = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    assert trained.fingerprint != before.fingerprint
+    assert trained.tokenizer.max_length == before.tokenizer.max_length
+
+
+def test_the_file_reaches_fit(run: Run, folder: Path, fits: list[dict[str, Any]]) -> None:
+    text = """\
+model: model
+max_length: 12
+passages: truncate
+dataset:
+  pairs: {path: pairs.jsonl}
+  judged: {path: beir, split: dev, loss: {name: triplet, margin: 0.5}}
+mixing: proportional
+loss: in_batch_softmax
+guide: model
+validation: {path: beir, split: dev, every: 5, metrics: [mrr@10], patience: 2}
+hyperparameters: {learning_rate: 2e-4, batch_size: 8, epochs: 3, freeze: [embeddings]}
+strategy: one
+checkpoint: work/checkpoint
+checkpoint_every: 7
+log_path: work/logs
+output: work/model
+"""
+    assert run("train", write(folder, text)).exit_code == 0
+
+    (call,) = fits
+    assert call["chain"].text_encoder.tokenizer.max_length == 12
+    assert call["chain"].passages.mode == "truncate"
+    assert call["dataset"]["pairs"] == folder / "pairs.jsonl"
+    judged = call["dataset"]["judged"]  # not the usual split, so that its rows are read
+    assert isinstance(judged, Pairs)
+    assert [list(column) for column in judged.columns] == [["dog"], ["a dog"]]
+    hyperparameters = {"learning_rate": 2e-4, "batch_size": 8, "epochs": 3, "freeze": ["embeddings"]}
+    assert {name: call[name] for name in hyperparameters} == hyperparameters
+    validation = call["validation"]
+    assert (validation.dataset, validation.split, validation.every) == (folder / "beir", "dev", 5)
+    assert (validation.metrics, validation.patience, validation.restore_best) == (["mrr@10"], 2, True)
+    options = call["options"]
+    assert isinstance(options.loss["pairs"], InBatchSoftmax)
+    assert isinstance(options.loss["judged"], Triplet)
+    assert options.loss["judged"].margin == 0.5
+    assert (options.strategy, options.mixing, options.checkpoint_every) == ("one", "proportional", 7)
+    assert (options.checkpoint, options.log_path) == (folder / "work" / "checkpoint", folder / "work" / "logs")
+    assert options.guide.fingerprint == TextEncoder.from_pretrained(folder / "model").fingerprint
+
+
+def test_what_the_file_leaves_out_is_left_to_fit(run: Run, folder: Path, fits: list[dict[str, Any]]) -> None:
+    assert run("train", write(folder, SMALL)).exit_code == 0
+
+    (call,) = fits
+    assert call.pop("dataset") == folder / "pairs.jsonl"
+    assert (call.pop("validation"), call["options"].loss) == (None, None)
+    assert set(call) == {"chain", "options"}
+
+
+@pytest.mark.usefixtures("fits")
+def test_the_end_is_a_table_and_the_models_place(run: Run, folder: Path) -> None:
+    result = run("train", write(folder, SMALL))
+
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["epoch", "loss", "ndcg@10"],
+        ["1", "1.5000", "0.2500"],
+        ["2", "0.7500", "0.5000"],
+        ["3", "0.5000"],
+        ["the", "model", "lies", "in", str((folder / "out").resolve())],
+    ]
+    assert (folder / "out" / "model.safetensors").is_file()
+
+
+def test_a_new_model_has_the_vocabularys_size_and_the_seeds_weights(
+    run: Run, folder: Path, fits: list[dict[str, Any]]
+) -> None:
+    text = """\
+new_model:
+  vocabulary: vocab.txt
+  transformer: {hidden_dim: 8, num_layers: 1, num_heads: 2, intermediate_dim: 16, max_positions: 20}
+dataset: pairs.jsonl
+hyperparameters: {seed: SEED}
+output: out-NUMBER
+"""
+    for number, seed in enumerate((3, 3, 4)):
+        path = write(folder, text.replace("SEED", str(seed)).replace("NUMBER", str(number)))
+        assert run("train", path).exit_code == 0
+
+    first, same, other = (call["chain"].text_encoder for call in fits)
+    assert first.encoder.config.transformer.vocabulary_size == len(SPECIAL) + len(WORDS)
+    assert first.tokenizer.max_length == 20
+    assert first.tokenizer(["The cat sleeps"]) == [[2, 5, 7, 9, 10, 3]]  # [CLS] the cat sleep ##s [SEP]
+    assert first.fingerprint == same.fingerprint != other.fingerprint
+    assert TextEncoder.from_pretrained(folder / "out-0").fingerprint == first.fingerprint
+
+
+@pytest.mark.usefixtures("no_tf_config")
+def test_the_options_of_a_worker_become_its_tf_config(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfchain.cli.train.run_training", lambda plan: None)
+    result = run("train", write(folder, SMALL), "--worker-hosts", "a:2222,b:2222", "--worker-index", 1)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert json.loads(os.environ["TF_CONFIG"]) == {
+        "cluster": {"worker": ["a:2222", "b:2222"]},
+        "task": {"type": "worker", "index": 1},
+    }
+
+
+def test_only_the_chief_saves_and_reports(
+    run: Run, folder: Path, fits: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfchain.training.strategies.find_task", lambda strategy: (1, 2))
+    result = run("train", write(folder, SMALL))
+
+    assert (result.exit_code, result.stdout, len(fits)) == (0, "", 1)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "words"),
+    [
+        ("colour: x\n", 4, "There is no key `colour`"),
+        ("loss: triplett\n", 4, "triplett"),
+        ("loss:\n  name: triplet\n  marign: 1\n", 4, "marign"),
+        (
+            "validation:\n  path: beir\n  metrics: [mrr@10]\n  monitor: ndcg@10\n",
+            4,
+            "`monitor` must be one of the metrics",
+        ),
+        ("split: dev\ndataset: beir\n", 5, "`dataset` comes twice, first in line 2"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line(more: str, line: int, words: str, run: Run, folder: Path) -> None:
+    path = write(folder, SMALL + more)
+
+    check_error(run("train", path), f"error: {path}:{line}: ", words)
+    assert not (folder / "out").exists()
+
+
+def test_a_dataset_without_the_split_is_told_with_its_line(run: Run, folder: Path) -> None:
+    path = write(folder, SMALL.replace("pairs.jsonl", "{b: {path: beir, split: test}}"))
+
+    check_error(run("train", path), f"error: {path}:2: ", "test")
+
+
+def test_a_tf_config_that_is_no_json_is_one_line(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{")
+
+    check_error(run("train", write(folder, SMALL)), "error: TF_CONFIG must be JSON")
+
+
+@pytest.mark.usefixtures("no_tf_config")
+def test_workers_that_cannot_be_are_an_error(run: Run, folder: Path) -> None:
+    path = write(folder, SMALL + "strategy: mirrored\n")
+
+    check_error(run("train", path, "--worker-hosts", "a:1", "--worker-index", 1), "index must be one of 0 to 0")
+    check_error(
+        run("train", path, "--worker-hosts", "a:1,b:1", "--worker-index", 1),
+        f"{path}:4: `strategy` must be auto or multi_worker for 2 workers",
+    )
+    result = run("train", path, "--worker-index", 1)
+    assert (result.exit_code, "belong together" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["train", "launch"])
+def test_the_help_is_quick_and_has_examples(command: str, run: Run) -> None:
+    imported, shown = find_heavy_imports(f"from tfchain.cli import main; main([{command!r}, '--help'])")
+
+    assert imported == []
+    assert f"  Examples:\n    tfchain {command} train.yaml" in shown
+
+
+def test_the_example_is_a_training(shared_data: Path) -> None:
+    plan = read_plan(EXAMPLE)
+
+    assert plan.datasets[""].path.resolve() == shared_data / "scifact"

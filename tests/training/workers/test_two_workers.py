@@ -1,0 +1,132 @@
+"""Two local workers, two replicas and one process on the same global batches; a worker that dies; Keras' own fit."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tiny_model import save_tiny_model
+from tfchain.training.launch.cluster import make_tf_config
+from tfchain.training.launch.local import find_free_ports
+
+ROOT = Path(__file__).resolve().parents[3]
+EQUAL = ["softmax", "both_directions", "grad_cache", "unmasked", "matryoshka", "guided", "cosent", "validated"]
+MIRRORED = ["both_directions", "grad_cache"]
+LIMIT_SECONDS = 400
+
+Results = dict[str, Any]
+
+
+def start(mode: str, index: int, folder: Path, jobs: list[str], config: str = "") -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1", "TF_CONFIG": config}
+    command = [sys.executable, "-m", "tests.training.workers.worker", mode, str(index), str(folder), *jobs]
+    with (folder / f"{mode}-{index}.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+
+def start_two(folder: Path, jobs: list[str]) -> list[subprocess.Popen[bytes]]:
+    hosts = [f"127.0.0.1:{port}" for port in find_free_ports(2)]
+    return [start("multi_worker", index, folder, jobs, make_tf_config(hosts, index)) for index in range(2)]
+
+
+def read(folder: Path, name: str) -> Results:
+    path = folder / f"{name}.json"
+    assert path.exists(), (folder / f"{name}.log").read_text()[-3000:]
+    results: Results = json.loads(path.read_text())
+    return results
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Runs all jobs: two workers until one dies, the same two again, two replicas, one process."""
+    folder = tmp_path_factory.mktemp("workers")
+    save_tiny_model(folder / "model", seed=1)
+    save_tiny_model(folder / "guide", seed=2)
+    jobs = ["keras_alone:build", "keras_alone:log", *EQUAL, "whole", "killed:die"]
+    processes = start_two(folder, jobs)
+    try:
+        died = processes[1].wait(LIMIT_SECONDS)
+        begin = time.monotonic()
+        left = processes[0].wait(120)
+        seconds = time.monotonic() - begin
+        again = start_two(folder, ["killed"])
+        processes += again
+        codes = [one.wait(LIMIT_SECONDS) for one in again]
+        alone = {"one": start("one", 0, folder, EQUAL), "mirrored": start("mirrored", 0, folder, MIRRORED)}
+        processes += alone.values()
+        for mode, process in alone.items():
+            assert process.wait(LIMIT_SECONDS) == 0, (folder / f"{mode}-0.log").read_text()[-3000:]
+        yield {
+            "folder": folder,
+            "died": died,
+            "left": left,
+            "seconds": seconds,
+            "again": codes,
+            "workers": [read(folder, "multi_worker-0"), read(folder, "multi_worker-1")],
+            "one": read(folder, "one-0"),
+            "mirrored": read(folder, "mirrored-0"),
+        }
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("job", EQUAL)
+def test_two_workers_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
+    one = runs["one"][job]
+    for worker in runs["workers"]:
+        np.testing.assert_allclose(worker[job]["steps"], one["steps"], atol=1e-5, rtol=0)
+        np.testing.assert_allclose(worker[job]["some"], one["some"], atol=1e-5, rtol=0)
+    if job != "validated":
+        assert len(one["steps"]) == 20
+    assert one["steps"][4] != one["steps"][-1]  # the weights did change
+
+
+def test_two_workers_end_with_identical_weights(runs: dict[str, Any]) -> None:
+    first, second = (worker["softmax"]["some"] for worker in runs["workers"])
+    assert first == second
+
+
+@pytest.mark.parametrize("job", MIRRORED)
+def test_two_replicas_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
+    np.testing.assert_allclose(runs["mirrored"][job]["steps"], runs["one"][job]["steps"], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(runs["mirrored"][job]["some"], runs["one"][job]["some"], atol=1e-5, rtol=0)
+
+
+def test_every_worker_sees_the_same_evaluation(runs: dict[str, Any]) -> None:
+    first, second = (worker["validated"]["history"] for worker in runs["workers"])
+    assert first == second
+    assert first["ndcg@10"] == pytest.approx(runs["one"]["validated"]["history"]["ndcg@10"], abs=1e-4)
+
+
+def test_when_a_worker_dies_the_other_stops_with_a_clear_message(runs: dict[str, Any]) -> None:
+    assert runs["died"] == 17
+    assert runs["left"] == 1
+    assert runs["seconds"] < 90
+    log = (runs["folder"] / "multi_worker-0.log").read_text()
+    assert "WorkerLostError: Another of the 2 workers stopped or cannot be reached, so this one stops, too." in log
+    assert "they go on from" in log
+
+
+def test_a_restart_of_all_workers_ends_with_the_losses_of_a_run_that_never_stopped(runs: dict[str, Any]) -> None:
+    assert runs["again"] == [0, 0]
+    for worker in runs["workers"]:
+        whole, killed = worker["whole"], worker["killed"]
+        np.testing.assert_allclose(killed["history"]["loss"], whole["history"]["loss"], atol=1e-6, rtol=0)
+        np.testing.assert_allclose(killed["some"], whole["some"], atol=1e-6, rtol=0)
+        assert killed["steps"] == pytest.approx(whole["steps"][-len(killed["steps"]) :], abs=1e-6)
+        assert len(killed["steps"]) < len(whole["steps"])
+
+
+@pytest.mark.parametrize(("part", "place"), [("build", "_maybe_symbolic_build"), ("log", "reduce_per_replica")])
+def test_keras_alone_still_fails_so_our_mend_is_needed(runs: dict[str, Any], part: str, place: str) -> None:
+    for worker in runs["workers"]:
+        assert not worker[f"keras_alone:{part}"]["fits"], f"Keras has mended {place}: tfchain/training/keras_fit.py"

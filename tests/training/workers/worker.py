@@ -1,0 +1,150 @@
+"""One worker of the tests: trains the tiny model in several ways, one after the other, and writes what came out.
+
+Run as `python -m tests.training.workers.worker MODE INDEX FOLDER JOB…`; a process of two workers, of two replicas or
+of one device runs the same jobs on the same global batches.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+EPOCHS = 4  # of 5 steps each
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+# Two rows share a document, two share a query: the masks have something to do.
+PAIRS = [(f"what does the cat {one} do", f"the dog {one} run on monday {one}{one}") for one in LETTERS]
+PAIRS += [("what does the cat a do", "a dog sleeps on a stock"), ("who run", "the dog b run on monday bb")]
+TRIPLES = [(*pair, f"stock fell {one} {one}") for pair, one in zip(PAIRS, LETTERS + LETTERS, strict=False)]
+
+JOBS: dict[str, dict[str, Any]] = {
+    "softmax": {},
+    "both_directions": {"loss": {"name": "in_batch_softmax", "directions": "both"}, "dataset": TRIPLES},
+    "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES},
+    "unmasked": {"mask_false_negatives": False},
+    "matryoshka": {"loss": {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}},
+    "guided": {"loss": "guided_in_batch_softmax", "guided": True},
+    "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
+    "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
+    "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
+    "validated": {"validated": True, "epochs": 2},
+}
+
+
+def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dict[str, Any]:
+    """Trains as a job says, on the tiny model of a fixed seed."""
+    import keras
+    import numpy as np
+
+    from tfchain.chain import NeuralSearchChain
+    from tfchain.training.evaluation import Validation
+    from tfchain.training.fit import FitOptions
+
+    job = dict(JOBS[name])
+    kill_at = job.pop("kill_at", None)
+    dataset = job.pop("dataset", PAIRS)
+    if name == "cosent":
+        dataset = [{"sentence1": a, "sentence2": b, "score": score} for a, b, score in dataset]
+    chain = NeuralSearchChain.from_pretrained(folder / "model", engine="tensorflow", seed=3)
+    options: dict[str, Any] = {"strategy": strategy or "one"}
+    if job.pop("guided", False):
+        options["guide"] = NeuralSearchChain.from_pretrained(folder / "guide", engine="tensorflow").text_encoder
+    checkpoint_every = job.pop("checkpoint_every", None)
+    if checkpoint_every is not None:
+        options |= {"checkpoint": folder / f"checkpoint-{name}", "checkpoint_every": checkpoint_every}
+    validation = None
+    if job.pop("validated", False):
+        documents = [{"id": str(number), "text": pair[1]} for number, pair in enumerate(PAIRS[:20])]
+        validation = Validation(
+            dataset={
+                "queries": {str(number): pair[0] for number, pair in enumerate(PAIRS[:20])},
+                "qrels": {str(number): {str(number): 1} for number in range(20)},
+                "documents": documents,
+            },
+            metrics=["ndcg@10", "mrr@10"],
+        )
+    steps: list[float] = []
+
+    class Steps(keras.callbacks.Callback):
+        """Notes each step's own loss, and kills the process where the test wants it."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.total = self.rows = 0.0
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.model.skipping:
+                return
+            steps.append(float(logs["loss"]))
+            if die and self.model.steps_done == kill_at:
+                os._exit(17)
+
+    defaults = {"batch_size": 8, "epochs": EPOCHS, "learning_rate": 1e-4, "warmup": 0.0, "dropout": 0.0}
+    history = chain.fit(
+        dataset,
+        validation=validation,
+        options=FitOptions(**options),
+        callbacks=[Steps()],
+        **{**defaults, **job},
+    )
+    weights = np.concatenate([weight.reshape(-1) for weight in chain.model.get_weights()])
+    return {
+        "steps": steps,
+        "history": history.history,
+        "norm": float(np.linalg.norm(weights)),
+        "some": weights[::97].tolist(),
+    }
+
+
+def fit_with_keras_alone(strategy: Any, *, build: bool) -> dict[str, Any]:
+    """Whether Keras' own `fit` works under the strategy, or with its `_maybe_symbolic_build` out of the way."""
+    import keras
+    import tensorflow as tf
+
+    class Model(keras.Sequential):
+        def _maybe_symbolic_build(self, *_: Any, **__: Any) -> None:
+            """Nothing."""
+
+    with strategy.scope():
+        model = (keras.Sequential if build else Model)([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.optimizer.build(model.trainable_variables)
+    data = tf.data.Dataset.from_tensor_slices((tf.ones((8, 3)), tf.ones((8, 1)))).batch(4)
+    try:
+        model.fit(data, epochs=1, verbose=0)
+    except Exception as error:
+        return {"fits": False, "message": str(error)}
+    return {"fits": True}
+
+
+def main() -> None:
+    mode, index, folder, *jobs = sys.argv[1:]
+    import tensorflow as tf
+
+    from tfchain.training.strategies import make_strategy
+
+    tf.config.threading.set_inter_op_parallelism_threads(2)
+    if mode == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = make_strategy(mode)
+    out = Path(folder) / f"{mode}-{index}.json"
+    results = json.loads(out.read_text()) if out.exists() else {}
+    for job in jobs:
+        name, _, how = job.partition(":")
+        print(f"{time.process_time():.1f} s: {job}", flush=True)
+        try:
+            if name == "keras_alone":
+                results[job] = fit_with_keras_alone(strategy, build=how == "build")
+                continue
+            results[job] = run_job(name, strategy, Path(folder), die=how == "die" and index == "1")
+        except Exception as error:
+            results[job] = {"error": type(error).__name__, "message": str(error)}
+            out.write_text(json.dumps(results))
+            raise
+        out.write_text(json.dumps(results))
+    os._exit(0)  # the other worker may be gone: TensorFlow's own farewell would wait for it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""`tfchain train`: runs a whole training from a file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfchain.cli.output import print_json, to_words, waiting
+from tfchain.cli.process import output_options
+
+if TYPE_CHECKING:
+    from tfchain.chain import NeuralSearchChain
+    from tfchain.models.text_encoder import TextEncoder
+    from tfchain.training.evaluation import Validation
+    from tfchain.training.launch.plan import LossPlan, NewModel, TrainingPlan
+
+
+@click.command("train", short_help="Train a model as a file says.")
+@click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.option(
+    "--worker-hosts",
+    metavar="HOST:PORT,...",
+    help="The addresses of all workers of one training, the same on each; sets TF_CONFIG.",
+)
+@click.option("--worker-index", type=int, help="Which of --worker-hosts this process is, from 0.")
+@output_options
+def train_command(config: Path, worker_hosts: str | None, worker_index: int | None, as_json: bool) -> None:
+    """Train a model as the YAML file CONFIG says, and save it as a sentence-transformers folder.
+
+    It is checked whole before anything is loaded, and with a `checkpoint` the same command goes on where a stopped
+    one was. Relative paths in it are relative to its folder.
+
+    \b
+    Keys of CONFIG:
+      model            a folder or a hub name, or
+      new_model        vocabulary (WordPiece), transformer (hidden_dim, num_layers, num_heads,
+                       intermediate_dim, max_positions, …), lower_case, pooling, normalize
+      dataset          a file or folder of pairs, or name: {path, split, loss} for several
+      output           the new folder for the trained model
+      loss             a name, or {name, and its arguments}  [default: what suits the columns]
+      hyperparameters  learning_rate, batch_size, epochs, warmup, …
+      validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
+      max_length, passages, split, mixing, guide, strategy, checkpoint, checkpoint_every, log_path
+
+    Several machines train together where TF_CONFIG or Slurm says so; `tfchain launch` arranges that.
+
+    \b
+    Examples:
+      tfchain train train.yaml
+      tfchain train train.yaml --worker-hosts node0:2222,node1:2222 --worker-index 0
+    """
+    if (worker_hosts is None) != (worker_index is None):
+        raise click.UsageError("--worker-hosts and --worker-index belong together.")
+    from tfchain.training.launch.config import read_plan
+
+    plan = read_plan(config)
+    if worker_hosts is not None and worker_index is not None:
+        from tfchain.training.launch.cluster import make_tf_config
+        from tfchain.training.launch.plan import check_for_workers
+
+        hosts = worker_hosts.split(",")
+        os.environ["TF_CONFIG"] = make_tf_config(hosts, worker_index)  # before TensorFlow is there to read it
+        check_for_workers(plan, len(hosts))
+    history = run_training(plan)
+    if history is None:
+        return
+    if as_json:
+        print_json({"model": str(plan.output.resolve()), "history": history})
+    else:
+        print_epochs(history)
+        click.echo(f"the model lies in {plan.output.resolve()}")
+
+
+def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
+    """Trains, and saves the model.
+
+    Args:
+        plan: What to do.
+
+    Returns:
+        Losses and metrics by epoch; None in a process that is not the chief, which writes nothing.
+
+    Raises:
+        InputError: if the plan cannot be carried out.
+    """
+    with waiting("starting TensorFlow"):
+        from tfchain.models.text_encoder import TextEncoder
+        from tfchain.training.fit import FitOptions
+        from tfchain.training.strategies import find_task, make_strategy
+
+    options: dict[str, Any] = {"loss": make_losses(plan)}
+    for name in ("checkpoint", "checkpoint_every", "log_path", "mixing"):
+        if getattr(plan, name) is not None:
+            options[name] = getattr(plan, name)
+    validation = make_validation(plan)
+    # Workers must be connected before TensorFlow computes anything, and loading a model does.
+    with waiting("waiting for the other workers"):
+        strategy = make_strategy(plan.strategy)
+        options["strategy"] = "one" if strategy is None else strategy
+    with waiting("loading the model"):
+        chain = open_chain(plan)
+        if plan.guide is not None:
+            options["guide"] = TextEncoder.from_pretrained(plan.guide)
+    fitted = chain.fit(
+        read_datasets(plan), validation=validation, options=FitOptions(**options), **plan.hyperparameters
+    )
+    if find_task(strategy)[0] != 0:
+        return None
+    chain.save_pretrained(plan.output)
+    return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+
+
+def make_validation(plan: "TrainingPlan") -> "Validation | None":
+    """What is measured while training; None where the plan says nothing of it."""
+    from tfchain.training.evaluation import Validation
+    from tfchain.training.launch.yaml_lines import located
+
+    if plan.validation is None:
+        return None
+    with located(plan.places["validation"]):
+        return Validation(dataset=plan.validation.path, split=plan.validation.split, **plan.validation.options)
+
+
+def make_losses(plan: "TrainingPlan") -> Any:
+    """The loss of the plan, or those of its datasets by name; None where all follow from the columns."""
+    from tfchain.training.launch.yaml_lines import located
+    from tfchain.training.losses import get_loss
+
+    def make(loss: "LossPlan", place: str) -> Any:
+        with located(plan.places[place]):
+            return get_loss(loss)
+
+    of_all = None if plan.loss is None else make(plan.loss, "loss")
+    own = {
+        name: make(dataset.loss, f"dataset.{name}.loss")
+        for name, dataset in plan.datasets.items()
+        if dataset.loss is not None
+    }
+    if not own:
+        return of_all
+    return {name: own.get(name, of_all) for name in plan.datasets}
+
+
+def read_datasets(plan: "TrainingPlan") -> Any:
+    """What `fit` takes: a path where it reads the part that is meant by itself, rows otherwise."""
+    from tfchain.data.pairs import read_pairs
+    from tfchain.training.launch.yaml_lines import located
+
+    datasets: dict[str, Any] = {}
+    for name, dataset in plan.datasets.items():
+        with located(plan.places[f"dataset.{name}" if name else "dataset"]):
+            is_usual = dataset.split == "train"
+            datasets[name] = dataset.path if is_usual else read_pairs(dataset.path, split=dataset.split)
+    return datasets[""] if list(datasets) == [""] else datasets
+
+
+def open_chain(plan: "TrainingPlan") -> "NeuralSearchChain":
+    """A chain around the plan's model, without documents."""
+    from tfchain.chain import NeuralSearchChain
+
+    options: dict[str, Any] = {"passages": plan.passages, "engine": "tensorflow"}
+    if plan.max_length is not None:
+        options["max_length"] = plan.max_length
+    if plan.new_model is None:
+        return NeuralSearchChain.from_pretrained(plan.model or "", **options)
+    seed = plan.hyperparameters.get("seed", 0)
+    text_encoder = make_text_encoder(plan.new_model, seed=seed)
+    return NeuralSearchChain(text_encoder.tokenizer.tokenizer, text_encoder.encoder, **options)
+
+
+def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
+    """A model with random weights and a WordPiece tokenizer.
+
+    Args:
+        new: Its shape and its vocabulary.
+        seed: Of the weights.
+    """
+    import keras
+    from transformers import BertTokenizer
+
+    from tfchain.models.config import EncoderConfig, PoolingConfig, TransformerConfig
+    from tfchain.models.encoder import Encoder
+    from tfchain.models.text_encoder import TextEncoder
+
+    values: Mapping[str, Any] = new.transformer
+    length = values["max_positions"] - values.get("position_offset", 0)
+    tokenizer = BertTokenizer(vocab=str(new.vocabulary), do_lower_case=new.lower_case, model_max_length=length)
+    transformer = TransformerConfig(**{"vocabulary_size": len(tokenizer), **values})
+    keras.utils.set_random_seed(seed)
+    encoder = Encoder(
+        EncoderConfig(transformer=transformer, pooling=PoolingConfig(modes=(new.pooling,)), normalize=new.normalize)
+    )
+    return TextEncoder(tokenizer, encoder, engine="tensorflow")
+
+
+def print_epochs(history: Mapping[str, Sequence[float]]) -> None:
+    """Prints a table of losses and metrics, a line an epoch."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("epoch", justify="right", style="dim")
+    for name in history:
+        table.add_column(name, justify="right")
+    for epoch in range(max(map(len, history.values()), default=0)):
+        cells = [to_words(float(values[epoch])) if epoch < len(values) else "" for values in history.values()]
+        table.add_row(str(epoch + 1), *cells)
+    Console(highlight=False).print(table)
