@@ -32,8 +32,9 @@ def plain_gradients(
         The loss, and this replica's share of the gradient of each trainable weight; their sum over the replicas is the
         gradient.
     """
+    encode = encode_once_traced(encoder)
     with tf.GradientTape() as tape:
-        parts = [encoder({"token_ids": ids, "padding_mask": mask}, training=True) for ids, mask in batch["chunks"]]
+        parts = [encode(ids, mask) for ids, mask in batch["chunks"]]
         embeddings = to_rows(tf.concat(parts, axis=0), batch["places"], num_columns)
     loss, gradient = embedding_gradient(embeddings, batch, loss_of)
     weights = [weight.value for weight in encoder.trainable_weights]
@@ -142,6 +143,15 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
     start = tf.reduce_sum(counts[: context.replica_id_in_sync_group])
     gathered = {name: value if value.shape.rank == 0 else gather(value) for name, value in extras.items()}
     return gather(embeddings), gathered, start
+
+
+def encode_once_traced(encoder: keras.Model) -> Callable[[Any, Any], Any]:
+    """The encoder as a graph of its own, which a step's rectangles share: tracing is most of a training's start."""
+
+    def encode(token_ids: Any, padding_mask: Any) -> Any:
+        return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
+
+    return tf.function(encode, reduce_retracing=True)
 
 
 def to_rows(embeddings: Any, places: Any, num_columns: int) -> Any:
