@@ -30,6 +30,7 @@ from tfchain.tasks.search_graph import make_search_graph
 from tfchain.training.evaluation import Validation
 from tfchain.training.fit import FitOptions, fit_text_encoder
 from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff
+from tfchain.training.mining_options import Mining
 from tfchain.training.training_data import LossChoice
 
 logger = logging.getLogger(__name__)
@@ -327,6 +328,7 @@ class NeuralSearchChain:
         validation: EvaluationSource | Validation | None = None,
         options: FitOptions | None = None,
         loss: LossChoice = None,
+        mining: Mining | None = None,
         strategy: Any = None,
         checkpoint: str | Path | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -346,8 +348,9 @@ class NeuralSearchChain:
             validation: What `evaluate` takes, held out, measured after each epoch; or a `Validation` that says when,
                 what, and whether to stop early. The model ends with the best weights. Default: nothing is measured.
             options: Logs, saving within an epoch, several datasets' mixing, a guide model: see `FitOptions`.
-            loss: A loss of `training.losses` or its name; takes the place of that in `options`, like the next four.
+            loss: A loss of `training.losses` or its name; takes the place of that in `options`, like the next five.
                 Default: what suits the columns, named in the log.
+            mining: Adds hard negatives, found by the model itself: see `Mining`. Default: none are added.
             strategy: `auto`, `one`, `mirrored`, `multi_worker`, `tpu`, or a `tf.distribute.Strategy`. Default: `auto`.
             checkpoint: A folder to save to, and to go on from when the same call is made again. Default: none.
             callbacks: Keras callbacks. Default: none.
@@ -364,7 +367,7 @@ class NeuralSearchChain:
         changed = self.hyperparameters.replace(
             **{name: value for name, value in given.items() if value is not None}, **hyperparameters
         )
-        mine = {"loss": loss, "strategy": strategy, "checkpoint": checkpoint}
+        mine = {"loss": loss, "mining": mining, "strategy": strategy, "checkpoint": checkpoint}
         mine |= {"callbacks": tuple(callbacks)} if callbacks else {}
         replaced = {name: value for name, value in mine.items() if value is not None}
         options = dataclasses.replace(options or FitOptions(), **replaced)

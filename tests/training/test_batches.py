@@ -9,7 +9,8 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.data.token_store import TokenStore
-from tfchain.training.batches import BatchMaker, Layout, TrainingSet, cut_by_length
+from tfchain.training.batch_layout import Layout, TrainingSet, cut_by_length
+from tfchain.training.batches import BatchMaker
 
 ALL_KINDS = ["random", "no_duplicates", "length", "no_duplicates_by_length"]
 

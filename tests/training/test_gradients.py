@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tests.training.conftest import ROWS, MakeEncoder, MakeTextEncoder
 from tfchain.data.pairs import Pairs
-from tfchain.training.batches import BatchMaker, Layout
+from tfchain.training.batch_layout import Layout
+from tfchain.training.batches import BatchMaker
 from tfchain.training.gradients import cached_gradients, find_seed_generators, plain_gradients, to_dense
 from tfchain.training.losses import InBatchSoftmax
 from tfchain.training.training_data import NamedPairs, make_training_set

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tests.training.conftest import ROWS, MakeTextEncoder
 from tfchain.data.pairs import Pairs
-from tfchain.training.batches import BatchMaker, Layout
+from tfchain.training.batch_layout import Layout
+from tfchain.training.batches import BatchMaker
 from tfchain.training.losses import InBatchSoftmax, PairLoss
 from tfchain.training.negatives import false_negative_mask
 from tfchain.training.trainer import PairTrainer

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         every: Save after this many steps, beside each epoch's end. Default: epochs' ends alone.
         writes: Whether this process is the one that writes. Default: True.
         evaluator: Whose best weights and results are kept, too. Default: none.
+        write_more: Given the folder of a save, writes what else belongs to it. Default: nothing.
 
     Attributes:
         history: Losses and metrics by epoch, those before a stop included.
@@ -50,6 +51,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         every: int | None = None,
         writes: bool = True,
         evaluator: RankingEvaluator | None = None,
+        write_more: Callable[[Path], None] | None = None,
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -57,6 +59,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.every = every
         self.writes = writes
         self.evaluator = evaluator
+        self.write_more = write_more
         self.history: dict[str, list[Any]] = {}
         self.epochs: list[int] = []
         self.stopped = False
@@ -173,6 +176,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             if evaluator is not None and evaluator.best_weights is not None:
                 best = {str(number): weight for number, weight in enumerate(evaluator.best_weights)}
                 save_file(best, partial / "best.safetensors")
+            if self.write_more is not None:
+                self.write_more(partial)
             (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
         for old in sorted(self.path.glob("step-*"))[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)

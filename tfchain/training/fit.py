@@ -1,74 +1,37 @@
 """Training an encoder: data, strategy, copy, optimizer and callbacks put together for Keras' `Model.fit`."""
 
 import contextlib
+import dataclasses
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfchain.core.checks import check_whole_number
-from tfchain.core.errors import InputError, WorkerLostError
+from tfchain.core.errors import InputError, TfchainError, WorkerLostError
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.data.samplers import Mixing
+from tfchain.data.shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.training.batches import BatchMaker, Layout
+from tfchain.training.batch_layout import Layout
+from tfchain.training.batches import BatchMaker
 from tfchain.training.checkpoint import TrainingCheckpoint
 from tfchain.training.evaluation import Evaluate, RankingEvaluator, TrainingTextEncoder, Validation
+from tfchain.training.fit_options import FitOptions
 from tfchain.training.logs import make_log_callbacks
+from tfchain.training.mining_rounds import MiningRounds
 from tfchain.training.optimizer import make_optimizer
+from tfchain.training.shard_batches import ShardBatchMaker, describe_shards, read_example
 from tfchain.training.strategies import find_task, is_tpu, make_strategy
 from tfchain.training.trainer import PairTrainer
 from tfchain.training.training_copy import make_training_copy, trained_weights
-from tfchain.training.training_data import LossChoice, describe_datasets, make_training_set, read_datasets
+from tfchain.training.training_data import NamedPairs, describe_datasets, make_training_set, read_datasets
+
+__all__ = ["FitOptions", "fit_text_encoder"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """How a training runs, beside its hyperparameters.
-
-    Args:
-        loss: A loss, its name, a dict of `name` and arguments, or, with several datasets, a dict of such by the
-            datasets' names. Default: what suits the columns.
-        split: Of a BEIR folder. Default: `train`.
-        strategy: See `make_strategy`. Default: `auto`.
-        checkpoint: A folder to save to, and to go on from. Default: none.
-        checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
-        callbacks: Keras callbacks of your own. Default: none.
-        log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
-        mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
-            `proportional` all batches in random order. Default: `round_robin`.
-        guide: The model that a guided loss asks. Default: none.
-        length_groups: Rectangles that a batch's texts are cut into by length; see `Layout`. Default: 4.
-        progress: Whether to show progress bars. Default: when standard error is a terminal.
-    """
-
-    loss: LossChoice = None
-    split: str = "train"
-    strategy: Any = "auto"
-    checkpoint: str | Path | None = None
-    checkpoint_every: int | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
-    log_path: str | Path | None = None
-    mixing: Mixing = "round_robin"
-    guide: TextEncoder | None = None
-    length_groups: int = 4
-    progress: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.checkpoint_every is not None:
-            check_whole_number("checkpoint_every", self.checkpoint_every)
-            if self.checkpoint is None:
-                raise InputError("`checkpoint_every` needs a folder. Received: checkpoint=None. Name one.")
-        if self.mixing not in ("round_robin", "proportional"):
-            raise InputError(f"`mixing` must be 'round_robin' or 'proportional'. Received: mixing={self.mixing!r}.")
-        check_whole_number("length_groups", self.length_groups, least=0)
 
 
 def fit_text_encoder(
@@ -101,36 +64,44 @@ def fit_text_encoder(
     """
     options = options or FitOptions()
     strategy = make_strategy(options.strategy)
-    datasets = read_datasets(dataset, options.loss, split=options.split)
-    replicas = 1 if strategy is None else strategy.num_replicas_in_sync
     worker, num_workers = find_task(strategy)
-    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
-        raise InputError(
-            f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
-            f"{replicas} replicas. Use `mini_batch_size` for large batches."
+    check_replicas(hyperparameters, strategy)
+    datasets = read_data(dataset, options)
+    checkpoint = saved = None
+    if options.checkpoint is not None:
+        checkpoint = TrainingCheckpoint(
+            options.checkpoint,
+            describe_training(text_encoder, dataset, datasets, hyperparameters, options),
+            every=options.checkpoint_every,
+            writes=worker == 0,
         )
-    fixed = is_tpu(strategy) or hyperparameters.jit_compile
-    groups = 1 if hyperparameters.mini_batch_size is not None else options.length_groups
-    maker = BatchMaker(
-        [make_training_set(one, text_encoder, guide=options.guide, progress=options.progress) for one in datasets],
-        batch_size=hyperparameters.batch_size,
-        batches=hyperparameters.batches,
-        seed=hyperparameters.seed,
-        num_replicas=replicas,
-        layout=Layout(
-            groups=groups,
-            fixed_length=text_encoder.tokenizer.max_length if fixed else None,
-            pad_token_id=text_encoder.tokenizer.pad_token_id,
-        ),
-        drop_remainder=hyperparameters.drop_remainder or fixed,
-        mixing=options.mixing,
-    )
-    num_steps = maker.steps_per_epoch * hyperparameters.epochs
+        saved = checkpoint.check()
 
-    with strategy.scope() if strategy is not None else contextlib.nullcontext():
+    with scope_of(strategy):
         copy = make_training_copy(text_encoder.encoder, hyperparameters)
         if num_workers > 1:
             share_weights(strategy, copy, is_chief=worker == 0)
+    in_training = TrainingTextEncoder(text_encoder, copy, strategy)
+    callbacks: list[keras.callbacks.Callback] = []
+    evaluator = rounds = None
+    if evaluate is not None:
+        evaluator = RankingEvaluator(evaluate, in_training, validation or Validation(dataset=None), strategy)
+        callbacks.append(evaluator)
+    callbacks.extend(options.callbacks)
+    if options.mining is not None:
+        rounds = MiningRounds(
+            options.mining,
+            datasets,
+            in_training,
+            lambda named: make_training_set(named, text_encoder, guide=options.guide, progress=options.progress),
+            epochs=hyperparameters.epochs,
+            cross_check=options.cross_check,
+            progress=options.progress,
+        )
+        callbacks.append(rounds)
+    maker = make_batches(dataset, datasets, text_encoder, hyperparameters, options, strategy, rounds, saved)
+
+    with scope_of(strategy):
         trainer = PairTrainer(
             copy,
             [one.loss for one in datasets],
@@ -138,47 +109,33 @@ def fit_text_encoder(
             num_labels=[0 if one.labels is None else one.labels.shape[1] for one in maker.sets],
             mini_batch_size=hyperparameters.mini_batch_size,
             mask_false_negatives=hyperparameters.mask_false_negatives,
-            trim=not fixed,
+            trim=maker.layout.layout.fixed_length is None,
         )
+        num_steps = maker.steps_per_epoch * hyperparameters.epochs
         optimizer = make_optimizer(hyperparameters, copy.trainable_weights, num_steps=num_steps)
         trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
 
-    callbacks = list(options.callbacks)
-    evaluator = None
-    if evaluate is not None:
-        in_training = TrainingTextEncoder(text_encoder, copy, strategy)
-        evaluator = RankingEvaluator(evaluate, in_training, validation or Validation(dataset=None), strategy)
-        callbacks.insert(0, evaluator)
-    checkpoint, position = None, (0, 0)
-    if options.checkpoint is not None:
-        checkpoint = TrainingCheckpoint(
-            options.checkpoint,
-            {
-                "model": text_encoder.fingerprint,
-                "data": describe_datasets(datasets),
-                "mixing": options.mixing,
-                **hyperparameters.to_dict(),
-            },
-            every=options.checkpoint_every,
-            writes=worker == 0,
-            evaluator=evaluator,
-        )
+    epoch = step = 0
+    if checkpoint is not None:
+        checkpoint.evaluator = evaluator
+        checkpoint.write_more = None if rounds is None else rounds.write
         callbacks.append(checkpoint)
-        position = checkpoint.restore(trainer) or position
+        epoch, step = checkpoint.restore(trainer) or (0, 0)
     if options.log_path is not None and worker == 0:
-        callbacks.extend(make_log_callbacks(options.log_path, append=position != (0, 0)))
-    epoch, step = position
+        callbacks.extend(make_log_callbacks(options.log_path, append=(epoch, step) != (0, 0)))
     trainer.steps_done = epoch * maker.steps_per_epoch + step
     trainer.steps_to_skip = step
-
     if checkpoint is not None and checkpoint.stopped:  # it had been ended early, and has nothing left to do
         epoch = hyperparameters.epochs
+    if isinstance(maker, BatchMaker) and rounds is not None:
+        rounds.attach(maker, epoch)
     shown = options.progress if options.progress is not None else sys.stderr.isatty()
     logger.info(
         "Training: %d steps an epoch, %d epochs, %d replica(s), %d weights.",
-        *(maker.steps_per_epoch, hyperparameters.epochs, replicas, sum(map(_size, copy.trainable_weights))),
+        *(maker.steps_per_epoch, hyperparameters.epochs, count_replicas(strategy)),
+        sum(map(_size, copy.trainable_weights)),
     )
-    with lost_workers(num_workers, options.checkpoint):
+    with lost_workers(num_workers, options.checkpoint), broken_rows(maker):
         history = trainer.fit(
             make_dataset(maker, strategy, trainer.steps_done),
             epochs=hyperparameters.epochs,
@@ -196,7 +153,122 @@ def fit_text_encoder(
     return history
 
 
-def make_dataset(maker: BatchMaker, strategy: Any, first_step: int) -> Any:
+def read_data(dataset: Any, options: FitOptions) -> list[NamedPairs]:
+    """The rows of each dataset with its loss; of shards, the first rows."""
+    if not isinstance(dataset, PairShards):
+        if options.data_service is not None:
+            raise InputError(f"`data_service` reads PairShards. Received: {type(dataset).__name__}.")
+        mined = 0 if options.mining is None else options.mining.num_negatives
+        return read_datasets(dataset, options.loss, split=options.split, mined=mined)
+    if options.mining is not None:
+        raise InputError(
+            "`mining` needs all queries in memory. Received: PairShards. Call `mine_negatives` on parts of the data, "
+            "and write what it gives with `write_tfrecords`."
+        )
+    return [read_example(dataset, options.loss)]
+
+
+def describe_training(
+    text_encoder: TextEncoder,
+    dataset: Any,
+    datasets: Sequence[NamedPairs],
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+) -> dict[str, Any]:
+    """Plain values that tell one training from another, for its checkpoint."""
+    described = {
+        "model": text_encoder.fingerprint,
+        "data": describe_datasets(datasets),
+        "mixing": options.mixing,
+        **hyperparameters.to_dict(),
+    }
+    if isinstance(dataset, PairShards):
+        described["files"] = describe_shards(dataset)
+    if options.guide is not None:
+        described["guide"] = options.guide.fingerprint
+    if options.mining is not None:
+        values = {field.name: getattr(options.mining, field.name) for field in dataclasses.fields(options.mining)}
+        described["mining"] = {name: value for name, value in values.items() if name != "corpus"}
+    return described
+
+
+def make_batches(
+    dataset: Any,
+    datasets: Sequence[NamedPairs],
+    text_encoder: TextEncoder,
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    strategy: Any,
+    rounds: MiningRounds | None,
+    saved: Path | None,
+) -> BatchMaker | ShardBatchMaker:
+    """What makes the batches; negatives are mined here, or read from a save."""
+    fixed = is_tpu(strategy) or hyperparameters.jit_compile
+    common: dict[str, Any] = {
+        "batch_size": hyperparameters.batch_size,
+        "batches": hyperparameters.batches,
+        "seed": hyperparameters.seed,
+        "num_replicas": count_replicas(strategy),
+        "layout": Layout(
+            groups=1 if hyperparameters.mini_batch_size is not None else options.length_groups,
+            fixed_length=text_encoder.tokenizer.max_length if fixed else None,
+            pad_token_id=text_encoder.tokenizer.pad_token_id,
+        ),
+    }
+    if isinstance(dataset, PairShards):
+        num_workers = find_task(strategy)[1]
+        return ShardBatchMaker(
+            dataset, datasets[0], text_encoder, **common, num_workers=num_workers, service=options.data_service
+        )
+    if rounds is not None:
+        sets = rounds.start(saved)
+    else:
+        sets = [
+            make_training_set(one, text_encoder, guide=options.guide, progress=options.progress) for one in datasets
+        ]
+    return BatchMaker(
+        sets,
+        **common,
+        drop_remainder=hyperparameters.drop_remainder or fixed,
+        mixing=options.mixing,
+        steps_per_epoch=None if rounds is None else rounds.steps_per_epoch,
+    )
+
+
+def check_replicas(hyperparameters: Hyperparameters, strategy: Any) -> None:
+    """Raises where the hyperparameters do not work on so many devices."""
+    replicas = count_replicas(strategy)
+    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
+        raise InputError(
+            f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
+            f"{replicas} replicas. Use `mini_batch_size` for large batches."
+        )
+
+
+def count_replicas(strategy: Any) -> int:
+    """Devices that share a batch."""
+    return 1 if strategy is None else int(strategy.num_replicas_in_sync)
+
+
+def scope_of(strategy: Any) -> Any:
+    """The strategy's scope; nothing on one device."""
+    return strategy.scope() if strategy is not None else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def broken_rows(maker: BatchMaker | ShardBatchMaker) -> Iterator[None]:
+    """Tells what was wrong with a row in place of TensorFlow's message; lets nothing wait that comes too late."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(maker, ShardBatchMaker) and isinstance(maker.error, TfchainError):
+            raise maker.error from error
+        raise
+    finally:
+        maker.hold(None)
+
+
+def make_dataset(maker: BatchMaker | ShardBatchMaker, strategy: Any, first_step: int) -> Any:
     """The batches from a step on, distributed over the strategy's replicas; each worker makes its own rows alone."""
     if strategy is None:
         return maker.dataset(first_step)

@@ -120,11 +120,15 @@ def check_rows(pairs: Pairs) -> Pairs:
 
 def find_corpus(pairs: Any, rows: Pairs, corpus: Any) -> Corpus:
     """The documents to mine from."""
-    if corpus is None and isinstance(pairs, BeirDataset):
-        corpus = pairs.corpus
-    elif corpus is None and isinstance(pairs, str | os.PathLike) and is_beir_folder(str(pairs)):
-        corpus = pairs
+    corpus = corpus_of(pairs) if corpus is None else corpus
     return Documents(rows.columns[1:]) if corpus is None else Corpus(corpus)
+
+
+def corpus_of(dataset: Any) -> Any:
+    """The documents that come with a dataset; None where its rows are all there is."""
+    if isinstance(dataset, BeirDataset):
+        return dataset.corpus
+    return dataset if isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset)) else None
 
 
 def make_scorer(cross_check: CrossCheck, queries: list[str], options: dict[str, Any]) -> PairScorer:

@@ -1,7 +1,7 @@
 """From what a user gives as a dataset to training sets with their losses."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from tfchain.core.errors import InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
 from tfchain.data.pairs import Pairs, read_pairs
+from tfchain.data.shards import PairShards
 from tfchain.data.token_store import TokenStore
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.training.batches import TrainingSet
+from tfchain.training.batch_layout import TrainingSet
 from tfchain.training.losses import PairLoss, default_loss, get_loss
 
 logger = logging.getLogger(__name__)
@@ -23,14 +24,15 @@ LossChoice = str | PairLoss | Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class NamedPairs:
-    """A dataset, the name it goes by in logs, and the loss it is trained with."""
+    """A dataset, the name it goes by in logs, the loss it is trained with, and what it was read from."""
 
     name: str
     pairs: Pairs
     loss: PairLoss
+    source: Any = None
 
 
-def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train") -> list[NamedPairs]:
+def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train", mined: int = 0) -> list[NamedPairs]:
     """Reads one or several datasets and finds each one's loss.
 
     Args:
@@ -38,6 +40,7 @@ def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train"
         loss: A loss, its name, or a dict of `name` and its arguments; with several datasets also a dict of such by the
             datasets' names. Default: what suits the columns, which the log names.
         split: Of a BEIR folder. Default: `train`.
+        mined: Negatives that will be added to each row that can have them. Default: 0.
 
     Raises:
         InputError: if a dataset cannot be read, or its columns or labels do not suit the loss.
@@ -50,16 +53,47 @@ def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train"
     losses = _losses_by_name(list(datasets), loss)
     read = []
     for name, one in datasets.items():
+        if isinstance(one, PairShards):
+            raise InputError(f"PairShards are trained on alone. Received: the dataset {name!r} beside others.")
         pairs = read_pairs(one, split=split)
-        chosen = get_loss(losses[name]) if losses[name] is not None else default_loss(pairs.num_columns, pairs.labels)
+        check_pairs(name, pairs)
+        num_columns = pairs.num_columns + (mined if can_be_mined(pairs) else 0)
+        chosen = get_loss(losses[name]) if losses[name] is not None else default_loss(num_columns, pairs.labels)
         if losses[name] is None:
-            logger.info(
-                "%s has %d columns%s: the loss is %s.",
-                *(name, pairs.num_columns, "" if pairs.labels is None else " and labels", chosen.name),
-            )
-        chosen.check(pairs.num_columns, pairs.labels)
-        read.append(NamedPairs(name, pairs, chosen))
+            log_default_loss(name, pairs, chosen)
+        chosen.check(num_columns, pairs.labels)
+        read.append(NamedPairs(name, pairs, chosen, one))
     return read
+
+
+def log_default_loss(name: str, pairs: Pairs, loss: PairLoss) -> None:
+    """Says which loss was chosen for which columns."""
+    labels = "" if pairs.labels is None else " and labels"
+    logger.info("%s has %d columns%s: the loss is %s.", name, pairs.num_columns, labels, loss.name)
+
+
+def check_pairs(name: str, pairs: Pairs) -> None:
+    """Raises where `Pairs` that somebody made by hand are not sound; the readers' own always are."""
+    sizes = [len(column) for column in pairs.columns]
+    if not sizes or len(set(sizes)) > 1 or not sizes[0]:
+        raise InputError(f"`Pairs` must have columns of one length, of a row at least. Received: {name}, {sizes} rows.")
+    labels = pairs.labels
+    if labels is not None and (np.ndim(labels) != 2 or len(labels) != sizes[0]):
+        raise InputError(
+            f"The labels of `Pairs` must be an array of shape ({sizes[0]}, k). Received: {name}, {np.shape(labels)}."
+        )
+    if labels is not None and not np.isfinite(labels).all():
+        raise InputError(f"The labels of `Pairs` must be finite. Received: {name}, with NaN or infinity among them.")
+    if pairs.relevant is not None and len(pairs.relevant) != sizes[0]:
+        raise InputError(
+            f"`relevant` of `Pairs` must have an entry for each of {sizes[0]} rows. Received: {name}, "
+            f"{len(pairs.relevant)}."
+        )
+
+
+def can_be_mined(pairs: Pairs) -> bool:
+    """Whether negatives can be added to rows."""
+    return pairs.num_columns >= 2 and pairs.labels is None
 
 
 def make_training_set(
@@ -107,11 +141,12 @@ def make_judged(pairs: Pairs) -> np.ndarray:
     return judged
 
 
-def describe_datasets(datasets: list[NamedPairs]) -> str:
+def describe_datasets(datasets: Sequence[NamedPairs]) -> str:
     """A fingerprint of all texts, labels and losses, in order."""
     values = {one.name: [one.loss.name, one.loss.get_config(), one.pairs.symmetric] for one in datasets}
     arrays = [(f"{one.name}/keys", one.pairs.keys()) for one in datasets]
     arrays += [(f"{one.name}/labels", one.pairs.labels) for one in datasets if one.pairs.labels is not None]
+    arrays += [(f"{one.name}/judged", make_judged(one.pairs)) for one in datasets if one.pairs.relevant is not None]
     return make_fingerprint(_to_plain(values), arrays)
 
 

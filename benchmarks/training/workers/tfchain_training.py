@@ -17,7 +17,8 @@ from tfchain import NeuralSearchChain  # noqa: E402
 from tfchain.core.hyperparameters import Hyperparameters  # noqa: E402
 from tfchain.data.beir import BeirDataset, read_beir  # noqa: E402
 from tfchain.models.text_encoder import TextEncoder  # noqa: E402
-from tfchain.training.batches import BatchMaker, Layout  # noqa: E402
+from tfchain.training.batch_layout import Layout  # noqa: E402
+from tfchain.training.batches import BatchMaker  # noqa: E402
 from tfchain.training.fit import FitOptions, fit_text_encoder  # noqa: E402
 from tfchain.training.training_data import make_training_set, read_datasets  # noqa: E402
 

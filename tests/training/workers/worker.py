@@ -29,6 +29,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
     "validated": {"validated": True, "epochs": 2},
+    "mined": {"mining": True, "epochs": 2, "batches": "random"},
 }
 
 
@@ -40,6 +41,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     from tfchain.chain import NeuralSearchChain
     from tfchain.training.evaluation import Validation
     from tfchain.training.fit import FitOptions
+    from tfchain.training.mining_options import Mining
 
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)
@@ -51,6 +53,8 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     options: dict[str, Any] = {"strategy": strategy or "one", "length_groups": 4 if name == "softmax" else 1}
     if job.pop("guided", False):
         options["guide"] = NeuralSearchChain.from_pretrained(folder / "guide", engine="tensorflow").text_encoder
+    if job.pop("mining", False):
+        options["mining"] = Mining(num_negatives=1, every=1)
     checkpoint_every = job.pop("checkpoint_every", None)
     if checkpoint_every is not None:
         options |= {"checkpoint": folder / f"checkpoint-{name}", "checkpoint_every": checkpoint_every}
