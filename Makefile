@@ -9,7 +9,7 @@ DOCS ?=
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-torch lint format bench lock clean
+.PHONY: help install demo test test-torch lint format bench bench-train lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: install  ## mend what ruff can mend
 
 bench: install $(PEERS_VENV)/.installed  ## measure beside sentence-transformers and others; writes benchmarks/RESULTS.md
 	$(QUIET) $(BIN)/python benchmarks/run.py --peers $(PEERS_VENV)/bin/python
+
+bench-train: install $(PEERS_VENV)/.installed  ## measure training beside sentence-transformers; writes benchmarks/TRAINING.md
+	$(QUIET) $(BIN)/python benchmarks/training/run.py --peers $(PEERS_VENV)/bin/python
 
 $(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
 	$(PYTHON) -m venv $(PEERS_VENV)

@@ -14,17 +14,27 @@ if TYPE_CHECKING:
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.shards import PairShards as PairShards
     from tfchain.deployment.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
+    from tfchain.training.evaluation import Validation as Validation
+    from tfchain.training.fit_options import FitOptions as FitOptions
+    from tfchain.training.mining_options import Mining as Mining
+    from tfchain.training.strategies import make_strategy as make_strategy
 
 _HOMES = {
     "AutoModel": "tfchain.models.auto",
     "Client": "tfchain.deployment.client",
     "Document": "tfchain.core.types",
+    "FitOptions": "tfchain.training.fit_options",
     "Hit": "tfchain.core.types",
+    "Mining": "tfchain.training.mining_options",
     "NeuralSearchChain": "tfchain.chain",
+    "PairShards": "tfchain.data.shards",
     "SearchResult": "tfchain.core.types",
     "TfchainError": "tfchain.core.errors",
+    "Validation": "tfchain.training.evaluation",
+    "make_strategy": "tfchain.training.strategies",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from processes import HERE, quiet_environment
 from report import write_report
 
-MEASURES = ("quality", "speed", "memory", "chinese")
+MEASURES = ("quality", "speed", "memory", "shards", "chinese")
 
 
 def main() -> None:

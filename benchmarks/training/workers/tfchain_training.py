@@ -16,6 +16,9 @@ import keras  # noqa: E402
 from tfchain import NeuralSearchChain  # noqa: E402
 from tfchain.core.hyperparameters import Hyperparameters  # noqa: E402
 from tfchain.data.beir import BeirDataset, read_beir  # noqa: E402
+from tfchain.data.shards import PairShards  # noqa: E402
+from tfchain.models.config import EncoderConfig, TransformerConfig  # noqa: E402
+from tfchain.models.encoder import Encoder  # noqa: E402
 from tfchain.models.text_encoder import TextEncoder  # noqa: E402
 from tfchain.training.batch_layout import Layout  # noqa: E402
 from tfchain.training.batches import BatchMaker  # noqa: E402
@@ -129,6 +132,35 @@ def train(
     }
 
 
+def train_on_shards(model: str, folder: str, batch_size: int) -> dict[str, Any]:
+    """Trains a tiny random encoder for an epoch on files; a text is cut at 16 tokens."""
+    tokenizer = TextEncoder.from_pretrained(model, max_length=16).tokenizer.tokenizer
+    shape = TransformerConfig(
+        architecture="bert",
+        vocabulary_size=len(tokenizer),
+        hidden_dim=32,
+        num_layers=1,
+        num_heads=2,
+        intermediate_dim=64,
+        max_positions=16,
+        num_token_types=2,
+    )
+    encoder = TextEncoder(tokenizer, Encoder(EncoderConfig(transformer=shape)), max_length=16, engine="tensorflow")
+    loaded = peak_memory()
+    recorder = StepRecorder()
+    start = time.perf_counter()
+    hyperparameters = Hyperparameters(batch_size=batch_size, epochs=1, learning_rate=1e-3)
+    fit_text_encoder(encoder, PairShards(folder), hyperparameters, fit_options(1, recorder))
+    return {
+        "seconds": time.perf_counter() - start,
+        "steps": len(recorder.losses),
+        "first_loss": recorder.losses[0],
+        "last_loss": recorder.losses[-1],
+        "loaded_megabytes": loaded,
+        "peak_megabytes": peak_memory(),
+    }
+
+
 def take_turns(
     model: str,
     dataset: str,
@@ -198,6 +230,7 @@ if __name__ == "__main__":
         {
             "plan": plan,
             "train": train,
+            "train_on_shards": train_on_shards,
             "take_turns": take_turns,
             "count_tokens": count_tokens,
             "evaluate": evaluate,
