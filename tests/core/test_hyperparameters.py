@@ -22,6 +22,10 @@ from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, HyperparameterOpt
         ({"weight_decay": 1}, r"`weight_decay` must be a number at least 0 and below 1\. Received: weight_decay=1\."),
         ({"warmup": -1}, r"`warmup` must be a number at least 0\. Received: warmup=-1\."),
         ({"warmup": math.inf}, r"`warmup` .* Received: warmup=inf"),
+        (
+            {"warmup": 2.5},
+            r"`warmup` must be a share of all steps below 1, or a whole number of steps\. Received: warmup=2\.5",
+        ),
         ({"max_gradient_norm": 0}, r"`max_gradient_norm` must be a number above 0\. Received"),
         ({"ema_momentum": 0}, r"`ema_momentum` must be a number above 0 and below 1\. Received"),
         ({"ema_momentum": 1.0}, r"`ema_momentum` .* Received: ema_momentum=1\.0"),

@@ -105,6 +105,11 @@ class Hyperparameters:
         self._check_number("learning_rate", 0, 1, "2e-5 is usual for a pretrained encoder.", above=True, up_to=True)
         self._check_number("weight_decay", 0, 1, "0.01 is usual.")
         self._check_number("warmup", 0, math.inf, "0.1 warms up over a tenth of all steps.")
+        if self.warmup >= 1 and self.warmup != int(self.warmup):
+            raise InputError(
+                f"`warmup` must be a share of all steps below 1, or a whole number of steps. Received: "
+                f"warmup={self.warmup}."
+            )
         for name, advice in (("max_gradient_norm", "1.0 is usual."), ("ema_momentum", "0.999 is usual.")):
             if getattr(self, name) is not None:
                 self._check_number(name, 0, 1 if name == "ema_momentum" else math.inf, advice, above=True)
