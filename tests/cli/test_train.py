@@ -15,9 +15,11 @@ from tests.test_import import find_heavy_imports
 from tests.tiny_model import SPECIAL, WORDS
 from tfchain.chain import NeuralSearchChain
 from tfchain.data.pairs import Pairs
+from tfchain.data.shards import PairShards, write_tfrecords
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.launch.config import read_plan
 from tfchain.training.losses import InBatchSoftmax, Triplet
+from tfchain.training.mining_options import Mining
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train.yaml"
 PAIRS = (
@@ -95,12 +97,14 @@ dataset:
 mixing: proportional
 loss: in_batch_softmax
 guide: model
+mining: {num_negatives: 1, relative_margin: 0.05, every: 2, corpus: beir}
 validation: {path: beir, split: dev, every: 5, metrics: [mrr@10], patience: 2}
 hyperparameters: {learning_rate: 2e-4, batch_size: 8, epochs: 3, freeze: [embeddings]}
 strategy: one
 checkpoint: work/checkpoint
 checkpoint_every: 7
 log_path: work/logs
+length_groups: 2
 output: work/model
 """
     assert run("train", write(folder, text)).exit_code == 0
@@ -123,7 +127,49 @@ output: work/model
     assert options.loss["judged"].margin == 0.5
     assert (options.strategy, options.mixing, options.checkpoint_every) == ("one", "proportional", 7)
     assert (options.checkpoint, options.log_path) == (folder / "work" / "checkpoint", folder / "work" / "logs")
+    assert options.mining == Mining(num_negatives=1, relative_margin=0.05, every=2, corpus=folder / "beir")
+    assert (options.length_groups, options.data_service) == (2, None)
     assert options.guide.fingerprint == TextEncoder.from_pretrained(folder / "model").fingerprint
+
+
+def test_shards_reach_fit(run: Run, folder: Path, fits: list[dict[str, Any]]) -> None:
+    write_tfrecords([("who sleeps", "the cat"), ("who runs", "a dog")], folder / "shards", shards=2)
+    shards = "{shards: shards, shuffle_rows: 50, uneven: drop}"
+    text = SMALL.replace("pairs.jsonl", shards) + "loss: in_batch_softmax\ndata_service: grpc://localhost:5050\n"
+    assert run("train", write(folder, text)).exit_code == 0
+
+    (call,) = fits
+    dataset = call["dataset"]
+    assert isinstance(dataset, PairShards)
+    assert (dataset.paths, dataset.shuffle_rows, dataset.uneven) == (folder / "shards", 50, "drop")
+    assert isinstance(call["options"].loss, InBatchSoftmax)
+    assert call["options"].data_service == "grpc://localhost:5050"
+
+
+def test_a_training_on_shards_leaves_a_model(run: Run, folder: Path) -> None:
+    write_tfrecords(folder / "pairs.jsonl", folder / "shards", shards=1)
+    values = "{batch_size: 3, epochs: 2, learning_rate: 0.003, warmup: 0, dropout: 0}"
+    text = SMALL.replace("pairs.jsonl", "{shards: shards}") + f"length_groups: 1\nhyperparameters: {values}\n"
+    result = run("train", write(folder, text), "--json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    first, second = json.loads(result.stdout)["history"]["loss"]
+    assert second < first
+    assert (folder / "out" / "model.safetensors").is_file()
+
+
+def test_negatives_are_mined_out_of_the_files_corpus(run: Run, folder: Path) -> None:
+    corpus = ["the cat fell", "a dog sleeps", "who"]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in corpus))
+    mining = "mining: {num_negatives: 1, corpus: corpus.jsonl}\n"
+    more = mining + "length_groups: 1\ncheckpoint: work\nhyperparameters: {batch_size: 3, epochs: 1}\n"
+    result = run("train", write(folder, SMALL + more))
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    (negatives,) = folder.glob("work/*/negatives.json")
+    (dataset,) = json.loads(negatives.read_text())["datasets"]
+    assert dataset["columns"][0] == ["who sleeps", "who runs", "what fell"]
+    assert set(dataset["columns"][2]) <= set(corpus)
 
 
 def test_what_the_file_leaves_out_is_left_to_fit(run: Run, folder: Path, fits: list[dict[str, Any]]) -> None:
@@ -205,6 +251,8 @@ def test_only_the_chief_saves_and_reports(
             4,
             "`monitor` must be one of the metrics",
         ),
+        ("mining: {relative_margin: 2}\n", 4, "`relative_margin` must be a finite number in [0, 1]"),
+        ("data_service: localhost:5050\n", 4, "`data_service` reads shards."),
         ("split: dev\ndataset: beir\n", 5, "`dataset` comes twice, first in line 2"),
     ],
 )

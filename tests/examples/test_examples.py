@@ -18,6 +18,7 @@ EXAMPLES = ROOT / "examples"
 def run_example(name: str, *arguments: object) -> None:
     """Runs an example in this process, with the engine that needs no conversion."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))  # as Python does for a script
         patch.setattr(EncoderRunner, "_suits_litert", lambda runner: False)
         runpy.run_path(str(EXAMPLES / name))["main"]([str(argument) for argument in arguments])
 

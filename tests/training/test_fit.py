@@ -16,7 +16,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.pairs import Pairs
 from tfchain.training.evaluation import Validation
-from tfchain.training.fit import FitOptions, fit_text_encoder, lost_workers
+from tfchain.training.fit import FitOptions, fit_text_encoder
+from tfchain.training.workers import lost_workers
 
 PAIRS = [(query, document) for query, document, _ in ROWS]
 QUICK = {"batch_size": 4, "learning_rate": 1e-3, "warmup": 0}
@@ -269,9 +270,13 @@ def test_judgements_keep_a_querys_other_documents_out_of_the_softmax(
     ("dataset", "values", "message"),
     [
         ([], {}, r"`dataset` must have at least one row"),
-        (Pairs(([], [])), {}, r"at least one row|`num_rows` must be a whole number of at least 1"),
-        ([{"query": "no document"}], {}, r"document"),
+        (Pairs(([], [])), {}, r"columns of one length, of a row at least\. Received: dataset, \[0, 0\] rows"),
+        ([{"query": "alone"}], {}, r"query"),
         ([{"sentence1": "a", "sentence2": "b", "score": float("nan")}], {}, r"finite|NaN|nan"),
+        (Pairs((["a"], ["b", "c"])), {}, r"`Pairs` must have columns of one length.*\[1, 2\] rows"),
+        (Pairs((["a"], ["b"]), np.zeros(1, "float32")), {}, r"must be an array of shape \(1, k\)\. Received: .*\(1,\)"),
+        (Pairs((["a"], ["b"]), np.full((1, 1), np.nan)), {}, r"labels of `Pairs` must be finite"),
+        (PAIRS, {"accumulation_steps": 3}, r"at most the steps of the whole training, 2, .* accumulation_steps=3"),
         ([{"query": "a", "positive": "b", "label": 0.5}], {"loss": "contrastive"}, r"must be 0 or 1\. Received: 0\.5"),
         (PAIRS, {"loss": "triplet"}, r"The loss `triplet` takes"),
         (PAIRS, {"strategy": "three"}, r"`strategy` must be one of auto, one, mirrored, multi_worker, tpu"),
@@ -290,6 +295,51 @@ def test_bad_input_is_refused_before_the_first_step(
     with pytest.raises(InputError, match=message):
         fit(make_text_encoder(), dataset, **{"callbacks": [losses], **values})
     assert losses.values == []
+
+
+def test_float16_that_never_takes_a_step_keeps_the_weights_and_says_so(
+    make_text_encoder: MakeTextEncoder, eager: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    text_encoder = make_text_encoder()
+    before = weights_of(text_encoder)
+    fit(text_encoder, PAIRS, dtype_policy="mixed_float16", ema_momentum=0.9)  # the first scales are too large
+    for one, other in zip(before, weights_of(text_encoder), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "No step changed the weights: no gradient was finite." in caplog.text
+
+
+def test_gradcache_compiled_by_xla_comes_to_the_same_losses(make_text_encoder: MakeTextEncoder, eager: None) -> None:
+    plain, compiled = make_text_encoder(), make_text_encoder()
+    of_plain = fit(plain, PAIRS, max_gradient_norm=None)
+    tf.config.run_functions_eagerly(False)
+    of_compiled = fit(compiled, PAIRS, max_gradient_norm=None, jit_compile=True, mini_batch_size=5)
+    assert of_compiled.history["loss"] == pytest.approx(of_plain.history["loss"], abs=1e-4)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(
+    make_text_encoder: MakeTextEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"`checkpoint` must be a folder to write to\. Received: .*file/inside"):
+        fit(make_text_encoder(), PAIRS, checkpoint=tmp_path / "file" / "inside")
+
+
+def test_a_training_that_stops_early_within_an_epoch_keeps_its_history(
+    make_text_encoder: MakeTextEncoder, tmp_path: Path, eager: None
+) -> None:
+    values = iter([0.5, 0.6, 0.3])
+    options: dict[str, Any] = {
+        "epochs": 4,
+        "checkpoint": tmp_path / "checkpoint",
+        "checkpoint_every": 1,
+        "batch_size": 2,
+        "evaluate": lambda _: {"ndcg@10": next(values)},
+        "validation": Validation(dataset=None, metrics=["ndcg@10"], every=3, patience=1),
+    }
+    first = fit(make_text_encoder(), PAIRS, **options)
+    again = fit(make_text_encoder(), PAIRS, **options)
+    assert len(first.epoch) == 2
+    assert (again.epoch, again.history) == (first.epoch, first.history)
 
 
 def test_an_error_of_tensorflow_on_one_machine_stays_what_it_is() -> None:

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tests.training.conftest import ROWS, MakeTextEncoder
 from tests.training.test_fit import Stop, assert_same_weights, fit, weights_of
-from tfchain.core.errors import InputError
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.data import shard_service
 from tfchain.data.pairs import text_key
 from tfchain.data.shards import PairShards, write_tfrecords
 from tfchain.training.batch_layout import Layout
@@ -125,6 +126,24 @@ def test_rows_with_scores_choose_their_loss(
     assert "dataset has 2 columns and labels: the loss is cosent." in caplog.text
     assert np.isfinite(history.history["loss"]).all()
     assert any((one != other).any() for one, other in zip(before, weights_of(text_encoder), strict=True))
+
+
+def test_a_label_out_of_range_far_behind_is_found(tmp_path: Path, text_encoder: Any, eager: None) -> None:
+    rows = [{"query": f"what {n}", "positive": f"dog {n}", "label": 7 if n == 1_400 else n % 2} for n in range(1_500)]
+    write_tfrecords(rows, tmp_path / "pairs", shards=1)
+    with pytest.raises(InputError, match=r"must be 0 or 1\. Received: 7"):
+        fit(text_encoder, PairShards(tmp_path / "pairs"), batch_size=500, loss="contrastive")
+
+
+def test_a_service_without_workers_is_one_clear_error(
+    shards: PairShards, text_encoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_service, "FIRST_SECONDS", 1)
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
+    maker = make(shards, text_encoder, service=dispatcher.target)
+    with pytest.raises(TfchainError, match=r"sent no row within 1 seconds\. Start workers for it"):
+        take(maker, 1)
 
 
 def test_a_file_that_breaks_off_is_one_clear_error(tmp_path: Path, text_encoder: Any, eager: None) -> None:

@@ -37,11 +37,17 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
       model            a folder or a hub name, or
       new_model        vocabulary (WordPiece), transformer (hidden_dim, num_layers, num_heads,
                        intermediate_dim, max_positions, …), lower_case, pooling, normalize
-      dataset          a file or folder of pairs, or name: {path, split, loss} for several
+      dataset          a file or folder of pairs, or name: {path, split, loss} for several, or
+                       {shards, shuffle_rows, uneven} for a file or folder of TFRecord or Parquet
+                       that is read as it is needed, for what is larger than memory
       output           the new folder for the trained model
       loss             a name, or {name, and its arguments}  [default: what suits the columns]
       hyperparameters  learning_rate, batch_size, epochs, warmup, …
+      mining           adds hard negatives: {num_negatives, range_min, range_max, relative_margin,
+                       absolute_margin, min_score, max_score, sampling, fill, corpus, every, seed, batch_size}
       validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
+      length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
+      data_service     grpc://host:port of a tf.data service that reads the shards
       max_length, passages, split, mixing, guide, strategy, checkpoint, checkpoint_every, log_path
 
     Several machines train together where TF_CONFIG or Slurm says so; `tfchain launch` arranges that.
@@ -91,7 +97,8 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
         from tfchain.training.strategies import find_task, make_strategy
 
     options: dict[str, Any] = {"loss": make_losses(plan)}
-    for name in ("checkpoint", "checkpoint_every", "log_path", "mixing"):
+    names = ("checkpoint", "checkpoint_every", "log_path", "mixing", "mining", "length_groups", "data_service")
+    for name in names:
         if getattr(plan, name) is not None:
             options[name] = getattr(plan, name)
     validation = make_validation(plan)
@@ -144,13 +151,17 @@ def make_losses(plan: "TrainingPlan") -> Any:
 
 
 def read_datasets(plan: "TrainingPlan") -> Any:
-    """What `fit` takes: a path where it reads the part that is meant by itself, rows otherwise."""
+    """What `fit` takes: a path where it reads the part that is meant by itself, shards, or else rows."""
     from tfchain.data.pairs import read_pairs
+    from tfchain.data.shards import PairShards
     from tfchain.training.launch.yaml_lines import located
 
     datasets: dict[str, Any] = {}
     for name, dataset in plan.datasets.items():
         with located(plan.places[f"dataset.{name}" if name else "dataset"]):
+            if dataset.shards is not None:
+                datasets[name] = PairShards(dataset.path, **dataset.shards)
+                continue
             is_usual = dataset.split == "train"
             datasets[name] = dataset.path if is_usual else read_pairs(dataset.path, split=dataset.split)
     return datasets[""] if list(datasets) == [""] else datasets

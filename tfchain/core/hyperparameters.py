@@ -48,7 +48,7 @@ class Hyperparameters:
             normalisations. Default: 0.
         warmup: Steps in which the learning rate rises from 0: a share of all steps below 1, or a number of steps.
             Default: 0.1.
-        schedule: How the learning rate falls after that: `linear` or `cosine` to 0 at the last step, or `constant`.
+        schedule: How the learning rate falls after that: `linear` or `cosine` to 0 behind the last step, or `constant`.
             Default: `linear`.
         max_gradient_norm: Gradients with a larger norm (over all weights together) are scaled down to it; None for no
             clipping. Default: 1.

@@ -1,11 +1,14 @@
 """Rows of shards read by other machines, through a `tf.data` service."""
 
+import itertools
+import queue
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from tfchain.core.errors import InputError
+from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.data.pair_rows import Row
 from tfchain.data.pair_sources import is_tfrecord
@@ -14,6 +17,7 @@ from tfchain.data.shards import PairShards
 
 BLOCK_ROWS = 256
 CONNECT_SECONDS = 10
+FIRST_SECONDS = 300  # the workers fill a buffer of rows to shuffle before they send the first
 
 
 def read_through_service(shards: PairShards, address: str, *, seed: int) -> Iterator[Row]:
@@ -57,6 +61,33 @@ def check_address(address: str) -> None:
         ) from error
 
 
+def first_of(blocks: Iterator[Any], address: str) -> Any:
+    """The first of some blocks.
+
+    Raises:
+        TfchainError: if none comes in time: a dispatcher without workers answers, but never sends anything.
+    """
+    results: queue.Queue[Any] = queue.Queue()
+
+    def wait() -> None:
+        try:
+            results.put((next(blocks), None))
+        except Exception as error:
+            results.put((None, error))
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        block, error = results.get(timeout=FIRST_SECONDS)
+    except queue.Empty:
+        raise TfchainError(
+            f"The tf.data service at {address} sent no row within {FIRST_SECONDS} seconds. Start workers for it "
+            "(`tf.data.experimental.service.WorkerServer`) that see the files."
+        ) from None
+    if error is not None:
+        raise error
+    return block
+
+
 def _read(shards: PairShards, address: str, seed: int) -> Iterator[Row]:
     import tensorflow as tf
 
@@ -87,7 +118,8 @@ def _read(shards: PairShards, address: str, seed: int) -> Iterator[Row]:
             job_name=f"tfchain-{name}",
         )
     )
-    for block in dataset.as_numpy_iterator():
+    blocks = dataset.as_numpy_iterator()
+    for block in itertools.chain([first_of(blocks, address)], blocks):
         columns = [[text.decode("utf-8") for text in block[name]] for name in layout.columns]
         labels = block["labels"].tolist() if layout.num_labels else None
         for number, texts in enumerate(zip(*columns, strict=True)):

@@ -1,5 +1,6 @@
 """From rows of texts to the tensors of a step: which rows, whose replica, and how their texts are laid out."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Batches
 from tfchain.data.samplers import Mixing, mix_plans, plan_epoch
 from tfchain.training.batch_layout import BatchLayout, Layout, TrainingSet
+
+logger = logging.getLogger(__name__)
 
 PREFETCHED = 4
 
@@ -128,14 +131,29 @@ class BatchMaker:
             self._held = epoch
             self._turn.notify_all()
 
-    def replace(self, sets: Sequence[TrainingSet]) -> None:
+    def replace(self, sets: Sequence[TrainingSet], epoch: int) -> None:
         """Puts other rows in the place of the datasets', with as many texts and labels each; an epoch keeps its steps.
 
-        Call it while the next epoch is held.
+        Call it while an epoch is held.
+
+        Args:
+            sets: The datasets.
+            epoch: The one that is held.
+
+        Raises:
+            InputError: if the rows make no batch.
         """
         with self._turn:
             self.sets = list(sets)
             self._plans.clear()
+            num_batches = len(self.plan(epoch))
+        if not num_batches:
+            raise InputError(f"Epoch {epoch + 1} has no batch: {sum(map(len, self.sets))} rows are left.")
+        if num_batches < self.steps_per_epoch:
+            logger.info(
+                "Epoch %d has rows for %d batches; the first ones come again, as each epoch has %d steps.",
+                *(epoch + 1, num_batches, self.steps_per_epoch),
+            )
 
     def dataset(self, first_step: int = 0, replicas: Sequence[int] = (0,)) -> Any:
         """The batches from a step on, without end, as a `tf.data.Dataset`.

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,17 +86,20 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """The newest save, once it is sure that it belongs to this training.
 
         Raises:
-            InputError: if it is another model's, another dataset's or has other hyperparameters; TfchainError if it is
-                damaged.
+            InputError: if it is another model's, another dataset's or has other hyperparameters, or nothing can be
+                written there; TfchainError if it is damaged.
         """
         found = self.find()
+        if self.writes:
+            self._try_to_write()
         if found is None:
             return None
         state = self._read_state(found)
-        differing = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
+        names = {**state["identity"], **self.identity}
+        differing = [name for name in names if state["identity"].get(name) != self.identity.get(name)]
         if differing:
             what = "; ".join(
-                f"{name} was {str(state['identity'].get(name))[:40]}, is {str(self.identity[name])[:40]}"
+                f"{name} was {str(state['identity'].get(name))[:40]}, is {str(self.identity.get(name))[:40]}"
                 for name in differing
             )
             raise InputError(
@@ -138,7 +142,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         is_last = batch + 1 == self.params.get("steps")  # what follows, evaluation say, is saved with it
-        if self.every and not self.model.skipping and not is_last and self.model.steps_done % self.every == 0:
+        ends = is_last or self.model.stop_training
+        if self.every and not self.model.skipping and not ends and self.model.steps_done % self.every == 0:
             self._save(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -181,6 +186,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
         for old in sorted(self.path.glob("step-*"))[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _try_to_write(self) -> None:
+        """Raises now, and not after the first epoch, where no checkpoint can be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(f"`checkpoint` must be a folder to write to. Received: {self.path}: {error}.") from error
 
     def _read_state(self, path: Path) -> dict[str, Any]:
         try:

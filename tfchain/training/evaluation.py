@@ -12,7 +12,8 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.metrics import DEFAULT_METRICS, check_metrics, to_measure_name
-from tfchain.training.strategies import find_task, is_multi_worker
+from tfchain.training.strategies import find_task
+from tfchain.training.workers import from_chief, gather_over_workers
 
 logger = logging.getLogger(__name__)
 
@@ -100,29 +101,6 @@ class TrainingTextEncoder(TextEncoder):
         padded = np.zeros((share, self.embedding_dim), dtype="float32")
         padded[: len(own)] = vectors.reshape(len(own), -1)
         return gather_over_workers(self.strategy, padded)[: len(texts)]
-
-
-def gather_over_workers(strategy: Any, values: np.ndarray) -> np.ndarray:
-    """The rows of all workers, in their order; every worker must call it, with as many rows."""
-    import tensorflow as tf
-
-    @tf.function
-    def gather() -> Any:
-        return strategy.run(
-            lambda: tf.distribute.get_replica_context().all_gather(tf.identity(tf.constant(values)), axis=0)
-        )
-
-    gathered: np.ndarray = strategy.experimental_local_results(gather())[0].numpy()
-    local = strategy.num_replicas_in_sync // find_task(strategy)[1]
-    parts = gathered.reshape(strategy.num_replicas_in_sync, *values.shape)[::local]
-    return parts.reshape(-1, *values.shape[1:])
-
-
-def from_chief(strategy: Any, values: np.ndarray) -> np.ndarray:
-    """The chief's values, on every worker; each must call it, with the same shape."""
-    if strategy is None or not is_multi_worker(strategy):
-        return values
-    return gather_over_workers(strategy, values[None])[0]
 
 
 class RankingEvaluator(keras.callbacks.Callback):

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.errors import InputError, TfchainError, WorkerLostError
+from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
@@ -22,12 +22,13 @@ from tfchain.training.evaluation import Evaluate, RankingEvaluator, TrainingText
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.logs import make_log_callbacks
 from tfchain.training.mining_rounds import MiningRounds
-from tfchain.training.optimizer import make_optimizer
+from tfchain.training.optimizer import count_updates, make_optimizer
 from tfchain.training.shard_batches import ShardBatchMaker, describe_shards, read_example
 from tfchain.training.strategies import find_task, is_tpu, make_strategy
 from tfchain.training.trainer import PairTrainer
 from tfchain.training.training_copy import make_training_copy, trained_weights
 from tfchain.training.training_data import NamedPairs, describe_datasets, make_training_set, read_datasets
+from tfchain.training.workers import check_agreement, count_replicas, lost_workers, scope_of, share_weights
 
 __all__ = ["FitOptions", "fit_text_encoder"]
 
@@ -64,18 +65,31 @@ def fit_text_encoder(
     """
     options = options or FitOptions()
     strategy = make_strategy(options.strategy)
+    with lost_workers(find_task(strategy)[1], options.checkpoint):
+        return _fit(text_encoder, dataset, hyperparameters, options, strategy, evaluate, validation)
+
+
+def _fit(
+    text_encoder: TextEncoder,
+    dataset: Any,
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    strategy: Any,
+    evaluate: Evaluate | None,
+    validation: Validation | None,
+) -> keras.callbacks.History:
     worker, num_workers = find_task(strategy)
     check_replicas(hyperparameters, strategy)
     datasets = read_data(dataset, options)
+    identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
     checkpoint = saved = None
     if options.checkpoint is not None:
-        checkpoint = TrainingCheckpoint(
-            options.checkpoint,
-            describe_training(text_encoder, dataset, datasets, hyperparameters, options),
-            every=options.checkpoint_every,
-            writes=worker == 0,
-        )
+        every = options.checkpoint_every
+        checkpoint = TrainingCheckpoint(options.checkpoint, identity, every=every, writes=worker == 0)
         saved = checkpoint.check()
+    # Random weights differ from worker to worker; the chief's are shared below.
+    found = {name: value for name, value in identity.items() if name != "model"}
+    check_agreement(strategy, "data, options and checkpoint", [found, saved.name if saved else None])
 
     with scope_of(strategy):
         copy = make_training_copy(text_encoder.encoder, hyperparameters)
@@ -135,7 +149,8 @@ def fit_text_encoder(
         *(maker.steps_per_epoch, hyperparameters.epochs, count_replicas(strategy)),
         sum(map(_size, copy.trainable_weights)),
     )
-    with lost_workers(num_workers, options.checkpoint), broken_rows(maker):
+    check_agreement(strategy, "steps", [maker.steps_per_epoch, trainer.steps_done])
+    with broken_rows(maker):
         history = trainer.fit(
             make_dataset(maker, strategy, trainer.steps_done),
             epochs=hyperparameters.epochs,
@@ -145,6 +160,8 @@ def fit_text_encoder(
             verbose=1 if shown and worker == 0 else 0,
             shuffle=False,
         )
+    if not count_updates(optimizer):
+        logger.warning("No step changed the weights: no gradient was finite. Train in float32 or bfloat16, or longer.")
     if checkpoint is not None:  # what was before a stop is part of the history
         history.history = {name: list(values) for name, values in checkpoint.history.items()}
         history.epoch = list(checkpoint.epochs)
@@ -174,6 +191,8 @@ def describe_training(
     datasets: Sequence[NamedPairs],
     hyperparameters: Hyperparameters,
     options: FitOptions,
+    validation: Validation | None,
+    num_workers: int,
 ) -> dict[str, Any]:
     """Plain values that tell one training from another, for its checkpoint."""
     described = {
@@ -184,11 +203,17 @@ def describe_training(
     }
     if isinstance(dataset, PairShards):
         described["files"] = describe_shards(dataset)
+        described["workers"] = num_workers  # they share the files: other numbers of them have other batches
     if options.guide is not None:
         described["guide"] = options.guide.fingerprint
     if options.mining is not None:
         values = {field.name: getattr(options.mining, field.name) for field in dataclasses.fields(options.mining)}
-        described["mining"] = {name: value for name, value in values.items() if name != "corpus"}
+        corpus = options.mining.corpus
+        values["corpus"] = str(corpus) if isinstance(corpus, str | Path) else type(corpus).__name__
+        described["mining"] = values
+        described["cross_check"] = getattr(options.cross_check, "fingerprint", type(options.cross_check).__name__)
+    if validation is not None:
+        described["monitor"] = validation.monitor or validation.metrics[0]
     return described
 
 
@@ -238,21 +263,18 @@ def make_batches(
 def check_replicas(hyperparameters: Hyperparameters, strategy: Any) -> None:
     """Raises where the hyperparameters do not work on so many devices."""
     replicas = count_replicas(strategy)
+    if hyperparameters.batch_size < replicas:
+        raise InputError(
+            f"`batch_size` is the global one and must be at least the number of replicas ({replicas}). "
+            f"Received: batch_size={hyperparameters.batch_size}. Raise it, or train on fewer devices."
+        )
+    if hyperparameters.jit_compile and replicas > 1 and not is_tpu(strategy):
+        raise InputError(f"`jit_compile` works on one device, or on TPUs. Received: {replicas} replicas. Leave it out.")
     if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
         raise InputError(
             f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
             f"{replicas} replicas. Use `mini_batch_size` for large batches."
         )
-
-
-def count_replicas(strategy: Any) -> int:
-    """Devices that share a batch."""
-    return 1 if strategy is None else int(strategy.num_replicas_in_sync)
-
-
-def scope_of(strategy: Any) -> Any:
-    """The strategy's scope; nothing on one device."""
-    return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -279,47 +301,6 @@ def make_dataset(maker: BatchMaker | ShardBatchMaker, strategy: Any, first_step:
         return maker.dataset(first_step, range(first, first + share))
 
     return strategy.distribute_datasets_from_function(make)
-
-
-def share_weights(strategy: Any, model: keras.Model, *, is_chief: bool) -> None:
-    """Gives the chief's weights to all workers: new weights are random, and other on each machine."""
-    import tensorflow as tf
-
-    values = [np.array(weight) if is_chief else np.zeros(weight.shape, weight.dtype) for weight in model.weights]
-    local = strategy.num_replicas_in_sync // find_task(strategy)[1]
-
-    @tf.function
-    def share(own: Any) -> Any:
-        def of_replica(own: Any) -> Any:
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, [one * 1 for one in own])
-
-        return strategy.run(of_replica, args=(own,))
-
-    for weight, total in zip(model.weights, share([tf.constant(value) for value in values]), strict=True):
-        weight.assign(strategy.experimental_local_results(total)[0].numpy() / local)
-
-
-@contextlib.contextmanager
-def lost_workers(num_workers: int, checkpoint: str | Path | None) -> Iterator[None]:
-    """Turns what TensorFlow says when another worker is gone into one clear error."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
-    ) as error:
-        if num_workers < 2:
-            raise
-        go_on = f"Start all of them again: they go on from {checkpoint}." if checkpoint else "Start all of them again."
-        raise WorkerLostError(
-            f"Another of the {num_workers} workers stopped or cannot be reached, so this one stops, too. {go_on} "
-            f"TensorFlow said: {str(error).splitlines()[0][:200]}"
-        ) from error
 
 
 def _size(weight: Any) -> int:

@@ -63,18 +63,21 @@ def cached_gradients(
         trim: Whether a mini-batch is cut to its longest text; False where shapes must be fixed (TPU, XLA).
     """
     ((token_ids, padding_mask),) = batch["chunks"]  # sorted by length, (texts, length)
-    num_texts = tf.shape(token_ids)[0]
+    num_texts = token_ids.shape[0] or tf.shape(token_ids)[0]  # a number where shapes are fixed: XLA needs one
     num_parts = (num_texts + mini_batch_size - 1) // mini_batch_size
     short = num_parts * mini_batch_size - num_texts
-    token_ids = tf.pad(token_ids, [[0, short], [0, 0]])
-    padding_mask = tf.pad(padding_mask, [[0, short], [0, 0]])
+    length = token_ids.shape[1] or tf.shape(token_ids)[1]
+    # A text of one token each fills the last mini-batch up: pooling over none would divide by zero.
+    filler = tf.pad(tf.ones((short, 1), padding_mask.dtype), [[0, 0], [0, length - 1]])
+    shape = (num_parts, mini_batch_size, length)
+    token_ids = tf.reshape(tf.pad(token_ids, [[0, short], [0, 0]]), shape)
+    padding_mask = tf.reshape(tf.concat([padding_mask, filler], axis=0), shape)
 
     def encode(number: Any) -> Any:
-        rows = slice(number * mini_batch_size, (number + 1) * mini_batch_size)
-        ids, mask = token_ids[rows], padding_mask[rows]
+        ids, mask = token_ids[number], padding_mask[number]
         if trim:
-            length = tf.maximum(1, tf.reduce_max(tf.math.count_nonzero(mask, axis=1, dtype=tf.int32)))
-            ids, mask = ids[:, :length], mask[:, :length]
+            longest = tf.maximum(1, tf.reduce_max(tf.math.count_nonzero(mask, axis=1, dtype=tf.int32)))
+            ids, mask = ids[:, :longest], mask[:, :longest]
         return encoder({"token_ids": ids, "padding_mask": mask}, training=True)
 
     generators = find_seed_generators(encoder)
@@ -86,13 +89,14 @@ def cached_gradients(
 
     parts = tf.TensorArray(tf.float32, num_parts, element_shape=(mini_batch_size, dim))
     _, parts = tf.while_loop(lambda number, _: number < num_parts, forward, (0, parts), parallel_iterations=1)
-    sorted_embeddings = parts.concat()[:num_texts]
+    sorted_embeddings = tf.reshape(parts.stack(), (num_parts * mini_batch_size, dim))[:num_texts]
     embeddings = to_rows(sorted_embeddings, batch["places"], num_columns)
     loss, gradient = embedding_gradient(embeddings, batch, loss_of)
 
     # Back to the order by length, a text of padding at the end has no gradient.
     flat = tf.reshape(scale(gradient), (-1, dim))
     flat = tf.scatter_nd(batch["places"][:, None], flat, (num_parts * mini_batch_size, dim))
+    of_parts = tf.reshape(flat, (num_parts, mini_batch_size, dim))
     weights = [weight.value for weight in encoder.trainable_weights]
     with tf.control_dependencies([loss]):
         for generator, state in zip(generators, states, strict=True):
@@ -101,8 +105,7 @@ def cached_gradients(
     def backward(number: Any, sums: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
         with tf.GradientTape() as tape:
             part = encode(number)
-        of_part = flat[number * mini_batch_size : (number + 1) * mini_batch_size]
-        gradients = to_dense(tape.gradient(part, weights, output_gradients=of_part), weights)
+        gradients = to_dense(tape.gradient(part, weights, output_gradients=of_parts[number]), weights)
         return number + 1, tuple(total + one for total, one in zip(sums, gradients, strict=True))
 
     zeros = tuple(tf.zeros(weight.shape, tf.float32) for weight in weights)

@@ -60,9 +60,10 @@ class Mining:
 
     def __post_init__(self) -> None:
         for name, least in (("num_negatives", 1), ("range_min", 0), ("range_max", 1), ("seed", 0), ("batch_size", 1)):
-            check_whole_number(name, getattr(self, name), least=least)
+            object.__setattr__(self, name, check_whole_number(name, getattr(self, name), least=least))  # no NumPy type
         if self.every is not None:
-            check_whole_number("every", self.every, advice="Leave it out to mine once.")
+            every = check_whole_number("every", self.every, advice="Leave it out to mine once.")
+            object.__setattr__(self, "every", every)
         if self.range_max - self.range_min < self.num_negatives:
             raise InputError(
                 "`range_max` must be at least `range_min` + `num_negatives`. Received: "
@@ -78,6 +79,7 @@ class Mining:
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if value is not None and not (number and math.isfinite(value) and lowest <= value <= highest):
                 raise InputError(f"`{name}` must be a finite number{within}, or None. Received: {name}={value!r}.")
+            object.__setattr__(self, name, None if value is None else float(value))
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             raise InputError(
                 f"`min_score` must not be above `max_score`. Received: min_score={self.min_score}, "

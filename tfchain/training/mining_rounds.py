@@ -15,11 +15,12 @@ from tfchain.core.fingerprint import make_fingerprint
 from tfchain.data.pairs import Pairs
 from tfchain.training.batch_layout import TrainingSet
 from tfchain.training.batches import BatchMaker
-from tfchain.training.evaluation import TrainingTextEncoder, gather_over_workers
+from tfchain.training.evaluation import TrainingTextEncoder
 from tfchain.training.mining import corpus_of, mine_negatives
 from tfchain.training.mining_options import Mining
 from tfchain.training.pair_scores import CrossCheck
 from tfchain.training.training_data import NamedPairs, can_be_mined, make_judged
+from tfchain.training.workers import gather_over_workers
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class MiningRounds(keras.callbacks.Callback):
         assert self._maker is not None
         if epoch + 1 == self._next_round(epoch) and not self.model.stop_training:
             self.rows = self.mine(epoch + 1)
-            self._maker.replace(self._make_sets())
+            self._maker.replace(self._make_sets(), epoch + 1)
         self._maker.hold(self._next_round(epoch + 1))
 
     def mine(self, epoch: int) -> list[NamedPairs]:

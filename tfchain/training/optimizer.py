@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 
 
@@ -60,10 +62,18 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         weights: The trainable Keras variables.
         num_steps: Batches of the whole training.
 
+    Raises:
+        InputError: if gradients would be gathered over more steps than there are.
+
     Returns:
         An AdamW with β = (0.9, 0.999) and ε = 1e-8, as PyTorch's; under `mixed_float16` in a `LossScaleOptimizer`.
     """
     weights = list(weights)
+    if num_steps < hyperparameters.accumulation_steps:
+        raise InputError(
+            f"`accumulation_steps` must be at most the steps of the whole training, {num_steps}, or the weights never "
+            f"change. Received: accumulation_steps={hyperparameters.accumulation_steps}."
+        )
     given = hyperparameters.warmup
     warmup_steps = math.ceil(given * num_steps) if given < 1 else int(given)
     optimizer = ReplicatedAdamW(
@@ -86,4 +96,13 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
     if hyperparameters.dtype_policy == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(weights)
+    inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    if inner.use_ema:  # Keras' averages begin at 0, and stay there as long as float16's loss scale skips steps
+        for average, weight in zip(inner._model_variables_moving_average, weights, strict=True):
+            average.assign(weight)
     return optimizer
+
+
+def count_updates(optimizer: keras.optimizers.Optimizer) -> int:
+    """Steps that changed the weights; float16's loss scale skips those whose gradients are not finite."""
+    return int(np.array(getattr(optimizer, "inner_optimizer", optimizer).iterations))

@@ -80,6 +80,7 @@ class ShardBatchMaker:
         self.num_replicas = num_replicas
         self.num_workers = num_workers
         self.error: Exception | None = None
+        self._waiting: list[Row] = []
         self.rows_layout = shards.layout()
         self.service = None if service is None else read_through_service(shards, service, seed=seed)
         self.sets = [self._make_set(example.pairs)]
@@ -138,14 +139,18 @@ class ShardBatchMaker:
     def _batches_once(self, epoch: int, worker: int) -> Iterator[list[Row]]:
         size = self.batch_size // self.num_workers
         rows = self._rows(epoch, worker)
-        waiting: list[Row] = []
+        waiting, self._waiting = self._waiting, []
         for number in itertools.count():
             new = list(itertools.islice(rows, POOL_BATCHES * size - len(waiting)))
             pool = waiting + new
             plan = self._plan(pool, size, [epoch, number, worker])
-            yield from ([pool[place] for place in batch] for batch in plan)
-            taken = {int(place) for batch in plan for place in batch}
-            waiting = [row for place, row in enumerate(pool) if place not in taken]
+            left = dict(enumerate(pool))
+            for batch in plan:
+                rows_of_batch = [left.pop(int(place)) for place in batch]
+                if self.service is not None:  # its rows come once: what an epoch leaves is the next one's
+                    self._waiting = list(left.values())
+                yield rows_of_batch
+            waiting = list(left.values())
             if not new:
                 break
         # The masks still keep equal texts apart.
@@ -186,6 +191,7 @@ class ShardBatchMaker:
         return sum(1 for _ in self.shards.iterate(seed=self.seed, epoch=0))
 
     def _make_set(self, pairs: Pairs) -> TrainingSet:
+        self.example.loss.check(pairs.num_columns, pairs.labels)
         named = NamedPairs(self.example.name, pairs, self.example.loss)
         return make_training_set(named, self.text_encoder, progress=False)
 

@@ -84,6 +84,11 @@ def read_tf_config(environment: Mapping[str, str]) -> dict[str, Any] | None:
     kind: Any = task.get("type")
     index: Any = task.get("index")
     index = int(index) if isinstance(index, str) and index.isdecimal() else index
+    if kind in ("ps", "evaluator"):
+        raise InputError(
+            f"TF_CONFIG must name a task that trains: chief or worker. Received: type={kind!r}. fit evaluates on all "
+            "workers, and has no parameter servers."
+        )
     is_number = isinstance(index, int) and not isinstance(index, bool)
     if not isinstance(kind, str) or kind not in cluster or not is_number or not 0 <= index < len(cluster[kind]):
         known = ", ".join(f"{name} 0 to {len(hosts) - 1}" for name, hosts in cluster.items())

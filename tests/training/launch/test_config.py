@@ -7,6 +7,7 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.training.launch.config import read_plan
 from tfchain.training.launch.plan import DatasetPlan, NewModel, ValidationPlan, check_for_workers
+from tfchain.training.mining_options import Mining
 
 FULL = """\
 model: ./model
@@ -21,6 +22,14 @@ split: train
 mixing: proportional
 loss: triplet
 guide: org/guide
+mining:
+  num_negatives: 5
+  range_min: 100
+  range_max: 200
+  relative_margin: 0.05
+  max_score: null
+  fill: false
+  corpus: beir
 validation:
   path: beir
   split: dev
@@ -39,7 +48,18 @@ strategy: multi_worker
 checkpoint: work/checkpoint
 checkpoint_every: 50
 log_path: work/logs
+length_groups: 0
 output: work/model
+"""
+SHARDS = """\
+model: org/name
+dataset:
+  shards: shards
+  shuffle_rows: 500
+  uneven: drop
+loss: triplet
+data_service: grpc://reader-0.svc:5050
+output: out
 """
 SMALL = "model: org/name\ndataset: nli.jsonl\noutput: out\n"
 NEW = """\
@@ -61,9 +81,9 @@ output: out
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files that the configurations name."""
-    for name in ("model", "beir"):
+    for name in ("model", "beir", "shards"):
         (tmp_path / name).mkdir()
-    for name in ("nli.jsonl", "vocab.txt"):
+    for name in ("nli.jsonl", "vocab.txt", "shards/0.tfrecord"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -109,7 +129,33 @@ def test_every_key_is_read(folder: Path) -> None:
     }
     work = folder / "work"
     assert (plan.checkpoint, plan.log_path, plan.output) == (work / "checkpoint", work / "logs", work / "model")
-    assert plan.checkpoint_every == 50
+    assert (plan.checkpoint_every, plan.length_groups) == (50, 0)
+    # 100 is more than `range_max` is by itself: the values are checked together.
+    assert plan.mining == Mining(
+        num_negatives=5, range_min=100, range_max=200, relative_margin=0.05, fill=False, corpus=folder / "beir"
+    )
+
+
+def test_shards_are_a_dataset(folder: Path) -> None:
+    plan = read_plan(write(folder, SHARDS))
+
+    options = {"shuffle_rows": 500, "uneven": "drop"}
+    assert plan.datasets == {"": DatasetPlan(path=folder / "shards", shards=options)}
+    assert plan.data_service == "grpc://reader-0.svc:5050"
+
+
+def test_shards_need_no_options_and_need_not_be_here(folder: Path) -> None:
+    here = read_plan(write(folder, SMALL.replace("nli.jsonl", "{shards: shards/0.tfrecord}")))
+    elsewhere = read_plan(write(folder, SMALL.replace("nli.jsonl", "{shards: /data/pairs}")), check_files=False)
+
+    assert here.datasets == {"": DatasetPlan(path=folder / "shards/0.tfrecord", shards={})}
+    assert elsewhere.datasets == {"": DatasetPlan(path=Path("/data/pairs"), shards={})}
+
+
+def test_a_dataset_may_be_named_shards(folder: Path) -> None:
+    plan = read_plan(write(folder, SMALL.replace("nli.jsonl", "{shards: {path: nli.jsonl}}")))
+
+    assert plan.datasets == {"shards": DatasetPlan(path=folder / "nli.jsonl")}
 
 
 def test_little_is_enough(folder: Path) -> None:
@@ -118,6 +164,7 @@ def test_little_is_enough(folder: Path) -> None:
     assert plan.model == "org/name"
     assert plan.datasets == {"": DatasetPlan(path=folder / "nli.jsonl")}
     assert (plan.strategy, plan.hyperparameters, plan.validation, plan.loss) == ("auto", {}, None, None)
+    assert (plan.mining, plan.length_groups, plan.data_service) == (None, None, None)
 
 
 def test_paths_are_relative_to_the_file_wherever_it_is_read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +233,8 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SMALL.replace("nli.jsonl", "gone.jsonl"), 2, "`dataset` must be there. Received: gone.jsonl"),
         (SMALL.replace("org/name", "./gone"), 1, "`model` must be there. Received: ./gone"),
         (SMALL.replace("org/name", "3"), 1, "`model` must be a text. Received: 3."),
-        (SMALL.replace("nli.jsonl", "[nli.jsonl]"), 2, "`dataset` must be a path, or a mapping from names"),
-        (SMALL.replace("nli.jsonl", "{}"), 2, "`dataset` must be a path, or a mapping from names"),
+        (SMALL.replace("nli.jsonl", "[nli.jsonl]"), 2, "`dataset` must be a path, `shards` with a path, or a mapping"),
+        (SMALL.replace("nli.jsonl", "{}"), 2, "`dataset` must be a path, `shards` with a path, or a mapping"),
         (SMALL.replace("nli.jsonl", "\n  nli:\n    loss: triplet"), 3, "`dataset.nli.path` is missing"),
         (SMALL.replace("nli.jsonl", "{path: nli.jsonl}"), 2, "`dataset.path` must have keys: path, split, loss."),
         (SMALL.replace("nli.jsonl", "\n  nli: {path: nli.jsonl, los: x}"), 3, ".los`. Did you mean `loss`?"),
@@ -221,6 +268,29 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (NEW.replace("norm_epsilon: 1e-6", "activation: tanh"), 10, "one of gelu, gelu_new, relu, silu."),
         (NEW.replace("norm_epsilon", "norm_epsilom"), 10, "Did you mean `norm_epsilon`?"),
         (NEW.replace("lower_case: false", "lower_case: no"), 3, "must be true or false. Received: 'no'"),
+        (SMALL + "mining: 3\n", 4, "`mining` must have keys: num_negatives, range_min, "),
+        (SMALL + "mining:\n  num_negative: 3\n", 5, "Did you mean `num_negatives`?"),
+        (SMALL + "mining:\n  every: 2\n  num_negatives: 0\n", 6, "`num_negatives` must be a whole number"),
+        (SMALL + "mining:\n  num_negatives: few\n", 5, "Received: num_negatives='few'."),
+        (SMALL + "mining:\n  every: 1\n  relative_margin: 5\n", 6, "`relative_margin` must be a finite number in"),
+        (SMALL + "mining:\n  sampling: best\n", 5, "`sampling` must be 'top' or 'random'. Received: sampling='best'."),
+        (SMALL + "mining:\n  num_negatives: 9\n  range_max: 8\n", 6, "`range_max` must be at least `range_min` + "),
+        (SMALL + "mining:\n  num_negatives: 101\n", 4, "`range_max` must be at least `range_min` + "),
+        (SMALL + "mining:\n  every: 1\n  corpus: gone\n", 6, "`mining.corpus` must be there. Received: gone"),
+        (SMALL + "mining: {corpus: 3}\n", 4, "`mining.corpus` must be a text. Received: 3."),
+        (SMALL + "length_groups: -1\n", 4, "`length_groups` must be at least 0. Received: -1."),
+        (SMALL + "length_groups: many\n", 4, "`length_groups` must be a whole number. Received: 'many'."),
+        (SMALL + "data_service: grpc://a:1\n", 4, "`data_service` reads shards. Received: rows that are read into"),
+        (SHARDS.replace("grpc://", "http://"), 7, "must be grpc://host:port. Received: http://reader-0.svc:5050."),
+        (SHARDS.replace(":5050", ""), 7, "must be grpc://host:port. Received: grpc://reader-0.svc."),
+        (SHARDS.replace("500", "0"), 4, "`dataset.shuffle_rows` must be at least 1. Received: 0."),
+        (SHARDS.replace("drop", "fill"), 5, "`dataset.uneven` must be one of error, drop. Received: 'fill'."),
+        (SHARDS.replace("shuffle_rows", "shuffle_row"), 4, "Did you mean `shuffle_rows`?"),
+        (SHARDS.replace(" shards\n", " gone\n"), 3, "`dataset.shards` must be there. Received: gone"),
+        (SHARDS.replace(" shards\n", " nli.jsonl\n"), 3, "Expected files that end in .parquet, .tfrecord"),
+        (SHARDS.replace(" shards\n", " beir\n"), 3, "Expected .parquet files or .tfrecord files in the folder"),
+        (SHARDS + "mining: {}\n", 9, "`mining` needs all queries in memory. Received: `dataset.shards`."),
+        (SHARDS + "split: dev\n", 9, "`split` is for rows that are read into memory. Received: `dataset.shards`."),
         ("model: [1\n", 2, "is not YAML"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+BATCH_SIZE = 8
 EPOCHS = 4  # of 5 steps each
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # Two rows share a document, two share a query: the masks have something to do.
@@ -25,9 +26,12 @@ JOBS: dict[str, dict[str, Any]] = {
     "unmasked": {"mask_false_negatives": False},
     "matryoshka": {"loss": {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}},
     "guided": {"loss": "guided_in_batch_softmax", "guided": True},
+    "angle": {"loss": "angle", "dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
+    "simcse": {"dataset": [text for pair in PAIRS for text in pair][:38]},
     "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
+    "killed_alone": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
     "validated": {"validated": True, "epochs": 2},
     "mined": {"mining": True, "epochs": 2, "batches": "random"},
 }
@@ -46,7 +50,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)
     dataset = job.pop("dataset", PAIRS)
-    if name == "cosent":
+    if name in ("cosent", "angle"):
         dataset = [{"sentence1": a, "sentence2": b, "score": score} for a, b, score in dataset]
     chain = NeuralSearchChain.from_pretrained(folder / "model", engine="tensorflow", seed=3)
     # One rectangle of texts a step, where the test is of something else: a quarter of the graph to build.
@@ -57,7 +61,8 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
         options["mining"] = Mining(num_negatives=1, every=1)
     checkpoint_every = job.pop("checkpoint_every", None)
     if checkpoint_every is not None:
-        options |= {"checkpoint": folder / f"checkpoint-{name}", "checkpoint_every": checkpoint_every}
+        place = f"checkpoint-{name}" if strategy is not None else f"checkpoint-{name}-of-one"
+        options |= {"checkpoint": folder / place, "checkpoint_every": checkpoint_every}
     validation = None
     if job.pop("validated", False):
         documents = [{"id": str(number), "text": pair[1]} for number, pair in enumerate(PAIRS[:20])]
@@ -80,11 +85,17 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if self.model.skipping:
                 return
-            steps.append(float(logs["loss"]))
+            # Keras shows the mean of the epoch's rows so far; all steps but an epoch's last have as many.
+            last = batch + 1 == self.params["steps"]
+            rows = len(dataset) - BATCH_SIZE * batch if last else BATCH_SIZE
+            before, self.rows = self.total, self.rows + rows
+            self.total = float(logs["loss"]) * self.rows
+            steps.append((self.total - before) / rows)
             if die and self.model.steps_done == kill_at:
                 os._exit(17)
 
-    defaults = {"batch_size": 8, "epochs": EPOCHS, "learning_rate": 1e-4, "warmup": 0.0, "dropout": 0.0}
+    defaults = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "learning_rate": 1e-4, "warmup": 0.0, "dropout": 0.0}
+    before = np.concatenate([weight.reshape(-1) for weight in chain.model.get_weights()])
     history = chain.fit(
         dataset,
         validation=validation,
@@ -96,7 +107,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     return {
         "steps": steps,
         "history": history.history,
-        "norm": float(np.linalg.norm(weights)),
+        "moved": float(np.abs(weights - before).max()),
         "some": weights[::97].tolist(),
     }
 
@@ -142,7 +153,7 @@ def main() -> None:
             if name == "keras_alone":
                 results[job] = fit_with_keras_alone(strategy, build=how == "build")
                 continue
-            results[job] = run_job(name, strategy, Path(folder), die=how == "die" and index == "1")
+            results[job] = run_job(name, strategy, Path(folder), die=how == "die" and (index == "1" or mode == "one"))
         except Exception as error:
             results[job] = {"error": type(error).__name__, "message": str(error)}
             out.write_text(json.dumps(results))

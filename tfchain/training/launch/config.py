@@ -1,19 +1,25 @@
 """Reads the file that `tfchain train` runs, with file and line in every error."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
+from tfchain.data.shard_files import list_files
+from tfchain.data.shards import Uneven
 from tfchain.models.config import PoolingMode, TransformerConfig
+from tfchain.training.launch.cluster import HOST
 from tfchain.training.launch.plan import DatasetPlan, LossPlan, Mixing, NewModel, TrainingPlan, ValidationPlan
 from tfchain.training.launch.yaml_lines import Node, located, read_yaml, suggest
+from tfchain.training.mining_options import Mining
 from tfchain.training.strategies import StrategyName
 
 KEYS = (
     *("model", "new_model", "max_length", "passages", "dataset", "split", "mixing", "loss", "validation"),
-    *("guide", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
+    *("guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
+    *("length_groups", "data_service"),
 )
 VALIDATION_OPTIONS: dict[str, Any] = {
     "every": Literal["epoch"] | int,
@@ -22,6 +28,7 @@ VALIDATION_OPTIONS: dict[str, Any] = {
     "patience": int,
     "restore_best": bool,
 }
+MINING_NAMES = tuple(field.name for field in dataclasses.fields(Mining))
 TRANSFORMER_FIELDS = {field.name: field for field in dataclasses.fields(TransformerConfig)}
 TRANSFORMER_TYPES = get_type_hints(TransformerConfig)
 
@@ -73,11 +80,16 @@ class PlanReader:
         if "checkpoint_every" in found and "checkpoint" not in found:
             raise found["checkpoint_every"].error("`checkpoint_every` needs `checkpoint`, a folder. Received: none.")
         values |= {n: read_whole_number(found[n]) for n in ("max_length", "checkpoint_every") if n in found}
+        if "length_groups" in found:
+            values["length_groups"] = read_whole_number(found["length_groups"], least=0)
+        check_shards(found, is_sharded=any(one.shards is not None for one in values["datasets"].values()))
         readers = {
             "model": self.read_model,
             "new_model": self.read_new_model,
             "guide": self.read_model,
             "loss": read_loss,
+            "mining": self.read_mining,
+            "data_service": read_data_service,
             "validation": self.read_validation,
             "hyperparameters": read_hyperparameters,
         }
@@ -103,14 +115,16 @@ class PlanReader:
         )
 
     def read_datasets(self, node: Node, split: str) -> dict[str, DatasetPlan]:
-        """One path, or a mapping from names to paths and losses."""
+        """One path, shards that are read as they are needed, or a mapping from names to paths and losses."""
         if isinstance(node.value, str):
             return {"": DatasetPlan(path=self.to_path(node, must_exist=True), split=split)}
         if not isinstance(node.value, dict) or not node.value:
             raise node.error(
-                "`dataset` must be a path, or a mapping from names to `path` and `loss`. "
+                "`dataset` must be a path, `shards` with a path, or a mapping from names to `path` and `loss`. "
                 f"Received: {node.to_plain()!r:.80}."
             )
+        if "shards" in node.value and not isinstance(node.value["shards"].value, dict):  # else a dataset of that name
+            return {"": self.read_shards(node)}
         datasets = {}
         for name, inner in node.value.items():
             found = inner.entries(("path", "split", "loss"), needed=("path",))
@@ -120,6 +134,31 @@ class PlanReader:
                 loss=read_loss(found["loss"]) if "loss" in found else None,
             )
         return datasets
+
+    def read_shards(self, node: Node) -> DatasetPlan:
+        """Files of TFRecord or Parquet that are larger than memory."""
+        found = node.entries(("shards", "shuffle_rows", "uneven"), needed=("shards",))
+        options: dict[str, Any] = {}
+        if "shuffle_rows" in found:
+            options["shuffle_rows"] = read_whole_number(found["shuffle_rows"])
+        if "uneven" in found:
+            options["uneven"] = found["uneven"].read(Uneven)
+        path = self.to_path(found["shards"], must_exist=True)
+        if self.check_files:
+            with located(found["shards"].place):
+                list_files(path)
+        return DatasetPlan(path=path, shards=options)
+
+    def read_mining(self, node: Node) -> Mining:
+        """Arguments of `Mining`, in their ranges; its corpus is a path."""
+        found = node.entries(MINING_NAMES)
+        values = {name: inner.to_plain() for name, inner in found.items() if name != "corpus"}
+        if "corpus" in found:
+            values["corpus"] = self.to_path(found["corpus"], must_exist=True)
+        try:
+            return Mining(**values)
+        except InputError as error:
+            raise locate_value(error, found, node) from error
 
     def read_validation(self, node: Node) -> ValidationPlan:
         """A path, or a mapping of a path and options."""
@@ -159,12 +198,32 @@ class PlanReader:
         return path
 
 
-def read_whole_number(node: Node) -> int:
-    """A whole number of at least 1."""
+def check_shards(found: Mapping[str, Node], *, is_sharded: bool) -> None:
+    """Stops what does not go with shards, or not without them."""
+    for name, why in (("mining", "needs all queries in memory"), ("split", "is for rows that are read into memory")):
+        if is_sharded and name in found:
+            raise found[name].error(f"`{name}` {why}. Received: `dataset.shards`. Leave `{name}` out, or name a path.")
+    if not is_sharded and "data_service" in found:
+        raise found["data_service"].error(
+            "`data_service` reads shards. Received: rows that are read into memory. Write `dataset: {shards: PATH}`."
+        )
+
+
+def read_whole_number(node: Node, *, least: int = 1) -> int:
+    """A whole number that is not too small."""
     number: int = node.read(int)
-    if number < 1:
-        raise node.error(f"`{node.name}` must be at least 1. Received: {number}.")
+    if number < least:
+        raise node.error(f"`{node.name}` must be at least {least}. Received: {number}.")
     return number
+
+
+def read_data_service(node: Node) -> str:
+    """The address of a `tf.data` service."""
+    address: str = node.read(str)
+    port = HOST.fullmatch(address.removeprefix("grpc://"))
+    if not address.startswith("grpc://") or port is None or not 0 < int(port[1]) < 65536:
+        raise node.error(f"`data_service` must be grpc://host:port. Received: {address}.")
+    return address
 
 
 def read_loss(node: Node) -> LossPlan:
@@ -215,10 +274,14 @@ def read_transformer(node: Node) -> dict[str, Any]:
     try:
         TransformerConfig(**{"vocabulary_size": 1, **values})
     except InputError as error:
-        # Its texts begin with the name of the value they are about.
-        named = str(error).split("`")[1] if str(error).startswith("`") else ""
-        raise found.get(named, node).error(str(error)) from error
+        raise locate_value(error, found, node) from error
     return values
+
+
+def locate_value(error: InputError, found: Mapping[str, Node], node: Node) -> InputError:
+    """The error at the line of the value that it is about, by whose name its text begins; else at the whole's."""
+    named = str(error).split("`")[1] if str(error).startswith("`") else ""
+    return found.get(named, node).error(str(error))
 
 
 def find_places(node: Node) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tfchain.core.errors import InputError
 from tfchain.models.config import PoolingMode
+from tfchain.training.mining_options import Mining
 from tfchain.training.strategies import StrategyName
 
 Mixing = Literal["round_robin", "proportional"]
@@ -42,11 +43,14 @@ class DatasetPlan:
         path: A file or folder as `read_pairs` reads it.
         split: Which part of it. Default: `train`.
         loss: Its own loss. Default: the plan's.
+        shards: Where the files are read as they are needed: the options of `PairShards` that the file gives. Default:
+            none, all rows are read into memory.
     """
 
     path: Path
     split: str = "train"
     loss: LossPlan | None = None
+    shards: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +83,15 @@ class TrainingPlan:
         mixing: How several datasets are mixed. Default: what `fit` does.
         loss: A loss's name, or a mapping of `name` and arguments. Default: what suits the columns.
         guide: The model that a guided loss asks, a folder or a hub name. Default: none.
+        mining: How hard negatives are added; its corpus is a path. Default: none are.
         validation: What is evaluated while training. Default: nothing.
         hyperparameters: Values of `Hyperparameters` by name.
         strategy: How the training is spread over devices. Default: `auto`.
         checkpoint: The folder to go on from after a stop. Default: none.
         checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
         log_path: The folder of the logs. Default: none.
+        length_groups: Rectangles that a batch's texts are cut into by length. Default: what `fit` does.
+        data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
         places: File and line of each key by its dotted name, for errors that come later.
     """
 
@@ -98,12 +105,15 @@ class TrainingPlan:
     mixing: Mixing | None = None
     loss: LossPlan | None = None
     guide: str | Path | None = None
+    mining: Mining | None = None
     validation: ValidationPlan | None = None
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     strategy: StrategyName = "auto"
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
     log_path: Path | None = None
+    length_groups: int | None = None
+    data_service: str | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
 

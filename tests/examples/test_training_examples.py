@@ -1,0 +1,85 @@
+"""The examples of training run, and print what they promise."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.examples.test_examples import run_example
+
+Capture = pytest.CaptureFixture[str]
+
+
+def read_losses(lines: list[str]) -> list[float]:
+    """The losses in the lines, epochs counted from 1."""
+    found = [re.match(r"(?:\[worker \d\] )?epoch (\d+): loss ([\d.]+)", line) for line in lines]
+    epochs = [(int(one[1]), float(one[2])) for one in found if one is not None]
+    assert [epoch for epoch, _ in epochs] == list(range(1, len(epochs) + 1))
+    return [loss for _, loss in epochs]
+
+
+def test_train_on_pairs_learns_what_the_words_mean(minilm_path: Path, capsys: Capture) -> None:
+    run_example("train_on_pairs.py", "--model", minilm_path)
+
+    lines = capsys.readouterr().out.splitlines()
+    losses = read_losses(lines)
+    assert len(losses) == 3
+    assert losses[-1] < losses[0] / 2
+    assert [line.partition("? ")[0] for line in lines[:2] + lines[-2:]] == [
+        "before: the keys of my kiwi stick",
+        "before: who has the key of the aquarium",
+        "after: the keys of my kiwi stick",
+        "after: who has the key of the aquarium",
+    ]
+    answers = [line.partition("? ")[2][:20] for line in lines[:2] + lines[-2:]]
+    assert answers == ["A basket of apples a", "The fish in the lobb", "Laptops are repaired", "The meeting room wit"]
+
+
+def test_mine_negatives_measures_before_and_after(tiny_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
+    words = ("cat", "dog", "stock", "monday", "run", "sleep", "fell", "who")
+    documents = [{"_id": f"d{number}", "text": f"the {word} {word} {word}"} for number, word in enumerate(words)]
+    queries = [{"_id": f"q{number}", "text": f"what does {word}"} for number, word in enumerate(words)]
+    for name, rows in (("corpus", documents), ("queries", queries)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "qrels").mkdir()
+    for split, numbers in (("train", range(6)), ("test", range(6, 8))):
+        lines = [f"q{number}\td{number}\t1\n" for number in numbers]
+        (tmp_path / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
+
+    options = {"negatives": 2, "epochs": 2, "batch-size": 2, "max-length": 12, "max-queries": 4}
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    run_example("mine_negatives.py", tmp_path, "--model", tiny_model_path, *words)
+
+    before, *epochs, after = capsys.readouterr().out.splitlines()
+    assert len(read_losses(epochs)) == len(epochs) == 2
+    values = [float(line.split()[-1]) for line in (before, *epochs, after)]
+    assert all(0 <= value <= 1 for value in values)
+    assert (before[:15], after[:15]) == ("nDCG@10 before:", "nDCG@10 after: ")
+    assert values[-1] == values[-2]
+
+
+def test_two_workers_have_the_same_losses(tiny_model_path: Path, capsys: Capture) -> None:
+    run_example("two_workers.py", "--model", tiny_model_path, "--epochs", 2)
+
+    lines = capsys.readouterr().out.splitlines()
+    first, second = ([line for line in lines if line.startswith(f"[worker {number}]")] for number in range(2))
+    assert read_losses(first) == read_losses(second)
+    assert (len(first), len(second)) == (3, 2)
+    assert first[2] == "[worker 0] saved the model"  # and the other says nothing of it
+    assert lines[-2] == f"Both workers had the same losses: {', '.join(line.split()[-1] for line in first[:2])}"
+    assert lines[-1].startswith("The saved model answers: ")
+
+
+def test_resume_training_comes_to_the_losses_of_one_that_never_stopped(tiny_model_path: Path, capsys: Capture) -> None:
+    run_example("resume_training.py", "--model", tiny_model_path)
+
+    killed, heading, *epochs, last = capsys.readouterr().out.splitlines()
+    # Step 4 is one into the second epoch of three; the save before it is the first epoch's end.
+    assert killed == "The first process was killed at step 5. It left: step-000000003, step-000000004"
+    assert heading.split() == ["epoch", "stopped", "and", "gone", "on", "never", "stopped"]
+    rows = [list(map(float, line.split())) for line in epochs]
+    assert [row[0] for row in rows] == [1, 2, 3]
+    assert all(row[1] == pytest.approx(row[2], abs=1e-5) for row in rows)
+    assert len({row[1] for row in rows}) == 3  # it went on learning
+    assert last == "The losses are the same."
