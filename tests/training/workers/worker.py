@@ -80,17 +80,19 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
         """Notes each step's own loss, and kills the process where the test wants it."""
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.total = self.rows = 0.0
+            self.total, self.seen = 0.0, 0
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if self.model.skipping:
                 return
             # Keras shows the mean of the epoch's rows so far; all steps but an epoch's last have as many.
             last = batch + 1 == self.params["steps"]
-            rows = len(dataset) - BATCH_SIZE * batch if last else BATCH_SIZE
-            before, self.rows = self.total, self.rows + rows
-            self.total = float(logs["loss"]) * self.rows
-            steps.append((self.total - before) / rows)
+            before, rows_before = self.total, BATCH_SIZE * batch
+            rows = len(dataset) - rows_before if last else BATCH_SIZE
+            self.total = float(logs["loss"]) * (rows_before + rows)
+            if batch == 0 or self.seen == batch:  # else the step before was not taken here, but before a stop
+                steps.append((self.total - before) / rows)
+            self.seen = batch + 1
             if die and self.model.steps_done == kill_at:
                 os._exit(17)
 
