@@ -299,4 +299,4 @@ def test_the_help_is_quick_and_has_examples(command: str, run: Run) -> None:
 def test_the_example_is_a_training(shared_data: Path) -> None:
     plan = read_plan(EXAMPLE)
 
-    assert plan.datasets[""].path.resolve() == shared_data / "scifact"
+    assert plan.datasets[""].path.resolve() == (shared_data / "scifact").resolve()
