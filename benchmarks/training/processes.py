@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +33,14 @@ class Worker:
         python: The interpreter of its environment.
         script: The worker's file.
         log_path: Where its messages go.
+        environment: Environment variables of its own. Default: none.
     """
 
-    def __init__(self, python: Path, script: Path, log_path: Path) -> None:
+    def __init__(
+        self, python: Path, script: Path, log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.python = python
+        self.environment = dict(environment or {})
         self.script = script
         self.log_path = log_path
         self.process: subprocess.Popen[str] | None = None
@@ -48,7 +53,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=quiet_environment(),
+                env=quiet_environment() | self.environment,
             )
         return self
 

@@ -131,7 +131,11 @@ def write_speed(result: dict[str, Any]) -> str:
         f" paragraphs (SQuAD). A turn is an epoch over these {total} pairs ({settings['steps']} steps); after one that"
         f" is not counted, {settings['turns']} of each system, by turns. The median of the turns, and of their ratios"
         f" to {PEER}'. Equal padding: each column to its longest text, as {PEER} does. Padding: the share of"
-        " the computed tokens, in the first epoch's batches."
+        " the computed tokens, in the first epoch's batches.\n\ntfchain asks TensorFlow to keep memory between"
+        " steps (`TF_CPU_ALLOCATOR_USE_BFC`); without, the system clears and maps each page of every large tensor anew,"
+        " which this virtual machine makes dear. PyTorch gives memory back, too; `malloc keeps memory` is"
+        f" {PEER} with glibc's environment variables `MALLOC_MMAP_MAX_`, `MALLOC_TRIM_THRESHOLD_` and"
+        " `MALLOC_TOP_PAD_` set so that it gives back none."
     )
     return write_table("Speed", text, heads, rows)
 

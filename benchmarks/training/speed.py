@@ -31,12 +31,21 @@ from texts import write_mixed_pairs
 
 PEER = "sentence-transformers"
 BFLOAT16_PEER = "sentence-transformers, bfloat16"
+KEPT_PEER = "sentence-transformers, malloc keeps memory"
+DEFAULT_ALLOCATOR = "tfchain, equal padding, TensorFlow's default allocator"
 # Length groups (0 pads each column to its longest text, as sentence-transformers does), and hyperparameters.
 SYSTEMS: dict[str, tuple[int, dict[str, Any]]] = {
     "tfchain, equal padding": (0, {"batches": "random"}),
+    DEFAULT_ALLOCATOR: (0, {"batches": "random"}),
     "tfchain, length groups": (4, {"batches": "no_duplicates"}),
     "tfchain, length batches": (4, {"batches": "no_duplicates_by_length"}),
     "tfchain, length batches, bfloat16": (4, {"batches": "no_duplicates_by_length", "dtype_policy": "mixed_bfloat16"}),
+}
+# tfchain asks TensorFlow to keep memory between steps; what that is worth, and what it would be worth to PyTorch, whose
+# users do not usually ask glibc for the like.
+ENVIRONMENTS = {
+    DEFAULT_ALLOCATOR: {"TF_CPU_ALLOCATOR_USE_BFC": "false"},
+    KEPT_PEER: {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34), "MALLOC_TOP_PAD_": str(1 << 28)},
 }
 # Idle threads of one system may spin for a moment after its turn; the next one waits for that.
 PAUSE_SECONDS = 0.2
@@ -46,7 +55,7 @@ def main() -> None:
     """Reads the options, measures, writes."""
     parser = make_parser(__doc__, data=("scifact", "squad"))
     add = parser.add_argument
-    everything = [PEER, BFLOAT16_PEER, *SYSTEMS]
+    everything = [PEER, KEPT_PEER, BFLOAT16_PEER, *SYSTEMS]
     usual = everything if has_bfloat16() else [name for name in everything if name != BFLOAT16_PEER]
     add("--steps", type=int, default=12, help="steps of a turn (%(default)s)")
     add("--turns", type=int, default=3, help="turns of each system, beside the warm-up (%(default)s)")
@@ -94,7 +103,7 @@ def take_turns(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict[s
         for system in arguments.systems:
             python, script = (arguments.peers, PEER_WORKER) if is_peer(system) else (sys.executable, TFCHAIN_WORKER)
             log_path = work / f"{system.replace(' ', '-')}.log"
-            workers[system] = stack.enter_context(Worker(Path(python), script, log_path))
+            workers[system] = stack.enter_context(Worker(Path(python), script, log_path, ENVIRONMENTS.get(system)))
         for system, worker in workers.items():
             say(f"speed: {system} warms up")
             worker.ask("take_turns", **request(system, arguments, pairs))
@@ -145,7 +154,7 @@ def has_bfloat16() -> bool:
 
 def is_peer(system: str) -> bool:
     """Whether a system lives in the peers' environment."""
-    return system in (PEER, BFLOAT16_PEER)
+    return system in (PEER, KEPT_PEER, BFLOAT16_PEER)
 
 
 def rotated(values: list[str], by: int) -> list[str]:
