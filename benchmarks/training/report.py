@@ -106,11 +106,37 @@ def write_quality(result: dict[str, Any]) -> str:
 
 
 def write_speed(result: dict[str, Any]) -> str:
-    """Pairs a second, and the ratio to sentence-transformers."""
+    """Pairs a second, and the ratio to sentence-transformers; then the same by allocator."""
     settings = result["settings"]
-    rates = {row["system"]: row["pairs_per_second"] for row in result["rows"]}
-    rows = []
-    for row in result["rows"]:
+    total = sum(result["pairs"].values())
+    text = (
+        f"Whole training steps of MiniLM, batches of {settings['batch_size']}, at most {settings['max_length']} tokens:"
+        f" {result['pairs']['scifact']} claims with abstracts (SciFact) and {result['pairs']['squad']} questions with"
+        f" paragraphs (SQuAD). A turn is an epoch over these {total} pairs ({settings['steps']} steps); after one that"
+        f" is not counted, {settings['turns']} of each system, by turns. The median of the turns, and of their ratios"
+        f" to {PEER}'. Equal padding: each column to its longest text, as {PEER} does. Padding: the share of"
+        " the computed tokens, in the first epoch's batches."
+    )
+    allocators = (
+        "The same in a run of its own. tfchain asks TensorFlow to keep memory between steps"
+        " (`TF_CPU_ALLOCATOR_USE_BFC`); without, the system clears and maps each page of every large tensor anew, which"
+        " a virtual machine makes dear. PyTorch gives memory back, too; `malloc keeps memory` is"
+        f" {PEER} with glibc's environment variables `MALLOC_MMAP_MAX_`, `MALLOC_TRIM_THRESHOLD_` and"
+        " `MALLOC_TOP_PAD_` set so that it gives back none."
+    )
+    heads = ("system", "pairs a second", "least to most", "ratio", "padding")
+    table = write_table("Speed", text, heads, make_speed_rows(result["rows"]))
+    if not result["allocators"]:
+        return table
+    by_allocator = write_table("Speed by allocator", allocators, heads, make_speed_rows(result["allocators"]))
+    return f"{table}\n\n#{by_allocator}"
+
+
+def make_speed_rows(measured: list[dict[str, Any]]) -> list[Row]:
+    """The rows of a table of speed."""
+    rates = {row["system"]: row["pairs_per_second"] for row in measured}
+    rows: list[Row] = []
+    for row in measured:
         own = rates[row["system"]]
         tokens = row["tokens"]
         ratios = [one / other for one, other in zip(own, rates.get(PEER, ()), strict=False)]
@@ -123,21 +149,7 @@ def write_speed(result: dict[str, Any]) -> str:
                 f"{1 - tokens['own'] / tokens['computed']:.0%}",
             )
         )
-    heads = ("system", "pairs a second", "least to most", "ratio", "padding")
-    total = sum(result["pairs"].values())
-    text = (
-        f"Whole training steps of MiniLM, batches of {settings['batch_size']}, at most {settings['max_length']} tokens:"
-        f" {result['pairs']['scifact']} claims with abstracts (SciFact) and {result['pairs']['squad']} questions with"
-        f" paragraphs (SQuAD). A turn is an epoch over these {total} pairs ({settings['steps']} steps); after one that"
-        f" is not counted, {settings['turns']} of each system, by turns. The median of the turns, and of their ratios"
-        f" to {PEER}'. Equal padding: each column to its longest text, as {PEER} does. Padding: the share of"
-        " the computed tokens, in the first epoch's batches.\n\ntfchain asks TensorFlow to keep memory between"
-        " steps (`TF_CPU_ALLOCATOR_USE_BFC`); without, the system clears and maps each page of every large tensor anew,"
-        " which this virtual machine makes dear. PyTorch gives memory back, too; `malloc keeps memory` is"
-        f" {PEER} with glibc's environment variables `MALLOC_MMAP_MAX_`, `MALLOC_TRIM_THRESHOLD_` and"
-        " `MALLOC_TOP_PAD_` set so that it gives back none."
-    )
-    return write_table("Speed", text, heads, rows)
+    return rows
 
 
 def write_memory(result: dict[str, Any]) -> str:

@@ -32,10 +32,11 @@ from texts import write_mixed_pairs
 PEER = "sentence-transformers"
 BFLOAT16_PEER = "sentence-transformers, bfloat16"
 KEPT_PEER = "sentence-transformers, malloc keeps memory"
-DEFAULT_ALLOCATOR = "tfchain, equal padding, TensorFlow's default allocator"
+EQUAL_PADDING = "tfchain, equal padding"
+DEFAULT_ALLOCATOR = f"{EQUAL_PADDING}, TensorFlow's default allocator"
 # Length groups (0 pads each column to its longest text, as sentence-transformers does), and hyperparameters.
 SYSTEMS: dict[str, tuple[int, dict[str, Any]]] = {
-    "tfchain, equal padding": (0, {"batches": "random"}),
+    EQUAL_PADDING: (0, {"batches": "random"}),
     DEFAULT_ALLOCATOR: (0, {"batches": "random"}),
     "tfchain, length groups": (4, {"batches": "no_duplicates"}),
     "tfchain, length batches": (4, {"batches": "no_duplicates_by_length"}),
@@ -56,12 +57,15 @@ def main() -> None:
     parser = make_parser(__doc__, data=("scifact", "squad"))
     add = parser.add_argument
     everything = [PEER, KEPT_PEER, BFLOAT16_PEER, *SYSTEMS]
-    usual = everything if has_bfloat16() else [name for name in everything if name != BFLOAT16_PEER]
+    unusual = ENVIRONMENTS.keys() if has_bfloat16() else {*ENVIRONMENTS, BFLOAT16_PEER}
+    usual = [name for name in everything if name not in unusual]
     add("--steps", type=int, default=12, help="steps of a turn (%(default)s)")
     add("--turns", type=int, default=3, help="turns of each system, beside the warm-up (%(default)s)")
     add("--batch-size", type=int, default=32, help="pairs in a step (%(default)s)")
     add("--max-length", type=int, default=256, help="tokens of a text (%(default)s)")
     add("--systems", nargs="+", choices=everything, default=usual, help="compare these alone (%(default)s)")
+    by_allocator = [PEER, KEPT_PEER, EQUAL_PADDING, DEFAULT_ALLOCATOR]
+    add("--allocators", nargs="*", choices=by_allocator, default=by_allocator, help="then these (%(default)s)")
     arguments = read_arguments(parser)
     if arguments.quick:
         arguments.steps, arguments.turns, arguments.batch_size, arguments.max_length = 2, 1, 8, 64
@@ -75,32 +79,40 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Runs all systems by turns, and counts the tokens that each computes."""
     pairs = work / "pairs.jsonl"
     counts = write_mixed_pairs(arguments.scifact, arguments.squad, arguments.steps * arguments.batch_size, pairs)
-    seconds = take_turns(arguments, pairs, work)
+    parts = [arguments.systems, arguments.allocators]  # two, as each process keeps some gigabytes
+    seconds = [take_turns(arguments, systems, pairs, work) for systems in parts]
     tokens = count_tokens(arguments, pairs, work)
-    num_pairs = sum(counts.values())
     return {
         "settings": {name: getattr(arguments, name) for name in ("steps", "turns", "batch_size", "max_length")},
         "pairs": counts,
         "versions": ask_once(Path(sys.executable), TFCHAIN_WORKER, work / "versions.log", "versions")
         | ask_once(arguments.peers, PEER_WORKER, work / "versions.log", "versions"),
-        "rows": [
-            {
-                "system": system,
-                "pairs_per_second": [num_pairs / one for one in of_system],
-                "median": num_pairs / statistics.median(of_system),
-                "tokens": tokens[system],
-            }
-            for system, of_system in seconds.items()
-        ],
+        "rows": make_rows(seconds[0], tokens, sum(counts.values())),
+        "allocators": make_rows(seconds[1], tokens, sum(counts.values())),
     }
 
 
-def take_turns(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict[str, list[float]]:
+def make_rows(
+    seconds: dict[str, list[float]], tokens: dict[str, dict[str, int]], num_pairs: int
+) -> list[dict[str, Any]]:
+    """A system's speed and tokens."""
+    return [
+        {
+            "system": system,
+            "pairs_per_second": [num_pairs / one for one in of_system],
+            "median": num_pairs / statistics.median(of_system),
+            "tokens": tokens[system],
+        }
+        for system, of_system in seconds.items()
+    ]
+
+
+def take_turns(arguments: argparse.Namespace, systems: list[str], pairs: Path, work: Path) -> dict[str, list[float]]:
     """Seconds of each counted turn, by system."""
-    seconds: dict[str, list[float]] = {system: [] for system in arguments.systems}
+    seconds: dict[str, list[float]] = {system: [] for system in systems}
     with ExitStack() as stack:
         workers = {}
-        for system in arguments.systems:
+        for system in systems:
             python, script = (arguments.peers, PEER_WORKER) if is_peer(system) else (sys.executable, TFCHAIN_WORKER)
             log_path = work / f"{system.replace(' ', '-')}.log"
             workers[system] = stack.enter_context(Worker(Path(python), script, log_path, ENVIRONMENTS.get(system)))
@@ -109,7 +121,7 @@ def take_turns(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict[s
             worker.ask("take_turns", **request(system, arguments, pairs))
         for turn in range(arguments.turns):
             say(f"speed: turn {turn + 1} of {arguments.turns}")
-            for system in rotated(arguments.systems, turn):
+            for system in rotated(systems, turn):
                 time.sleep(PAUSE_SECONDS)
                 seconds[system].append(workers[system].ask("go on")["seconds"])
     return seconds
@@ -140,8 +152,8 @@ def count_tokens(arguments: argparse.Namespace, pairs: Path, work: Path) -> dict
     """Tokens of an epoch, own and computed; sentence-transformers pads as tfchain does without length groups."""
     counted = {}
     with Worker(Path(sys.executable), TFCHAIN_WORKER, work / "tokens.log") as worker:
-        for system in arguments.systems:
-            asked = request("tfchain, equal padding" if is_peer(system) else system, arguments, pairs)
+        for system in {*arguments.systems, *arguments.allocators}:
+            asked = request(EQUAL_PADDING if is_peer(system) else system, arguments, pairs)
             del asked["steps"]
             counted[system] = worker.ask("count_tokens", **asked)
     return counted
