@@ -2,12 +2,15 @@
 
 import datetime
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from engines import REFERENCE
 from services import FASTAPI
 
 Row = Sequence[str]
+TRAINING = Path(__file__).parent / "TRAINING.md"
+QUALITY = "## Quality on SciFact"
 
 
 def write_report(results: dict[str, Any]) -> str:
@@ -20,7 +23,8 @@ def write_report(results: dict[str, Any]) -> str:
     parts = [
         "# Results\n\nWritten by `make bench`: everything in one run, the engines taking turns on the same texts and"
         " weights (all-MiniLM-L6-v2, fp32), each in a process of its own with its default threads."
-        f" A ratio above 1 means better than {REFERENCE}.",
+        f" A ratio above 1 means better than {REFERENCE}. Training is measured by `make bench-train`:"
+        " [TRAINING.md](TRAINING.md).",
         write_machine(results),
     ]
     writers = (
@@ -33,7 +37,16 @@ def write_report(results: dict[str, Any]) -> str:
         ("agreement", write_agreement),
     )
     parts += [write(results) for key, write in writers if results.get(key)]
+    parts += read_training_quality(TRAINING)
     return "\n\n".join(parts) + "\n"
+
+
+def read_training_quality(path: Path) -> list[str]:
+    """What `make bench-train` wrote on quality, under a heading that tells so; nothing where it wrote none."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    _, heading, section = text.partition(f"{QUALITY}\n")
+    section = section.partition("\n## ")[0].strip()
+    return [f"## Training: quality on SciFact (from [TRAINING.md](TRAINING.md))\n\n{section}"] if heading else []
 
 
 def write_machine(results: dict[str, Any]) -> str:
