@@ -15,13 +15,14 @@ WORDS = ("the", "a", "cat", "dog", "sleep", "##s", "run", "stock", "fell", "on",
 MAX_LENGTH = 24
 
 
-def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert") -> None:
+def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert", hidden_dim: int = 16) -> None:
     """Writes the folder.
 
     Args:
         folder: A new folder.
         seed: Of the random weights.
         architecture: As in `TransformerConfig`. Default: `bert`.
+        hidden_dim: As in `TransformerConfig`. Default: 16, so small that LiteRT quantizes the embedding alone.
     """
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation, *"你好我是一个智能助手"]
     tokens = dict.fromkeys([*SPECIAL, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
@@ -34,10 +35,10 @@ def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert") -> N
             transformer=TransformerConfig(
                 architecture=architecture,
                 vocabulary_size=len(tokens),
-                hidden_dim=16,
+                hidden_dim=hidden_dim,
                 num_layers=2,
                 num_heads=2,
-                intermediate_dim=32,
+                intermediate_dim=2 * hidden_dim,
                 max_positions=MAX_LENGTH,
                 num_token_types=2,
             ),

@@ -63,6 +63,7 @@ class ModelFolder:
         prompts: Prompt name → what is put before a text.
         default_prompt_name: The prompt of `encode` where none is named.
         similarity: `cosine` or `dot`.
+        precision: What vectors are computed with, where tfchain saved another one than `float32`.
     """
 
     encoder: EncoderConfig
@@ -73,6 +74,7 @@ class ModelFolder:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     similarity: str = "cosine"
+    precision: str = "float32"
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -167,6 +169,7 @@ def _read_modules(path: Path) -> ModelFolder:
         prompts=dict(settings.get("prompts") or {}),
         default_prompt_name=settings.get("default_prompt_name"),
         similarity=similarity,
+        precision=str(settings.get("precision") or "float32"),
     )
 
 

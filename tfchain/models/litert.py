@@ -21,6 +21,8 @@ import numpy as np
 from tfchain.core.atomic import write_file
 from tfchain.core.errors import TfchainError
 from tfchain.core.native_log import quiet_native_log
+from tfchain.models.litert_signature import SIGNATURE, add_signature_metadata
+from tfchain.models.precision import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class LiteRTEncoder:
     def __init__(self, model: bytes | Path, num_threads: int | None = None) -> None:
         import tensorflow as tf
 
+        self._model = model
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with quiet_native_log(), warnings.catch_warnings():
             # It points to ai-edge-litert, which is slower.
@@ -63,48 +66,60 @@ class LiteRTEncoder:
             self._interpreter.invoke()
             return np.array(self._interpreter.get_tensor(self._output))
 
+    def read(self) -> bytes:
+        """The flatbuffer."""
+        return self._model if isinstance(self._model, bytes) else self._model.read_bytes()
 
-def convert_encoder(encoder: Any, function: Any) -> bytes:
+
+def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32") -> bytes:
     """Turns an encoder into a flatbuffer, in a process of its own: the converter takes gigabytes, and keeps them.
 
     Args:
         encoder: The Keras model.
         function: It as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`.
+        precision: `int8` and `float16` quantize the weights. Default: `float32`.
 
     Returns:
-        The flatbuffer's bytes.
+        The flatbuffer's bytes; its signature is `embed_ids`.
 
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
     import tensorflow as tf
 
+    advice = "Use engine='tensorflow'." if precision == "float32" else "Use precision='float32'."
     with tempfile.TemporaryDirectory(prefix="tfchain-litert-") as folder:
         source, target = Path(folder) / "model", Path(folder) / "model.tflite"
         module = tf.Module()
         module.variables_of_encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
-            tf.saved_model.save(module, str(source), signatures={"embed": function})
+            tf.saved_model.save(module, str(source), signatures={SIGNATURE: function})
         # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
-        command = [sys.executable, "-m", "tfchain.models.litert", str(source), str(target)]
+        command = [sys.executable, "-m", "tfchain.models.litert", str(source), str(target), precision]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise TfchainError(
-                f"LiteRT's converter did not end within {CONVERSION_SECONDS} seconds. Use engine='tensorflow'."
+                f"LiteRT's converter did not end within {CONVERSION_SECONDS} seconds. {advice}"
             ) from error
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise TfchainError(f"LiteRT cannot run this encoder: {reason}. Use engine='tensorflow'.")
+            raise TfchainError(f"LiteRT cannot run this encoder: {reason}. {advice}")
         return target.read_bytes()
 
 
-def convert_folder(source: str, target: str) -> None:
-    """Converts the signature `embed` of a SavedModel; what the child process does."""
+def convert_folder(source: str, target: str, precision: str) -> None:
+    """Converts the signature `embed_ids` of a SavedModel; what the child process does."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=["embed"])
-    Path(target).write_bytes(converter.convert())
+    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[SIGNATURE])
+    if precision == "float32":
+        Path(target).write_bytes(converter.convert())
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # without samples to calibrate with: dynamic range
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    Path(target).write_bytes(add_signature_metadata(converter.convert()))
 
 
 def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
@@ -140,9 +155,9 @@ def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
 
 
 def _plain(name: str) -> str:
-    """`embed_token_ids:0` → `token_ids`."""
-    return name.split(":")[0].removeprefix("serving_default_").removeprefix("embed_")
+    """`embed_ids_token_ids:0` → `token_ids`."""
+    return name.split(":")[0].removeprefix("serving_default_").removeprefix(f"{SIGNATURE}_")
 
 
 if __name__ == "__main__":
-    convert_folder(*sys.argv[1:3])
+    convert_folder(*sys.argv[1:4])

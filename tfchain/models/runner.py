@@ -13,12 +13,13 @@ import numpy as np
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.progress import show_progress
 from tfchain.models.litert import LiteRTEncoder, convert_encoder, load_cached
+from tfchain.models.precision import Precision, check_encoder, check_precision, is_litert_precision, make_compute_copy
 
 logger = logging.getLogger(__name__)
 
 Engine = Literal["auto", "tensorflow", "litert"]
 TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
-CONVERSION = 1  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
+CONVERSION = 2  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
 
@@ -32,17 +33,32 @@ class EncoderRunner:
             seconds once and is faster on a CPU; `auto` takes `litert` on a machine without GPU for a model that
             `cache_key` names, and else `tensorflow`. Default: `auto`.
         cache_key: The model's fingerprint, under which the flatbuffer is kept between processes. Default: not kept.
+        precision: `bfloat16` computes a copy of the encoder in TensorFlow; `int8` (weights of 8 bits, activations
+            quantized as they come) and `float16` (weights of 16 bits) are LiteRT's, on the CPU. Default: `float32`.
+
+    Raises:
+        InputError: if `engine` or `precision` is unknown, or the two do not go together, or with the encoder.
     """
 
     def __init__(
-        self, encoder: keras.Model, *, pad_token_id: int = 0, engine: Engine = "auto", cache_key: str | None = None
+        self,
+        encoder: keras.Model,
+        *,
+        pad_token_id: int = 0,
+        engine: Engine = "auto",
+        cache_key: str | None = None,
+        precision: Precision = "float32",
     ) -> None:
         if engine not in get_args(Engine):
             raise InputError(f"`engine` must be one of {', '.join(get_args(Engine))}. Received: engine={engine!r}.")
+        check_precision(precision, engine)
+        check_encoder(encoder, precision)
         self.encoder = encoder
         self.pad_token_id = pad_token_id
         self.engine = engine
         self.cache_key = cache_key
+        self.precision: Precision = precision
+        self._compute_encoder: keras.Model | None = None
         self._function: Any = None
         self._run: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
         self._lock = threading.RLock()
@@ -85,11 +101,30 @@ class EncoderRunner:
         return int(self.encoder.output_shape[-1])
 
     @property
+    def compute_encoder(self) -> keras.Model:
+        """What the TensorFlow graph computes with: the encoder, or its copy in `bfloat16`."""
+        if self._compute_encoder is None:
+            self._compute_encoder = make_compute_copy(self.encoder, self.precision)
+        return self._compute_encoder
+
+    @property
     def function(self) -> Any:
         """The encoder as a concrete function of `token_ids` and `padding_mask`, int32 `(None, None)`."""
         if self._function is None:
-            self._function = make_function(self.encoder).get_concrete_function()
+            self._function = make_function(self.compute_encoder).get_concrete_function()
         return self._function
+
+    def make_flatbuffer(self) -> bytes:
+        """The encoder as a LiteRT flatbuffer in this precision, from the cache where it is there.
+
+        It has one signature, `embed_ids`: `token_ids`, `padding_mask` → `embedding`.
+
+        Raises:
+            InputError: if LiteRT does not compute in this precision.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        """
+        check_precision(self.precision, "litert")
+        return self._start_litert().read()
 
     def refresh(self, cache_key: str | None = None) -> None:
         """Forgets what was made of the old weights; call it when the encoder's weights have changed.
@@ -99,17 +134,18 @@ class EncoderRunner:
         """
         with self._lock:
             self.cache_key = cache_key
-            self._function = self._run = None
+            self._function = self._run = self._compute_encoder = None
 
     def _start(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         with self._lock:
             if self._run is not None:  # another thread was quicker
                 return self._run
-            if self.engine == "litert" or (self.engine == "auto" and self.cache_key and self._suits_litert()):
+            needs_litert = self.engine == "litert" or is_litert_precision(self.precision)
+            if needs_litert or (self.engine == "auto" and self.cache_key and self._suits_litert()):
                 try:
                     self._run = self._start_litert()
                 except TfchainError as error:
-                    if self.engine == "litert":
+                    if needs_litert:
                         raise
                     logger.info("%s The encoder runs in TensorFlow.", error)
             if self._run is None:
@@ -120,19 +156,24 @@ class EncoderRunner:
         import tensorflow as tf
 
         small = self.encoder.count_params() * 4 < LARGEST_FLATBUFFER
-        return small and not tf.config.list_physical_devices("GPU")
+        return self.precision == "float32" and small and not tf.config.list_physical_devices("GPU")
 
     def _start_litert(self) -> LiteRTEncoder:
+        if self.cache_key is None:
+            return LiteRTEncoder(self._convert())
+        return load_cached(self._cache_name, self._convert)
+
+    def _convert(self) -> bytes:
+        logger.info("Converting the encoder for LiteRT in %s; this happens once a model.", self.precision)
+        with show_progress(1, "preparing the model for this processor, once", shown=sys.stderr.isatty()):
+            return convert_encoder(self.encoder, make_function(self.encoder), self.precision)
+
+    @property
+    def _cache_name(self) -> str:
         import tensorflow as tf
 
-        def convert() -> bytes:
-            logger.info("Converting the encoder for LiteRT; this happens once a model.")
-            with show_progress(1, "preparing the model for this processor, once", shown=sys.stderr.isatty()):
-                return convert_encoder(self.encoder, make_function(self.encoder))
-
-        if self.cache_key is None:
-            return LiteRTEncoder(convert())
-        return load_cached(f"{self.cache_key}-{tf.__version__}-{metadata.version('tfchain')}-{CONVERSION}", convert)
+        name = f"{self.cache_key}-{tf.__version__}-{metadata.version('tfchain')}-{CONVERSION}"
+        return name if self.precision == "float32" else f"{name}-{self.precision}"
 
     def _run_tensorflow(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf

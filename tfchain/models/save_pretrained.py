@@ -26,6 +26,7 @@ def save_encoder(
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
     similarity: str = "cosine",
+    precision: str = "float32",
     portable: bool = True,
 ) -> None:
     """Writes an encoder as a sentence-transformers folder.
@@ -39,6 +40,7 @@ def save_encoder(
         prompts: Prompt name → what is put before a text.
         default_prompt_name: The prompt of `encode` where none is named.
         similarity: `cosine` or `dot`.
+        precision: What vectors are computed with; noted where it is not `float32`.
         portable: Whether sentence-transformers must be able to load it. False also writes shapes that only tfchain
             reads (layers of different widths, a factorised embedding).
 
@@ -58,8 +60,10 @@ def save_encoder(
         )
     write(path / "config.json", values)
     write(path / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": do_lower_case})
-    settings = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}
-    write(path / "config_sentence_transformers.json", {**settings, "similarity_fn_name": similarity})
+    settings: dict[str, Any] = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}
+    settings |= {"similarity_fn_name": similarity}
+    settings |= {"precision": precision} if precision != "float32" else {}
+    write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 
     modules = ["Transformer", "Pooling", *["Dense"] * len(config.dense), *["Normalize"] * config.normalize]

@@ -14,6 +14,7 @@ from tfchain.core.progress import show_progress
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
 from tfchain.models.index import Similarity
+from tfchain.models.precision import Precision
 from tfchain.models.pretrained import load_encoder
 from tfchain.models.runner import EncoderRunner, Engine
 from tfchain.models.save_pretrained import save_encoder, write
@@ -36,9 +37,12 @@ class TextEncoder:
         default_prompt_name: The prompt of `encode` where none is named. Default: none.
         similarity: How the model's vectors are compared, `cosine` or `dot`. Default: `cosine`.
         engine: What runs the encoder; see `EncoderRunner`. Default: `auto`.
+        precision: What vectors are computed with: `float32`, `bfloat16`, `float16` or `int8`. The encoder's own weights
+            stay as they are, and are what `fit` trains. Default: `float32`.
 
     Raises:
-        InputError: if `max_length` or `similarity` is out of range, or `default_prompt_name` is not among the prompts.
+        InputError: if `max_length`, `similarity` or `precision` is out of range, `engine` has not this precision, or
+            `default_prompt_name` is not among the prompts.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class TextEncoder:
         default_prompt_name: str | None = None,
         similarity: Similarity = "cosine",
         engine: Engine = "auto",
+        precision: Precision = "float32",
     ) -> None:
         self.encoder = encoder
         self.prompts = check_prompts(prompts or {})
@@ -72,7 +77,9 @@ class TextEncoder:
             pad_token_id=pad,
         )
         check_vocabulary(tokenizer, encoder)
-        self.runner = EncoderRunner(encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine)
+        self.runner = EncoderRunner(
+            encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine, precision=precision
+        )
         self._fingerprint: str | None = None
         self._encoder_fingerprint: str | None = None
         weights = sorted(encoder.trainable_weights, key=lambda one: int(np.prod(one.shape)))
@@ -105,6 +112,7 @@ class TextEncoder:
                 "prompts": folder.prompts,
                 "default_prompt_name": folder.default_prompt_name,
                 "similarity": folder.similarity,
+                "precision": folder.precision,
             }
             tokenizer_path = folder.transformer_path
         tokenizer = changes.pop("tokenizer", None)
@@ -116,6 +124,33 @@ class TextEncoder:
         )
         made.runner.refresh(made.encoder_fingerprint)
         return made
+
+    def with_precision(self, precision: Precision) -> "TextEncoder":
+        """The same tokenizer and encoder, with vectors computed in another precision; this one stays as it is.
+
+        Both share the Keras model: a training of one is noticed by the other.
+
+        Args:
+            precision: `float32`, `bfloat16`, `float16` or `int8`.
+
+        Raises:
+            InputError: if it is unknown, or the encoder's engine was chosen and has not this precision.
+        """
+        self.notice_changes()
+        made = TextEncoder(
+            self.tokenizer.tokenizer,
+            self.encoder,
+            engine=self.runner.engine,
+            precision=precision,
+            **self._settings(),
+        )
+        made.runner.refresh(self.encoder_fingerprint)
+        return made
+
+    @property
+    def precision(self) -> Precision:
+        """What vectors are computed with."""
+        return self.runner.precision
 
     @property
     def embedding_dim(self) -> int:
@@ -131,7 +166,7 @@ class TextEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that decides what a text's vector is: weights, shape, tokenizer, length, prompts."""
+        """Names everything that decides what a text's vector is: weights, precision, tokenizer, length, prompts."""
         self.notice_changes()
         if self._fingerprint is None:
             values = {
@@ -140,6 +175,8 @@ class TextEncoder:
                 "prompts": self.prompts,
                 "default": self.default_prompt_name,
             }
+            if self.precision != "float32":
+                values["precision"] = self.precision
             self._fingerprint = make_fingerprint(values, ())
         return self._fingerprint
 
@@ -248,18 +285,15 @@ class TextEncoder:
 
         Args:
             path: An empty folder.
-            portable: Whether sentence-transformers must be able to read it. Default: False.
+            portable: Whether sentence-transformers must be able to read it; the folder says nothing of the precision
+                then, as only tfchain has it. Default: False.
 
         Raises:
             InputError: if `portable` is True and sentence-transformers has no such model.
         """
-        settings: dict[str, Any] = {
-            "max_length": self.tokenizer.max_length,
-            "do_lower_case": self.tokenizer.do_lower_case,
-            "prompts": self.prompts,
-            "default_prompt_name": self.default_prompt_name,
-            "similarity": self.similarity,
-        }
+        settings = self._settings()
+        if self.precision != "float32" and not portable:
+            settings["precision"] = self.precision
         if isinstance(self.encoder, Encoder):
             save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, portable=portable, **settings)
             return
@@ -271,6 +305,16 @@ class TextEncoder:
         self.encoder.save(path / ENCODER_FILE)
         self.tokenizer.save(path)
         _write_settings(path, settings)
+
+    def _settings(self) -> dict[str, Any]:
+        """The constructor's plain values, but for what runs the encoder."""
+        return {
+            "max_length": self.tokenizer.max_length,
+            "do_lower_case": self.tokenizer.do_lower_case,
+            "prompts": self.prompts,
+            "default_prompt_name": self.default_prompt_name,
+            "similarity": self.similarity,
+        }
 
 
 def check_texts(texts: Sequence[str]) -> list[str]:

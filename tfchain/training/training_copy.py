@@ -1,8 +1,6 @@
 """The copy of an encoder that is trained: made for a strategy, a type, dropout, frozen layers, LoRA, remat."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.encoder import Encoder
+from tfchain.models.precision import dtype_policy
 from tfchain.training.gradients import find_seed_generators
 from tfchain.training.remat import add_remat
 
@@ -132,15 +131,5 @@ def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder
             config.transformer, dropout=hyperparameters.dropout, attention_dropout=hyperparameters.dropout
         )
         config = dataclasses.replace(config, transformer=transformer)
-    with _dtype_policy(hyperparameters.dtype_policy):
+    with dtype_policy(hyperparameters.dtype_policy):
         return Encoder(config, name=encoder.name)
-
-
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[Any]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
