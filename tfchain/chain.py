@@ -27,6 +27,7 @@ from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_eval
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
 from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, search_texts
 from tfchain.tasks.search_graph import make_search_graph
+from tfchain.tasks.served import to_served
 from tfchain.training.evaluation import Validation
 from tfchain.training.fit import FitOptions, fit_text_encoder
 from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff
@@ -437,7 +438,9 @@ class NeuralSearchChain:
     ) -> Path:
         """Writes the next version of a SavedModel that stock TensorFlow Serving answers texts with.
 
-        Before the version appears, its ops are checked and its answers compared with this chain's.
+        Before the version appears, its ops are checked and its answers compared with this chain's. In `bfloat16` the
+        version computes so, too. After `Quantize("int8")` or `Quantize("float16")` it computes texts in float32, with
+        the documents encoded again for it, and holds `model.tflite`, the quantized encoder of token ids.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
@@ -453,17 +456,26 @@ class NeuralSearchChain:
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
         self._refresh_index(None)
-        graph = make_search_graph(self.text_encoder, self._index, top_k=top_k, signatures=signatures)
+        batch_size = self.hyperparameters.batch_size
+        served = to_served(
+            self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size
+        )
+        graph = make_search_graph(served.text_encoder, served.index, top_k=top_k, signatures=signatures)
+        settings = self._settings()
+        if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
+            settings["report"] = {}
         return export(
             Path(path) if path is not None else SAVED_MODELS / name,
             graph.module,
             graph.signatures,
             proofs=graph.proofs,
             description={
-                "fingerprint": self.text_encoder.fingerprint,
+                "fingerprint": served.text_encoder.fingerprint,
                 "documents": len(self),
-                **self._settings(),
+                **settings,
+                **served.description,
             },
+            files=served.files,
         )
 
     def deploy(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+TOLERANCE = 1e-5
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -13,10 +15,12 @@ class Proof:
     Args:
         signature: The signature's name.
         inputs: Input name → array; texts as arrays of bytes objects.
-        outputs: Output name → array. Numbers may differ by rounding, texts may not.
+        outputs: Output name → array. Numbers may differ by `tolerance`, texts may not.
         ties: Where texts may differ, because two hits are equally good but for rounding: output name → booleans of the
             output's shape. Default: nowhere.
         is_warm_up: Whether the version also keeps the inputs as a warm-up request. Default: True.
+        tolerance: By how much numbers may differ, relative to the largest where that is above 1: rounding in the
+            precision that they are computed with. Default: 1e-5, for float32.
     """
 
     signature: str
@@ -24,3 +28,4 @@ class Proof:
     outputs: Mapping[str, np.ndarray]
     ties: Mapping[str, np.ndarray] = field(default_factory=dict)
     is_warm_up: bool = True
+    tolerance: float = TOLERANCE

@@ -21,7 +21,6 @@ from tfchain.deployment.repository import next_version
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 1e-5  # of a vector's or a score's values, relative to the largest where that is above 1
 DESCRIPTION = "assets.extra/tfchain.json"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_TEXTS = 4
@@ -35,6 +34,7 @@ def export(
     *,
     proofs: Sequence[Proof] = (),
     description: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Writes the next version below a base path.
 
@@ -47,6 +47,7 @@ def export(
         signatures: Name → `tf.function` with an input signature.
         proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
         description: Plain values kept beside the model in `assets.extra/tfchain.json`. Default: none.
+        files: More files to lay beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -62,6 +63,8 @@ def export(
         try:
             with new_folder(version) as partial:
                 _write(partial, module, signatures, proofs, description or {})
+                for name, content in (files or {}).items():
+                    (partial / name).write_bytes(content)
         except FileExistsError:
             continue  # another process took the number
         logger.info("Exported %s.", version)
@@ -140,7 +143,7 @@ def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
                 raise _differs(proof, name, f"{answer[place]!r:.80}, expected {expected[place]!r:.80} at {place}")
         else:
             difference = float(np.abs(answer - expected).max(initial=0))
-            if not difference <= TOLERANCE * _scale(expected):
+            if not difference <= proof.tolerance * _scale(expected):
                 raise _differs(proof, name, f"values that are {difference:.2g} away from the expected ones")
 
 

@@ -125,22 +125,23 @@ class TextEncoder:
         made.runner.refresh(made.encoder_fingerprint)
         return made
 
-    def with_precision(self, precision: Precision) -> "TextEncoder":
+    def with_precision(self, precision: Precision, *, engine: Engine | None = None) -> "TextEncoder":
         """The same tokenizer and encoder, with vectors computed in another precision; this one stays as it is.
 
         Both share the Keras model: a training of one is noticed by the other.
 
         Args:
             precision: `float32`, `bfloat16`, `float16` or `int8`.
+            engine: What runs the encoder. Default: as here.
 
         Raises:
-            InputError: if it is unknown, or the encoder's engine was chosen and has not this precision.
+            InputError: if it is unknown, or the engine has not this precision.
         """
         self.notice_changes()
         made = TextEncoder(
             self.tokenizer.tokenizer,
             self.encoder,
-            engine=self.runner.engine,
+            engine=engine or self.runner.engine,
             precision=precision,
             **self._settings(),
         )

@@ -10,7 +10,8 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.core.proof import Proof
+from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import HostTokenizer
 from tfchain.tasks.document_index import DocumentIndex
@@ -29,7 +30,6 @@ SAMPLE_TEXTS = (
 )
 PROVED_DOCUMENTS = 6
 PROVED_CHARACTERS = 400  # of each; one more text is longer than any model's maximum
-TIE = 2e-5  # twice what two correct vectors' scores may differ by
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,26 @@ def make_search_graph(
         The graph. A tokenizer that has no graph yet gives `embed_ids` alone, and a warning says so.
 
     Raises:
-        InputError: if `top_k` or `signatures` is out of range.
+        InputError: if `top_k` or `signatures` is out of range, or TensorFlow does not compute in the text encoder's
+            precision.
     """
     import tensorflow as tf
 
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    if text_encoder.precision not in TOLERANCES:
+        raise InputError(
+            f"A SavedModel computes in {' or '.join(TOLERANCES)}. Received: a text encoder in {text_encoder.precision}. "
+            "Give one `with_precision('float32')`, and documents encoded by it; `to_served` makes both."
+        )
+    encoder = text_encoder.runner.compute_encoder
     module = tf.Module(name="search")
-    module.encoder = [weight.value for weight in text_encoder.encoder.weights]
+    module.encoder = [weight.value for weight in encoder.weights]
 
     def embed_ids(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        return {"embedding": text_encoder.encoder(inputs, training=False)}
+        return {"embedding": encoder(inputs, training=False)}
 
     id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     functions = {"embed_ids": tf.function(embed_ids, input_signature=id_specs, autograph=False)}
@@ -102,7 +109,7 @@ def make_search_graph(
         if skipped:
             place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
             padding_mask = tf.where((place < skipped) & (padding_mask == 1), 2, padding_mask)
-        return text_encoder.encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+        return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
 
     def embed(text: Any) -> dict[str, Any]:
         return {"embedding": to_vectors(text, text_encoder.find_prompt(None))}
@@ -183,29 +190,35 @@ def _prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     for row, one in enumerate(token_ids):
         ids[row, : len(one)], mask[row, : len(one)] = one, 1
     expected = text_encoder.runner(token_ids)
-    return Proof("embed_ids", {"token_ids": ids, "padding_mask": mask}, {"embedding": expected})
+    tolerance = TOLERANCES[text_encoder.precision]
+    return Proof("embed_ids", {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
 
 
 def _prove_embed(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
-    return Proof("embed", {"text": _to_array(texts)}, {"embedding": text_encoder.encode(texts, progress=False)})
+    expected = text_encoder.encode(texts, progress=False)
+    tolerance = TOLERANCES[text_encoder.precision]
+    return Proof("embed", {"text": _to_array(texts)}, {"embedding": expected}, tolerance=tolerance)
 
 
 def _prove_search(text_encoder: TextEncoder, index: DocumentIndex, texts: Sequence[str], top_k: int) -> Proof:
     # One hit more than is served tells whether the last one is tied with the one behind it.
     more = [result.hits for result in search_texts(text_encoder, index, texts, top_k=top_k + 1)]
-    ties = find_ties(np.array([[hit.score for hit in hits] for hits in more], "float32"))[:, :top_k]
+    tolerance = TOLERANCES[text_encoder.precision]
+    ties = find_ties(np.array([[hit.score for hit in hits] for hits in more], "float32"), tolerance)[:, :top_k]
     found = [hits[:top_k] for hits in more]
     outputs = {
         "ids": np.array([[hit.id.encode() for hit in hits] for hits in found], dtype=object),
         "scores": np.array([[hit.score for hit in hits] for hits in found], dtype="float32"),
         "texts": np.array([[_to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
     }
-    return Proof("serving_default", {"text": _to_array(texts)}, outputs, {"ids": ties, "texts": ties})
+    inputs = {"text": _to_array(texts)}
+    return Proof("serving_default", inputs, outputs, {"ids": ties, "texts": ties}, tolerance=tolerance)
 
 
-def find_ties(scores: np.ndarray) -> np.ndarray:
+def find_ties(scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
     """Where a hit's score is its neighbour's but for rounding; `(queries, hits)`, best first, to booleans."""
-    near = np.abs(np.diff(scores, axis=-1)) <= TIE * max(1.0, float(np.abs(scores).max(initial=0)))
+    # Two correct scores may each be off by the tolerance.
+    near = np.abs(np.diff(scores, axis=-1)) <= 2 * tolerance * max(1.0, float(np.abs(scores).max(initial=0)))
     edge = np.zeros((len(scores), 1), dtype=bool)
     return np.concatenate([edge, near], -1) | np.concatenate([near, edge], -1)
 
