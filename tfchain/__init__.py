@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tfchain.data.shards import PairShards as PairShards
     from tfchain.deployment.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
+    from tfchain.optimization.compress import compress as compress
+    from tfchain.optimization.recipes import Quantize as Quantize
     from tfchain.training.evaluation import Validation as Validation
     from tfchain.training.fit_options import FitOptions as FitOptions
     from tfchain.training.mining_options import Mining as Mining
@@ -35,9 +37,11 @@ _HOMES = {
     "Mining": "tfchain.training.mining_options",
     "NeuralSearchChain": "tfchain.chain",
     "PairShards": "tfchain.data.shards",
+    "Quantize": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.evaluation",
+    "compress": "tfchain.optimization.compress",
     "make_strategy": "tfchain.training.strategies",
 }
 

@@ -22,6 +22,11 @@ from tfchain.models.index import Similarity
 from tfchain.models.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import to_tokenizer
+from tfchain.optimization.compress import compress, compress_best
+from tfchain.optimization.measure import make_workload
+from tfchain.optimization.recipes import Recipe, check_candidates
+from tfchain.optimization.report import CompressionReport
+from tfchain.optimization.rule import Keep, Rule
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
@@ -386,6 +391,62 @@ class NeuralSearchChain:
         self.report = {}  # of the weights before
         return history
 
+    def compress(
+        self,
+        recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
+        *,
+        dataset: EvaluationSource | None = None,
+        split: str = "test",
+        keep: Keep | None = None,
+        max_ndcg_loss: float | None = None,
+        progress: bool | None = None,
+    ) -> CompressionReport:
+        """Makes the model small and fast; the documents are encoded again at the next search, export or save.
+
+        With a dataset, every candidate and the model in float32 are measured in one run (nDCG@10, recall@100, files,
+        memory, speed), and the one that the rule keeps becomes the chain's. Without one, the only candidate does.
+
+        Args:
+            recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
+            dataset: What `evaluate` takes. Default: nothing is measured but the files.
+            split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
+            keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
+            max_ndcg_loss: The part of the float32 model's nDCG@10 that may be lost. Default: 0.01.
+            progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+        Returns:
+            The report; `print` shows it, `save` writes it with a picture.
+
+        Raises:
+            InputError: if something is no recipe, or the rule needs what is not measured; the model stays as it was.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops; the model stays as it was.
+        """
+        candidates = check_candidates(recipes)
+        given = {"keep": keep, "max_ndcg_loss": max_ndcg_loss}
+        rule = Rule(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        if dataset is None:
+            if len(candidates) > 1 or keep is not None or max_ndcg_loss is not None:
+                rule.check(ranking=False, speed=False)
+            made = compress(self.text_encoder, candidates[0])
+            report = CompressionReport(candidates=(made.report,), kept=made.report.name)
+            kept = made.text_encoder
+        else:
+            read = read_evaluation(dataset, split=split)
+            documents = list(self.index) if read.corpus is None else list(read.documents())
+            batch_size = self.hyperparameters.batch_size
+            evaluate = make_evaluation(
+                read, documents, self.passages, metrics=("ndcg@10", "recall@100"), batch_size=batch_size
+            )
+            texts = [one.full_text for one in documents]
+            workload = make_workload(read.queries.values(), texts, batch_size=batch_size)
+            kept, report = compress_best(
+                self.text_encoder, candidates, rule, evaluate=evaluate, workload=workload, progress=progress
+            )
+        if kept.precision != self.text_encoder.precision:
+            self.text_encoder = kept
+            self.report = {}  # of other vectors
+        return report
+
     def reindex(self, *, progress: bool | None = None) -> "NeuralSearchChain":
         """Encodes all documents again, after the model's weights have changed."""
         self.text_encoder.refresh()
@@ -457,9 +518,7 @@ class NeuralSearchChain:
         """
         self._refresh_index(None)
         batch_size = self.hyperparameters.batch_size
-        served = to_served(
-            self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size
-        )
+        served = to_served(self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size)
         graph = make_search_graph(served.text_encoder, served.index, top_k=top_k, signatures=signatures)
         settings = self._settings()
         if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds

@@ -50,7 +50,8 @@ class _AlignedBuffer:
     def __init__(self, buffer: Any) -> None:
         self.buffer = buffer
 
-    def Pack(self, builder: Any) -> int:  # noqa: N802 - called by the code of the schema
+    def Pack(self, builder: Any) -> int:
+        """Writes the buffer; the schema's code calls it by this name."""
         from tensorflow.lite.python import schema_py_generated as schema
 
         place = None

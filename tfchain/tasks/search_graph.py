@@ -74,7 +74,8 @@ def make_search_graph(
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
     if text_encoder.precision not in TOLERANCES:
         raise InputError(
-            f"A SavedModel computes in {' or '.join(TOLERANCES)}. Received: a text encoder in {text_encoder.precision}. "
+            f"A SavedModel computes in {' or '.join(TOLERANCES)}. "
+            f"Received: a text encoder in {text_encoder.precision}. "
             "Give one `with_precision('float32')`, and documents encoded by it; `to_served` makes both."
         )
     encoder = text_encoder.runner.compute_encoder

@@ -1,0 +1,183 @@
+"""Compression of text encoders and of chains: what is applied, what is measured, and what is kept."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.tiny_model import save_tiny_model
+from tfchain import NeuralSearchChain, Quantize, compress
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.compress import compress_best
+from tfchain.optimization.measure import Workload, make_workload
+from tfchain.optimization.rule import Rule
+
+DOCUMENTS = [{"id": str(number), "text": text} for number, text in enumerate(
+    ["the cat sleeps", "a dog runs", "stocks fell on monday", "who does what", "the dog sleeps on monday"]
+)]  # fmt: skip
+DATASET = {
+    "queries": {"q0": "what does the cat do", "q1": "dog", "q2": "monday"},
+    "qrels": {"q0": {"0": 1}, "q1": {"1": 1, "4": 2}, "q2": {"2": 2, "4": 1}},
+    "documents": DOCUMENTS,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wide") / "bert"
+    save_tiny_model(folder, seed=3, hidden_dim=64)
+    return folder
+
+
+@pytest.fixture
+def chain(model_path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.from_pretrained(model_path).add(DOCUMENTS)
+
+
+def test_compress_gives_a_new_text_encoder_and_the_size_of_its_files(model_path: Path) -> None:
+    whole = TextEncoder.from_pretrained(model_path)
+    sizes = {}
+    for precision in ("int8", "float16", "bfloat16"):
+        made = compress(whole, [Quantize(precision)])
+        assert made.text_encoder.precision == made.report.precision == made.report.name == precision
+        assert made.report.recipes == ({"recipe": "Quantize", "precision": precision},)
+        assert made.report.metrics == {}
+        assert made.report.query_median_ms is None
+        assert "tokenizer.json" in made.report.files
+        sizes[precision] = made.report.files
+    assert whole.precision == "float32"
+    assert sizes["int8"]["model.tflite"] == len(
+        made_flatbuffer := whole.with_precision("int8").runner.make_flatbuffer()
+    )
+    assert len(made_flatbuffer) < sizes["float16"]["model.tflite"]
+    two_bytes = 2 * whole.encoder.count_params()
+    weights = sizes["bfloat16"]["variables/variables.data-00000-of-00001"]
+    assert two_bytes <= weights < 1.1 * two_bytes
+
+
+def test_a_chain_without_a_dataset_takes_the_only_candidate(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    before, weights = chain.index.vectors.vectors.copy(), chain.model.get_weights()
+    chain.report = {"ndcg@10": 0.5}
+    report = chain.compress([Quantize("int8")])
+    assert (report.kept, [one.name for one in report.candidates]) == ("int8", ["int8"])
+    assert chain.text_encoder.precision == "int8"
+    assert chain.is_stale
+    assert chain.report == {}
+    assert chain.search("cat").hits
+    assert np.abs(chain.index.vectors.vectors - before).max() > 1e-4
+    for old, new in zip(weights, chain.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    again = NeuralSearchChain.load(chain.save(tmp_path / "index"))
+    assert again.text_encoder.precision == "int8"
+    np.testing.assert_array_equal(again.encode("cat"), chain.encode("cat"))
+
+
+def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
+    chain: NeuralSearchChain, model_path: Path
+) -> None:
+    report = chain.compress(
+        [[Quantize("int8")], [Quantize("bfloat16")]], dataset=DATASET, keep="smallest", max_ndcg_loss=1.0
+    )
+    assert [one.name for one in report.candidates] == ["float32", "int8", "bfloat16"]
+    assert report.rule == {"keep": "smallest", "max_ndcg_loss": 1.0}
+    for one in report.candidates:
+        alone = NeuralSearchChain.from_pretrained(model_path)
+        alone.text_encoder = alone.text_encoder.with_precision(one.precision)
+        assert one.metrics == pytest.approx(alone.evaluate(DATASET, metrics=["ndcg@10", "recall@100"]), abs=1e-9)
+        assert 100 < one.peak_memory_mb < 4000  # TensorFlow alone takes some hundred
+        assert 0 < one.query_median_ms <= one.query_p95_ms
+        assert one.texts_per_second > 0
+    smallest = min(report.candidates, key=lambda one: sum(one.files.values()))
+    assert report.kept == smallest.name == chain.text_encoder.precision
+    assert smallest.name != "float32"
+
+
+def test_a_compressed_chain_is_compressed_anew_from_the_float_model(chain: NeuralSearchChain) -> None:
+    chain.compress(Quantize("int8"))
+    chain.compress(Quantize("bfloat16"))
+    assert chain.text_encoder.precision == "bfloat16"
+    whole = chain.text_encoder.with_precision("float32")
+    np.testing.assert_allclose(chain.encode("the cat"), whole.encode("the cat"), atol=1e-2)
+
+
+@pytest.mark.parametrize(("recipes", "options", "message"), [
+    ([], {}, "at least one recipe"),
+    (["int8"], {}, "Each recipe must be a Quantize"),
+    ([[Quantize("int8")], [Quantize("bfloat16")]], {}, "needs ndcg@10, which is not measured without a dataset"),
+    ([Quantize("int8")], {"keep": "smallest"}, "needs ndcg@10, which is not measured without a dataset"),
+    ([Quantize("int8")], {"max_ndcg_loss": 0.02}, "max_ndcg_loss=0.02.* needs ndcg@10"),
+    ([Quantize("int8")], {"keep": "quickest"}, "`keep` must be one of"),
+    ([Quantize("int8")], {"dataset": 7}, "An evaluation needs a BEIR folder"),
+])  # fmt: skip
+def test_bad_calls_are_named_and_change_nothing(
+    recipes: object, options: dict, message: str, chain: NeuralSearchChain
+) -> None:
+    before = chain.text_encoder
+    with pytest.raises(InputError, match=message):
+        chain.compress(recipes, **options)
+    assert chain.text_encoder is before
+
+
+def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(model_path: Path) -> None:
+    measured = []
+
+    def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
+        measured.append(text_encoder.precision)
+        return {"recall@100": 1.0}
+
+    with pytest.raises(InputError, match="needs ndcg@10, which was not measured for 'float32'"):
+        compress_best(TextEncoder.from_pretrained(model_path), [[Quantize("bfloat16")]], Rule(), evaluate=evaluate)
+    assert measured == ["float32"]
+
+
+def test_a_rule_on_speed_without_texts_is_refused_before_anything_is_measured(model_path: Path) -> None:
+    with pytest.raises(InputError, match="keep='fastest_bulk' needs speed and memory"):
+        compress_best(
+            TextEncoder.from_pretrained(model_path),
+            [[Quantize("bfloat16")]],
+            Rule(keep="fastest_bulk"),
+            evaluate=lambda _: pytest.fail("measured"),
+        )
+
+
+def test_an_engine_that_was_chosen_and_has_not_the_precision_is_named(model_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(model_path, engine="tensorflow")
+    with pytest.raises(
+        InputError, match="int8 is computed by 'litert'. Received: engine='tensorflow'.*Use engine='auto'"
+    ):
+        chain.compress([Quantize("int8")])
+    assert chain.compress([Quantize("bfloat16")]).kept == "bfloat16"
+
+
+def test_a_model_whose_conversion_fails_stays_as_it_was(chain: NeuralSearchChain) -> None:
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask"))
+    hidden = keras.layers.Embedding(len(chain.tokenizer), 4)(ids)
+    square = keras.ops.matmul(keras.ops.swapaxes(hidden, 1, 2), hidden)
+    pooled = keras.ops.mean(hidden, axis=1) + keras.ops.expand_dims(keras.ops.det(square), -1)  # LiteRT has no kernel
+    model = keras.Model({"token_ids": ids, "padding_mask": mask}, pooled)
+    own = NeuralSearchChain(chain.tokenizer, model, max_length=16).add(DOCUMENTS)
+    before = own.text_encoder
+    with pytest.raises(TfchainError, match="LiteRT cannot run this encoder: .*MatrixDeterminant.*precision='float32'"):
+        own.compress([[Quantize("int8")]], dataset=DATASET)
+    assert own.text_encoder is before
+    assert own.search("cat").hits
+
+
+def test_a_workload_is_a_sample_at_equal_distances() -> None:
+    made = make_workload((f"q{number}" for number in range(250)), [f"t{number}" for number in range(5)])
+    assert len(made.queries) == 100
+    assert made.queries[:3] == ["q0", "q2", "q5"]
+    assert made.texts == ["t0", "t1", "t2", "t3", "t4"]
+    with pytest.raises(InputError, match="`texts` of a workload must hold at least one text"):
+        Workload(queries=["a"], texts=[])
+    with pytest.raises(InputError, match="Each text must be a string. Received: 7"):
+        Workload(queries=[7], texts=["a"])

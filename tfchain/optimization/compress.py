@@ -1,0 +1,132 @@
+"""Compression: recipes applied to a text encoder, measured, and compared with other candidates."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfchain.core.progress import show_progress
+from tfchain.models.precision import Precision
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.measure import Workload, measure_files, measure_speed
+from tfchain.optimization.recipes import Recipe, check_candidates, check_recipes, name_recipes, to_values
+from tfchain.optimization.report import CandidateReport, CompressionReport
+from tfchain.optimization.rule import Rule
+from tfchain.training.evaluation import Evaluate
+
+logger = logging.getLogger(__name__)
+FLOAT: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed model.
+
+    Args:
+        text_encoder: The new text encoder; the one it was made of stays as it is.
+        report: What was measured.
+    """
+
+    text_encoder: TextEncoder
+    report: CandidateReport
+
+
+def compress(
+    text_encoder: TextEncoder,
+    recipes: Recipe | Sequence[Recipe],
+    *,
+    evaluate: Evaluate | None = None,
+    workload: Workload | None = None,
+) -> Compressed:
+    """Applies recipes in order; gives a new text encoder with its report.
+
+    Args:
+        text_encoder: What to compress.
+        recipes: The recipes, or one.
+        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes. Default: the
+            ranking is not measured.
+        workload: What speed and memory are measured with. Default: they are not measured, only the files are.
+
+    Raises:
+        InputError: if there is no recipe, something is none, or one does not suit the encoder.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+
+    Example:
+        >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
+    """
+    checked = check_recipes(recipes)
+    made = _apply(text_encoder, checked)
+    return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload))
+
+
+def compress_best(
+    text_encoder: TextEncoder,
+    candidates: Sequence[Sequence[Recipe]],
+    rule: Rule,
+    *,
+    evaluate: Evaluate,
+    workload: Workload | None = None,
+    progress: bool | None = None,
+) -> tuple[TextEncoder, CompressionReport]:
+    """Makes and measures every candidate and the model in float32, and gives the one that the rule keeps.
+
+    Args:
+        text_encoder: What to compress.
+        candidates: Recipe lists.
+        rule: Which one is kept; the model in float32, where no other is allowed and better.
+        evaluate: From a text encoder to ranking metrics, with nDCG@10 among them.
+        workload: What speed and memory are measured with. Default: they are not measured.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Returns:
+        The text encoder, and the report of all.
+
+    Raises:
+        InputError: as `compress` does, or if the rule needs what is not measured.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+    """
+    checked = check_candidates(candidates)
+    rule.check(ranking=True, speed=workload is not None)
+    named: list[tuple[Recipe, ...]] = [(), *checked]
+    made = [text_encoder.with_precision(FLOAT), *(_apply(text_encoder, recipes) for recipes in checked)]
+    files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
+    reports: list[CandidateReport] = []
+    with show_progress(len(made), "measuring candidates", shown=progress) as advance:
+        for one, recipes, sizes in zip(made, named, files, strict=True):
+            reports.append(_measure(one, recipes, sizes, evaluate, workload))
+            rule.choose(reports[:1])  # a rule on something that the evaluation lacks is told after the first
+            advance(1)
+    kept = rule.choose(reports)
+    if kept is reports[0]:
+        logger.warning("No candidate is better by %s: the model in float32 is kept.", rule)
+    report = CompressionReport(candidates=tuple(reports), kept=kept.name, rule=dataclasses.asdict(rule))
+    return made[reports.index(kept)], report
+
+
+def _apply(text_encoder: TextEncoder, recipes: Sequence[Recipe]) -> TextEncoder:
+    for recipe in recipes:
+        text_encoder = text_encoder.with_precision(recipe.precision)
+    return text_encoder
+
+
+def _measure(
+    text_encoder: TextEncoder,
+    recipes: Sequence[Recipe],
+    files: Mapping[str, int],
+    evaluate: Evaluate | None,
+    workload: Workload | None,
+) -> CandidateReport:
+    name = name_recipes(recipes) or FLOAT
+    metrics = {} if evaluate is None else dict(evaluate(text_encoder))
+    speed: dict[str, Any] = {} if workload is None else dataclasses.asdict(measure_speed(text_encoder, workload))
+    report = CandidateReport(
+        name=name,
+        recipes=tuple(to_values(one) for one in recipes),
+        precision=text_encoder.precision,
+        metrics=metrics,
+        files=files,
+        **speed,
+    )
+    logger.info("Candidate %s: %s", name, report.to_dict())
+    return report

@@ -1,0 +1,132 @@
+"""Measures a text encoder for the report: files on disk here, memory and speed in a process of its own."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import writing
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.native_log import quiet_native_log
+from tfchain.models.precision import is_litert_precision
+from tfchain.models.runner import make_function
+from tfchain.models.text_encoder import TextEncoder, check_texts
+
+NUM_QUERIES = 100
+NUM_TEXTS = 256
+MEASURE_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """The texts that speed and memory are measured with.
+
+    Args:
+        queries: Encoded one at a time.
+        texts: Encoded in bulk; longer ones are cut off at the model's maximum.
+        batch_size: The most texts in one step. Default: 32.
+
+    Raises:
+        InputError: if there are none, or one is no text.
+    """
+
+    queries: Sequence[str]
+    texts: Sequence[str]
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("queries", "texts"):
+            if not check_texts(getattr(self, name)):
+                raise InputError(f"`{name}` of a workload must hold at least one text. Received: none.")
+
+
+def make_workload(queries: Iterable[str], texts: Iterable[str], *, batch_size: int = 32) -> Workload:
+    """A workload of at most 100 queries and 256 texts, taken at equal distances."""
+    return Workload(
+        queries=_sample(list(queries), NUM_QUERIES), texts=_sample(list(texts), NUM_TEXTS), batch_size=batch_size
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What `measure_speed` finds; the words are those of `CandidateReport`."""
+
+    peak_memory_mb: float
+    query_median_ms: float
+    query_p95_ms: float
+    texts_per_second: float
+
+
+def measure_files(text_encoder: TextEncoder) -> dict[str, int]:
+    """The files that a server of the model needs, really written: name → bytes.
+
+    For `int8` and `float16` these are `model.tflite` and the tokenizer's, else a SavedModel (`embed_ids`) and the
+    tokenizer's.
+
+    Raises:
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfchain-files-") as name:
+        folder = Path(name)
+        with writing(folder):
+            if is_litert_precision(text_encoder.precision):
+                (folder / "model.tflite").write_bytes(text_encoder.runner.make_flatbuffer())
+            else:
+                _save_graph(text_encoder, folder)
+            text_encoder.tokenizer.save(folder)
+        files = sorted(one for one in folder.rglob("*") if one.is_file())
+        return {str(one.relative_to(folder)): one.stat().st_size for one in files}
+
+
+def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
+    """Memory and speed of a process that only loads the text encoder and encodes.
+
+    Args:
+        text_encoder: The text encoder.
+        workload: The texts.
+
+    Raises:
+        TfchainError: if the process fails.
+    """
+    text_encoder.encode(list(workload.queries[:1]), progress=False)  # converts now, so that the process finds it done
+    with tempfile.TemporaryDirectory(prefix="tfchain-measure-") as name:
+        folder, task = Path(name) / "model", Path(name) / "task.json"
+        with writing(folder):
+            folder.mkdir()
+            text_encoder.save(folder)
+            values = {"model": str(folder), "engine": text_encoder.runner.engine, **dataclasses.asdict(workload)}
+            task.write_text(json.dumps(values), encoding="utf-8")
+        command = [sys.executable, "-m", "tfchain.optimization.measure_process", str(task)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MEASURE_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise TfchainError(
+                f"Measuring did not end within {MEASURE_SECONDS} seconds. Give a smaller workload."
+            ) from error
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise TfchainError(
+                f"The process that measures {text_encoder.precision} ended with {done.returncode}: {reason}"
+            )
+        return Speed(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _save_graph(text_encoder: TextEncoder, folder: Path) -> None:
+    import tensorflow as tf
+
+    encoder = text_encoder.runner.compute_encoder
+    module = tf.Module()
+    module.encoder = [weight.value for weight in encoder.weights]
+    with quiet_native_log():
+        tf.saved_model.save(module, str(folder), signatures={"embed_ids": make_function(encoder)})
+
+
+def _sample(texts: list[Any], most: int) -> list[Any]:
+    if len(texts) <= most:
+        return texts
+    return [texts[number * len(texts) // most] for number in range(most)]

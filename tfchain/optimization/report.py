@@ -1,0 +1,157 @@
+"""The report that compares candidates: as values, a table, JSON, and a picture of the Pareto front."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import write_file, write_json
+from tfchain.core.errors import InputError
+
+COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "peak MB", "query ms", "95 % ms", "texts/s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateReport:
+    """What was measured of one candidate; None or empty where it was not.
+
+    Args:
+        name: Such as `int8`.
+        recipes: The recipes as plain values; none for the model in float32.
+        precision: What its vectors are computed with.
+        metrics: Ranking metric → value.
+        files: Size in bytes of each file that a server of the model needs: `model.tflite`, or a SavedModel, and the
+            tokenizer's.
+        peak_memory_mb: The most memory of a process that only loads it and encodes, in millions of bytes.
+        query_median_ms: Median time of one query from text to vector.
+        query_p95_ms: 95th percentile of the same.
+        texts_per_second: Documents a second in bulk.
+    """
+
+    name: str
+    recipes: Sequence[Mapping[str, Any]] = ()
+    precision: str = "float32"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, int] = field(default_factory=dict)
+    peak_memory_mb: float | None = None
+    query_median_ms: float | None = None
+    query_p95_ms: float | None = None
+    texts_per_second: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """All files together."""
+        return sum(self.files.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**dataclasses.asdict(self), "recipes": list(self.recipes), "size_bytes": self.size_bytes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionReport:
+    """What was measured of all candidates in one run, the model in float32 first.
+
+    `print(report)` shows the table; `save` writes it with the JSON and the picture.
+
+    Args:
+        candidates: The candidates.
+        kept: The name of the one that was kept. Default: none was chosen.
+        rule: The rule as plain values. Default: there was none.
+    """
+
+    candidates: Sequence[CandidateReport]
+    kept: str | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> CandidateReport:
+        """The candidate of a name."""
+        for one in self.candidates:
+            if one.name == name:
+                return one
+        names = ", ".join(one.name for one in self.candidates)
+        raise InputError(f"The report has the candidates {names}. Received: {name!r}.")
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=120, highlight=False, color_system=None, no_color=True)
+        with console.capture() as capture:
+            console.print(self.to_table())
+        return capture.get()
+
+    def to_table(self) -> Any:
+        """A table for rich's console; what was kept has an arrow."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        table.add_column("candidate")
+        for name in COLUMNS:
+            table.add_column(name, justify="right")
+        for one in self.candidates:
+            table.add_row("→" if one.name == self.kept else "", one.name, *_to_cells(one))
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "kept": self.kept,
+            "rule": dict(self.rule),
+            "candidates": [one.to_dict() for one in self.candidates],
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Writes `report.json`, `report.txt` (the table) and, where nDCG@10 was measured, `pareto.png`.
+
+        Args:
+            path: A folder; made if it is not there.
+
+        Returns:
+            The folder.
+
+        Raises:
+            TfchainError: if it cannot be written.
+        """
+        from tfchain.optimization.picture import draw_pareto
+
+        path = Path(path)
+        write_json(path / "report.json", self.to_dict())
+        write_file(path / "report.txt", str(self))
+        if all("ndcg@10" in one.metrics for one in self.candidates):
+            write_file(path / "pareto.png", draw_pareto(self))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "CompressionReport":
+        """Reads the `report.json` of a folder that `save` wrote.
+
+        Raises:
+            InputError: if there is none, or it is damaged.
+        """
+        file = Path(path) / "report.json"
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            for one in values["candidates"]:
+                one.pop("size_bytes")
+            candidates = tuple(CandidateReport(**one) for one in values.pop("candidates"))
+            return cls(candidates=candidates, **values)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file} is no report: {type(error).__name__}: {error}. Write one with `save`.") from error
+
+
+def _to_cells(one: CandidateReport) -> list[str]:
+    def show(value: float | None, digits: int) -> str:
+        return "–" if value is None else f"{value:.{digits}f}"
+
+    return [
+        show(one.metrics.get("ndcg@10"), 4),
+        show(one.metrics.get("recall@100"), 4),
+        show(one.size_bytes / 1e6 if one.files else None, 1),
+        show(one.peak_memory_mb, 0),
+        show(one.query_median_ms, 2),
+        show(one.query_p95_ms, 2),
+        show(one.texts_per_second, 1),
+    ]
