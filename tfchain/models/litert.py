@@ -159,5 +159,15 @@ def _plain(name: str) -> str:
     return name.split(":")[0].removeprefix("serving_default_").removeprefix(f"{SIGNATURE}_")
 
 
+def explain(error: Exception) -> str:
+    """The one line of the converter's pages of text that names what is wrong, such as an op without a kernel."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line.split("error: ", 1)[1] for line in lines if "error: " in line]
+    return (named or lines or [type(error).__name__])[0]
+
+
 if __name__ == "__main__":
-    convert_folder(*sys.argv[1:4])
+    try:
+        convert_folder(*sys.argv[1:4])
+    except Exception as error:  # whatever it is, the parent tells it in one line
+        sys.exit(explain(error))
