@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,12 +13,37 @@ from material import HERE, Material
 
 REFERENCE = "sentence-transformers"
 TFCHAIN = "tfchain"
-# Name, worker, whether it lives in the peers' environment, whether it reads the exported model.
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How an engine is started, and how far its vectors may be from the reference's.
+
+    Args:
+        script: The worker.
+        is_peer: Whether it lives in the peers' environment.
+        is_exported: Whether it reads what `workers/export_peers.py` wrote.
+        precision: What it computes with.
+        least_cosine: Below it an engine does other work, and its times say nothing.
+    """
+
+    script: str
+    is_peer: bool = False
+    is_exported: bool = False
+    precision: str = "float32"
+    least_cosine: float = 0.9999
+
+
 ENGINES = {
-    TFCHAIN: ("tfchain_worker.py", False, False),
-    REFERENCE: ("sentence_transformers_worker.py", True, False),
-    "ONNX Runtime": ("onnxruntime_worker.py", True, True),
-    "OpenVINO": ("openvino_worker.py", True, True),
+    TFCHAIN: Engine("tfchain_worker.py"),
+    REFERENCE: Engine("sentence_transformers_worker.py", is_peer=True),
+    "ONNX Runtime": Engine("onnxruntime_worker.py", is_peer=True, is_exported=True),
+    "OpenVINO": Engine("openvino_worker.py", is_peer=True, is_exported=True),
+    f"{TFCHAIN} int8": Engine("tfchain_worker.py", precision="int8", least_cosine=0.95),
+    "ONNX Runtime int8": Engine(
+        "onnxruntime_worker.py", is_peer=True, is_exported=True, precision="int8", least_cosine=0.9
+    ),
+    "OpenVINO int8": Engine("openvino_worker.py", is_peer=True, is_exported=True, precision="int8", least_cosine=0.9),
 }
 LOG_LINES_SHOWN = 15
 
@@ -37,12 +63,12 @@ class Worker:
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        script, is_peer, is_exported = ENGINES[self.name]
-        python = self.material.peers if is_peer else self.material.python
-        model = exported_model(self.material) if is_exported else self.material.model
+        engine = ENGINES[self.name]
+        python = self.material.peers if engine.is_peer else self.material.python
+        model = exported_model(self.material) if engine.is_exported else self.material.model
         with self.log_path.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [python, HERE / "workers" / script, model],
+                [python, HERE / "workers" / engine.script, model, "--precision", engine.precision],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -78,13 +104,15 @@ def exported_model(material: Material) -> Path:
     folder = material.work / "exported"
     if not (folder / "export.json").exists():
         log_path = material.work / "export.log"
+        calibration = material.work / "calibration.json"
+        calibration.write_text(json.dumps(material.calibration), encoding="utf-8")
         with log_path.open("w", encoding="utf-8") as log:
             done = subprocess.run(
-                [material.peers, HERE / "workers" / "export_peers.py", material.model, folder],
+                [material.peers, HERE / "workers" / "export_peers.py", material.model, folder, calibration],
                 stdout=log,
                 stderr=log,
                 env=quiet_environment(),
-                timeout=300,
+                timeout=900,
             )
         if done.returncode:
             raise SystemExit(f"The export for ONNX Runtime and OpenVINO failed:\n{last_lines(log_path)}")

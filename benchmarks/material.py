@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+CALIBRATION_TEXTS = 300
 AVX_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 
 
@@ -34,6 +35,13 @@ class Material:
     def texts(self) -> list[str]:
         """What is encoded of the documents: title, a space, text."""
         return [f"{row['title']} {row['text']}".strip() for row in self.documents]
+
+    @property
+    def calibration(self) -> list[str]:
+        """Up to 300 of the documents, evenly spread, for an engine that must see texts to quantize."""
+        texts = self.texts
+        count = min(len(texts), CALIBRATION_TEXTS)
+        return [texts[number * len(texts) // count] for number in range(count)]
 
     @property
     def documents_path(self) -> Path:

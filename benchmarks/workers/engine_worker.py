@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     packages: tuple[str, ...]
 
-    def __init__(self, model: Path) -> None: ...
+    def __init__(self, model: Path, precision: str) -> None: ...
 
     def encode_one(self, text: str) -> np.ndarray:
         """The vector of one text, of shape (dim,)."""
@@ -37,10 +37,11 @@ def run_worker(engine_class: type[Engine]) -> None:
     """Loads the engine and answers requests until the input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
+    parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints goes to the log, not between the answers
-    engine = engine_class(arguments.model)
+    engine = engine_class(arguments.model, arguments.precision)
     for line in sys.stdin:
         request = json.loads(line)
         answer = answer_request(engine, **request)

@@ -1,7 +1,9 @@
-"""Writes MiniLM for ONNX Runtime and OpenVINO, once before the measures: `export_peers.py MODEL FOLDER`.
+"""Writes MiniLM for ONNX Runtime and OpenVINO, once before the measures: `export_peers.py MODEL FOLDER CALIBRATION`.
 
 optimum, which sentence-transformers uses for this, does not install beside the newest transformers; torch.onnx and
-openvino write the same graphs.
+openvino write the same graphs. int8 is made as sentence-transformers' `export_dynamic_quantized_onnx_model` and
+`export_static_quantized_openvino_model` do it: ONNX Runtime's dynamic quantization with the settings for
+AVX2, and NNCF's with calibration on texts.
 """
 
 import argparse
@@ -9,8 +11,11 @@ import json
 import shutil
 from pathlib import Path
 
+import nncf
+import numpy as np
 import openvino
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from sentence_transformers import SentenceTransformer
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -36,10 +41,11 @@ class EncoderAndPooling(torch.nn.Module):
 
 
 def main() -> None:
-    """Writes encoder.onnx, encoder.xml, tokenizer.json and export.json."""
+    """Writes encoder.onnx, encoder.xml, both again in int8, tokenizer.json and export.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("calibration", type=Path, help="JSON list of texts")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
 
@@ -61,6 +67,15 @@ def main() -> None:
     )
     converted = openvino.convert_model(arguments.folder / "encoder.onnx")
     openvino.save_model(converted, arguments.folder / "encoder.xml", compress_to_fp16=False)
+    source, target = arguments.folder / "encoder.onnx", arguments.folder / "encoder-int8.onnx"
+    quantize_dynamic(source, target, weight_type=QuantType.QUInt8, per_channel=True)
+    texts = json.loads(arguments.calibration.read_text(encoding="utf-8"))
+    tokenized = [model.tokenizer([text], truncation=True, return_tensors="np") for text in texts]
+    feeds = [{name: np.asarray(one[name]) for name in INPUTS} for one in tokenized]
+    quantized = nncf.quantize(
+        converted, nncf.Dataset(feeds), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(feeds)
+    )
+    openvino.save_model(quantized, arguments.folder / "encoder-int8.xml", compress_to_fp16=False)
     shutil.copy(arguments.model / "tokenizer.json", arguments.folder)
     (arguments.folder / "export.json").write_text(json.dumps({"max_length": model.max_seq_length}), encoding="utf-8")
 

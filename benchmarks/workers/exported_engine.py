@@ -16,7 +16,8 @@ class ExportedEngine:
     it a little faster than sentence-transformers' own backends for it.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, precision: str) -> None:
+        self.stem = model / ("encoder" if precision == "float32" else f"encoder-{precision}")
         self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
         self.tokenizer.enable_truncation(json.loads((model / "export.json").read_text(encoding="utf-8"))["max_length"])
         self.tokenizer.enable_padding()

@@ -1,4 +1,4 @@
-"""ONNX Runtime, fp32, default session."""
+"""ONNX Runtime, fp32 or int8 (dynamic quantization, a scale a channel), default session."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ class OnnxRuntimeEngine(ExportedEngine):
 
     packages = ("onnxruntime", "tokenizers")
 
-    def __init__(self, model: Path) -> None:
-        super().__init__(model)
-        self.session = onnxruntime.InferenceSession(str(model / "encoder.onnx"), providers=["CPUExecutionProvider"])
+    def __init__(self, model: Path, precision: str) -> None:
+        super().__init__(model, precision)
+        path = self.stem.with_suffix(".onnx")
+        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
         return self.session.run(["embedding"], feeds)[0]

@@ -1,4 +1,4 @@
-"""OpenVINO, fp32."""
+"""OpenVINO, fp32 or int8 (quantized by NNCF with calibration)."""
 
 from pathlib import Path
 
@@ -13,10 +13,11 @@ class OpenVinoEngine(ExportedEngine):
 
     packages = ("openvino", "tokenizers")
 
-    def __init__(self, model: Path) -> None:
-        super().__init__(model)
+    def __init__(self, model: Path, precision: str) -> None:
+        super().__init__(model, precision)
         # Said aloud, because OpenVINO computes in bfloat16 on processors that have it.
-        self.compiled = openvino.Core().compile_model(model / "encoder.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        hint = {"INFERENCE_PRECISION_HINT": "f32"}
+        self.compiled = openvino.Core().compile_model(self.stem.with_suffix(".xml"), "CPU", hint)
 
     def run(self, feeds: dict[str, np.ndarray]) -> np.ndarray:
         return self.compiled(feeds)[0].copy()

@@ -12,7 +12,8 @@ class SentenceTransformersEngine:
 
     packages = ("sentence-transformers", "transformers", "torch")
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, precision: str) -> None:
+        assert precision == "float32"
         self.model = SentenceTransformer(str(model), device="cpu", local_files_only=True)
 
     def encode_one(self, text: str) -> np.ndarray:

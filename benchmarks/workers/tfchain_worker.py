@@ -1,11 +1,11 @@
-"""tfchain as its README shows it: fp32, default settings."""
+"""tfchain as its README shows it: default settings, in fp32 or compressed."""
 
 from pathlib import Path
 
 import numpy as np
 from engine_worker import run_worker
 
-from tfchain import NeuralSearchChain
+from tfchain import NeuralSearchChain, Quantize
 
 
 class TfchainEngine:
@@ -13,9 +13,11 @@ class TfchainEngine:
 
     packages = ("tfchain", "tensorflow", "keras")
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, precision: str) -> None:
         # Documents are cut at the model's maximum, as sentence-transformers does, so that both serve the same vectors.
         self.chain = NeuralSearchChain.from_pretrained(model, passages="truncate")
+        if precision == "int8":
+            self.chain.compress(Quantize("int8"))
 
     def encode_one(self, text: str) -> np.ndarray:
         return self.chain.encode([text])[0]
