@@ -36,17 +36,21 @@ def test_train_on_pairs_learns_what_the_words_mean(minilm_path: Path, capsys: Ca
     assert answers == ["A basket of apples a", "The fish in the lobb", "Laptops are repaired", "The meeting room wit"]
 
 
-def test_mine_negatives_measures_before_and_after(tiny_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
+def write_small_beir(folder: Path) -> None:
+    """A data set of eight documents of the tiny model's words, six questions to train on, two to test."""
     words = ("cat", "dog", "stock", "monday", "run", "sleep", "fell", "who")
     documents = [{"_id": f"d{number}", "text": f"the {word} {word} {word}"} for number, word in enumerate(words)]
     queries = [{"_id": f"q{number}", "text": f"what does {word}"} for number, word in enumerate(words)]
     for name, rows in (("corpus", documents), ("queries", queries)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "qrels").mkdir()
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels").mkdir()
     for split, numbers in (("train", range(6)), ("test", range(6, 8))):
         lines = [f"q{number}\td{number}\t1\n" for number in numbers]
-        (tmp_path / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
 
+
+def test_mine_negatives_measures_before_and_after(tiny_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
+    write_small_beir(tmp_path)
     options = {"negatives": 2, "epochs": 2, "batch-size": 2, "max-length": 12, "max-queries": 4}
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
     run_example("mine_negatives.py", tmp_path, "--model", tiny_model_path, *words)

@@ -1,0 +1,28 @@
+"""The examples of optimization run, and print what they promise."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.examples.test_examples import run_example
+from tests.examples.test_training_examples import write_small_beir
+from tfchain import NeuralSearchChain
+
+
+def test_quantize_int8_compares_and_keeps_the_smallest(
+    tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_small_beir(tmp_path)
+    saved = tmp_path / "saved"
+    run_example(*("quantize_int8.py", tmp_path, "--model", tiny_model_path, "--max-ndcg-loss", 1.0, "--save", saved))
+
+    heads, *rows, kept, last = capsys.readouterr().out.strip().splitlines()
+    rows = [row.split() for row in rows if row.strip()]
+    assert heads.split()[:3] == ["candidate", "nDCG@10", "recall@100"]
+    assert [row[-8] for row in rows] == ["float32", "int8", "float16"]
+    sizes = {row[-8]: float(row[-5]) for row in rows}
+    assert kept == f"kept: {rows[[row[0] for row in rows].index('→')][1]}"
+    assert sizes[kept.removeprefix("kept: ")] == min(sizes.values())
+    assert last == f"saved: {saved}"
+    assert {path.name for path in (saved / "report").iterdir()} == {"report.json", "report.txt", "pareto.png"}
+    assert NeuralSearchChain.load(saved / "chain").text_encoder.precision == kept.removeprefix("kept: ")
