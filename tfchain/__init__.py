@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tfchain.deployment.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
+    from tfchain.optimization.recipes import Distill as Distill
     from tfchain.optimization.recipes import Quantize as Quantize
+    from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.training.evaluation import Validation as Validation
     from tfchain.training.fit_options import FitOptions as FitOptions
     from tfchain.training.mining_options import Mining as Mining
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AutoModel": "tfchain.models.auto",
     "Client": "tfchain.deployment.client",
+    "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
     "FitOptions": "tfchain.training.fit_options",
     "Hit": "tfchain.core.types",
@@ -39,6 +42,7 @@ _HOMES = {
     "PairShards": "tfchain.data.shards",
     "Quantize": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
+    "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.evaluation",
     "compress": "tfchain.optimization.compress",

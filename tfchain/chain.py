@@ -395,6 +395,7 @@ class NeuralSearchChain:
         self,
         recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
         *,
+        texts: Sequence[str] | None = None,
         dataset: EvaluationSource | None = None,
         split: str = "test",
         keep: Keep | None = None,
@@ -408,6 +409,7 @@ class NeuralSearchChain:
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
+            texts: What `Shrink` looks at and `Distill` learns from. Default: the chain's documents.
             dataset: What `evaluate` takes. Default: nothing is measured but the files.
             split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
             keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
@@ -424,10 +426,12 @@ class NeuralSearchChain:
         candidates = check_candidates(recipes)
         given = {"keep": keep, "max_ndcg_loss": max_ndcg_loss}
         rule = Rule(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        if texts is None:
+            texts = [one.full_text for one in self.index if one.full_text.strip()]
         if dataset is None:
             if len(candidates) > 1 or keep is not None or max_ndcg_loss is not None:
                 rule.check(ranking=False, speed=False)
-            made = compress(self.text_encoder, candidates[0])
+            made = compress(self.text_encoder, candidates[0], texts=texts, progress=progress)
             report = CompressionReport(candidates=(made.report,), kept=made.report.name)
             kept = made.text_encoder
         else:
@@ -437,12 +441,18 @@ class NeuralSearchChain:
             evaluate = make_evaluation(
                 read, documents, self.passages, metrics=("ndcg@10", "recall@100"), batch_size=batch_size
             )
-            texts = [one.full_text for one in documents]
-            workload = make_workload(read.queries.values(), texts, batch_size=batch_size)
+            encoded = [one.full_text for one in documents]
+            workload = make_workload(read.queries.values(), encoded, batch_size=batch_size)
             kept, report = compress_best(
-                self.text_encoder, candidates, rule, evaluate=evaluate, workload=workload, progress=progress
+                self.text_encoder,
+                candidates,
+                rule,
+                evaluate=evaluate,
+                texts=texts,
+                workload=workload,
+                progress=progress,
             )
-        if kept.precision != self.text_encoder.precision:
+        if kept.fingerprint != self.text_encoder.fingerprint:
             self.text_encoder = kept
             self.report = {}  # of other vectors
         return report

@@ -109,7 +109,7 @@ def test_a_compressed_chain_is_compressed_anew_from_the_float_model(chain: Neura
 
 @pytest.mark.parametrize(("recipes", "options", "message"), [
     ([], {}, "at least one recipe"),
-    (["int8"], {}, "Each recipe must be a Quantize"),
+    (["int8"], {}, "Each recipe must be one of"),
     ([[Quantize("int8")], [Quantize("bfloat16")]], {}, "needs ndcg@10, which is not measured without a dataset"),
     ([Quantize("int8")], {"keep": "smallest"}, "needs ndcg@10, which is not measured without a dataset"),
     ([Quantize("int8")], {"max_ndcg_loss": 0.02}, "max_ndcg_loss=0.02.* needs ndcg@10"),

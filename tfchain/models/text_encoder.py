@@ -148,6 +148,25 @@ class TextEncoder:
         made.runner.refresh(self.encoder_fingerprint)
         return made
 
+    def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
+        """The same tokenizer, settings and precision with another encoder, such as a smaller one.
+
+        Args:
+            encoder: A Keras model as the constructor takes it.
+
+        Raises:
+            InputError: if it does not suit the tokenizer, its length or the precision.
+        """
+        made = TextEncoder(
+            self.tokenizer.tokenizer,
+            encoder,
+            engine=self.runner.engine,
+            precision=self.precision,
+            **self._settings(),
+        )
+        made.runner.refresh(made.encoder_fingerprint)
+        return made
+
     @property
     def precision(self) -> Precision:
         """What vectors are computed with."""

@@ -219,6 +219,11 @@ class SelfAttention(keras.layers.Layer):
         self.output_product.build((None, self.num_heads * self.head_dim))
 
     def call(self, hidden: Any, bias: Any, training: bool = False) -> Any:
+        out = self.output_product(self.mix(hidden, bias, training=training))
+        return ops.reshape(out, ops.shape(hidden))
+
+    def mix(self, hidden: Any, bias: Any, training: bool = False) -> Any:
+        """What goes into the output product: the heads' results, `(batch * length, num_heads * head_dim)`."""
         batch, length, dim = ops.shape(hidden)
         heads, width = self.num_heads, self.head_dim
         product = self.query_key_value(ops.reshape(hidden, (-1, dim)))  # (batch * length, 3 * heads * width)
@@ -227,8 +232,7 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.matmul(query * (1 / math.sqrt(width)), ops.swapaxes(key, -1, -2)) + bias
         weights = self.drop(ops.softmax(scores), training=training)  # (batch, heads, length, length)
         mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, width)
-        out = self.output_product(ops.reshape(mixed, (-1, heads * width)))
-        return ops.reshape(out, (batch, length, dim))
+        return ops.reshape(mixed, (-1, heads * width))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
         return input_shape
@@ -296,12 +300,18 @@ class TransformerLayer(keras.layers.Layer):
         self.output_norm.build(input_shape)
 
     def call(self, hidden: Any, bias: Any, training: bool = False) -> Any:
-        attended = self.drop(self.attention(hidden, bias, training=training), training=training)
-        hidden = self.attention_norm(hidden + attended)
-        batch, length, dim = ops.shape(hidden)
-        widened = self.intermediate(ops.reshape(hidden, (-1, dim)))  # (batch * length, intermediate_dim)
-        narrowed = ops.reshape(self.output_product(widened), (batch, length, dim))
+        hidden = self.attend(hidden, bias, training=training)
+        narrowed = ops.reshape(self.output_product(self.widen(hidden)), ops.shape(hidden))
         return self.output_norm(hidden + self.drop(narrowed, training=training))
+
+    def attend(self, hidden: Any, bias: Any, training: bool = False) -> Any:
+        """The first half: attention, added to its input and normalised, `(batch, length, dim)`."""
+        attended = self.drop(self.attention(hidden, bias, training=training), training=training)
+        return self.attention_norm(hidden + attended)
+
+    def widen(self, hidden: Any) -> Any:
+        """What goes into the output product: the feed-forward units, `(batch * length, intermediate_dim)`."""
+        return self.intermediate(ops.reshape(hidden, (-1, ops.shape(hidden)[-1])))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
         return input_shape

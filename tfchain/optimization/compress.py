@@ -9,10 +9,20 @@ from typing import Any
 from tfchain.core.progress import show_progress
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.distill import distill
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
-from tfchain.optimization.recipes import Recipe, check_candidates, check_recipes, name_recipes, to_values
+from tfchain.optimization.recipes import (
+    Distill,
+    Recipe,
+    Shrink,
+    check_candidates,
+    check_recipes,
+    name_recipes,
+    to_values,
+)
 from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
+from tfchain.optimization.shrink import shrink
 from tfchain.training.evaluation import Evaluate
 
 logger = logging.getLogger(__name__)
@@ -36,27 +46,31 @@ def compress(
     text_encoder: TextEncoder,
     recipes: Recipe | Sequence[Recipe],
     *,
+    texts: Sequence[str] | None = None,
     evaluate: Evaluate | None = None,
     workload: Workload | None = None,
+    progress: bool | None = None,
 ) -> Compressed:
     """Applies recipes in order; gives a new text encoder with its report.
 
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
+        texts: What `Shrink` looks at and `Distill` learns from. Default: none, which `Quantize` does not need.
         evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes. Default: the
             ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
+        progress: Whether to show progress bars. Default: when they take more than a second.
 
     Raises:
-        InputError: if there is no recipe, something is none, or one does not suit the encoder.
+        InputError: if there is no recipe, something is none, one does not suit the encoder, or texts are missing.
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
 
     Example:
         >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
     """
     checked = check_recipes(recipes)
-    made = _apply(text_encoder, checked)
+    made = _apply(text_encoder, checked, texts, progress)
     return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload))
 
 
@@ -66,6 +80,7 @@ def compress_best(
     rule: Rule,
     *,
     evaluate: Evaluate,
+    texts: Sequence[str] | None = None,
     workload: Workload | None = None,
     progress: bool | None = None,
 ) -> tuple[TextEncoder, CompressionReport]:
@@ -76,6 +91,7 @@ def compress_best(
         candidates: Recipe lists.
         rule: Which one is kept; the model in float32, where no other is allowed and better.
         evaluate: From a text encoder to ranking metrics, with nDCG@10 among them.
+        texts: As in `compress`. Default: none.
         workload: What speed and memory are measured with. Default: they are not measured.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
@@ -89,7 +105,10 @@ def compress_best(
     checked = check_candidates(candidates)
     rule.check(ranking=True, speed=workload is not None)
     named: list[tuple[Recipe, ...]] = [(), *checked]
-    made = [text_encoder.with_precision(FLOAT), *(_apply(text_encoder, recipes) for recipes in checked)]
+    made = [
+        text_encoder.with_precision(FLOAT),
+        *(_apply(text_encoder, recipes, texts, progress) for recipes in checked),
+    ]
     files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
     reports: list[CandidateReport] = []
     with show_progress(len(made), "measuring candidates", shown=progress) as advance:
@@ -104,10 +123,18 @@ def compress_best(
     return made[reports.index(kept)], report
 
 
-def _apply(text_encoder: TextEncoder, recipes: Sequence[Recipe]) -> TextEncoder:
+def _apply(
+    text_encoder: TextEncoder, recipes: Sequence[Recipe], texts: Sequence[str] | None, progress: bool | None
+) -> TextEncoder:
+    made = text_encoder.with_precision(FLOAT)
     for recipe in recipes:
-        text_encoder = text_encoder.with_precision(recipe.precision)
-    return text_encoder
+        if isinstance(recipe, Shrink):
+            made = shrink(made, recipe, texts, progress=progress)
+        elif isinstance(recipe, Distill):
+            made = distill(made, text_encoder.with_precision(FLOAT), recipe, texts, progress=progress)
+        else:
+            made = made.with_precision(recipe.precision)
+    return made
 
 
 def _measure(

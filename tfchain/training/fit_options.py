@@ -31,7 +31,7 @@ class FitOptions:
         log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
         mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
             `proportional` all batches in random order. Default: `round_robin`.
-        guide: The model that a guided loss asks. Default: none.
+        guide: The model that a guided loss asks, or that `embed_distill` learns from. Default: none.
         mining: Adds hard negatives to the rows of the datasets without labels, before the first epoch and, if it says
             so, again between epochs. Default: none.
         cross_check: A better model that mining asks; see `mine_negatives`. Default: none.

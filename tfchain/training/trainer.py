@@ -97,7 +97,7 @@ class PairTrainer(FitOverWorkers, keras.Model):
             truth["labels"] = extras["labels"][:, : self.labels_of[number]]
         if "guide" in extras:
             truth["guide"] = extras["guide"][:, :columns]
-        if self.mask_false_negatives and "keys" in extras:
+        if self.mask_false_negatives and "keys" in extras and columns > 1:  # one column has no documents
             truth["masked"] = false_negative_mask(extras["keys"][:, :columns], extras["judged"])
         # `call`, as calling a Keras loss divides by the number of replicas: this is the global batch's loss already.
         return tf.reduce_mean(self.pair_losses[number].call(truth, embeddings[:, :columns]))

@@ -134,6 +134,27 @@ CASES = {
         columns=5,
         labels="teacher_4",
     ),
+    "embed_distill": Case(
+        {"name": "embed_distill"}, ("EmbedDistillLoss", {}), columns=1, labels="guide_1", dim=GUIDE_DIM
+    ),
+    "embed_distill_2_columns": Case(
+        {"name": "embed_distill"}, ("EmbedDistillLoss", {}), labels="guide_2", dim=GUIDE_DIM
+    ),
+    "embed_distill_first": Case(
+        {"name": "embed_distill", "target": "first"}, ("EmbedDistillLoss", {}), labels="guide_1", dim=GUIDE_DIM
+    ),
+    "embed_distill_l2": Case(
+        {"name": "embed_distill", "distance": "l2"},
+        ("EmbedDistillLoss", {"distance_metric": "l2"}),
+        labels="guide_2",
+        dim=GUIDE_DIM,
+    ),
+    "embed_distill_mse": Case(
+        {"name": "embed_distill", "distance": "mse"},
+        ("EmbedDistillLoss", {"distance_metric": "mse"}),
+        labels="guide_2",
+        dim=GUIDE_DIM,
+    ),
     "matryoshka_in_batch": Case(
         {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [8, 4, 2], "weights": [1.0, 0.5, 0.25]},
         ("MatryoshkaLoss", {"matryoshka_dims": [8, 4, 2], "matryoshka_weights": [1.0, 0.5, 0.25]}),
@@ -170,6 +191,8 @@ def make_arrays() -> dict[str, np.ndarray]:
         noise = random.normal(size=(ROWS, COLUMNS, dim))
         nearness = np.array([0.0, 0.9, 0.5, 0.3, 0.1])[None, :, None]
         arrays[name] = noise + nearness * noise[:, :1]
+    # EmbedDistillLoss takes the teacher's vectors as labels: one a row, or one a text.
+    arrays["guide_1"], arrays["guide_2"] = arrays["guide"][:, 0], arrays["guide"][:, :2]
     arrays["binary"] = np.array([[1], [0], [1], [0], [0], [1]])
     arrays["zeros"], arrays["ones"] = np.zeros((ROWS, 1)), np.ones((ROWS, 1))
     arrays["scores"] = np.array([[0.9], [0.1], [0.5], [0.5], [0.0], [1.0]])

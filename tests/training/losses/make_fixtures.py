@@ -54,7 +54,8 @@ class GivenVectors(torch.nn.Module):
 def make_loss(model: GivenVectors, name: str, arguments: dict[str, Any]) -> torch.nn.Module:
     """A loss of theirs."""
     arguments = {
-        key: FUNCTIONS[value] if key.endswith(("_fct", "_metric")) else value for key, value in arguments.items()
+        key: FUNCTIONS.get(value, value) if key.endswith(("_fct", "_metric")) else value
+        for key, value in arguments.items()
     }
     if name == "GISTEmbedLoss":
         arguments["guide"] = GivenVectors("guide")

@@ -37,6 +37,7 @@ CONTRACT = {
         3,
         np.concatenate([SCORES, 1 - SCORES], axis=1),
     ),
+    "embed_distill": ({"distance": "l2", "target": "first"}, 2, None),
     "simcse": ({"scale": 3.0}, 2, None),
     "matryoshka": ({"loss": {"name": "cosent", "scale": 9.0}, "dims": [6, 2], "weights": [1.0, 0.5]}, 2, SCORES),
 }
@@ -63,7 +64,8 @@ def y_true(name, loss):
     if CONTRACT[name][2] is not None:
         entries["labels"] = CONTRACT[name][2]
     if loss.needs_guide:
-        entries["guide"] = random.normal(size=(ROWS, CONTRACT[name][1], 3)).astype("float32")
+        guide_dim = DIM if name == "embed_distill" else 3
+        entries["guide"] = random.normal(size=(ROWS, CONTRACT[name][1], guide_dim)).astype("float32")
     return entries
 
 

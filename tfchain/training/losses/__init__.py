@@ -10,6 +10,7 @@ from tfchain.training.losses.cosent import AnglE, CoSENT
 from tfchain.training.losses.cosine_mse import CosineMSE
 from tfchain.training.losses.default import LOSSES, default_loss, get_loss
 from tfchain.training.losses.distillation import KLDivergence, MarginMSE
+from tfchain.training.losses.embed_distill import EmbedDistill
 from tfchain.training.losses.guided import GuidedInBatchSoftmax
 from tfchain.training.losses.in_batch import InBatchSoftmax
 from tfchain.training.losses.matryoshka import Matryoshka
@@ -22,6 +23,7 @@ __all__ = [
     "CoSENT",
     "Contrastive",
     "CosineMSE",
+    "EmbedDistill",
     "GuidedInBatchSoftmax",
     "InBatchSoftmax",
     "KLDivergence",

@@ -12,6 +12,7 @@ from tfchain.training.losses.contrastive import Contrastive, OnlineContrastive
 from tfchain.training.losses.cosent import AnglE, CoSENT
 from tfchain.training.losses.cosine_mse import CosineMSE
 from tfchain.training.losses.distillation import KLDivergence, MarginMSE
+from tfchain.training.losses.embed_distill import EmbedDistill
 from tfchain.training.losses.guided import GuidedInBatchSoftmax
 from tfchain.training.losses.in_batch import InBatchSoftmax
 from tfchain.training.losses.label_checks import to_table
@@ -30,6 +31,7 @@ LOSSES: dict[str, type[PairLoss]] = {
     "cosine_mse": CosineMSE,
     "margin_mse": MarginMSE,
     "kl_divergence": KLDivergence,
+    "embed_distill": EmbedDistill,
     "simcse": SimCSE,
     "matryoshka": Matryoshka,
 }

@@ -1,0 +1,55 @@
+"""Distillation: a text encoder that learns another one's vectors from plain texts."""
+
+from collections.abc import Sequence
+
+from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.data.pairs import Pairs
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.optimization.recipes import Distill
+from tfchain.training.fit import fit_text_encoder
+from tfchain.training.fit_options import FitOptions
+from tfchain.training.losses import EmbedDistill
+
+
+def distill(
+    student: TextEncoder,
+    teacher: TextEncoder,
+    recipe: Distill,
+    texts: Sequence[str] | None,
+    *,
+    progress: bool | None = None,
+) -> TextEncoder:
+    """A text encoder that has learned the teacher's vectors; the student given stays as it is.
+
+    Args:
+        student: What to train, one of tfchain's own encoders.
+        teacher: Whose vectors are learned, as wide as the student's.
+        recipe: How long, how fast.
+        texts: What to learn from.
+        progress: Whether to show progress bars. Default: when standard error is a terminal.
+
+    Raises:
+        InputError: if there are no texts, the widths differ, or the student is not tfchain's own.
+    """
+    if not texts:
+        raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
+    if not isinstance(student.encoder, Encoder):
+        raise InputError(f"Distill needs one of tfchain's own encoders. Received: {type(student.encoder).__name__}.")
+    if student.embedding_dim != teacher.embedding_dim:
+        raise InputError(
+            f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
+            f"{teacher.embedding_dim} (the teacher's)."
+        )
+    made = Encoder(student.encoder.config, name=student.encoder.name)
+    made.set_weights(student.encoder.get_weights())
+    trained = student.with_encoder(made)
+    # Symmetric: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
+    pairs = Pairs(columns=(check_texts(texts),), symmetric=True)
+    hyperparameters = Hyperparameters(
+        epochs=recipe.epochs, batch_size=recipe.batch_size, learning_rate=recipe.learning_rate, seed=recipe.seed
+    )
+    options = FitOptions(loss=EmbedDistill(recipe.distance), guide=teacher, progress=progress)
+    fit_text_encoder(trained, pairs, hyperparameters, options)
+    return trained

@@ -1,0 +1,174 @@
+"""What an encoder's heads and feed-forward units do on texts, and how the others take over what some of them did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.core.progress import show_progress
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder
+
+TOKENS_AT_ONCE = 4096
+DAMPING = 1e-4  # of the features' mean square: keeps what hardly varies from getting wild weights
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Second moments of what goes into a product, over the tokens of some texts.
+
+    Args:
+        features: Σ xᵀx with x = (features, 1), float64 `(dim + 1, dim + 1)`; the last row and column are the sums, and
+            the corner is the number of tokens.
+    """
+
+    features: np.ndarray
+
+    @property
+    def num_tokens(self) -> float:
+        """How many tokens were seen."""
+        return float(self.features[-1, -1])
+
+
+@dataclass(frozen=True)
+class LayerMoments:
+    """What goes into a layer's two output products.
+
+    Args:
+        attention: All heads' results, head after head.
+        intermediate: The feed-forward units.
+    """
+
+    attention: Moments
+    intermediate: Moments
+
+
+def measure_moments(
+    text_encoder: TextEncoder, texts: Sequence[str], *, progress: bool | None = None
+) -> list[LayerMoments]:
+    """Runs texts through the encoder and sums up what its layers compute; memory does not grow with the texts.
+
+    Args:
+        text_encoder: The text encoder, whose encoder is tfchain's own.
+        texts: A few hundred texts of the kind that it is for.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Returns:
+        One for each layer.
+    """
+    import tensorflow as tf
+
+    encoder: Encoder = text_encoder.encoder
+    config = encoder.config.transformer
+    probe = ProductInputs(encoder)
+    widths = [
+        (config.layer_heads[number] * config.layer_head_dim(number), config.layer_intermediate_dims[number])
+        for number in range(config.num_layers)
+    ]
+    sums = [[np.zeros((width + 1, width + 1)) for width in both] for both in widths]
+
+    @tf.function(reduce_retracing=True)
+    def add_up(token_ids: Any, padding_mask: Any) -> list[Any]:
+        is_token = tf.reshape(padding_mask, [-1]) > 0
+        products = []
+        for values in probe({"token_ids": token_ids, "padding_mask": padding_mask}):
+            rows = tf.boolean_mask(values, is_token)
+            rows = tf.concat([rows, tf.ones_like(rows[:, :1])], axis=1)
+            products.append(tf.matmul(rows, rows, transpose_a=True))
+        return products
+
+    token_ids = sorted(text_encoder.tokenizer(list(texts)), key=len)
+    with show_progress(len(token_ids), "looking at what layers do", shown=progress) as advance:
+        start = 0
+        while start < len(token_ids):
+            end = min(len(token_ids), start + max(1, TOKENS_AT_ONCE // max(1, len(token_ids[start]))))
+            part = token_ids[start:end]
+            ids = np.full((len(part), max(1, len(part[-1]))), text_encoder.tokenizer.pad_token_id, dtype="int32")
+            mask = np.zeros_like(ids)
+            for row, one in enumerate(part):
+                ids[row, : len(one)], mask[row, : len(one)] = one, 1
+            flat = [product.numpy() for product in add_up(ids, mask)]
+            for number, both in enumerate(sums):
+                for place in range(2):
+                    both[place] += flat[2 * number + place]
+            advance(len(part))
+            start = end
+    return [LayerMoments(Moments(attention), Moments(intermediate)) for attention, intermediate in sums]
+
+
+def rank_groups(moments: Moments, kernel: np.ndarray, group_width: int) -> np.ndarray:
+    """How much each group of features adds to what the product gives: the mean square of its part of the output.
+
+    Args:
+        moments: Of the product's input.
+        kernel: The product's weights, `(features, out)`.
+        group_width: Features of a group: a head's width, or 1 for feed-forward units.
+
+    Returns:
+        One number for each group, `(features / group_width,)`; the least is the first to go.
+    """
+    groups = len(kernel) // group_width
+    ranks = np.empty(groups)
+    for group in range(groups):
+        part = slice(group * group_width, (group + 1) * group_width)
+        weights = kernel[part].astype("float64")
+        ranks[group] = np.sum((moments.features[part, part] @ weights) * weights) / moments.num_tokens
+    return ranks
+
+
+def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights and bias with which the kept features alone come nearest to what all of them gave.
+
+    Least squares over the tokens that were seen: the kept features take over what they can of the others, and the bias
+    takes over the others' mean.
+
+    Args:
+        moments: Of the product's input.
+        kernel: The product's weights, `(features, out)`.
+        bias: Its bias, `(out,)`.
+        kept: Numbers of the kept features.
+
+    Returns:
+        Weights `(kept, out)` and bias `(out,)`, float32.
+    """
+    with_one = np.append(kept, len(kernel))
+    inner = moments.features[np.ix_(with_one, with_one)].copy()
+    whole = np.concatenate([kernel.astype("float64"), bias[None].astype("float64")])
+    # Damped towards the weights that are there, not towards 0: where the texts say nothing, nothing changes.
+    damping = DAMPING * max(float(np.mean(np.diag(inner)[:-1])), 1e-12)
+    inner[np.diag_indices(len(kept))] += damping
+    target = moments.features[with_one] @ whole
+    target[:-1] += damping * whole[kept]
+    solved = np.linalg.solve(inner, target)
+    return solved[:-1].astype("float32"), solved[-1].astype("float32")
+
+
+class ProductInputs(keras.layers.Layer):
+    """Runs an encoder's layers part by part, and gives the inputs of their output products.
+
+    Args:
+        encoder: The encoder.
+
+    Call with the encoder's inputs; gives, for each layer, `(tokens, heads * head_dim)` and
+    `(tokens, intermediate_dim)`.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(name="product_inputs", trainable=False)
+        self.encoder = encoder
+
+    def call(self, inputs: dict[str, Any]) -> list[Any]:
+        config = self.encoder.config.transformer
+        bias = self.encoder.get_layer("attention_mask")(inputs["padding_mask"])
+        if config.relative_attention_buckets:
+            bias = bias + self.encoder.get_layer("relative_position_bias")(inputs["token_ids"])
+        hidden = self.encoder.get_layer("embeddings")(inputs["token_ids"])
+        found = []
+        for number in range(config.num_layers):
+            layer = self.encoder.get_layer(f"layer_{number}")
+            found.append(layer.attention.mix(hidden, bias))
+            found.append(layer.widen(layer.attend(hidden, bias)))
+            hidden = layer(hidden, bias)
+        return found

@@ -1,0 +1,239 @@
+"""Shrinking: an encoder of a smaller shape that does nearly what the large one did."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.models.config import TransformerConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.transformer import TransformerEmbeddings, TransformerLayer
+from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
+from tfchain.optimization.recipes import Shrink
+
+
+def shrink(
+    text_encoder: TextEncoder, recipe: Shrink, texts: Sequence[str] | None = None, *, progress: bool | None = None
+) -> TextEncoder:
+    """A text encoder of a smaller shape; the one given stays as it is.
+
+    Args:
+        text_encoder: What to shrink.
+        recipe: What to make smaller.
+        texts: On which heads and units show what they do; a few hundred are enough. Needed for `num_heads` and
+            `intermediate_dim`, used for `token_embedding_dim`. Default: none.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Raises:
+        InputError: if the encoder is not tfchain's own, something is to be larger than it is, or texts are missing.
+    """
+    encoder = text_encoder.encoder
+    if not isinstance(encoder, Encoder):
+        raise InputError(
+            f"Shrink needs one of tfchain's own encoders. Received: {type(encoder).__name__}. Leave the recipe out."
+        )
+    config = encoder.config.transformer
+    kept = choose_layers(recipe.layers, config.num_layers)
+    _check(recipe, config)
+    moments: list[LayerMoments] | None = None
+    if recipe.num_heads is not None or recipe.intermediate_dim is not None:
+        if not texts:
+            raise InputError(
+                "Shrink needs texts to see which heads and feed-forward units do most. Received: none. Give `texts`, a "
+                "few hundred of the kind that the model is for."
+            )
+        moments = measure_moments(text_encoder, texts, progress=progress)
+
+    width = recipe.token_embedding_dim or config.token_embedding_dim or config.hidden_dim
+    # Written as a folder of transformers has it where it can be, so that it is the same model when it is read again.
+    shape = dataclasses.replace(
+        config,
+        num_layers=len(kept),
+        num_heads=_plain([recipe.num_heads or config.layer_heads[layer] for layer in kept]),
+        intermediate_dim=_plain([recipe.intermediate_dim or config.layer_intermediate_dims[layer] for layer in kept]),
+        head_dim=config.head_dim if recipe.num_heads in (None, config.num_heads) else _head_dim(config),
+        token_embedding_dim=None if width == config.hidden_dim else width,
+    )
+    made = Encoder(dataclasses.replace(encoder.config, transformer=shape), name=encoder.name)
+    for target in made.layers:  # all but embeddings and layers are as they were
+        if target.weights and not isinstance(target, TransformerEmbeddings | TransformerLayer):
+            target.set_weights(encoder.get_layer(target.name).get_weights())
+    counts = None
+    if recipe.token_embedding_dim is not None and texts:
+        counts = count_tokens(text_encoder, texts)
+    copy_embeddings(encoder.get_layer("embeddings"), made.get_layer("embeddings"), counts)
+    for number, layer in enumerate(kept):
+        copy_layer(
+            encoder.get_layer(f"layer_{layer}"),
+            made.get_layer(f"layer_{number}"),
+            None if moments is None else moments[layer],
+        )
+    return text_encoder.with_encoder(made)
+
+
+def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tuple[int, ...]:
+    """The numbers of the layers that are kept; a number of them is spread evenly from the first to the last.
+
+    Raises:
+        InputError: if there are not so many.
+
+    Example:
+        >>> choose_layers(3, 6)
+        (0, 2, 5)
+        >>> choose_layers(1, 6)
+        (5,)
+    """
+    if layers is None:
+        return tuple(range(num_layers))
+    if isinstance(layers, tuple):
+        if layers[-1] >= num_layers:
+            raise InputError(
+                f"`layers` must be below the model's {num_layers} layers. Received: layers={layers}. Count from 0."
+            )
+        return layers
+    if layers > num_layers:
+        raise InputError(f"`layers` must be at most the model's {num_layers}. Received: layers={layers}.")
+    if layers == 1:
+        return (num_layers - 1,)
+    return tuple(number * (num_layers - 1) // (layers - 1) for number in range(layers))
+
+
+def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """How often each token occurs, float64 `(vocabulary,)`."""
+    size = text_encoder.encoder.config.transformer.vocabulary_size
+    counts = np.zeros(size)
+    for ids in text_encoder.tokenizer(list(texts)):
+        counts += np.bincount(ids, minlength=size)
+    return counts
+
+
+def copy_embeddings(
+    source: TransformerEmbeddings, target: TransformerEmbeddings, counts: np.ndarray | None = None
+) -> None:
+    """Copies embeddings; factorises the tokens' where the target's are narrower.
+
+    Args:
+        source: The large ones.
+        target: The small ones.
+        counts: How often each token occurs: what is seen often is kept more exactly. Default: all alike.
+    """
+    for name in ("position", "token_type", "norm"):
+        if getattr(source, name) is not None:
+            getattr(target, name).set_weights(getattr(source, name).get_weights())
+    table = source.token.get_weights()[0]
+    if source.token_embedding_dim == target.token_embedding_dim:
+        target.token.set_weights([table])
+        if source.projection is not None and target.projection is not None:
+            target.projection.set_weights(source.projection.get_weights())
+        return
+    if source.projection is not None:
+        kernel, bias = source.projection.get_weights()
+        table = table @ kernel + bias
+    assert target.projection is not None
+    narrow, kernel, bias = factorise(table, target.token_embedding_dim, counts)
+    target.token.set_weights([narrow])
+    target.projection.set_weights([kernel, bias])
+
+
+def factorise(
+    table: np.ndarray, width: int, counts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A narrow table, and the product that widens it, with the least weighted squared error: principal components.
+
+    Args:
+        table: `(rows, dim)`.
+        width: Of the narrow table, at most `dim`.
+        counts: The rows' weights less 1, `(rows,)`. Default: all rows weigh the same.
+
+    Returns:
+        float32 `(rows, width)`, `(width, dim)` and `(dim,)`: table ≈ narrow @ kernel + bias.
+    """
+    values = table.astype("float64")
+    weights = np.ones(len(values)) if counts is None else counts + 1.0
+    weights = weights / weights.sum()
+    mean = weights @ values
+    centred = values - mean
+    _, vectors = np.linalg.eigh(centred.T @ (centred * weights[:, None]))
+    components = vectors[:, ::-1][:, :width]  # (dim, width), the largest first
+    return (
+        (centred @ components).astype("float32"),
+        np.ascontiguousarray(components.T).astype("float32"),
+        mean.astype("float32"),
+    )
+
+
+def copy_layer(source: TransformerLayer, target: TransformerLayer, moments: LayerMoments | None = None) -> None:
+    """Copies a layer into one with as many or fewer heads and feed-forward units.
+
+    Args:
+        source: The large one.
+        target: The small one.
+        moments: What goes into the large one's output products. Needed where something goes.
+    """
+    for name in ("attention_norm", "output_norm"):
+        getattr(target, name).set_weights(getattr(source, name).get_weights())
+    _copy_attention(source.attention, target.attention, moments)
+    kernel, bias = source.output_product.get_weights()
+    if source.intermediate_dim == target.intermediate_dim:
+        target.intermediate.set_weights(source.intermediate.get_weights())
+        target.output_product.set_weights([kernel, bias])
+        return
+    assert moments is not None
+    units = keep_largest(rank_groups(moments.intermediate, kernel, 1), target.intermediate_dim)
+    wide_kernel, wide_bias = source.intermediate.get_weights()
+    target.intermediate.set_weights([wide_kernel[:, units], wide_bias[units]])
+    target.output_product.set_weights(list(refit(moments.intermediate, kernel, bias, units)))
+
+
+def keep_largest(ranks: np.ndarray, count: int) -> np.ndarray:
+    """The places of the largest values, in rising order."""
+    return np.sort(np.argsort(-ranks, kind="stable")[:count])
+
+
+def _copy_attention(source: Any, target: Any, moments: LayerMoments | None) -> None:
+    kernel, bias = source.output_product.get_weights()
+    if source.num_heads == target.num_heads:
+        target.query_key_value.set_weights(source.query_key_value.get_weights())
+        target.output_product.set_weights([kernel, bias])
+        return
+    assert moments is not None
+    width = source.head_dim
+    heads = keep_largest(rank_groups(moments.attention, kernel, width), target.num_heads)
+    wide_kernel, wide_bias = source.query_key_value.get_weights()  # columns: query, key, value; then heads; then width
+    columns = np.arange(len(wide_bias)).reshape(3, source.num_heads, width)[:, heads].reshape(-1)
+    features = (heads[:, None] * width + np.arange(width)).reshape(-1)
+    target.query_key_value.set_weights([wide_kernel[:, columns], wide_bias[columns]])
+    target.output_product.set_weights(list(refit(moments.attention, kernel, bias, features)))
+
+
+def _plain(values: list[int]) -> int | tuple[int, ...]:
+    """One number where all layers have the same, as a folder of transformers has it."""
+    return values[0] if len(set(values)) == 1 else tuple(values)
+
+
+def _head_dim(config: TransformerConfig) -> int | None:
+    """The width of a head, which other numbers of heads must not change."""
+    widths = {config.layer_head_dim(layer) for layer in range(config.num_layers)}
+    if len(widths) > 1:
+        raise InputError(f"Shrink needs heads of one width in all layers. Received: {sorted(widths)}.")
+    return widths.pop()
+
+
+def _check(recipe: Shrink, config: TransformerConfig) -> None:
+    present = {
+        "num_heads": min(config.layer_heads),
+        "intermediate_dim": min(config.layer_intermediate_dims),
+        "token_embedding_dim": config.token_embedding_dim or config.hidden_dim,
+    }
+    for name, most in present.items():
+        value = getattr(recipe, name)
+        if value is not None and value > most:
+            raise InputError(f"`{name}` must be at most the model's {most}. Received: {name}={value}.")
+    if recipe.num_heads is not None and config.relative_attention_buckets:
+        raise InputError(
+            "`num_heads` cannot be shrunk where all layers share a bias for each head, as in MPNet. "
+            f"Received: num_heads={recipe.num_heads}. Shrink layers and feed-forward units."
+        )
