@@ -140,8 +140,8 @@ def vectors_path(work: Path, name: str, measure: str, turn: int) -> str:
 
 
 def file_name(name: str) -> str:
-    """An engine's name without spaces."""
-    return name.replace(" ", "-")
+    """An engine's name without spaces; no dash, which ends it, so that no name is the beginning of another."""
+    return name.replace(" ", "_").replace("-", "_")
 
 
 def slices(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

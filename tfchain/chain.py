@@ -22,11 +22,10 @@ from tfchain.models.index import Similarity
 from tfchain.models.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import to_tokenizer
-from tfchain.optimization.compress import compress, compress_best
-from tfchain.optimization.measure import make_workload
-from tfchain.optimization.recipes import Recipe, check_candidates
+from tfchain.optimization.recipes import Recipe
 from tfchain.optimization.report import CompressionReport
-from tfchain.optimization.rule import Keep, Rule
+from tfchain.optimization.rule import Keep
+from tfchain.tasks.compression import compress_for_search
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
@@ -423,35 +422,19 @@ class NeuralSearchChain:
             InputError: if something is no recipe, or the rule needs what is not measured; the model stays as it was.
             TfchainError: if LiteRT has no kernel for one of the encoder's ops; the model stays as it was.
         """
-        candidates = check_candidates(recipes)
-        given = {"keep": keep, "max_ndcg_loss": max_ndcg_loss}
-        rule = Rule(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-        if texts is None:
-            texts = [one.full_text for one in self.index if one.full_text.strip()]
-        if dataset is None:
-            if len(candidates) > 1 or keep is not None or max_ndcg_loss is not None:
-                rule.check(ranking=False, speed=False)
-            made = compress(self.text_encoder, candidates[0], texts=texts, progress=progress)
-            report = CompressionReport(candidates=(made.report,), kept=made.report.name)
-            kept = made.text_encoder
-        else:
-            read = read_evaluation(dataset, split=split)
-            documents = list(self.index) if read.corpus is None else list(read.documents())
-            batch_size = self.hyperparameters.batch_size
-            evaluate = make_evaluation(
-                read, documents, self.passages, metrics=("ndcg@10", "recall@100"), batch_size=batch_size
-            )
-            encoded = [one.full_text for one in documents]
-            workload = make_workload(read.queries.values(), encoded, batch_size=batch_size)
-            kept, report = compress_best(
-                self.text_encoder,
-                candidates,
-                rule,
-                evaluate=evaluate,
-                texts=texts,
-                workload=workload,
-                progress=progress,
-            )
+        kept, report = compress_for_search(
+            self.text_encoder,
+            recipes,
+            self.index,
+            self.passages,
+            texts=texts,
+            dataset=dataset,
+            split=split,
+            keep=keep,
+            max_ndcg_loss=max_ndcg_loss,
+            batch_size=self.hyperparameters.batch_size,
+            progress=progress,
+        )
         if kept.fingerprint != self.text_encoder.fingerprint:
             self.text_encoder = kept
             self.report = {}  # of other vectors

@@ -10,31 +10,18 @@ from flatbuffers import flexbuffers
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated as schema
 
-from tests.tiny_model import save_tiny_model
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.models.precision import make_compute_copy
 from tfchain.models.text_encoder import TextEncoder
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
 TEXTS = ["the cat sleeps", "stocks fell on monday " * 8, "who", "what does a dog do"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64)  # LiteRT quantizes matrices of more than 1,024 values
-    return folder
-
-
-@pytest.fixture(scope="module")
-def float_encoder(model_path: Path) -> TextEncoder:
-    return TextEncoder.from_pretrained(model_path, engine="auto")
+def float_encoder(wide_model_path: Path) -> TextEncoder:
+    return TextEncoder.from_pretrained(wide_model_path, engine="auto")
 
 
 @pytest.mark.parametrize(("precision", "nearest", "farthest"), [
@@ -76,14 +63,14 @@ def test_the_copy_in_bfloat16_holds_the_rounded_weights(float_encoder: TextEncod
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_changed_weights_are_converted_anew(model_path: Path) -> None:
-    float_encoder = TextEncoder.from_pretrained(model_path, engine="tensorflow")
+def test_changed_weights_are_converted_anew(wide_model_path: Path) -> None:
+    float_encoder = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow")
     for precision in ("bfloat16", "int8"):
-        made = TextEncoder.from_pretrained(model_path, precision=precision)
+        made = TextEncoder.from_pretrained(wide_model_path, precision=precision)
         before = made.encode(TEXTS)
         for encoder in (made.encoder, float_encoder.encoder):
             values = [value + 0.3 * np.sin(np.arange(value.size)).reshape(value.shape)
-                      for value in TextEncoder.from_pretrained(model_path).encoder.get_weights()]  # fmt: skip
+                      for value in TextEncoder.from_pretrained(wide_model_path).encoder.get_weights()]  # fmt: skip
             encoder.set_weights(values)
         after = made.encode(TEXTS)
         float_encoder.refresh()
@@ -128,10 +115,10 @@ def test_the_int8_flatbuffer_is_small_aligned_and_names_its_signature_for_the_se
     ("auto", None, "Received: precision=None"),
 ])  # fmt: skip
 def test_what_does_not_go_together_is_one_clear_error(
-    engine: str, precision: str, message: str, model_path: Path
+    engine: str, precision: str, message: str, wide_model_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        TextEncoder.from_pretrained(model_path, engine=engine, precision=precision)
+        TextEncoder.from_pretrained(wide_model_path, engine=engine, precision=precision)
 
 
 def test_a_flatbuffer_in_bfloat16_is_refused(float_encoder: TextEncoder) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.models.config import EncoderConfig
 from tfchain.models.encoder import Encoder
-from tfchain.models.runner import EncoderRunner, make_batches
+from tfchain.models.runner import EncoderRunner, make_batches, pad
 
 TEXTS = [[2, 3], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 3], [2, 4, 4, 3]]
 
@@ -36,7 +36,7 @@ def test_vectors_come_in_the_order_given_whatever_the_batches(small_config: Enco
 
 
 def test_skipped_tokens_are_marked_for_pooling(small_config: EncoderConfig) -> None:
-    ids, mask = EncoderRunner(Encoder(small_config))._pad([[2, 5, 3], [2]], 2)
+    ids, mask = pad([[2, 5, 3], [2]], small_config.transformer.pad_token_id, skipped=2)
     assert ids.tolist() == [[2, 5, 3], [2, 0, 0]]
     assert mask.tolist() == [[2, 2, 1], [2, 0, 0]]
 

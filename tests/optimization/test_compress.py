@@ -6,13 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.tiny_model import save_tiny_model
 from tfchain import NeuralSearchChain, Quantize, compress
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress_best
 from tfchain.optimization.measure import Workload, make_workload
 from tfchain.optimization.rule import Rule
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
 
 DOCUMENTS = [{"id": str(number), "text": text} for number, text in enumerate(
     ["the cat sleeps", "a dog runs", "stocks fell on monday", "who does what", "the dog sleeps on monday"]
@@ -24,27 +25,13 @@ DATASET = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64)
-    return folder
-
-
 @pytest.fixture
-def chain(model_path: Path) -> NeuralSearchChain:
-    return NeuralSearchChain.from_pretrained(model_path).add(DOCUMENTS)
+def chain(wide_model_path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.from_pretrained(wide_model_path).add(DOCUMENTS)
 
 
-def test_compress_gives_a_new_text_encoder_and_the_size_of_its_files(model_path: Path) -> None:
-    whole = TextEncoder.from_pretrained(model_path)
+def test_compress_gives_a_new_text_encoder_and_the_size_of_its_files(wide_model_path: Path) -> None:
+    whole = TextEncoder.from_pretrained(wide_model_path)
     sizes = {}
     for precision in ("int8", "float16", "bfloat16"):
         made = compress(whole, [Quantize(precision)])
@@ -80,7 +67,7 @@ def test_a_chain_without_a_dataset_takes_the_only_candidate(chain: NeuralSearchC
 
 
 def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
-    chain: NeuralSearchChain, model_path: Path
+    chain: NeuralSearchChain, wide_model_path: Path
 ) -> None:
     report = chain.compress(
         [[Quantize("int8")], [Quantize("bfloat16")]], dataset=DATASET, keep="smallest", max_ndcg_loss=1.0
@@ -88,7 +75,7 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
     assert [one.name for one in report.candidates] == ["float32", "int8", "bfloat16"]
     assert report.rule == {"keep": "smallest", "max_ndcg_loss": 1.0}
     for one in report.candidates:
-        alone = NeuralSearchChain.from_pretrained(model_path)
+        alone = NeuralSearchChain.from_pretrained(wide_model_path)
         alone.text_encoder = alone.text_encoder.with_precision(one.precision)
         assert one.metrics == pytest.approx(alone.evaluate(DATASET, metrics=["ndcg@10", "recall@100"]), abs=1e-9)
         assert 100 < one.peak_memory_mb < 4000  # TensorFlow alone takes some hundred
@@ -125,7 +112,7 @@ def test_bad_calls_are_named_and_change_nothing(
     assert chain.text_encoder is before
 
 
-def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(model_path: Path) -> None:
+def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(wide_model_path: Path) -> None:
     measured = []
 
     def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
@@ -133,22 +120,22 @@ def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(mo
         return {"recall@100": 1.0}
 
     with pytest.raises(InputError, match="needs ndcg@10, which was not measured for 'float32'"):
-        compress_best(TextEncoder.from_pretrained(model_path), [[Quantize("bfloat16")]], Rule(), evaluate=evaluate)
+        compress_best(TextEncoder.from_pretrained(wide_model_path), [[Quantize("bfloat16")]], Rule(), evaluate=evaluate)
     assert measured == ["float32"]
 
 
-def test_a_rule_on_speed_without_texts_is_refused_before_anything_is_measured(model_path: Path) -> None:
+def test_a_rule_on_speed_without_texts_is_refused_before_anything_is_measured(wide_model_path: Path) -> None:
     with pytest.raises(InputError, match="keep='fastest_bulk' needs speed and memory"):
         compress_best(
-            TextEncoder.from_pretrained(model_path),
+            TextEncoder.from_pretrained(wide_model_path),
             [[Quantize("bfloat16")]],
             Rule(keep="fastest_bulk"),
             evaluate=lambda _: pytest.fail("measured"),
         )
 
 
-def test_an_engine_that_was_chosen_and_has_not_the_precision_is_named(model_path: Path) -> None:
-    chain = NeuralSearchChain.from_pretrained(model_path, engine="tensorflow")
+def test_an_engine_that_was_chosen_and_has_not_the_precision_is_named(wide_model_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(wide_model_path, engine="tensorflow")
     with pytest.raises(
         InputError, match="int8 is computed by 'litert'. Received: engine='tensorflow'.*Use engine='auto'"
     ):

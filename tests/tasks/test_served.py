@@ -9,27 +9,14 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.tiny_model import save_tiny_model
 from tfchain.chain import NeuralSearchChain
 from tfchain.core.errors import InputError
 from tfchain.tasks.search_graph import make_search_graph
 
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
 DOCUMENTS = ["the cat sleeps. " * 20 + "stocks fell on monday.", "你好，我是一个智能助手", "who does what"]
 TEXTS = ["stocks fell on monday", "你好", "a dog"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64)
-    return folder
 
 
 def make_chain(path: Path, precision: str) -> NeuralSearchChain:
@@ -54,8 +41,8 @@ def product_types(version: Path) -> set[str]:
     return {name for name, in_layer in types if in_layer}
 
 
-def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(model_path, "bfloat16")
+def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_model_path: Path, tmp_path: Path) -> None:
+    chain = make_chain(wide_model_path, "bfloat16")
     version = chain.export(tmp_path / "search", top_k=2)  # compared with the chain before it appeared
     assert product_types(version) == {"DT_BFLOAT16"}
     assert describe(version)["precision"] == "bfloat16"
@@ -77,9 +64,9 @@ def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(model_pat
 
 @pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its_own(
-    precision: str, model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    precision: str, wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chain = make_chain(model_path, precision)
+    chain = make_chain(wide_model_path, precision)
     chain.report = {"ndcg@10": 0.5}
     before = chain.index.vectors.vectors.copy()
     version = chain.export(tmp_path / "search", top_k=2)
@@ -93,7 +80,7 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
         found = run(token_ids=token_ids, padding_mask=np.ones_like(token_ids))["embedding"]
         np.testing.assert_allclose(found[0], chain.encode(text), atol=1e-6)
 
-    whole = make_chain(model_path, "float32")
+    whole = make_chain(wide_model_path, "float32")
     loaded = tf.saved_model.load(str(version))
     np.testing.assert_allclose(loaded.vectors, whole.index.vectors.vectors, atol=1e-5)
     answers = loaded.signatures["serving_default"](tf.constant(TEXTS))
@@ -113,17 +100,17 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
     np.testing.assert_array_equal(chain.index.vectors.vectors, before)
 
 
-def test_a_graph_of_an_int8_encoder_is_refused(model_path: Path) -> None:
-    chain = make_chain(model_path, "int8")
+def test_a_graph_of_an_int8_encoder_is_refused(wide_model_path: Path) -> None:
+    chain = make_chain(wide_model_path, "int8")
     with pytest.raises(InputError, match="A SavedModel computes in float32 or bfloat16. Received: .* in int8"):
         make_search_graph(chain.text_encoder, chain.index)
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_vectors_of_another_precision_are_encoded_again_and_never_mixed(
-    precision: str, model_path: Path, tmp_path: Path
+    precision: str, wide_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = make_chain(model_path, "float32")
+    chain = make_chain(wide_model_path, "float32")
     chain.save(tmp_path / "index")
     floats = chain.index.vectors.vectors.copy()
     chain.text_encoder = chain.text_encoder.with_precision(precision)
@@ -146,15 +133,15 @@ def fit(chain: NeuralSearchChain) -> NeuralSearchChain:
 
 
 @pytest.fixture(scope="module")
-def trained_float_chain(model_path: Path) -> NeuralSearchChain:
-    return fit(make_chain(model_path, "float32"))
+def trained_float_chain(wide_model_path: Path) -> NeuralSearchChain:
+    return fit(make_chain(wide_model_path, "float32"))
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_a_second_fit_trains_the_float_weights_and_keeps_the_precision(
-    precision: str, model_path: Path, trained_float_chain: NeuralSearchChain
+    precision: str, wide_model_path: Path, trained_float_chain: NeuralSearchChain
 ) -> None:
-    chain, whole = make_chain(model_path, precision), trained_float_chain
+    chain, whole = make_chain(wide_model_path, precision), trained_float_chain
     vectors = chain.encode(TEXTS)
     fit(chain)
     assert chain.text_encoder.precision == precision

@@ -86,7 +86,7 @@ class EncoderRunner:
         lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
         vectors: np.ndarray | None = None
         for rows in make_batches(lengths, batch_size):
-            ids, mask = self._pad([token_ids[row] for row in rows], skipped)
+            ids, mask = pad([token_ids[row] for row in rows], self.pad_token_id, skipped=skipped)
             part = run(ids, mask)
             if vectors is None:
                 vectors = np.empty((len(token_ids), part.shape[-1]), dtype="float32")
@@ -180,16 +180,6 @@ class EncoderRunner:
 
         return self.function(tf.constant(token_ids), tf.constant(padding_mask))["embedding"].numpy()
 
-    def _pad(self, texts: Sequence[Sequence[int]], skipped: int) -> tuple[np.ndarray, np.ndarray]:
-        longest = max(1, *(len(ids) for ids in texts)) if texts else 1
-        token_ids = np.full((len(texts), longest), self.pad_token_id, dtype="int32")
-        padding_mask = np.zeros((len(texts), longest), dtype="int32")
-        for row, ids in enumerate(texts):
-            token_ids[row, : len(ids)] = ids
-            padding_mask[row, : len(ids)] = 1
-            padding_mask[row, : min(skipped, len(ids))] = 2
-        return token_ids, padding_mask
-
 
 def make_function(encoder: keras.Model) -> Any:
     """The encoder as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`."""
@@ -219,3 +209,25 @@ def make_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
         size = max(1, min(batch_size, TOKENS_IN_BATCH // longest))
         yield order[start : start + size]
         start += size
+
+
+def pad(token_ids: Sequence[Sequence[int]], pad_token_id: int, *, skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of several texts as one rectangle.
+
+    Args:
+        token_ids: Each text's ids.
+        pad_token_id: Fills shorter texts up.
+        skipped: How many of each text's first tokens pooling leaves out (a prompt). Default: 0.
+
+    Returns:
+        `token_ids` and `padding_mask`, int32 `(texts, longest)`: the mask is 1 for a token, 2 for one that is skipped,
+        0 for padding.
+    """
+    longest = max((len(ids) for ids in token_ids), default=0) or 1
+    rectangle = np.full((len(token_ids), longest), pad_token_id, dtype="int32")
+    mask = np.zeros((len(token_ids), longest), dtype="int32")
+    for row, ids in enumerate(token_ids):
+        rectangle[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+        mask[row, : min(skipped, len(ids))] = 2
+    return rectangle, mask

@@ -138,15 +138,7 @@ class TextEncoder:
             InputError: if it is unknown, or the engine has not this precision.
         """
         self.notice_changes()
-        made = TextEncoder(
-            self.tokenizer.tokenizer,
-            self.encoder,
-            engine=engine or self.runner.engine,
-            precision=precision,
-            **self._settings(),
-        )
-        made.runner.refresh(self.encoder_fingerprint)
-        return made
+        return self._with(self.encoder, precision, engine or self.runner.engine, self.encoder_fingerprint)
 
     def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
@@ -157,14 +149,13 @@ class TextEncoder:
         Raises:
             InputError: if it does not suit the tokenizer, its length or the precision.
         """
-        made = TextEncoder(
-            self.tokenizer.tokenizer,
-            encoder,
-            engine=self.runner.engine,
-            precision=self.precision,
-            **self._settings(),
-        )
-        made.runner.refresh(made.encoder_fingerprint)
+        return self._with(encoder, self.precision, self.runner.engine, None)
+
+    def _with(
+        self, encoder: keras.Model, precision: Precision, engine: Engine, fingerprint: str | None
+    ) -> "TextEncoder":
+        made = TextEncoder(self.tokenizer.tokenizer, encoder, engine=engine, precision=precision, **self._settings())
+        made.runner.refresh(fingerprint or made.encoder_fingerprint)
         return made
 
     @property

@@ -70,7 +70,7 @@ def compress(
         >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
     """
     checked = check_recipes(recipes)
-    made = _apply(text_encoder, checked, texts, progress)
+    made = _Maker(text_encoder, texts, progress)(checked)
     return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload))
 
 
@@ -105,10 +105,8 @@ def compress_best(
     checked = check_candidates(candidates)
     rule.check(ranking=True, speed=workload is not None)
     named: list[tuple[Recipe, ...]] = [(), *checked]
-    made = [
-        text_encoder.with_precision(FLOAT),
-        *(_apply(text_encoder, recipes, texts, progress) for recipes in checked),
-    ]
+    make = _Maker(text_encoder, texts, progress)
+    made = [make(recipes) for recipes in named]
     files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
     reports: list[CandidateReport] = []
     with show_progress(len(made), "measuring candidates", shown=progress) as advance:
@@ -123,18 +121,26 @@ def compress_best(
     return made[reports.index(kept)], report
 
 
-def _apply(
-    text_encoder: TextEncoder, recipes: Sequence[Recipe], texts: Sequence[str] | None, progress: bool | None
-) -> TextEncoder:
-    made = text_encoder.with_precision(FLOAT)
-    for recipe in recipes:
+class _Maker:
+    """Applies recipes; what candidates begin with alike is made once."""
+
+    def __init__(self, text_encoder: TextEncoder, texts: Sequence[str] | None, progress: bool | None) -> None:
+        self.teacher = text_encoder.with_precision(FLOAT)
+        self.texts = texts
+        self.progress = progress
+        self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): self.teacher}
+
+    def __call__(self, recipes: tuple[Recipe, ...]) -> TextEncoder:
+        if recipes not in self.made:
+            self.made[recipes] = self._apply(self(recipes[:-1]), recipes[-1])
+        return self.made[recipes]
+
+    def _apply(self, text_encoder: TextEncoder, recipe: Recipe) -> TextEncoder:
         if isinstance(recipe, Shrink):
-            made = shrink(made, recipe, texts, progress=progress)
-        elif isinstance(recipe, Distill):
-            made = distill(made, text_encoder.with_precision(FLOAT), recipe, texts, progress=progress)
-        else:
-            made = made.with_precision(recipe.precision)
-    return made
+            return shrink(text_encoder, recipe, self.texts, progress=self.progress)
+        if isinstance(recipe, Distill):
+            return distill(text_encoder, self.teacher, recipe, self.texts, progress=self.progress)
+        return text_encoder.with_precision(recipe.precision)
 
 
 def _measure(

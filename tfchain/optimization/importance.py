@@ -9,9 +9,10 @@ import numpy as np
 
 from tfchain.core.progress import show_progress
 from tfchain.models.encoder import Encoder
+from tfchain.models.runner import make_batches, pad
 from tfchain.models.text_encoder import TextEncoder
 
-TOKENS_AT_ONCE = 4096
+TEXTS_AT_ONCE = 256
 DAMPING = 1e-4  # of the features' mean square: keeps what hardly varies from getting wild weights
 
 
@@ -79,22 +80,15 @@ def measure_moments(
             products.append(tf.matmul(rows, rows, transpose_a=True))
         return products
 
-    token_ids = sorted(text_encoder.tokenizer(list(texts)), key=len)
+    token_ids = text_encoder.tokenizer(list(texts))
     with show_progress(len(token_ids), "looking at what layers do", shown=progress) as advance:
-        start = 0
-        while start < len(token_ids):
-            end = min(len(token_ids), start + max(1, TOKENS_AT_ONCE // max(1, len(token_ids[start]))))
-            part = token_ids[start:end]
-            ids = np.full((len(part), max(1, len(part[-1]))), text_encoder.tokenizer.pad_token_id, dtype="int32")
-            mask = np.zeros_like(ids)
-            for row, one in enumerate(part):
-                ids[row, : len(one)], mask[row, : len(one)] = one, 1
+        for rows in make_batches(np.array([len(one) for one in token_ids]), TEXTS_AT_ONCE):
+            ids, mask = pad([token_ids[row] for row in rows], text_encoder.tokenizer.pad_token_id)
             flat = [product.numpy() for product in add_up(ids, mask)]
             for number, both in enumerate(sums):
                 for place in range(2):
                     both[place] += flat[2 * number + place]
-            advance(len(part))
-            start = end
+            advance(len(rows))
     return [LayerMoments(Moments(attention), Moments(intermediate)) for attention, intermediate in sums]
 
 

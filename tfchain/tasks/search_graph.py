@@ -12,6 +12,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.models.precision import TOLERANCES
+from tfchain.models.runner import pad
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import HostTokenizer
 from tfchain.tasks.document_index import DocumentIndex
@@ -185,11 +186,7 @@ def _proof_texts(index: DocumentIndex | None) -> list[str]:
 
 def _prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     token_ids = text_encoder.tokenizer(texts)
-    longest = max(1, *map(len, token_ids))
-    ids = np.full((len(texts), longest), text_encoder.tokenizer.pad_token_id, dtype="int32")
-    mask = np.zeros_like(ids)
-    for row, one in enumerate(token_ids):
-        ids[row, : len(one)], mask[row, : len(one)] = one, 1
+    ids, mask = pad(token_ids, text_encoder.tokenizer.pad_token_id)
     expected = text_encoder.runner(token_ids)
     tolerance = TOLERANCES[text_encoder.precision]
     return Proof("embed_ids", {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)

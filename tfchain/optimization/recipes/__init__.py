@@ -1,0 +1,12 @@
+"""Recipes: the plain values that describe one compression each."""
+
+from tfchain.optimization.recipes.distill import Distance as Distance
+from tfchain.optimization.recipes.distill import Distill as Distill
+from tfchain.optimization.recipes.order import Recipe as Recipe
+from tfchain.optimization.recipes.order import check_candidates as check_candidates
+from tfchain.optimization.recipes.order import check_recipes as check_recipes
+from tfchain.optimization.recipes.order import name_recipes as name_recipes
+from tfchain.optimization.recipes.order import to_values as to_values
+from tfchain.optimization.recipes.quantize import Quantize as Quantize
+from tfchain.optimization.recipes.quantize import QuantizedPrecision as QuantizedPrecision
+from tfchain.optimization.recipes.shrink import Shrink as Shrink
