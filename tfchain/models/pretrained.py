@@ -12,6 +12,7 @@ from tfchain.core.errors import ModelFolderError
 from tfchain.models.config import EncoderConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.folder import ModelFolder, read_json
+from tfchain.models.stored_weights import SCALE, dequantize
 from tfchain.models.weight_maps import to_weights
 
 WEIGHTS = "model.safetensors"
@@ -76,6 +77,8 @@ def set_weights(encoder: Encoder, weights: Iterable[tuple[str, np.ndarray]]) -> 
 class TensorFiles(Mapping[str, np.ndarray]):
     """A folder's safetensors file, or the shards that its index names, as name → array; each is read when asked for.
 
+    What was stored as int8 with scales (`models.stored_weights`) comes as float32.
+
     Args:
         path: The folder.
 
@@ -98,15 +101,19 @@ class TensorFiles(Mapping[str, np.ndarray]):
             raise ModelFolderError(
                 f"{self.path} lacks the tensor {name}; it has {', '.join(sorted(self._homes))}. Get the folder again."
             )
+        array = self._read(name)
+        return dequantize(array, self._read(name + SCALE)) if name + SCALE in self._homes else array
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._homes if not name.endswith(SCALE))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _read(self, name: str) -> np.ndarray:
         # Opened anew each time: an open file keeps every page it has read in the process's memory.
         with self._open(self._homes[name]) as file:
             return file.get_tensor(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._homes)
-
-    def __len__(self) -> int:
-        return len(self._homes)
 
     def _check_is_there(self, name: str) -> None:
         if not (self.path / name).is_file():

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tfchain.models.config import EncoderConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.folder import OLD_POOLING_KEYS
 from tfchain.models.pretrained import WEIGHTS
+from tfchain.models.stored_weights import WeightType, quantize_tensors
 from tfchain.models.weight_maps import to_tensors
 
 
@@ -28,6 +29,7 @@ def save_encoder(
     similarity: str = "cosine",
     precision: str = "float32",
     portable: bool = True,
+    weight_type: WeightType = "float32",
 ) -> None:
     """Writes an encoder as a sentence-transformers folder.
 
@@ -43,12 +45,17 @@ def save_encoder(
         precision: What vectors are computed with; noted where it is not `float32`.
         portable: Whether sentence-transformers must be able to load it. False also writes shapes that only tfchain
             reads (layers of different widths, a factorised embedding).
+        weight_type: `int8` stores matrices in a quarter of the space, rounded; only tfchain reads that.
 
     Raises:
-        InputError: if the shape cannot be expressed and `portable` is True.
+        InputError: if `portable` is True, and the shape cannot be expressed or the weights are not float32.
     """
+    if weight_type not in get_args(WeightType) or (portable and weight_type != "float32"):
+        known = "float32" if portable else " or ".join(get_args(WeightType))
+        raise InputError(f"`weight_type` must be {known}. Received: weight_type={weight_type!r}, portable={portable}.")
     config = encoder.config
-    save_tensors(path / WEIGHTS, transformer_tensors(encoder))
+    store = quantize_tensors if weight_type == "int8" else dict
+    save_tensors(path / WEIGHTS, store(transformer_tensors(encoder)))
     values = to_hugging_face(config)
     if is_portable(config):
         values.pop("tfchain")
@@ -84,7 +91,7 @@ def save_encoder(
             parts = {"linear.weight": weights[f"dense_{dense}/kernel"].T}
             if config.dense[dense].use_bias:
                 parts["linear.bias"] = weights[f"dense_{dense}/bias"]
-            save_tensors(path / place / WEIGHTS, parts)
+            save_tensors(path / place / WEIGHTS, store(parts))
     write(path / "modules.json", listed)
 
 

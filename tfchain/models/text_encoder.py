@@ -18,6 +18,7 @@ from tfchain.models.precision import Precision
 from tfchain.models.pretrained import load_encoder
 from tfchain.models.runner import EncoderRunner, Engine
 from tfchain.models.save_pretrained import save_encoder, write
+from tfchain.models.stored_weights import WeightType
 from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
@@ -291,23 +292,32 @@ class TextEncoder:
         token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
         return self.runner(token_ids, batch_size=batch_size, skipped=self.skipped_tokens(prompt), progress=advance)
 
-    def save(self, path: Path, *, portable: bool = False) -> None:
+    def save(self, path: Path, *, portable: bool = False, weight_type: WeightType = "float32") -> None:
         """Writes a folder that `from_pretrained` reads; sentence-transformers reads it too, where it can.
 
         Args:
             path: An empty folder.
             portable: Whether sentence-transformers must be able to read it; the folder says nothing of the precision
                 then, as only tfchain has it. Default: False.
+            weight_type: `int8` stores the matrices in a quarter of the space, each row rounded to 8 bits with a scale
+                of its own; what is read is a float32 model again. For tfchain's own encoders. Default: `float32`.
 
         Raises:
-            InputError: if `portable` is True and sentence-transformers has no such model.
+            InputError: if `portable` is True and sentence-transformers has no such model, or `weight_type` is `int8`
+                and the folder must be portable or the encoder is not tfchain's own.
         """
         settings = self._settings()
         if self.precision != "float32" and not portable:
             settings["precision"] = self.precision
         if isinstance(self.encoder, Encoder):
-            save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, portable=portable, **settings)
+            settings |= {"portable": portable, "weight_type": weight_type}
+            save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, **settings)
             return
+        if weight_type != "float32":
+            raise InputError(
+                f"`weight_type` must be 'float32' for an encoder that is not tfchain's own. Received: {weight_type!r} "
+                f"and a {type(self.encoder).__name__}."
+            )
         if portable:
             raise InputError(
                 "Only tfchain's own encoders can be saved for sentence-transformers. "
