@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from tfchain.core.atomic import new_folder, remove_partials, writing
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.training.evaluation import RankingEvaluator
+from tfchain.training.hooks import hook_variables
 
 logger = logging.getLogger(__name__)
 
@@ -215,9 +216,10 @@ def _damaged(path: Path, error: Exception) -> TfchainError:
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    """Everything that changes while training, by name: weights, dropout's generators, the optimizer's state."""
+    """Everything that changes while training, by name: weights, dropout's generators, optimizer's and hooks' state."""
     variables = {f"encoder/{number}": one for number, one in enumerate(model.encoder.variables)}
-    return variables | {f"optimizer/{number}": one for number, one in enumerate(model.optimizer.variables)}
+    variables |= {f"optimizer/{number}": one for number, one in enumerate(model.optimizer.variables)}
+    return variables | hook_variables(model.hooks)
 
 
 def _metric_variables(model: Any) -> list[Any]:

@@ -169,6 +169,8 @@ class RankingEvaluator(keras.callbacks.Callback):
             self.results.append({"step": self.model.steps_done, "epoch": self._epoch, **measured})
             value = measured[self.monitor]
             logger.info("Step %d: %s", self.model.steps_done, ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
+            if not all(hook.is_settled for hook in self.model.hooks):
+                return  # such weights are on their way to a form, and no training may end with them
             if value > self.best_value:
                 self.best_value, self.waited = value, 0
                 if self.validation.restore_best:

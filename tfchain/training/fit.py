@@ -95,8 +95,10 @@ def _fit(
         copy = make_training_copy(text_encoder.encoder, hyperparameters)
         if num_workers > 1:
             share_weights(strategy, copy, is_chief=worker == 0)
+        for hook in options.hooks:
+            hook.prepare(copy)
     in_training = TrainingTextEncoder(text_encoder, copy, strategy)
-    callbacks: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = [*options.hooks]
     evaluator = rounds = None
     if evaluate is not None:
         evaluator = RankingEvaluator(evaluate, in_training, validation or Validation(dataset=None), strategy)
@@ -127,6 +129,7 @@ def _fit(
         )
         num_steps = maker.steps_per_epoch * hyperparameters.epochs
         optimizer = make_optimizer(hyperparameters, copy.trainable_weights, num_steps=num_steps)
+        trainer.hooks = tuple(options.hooks)
         trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
 
     epoch = step = 0
@@ -141,6 +144,8 @@ def _fit(
     trainer.steps_to_skip = step
     if checkpoint is not None and checkpoint.stopped:  # it had been ended early, and has nothing left to do
         epoch = hyperparameters.epochs
+    for hook in options.hooks:
+        hook.begin(num_steps)
     if isinstance(maker, BatchMaker) and rounds is not None:
         rounds.attach(maker, epoch)
     shown = options.progress if options.progress is not None else sys.stderr.isatty()
@@ -165,6 +170,8 @@ def _fit(
     if checkpoint is not None:  # what was before a stop is part of the history
         history.history = {name: list(values) for name, values in checkpoint.history.items()}
         history.epoch = list(checkpoint.epochs)
+    for hook in options.hooks:
+        hook.strip(copy)
     text_encoder.encoder.set_weights(trained_weights(copy))
     text_encoder.refresh()
     return history
@@ -204,6 +211,8 @@ def describe_training(
     if isinstance(dataset, PairShards):
         described["files"] = describe_shards(dataset)
         described["workers"] = num_workers  # they share the files: other numbers of them have other batches
+    if options.hooks:
+        described["hooks"] = [dict(hook.describe()) for hook in options.hooks]
     if options.guide is not None:
         described["guide"] = options.guide.fingerprint
     if options.mining is not None:

@@ -11,6 +11,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.data.samplers import Mixing
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.hooks import TrainingHook
 from tfchain.training.mining_options import Mining
 from tfchain.training.pair_scores import CrossCheck
 from tfchain.training.training_data import LossChoice
@@ -28,6 +29,7 @@ class FitOptions:
         checkpoint: A folder to save to, and to go on from. Default: none.
         checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
         callbacks: Keras callbacks of your own. Default: none.
+        hooks: What changes how the encoder trains, such as pruning; see `TrainingHook`. Default: none.
         log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
         mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
             `proportional` all batches in random order. Default: `round_robin`.
@@ -47,6 +49,7 @@ class FitOptions:
     checkpoint: str | Path | None = None
     checkpoint_every: int | None = None
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    hooks: Sequence[TrainingHook] = ()
     log_path: str | Path | None = None
     mixing: Mixing = "round_robin"
     guide: TextEncoder | None = None
@@ -66,5 +69,8 @@ class FitOptions:
         check_whole_number("length_groups", self.length_groups, least=0)
         if self.mining is not None and not isinstance(self.mining, Mining):
             raise InputError(f"`mining` must be a `Mining`. Received: {self.mining!r}. Write mining=Mining().")
+        for one in self.hooks:
+            if not isinstance(one, TrainingHook):
+                raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {one!r:.100}.")
         if self.cross_check is not None and self.mining is None:
             raise InputError("`cross_check` is for mining. Received: mining=None. Write mining=Mining() beside it.")

@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfchain.training.hooks import TrainingHook
+
 
 class FitOverWorkers:
     """Put it before `keras.Model` in a class' bases; the model must be built, and its `train_step` return `to_logs`."""
@@ -21,6 +23,8 @@ class FitOverWorkers:
     """Whether the last step was such a one."""
     steps_done: int = 0
     """Steps that were run since the training's beginning, those before a stop included."""
+    hooks: tuple[TrainingHook, ...] = ()
+    """What changes how the encoder trains."""
 
     def to_logs(self, logs: Mapping[str, Any]) -> dict[str, Any]:
         """The logs of a step, as `fit` can reduce them."""
