@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
     from tfchain.optimization.recipes import Distill as Distill
+    from tfchain.optimization.recipes import Prune as Prune
     from tfchain.optimization.recipes import Quantize as Quantize
     from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.training.evaluation import Validation as Validation
@@ -40,6 +41,7 @@ _HOMES = {
     "Mining": "tfchain.training.mining_options",
     "NeuralSearchChain": "tfchain.chain",
     "PairShards": "tfchain.data.shards",
+    "Prune": "tfchain.optimization.recipes",
     "Quantize": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",

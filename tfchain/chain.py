@@ -22,7 +22,8 @@ from tfchain.models.index import Similarity
 from tfchain.models.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import to_tokenizer
-from tfchain.optimization.recipes import Recipe
+from tfchain.optimization.hooks import make_hooks
+from tfchain.optimization.recipes import Recipe, TrainingRecipe, check_training_recipes
 from tfchain.optimization.report import CompressionReport
 from tfchain.optimization.rule import Keep
 from tfchain.tasks.compression import compress_for_search
@@ -337,6 +338,7 @@ class NeuralSearchChain:
         strategy: Any = None,
         checkpoint: str | Path | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        recipes: TrainingRecipe | Sequence[TrainingRecipe] = (),
         **hyperparameters: Unpack[HyperparameterOptions],
     ) -> keras.callbacks.History:
         """Trains the model on pairs; the documents are encoded again at the next search, export or save.
@@ -359,6 +361,8 @@ class NeuralSearchChain:
             strategy: `auto`, `one`, `mirrored`, `multi_worker`, `tpu`, or a `tf.distribute.Strategy`. Default: `auto`.
             checkpoint: A folder to save to, and to go on from when the same call is made again. Default: none.
             callbacks: Keras callbacks. Default: none.
+            recipes: What acts while training, such as `[Prune(0.5)]`; a `fit` without it fills the zeros again.
+                Default: none.
             **hyperparameters: All others of `Hyperparameters`, for this call. Default: the chain's.
 
         Returns:
@@ -376,6 +380,8 @@ class NeuralSearchChain:
         mine |= {"callbacks": tuple(callbacks)} if callbacks else {}
         replaced = {name: value for name, value in mine.items() if value is not None}
         options = dataclasses.replace(options or FitOptions(), **replaced)
+        hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
+        options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
         evaluate = None
         if validation is not None:
             validation = validation if isinstance(validation, Validation) else Validation(dataset=validation)

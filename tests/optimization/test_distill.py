@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_model import save_tiny_model
-from tfchain import Distill, NeuralSearchChain, Quantize, Shrink, compress
+from tfchain import Distill, NeuralSearchChain, Prune, Quantize, Shrink, compress
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
@@ -95,8 +95,11 @@ def test_a_teacher_of_another_width_is_refused(teacher: TextEncoder, tmp_path: P
 
 
 @pytest.mark.parametrize("recipes", [
-    [Distill(), Shrink(layers=1)], [Quantize("int8"), Distill()], [Quantize("int8"), Shrink(layers=1)]
+    [Distill(), Shrink(layers=1)], [Quantize("int8"), Distill()], [Quantize("int8"), Shrink(layers=1)],
+    [Distill(), Prune(0.5)], [Prune(0.5), Shrink(layers=1)],
 ])  # fmt: skip
 def test_another_order_is_refused_with_the_reason(recipes: list, teacher: TextEncoder) -> None:
-    with pytest.raises(InputError, match="in the order Shrink, Distill, Quantize. Received: .*Shape comes first"):
+    with pytest.raises(
+        InputError, match="in the order Shrink, Prune, Distill, Quantize. Received: .*Shape comes first"
+    ):
         compress(teacher, recipes, texts=TEXTS)

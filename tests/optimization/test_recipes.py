@@ -1,12 +1,21 @@
 import dataclasses
+import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from tfchain import Quantize
+from tfchain import Distill, Prune, Quantize, Shrink
 from tfchain.core.errors import InputError
-from tfchain.optimization.recipes import check_candidates, check_recipes, name_recipes, to_values
+from tfchain.optimization.recipes import (
+    check_candidates,
+    check_recipes,
+    check_training_recipes,
+    from_values,
+    name_recipes,
+    to_values,
+)
 
 
 def test_a_recipe_is_plain_values_that_do_not_change() -> None:
@@ -15,6 +24,33 @@ def test_a_recipe_is_plain_values_that_do_not_change() -> None:
     assert recipe == Quantize(precision="int8")
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.precision = "float16"
+
+
+@pytest.mark.parametrize("recipe", [
+    Quantize("int8"), Shrink(layers=(0, 2)), Distill(epochs=3),
+    Prune(0.7, pattern="block", block_size=(4, 1), layers=("layer_0", "token")),
+])  # fmt: skip
+def test_a_recipe_is_written_as_json_and_read_again(recipe: Any) -> None:
+    assert from_values(json.loads(json.dumps(to_values(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({}, "`recipe` must be one of Shrink, Prune, Distill, Quantize. Received: None"),
+    ({"recipe": "Prune", "sparsity": 2}, "`sparsity` must be above 0 and below 1"),
+    ({"recipe": "Prune", "density": 2}, "Prune cannot be made of {'density': 2}: .*unexpected keyword"),
+])  # fmt: skip
+def test_values_that_are_no_recipe_are_named(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_values(values)
+
+
+def test_what_acts_while_training_is_told_from_the_rest() -> None:
+    assert check_training_recipes([]) == ()
+    assert check_training_recipes(Prune(0.3)) == check_training_recipes([Prune(0.3)]) == (Prune(0.3),)
+    with pytest.raises(InputError, match="`recipes` of fit must act while training: Prune.* Received: Quantize"):
+        check_training_recipes([Prune(0.3), Quantize("int8")])
+    with pytest.raises(InputError, match="`recipes` must be a list of recipes"):
+        check_training_recipes("prune")
 
 
 @pytest.mark.parametrize("precision", ["int4", "float32", "", None, 8, ["int8"]])
@@ -27,7 +63,7 @@ def test_an_unknown_precision_is_refused(precision: object) -> None:
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
     (None, "Received: None of type NoneType"),
-    (["int8"], "must be one of Shrink, Distill, Quantize. Received: 'int8' at place 0. Write Quantize"),
+    (["int8"], "must be one of Shrink, Prune, Distill, Quantize. Received: 'int8' at place 0. Write Quantize"),
     ([Quantize("int8"), 7], "Received: 7 at place 1"),
     ([Quantize], "Received: the class Quantize, not a value of it at place 0"),
     ([Quantize("int8"), Quantize("bfloat16")], "once in a list of recipes. Received: Quantize.*int8.*, Quantize"),

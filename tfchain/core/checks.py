@@ -1,6 +1,7 @@
 """Checks of arguments that many rooms take."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from tfchain.core.errors import InputError
@@ -28,3 +29,21 @@ def check_whole_number(name: str, value: Any, *, least: int = 1, advice: str = "
             + (f" {advice}" if advice else "")
         )
     return number
+
+
+def check_part(name: str, value: Any) -> None:
+    """Raises an InputError if the value is no number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"`{name}` must be in [0, 1], a part of the training. Received: {name}={value!r}.")
+
+
+def check_patterns(name: str, value: Any) -> tuple[str, ...]:
+    """Gives patterns as a tuple; one pattern may come alone.
+
+    Raises:
+        InputError: if something is no text.
+    """
+    patterns = (value,) if isinstance(value, str) else value
+    if not isinstance(patterns, Sequence) or not all(isinstance(one, str) and one for one in patterns):
+        raise InputError(f"`{name}` must be a list of patterns, such as ['layer_0']. Received: {name}={value!r}.")
+    return tuple(patterns)

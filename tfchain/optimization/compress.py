@@ -10,8 +10,10 @@ from tfchain.core.progress import show_progress
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
+from tfchain.optimization.hooks import apply_once, make_hooks
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
 from tfchain.optimization.recipes import (
+    TRAINING,
     Distill,
     Recipe,
     Shrink,
@@ -52,6 +54,8 @@ def compress(
     progress: bool | None = None,
 ) -> Compressed:
     """Applies recipes in order; gives a new text encoder with its report.
+
+    `Prune` acts in the `Distill` of its list, and at once on the weights as they are where there is none.
 
     Args:
         text_encoder: What to compress.
@@ -132,14 +136,20 @@ class _Maker:
 
     def __call__(self, recipes: tuple[Recipe, ...]) -> TextEncoder:
         if recipes not in self.made:
-            self.made[recipes] = self._apply(self(recipes[:-1]), recipes[-1])
+            self.made[recipes] = self._apply(recipes[:-1], recipes[-1])
         return self.made[recipes]
 
-    def _apply(self, text_encoder: TextEncoder, recipe: Recipe) -> TextEncoder:
+    def _apply(self, before: tuple[Recipe, ...], recipe: Recipe) -> TextEncoder:
+        if isinstance(recipe, Distill):
+            acting = [one for one in before if isinstance(one, TRAINING)]
+            student = self(tuple(one for one in before if one not in acting))
+            hooks = make_hooks(acting, seed=recipe.seed)
+            return distill(student, self.teacher, recipe, self.texts, hooks=hooks, progress=self.progress)
+        text_encoder = self(before)
         if isinstance(recipe, Shrink):
             return shrink(text_encoder, recipe, self.texts, progress=self.progress)
-        if isinstance(recipe, Distill):
-            return distill(text_encoder, self.teacher, recipe, self.texts, progress=self.progress)
+        if isinstance(recipe, TRAINING):
+            return apply_once(text_encoder, recipe)
         return text_encoder.with_precision(recipe.precision)
 
 

@@ -10,6 +10,7 @@ from tfchain.models.text_encoder import TextEncoder, check_texts
 from tfchain.optimization.recipes import Distill
 from tfchain.training.fit import fit_text_encoder
 from tfchain.training.fit_options import FitOptions
+from tfchain.training.hooks import TrainingHook
 from tfchain.training.losses import EmbedDistill
 
 
@@ -19,6 +20,7 @@ def distill(
     recipe: Distill,
     texts: Sequence[str] | None,
     *,
+    hooks: Sequence[TrainingHook] = (),
     progress: bool | None = None,
 ) -> TextEncoder:
     """A text encoder that has learned the teacher's vectors; the student given stays as it is.
@@ -28,6 +30,7 @@ def distill(
         teacher: Whose vectors are learned, as wide as the student's.
         recipe: How long, how fast.
         texts: What to learn from.
+        hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 
     Raises:
@@ -50,6 +53,6 @@ def distill(
     hyperparameters = Hyperparameters(
         epochs=recipe.epochs, batch_size=recipe.batch_size, learning_rate=recipe.learning_rate, seed=recipe.seed
     )
-    options = FitOptions(loss=EmbedDistill(recipe.distance), guide=teacher, progress=progress)
+    options = FitOptions(loss=EmbedDistill(recipe.distance), guide=teacher, hooks=tuple(hooks), progress=progress)
     fit_text_encoder(trained, pairs, hyperparameters, options)
     return trained

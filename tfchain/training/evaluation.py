@@ -189,6 +189,7 @@ class averaged_weights:
         optimizer = model.optimizer
         self.optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         self.weights = model.encoder.trainable_weights
+        self.hooks = model.hooks
         self.kept: list[np.ndarray] = []
 
     def __enter__(self) -> None:
@@ -197,6 +198,8 @@ class averaged_weights:
             averages = self.optimizer._model_variables_moving_average
             for weight, average in zip(self.weights, averages, strict=True):
                 weight.assign(np.array(average))
+            for hook in self.hooks:
+                hook.hold_form()
 
     def __exit__(self, *_: Any) -> None:
         for weight, value in zip(self.weights, self.kept, strict=False):

@@ -43,6 +43,9 @@ class TrainingHook(keras.callbacks.Callback):
         """Whether the training might end with the weights of this moment: only such may be kept as the best ones."""
         return True
 
+    def hold_form(self) -> None:
+        """Brings the weights of this moment into the hook's form; also called when averages have taken their place."""
+
     def strip(self, encoder: keras.Model) -> None:
         """Takes back what `prepare` changed, and gives the weights their last form."""
 

@@ -19,9 +19,9 @@ from tfchain.training.launch.local import find_free_ports
 ROOT = Path(__file__).resolve().parents[3]
 EQUAL = [
     *("softmax", "both_directions", "grad_cache", "unmasked", "matryoshka", "guided"),
-    *("cosent", "angle", "simcse", "validated", "mined"),
+    *("cosent", "angle", "simcse", "validated", "mined", "pruned"),
 ]
-MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle"]
+MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned"]
 LIMIT_SECONDS = 400
 
 Results = dict[str, Any]
@@ -106,6 +106,12 @@ def test_two_workers_end_with_identical_weights(runs: dict[str, Any]) -> None:
 def test_two_replicas_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
     np.testing.assert_allclose(runs["mirrored"][job]["steps"], runs["one"][job]["steps"], atol=1e-5, rtol=0)
     np.testing.assert_allclose(runs["mirrored"][job]["some"], runs["one"][job]["some"], atol=1e-5, rtol=0)
+
+
+def test_pruned_weights_are_the_same_on_every_replica(runs: dict[str, Any]) -> None:
+    for run in (*runs["workers"], runs["mirrored"], runs["one"]):
+        assert run["pruned"]["zeros"] == [0.5] * 8  # the masks of an earlier weight on one replica would leave others
+    assert runs["workers"][0]["pruned"]["some"] == runs["workers"][1]["pruned"]["some"]
 
 
 def test_every_worker_sees_the_same_evaluation(runs: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "angle": {"loss": "angle", "dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
     "simcse": {"dataset": [text for pair in PAIRS for text in pair][:38]},
     "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
+    "pruned": {"prune": {"sparsity": 0.5, "schedule": "polynomial", "end": 0.8, "frequency": 3}},
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
     "killed_alone": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
@@ -43,6 +44,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     import numpy as np
 
     from tfchain.chain import NeuralSearchChain
+    from tfchain.optimization.recipes import Prune
     from tfchain.training.evaluation import Validation
     from tfchain.training.fit import FitOptions
     from tfchain.training.mining_options import Mining
@@ -57,6 +59,8 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     options: dict[str, Any] = {"strategy": strategy or "one", "length_groups": 4 if name == "softmax" else 1}
     if job.pop("guided", False):
         options["guide"] = NeuralSearchChain.from_pretrained(folder / "guide", engine="tensorflow").text_encoder
+    if "prune" in job:
+        job["recipes"] = Prune(**job.pop("prune"))
     if job.pop("mining", False):
         options["mining"] = Mining(num_negatives=1, every=1)
     checkpoint_every = job.pop("checkpoint_every", None)
@@ -111,6 +115,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
         "history": history.history,
         "moved": float(np.abs(weights - before).max()),
         "some": weights[::97].tolist(),
+        "zeros": [float(np.mean(np.array(one) == 0)) for one in chain.model.weights if one.path.endswith("kernel")],
     }
 
 

@@ -1,18 +1,22 @@
 """Lists of recipes: which recipes there are, in which order they are applied, and what a list is called."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.optimization.recipes.distill import Distill
+from tfchain.optimization.recipes.prune import Prune
 from tfchain.optimization.recipes.quantize import Quantize
 from tfchain.optimization.recipes.shrink import Shrink
 
-Recipe = Shrink | Distill | Quantize
-ORDER = (Shrink, Distill, Quantize)
+Recipe = Shrink | Prune | Distill | Quantize
+TrainingRecipe = Prune
+ORDER = (Shrink, Prune, Distill, Quantize)
+TRAINING = (Prune,)
 ORDER_REASON = (
-    "Shape comes first, then training, which mends what shrinking cost, then numbers, which training must not meet"
+    "Shape comes first, then what acts while training, then training, which mends what was lost, then numbers, which "
+    "training must not meet"
 )
 
 
@@ -40,6 +44,32 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
             raise InputError(
                 f"Each recipe must be one of {names}. Received: {what} at place {number}. Write Quantize('int8')."
             )
+    _check_order(listed)
+    return tuple(listed)
+
+
+def check_training_recipes(recipes: Any) -> tuple[TrainingRecipe, ...]:
+    """Recipes that act while training, in the order of their application; none is fine.
+
+    Args:
+        recipes: A recipe, or a list of them.
+
+    Raises:
+        InputError: if something is no such recipe, or they do not go together.
+    """
+    if isinstance(recipes, Sequence) and not isinstance(recipes, str) and not recipes:
+        return ()
+    checked = check_recipes(recipes)
+    for one in checked:
+        if not isinstance(one, TRAINING):
+            raise InputError(
+                f"`recipes` of fit must act while training: {', '.join(kind.__name__ for kind in TRAINING)}. Received: "
+                f"{one!r}. Give it to `compress`."
+            )
+    return tuple(one for one in checked if isinstance(one, TRAINING))
+
+
+def _check_order(listed: Sequence[Recipe]) -> None:
     for kind in ORDER:
         same = [one for one in listed if isinstance(one, kind)]
         if len(same) > 1:
@@ -54,7 +84,6 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
             f"Recipes are applied in the order {', '.join(kind.__name__ for kind in ORDER)}. Received: {names}. "
             f"{ORDER_REASON}."
         )
-    return tuple(listed)
 
 
 def check_candidates(recipes: Any) -> list[tuple[Recipe, ...]]:
@@ -79,3 +108,24 @@ def name_recipes(recipes: Sequence[Recipe]) -> str:
 def to_values(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values for JSON."""
     return {"recipe": type(recipe).__name__, **dataclasses.asdict(recipe)}
+
+
+def from_values(values: Mapping[str, Any]) -> Recipe:
+    """The recipe of such plain values.
+
+    Args:
+        values: What `to_values` gave, read from JSON say.
+
+    Raises:
+        InputError: if they name no recipe, or do not suit it.
+    """
+    names: dict[str, Callable[..., Recipe]] = {kind.__name__: kind for kind in ORDER}
+    kind = names.get(values.get("recipe", ""))
+    if kind is None:
+        raise InputError(f"`recipe` must be one of {', '.join(names)}. Received: {values.get('recipe')!r}.")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    given.pop("recipe")
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise InputError(f"{values['recipe']} cannot be made of {given}: {error}.") from error

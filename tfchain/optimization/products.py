@@ -1,0 +1,67 @@
+"""The weight matrices that recipes work on: kernels of the encoder's products, found by the paths of their layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any
+
+import keras
+
+from tfchain.core.errors import InputError
+
+PRODUCTS = (keras.layers.Dense, keras.layers.EinsumDense)
+TABLES = (keras.layers.Embedding,)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A weight matrix of a layer.
+
+    Args:
+        path: The layer's path, such as `layer_0/attention/output`.
+        layer: The layer.
+        variable: The Keras variable, `(inputs, outputs)` of a Dense layer.
+    """
+
+    path: str
+    layer: keras.layers.Layer
+    variable: Any
+
+
+def find_matrices(encoder: keras.Model, patterns: Sequence[str] = (), *, recipe: str) -> list[Matrix]:
+    """The matrices in the order of their paths: same models have the same order.
+
+    Args:
+        encoder: Any Keras model.
+        patterns: Of layer paths, as `fnmatch` reads them; one that fits a layer takes all layers in it. Default: all
+            products, and no embedding.
+        recipe: Who asks, for the error.
+
+    Raises:
+        InputError: if there are none, or a pattern fits none.
+    """
+    kinds = (*PRODUCTS, *TABLES) if patterns else PRODUCTS
+    found = {id(layer): layer for layer in encoder._flatten_layers() if isinstance(layer, kinds)}
+    every = sorted(((layer.path or layer.name, layer) for layer in found.values()), key=lambda one: one[0])
+    if not every:
+        raise InputError(f"{recipe} needs a model with products (Dense layers). Received: none. Leave it out.")
+    for pattern in patterns:
+        if not any(_fits(path, pattern) for path, _ in every):
+            raise InputError(
+                f"`layers` of {recipe} must fit layers. Received: {pattern!r}, which fits none. There are: "
+                f"{', '.join(path for path, _ in every)}."
+            )
+    chosen = [one for one in every if not patterns or any(_fits(one[0], pattern) for pattern in patterns)]
+    return [Matrix(path, layer, _weights(layer)) for path, layer in chosen]
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Whether the path, the beginning of it or the end of such a beginning fits."""
+    parts = path.split("/")
+    beginnings = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+    return any(fnmatch(one, pattern) or fnmatch(one, f"*/{pattern}") for one in beginnings)
+
+
+def _weights(layer: keras.layers.Layer) -> Any:
+    # Not `kernel`, which is rounded to the type that the layer computes in, and has LoRA's addition.
+    return layer._embeddings if isinstance(layer, TABLES) else layer._kernel

@@ -1,0 +1,153 @@
+"""Pruning while an encoder trains: masks by TensorFlow Model Optimization, kept on after every step."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfchain.core.errors import InputError
+from tfchain.core.tfmot import load_tfmot
+from tfchain.optimization.products import Matrix, find_matrices
+from tfchain.optimization.recipes import Prune, to_values
+from tfchain.training.hooks import TrainingHook
+
+POOLING = {"average": "AVG", "max": "MAX"}
+
+
+class PruningHook(TrainingHook):
+    """Keeps the smallest weights of an encoder's matrices at zero while it trains, as `Prune` says.
+
+    Masks are chosen behind the steps that the schedule names, from weights that are the same on every replica, so that
+    they agree without a word between them; behind every step the weights are multiplied by them. `strip` leaves the
+    plain encoder with its zeros, exactly as many in each matrix as asked, however the training ended.
+
+    Args:
+        recipe: What is pruned how.
+    """
+
+    def __init__(self, recipe: Prune) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self._matrices: list[Matrix] = []
+        self._masks: list[keras.Variable] = []
+
+    def describe(self) -> Mapping[str, Any]:
+        return to_values(self.recipe)
+
+    def prepare(self, encoder: keras.Model) -> None:
+        self._matrices = find_matrices(encoder, self.recipe.layers, recipe="Prune")
+        for matrix in self._matrices:
+            self._check(matrix)
+        self._strategy = tf.distribute.get_strategy()
+        self._masks = [
+            keras.Variable(np.ones(one.variable.shape), dtype=one.variable.dtype, trainable=False, name="mask")
+            for one in self._matrices
+        ]
+        pairs = [(one.variable.value, mask.value, None) for one, mask in zip(self._matrices, self._masks, strict=True)]
+        block_size = self.recipe.block_size or (1, 1)
+        m_by_n = (2, 4) if self.recipe.pattern == "2:4" else None
+        pooling = POOLING[self.recipe.block_pooling]
+        self._pruning = _exact_pruning()(self._sparsity_now, pairs, block_size, pooling, m_by_n)
+        self._sparsity = float(self.recipe.sparsity)
+
+    def begin(self, num_steps: int) -> None:
+        schedules = load_tfmot("sparsity.keras.pruning_schedule")
+        begin, self._end = (round(part * num_steps) for part in (self.recipe.begin, self.recipe.end))
+        frequency = self.recipe.frequency
+        if self.recipe.schedule == "polynomial" and begin < self._end:
+            self._schedule = schedules.PolynomialDecay(0.0, self._sparsity_asked, begin, self._end, frequency=frequency)
+            self._settled_from = self._end
+        else:
+            self._schedule = schedules.ConstantSparsity(self._sparsity_asked, begin, self._end, frequency)
+            self._settled_from = begin
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.model.steps_done == 0:
+            self._act(0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.model.skipping:
+            self._act(self.model.steps_done)
+
+    def variables(self) -> Sequence[Any]:
+        return self._masks
+
+    @property
+    def is_settled(self) -> bool:
+        return bool(self.model.steps_done >= self._settled_from)
+
+    def hold_form(self) -> None:
+        with self._strategy.scope():
+            self._pruning.weight_mask_op()
+
+    def strip(self, encoder: keras.Model) -> None:
+        # Chosen anew: the weights may be an earlier moment's, or moving averages. Zeros are the smallest of all, so
+        # that those of a mask stay where they are.
+        self._sparsity = self._sparsity_asked
+        with self._strategy.scope():
+            self._pruning.choose_masks()
+        self.hold_form()
+        for matrix in self._matrices:  # a negative weight times zero is the negative zero, which zips badly
+            matrix.variable.assign(np.array(matrix.variable) + 0.0)
+
+    @property
+    def _sparsity_asked(self) -> float:
+        return float(self.recipe.sparsity)
+
+    def _sparsity_now(self) -> float:
+        return self._sparsity
+
+    def _act(self, step: int) -> None:
+        is_turn, sparsity = self._schedule(step)
+        if bool(is_turn) or step == self._end:  # the last turn may come before the end, with less than was asked for
+            is_last = step >= self._settled_from
+            self._sparsity = self._sparsity_asked if is_last else float(sparsity)  # float32 would round it
+            with self._strategy.scope():
+                self._pruning.choose_masks()
+        self.hold_form()
+
+    def _check(self, matrix: Matrix) -> None:
+        shape = tuple(matrix.variable.shape)
+        if getattr(matrix.layer, "lora_enabled", False):
+            raise InputError(
+                "Prune needs the weights themselves to be trained: LoRA's additions would fill the zeros. Received: "
+                f"LoRA at {matrix.path}. Leave `lora_rank` out."
+            )
+        if self.recipe.pattern == "unstructured":
+            return
+        wanted = (4, 1) if self.recipe.block_size is None else self.recipe.block_size
+        if len(shape) != 2 or shape[0] % wanted[0] or shape[1] % wanted[1]:
+            what = f"blocks of {wanted[0]} x {wanted[1]}" if self.recipe.block_size else "groups of 4 along the inputs"
+            raise InputError(
+                f"pattern={self.recipe.pattern!r} of Prune needs matrices that {what} divide. Received: {matrix.path} "
+                f"of shape {shape}. Take another size, or name other `layers`."
+            )
+
+
+@functools.cache
+def _exact_pruning() -> type[Any]:
+    """TensorFlow Model Optimization's `Pruning`, with the number of zeros exact where magnitudes are equal."""
+    pruning: type[Any] = load_tfmot("sparsity.keras.pruning_impl").Pruning
+
+    class ExactPruning(pruning):
+        def __init__(self, sparsity: Any, pairs: Any, block_size: Any, pooling: str, m_by_n: Any) -> None:
+            super().__init__(None, pairs, None, block_size, pooling, m_by_n)
+            self.sparsity = sparsity
+
+        def choose_masks(self) -> None:
+            """Makes the masks of the weights as they are."""
+            for weight, mask, _ in self._pruning_vars:
+                mask.assign(self._maybe_update_block_mask(tf.convert_to_tensor(weight))[1])
+
+        def _update_mask(self, weights: Any) -> tuple[Any, Any]:
+            # The original keeps all weights that are as large as the smallest kept one, and floats do coincide.
+            size = weights.shape.num_elements()
+            kept = max(1, size - round(size * self.sparsity()))
+            values, places = tf.math.top_k(tf.reshape(tf.abs(weights), [-1]), k=kept)
+            mask = tf.scatter_nd(places[:, None], tf.ones(kept, weights.dtype), [size])
+            return values[-1], tf.reshape(mask, weights.shape)
+
+    return ExactPruning
