@@ -72,8 +72,12 @@ def test_a_chain_distils_from_its_own_documents(model_path: Path) -> None:
 
 @pytest.mark.parametrize(("values", "message"), [
     ({"epochs": 0}, "`epochs` must be a whole number of at least 1"),
-    ({"learning_rate": 0}, "`learning_rate` must be above 0"),
-    ({"learning_rate": True}, "`learning_rate` must be above 0"),
+    ({"learning_rate": 0}, "`learning_rate` must be a number above 0"),
+    ({"learning_rate": True}, "`learning_rate` must be a number above 0"),
+    ({"dropout": 1.0}, "`dropout` must be a number at least 0 and below 1"),
+    ({"dtype_policy": "float8"}, "`dtype_policy` must be one of float32"),
+    ({"batches": "long"}, "`batches` must be one of random"),
+    ({"objective": "layers"}, "`objective` must be one of embeddings, scores. Received: objective='layers'"),
     ({"distance": "angle"}, "`distance` must be one of cosine, l2, mse. Received: distance='angle'"),
 ])  # fmt: skip
 def test_values_out_of_range_are_refused(values: dict, message: str) -> None:
@@ -92,6 +96,22 @@ def test_a_teacher_of_another_width_is_refused(teacher: TextEncoder, tmp_path: P
     other = TextEncoder.from_pretrained(tmp_path / "other", engine="tensorflow")
     with pytest.raises(InputError, match="as wide as the teacher's. Received: 32 and 16"):
         distill(teacher, other, Distill(), TEXTS)
+
+
+def test_scores_are_learned_from_a_teacher_of_another_width(teacher: TextEncoder, tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "other", seed=5, hidden_dim=16)
+    student = TextEncoder.from_pretrained(tmp_path / "other", engine="tensorflow")
+
+    def difference(one: TextEncoder) -> float:
+        """Mean absolute difference of the cosines of texts that were not trained on."""
+        left, right = (each.encode(["a cat fell", "who does a dog", "stocks on monday"]) for each in (one, teacher))
+        return float(np.abs(left @ left.T - right @ right.T).mean())
+
+    recipe = Distill(objective="scores", epochs=20, batch_size=16, learning_rate=3e-3, dropout=0.0)
+    made = distill(student, teacher, recipe, TEXTS, progress=False)
+
+    assert made.embedding_dim == 16
+    assert difference(made) < difference(student) / 2
 
 
 @pytest.mark.parametrize("recipes", [

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from tfchain.core.errors import InputError
-from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.pairs import Pairs
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder, check_texts
@@ -11,7 +10,7 @@ from tfchain.optimization.recipes import Distill
 from tfchain.training.fit import fit_text_encoder
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.hooks import TrainingHook
-from tfchain.training.losses import EmbedDistill
+from tfchain.training.losses import EmbedDistill, ScoreDistill
 
 
 def distill(
@@ -27,7 +26,7 @@ def distill(
 
     Args:
         student: What to train, one of tfchain's own encoders.
-        teacher: Whose vectors are learned, as wide as the student's.
+        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's.
         recipe: How long, how fast.
         texts: What to learn from.
         hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
@@ -40,19 +39,17 @@ def distill(
         raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
     if not isinstance(student.encoder, Encoder):
         raise InputError(f"Distill needs one of tfchain's own encoders. Received: {type(student.encoder).__name__}.")
-    if student.embedding_dim != teacher.embedding_dim:
+    if recipe.objective == "embeddings" and student.embedding_dim != teacher.embedding_dim:
         raise InputError(
             f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
-            f"{teacher.embedding_dim} (the teacher's)."
+            f"{teacher.embedding_dim} (the teacher's). Distill scores in place of them: Distill(objective='scores')."
         )
     made = Encoder(student.encoder.config, name=student.encoder.name)
     made.set_weights(student.encoder.get_weights())
     trained = student.with_encoder(made)
     # Symmetric: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
     pairs = Pairs(columns=(check_texts(texts),), symmetric=True)
-    hyperparameters = Hyperparameters(
-        epochs=recipe.epochs, batch_size=recipe.batch_size, learning_rate=recipe.learning_rate, seed=recipe.seed
-    )
-    options = FitOptions(loss=EmbedDistill(recipe.distance), guide=teacher, hooks=tuple(hooks), progress=progress)
-    fit_text_encoder(trained, pairs, hyperparameters, options)
+    loss = ScoreDistill() if recipe.objective == "scores" else EmbedDistill(recipe.distance)
+    options = FitOptions(loss=loss, guide=teacher, hooks=tuple(hooks), progress=progress)
+    fit_text_encoder(trained, pairs, recipe.hyperparameters(), options)
     return trained

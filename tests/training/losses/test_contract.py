@@ -38,13 +38,14 @@ CONTRACT = {
         np.concatenate([SCORES, 1 - SCORES], axis=1),
     ),
     "embed_distill": ({"distance": "l2", "target": "first"}, 2, None),
+    "score_distill": ({"temperature": 0.3}, 2, None),
     "simcse": ({"scale": 3.0}, 2, None),
     "matryoshka": ({"loss": {"name": "cosent", "scale": 9.0}, "dims": [6, 2], "weights": [1.0, 0.5]}, 2, SCORES),
 }
 LEARNS_FROM_LABELS = [name for name, (_, _, labels) in CONTRACT.items() if labels is not None]
 TAKES_NO_LABELS = [name for name, (_, _, labels) in CONTRACT.items() if labels is None]
 # XLA takes half a second to compile each: those with comparisons, ranges or shapes that it might not take.
-RUN_UNDER_XLA = ("in_batch_softmax", "guided_in_batch_softmax", "online_contrastive", "angle")
+RUN_UNDER_XLA = ("in_batch_softmax", "guided_in_batch_softmax", "online_contrastive", "angle", "score_distill")
 
 
 @pytest.fixture(params=CONTRACT)

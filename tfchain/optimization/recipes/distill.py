@@ -5,8 +5,10 @@ from typing import Literal, get_args
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import Batches, DTypePolicy, Hyperparameters
 
 Distance = Literal["cosine", "l2", "mse"]
+Objective = Literal["embeddings", "scores"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +18,19 @@ class Distill:
     Any texts of the kind that the model is for will do, the more the better; nothing need be judged.
 
     Args:
+        objective: `embeddings`: the vectors themselves, so that both models' may stand in one index
+            (`training.losses.EmbedDistill`); `scores`: how alike the texts of a batch are
+            (`training.losses.ScoreDistill`), which leaves the student free to place them elsewhere, and lets its
+            vectors be of another width. Default: `embeddings`.
         epochs: Passes over the texts. Default: 1.
         batch_size: Texts in a step. Default: 32.
         learning_rate: The largest. Default: 2e-4, ten times that of training on pairs: vectors are a strong signal.
-        distance: Between the two vectors: see `training.losses.EmbedDistill`. Default: `cosine`.
+        distance: Between the two vectors, for `embeddings`: see `training.losses.EmbedDistill`. Default: `cosine`.
+        dropout: Rate in all of the student's dropouts, in [0, 1); a long training of a small student is better off
+            with 0. Default: the model's own.
+        dtype_policy: As in `Hyperparameters`; `mixed_bfloat16` is faster where the processor multiplies in bfloat16.
+            Default: `float32`.
+        batches: As in `Hyperparameters`. Default: `length`, texts of like length together, which saves padding.
         seed: Of order and dropout. Default: 0.
 
     Raises:
@@ -29,19 +40,33 @@ class Distill:
     epochs: int = 1
     batch_size: int = 32
     learning_rate: float = 2e-4
+    objective: Objective = "embeddings"
     distance: Distance = "cosine"
+    dropout: float | None = None
+    dtype_policy: DTypePolicy = "float32"
+    batches: Batches = "length"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self.hyperparameters()
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             object.__setattr__(self, name, check_whole_number(name, getattr(self, name), least=least))
-        rate = self.learning_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
-            raise InputError(f"`learning_rate` must be above 0 and at most 1. Received: learning_rate={rate!r}.")
-        if self.distance not in get_args(Distance):
-            raise InputError(
-                f"`distance` must be one of {', '.join(get_args(Distance))}. Received: distance={self.distance!r}."
-            )
+        for name, choices in (("objective", get_args(Objective)), ("distance", get_args(Distance))):
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}.")
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The values that training knows."""
+        return Hyperparameters(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            dropout=self.dropout,
+            dtype_policy=self.dtype_policy,
+            batches=self.batches,
+            seed=self.seed,
+        )
 
     @property
     def label(self) -> str:

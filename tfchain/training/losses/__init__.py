@@ -14,6 +14,7 @@ from tfchain.training.losses.embed_distill import EmbedDistill
 from tfchain.training.losses.guided import GuidedInBatchSoftmax
 from tfchain.training.losses.in_batch import InBatchSoftmax
 from tfchain.training.losses.matryoshka import Matryoshka
+from tfchain.training.losses.score_distill import ScoreDistill
 from tfchain.training.losses.simcse import SimCSE
 from tfchain.training.losses.triplet import Triplet
 
@@ -31,6 +32,7 @@ __all__ = [
     "Matryoshka",
     "OnlineContrastive",
     "PairLoss",
+    "ScoreDistill",
     "SimCSE",
     "Triplet",
     "default_loss",

@@ -17,6 +17,7 @@ from tfchain.training.losses.guided import GuidedInBatchSoftmax
 from tfchain.training.losses.in_batch import InBatchSoftmax
 from tfchain.training.losses.label_checks import to_table
 from tfchain.training.losses.matryoshka import Matryoshka
+from tfchain.training.losses.score_distill import ScoreDistill
 from tfchain.training.losses.simcse import SimCSE
 from tfchain.training.losses.triplet import Triplet
 
@@ -32,6 +33,7 @@ LOSSES: dict[str, type[PairLoss]] = {
     "margin_mse": MarginMSE,
     "kl_divergence": KLDivergence,
     "embed_distill": EmbedDistill,
+    "score_distill": ScoreDistill,
     "simcse": SimCSE,
     "matryoshka": Matryoshka,
 }
