@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfchain.optimization.recipes import Distill as Distill
     from tfchain.optimization.recipes import Quantize as Quantize
     from tfchain.optimization.recipes import Shrink as Shrink
+    from tfchain.optimization.tuning.space import Range as Range
     from tfchain.training.evaluation import Validation as Validation
     from tfchain.training.fit_options import FitOptions as FitOptions
     from tfchain.training.mining_options import Mining as Mining
@@ -41,6 +42,7 @@ _HOMES = {
     "NeuralSearchChain": "tfchain.chain",
     "PairShards": "tfchain.data.shards",
     "Quantize": "tfchain.optimization.recipes",
+    "Range": "tfchain.optimization.tuning.space",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",
