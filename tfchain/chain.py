@@ -433,8 +433,8 @@ class NeuralSearchChain:
             seed: Of the values that are drawn; trainings take the chain's seed. Default: 0.
             path: A folder to keep the search in: report, picture, TensorBoard's logs. The same call goes on from there
                 after a stop. Default: nothing is kept.
-            refit: Whether the model is trained with the best values at the end, and becomes the chain's.
-                Default: False.
+            refit: Whether the model is trained with the best values at the end, and becomes the chain's; of several
+                workers that share a search the chief alone does so. Default: False.
             options: Loss, strategy and mining where the space leaves them: see `FitOptions`. Default: the chain's.
 
         Returns:

@@ -1,6 +1,7 @@
 """Tuning of a search's model: trials are ranked on documents and queries, and the best values are kept."""
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.setting import Setting
 from tfchain.optimization.tuning.space import Space
 from tfchain.optimization.tuning.tune import make_task, train_with, tune
+from tfchain.optimization.tuning.workers import find_role
 from tfchain.tasks.evaluation import EvaluationSource, make_evaluation, read_evaluation
 from tfchain.tasks.search import PassageConfig
 from tfchain.training.evaluation import Validation
@@ -64,7 +66,8 @@ def tune_for_search(
         validation: What trials are ranked on: what `evaluate` takes, or a `Validation`.
         options: Loss, strategy, mining. Default: those of `FitOptions`.
         path: A folder to keep the search in, and to go on from. Default: nothing is kept.
-        refit: Whether a model is trained with the best values at the end. Default: False.
+        refit: Whether a model is trained with the best values at the end; of several workers the chief does so.
+            Default: False.
 
     Raises:
         InputError: if something does not go together, or no trial was completed.
@@ -93,4 +96,5 @@ def tune_for_search(
     )
     report = tune(task, space, search, queries=list(read.queries.values()), path=path)
     values = report.best.values
-    return Tuned(report, task.make_setting(values), train_with(task, values) if refit else None)
+    refits = refit and find_role(os.environ) != "worker"
+    return Tuned(report, task.make_setting(values), train_with(task, values) if refits else None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfchain.core.atomic import write_json
+from tfchain.core.atomic import PARTIAL_PREFIX, write_json
 from tfchain.core.errors import InputError
 from tfchain.optimization.tuning.report import TrialReport
 
@@ -40,8 +40,12 @@ class TuningFolder:
         """
         file = self.path / IDENTITY_FILE
         wanted = json.loads(json.dumps({"format": FORMAT, **identity}))
-        if not file.is_file():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"`path` must be a folder. Received: {self.path}, which is a file. Name another one.")
+        # Another worker may be writing the file at this moment.
+        there = {one.name for one in self.path.glob("*") if not one.name.startswith(PARTIAL_PREFIX)}
+        if IDENTITY_FILE not in there:
+            if there:
                 raise InputError(
                     f"`path` must be a new or an empty folder, or that of this search. Received: {self.path}, which "
                     "holds something else. Name another one."

@@ -1,6 +1,7 @@
 """Tuning a text encoder: a search over trials, and the training with the values that it found."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.setting import SHAPE_NAMES, check_losses
 from tfchain.optimization.tuning.space import SearchSpace, Space
 from tfchain.optimization.tuning.trial import Task, TrialRunner
+from tfchain.optimization.tuning.workers import find_role, wait_for_last_trials
 from tfchain.training.evaluation import Evaluate, Validation
 from tfchain.training.fit import describe_training, read_data
 from tfchain.training.fit_options import FitOptions
@@ -82,6 +84,9 @@ def tune(
 ) -> TuningReport:
     """Searches for the hyperparameters with the best ranking; the text encoder stays as it is.
 
+    Several processes that make the same call share the trials, where KerasTuner's variables say so: see
+    `workers.find_role`. Each has the report at the end; the chief, which trains nothing, writes it.
+
     Args:
         task: The model, the data, and what the space leaves as it is.
         space: See `SearchSpace`.
@@ -98,6 +103,9 @@ def tune(
             trial was completed.
         TfchainError: if the disk is full; the trials that have ended are kept.
     """
+    role = find_role(os.environ)
+    if role != "alone" and path is None:
+        raise InputError("`path` must be a folder that all workers of a search see. Received: None. Name one.")
     searched = SearchSpace(space)
     hyperparameters = task.hyperparameters
     if search.objective not in task.validation.metrics:
@@ -125,7 +133,8 @@ def tune(
         is_limited = search.max_latency_ms is not None or search.max_size_mb is not None
         measures = is_limited or any(name in SHAPE_NAMES for name in searched.names)
         gauge = Gauge(folder.path / "shapes", queries) if measures else None
-        log_search(folder.path / "logs", searched.names, task.validation.metrics)
+        if role != "worker":
+            log_search(folder.path / "logs", searched.names, task.validation.metrics)
         tuner = SearchTuner(
             make_oracle(search, searched.hp, max_epochs=hyperparameters.epochs),
             folder.path,
@@ -133,10 +142,13 @@ def tune(
             TrialRunner(task, search, folder, gauge),
         )
         tuner.search()
+        if role == "worker":  # the chief writes the report; every process has it
+            wait_for_last_trials(folder.has_running)
         report = TuningReport(
             trials=tuple(folder.read_trials()), objective=search.objective, search=dataclasses.asdict(search)
         )
-        report.save(folder.path)
+        if role != "worker":
+            report.save(folder.path)
         _ = report.best  # or the reason why there is none
         return report
 

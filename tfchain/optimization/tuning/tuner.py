@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 
 from tfchain.optimization.tuning.folder import ORACLE
 from tfchain.optimization.tuning.report import TrialReport
+from tfchain.optimization.tuning.workers import find_role, lost_chief, serve_oracle, wait_for_chief
 
 IDLE_SECONDS = 0.2
 Status = trial_module.TrialStatus
@@ -42,7 +44,23 @@ class SearchTuner(BaseTuner):
             super().__init__(oracle, directory=str(path), project_name=ORACLE)
 
     def search(self) -> None:
-        """Runs trials until the oracle has no more."""
+        """Runs trials until the oracle has no more; a chief deals them out instead.
+
+        Raises:
+            ServerError: if the chief's port is in use.
+            WorkerLostError: if a worker does not find its chief.
+        """
+        role = find_role(os.environ)
+        if role == "chief":
+            self.save()
+            serve_oracle(self.oracle)
+            return
+        if role == "worker":
+            wait_for_chief()
+        with lost_chief():
+            self._run_trials()
+
+    def _run_trials(self) -> None:
         while True:
             trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == Status.STOPPED:
