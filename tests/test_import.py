@@ -32,7 +32,9 @@ def test_the_values_that_pass_between_rooms_import_nothing_heavy() -> None:
     assert find_heavy_imports("from tfchain import Document, Hit, SearchResult, TfchainError") == ([], "")
 
 
-@pytest.mark.parametrize("command", ["", "index", "search", "evaluate", "export", "serve", "info", "train", "launch"])
+@pytest.mark.parametrize(
+    "command", ["", "index", "search", "evaluate", "export", "serve", "info", "train", "tune", "launch"]
+)
 def test_the_help_imports_nothing_heavy(command: str) -> None:
     arguments = [*command.split(), "--help"]
     imported, shown = find_heavy_imports(f"from tfchain.cli import main; main({arguments!r})")

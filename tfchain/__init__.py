@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfchain.optimization.recipes import Prune as Prune
     from tfchain.optimization.recipes import Quantize as Quantize
     from tfchain.optimization.recipes import Shrink as Shrink
+    from tfchain.optimization.tuning.space import Range as Range
     from tfchain.training.evaluation import Validation as Validation
     from tfchain.training.fit_options import FitOptions as FitOptions
     from tfchain.training.mining_options import Mining as Mining
@@ -43,6 +44,7 @@ _HOMES = {
     "PairShards": "tfchain.data.shards",
     "Prune": "tfchain.optimization.recipes",
     "Quantize": "tfchain.optimization.recipes",
+    "Range": "tfchain.optimization.tuning.space",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",

@@ -26,6 +26,9 @@ from tfchain.optimization.hooks import make_hooks
 from tfchain.optimization.recipes import Recipe, TrainingRecipe, check_training_recipes
 from tfchain.optimization.report import CompressionReport
 from tfchain.optimization.rule import Keep
+from tfchain.optimization.tuning.options import Search, TunerName
+from tfchain.optimization.tuning.report import TuningReport
+from tfchain.optimization.tuning.space import Space
 from tfchain.tasks.compression import compress_for_search
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
@@ -33,6 +36,7 @@ from tfchain.tasks.index_folder import IndexFolder, load_index_folder
 from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, search_texts
 from tfchain.tasks.search_graph import make_search_graph
 from tfchain.tasks.served import to_served
+from tfchain.tasks.tuning import tune_for_search
 from tfchain.training.evaluation import Validation
 from tfchain.training.fit import FitOptions, fit_text_encoder
 from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff
@@ -187,6 +191,7 @@ class NeuralSearchChain:
         self.text_encoder = text_encoder
         self.hyperparameters = hyperparameters
         self.passages = passages
+        self.fit_options = FitOptions()
         self.report: dict[str, float] = {}
         self._index: DocumentIndex | None = None
         self._folder: IndexFolder | None = None
@@ -354,7 +359,8 @@ class NeuralSearchChain:
             learning_rate: Default: the chain's.
             validation: What `evaluate` takes, held out, measured after each epoch; or a `Validation` that says when,
                 what, and whether to stop early. The model ends with the best weights. Default: nothing is measured.
-            options: Logs, saving within an epoch, several datasets' mixing, a guide model: see `FitOptions`.
+            options: Logs, saving within an epoch, several datasets' mixing, a guide model: see `FitOptions`. Default:
+                `chain.fit_options`, which `tune` sets.
             loss: A loss of `training.losses` or its name; takes the place of that in `options`, like the next five.
                 Default: what suits the columns, named in the log.
             mining: Adds hard negatives, found by the model itself: see `Mining`. Default: none are added.
@@ -379,7 +385,7 @@ class NeuralSearchChain:
         mine = {"loss": loss, "mining": mining, "strategy": strategy, "checkpoint": checkpoint}
         mine |= {"callbacks": tuple(callbacks)} if callbacks else {}
         replaced = {name: value for name, value in mine.items() if value is not None}
-        options = dataclasses.replace(options or FitOptions(), **replaced)
+        options = dataclasses.replace(options or self.fit_options, **replaced)
         hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
         evaluate = None
@@ -395,6 +401,83 @@ class NeuralSearchChain:
         )
         self.report = {}  # of the weights before
         return history
+
+    def tune(
+        self,
+        dataset: Any,
+        space: Space,
+        tuner: TunerName = "random",
+        max_trials: int = 12,
+        *,
+        validation: EvaluationSource | Validation | None = None,
+        objective: str = "ndcg@10",
+        max_latency_ms: float | None = None,
+        max_size_mb: float | None = None,
+        seed: int = 0,
+        path: str | Path | None = None,
+        refit: bool = False,
+        options: FitOptions | None = None,
+    ) -> TuningReport:
+        """Searches for the hyperparameters that a training on the dataset ends best with.
+
+        Each trial trains a fresh copy of the model and is ranked on `validation`; the best values become the chain's:
+        its `hyperparameters`, and in `fit_options` loss and mining. The model stays as it is, unless `refit` is set.
+
+        Args:
+            dataset: What `fit` takes.
+            space: A dict from names to lists of choices, or to ranges: `Range(min, max, step, sampling)` or a tuple of
+                these; or a function of KerasTuner's `hp`. Names: those of `Hyperparameters`; `loss`, `loss.scale` and
+                its other arguments; `mining.num_negatives` (0 for none) and the others of `Mining`; `matryoshka.dims`;
+                `pooling`; `shrink.layers` and the others of `Shrink`.
+            tuner: `random`, `bayesian`, `hyperband` (which deals out the chain's epochs) or `grid`: see `Search`.
+            max_trials: The most trials. Default: 12.
+            validation: What trials are ranked on, and nothing of it trained on: what `evaluate` takes, or a
+                `Validation`. A trial counts with its best evaluation at an epoch's end.
+            objective: The metric that counts. Default: `ndcg@10`.
+            max_latency_ms: The most milliseconds for one query; a trial above it is not trained. Default: no limit.
+            max_size_mb: The most millions of bytes of a server's files, likewise. Default: no limit.
+            seed: Of the values that are drawn; trainings take the chain's seed. Default: 0.
+            path: A folder to keep the search in: report, picture, TensorBoard's logs. The same call goes on from there
+                after a stop. Default: nothing is kept.
+            refit: Whether the model is trained with the best values at the end, and becomes the chain's; of several
+                workers that share a search the chief alone does so. Default: False.
+            options: Loss, strategy and mining where the space leaves them: see `FitOptions`. Default: the chain's.
+
+        Returns:
+            The report; `print` shows it, `save` writes it with a picture.
+
+        Raises:
+            InputError: if something does not fit, or no trial keeps the limits; the chain stays as it was.
+            TfchainError: if the disk is full; the trials that have ended are kept.
+        """
+        search = Search(
+            tuner=tuner,
+            max_trials=max_trials,
+            objective=objective,
+            max_latency_ms=max_latency_ms,
+            max_size_mb=max_size_mb,
+            seed=seed,
+        )
+        tuned = tune_for_search(
+            self.text_encoder,
+            dataset,
+            space,
+            search,
+            self.index,
+            self.passages,
+            hyperparameters=self.hyperparameters,
+            validation=validation,
+            options=options or self.fit_options,
+            path=path,
+            refit=refit,
+        )
+        self.hyperparameters, self.fit_options = tuned.setting.hyperparameters, tuned.setting.options
+        if tuned.text_encoder is not None:
+            self.text_encoder = tuned.text_encoder
+            self.report = {}  # of the weights before
+        elif tuned.setting.changes_shape:
+            logger.warning("The best trial has another shape, which the chain's model takes with refit=True alone.")
+        return tuned.report
 
     def compress(
         self,

@@ -26,3 +26,22 @@ def test_quantize_int8_compares_and_keeps_the_smallest(
     assert last == f"saved: {saved}"
     assert {path.name for path in (saved / "report").iterdir()} == {"report.json", "report.txt", "pareto.png"}
     assert NeuralSearchChain.load(saved / "chain").text_encoder.precision == kept.removeprefix("kept: ")
+
+
+def test_tune_compares_trials_and_trains_with_the_best(
+    tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_example("tune.py", "--model", tiny_model_path, "--trials", 2, "--path", tmp_path / "search")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:2] + lines[-2:]] == ["before"] * 2 + ["after"] * 2
+    heads, *rows = (line.split() for line in lines[2:5])
+    assert heads == ["trial", "ndcg@10", "learning_rate", "epochs", "loss.scale", "s"]
+    scores = {row[-6]: row[-5] for row in rows}
+    assert sorted(scores) == ["0", "1"]
+    (best,) = (row for row in rows if row[0] == "→")
+    assert best[-5] == max(scores.values())
+    counts, ranked = (next(line for line in lines if line.startswith(start)) for start in ("what counts:", "nDCG@10:"))
+    assert counts.count(",") == 2
+    assert f", {best[-5]} with {{'learning_rate': " in ranked
+    assert (tmp_path / "search" / "tuning.png").is_file()

@@ -14,6 +14,7 @@ from tfchain.cli.process import CommandGroup, prepare_process
 from tfchain.cli.search import search_command
 from tfchain.cli.serve import serve_command
 from tfchain.cli.train import train_command
+from tfchain.cli.tune import tune_command
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,7 +39,7 @@ def commands() -> None:
 
 
 for command in (
-    *(index_command, search_command, evaluate_command, train_command, launch_command),
+    *(index_command, search_command, evaluate_command, train_command, tune_command, launch_command),
     *(export_command, serve_command, info_command),
 ):
     commands.add_command(command)

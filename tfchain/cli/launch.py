@@ -1,5 +1,6 @@
 """`tfchain launch`: local workers of one training, or a job for Kubernetes, Vertex AI or Slurm."""
 
+import os
 import re
 import signal
 import sys
@@ -12,6 +13,7 @@ TARGETS = ("local", "kubernetes", "vertex", "slurm")
 # Options that only some targets know, by their parameters' names.
 OPTION_TARGETS = {
     "workers": ("local",),
+    "tune": ("local",),
     "verbose": ("local",),
     "machines": ("kubernetes", "vertex", "slurm"),
     "accelerator": ("kubernetes", "vertex", "slurm"),
@@ -43,6 +45,7 @@ NEXT_STEPS = {
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.option("--target", type=click.Choice(TARGETS), default="local", show_default=True, help="Where to train.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="local: how many processes.  [default: 1]")
+@click.option("--tune", is_flag=True, help="local: the workers share the trials of `tfchain tune`; a chief is added.")
 @click.option("--machines", type=click.IntRange(min=1), default=1, help="Elsewhere: how many machines.  [default: 1]")
 @click.option("--accelerators", type=click.IntRange(min=0), help="GPUs or TPU chips of each worker or machine.")
 @click.option(
@@ -79,6 +82,7 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
     \b
     Examples:
       tfchain launch train.yaml --workers 2
+      tfchain launch tune.yaml --tune --workers 2
       tfchain launch train.yaml --target kubernetes --machines 2 --accelerators 4 --image IMAGE \\
         --config-path /data/train.yaml --volume training-data:/data --out job.yaml
       tfchain launch train.yaml --target vertex --machines 2 --accelerators 1 --image IMAGE \\
@@ -90,6 +94,11 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
     from tfchain.training.launch.plan import check_for_workers
 
     plan = read_plan(config, check_files=target == "local")
+    if options["tune"]:
+        from tfchain.training.launch.plan import check_for_tuning
+
+        check_for_tuning(plan)
+        context.exit(launch_tuning(config, options["workers"], options["accelerators"], verbose=options["verbose"]))
     check_for_workers(plan, options["workers"] if target == "local" else options["machines"])
     if target == "local":
         context.exit(launch_local(config, options["workers"], options["accelerators"], verbose=options["verbose"]))
@@ -126,15 +135,41 @@ def launch_local(config: Path, workers: int, gpus: int | None, *, verbose: bool)
     def show(worker: int, line: str, is_error: bool) -> None:
         click.echo(f"[worker {worker}] {line}", err=is_error)
 
-    # SIGTERM, which process managers send, ends the workers as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    program = (sys.executable, "-c", "from tfchain.cli import main; main()")
-    command = [*program, "train", *(["--verbose"] if verbose else []), "--", str(config)]
-    outcome = run_workers(command, workers, show, gpus_per_worker=gpus)
+    outcome = run_workers(make_command("train", config, verbose=verbose), workers, show, gpus_per_worker=gpus)
     if outcome.worker is not None:
         others = " The others were ended." if workers > 1 else ""
         click.echo(f"error: worker {outcome.worker} ended with exit code {outcome.exit_code}.{others}", err=True)
     return outcome.exit_code
+
+
+def launch_tuning(config: Path, workers: int, gpus: int | None, *, verbose: bool) -> int:
+    """Runs a chief and workers of a search on this machine.
+
+    Returns:
+        The exit code: that of the first process that failed.
+    """
+    from tfchain.training.launch.local import run_processes
+    from tfchain.training.launch.tuning import make_tuning_environments
+
+    def name(number: int) -> str:
+        return f"worker {number - 1}" if number else "chief"
+
+    def show(number: int, line: str, is_error: bool) -> None:
+        click.echo(f"[{name(number)}] {line}", err=is_error)
+
+    environments = make_tuning_environments(os.environ, workers, gpus)
+    outcome = run_processes(make_command("tune", config, verbose=verbose), environments, show)
+    if outcome.worker is not None:
+        ended = f"{name(outcome.worker)} ended with exit code {outcome.exit_code}"
+        click.echo(f"error: {ended}. The others were ended; start it again to go on.", err=True)
+    return outcome.exit_code
+
+
+def make_command(name: str, config: Path, *, verbose: bool) -> list[str]:
+    """The command line of a worker; from here on SIGTERM, which process managers send, ends all as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    program = (sys.executable, "-c", "from tfchain.cli import main; main()")
+    return [*program, name, *(["--verbose"] if verbose else []), "--", str(config)]
 
 
 def write_job(config: Path, target: str, options: dict[str, Any]) -> str:

@@ -49,6 +49,7 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
       length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
       data_service     grpc://host:port of a tf.data service that reads the shards
       max_length, passages, split, mixing, guide, strategy, checkpoint, checkpoint_every, log_path
+      tuning           for `tfchain tune`; nothing here
 
     Several machines train together where TF_CONFIG or Slurm says so; `tfchain launch` arranges that.
 

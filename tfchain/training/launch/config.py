@@ -11,7 +11,15 @@ from tfchain.data.shard_files import list_files
 from tfchain.data.shards import Uneven
 from tfchain.models.config import PoolingMode, TransformerConfig
 from tfchain.training.launch.cluster import HOST
-from tfchain.training.launch.plan import DatasetPlan, LossPlan, Mixing, NewModel, TrainingPlan, ValidationPlan
+from tfchain.training.launch.plan import (
+    DatasetPlan,
+    LossPlan,
+    Mixing,
+    NewModel,
+    TrainingPlan,
+    TuningPlan,
+    ValidationPlan,
+)
 from tfchain.training.launch.yaml_lines import Node, located, read_yaml, suggest
 from tfchain.training.mining_options import Mining
 from tfchain.training.strategies import StrategyName
@@ -19,7 +27,7 @@ from tfchain.training.strategies import StrategyName
 KEYS = (
     *("model", "new_model", "max_length", "passages", "dataset", "split", "mixing", "loss", "validation"),
     *("guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
-    *("length_groups", "data_service"),
+    *("length_groups", "data_service", "tuning"),
 )
 VALIDATION_OPTIONS: dict[str, Any] = {
     "every": Literal["epoch"] | int,
@@ -27,6 +35,14 @@ VALIDATION_OPTIONS: dict[str, Any] = {
     "monitor": str,
     "patience": int,
     "restore_best": bool,
+}
+TUNING_OPTIONS: dict[str, Any] = {
+    "tuner": Literal["random", "bayesian", "hyperband", "grid"],
+    "max_trials": int,
+    "objective": str,
+    "max_latency_ms": float,
+    "max_size_mb": float,
+    "seed": int,
 }
 MINING_NAMES = tuple(field.name for field in dataclasses.fields(Mining))
 TRANSFORMER_FIELDS = {field.name: field for field in dataclasses.fields(TransformerConfig)}
@@ -92,6 +108,7 @@ class PlanReader:
             "data_service": read_data_service,
             "validation": self.read_validation,
             "hyperparameters": read_hyperparameters,
+            "tuning": self.read_tuning,
         }
         values |= {name: reader(found[name]) for name, reader in readers.items() if name in found}
         return TrainingPlan(path=path, places=find_places(root), **values)
@@ -178,6 +195,20 @@ class PlanReader:
             path=self.to_path(found["path"], must_exist=True),
             split=found["split"].read(str) if "split" in found else "test",
             options=options,
+        )
+
+    def read_tuning(self, node: Node) -> TuningPlan:
+        """A space, which the search itself checks, and options."""
+        found = node.entries(("space", "path", *TUNING_OPTIONS), needed=("space",))
+        if not isinstance(found["space"].value, dict):
+            raise found["space"].error(
+                f"`tuning.space` must be a mapping from names to choices or ranges. "
+                f"Received: {found['space'].to_plain()!r:.80}."
+            )
+        return TuningPlan(
+            space=found["space"].to_plain(),
+            path=self.to_path(found["path"]) if "path" in found else None,
+            options={name: found[name].read(kind) for name, kind in TUNING_OPTIONS.items() if name in found},
         )
 
     def read_output(self, node: Node) -> Path:

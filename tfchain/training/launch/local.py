@@ -63,6 +63,20 @@ def run_workers(
     """
     check_whole_number("num_workers", num_workers)
     environments = make_environments(os.environ, num_workers, gpus_per_worker)
+    return run_processes(command, environments, show, grace_seconds=grace_seconds)
+
+
+def run_processes(
+    command: Sequence[str], environments: Sequence[Mapping[str, str]], show: Show, *, grace_seconds: float = 10.0
+) -> Outcome:
+    """As `run_workers`, with environments of their own.
+
+    Args:
+        command: Program and arguments, the same for all.
+        environments: Each process's whole environment.
+        show: Takes each line that comes.
+        grace_seconds: What the others have to end by themselves. Default: 10.
+    """
     workers: list[Worker] = []
     with selectors.DefaultSelector() as selector:
         try:

@@ -69,6 +69,21 @@ class ValidationPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningPlan:
+    """How hyperparameters are searched for.
+
+    Args:
+        space: Choices (lists) and ranges (mappings of min, max, step and sampling) by name.
+        path: The folder that keeps the search. Default: beside the output.
+        options: Those of tuner, max_trials, objective, max_latency_ms, max_size_mb and seed that the file gives.
+    """
+
+    space: Mapping[str, Any]
+    path: Path | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """A training as its file describes it; paths are absolute.
 
@@ -92,6 +107,7 @@ class TrainingPlan:
         log_path: The folder of the logs. Default: none.
         length_groups: Rectangles that a batch's texts are cut into by length. Default: what `fit` does.
         data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
+        tuning: How hyperparameters are searched for; a training does not look at it. Default: they are not.
         places: File and line of each key by its dotted name, for errors that come later.
     """
 
@@ -114,6 +130,7 @@ class TrainingPlan:
     log_path: Path | None = None
     length_groups: int | None = None
     data_service: str | None = None
+    tuning: TuningPlan | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
 
@@ -131,4 +148,20 @@ def check_for_workers(plan: TrainingPlan, workers: int) -> None:
         raise InputError(
             f"{plan.places['strategy']}: `strategy` must be auto or multi_worker for {workers} workers. "
             f"Received: {plan.strategy}, which trains in one process."
+        )
+
+
+def check_for_tuning(plan: TrainingPlan) -> None:
+    """Stops a plan that says too little for a search.
+
+    Raises:
+        InputError: if `tuning` or `validation` is missing, or its strategy is for several machines.
+    """
+    for name, what in (("tuning", "a mapping with `space`"), ("validation", "what trials are ranked on")):
+        if getattr(plan, name) is None:
+            raise InputError(f"{plan.path}:1: `{name}` is missing: {what}. See `tfchain tune --help`.")
+    if plan.strategy == "multi_worker":
+        raise InputError(
+            f"{plan.places['strategy']}: `strategy` must be for one process, in which a trial runs. Received: "
+            "multi_worker. Several workers share the trials: `tfchain launch --tune --workers 2`."
         )

@@ -1,0 +1,107 @@
+"""The folder of a search: what it is a search of, its trials, and what was measured of the models' shapes."""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import PARTIAL_PREFIX, write_json
+from tfchain.core.errors import InputError
+from tfchain.optimization.tuning.report import TrialReport
+
+IDENTITY_FILE = "tuning.json"
+ORACLE = "oracle"
+FORMAT = 1
+
+
+class TuningFolder:
+    """Where a search keeps what it has found, so that it can go on after a kill.
+
+    `tuning.json` says what is searched; `oracle/` is KerasTuner's; `trials/` has a file for each trial that ended,
+    `shapes/` one for each shape that was measured, `logs/` TensorBoard's events.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Makes the folder, or sees that the search that was begun there is this one.
+
+        Args:
+            identity: Plain values that tell one search from another.
+
+        Raises:
+            InputError: if the folder holds something else, or another search.
+        """
+        file = self.path / IDENTITY_FILE
+        wanted = json.loads(json.dumps({"format": FORMAT, **identity}))
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"`path` must be a folder. Received: {self.path}, which is a file. Name another one.")
+        # Another worker may be writing the file at this moment.
+        there = {one.name for one in self.path.glob("*") if not one.name.startswith(PARTIAL_PREFIX)}
+        if IDENTITY_FILE not in there:
+            if there:
+                raise InputError(
+                    f"`path` must be a new or an empty folder, or that of this search. Received: {self.path}, which "
+                    "holds something else. Name another one."
+                )
+            write_json(file, wanted)
+            return
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file} cannot be read: {type(error).__name__}: {error}. Name another folder.") from error
+        differing = [name for name in wanted if found.get(name) != wanted[name]]
+        if differing:
+            name = differing[0]
+            raise InputError(
+                f"{self.path} holds another search: it differs in {', '.join(differing)} ({name} there: "
+                f"{json.dumps(found.get(name)):.100}; here: {json.dumps(wanted[name]):.100}). Name another folder, or "
+                "make the same call to go on."
+            )
+
+    def read_trial(self, id: str, values: Mapping[str, Any]) -> TrialReport | None:
+        """What a trial with these values has found; None where it has not ended."""
+        file = self.path / "trials" / f"{id}.json"
+        if not file.is_file():
+            return None
+        kept = TrialReport.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return kept if dict(kept.values) == json.loads(json.dumps(dict(values))) else None
+
+    def write_trial(self, report: TrialReport) -> None:
+        """Keeps what a trial has found."""
+        write_json(self.path / "trials" / f"{report.id}.json", report.to_dict())
+
+    def read_trials(self) -> list[TrialReport]:
+        """What all trials that ended have found, in the order in which they were begun."""
+        reports = []
+        for file in sorted(self.path.glob(f"{ORACLE}/trial_*/trial.json"), key=lambda one: int(one.parent.name[6:])):
+            state = json.loads(file.read_text(encoding="utf-8"))
+            own = self.path / "trials" / f"{state['trial_id']}.json"
+            if state["status"] != "RUNNING" and own.is_file():
+                reports.append(TrialReport.from_dict(json.loads(own.read_text(encoding="utf-8"))))
+        return reports
+
+    def has_running(self) -> bool:
+        """Whether a trial was begun and has not ended."""
+        files = self.path.glob(f"{ORACLE}/trial_*/trial.json")
+        return any(json.loads(file.read_text(encoding="utf-8"))["status"] == "RUNNING" for file in files)
+
+    def log_path(self, id: str) -> Path:
+        """Where a trial's logs go."""
+        return self.path / "logs" / id
+
+
+@contextlib.contextmanager
+def open_folder(path: str | Path | None) -> Iterator[TuningFolder]:
+    """The folder of a search; without a path one that is gone when the block ends."""
+    if path is not None:
+        yield TuningFolder(Path(path))
+        return
+    with tempfile.TemporaryDirectory(prefix="tfchain-tuning-") as name:
+        yield TuningFolder(Path(name))

@@ -1,0 +1,80 @@
+"""The limits of latency and size: shapes are measured once each, before anything is trained."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfchain.core.atomic import write_json
+from tfchain.core.fingerprint import make_fingerprint
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.measure import Workload, make_workload, measure_files, measure_speed
+from tfchain.optimization.tuning.options import Search
+
+FEW_TEXTS = 8  # of the workload's part that is encoded in bulk, which nobody asks for here
+
+
+@dataclass(frozen=True)
+class ShapeCost:
+    """What a shape costs, whatever its weights.
+
+    Args:
+        latency_ms: Median time of one query from text to vector, in a process that does nothing else.
+        size_mb: Millions of bytes of the files that a server of the model needs.
+    """
+
+    latency_ms: float
+    size_mb: float
+
+
+class Gauge:
+    """Measures each shape once, and keeps the figures: all trials of a shape are judged alike.
+
+    Args:
+        path: A folder for the figures.
+        queries: Encoded one at a time.
+    """
+
+    def __init__(self, path: Path, queries: Sequence[str]) -> None:
+        self.path = path
+        self.queries = queries
+
+    def __call__(self, text_encoder: TextEncoder) -> ShapeCost:
+        """What the text encoder's shape costs.
+
+        Raises:
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        """
+        file = self.path / f"{describe_shape(text_encoder)[:16]}.json"
+        if file.is_file():
+            return ShapeCost(**json.loads(file.read_text(encoding="utf-8")))
+        sample = make_workload(self.queries, self.queries)
+        workload = Workload(queries=sample.queries, texts=sample.texts[:FEW_TEXTS])
+        size = sum(measure_files(text_encoder).values()) / 1e6
+        cost = ShapeCost(measure_speed(text_encoder, workload).query_median_ms, size)
+        write_json(file, dataclasses.asdict(cost))
+        return cost
+
+
+def describe_shape(text_encoder: TextEncoder) -> str:
+    """A fingerprint of what decides the cost of a text: the encoder's shape, precision, engine, maximum length."""
+    encoder = text_encoder.encoder
+    shape = encoder.config.to_dict() if isinstance(encoder, Encoder) else [list(one.shape) for one in encoder.weights]
+    values = {
+        "shape": shape,
+        "precision": text_encoder.precision,
+        "engine": text_encoder.runner.engine,
+        "max_length": text_encoder.tokenizer.max_length,
+    }
+    return make_fingerprint(values, ())
+
+
+def find_broken_limit(cost: ShapeCost, search: Search) -> str:
+    """Says which limit a shape breaks; empty where it keeps them."""
+    if search.max_latency_ms is not None and cost.latency_ms > search.max_latency_ms:
+        return f"One query takes {cost.latency_ms:.3g} ms; the limit is max_latency_ms={search.max_latency_ms:g}."
+    if search.max_size_mb is not None and cost.size_mb > search.max_size_mb:
+        return f"The files take {cost.size_mb:.3g} MB; the limit is max_size_mb={search.max_size_mb:g}."
+    return ""

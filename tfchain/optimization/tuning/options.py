@@ -1,0 +1,52 @@
+"""How a search for hyperparameters runs: plain values, checked when they are given."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+
+TunerName = Literal["random", "bayesian", "hyperband", "grid"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a search runs.
+
+    Args:
+        tuner: `random` draws values, and is hard to beat with few trials; `bayesian` learns from the trials before with
+            a Gaussian process (Snoek et al. 2012), for some dozens of trials over a few numbers; `hyperband` gives many
+            settings few epochs and the best of them more (Li et al. 2018), for long trainings; `grid` takes every
+            combination, for small spaces. Default: `random`.
+        max_trials: The most trials; a small space may end before. Default: 12.
+        objective: The ranking metric that counts; higher is better. Default: `ndcg@10`.
+        max_latency_ms: The most milliseconds, as the median, that encoding one query may take. Default: no limit.
+        max_size_mb: The most millions of bytes that the files of a model may take. Default: no limit.
+        seed: Of what is drawn, at least 0. Default: 0.
+
+    Raises:
+        InputError: if a value is of the wrong type or out of its range.
+    """
+
+    tuner: TunerName = "random"
+    max_trials: int = 12
+    objective: str = "ndcg@10"
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tuner not in get_args(TunerName):
+            raise InputError(f"`tuner` must be one of {', '.join(get_args(TunerName))}. Received: {self.tuner!r}.")
+        object.__setattr__(self, "max_trials", check_whole_number("max_trials", self.max_trials))
+        object.__setattr__(self, "seed", check_whole_number("seed", self.seed, least=0))
+        if not isinstance(self.objective, str) or not self.objective:
+            raise InputError(f"`objective` must be the name of a ranking metric. Received: {self.objective!r}.")
+        for name in ("max_latency_ms", "max_size_mb"):
+            value: Any = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if value is not None and not (is_number and value > 0):
+                raise InputError(
+                    f"`{name}` must be a number above 0, or None for no limit. Received: {name}={value!r}."
+                )

@@ -1,0 +1,77 @@
+"""The picture of a search: trials over time, what each hyperparameter has to do with it, ranking against latency."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfchain.optimization.picture import DOTS_PER_INCH, PANEL_INCHES, find_front
+
+if TYPE_CHECKING:
+    from tfchain.optimization.tuning.report import TuningReport
+
+COLORS = {"completed": "tab:blue", "infeasible": "tab:orange", "failed": "tab:red"}
+
+
+def draw_trials(report: "TuningReport") -> bytes:
+    """Draws the objective of the trials in their order, the importances, and the objective against latency.
+
+    The last panel is there only where latency was measured.
+
+    Args:
+        report: With at least one completed trial.
+
+    Returns:
+        A PNG file's bytes.
+    """
+    from matplotlib.figure import Figure  # not pyplot, which holds its figures in the process and wants a screen
+
+    measured = all(one.latency_ms is not None for one in report.completed)
+    panels = [_draw_time, _draw_importance, *([_draw_latency] if measured else [])]
+    figure = Figure(figsize=(PANEL_INCHES[0] * len(panels), PANEL_INCHES[1]), layout="constrained")
+    for axis, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axis, report)
+        axis.grid(alpha=0.3)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+    return file.getvalue()
+
+
+def _draw_time(axis: Any, report: "TuningReport") -> None:
+    scores = [one.metrics.get(report.objective, np.nan) for one in report.trials]
+    axis.step(range(len(scores)), np.fmax.accumulate(scores), where="post", color="tab:gray", linewidth=1, label="best")
+    floor = np.nanmin(scores)
+    for status, color in COLORS.items():
+        found = [number for number, one in enumerate(report.trials) if one.status == status]
+        if found:
+            heights = [scores[number] if status == "completed" else floor for number in found]
+            axis.scatter(found, heights, color=color, marker="o" if status == "completed" else "x", label=status)
+    best = report.trials.index(report.best)
+    axis.scatter(best, scores[best], color=COLORS["completed"], marker="*", s=120)
+    axis.set_xlabel("trial")
+    axis.set_ylabel(report.objective)
+    axis.legend(fontsize="small")
+
+
+def _draw_importance(axis: Any, report: "TuningReport") -> None:
+    ranked = sorted(report.importance.items(), key=lambda one: one[1])
+    axis.barh([name for name, _ in ranked], [value for _, value in ranked], color="tab:blue")
+    axis.set_xlim(0, 1)
+    axis.set_xlabel(f"part of the variance of {report.objective}")
+
+
+def _draw_latency(axis: Any, report: "TuningReport") -> None:
+    trials = report.completed
+    costs = [float(one.latency_ms or 0) for one in trials]
+    scores = [one.metrics[report.objective] for one in trials]
+    front = find_front(costs, scores)
+    axis.plot([costs[one] for one in front], [scores[one] for one in front], color="tab:blue", linewidth=1)
+    for number, one in enumerate(trials):
+        axis.scatter(costs[number], scores[number], color="tab:blue" if number in front else "tab:gray", s=30)
+        axis.annotate(one.id, (costs[number], scores[number]), xytext=(5, 5), textcoords="offset points")
+    limit = report.search.get("max_latency_ms")
+    if limit is not None:
+        axis.axvline(limit, color="tab:orange", linestyle="--", linewidth=1)
+    axis.margins(0.2)
+    axis.set_xlabel("ms for one query (median)")
+    axis.set_ylabel(report.objective)

@@ -1,0 +1,139 @@
+"""Several workers of one search: KerasTuner's chief deals out the trials over gRPC, workers run them."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from typing import Any, Literal
+
+from tfchain.core.errors import InputError, ServerError, WorkerLostError
+from tfchain.training.launch.tuning import CHIEF, NUM_WORKERS, ORACLE_IP, ORACLE_PORT, TUNER_ID
+
+POLL_SECONDS = 0.2
+LINGER_SECONDS = 30.0  # for workers that come late, where their number is not known
+CHIEF_SECONDS = 600.0  # for the chief to load its model
+LAST_TRIAL_SECONDS = 24 * 3600.0
+GRACE_SECONDS = 5.0
+
+Role = Literal["alone", "chief", "worker"]
+
+
+def find_role(environment: Mapping[str, str]) -> Role:
+    """What this process is in a search, as KerasTuner's variables say.
+
+    Args:
+        environment: Without `KERASTUNER_ORACLE_IP` the process is alone; else `KERASTUNER_TUNER_ID` says who it is (the
+            chief's has the word `chief` in it), and `KERASTUNER_ORACLE_PORT` where the chief listens.
+
+    Raises:
+        InputError: if one of them is missing, or the port is no number.
+    """
+    if ORACLE_IP not in environment:
+        return "alone"
+    for name in (TUNER_ID, ORACLE_PORT):
+        if not environment.get(name):
+            raise InputError(f"{ORACLE_IP} is set, so {name} must be, too. Received: none. Set all three, or none.")
+    if not environment[ORACLE_PORT].isdecimal():
+        raise InputError(f"{ORACLE_PORT} must be a number. Received: {environment[ORACLE_PORT]!r}.")
+    return "chief" if CHIEF in environment[TUNER_ID] else "worker"
+
+
+def serve_oracle(oracle: Any) -> None:
+    """Deals out trials until there are no more, all have ended and all workers know; the chief's part.
+
+    KerasTuner's own loop looks every 20 seconds, and leaves before workers that come late, which then wait for an hour.
+
+    Args:
+        oracle: KerasTuner's oracle.
+
+    Raises:
+        ServerError: if the port is in use.
+    """
+    import grpc
+    from keras_tuner.src import protos
+    from keras_tuner.src.distribute.oracle_chief import OracleServicer
+
+    stopped: set[str] = set()
+
+    class Servicer(OracleServicer):
+        """KerasTuner's, that notes which workers were told that there are no more trials."""
+
+        stop_triggered: bool
+
+        def CreateTrial(self, request: Any, context: Any) -> Any:
+            response = super().CreateTrial(request, context)
+            if self.stop_triggered:
+                stopped.add(request.tuner_id)
+                self.stop_triggered = False
+            return response
+
+    expected = int(os.environ.get(NUM_WORKERS, "0"))
+    address = f"{os.environ[ORACLE_IP]}:{os.environ[ORACLE_PORT]}"
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(Servicer(oracle), server)
+    try:
+        if not server.add_insecure_port(address):
+            raise RuntimeError("no port")
+    except RuntimeError as error:
+        raise ServerError(f"The chief cannot listen on {address}. Choose another {ORACLE_PORT}.") from error
+    server.start()
+    try:
+        ended = time.monotonic()
+        while True:
+            time.sleep(POLL_SECONDS)
+            if not stopped or oracle.ongoing_trials or oracle.tuner_ids:
+                ended = time.monotonic()
+            elif len(stopped) >= expected > 0 or (not expected and time.monotonic() - ended > LINGER_SECONDS):
+                return
+    finally:
+        server.stop(GRACE_SECONDS).wait()
+
+
+def wait_for_chief() -> None:
+    """Waits until the chief listens; a worker's first step.
+
+    Raises:
+        WorkerLostError: if it does not within ten minutes.
+    """
+    import grpc
+
+    address = f"{os.environ[ORACLE_IP]}:{os.environ[ORACLE_PORT]}"
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=CHIEF_SECONDS)
+        except grpc.FutureTimeoutError as error:
+            raise WorkerLostError(
+                f"The chief of the search does not listen on {address}. Start it with {TUNER_ID}={CHIEF}, and all "
+                "workers beside it; a search that has ended has no chief any more."
+            ) from error
+
+
+@contextlib.contextmanager
+def lost_chief() -> Iterator[None]:
+    """Turns gRPC's word that the chief is gone into one clear error."""
+    import grpc
+
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise WorkerLostError(
+            f"The chief of the search cannot be reached any more: {error.code().name}. Start the search again; it goes "
+            "on."
+        ) from error
+
+
+def wait_for_last_trials(is_running: Callable[[], bool]) -> None:
+    """Waits until the other workers' trials have ended; a worker's last step.
+
+    Args:
+        is_running: Whether a trial is running.
+
+    Raises:
+        WorkerLostError: if one does not end within a day.
+    """
+    deadline = time.monotonic() + LAST_TRIAL_SECONDS
+    while is_running():
+        if time.monotonic() > deadline:
+            raise WorkerLostError("Another worker's trial does not end. Start the search again; it goes on.")
+        time.sleep(POLL_SECONDS)
