@@ -53,3 +53,13 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "bert"
     save_tiny_model(folder, seed=1)
     return folder
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Runs a test's graphs operation by operation: for what is the same in a graph, without the time of tracing it."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

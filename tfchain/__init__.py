@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from tfchain.deployment.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
+    from tfchain.optimization.recipes import Cluster as Cluster
     from tfchain.optimization.recipes import Distill as Distill
     from tfchain.optimization.recipes import Prune as Prune
     from tfchain.optimization.recipes import Quantize as Quantize
+    from tfchain.optimization.recipes import QuantizeAware as QuantizeAware
     from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.optimization.tuning.space import Range as Range
     from tfchain.training.evaluation import Validation as Validation
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AutoModel": "tfchain.models.auto",
     "Client": "tfchain.deployment.client",
+    "Cluster": "tfchain.optimization.recipes",
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
     "FitOptions": "tfchain.training.fit_options",
@@ -45,6 +48,7 @@ _HOMES = {
     "Prune": "tfchain.optimization.recipes",
     "Quantize": "tfchain.optimization.recipes",
     "Range": "tfchain.optimization.tuning.space",
+    "QuantizeAware": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.examples.test_examples import run_example
@@ -45,3 +46,24 @@ def test_tune_compares_trials_and_trains_with_the_best(
     assert counts.count(",") == 2
     assert f", {best[-5]} with {{'learning_rate': " in ranked
     assert (tmp_path / "search" / "tuning.png").is_file()
+
+
+def test_prune_2_4_leaves_two_zeros_in_each_four(
+    tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_small_beir(tmp_path)
+    saved = tmp_path / "saved"
+    run_example(*("prune_2_4.py", tmp_path, "--model", tiny_model_path, "--save", saved))
+
+    dense, pruned, *matrices, zeros, files, last = capsys.readouterr().out.strip().splitlines()
+    assert dense.startswith("dense: nDCG@10 ")
+    assert pruned.startswith("2:4:   nDCG@10 ")
+    assert len(matrices) == 8
+    assert all(" 50.00% zeros " in row for row in matrices)
+    assert zeros.startswith("zeros: 50.00% of these matrices, ")
+    assert " MB on disk, " in files
+    assert last == f"saved: {saved}"
+    for weight in NeuralSearchChain.load(saved).model.weights:
+        if weight.path.endswith("kernel"):
+            kernel = np.array(weight)
+            np.testing.assert_array_equal(np.sum(kernel.reshape(-1, 4, kernel.shape[1]) == 0, axis=1), 2)

@@ -116,12 +116,14 @@ class Zeros(keras.callbacks.Callback):
      [0, 0, 0.75 * (1 - 0.4**3), 0.75 * (1 - 0.4**3), *[0.75] * 6]),
     (Prune(0.75, begin=0.4, end=1, frequency=3), [0, 0, 0, *[0.75] * 7]),
 ])  # fmt: skip
+@pytest.mark.usefixtures("eager")
 def test_zeros_come_when_the_schedule_says(recipe: Prune, expected: list[float], text_encoder: TextEncoder) -> None:
     zeros = Zeros()
     fit(text_encoder, ROWS, epochs=5, hooks=[make_hook(recipe)], callbacks=[zeros])
     np.testing.assert_allclose(zeros.seen, expected, atol=1 / 512)  # of 512 weights
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_stopped_training_goes_on_with_the_same_zeros(tiny_model_path: Path, tmp_path: Path) -> None:
     recipe = Prune(0.6, schedule="polynomial", end=0.6, frequency=2)
     made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
@@ -135,6 +137,7 @@ def test_a_stopped_training_goes_on_with_the_same_zeros(tiny_model_path: Path, t
     assert_same_weights(made[0], made[2])
 
 
+@pytest.mark.usefixtures("eager")
 def test_what_is_evaluated_and_kept_as_the_best_is_pruned_averages_of_weights_too(text_encoder: TextEncoder) -> None:
     values = iter([0.9, 0.3, 0.2, 0.1])
     seen: list[list[float]] = []

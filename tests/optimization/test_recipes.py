@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfchain import Distill, Prune, Quantize, Shrink
+from tfchain import Cluster, Distill, Prune, Quantize, QuantizeAware, Shrink
 from tfchain.core.errors import InputError
 from tfchain.optimization.recipes import (
     check_candidates,
@@ -29,13 +29,14 @@ def test_a_recipe_is_plain_values_that_do_not_change() -> None:
 @pytest.mark.parametrize("recipe", [
     Quantize("int8"), Shrink(layers=(0, 2)), Distill(epochs=3),
     Prune(0.7, pattern="block", block_size=(4, 1), layers=("layer_0", "token")),
+    QuantizeAware(weight_bits=4, activation_bits=None, layers="layer_1"), Cluster(8, init="kmeans++", begin=0.5),
 ])  # fmt: skip
 def test_a_recipe_is_written_as_json_and_read_again(recipe: Any) -> None:
     assert from_values(json.loads(json.dumps(to_values(recipe)))) == recipe
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({}, "`recipe` must be one of Shrink, Prune, Distill, Quantize. Received: None"),
+    ({}, "`recipe` must be one of Shrink, Prune, QuantizeAware, Cluster, Distill, Quantize. Received: None"),
     ({"recipe": "Prune", "sparsity": 2}, "`sparsity` must be above 0 and below 1"),
     ({"recipe": "Prune", "density": 2}, "Prune cannot be made of {'density': 2}: .*unexpected keyword"),
 ])  # fmt: skip
@@ -51,6 +52,41 @@ def test_what_acts_while_training_is_told_from_the_rest() -> None:
         check_training_recipes([Prune(0.3), Quantize("int8")])
     with pytest.raises(InputError, match="`recipes` must be a list of recipes"):
         check_training_recipes("prune")
+    with pytest.raises(InputError, match="in the order Shrink, Prune, QuantizeAware, Cluster.* Received: Cluster, Pr"):
+        check_training_recipes([Cluster(4), Prune(0.3)])
+
+
+def test_quantization_aware_training_needs_a_training() -> None:
+    assert check_training_recipes(QuantizeAware()) == (QuantizeAware(),)
+    assert check_recipes([QuantizeAware(), Distill()])
+    with pytest.raises(InputError, match="QuantizeAware acts while training alone. Received: no Distill behind it."):
+        check_recipes([QuantizeAware(), Quantize("int8")])
+
+
+def test_weights_are_clustered_when_they_have_been_pruned() -> None:
+    late = [Prune(0.5, end=0.4), Cluster(4, begin=0.4)]
+    early = [Prune(0.5, end=0.4), Cluster(4)]
+    assert check_training_recipes(late) == check_recipes([*late, Distill()])[:2]
+    assert check_recipes(early)  # without a training, one after the other
+    for check in (lambda: check_training_recipes(early), lambda: check_recipes([*early, Distill()])):
+        with pytest.raises(InputError, match=r"Cluster must begin where Prune ends: .* Write Cluster\(begin=0.4\)"):
+            check()
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: QuantizeAware(weight_bits=1), "`weight_bits` must be a whole number of at least 2"),
+    (lambda: QuantizeAware(weight_bits=None), "`weight_bits` must be a whole number"),
+    (lambda: QuantizeAware(activation_bits=16), "`activation_bits` must be from 2 to 8. Received: activation_bits=16"),
+    (lambda: QuantizeAware(ema_decay=1), r"`ema_decay` must be in \[0, 1\). Received: ema_decay=1"),
+    (lambda: QuantizeAware(layers=7), "`layers` must be a list of patterns"),
+    (lambda: Cluster(1), "`num_clusters` must be a whole number of at least 2"),
+    (lambda: Cluster(init="zeros"), "`init` of Cluster must be one of linear, density, kmeans.*, random. Received: "),
+    (lambda: Cluster(max_iterations=-1), "`max_iterations` must be a whole number of at least 0"),
+    (lambda: Cluster(begin=1.5), "`begin` must be in .0, 1."),
+])  # fmt: skip
+def test_values_of_quantization_aware_training_and_clustering(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
 
 
 @pytest.mark.parametrize("precision", ["int4", "float32", "", None, 8, ["int8"]])
@@ -63,7 +99,7 @@ def test_an_unknown_precision_is_refused(precision: object) -> None:
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
     (None, "Received: None of type NoneType"),
-    (["int8"], "must be one of Shrink, Prune, Distill, Quantize. Received: 'int8' at place 0. Write Quantize"),
+    (["int8"], "must be one of Shrink, Prune, QuantizeAware, .*Quantize. Received: 'int8' at place 0. Write Quantize"),
     ([Quantize("int8"), 7], "Received: 7 at place 1"),
     ([Quantize], "Received: the class Quantize, not a value of it at place 0"),
     ([Quantize("int8"), Quantize("bfloat16")], "once in a list of recipes. Received: Quantize.*int8.*, Quantize"),

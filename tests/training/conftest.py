@@ -1,6 +1,6 @@
 """A model so small that a training takes a second or two, and rows to train it on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,3 @@ def make_text_encoder(tokenizer: Any, make_encoder: MakeEncoder) -> MakeTextEnco
         return TextEncoder(tokenizer, make_encoder(**changes), prompts=prompts, engine="tensorflow")
 
     return make
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Runs a test's graphs operation by operation: for what is the same in a graph, without the time of tracing it."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)

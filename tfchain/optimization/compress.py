@@ -14,7 +14,9 @@ from tfchain.optimization.hooks import apply_once, make_hooks
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
 from tfchain.optimization.recipes import (
     TRAINING,
+    Cluster,
     Distill,
+    Prune,
     Recipe,
     Shrink,
     check_candidates,
@@ -25,6 +27,7 @@ from tfchain.optimization.recipes import (
 from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
 from tfchain.optimization.shrink import shrink
+from tfchain.optimization.weight_report import report_weights
 from tfchain.training.evaluation import Evaluate
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,8 @@ def compress(
 ) -> Compressed:
     """Applies recipes in order; gives a new text encoder with its report.
 
-    `Prune` acts in the `Distill` of its list, and at once on the weights as they are where there is none.
+    `Prune`, `QuantizeAware` and `Cluster` act in the `Distill` of their list. Where there is none, `Prune` and
+    `Cluster` change the weights as they are at once.
 
     Args:
         text_encoder: What to compress.
@@ -75,7 +79,8 @@ def compress(
     """
     checked = check_recipes(recipes)
     made = _Maker(text_encoder, texts, progress)(checked)
-    return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload))
+    weights = _changes_weights(checked)
+    return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload, weights=weights))
 
 
 def compress_best(
@@ -112,10 +117,11 @@ def compress_best(
     make = _Maker(text_encoder, texts, progress)
     made = [make(recipes) for recipes in named]
     files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
+    weights = any(map(_changes_weights, named))  # of all then, to compare with
     reports: list[CandidateReport] = []
     with show_progress(len(made), "measuring candidates", shown=progress) as advance:
         for one, recipes, sizes in zip(made, named, files, strict=True):
-            reports.append(_measure(one, recipes, sizes, evaluate, workload))
+            reports.append(_measure(one, recipes, sizes, evaluate, workload, weights=weights))
             rule.choose(reports[:1])  # a rule on something that the evaluation lacks is told after the first
             advance(1)
     kept = rule.choose(reports)
@@ -159,6 +165,8 @@ def _measure(
     files: Mapping[str, int],
     evaluate: Evaluate | None,
     workload: Workload | None,
+    *,
+    weights: bool,
 ) -> CandidateReport:
     name = name_recipes(recipes) or FLOAT
     metrics = {} if evaluate is None else dict(evaluate(text_encoder))
@@ -169,7 +177,12 @@ def _measure(
         precision=text_encoder.precision,
         metrics=metrics,
         files=files,
+        weights=report_weights(text_encoder).to_dict() if weights else {},
         **speed,
     )
     logger.info("Candidate %s: %s", name, report.to_dict())
     return report
+
+
+def _changes_weights(recipes: Sequence[Recipe]) -> bool:
+    return any(isinstance(one, Prune | Cluster) for one in recipes)

@@ -6,13 +6,17 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.clustering import ClusteringHook
 from tfchain.optimization.pruning import PruningHook
-from tfchain.optimization.recipes import TRAINING, Prune, TrainingRecipe
+from tfchain.optimization.quantization_aware import QuantizationAwareHook
+from tfchain.optimization.recipes import TRAINING, Cluster, Prune, QuantizeAware, TrainingRecipe
 from tfchain.training.hooks import TrainingHook
 from tfchain.training.training_copy import make_training_copy
 
 HOOKS: Mapping[type[Any], Callable[[Any, int], TrainingHook]] = {
     Prune: lambda recipe, _: PruningHook(recipe),
+    QuantizeAware: lambda recipe, _: QuantizationAwareHook(recipe),
+    Cluster: ClusteringHook,
 }
 
 
@@ -41,6 +45,8 @@ def make_hooks(recipes: Sequence[TrainingRecipe], seed: int = 0) -> list[Trainin
 
 def apply_once(text_encoder: TextEncoder, recipe: TrainingRecipe) -> TextEncoder:
     """A text encoder whose weights a recipe has brought into its form without a training; the one given stays.
+
+    `QuantizeAware` has no such form: it changes nothing.
 
     Args:
         text_encoder: Whose weights.

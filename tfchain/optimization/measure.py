@@ -1,11 +1,13 @@
 """Measures a text encoder for the report: files on disk here, memory and speed in a process of its own."""
 
+import contextlib
 import dataclasses
+import gzip
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tfchain.models.text_encoder import TextEncoder, check_texts
 NUM_QUERIES = 100
 NUM_TEXTS = 256
 MEASURE_SECONDS = 3600
+GZIP_LEVEL = 6  # the program's default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +74,14 @@ def measure_files(text_encoder: TextEncoder) -> dict[str, int]:
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
     """
-    with tempfile.TemporaryDirectory(prefix="tfchain-files-") as name:
-        folder = Path(name)
-        with writing(folder):
-            if is_litert_precision(text_encoder.precision):
-                (folder / "model.tflite").write_bytes(text_encoder.runner.make_flatbuffer())
-            else:
-                _save_graph(text_encoder, folder)
-            text_encoder.tokenizer.save(folder)
-        files = sorted(one for one in folder.rglob("*") if one.is_file())
-        return {str(one.relative_to(folder)): one.stat().st_size for one in files}
+    with _written_files(text_encoder) as files:
+        return {name: path.stat().st_size for name, path in files.items()}
+
+
+def measure_zipped_files(text_encoder: TextEncoder) -> dict[str, int]:
+    """As `measure_files`, each file zipped by gzip."""
+    with _written_files(text_encoder) as files:
+        return {name: len(gzip.compress(path.read_bytes(), GZIP_LEVEL)) for name, path in files.items()}
 
 
 def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
@@ -114,6 +115,20 @@ def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
                 f"The process that measures {text_encoder.precision} ended with {done.returncode}: {reason}"
             )
         return Speed(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@contextlib.contextmanager
+def _written_files(text_encoder: TextEncoder) -> Iterator[dict[str, Path]]:
+    with tempfile.TemporaryDirectory(prefix="tfchain-files-") as name:
+        folder = Path(name)
+        with writing(folder):
+            if is_litert_precision(text_encoder.precision):
+                (folder / "model.tflite").write_bytes(text_encoder.runner.make_flatbuffer())
+            else:
+                _save_graph(text_encoder, folder)
+            text_encoder.tokenizer.save(folder)
+        files = sorted(one for one in folder.rglob("*") if one.is_file())
+        yield {str(one.relative_to(folder)): one for one in files}
 
 
 def _save_graph(text_encoder: TextEncoder, folder: Path) -> None:

@@ -28,7 +28,9 @@ class Matrix:
     variable: Any
 
 
-def find_matrices(encoder: keras.Model, patterns: Sequence[str] = (), *, recipe: str) -> list[Matrix]:
+def find_matrices(
+    encoder: keras.Model, patterns: Sequence[str] = (), *, recipe: str, kinds: tuple[type[Any], ...] | None = None
+) -> list[Matrix]:
     """The matrices in the order of their paths: same models have the same order.
 
     Args:
@@ -36,11 +38,13 @@ def find_matrices(encoder: keras.Model, patterns: Sequence[str] = (), *, recipe:
         patterns: Of layer paths, as `fnmatch` reads them; one that fits a layer takes all layers in it. Default: all
             products, and no embedding.
         recipe: Who asks, for the error.
+        kinds: Classes of layers. Default: products, and embeddings where there are patterns.
 
     Raises:
         InputError: if there are none, or a pattern fits none.
     """
-    kinds = (*PRODUCTS, *TABLES) if patterns else PRODUCTS
+    if kinds is None:
+        kinds = (*PRODUCTS, *TABLES) if patterns else PRODUCTS
     found = {id(layer): layer for layer in encoder._flatten_layers() if isinstance(layer, kinds)}
     every = sorted(((layer.path or layer.name, layer) for layer in found.values()), key=lambda one: one[0])
     if not every:

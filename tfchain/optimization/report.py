@@ -11,6 +11,7 @@ from tfchain.core.atomic import write_file, write_json
 from tfchain.core.errors import InputError
 
 COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "peak MB", "query ms", "95 % ms", "texts/s")
+WEIGHT_COLUMNS = ("zeros %", "MB zipped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class CandidateReport:
         query_median_ms: Median time of one query from text to vector.
         query_p95_ms: 95th percentile of the same.
         texts_per_second: Documents a second in bulk.
+        weights: Zeros and different values by matrix, and the files' size when zipped, where a candidate is pruned or
+            clustered; see `WeightReport.to_dict`.
     """
 
     name: str
@@ -39,6 +42,7 @@ class CandidateReport:
     query_median_ms: float | None = None
     query_p95_ms: float | None = None
     texts_per_second: float | None = None
+    weights: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -89,10 +93,12 @@ class CompressionReport:
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         table.add_column("candidate")
-        for name in COLUMNS:
+        with_weights = any(one.weights for one in self.candidates)
+        for name in (*COLUMNS, *(WEIGHT_COLUMNS if with_weights else ())):
             table.add_column(name, justify="right")
         for one in self.candidates:
-            table.add_row("→" if one.name == self.kept else "", one.name, *_to_cells(one))
+            cells = [*_to_cells(one), *(_to_weight_cells(one) if with_weights else ())]
+            table.add_row("→" if one.name == self.kept else "", one.name, *cells)
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,15 +149,22 @@ class CompressionReport:
 
 
 def _to_cells(one: CandidateReport) -> list[str]:
-    def show(value: float | None, digits: int) -> str:
-        return "–" if value is None else f"{value:.{digits}f}"
-
     return [
-        show(one.metrics.get("ndcg@10"), 4),
-        show(one.metrics.get("recall@100"), 4),
-        show(one.size_bytes / 1e6 if one.files else None, 1),
-        show(one.peak_memory_mb, 0),
-        show(one.query_median_ms, 2),
-        show(one.query_p95_ms, 2),
-        show(one.texts_per_second, 1),
+        _show(one.metrics.get("ndcg@10"), 4),
+        _show(one.metrics.get("recall@100"), 4),
+        _show(one.size_bytes / 1e6 if one.files else None, 1),
+        _show(one.peak_memory_mb, 0),
+        _show(one.query_median_ms, 2),
+        _show(one.query_p95_ms, 2),
+        _show(one.texts_per_second, 1),
     ]
+
+
+def _to_weight_cells(one: CandidateReport) -> list[str]:
+    if not one.weights:
+        return [_show(None, 1)] * len(WEIGHT_COLUMNS)
+    return [_show(100 * one.weights["sparsity"], 1), _show(one.weights["zipped_bytes"] / 1e6, 1)]
+
+
+def _show(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,5 +1,6 @@
 """Recipes: the plain values that describe one compression each."""
 
+from tfchain.optimization.recipes.cluster import Cluster as Cluster
 from tfchain.optimization.recipes.distill import Distance as Distance
 from tfchain.optimization.recipes.distill import Distill as Distill
 from tfchain.optimization.recipes.order import TRAINING as TRAINING
@@ -14,4 +15,5 @@ from tfchain.optimization.recipes.order import to_values as to_values
 from tfchain.optimization.recipes.prune import Prune as Prune
 from tfchain.optimization.recipes.quantize import Quantize as Quantize
 from tfchain.optimization.recipes.quantize import QuantizedPrecision as QuantizedPrecision
+from tfchain.optimization.recipes.quantize_aware import QuantizeAware as QuantizeAware
 from tfchain.optimization.recipes.shrink import Shrink as Shrink

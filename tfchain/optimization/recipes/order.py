@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.cluster import Cluster
 from tfchain.optimization.recipes.distill import Distill
 from tfchain.optimization.recipes.prune import Prune
 from tfchain.optimization.recipes.quantize import Quantize
+from tfchain.optimization.recipes.quantize_aware import QuantizeAware
 from tfchain.optimization.recipes.shrink import Shrink
 
-Recipe = Shrink | Prune | Distill | Quantize
-TrainingRecipe = Prune
-ORDER = (Shrink, Prune, Distill, Quantize)
-TRAINING = (Prune,)
+Recipe = Shrink | Prune | QuantizeAware | Cluster | Distill | Quantize
+TrainingRecipe = Prune | QuantizeAware | Cluster
+ORDER = (Shrink, Prune, QuantizeAware, Cluster, Distill, Quantize)
+TRAINING = (Prune, QuantizeAware, Cluster)
 ORDER_REASON = (
     "Shape comes first, then what acts while training, then training, which mends what was lost, then numbers, which "
     "training must not meet"
@@ -29,6 +31,18 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
     Raises:
         InputError: if there is none, something is no recipe, or they do not go together.
     """
+    listed = _to_list(recipes)
+    trains = any(isinstance(one, Distill) for one in listed)
+    _check_order(listed, trains=trains)
+    if any(isinstance(one, QuantizeAware) for one in listed) and not trains:
+        raise InputError(
+            "QuantizeAware acts while training alone. Received: no Distill behind it. Add Distill(), or give it to "
+            "`chain.fit(..., recipes=[QuantizeAware()])`; without a training take Quantize('int8')."
+        )
+    return tuple(listed)
+
+
+def _to_list(recipes: Any) -> Sequence[Recipe]:
     listed = [recipes] if isinstance(recipes, Recipe) else recipes
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InputError(
@@ -44,8 +58,7 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
             raise InputError(
                 f"Each recipe must be one of {names}. Received: {what} at place {number}. Write Quantize('int8')."
             )
-    _check_order(listed)
-    return tuple(listed)
+    return listed
 
 
 def check_training_recipes(recipes: Any) -> tuple[TrainingRecipe, ...]:
@@ -59,17 +72,18 @@ def check_training_recipes(recipes: Any) -> tuple[TrainingRecipe, ...]:
     """
     if isinstance(recipes, Sequence) and not isinstance(recipes, str) and not recipes:
         return ()
-    checked = check_recipes(recipes)
-    for one in checked:
+    listed = _to_list(recipes)
+    for one in listed:
         if not isinstance(one, TRAINING):
             raise InputError(
                 f"`recipes` of fit must act while training: {', '.join(kind.__name__ for kind in TRAINING)}. Received: "
                 f"{one!r}. Give it to `compress`."
             )
-    return tuple(one for one in checked if isinstance(one, TRAINING))
+    _check_order(listed, trains=True)
+    return tuple(one for one in listed if isinstance(one, TRAINING))
 
 
-def _check_order(listed: Sequence[Recipe]) -> None:
+def _check_order(listed: Sequence[Recipe], *, trains: bool) -> None:
     for kind in ORDER:
         same = [one for one in listed if isinstance(one, kind)]
         if len(same) > 1:
@@ -83,6 +97,13 @@ def _check_order(listed: Sequence[Recipe]) -> None:
         raise InputError(
             f"Recipes are applied in the order {', '.join(kind.__name__ for kind in ORDER)}. Received: {names}. "
             f"{ORDER_REASON}."
+        )
+    pruned = [one for one in listed if isinstance(one, Prune)]
+    clustered = [one for one in listed if isinstance(one, Cluster)]
+    if trains and pruned and clustered and clustered[0].begin < pruned[0].end:
+        raise InputError(
+            "Cluster must begin where Prune ends: weights that share a value cannot be told apart by their size. "
+            f"Received: begin={clustered[0].begin} and end={pruned[0].end}. Write Cluster(begin={pruned[0].end})."
         )
 
 

@@ -1,0 +1,158 @@
+"""Weight clustering while an encoder trains: first centroids by TensorFlow Model Optimization, then their means."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfchain.core.errors import InputError
+from tfchain.core.tfmot import load_tfmot
+from tfchain.optimization.products import Matrix, find_matrices
+from tfchain.optimization.recipes import Cluster, to_values
+from tfchain.optimization.recipes.cluster import CentroidInit
+from tfchain.training.hooks import TrainingHook
+
+NONE, ZERO = -1, 0  # in the place of a cluster's number: no cluster yet, the weights that are zero
+INITS = {"linear": "LINEAR", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}
+
+
+class ClusteringHook(TrainingHook):
+    """Keeps the weights of an encoder's matrices on a few values while it trains, as `Cluster` says.
+
+    Which weight is in which cluster is found once; behind every step a cluster's weights become their mean, which is
+    what a step on the mean of their gradients would give (TensorFlow Model Optimization's `GradientAggregation.AVG`).
+    The weights are the same on every replica, and so are the means.
+
+    Args:
+        recipe: How many values, from where on.
+        seed: Of `init="random"`. Default: 0.
+    """
+
+    def __init__(self, recipe: Cluster, seed: int = 0) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.seed = seed
+        self._matrices: list[Matrix] = []
+        self._places: list[keras.Variable] = []
+
+    def describe(self) -> Mapping[str, Any]:
+        return to_values(self.recipe)
+
+    def prepare(self, encoder: keras.Model) -> None:
+        self._matrices = find_matrices(encoder, self.recipe.layers, recipe="Cluster")
+        for matrix in self._matrices:
+            if getattr(matrix.layer, "lora_enabled", False):
+                raise InputError(
+                    "Cluster needs the weights themselves to be trained: LoRA's additions would give each its own "
+                    f"value. Received: LoRA at {matrix.path}. Leave `lora_rank` out."
+                )
+        self._places = [
+            keras.Variable(np.full(one.variable.shape, NONE), dtype="int32", trainable=False, name="cluster")
+            for one in self._matrices
+        ]
+
+    def begin(self, num_steps: int) -> None:
+        self._settled_from = round(self.recipe.begin * num_steps)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.model.steps_done == 0:
+            self._act(0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self.model.skipping:
+            self._act(self.model.steps_done)
+
+    def variables(self) -> Sequence[Any]:
+        return self._places
+
+    @property
+    def is_settled(self) -> bool:
+        return bool(self.model.steps_done >= self._settled_from)
+
+    def hold_form(self) -> None:
+        for matrix, places in zip(self._matrices, self._places, strict=True):
+            numbers = np.array(places)
+            if numbers.flat[0] != NONE:
+                matrix.variable.assign(share_means(np.array(matrix.variable), numbers))
+
+    def strip(self, encoder: keras.Model) -> None:
+        self._choose()  # where the training ended before the clusters were found
+        self.hold_form()
+
+    def _act(self, step: int) -> None:
+        if step == self._settled_from:
+            self._choose()
+        self.hold_form()
+
+    def _choose(self) -> None:
+        for matrix, places in zip(self._matrices, self._places, strict=True):
+            if np.array(places).flat[0] == NONE:
+                places.assign(find_clusters(np.array(matrix.variable), self.recipe, self.seed))
+
+
+def find_clusters(weights: np.ndarray, recipe: Cluster, seed: int = 0) -> np.ndarray:
+    """The number of each weight's cluster, from 1 on; 0 for weights that are zero.
+
+    Args:
+        weights: A matrix.
+        recipe: How many clusters, from which centroids on.
+        seed: Of `init="random"`. Default: 0.
+
+    Returns:
+        int32, of the weights' shape.
+    """
+    others = weights[weights != 0]
+    count = recipe.num_clusters - int(others.size < weights.size)  # zero is one of the values
+    places = np.zeros(weights.shape, "int32")
+    if others.size:
+        centroids = np.unique(others)
+        if len(centroids) > count:
+            centroids = move_centroids(others, make_centroids(others, count, recipe.init, seed), recipe.max_iterations)
+        places[weights != 0] = 1 + find_nearest(others, centroids)
+    return places
+
+
+def make_centroids(weights: np.ndarray, count: int, init: CentroidInit, seed: int = 0) -> np.ndarray:
+    """The first centroids, in rising order; see `Cluster`."""
+    if init == "random":
+        drawn = np.random.default_rng(seed).uniform(weights.min(), weights.max(), count)
+        return np.sort(drawn.astype(weights.dtype))
+    module = load_tfmot("clustering.keras.clustering_centroids")
+    kind = getattr(module.CentroidInitialization, INITS[init])
+    make = module.CentroidsInitializerFactory.get_centroid_initializer(kind)
+    return np.sort(np.asarray(make(tf.constant(weights), count).get_cluster_centroids()))
+
+
+def move_centroids(weights: np.ndarray, centroids: np.ndarray, max_iterations: int) -> np.ndarray:
+    """Lloyd's algorithm: each centroid becomes the mean of the weights nearest to it, until none moves.
+
+    One that is nearest to no weight goes to a weight that is farthest from its own.
+    """
+    count = len(centroids)
+    for _ in range(max_iterations):
+        nearest = find_nearest(weights, centroids)
+        sizes = np.bincount(nearest, minlength=count)
+        means = np.bincount(nearest, weights, count) / np.maximum(sizes, 1)
+        empty = sizes == 0
+        if empty.any():
+            means[empty] = weights[np.argsort(np.abs(weights - centroids[nearest]))[-np.sum(empty) :]]
+        moved = np.sort(means.astype(weights.dtype))
+        if np.array_equal(moved, centroids):
+            break
+        centroids = moved
+    return centroids
+
+
+def find_nearest(weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """The place of each weight's nearest centroid in their rising order; of two as near, the smaller one's."""
+    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)
+
+
+def share_means(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The weights, each replaced by the mean of its cluster; those of cluster 0 are zero."""
+    sizes = np.bincount(places.reshape(-1))
+    means = np.bincount(places.reshape(-1), weights.reshape(-1)) / np.maximum(sizes, 1)
+    means[ZERO] = 0
+    return means.astype(weights.dtype)[places]

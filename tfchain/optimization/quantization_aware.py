@@ -1,0 +1,131 @@
+"""Quantization-aware training: what goes into an encoder's products is rounded by fake quantization."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfchain.core.tfmot import load_tfmot
+from tfchain.optimization.products import find_matrices
+from tfchain.optimization.recipes import QuantizeAware, to_values
+from tfchain.training.hooks import TrainingHook
+
+
+class QuantizationAwareHook(TrainingHook):
+    """Rounds kernels and inputs of an encoder's Dense layers while it trains, as `QuantizeAware` says.
+
+    Evaluations during the training see the rounding, too. `strip` takes it out, and leaves plain float weights.
+
+    Args:
+        recipe: What is rounded how.
+    """
+
+    def __init__(self, recipe: QuantizeAware) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self._products: list[FakeQuantizedProduct] = []
+
+    def describe(self) -> Mapping[str, Any]:
+        return to_values(self.recipe)
+
+    def prepare(self, encoder: keras.Model) -> None:
+        kinds = (keras.layers.Dense,)
+        matrices = find_matrices(encoder, self.recipe.layers, recipe="QuantizeAware", kinds=kinds)
+        self._strategy = tf.distribute.get_strategy()
+        self._products = [FakeQuantizedProduct(one.layer, self.recipe) for one in matrices]
+        for product in self._products:
+            product.layer.call = product.call
+        self._share = tf.function(self._take_means)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._strategy.num_replicas_in_sync > 1 and not self.model.skipping:
+            with self._strategy.scope():
+                self._share()
+
+    def variables(self) -> Sequence[Any]:
+        return [one for product in self._products for one in (product.low, product.high, product.count)]
+
+    def strip(self, encoder: keras.Model) -> None:
+        for product in self._products:
+            del product.layer.call
+
+    def _take_means(self) -> None:
+        """Gives the mean over the replicas to all of them: each has seen its own rows."""
+        for variable in self.variables():
+            variable.value.assign(variable.value.read_value())
+
+
+class FakeQuantizedProduct:
+    """What a Dense layer computes with its kernel and its inputs rounded.
+
+    Args:
+        layer: The layer.
+        recipe: Bits and decay.
+    """
+
+    def __init__(self, layer: keras.layers.Dense, recipe: QuantizeAware) -> None:
+        self.layer = layer
+        self.recipe = recipe
+        # Each replica moves its own copy: an update that all agree on cannot be made within a graph of its own.
+        kind: dict[str, Any] = {"trainable": False, "synchronization": "on_read", "aggregation": "mean"}
+        self.low, self.high, self.count = (keras.Variable(0.0, dtype="float32", name=name, **kind) for name in NAMES)
+        self._quantize = load_tfmot("quantization.keras.quant_ops")
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """In the place of the layer's own `call`."""
+        layer = self.layer
+        outputs = ops.matmul(self.round_inputs(inputs, training=bool(training)), self.round_kernel(layer.kernel))
+        if layer.bias is not None:
+            outputs = ops.add(outputs, layer.bias)
+        return outputs if layer.activation is None else layer.activation(outputs)
+
+    def round_kernel(self, kernel: Any) -> Any:
+        """The kernel in symmetric steps of each output's own, `(inputs, outputs)`: `round(w / s) * s`.
+
+        `s` is the output's largest magnitude over `2**(bits - 1) - 1`, as in LiteRT's int8.
+        """
+        whole = tf.cast(kernel, tf.float32)
+        largest = tf.reduce_max(tf.abs(whole), axis=0)  # (outputs,)
+        rounded = self._quantize.LastValueQuantize(
+            whole,
+            -largest,
+            largest,
+            per_channel=True,
+            is_training=False,  # the range is known: it is that of the weights as they are
+            num_bits=self.recipe.weight_bits,
+            narrow_range=True,
+        )
+        return tf.cast(rounded, kernel.dtype)
+
+    def round_inputs(self, inputs: Any, *, training: bool) -> Any:
+        """The inputs in even steps between moving averages of their ends, zero among the steps."""
+        if self.recipe.activation_bits is None:
+            return inputs
+        whole = tf.cast(inputs, tf.float32)
+        low, high = self._move(tf.stop_gradient(whole)) if training else (self.low.value, self.high.value)
+        rounded = self._quantize.MovingAvgQuantize(
+            whole,
+            tf.convert_to_tensor(low),
+            tf.convert_to_tensor(high),
+            is_training=False,  # moved above: the original wants all replicas to meet in the middle of a layer
+            num_bits=self.recipe.activation_bits,
+        )
+        return tf.cast(rounded, inputs.dtype)
+
+    def _move(self, inputs: Any) -> tuple[Any, Any]:
+        """Moves the averages by a batch's ends: `a - (1 - d) * (a - x)`, d being at most `n / (n + 1)` at first."""
+        count = self.count.value
+        decay = tf.minimum(tf.constant(self.recipe.ema_decay, tf.float32), count / (count + 1))
+        ends = (tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0))
+        moved = []
+        for average, end in zip((self.low.value, self.high.value), ends, strict=True):
+            value = average - (1 - decay) * (average - end)
+            average.assign(value)
+            moved.append(value)
+        count.assign(count + 1)
+        return moved[0], moved[1]
+
+
+NAMES = ("low", "high", "count")

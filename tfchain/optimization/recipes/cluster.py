@@ -1,0 +1,57 @@
+"""The recipe that leaves few different weights."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, get_args
+
+from tfchain.core.checks import check_part, check_patterns, check_whole_number
+from tfchain.core.errors import InputError
+
+CentroidInit = Literal["linear", "density", "kmeans++", "random"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Lets the weights of each matrix share a few values, which are trained on (Han et al. 2016, Deep Compression).
+
+    It takes effect in the `Distill` that follows, or in `chain.fit(..., recipes=[Cluster(16)])`, and at once on the
+    weights as they are where there is neither. From `begin` on each weight belongs to one cluster, and behind every
+    step all weights of a cluster become their mean. Weights that are zero stay zero, which counts as one of the values,
+    so that it can follow `Prune`: `[Prune(0.5, end=0.5), Cluster(16, begin=0.5), Distill()]`. Files become smaller when
+    they are zipped, and no sooner; nothing becomes faster.
+
+    Args:
+        num_clusters: Values in each matrix, at least 2. Default: 16.
+        init: The first centroids: `linear`, evenly between the smallest and the largest weight; `density`, evenly in
+            the weights' distribution; `kmeans++` (Arthur and Vassilvitskii 2007); `random` between the smallest and
+            the largest. Default: `linear`, which keeps large weights best (Han et al., section 3.2).
+        max_iterations: Of Lloyd's algorithm, from the first centroids on; 0 takes these as they are. Default: 20.
+        begin: Part of the training's steps after which weights are clustered, in [0, 1]. Default: 0.
+        layers: Patterns of layer paths, as in `Prune`. Default: all products, and no embedding.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    num_clusters: int = 16
+    _: KW_ONLY
+    init: CentroidInit = "linear"
+    max_iterations: int = 20
+    begin: float = 0.0
+    layers: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_clusters", check_whole_number("num_clusters", self.num_clusters, least=2))
+        object.__setattr__(self, "max_iterations", check_whole_number("max_iterations", self.max_iterations, least=0))
+        if not isinstance(self.init, str) or self.init not in get_args(CentroidInit):
+            raise InputError(
+                f"`init` of Cluster must be one of {', '.join(get_args(CentroidInit))}. Received: init={self.init!r}."
+            )
+        check_part("begin", self.begin)
+        object.__setattr__(self, "layers", check_patterns("layers", self.layers))
+
+    @property
+    def label(self) -> str:
+        """Its name in a report."""
+        layers = f", {' '.join(self.layers)}" if self.layers else ""
+        return f"cluster({self.num_clusters} {self.init}{layers})"
