@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tfchain.optimization.compress import compress as compress
     from tfchain.optimization.recipes import Distill as Distill
     from tfchain.optimization.recipes import Quantize as Quantize
+    from tfchain.optimization.recipes import QuantizeVectors as QuantizeVectors
+    from tfchain.optimization.recipes import ReduceDimensions as ReduceDimensions
     from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.training.evaluation import Validation as Validation
     from tfchain.training.fit_options import FitOptions as FitOptions
@@ -41,6 +43,8 @@ _HOMES = {
     "NeuralSearchChain": "tfchain.chain",
     "PairShards": "tfchain.data.shards",
     "Quantize": "tfchain.optimization.recipes",
+    "QuantizeVectors": "tfchain.optimization.recipes",
+    "ReduceDimensions": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",

@@ -13,13 +13,16 @@ from tfchain.optimization.distill import distill
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
 from tfchain.optimization.recipes import (
     Distill,
+    QuantizeVectors,
     Recipe,
+    ReduceDimensions,
     Shrink,
     check_candidates,
     check_recipes,
     name_recipes,
     to_values,
 )
+from tfchain.optimization.reduce import reduce_dimensions
 from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
 from tfchain.optimization.shrink import shrink
@@ -27,6 +30,7 @@ from tfchain.training.evaluation import Evaluate
 
 logger = logging.getLogger(__name__)
 FLOAT: Precision = "float32"
+INDEX_BYTES = "index_bytes"  # what an evaluation may measure beside the ranking
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ def compress(
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
-        texts: What `Shrink` looks at and `Distill` learns from. Default: none, which `Quantize` does not need.
-        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes. Default: the
-            ranking is not measured.
+        texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: none; the others do not need any.
+        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
+            `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
         progress: Whether to show progress bars. Default: when they take more than a second.
 
@@ -140,6 +144,10 @@ class _Maker:
             return shrink(text_encoder, recipe, self.texts, progress=self.progress)
         if isinstance(recipe, Distill):
             return distill(text_encoder, self.teacher, recipe, self.texts, progress=self.progress)
+        if isinstance(recipe, ReduceDimensions):
+            return reduce_dimensions(text_encoder, recipe, self.texts, progress=self.progress)
+        if isinstance(recipe, QuantizeVectors):
+            return text_encoder.with_vector_storage(recipe.storage)
         return text_encoder.with_precision(recipe.precision)
 
 
@@ -152,6 +160,7 @@ def _measure(
 ) -> CandidateReport:
     name = name_recipes(recipes) or FLOAT
     metrics = {} if evaluate is None else dict(evaluate(text_encoder))
+    index_bytes = metrics.pop(INDEX_BYTES, None)
     speed: dict[str, Any] = {} if workload is None else dataclasses.asdict(measure_speed(text_encoder, workload))
     report = CandidateReport(
         name=name,
@@ -159,6 +168,7 @@ def _measure(
         precision=text_encoder.precision,
         metrics=metrics,
         files=files,
+        index_bytes=None if index_bytes is None else int(index_bytes),
         **speed,
     )
     logger.info("Candidate %s: %s", name, report.to_dict())

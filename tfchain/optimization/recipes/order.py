@@ -7,12 +7,15 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.optimization.recipes.distill import Distill
 from tfchain.optimization.recipes.quantize import Quantize
+from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors
+from tfchain.optimization.recipes.reduce import ReduceDimensions
 from tfchain.optimization.recipes.shrink import Shrink
 
-Recipe = Shrink | Distill | Quantize
-ORDER = (Shrink, Distill, Quantize)
+Recipe = Shrink | Distill | ReduceDimensions | Quantize | QuantizeVectors
+ORDER = (Shrink, Distill, ReduceDimensions, Quantize, QuantizeVectors)
 ORDER_REASON = (
-    "Shape comes first, then training, which mends what shrinking cost, then numbers, which training must not meet"
+    "Shape comes first, then training, which mends what shrinking cost, then the vectors' width, then numbers, which "
+    "training must not meet"
 )
 
 
