@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tfchain.optimization.recipes import Prune as Prune
     from tfchain.optimization.recipes import Quantize as Quantize
     from tfchain.optimization.recipes import QuantizeAware as QuantizeAware
+    from tfchain.optimization.recipes import QuantizeVectors as QuantizeVectors
+    from tfchain.optimization.recipes import ReduceDimensions as ReduceDimensions
     from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.optimization.tuning.space import Range as Range
     from tfchain.training.evaluation import Validation as Validation
@@ -49,6 +51,8 @@ _HOMES = {
     "Quantize": "tfchain.optimization.recipes",
     "Range": "tfchain.optimization.tuning.space",
     "QuantizeAware": "tfchain.optimization.recipes",
+    "QuantizeVectors": "tfchain.optimization.recipes",
+    "ReduceDimensions": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",

@@ -33,7 +33,7 @@ from tfchain.tasks.compression import compress_for_search
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
-from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, search_texts
+from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, new_index, search_texts
 from tfchain.tasks.search_graph import make_search_graph
 from tfchain.tasks.served import to_served
 from tfchain.tasks.tuning import tune_for_search
@@ -217,7 +217,7 @@ class NeuralSearchChain:
     def index(self) -> DocumentIndex:
         """Documents and vectors."""
         if self._index is None:
-            self._index = self._new_index()
+            self._index = new_index(self.text_encoder)
         return self._index
 
     @property
@@ -497,7 +497,7 @@ class NeuralSearchChain:
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: What `Shrink` looks at and `Distill` learns from. Default: the chain's documents.
+            texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: the chain's documents.
             dataset: What `evaluate` takes. Default: nothing is measured but the files.
             split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
             keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
@@ -664,10 +664,6 @@ class NeuralSearchChain:
             "passages": self.passages.to_dict(),
             "report": self.report,
         }
-
-    def _new_index(self) -> DocumentIndex:
-        encoder = self.text_encoder
-        return DocumentIndex(encoder.embedding_dim, encoder.fingerprint, encoder.similarity)
 
     def _make_index(self, documents: Iterable[Document], progress: bool | None) -> DocumentIndex:
         batch_size = self.hyperparameters.batch_size

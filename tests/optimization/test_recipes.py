@@ -99,7 +99,7 @@ def test_an_unknown_precision_is_refused(precision: object) -> None:
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
     (None, "Received: None of type NoneType"),
-    (["int8"], "must be one of Shrink, Prune, QuantizeAware, .*Quantize. Received: 'int8' at place 0. Write Quantize"),
+    (["int8"], "must be one of Shrink, Prune, .*QuantizeVectors. Received: 'int8' at place 0. Write Quantize"),
     ([Quantize("int8"), 7], "Received: 7 at place 1"),
     ([Quantize], "Received: the class Quantize, not a value of it at place 0"),
     ([Quantize("int8"), Quantize("bfloat16")], "once in a list of recipes. Received: Quantize.*int8.*, Quantize"),

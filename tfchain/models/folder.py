@@ -9,6 +9,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class ModelFolder:
         default_prompt_name: The prompt of `encode` where none is named.
         similarity: `cosine` or `dot`.
         precision: What vectors are computed with, where tfchain saved another one than `float32`.
+        vector_storage: How an index keeps vectors, where tfchain saved another way than float32.
     """
 
     encoder: EncoderConfig
@@ -75,6 +77,7 @@ class ModelFolder:
     default_prompt_name: str | None = None
     similarity: str = "cosine"
     precision: str = "float32"
+    vector_storage: VectorStorage = FLOAT_VECTORS
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -170,6 +173,7 @@ def _read_modules(path: Path) -> ModelFolder:
         default_prompt_name=settings.get("default_prompt_name"),
         similarity=similarity,
         precision=str(settings.get("precision") or "float32"),
+        vector_storage=VectorStorage.from_dict(settings.get("vector_storage")),
     )
 
 

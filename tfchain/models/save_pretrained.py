@@ -28,6 +28,7 @@ def save_encoder(
     default_prompt_name: str | None = None,
     similarity: str = "cosine",
     precision: str = "float32",
+    vector_storage: Mapping[str, Any] | None = None,
     portable: bool = True,
     weight_type: WeightType = "float32",
 ) -> None:
@@ -43,6 +44,7 @@ def save_encoder(
         default_prompt_name: The prompt of `encode` where none is named.
         similarity: `cosine` or `dot`.
         precision: What vectors are computed with; noted where it is not `float32`.
+        vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not noted.
         portable: Whether sentence-transformers must be able to load it. False also writes shapes that only tfchain
             reads (layers of different widths, a factorised embedding).
         weight_type: `int8` stores matrices in a quarter of the space, rounded; only tfchain reads that.
@@ -70,6 +72,7 @@ def save_encoder(
     settings: dict[str, Any] = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}
     settings |= {"similarity_fn_name": similarity}
     settings |= {"precision": precision} if precision != "float32" else {}
+    settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 

@@ -20,6 +20,7 @@ from tfchain.models.runner import EncoderRunner, Engine
 from tfchain.models.save_pretrained import save_encoder, write
 from tfchain.models.stored_weights import WeightType
 from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
+from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 SEEN_WEIGHTS = 3
@@ -40,10 +41,12 @@ class TextEncoder:
         engine: What runs the encoder; see `EncoderRunner`. Default: `auto`.
         precision: What vectors are computed with: `float32`, `bfloat16`, `float16` or `int8`. The encoder's own weights
             stay as they are, and are what `fit` trains. Default: `float32`.
+        vector_storage: How an index keeps the vectors of documents; `encode` gives float32 all the same.
+            Default: in float32.
 
     Raises:
-        InputError: if `max_length`, `similarity` or `precision` is out of range, `engine` has not this precision, or
-            `default_prompt_name` is not among the prompts.
+        InputError: if `max_length`, `similarity` or `precision` is out of range, `engine` has not this precision,
+            `default_prompt_name` is not among the prompts, or similarity and vector storage do not go together.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class TextEncoder:
         similarity: Similarity = "cosine",
         engine: Engine = "auto",
         precision: Precision = "float32",
+        vector_storage: VectorStorage = FLOAT_VECTORS,
     ) -> None:
         self.encoder = encoder
         self.prompts = check_prompts(prompts or {})
@@ -65,6 +69,8 @@ class TextEncoder:
         self.similarity: Similarity = similarity
         if similarity not in get_args(Similarity):
             raise InputError(f"`similarity` must be 'cosine' or 'dot'. Received: similarity={similarity!r}.")
+        vector_storage.check_similarity(similarity)
+        self.vector_storage = vector_storage
         if default_prompt_name is not None and default_prompt_name not in self.prompts:
             raise InputError(
                 f"`default_prompt_name` must be one of the prompts ({', '.join(self.prompts) or 'there are none'}). "
@@ -114,8 +120,11 @@ class TextEncoder:
                 "default_prompt_name": folder.default_prompt_name,
                 "similarity": folder.similarity,
                 "precision": folder.precision,
+                "vector_storage": folder.vector_storage,
             }
             tokenizer_path = folder.transformer_path
+        if not isinstance(settings.get("vector_storage"), VectorStorage):
+            settings["vector_storage"] = VectorStorage.from_dict(settings.get("vector_storage"))
         tokenizer = changes.pop("tokenizer", None)
         made = cls(
             load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
@@ -141,6 +150,19 @@ class TextEncoder:
         self.notice_changes()
         return self._with(self.encoder, precision, engine or self.runner.engine, self.encoder_fingerprint)
 
+    def with_vector_storage(self, vector_storage: VectorStorage) -> "TextEncoder":
+        """The same tokenizer, encoder and precision, with the vectors of documents kept otherwise in an index.
+
+        Args:
+            vector_storage: How they are kept.
+
+        Raises:
+            InputError: if it does not go with the similarity.
+        """
+        self.notice_changes()
+        key = self.encoder_fingerprint
+        return self._with(self.encoder, self.precision, self.runner.engine, key, vector_storage=vector_storage)
+
     def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
 
@@ -153,9 +175,10 @@ class TextEncoder:
         return self._with(encoder, self.precision, self.runner.engine, None)
 
     def _with(
-        self, encoder: keras.Model, precision: Precision, engine: Engine, fingerprint: str | None
+        self, encoder: keras.Model, precision: Precision, engine: Engine, fingerprint: str | None, **changes: Any
     ) -> "TextEncoder":
-        made = TextEncoder(self.tokenizer.tokenizer, encoder, engine=engine, precision=precision, **self._settings())
+        settings = {**self._settings(), "vector_storage": self.vector_storage, **changes}
+        made = TextEncoder(self.tokenizer.tokenizer, encoder, engine=engine, precision=precision, **settings)
         made.runner.refresh(fingerprint or made.encoder_fingerprint)
         return made
 
@@ -178,7 +201,7 @@ class TextEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that decides what a text's vector is: weights, precision, tokenizer, length, prompts."""
+        """Names everything that decides what is kept of a text: weights, precision, tokenizer, length, prompts."""
         self.notice_changes()
         if self._fingerprint is None:
             values = {
@@ -189,6 +212,8 @@ class TextEncoder:
             }
             if self.precision != "float32":
                 values["precision"] = self.precision
+            if not self.vector_storage.is_plain:
+                values["vectors"] = self.vector_storage.to_dict()
             self._fingerprint = make_fingerprint(values, ())
         return self._fingerprint
 
@@ -298,7 +323,7 @@ class TextEncoder:
         Args:
             path: An empty folder.
             portable: Whether sentence-transformers must be able to read it; the folder says nothing of the precision
-                then, as only tfchain has it. Default: False.
+                and of how vectors are kept then, as only tfchain has them. Default: False.
             weight_type: `int8` stores the matrices in a quarter of the space, each row rounded to 8 bits with a scale
                 of its own; what is read is a float32 model again. For tfchain's own encoders. Default: `float32`.
 
@@ -309,6 +334,8 @@ class TextEncoder:
         settings = self._settings()
         if self.precision != "float32" and not portable:
             settings["precision"] = self.precision
+        if not self.vector_storage.is_plain and not portable:
+            settings["vector_storage"] = self.vector_storage.to_dict()
         if isinstance(self.encoder, Encoder):
             settings |= {"portable": portable, "weight_type": weight_type}
             save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, **settings)

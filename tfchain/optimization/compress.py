@@ -17,13 +17,16 @@ from tfchain.optimization.recipes import (
     Cluster,
     Distill,
     Prune,
+    QuantizeVectors,
     Recipe,
+    ReduceDimensions,
     Shrink,
     check_candidates,
     check_recipes,
     name_recipes,
     to_values,
 )
+from tfchain.optimization.reduce import reduce_dimensions
 from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
 from tfchain.optimization.shrink import shrink
@@ -32,6 +35,7 @@ from tfchain.training.evaluation import Evaluate
 
 logger = logging.getLogger(__name__)
 FLOAT: Precision = "float32"
+INDEX_BYTES = "index_bytes"  # what an evaluation may measure beside the ranking
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def compress(
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
-        texts: What `Shrink` looks at and `Distill` learns from. Default: none, which `Quantize` does not need.
-        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes. Default: the
-            ranking is not measured.
+        texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: none; the others do not need any.
+        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
+            `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
         progress: Whether to show progress bars. Default: when they take more than a second.
 
@@ -156,6 +160,10 @@ class _Maker:
             return shrink(text_encoder, recipe, self.texts, progress=self.progress)
         if isinstance(recipe, TRAINING):
             return apply_once(text_encoder, recipe)
+        if isinstance(recipe, ReduceDimensions):
+            return reduce_dimensions(text_encoder, recipe, self.texts, progress=self.progress)
+        if isinstance(recipe, QuantizeVectors):
+            return text_encoder.with_vector_storage(recipe.storage)
         return text_encoder.with_precision(recipe.precision)
 
 
@@ -170,6 +178,7 @@ def _measure(
 ) -> CandidateReport:
     name = name_recipes(recipes) or FLOAT
     metrics = {} if evaluate is None else dict(evaluate(text_encoder))
+    index_bytes = metrics.pop(INDEX_BYTES, None)
     speed: dict[str, Any] = {} if workload is None else dataclasses.asdict(measure_speed(text_encoder, workload))
     report = CandidateReport(
         name=name,
@@ -178,6 +187,7 @@ def _measure(
         metrics=metrics,
         files=files,
         weights=report_weights(text_encoder).to_dict() if weights else {},
+        index_bytes=None if index_bytes is None else int(index_bytes),
         **speed,
     )
     logger.info("Candidate %s: %s", name, report.to_dict())

@@ -10,7 +10,7 @@ from typing import Any
 from tfchain.core.atomic import write_file, write_json
 from tfchain.core.errors import InputError
 
-COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "peak MB", "query ms", "95 % ms", "texts/s")
+COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "index MB", "peak MB", "query ms", "95 % ms", "texts/s")
 WEIGHT_COLUMNS = ("zeros %", "MB zipped")
 
 
@@ -25,6 +25,7 @@ class CandidateReport:
         metrics: Ranking metric → value.
         files: Size in bytes of each file that a server of the model needs: `model.tflite`, or a SavedModel, and the
             tokenizer's.
+        index_bytes: What the vectors of the documents that were ranked take in memory, scales and codebook included.
         peak_memory_mb: The most memory of a process that only loads it and encodes, in millions of bytes.
         query_median_ms: Median time of one query from text to vector.
         query_p95_ms: 95th percentile of the same.
@@ -38,6 +39,7 @@ class CandidateReport:
     precision: str = "float32"
     metrics: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, int] = field(default_factory=dict)
+    index_bytes: int | None = None
     peak_memory_mb: float | None = None
     query_median_ms: float | None = None
     query_p95_ms: float | None = None
@@ -153,6 +155,7 @@ def _to_cells(one: CandidateReport) -> list[str]:
         _show(one.metrics.get("ndcg@10"), 4),
         _show(one.metrics.get("recall@100"), 4),
         _show(one.size_bytes / 1e6 if one.files else None, 1),
+        _show(None if one.index_bytes is None else one.index_bytes / 1e6, 2),
         _show(one.peak_memory_mb, 0),
         _show(one.query_median_ms, 2),
         _show(one.query_p95_ms, 2),

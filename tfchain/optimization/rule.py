@@ -17,8 +17,9 @@ class Rule:
     """Which candidate is kept, among those that rank nearly as well as the model in float32.
 
     Args:
-        keep: `smallest` (bytes on disk), `fastest_query` (median time of one query), `fastest_bulk` (texts a second),
-            `least_memory` (peak of a process), or `best` (nDCG@10). Default: `smallest`.
+        keep: `smallest` (bytes on disk and, where it was measured, of the index), `fastest_query` (median time of one
+            query), `fastest_bulk` (texts a second), `least_memory` (peak of a process), or `best` (nDCG@10).
+            Default: `smallest`.
         max_ndcg_loss: The part of the float32 model's nDCG@10 that may be lost: 0.01 is one per cent. Default: 0.01.
 
     Raises:
@@ -74,7 +75,7 @@ class Rule:
 
     def _cost(self, candidate: CandidateReport) -> float:
         costs: dict[str, float | None] = {
-            "smallest": candidate.size_bytes,
+            "smallest": candidate.size_bytes + (candidate.index_bytes or 0),
             "fastest_query": candidate.query_median_ms,
             "fastest_bulk": None if candidate.texts_per_second is None else -candidate.texts_per_second,
             "least_memory": candidate.peak_memory_mb,

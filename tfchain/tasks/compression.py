@@ -35,7 +35,7 @@ def compress_for_search(
         recipes: A list of recipes, or several: the candidates.
         documents: What is searched where the dataset brings none, and learned from where there are no texts.
         passages: How long documents are treated.
-        texts: What `Shrink` looks at and `Distill` learns from. Default: the documents.
+        texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: the documents.
         dataset: What `evaluate` takes. Default: nothing is measured but the files.
         split: Of a BEIR folder. Default: `test`.
         keep: What the candidate kept is best at. Default: `smallest`.
@@ -63,7 +63,9 @@ def compress_for_search(
         return made.text_encoder, CompressionReport(candidates=(made.report,), kept=made.report.name)
     read = read_evaluation(dataset, split=split)
     searched = held if read.corpus is None else list(read.documents())
-    evaluate = make_evaluation(read, searched, passages, metrics=("ndcg@10", "recall@100"), batch_size=batch_size)
+    evaluate = make_evaluation(
+        read, searched, passages, metrics=("ndcg@10", "recall@100"), batch_size=batch_size, index_bytes=True
+    )
     encoded = [one.full_text for one in searched]
     workload = make_workload(read.queries.values(), encoded, batch_size=batch_size)
     return compress_best(

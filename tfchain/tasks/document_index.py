@@ -6,7 +6,9 @@ import numpy as np
 
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.types import Document, Hit
-from tfchain.models.index import Similarity, VectorIndex
+from tfchain.models.binary_codebook import BinaryCodebook
+from tfchain.models.index import Similarity, StoredVectors, VectorIndex
+from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
 
 
 class DocumentIndex:
@@ -16,11 +18,20 @@ class DocumentIndex:
         dim: Width of the vectors.
         fingerprint: Names the model; vectors of another are refused.
         similarity: `cosine` or `dot`. Default: `cosine`.
+        storage: How vectors are kept. Default: float32.
+        codebook: As in `VectorIndex`. Default: learned where the storage asks for it.
     """
 
-    def __init__(self, dim: int, fingerprint: str, similarity: Similarity = "cosine") -> None:
+    def __init__(
+        self,
+        dim: int,
+        fingerprint: str,
+        similarity: Similarity = "cosine",
+        storage: VectorStorage = FLOAT_VECTORS,
+        codebook: BinaryCodebook | None = None,
+    ) -> None:
         self.fingerprint = fingerprint
-        self.vectors = VectorIndex(dim, similarity)
+        self.vectors = VectorIndex(dim, similarity, storage, codebook)
         self.next_number = 0  # what a document without an id is called next: no document has or had this number
         self._documents: dict[str, Document] = {}  # in the order of the rows in `vectors`
         self._in_rows: list[Document] | None = None  # the same as a list, made when it is asked for
@@ -39,14 +50,19 @@ class DocumentIndex:
         return self._documents.get(document_id)
 
     def add(
-        self, documents: Sequence[Document], counts: Sequence[int], vectors: np.ndarray, *, fingerprint: str
+        self,
+        documents: Sequence[Document],
+        counts: Sequence[int],
+        vectors: np.ndarray | StoredVectors,
+        *,
+        fingerprint: str,
     ) -> None:
         """Adds documents; one whose id is there takes the old one's place in the answers, and comes last in order.
 
         Args:
             documents: The documents, no id twice.
             counts: How many passages each has.
-            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order.
+            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order, or as they were kept.
             fingerprint: Of the model that made the vectors.
 
         Raises:
@@ -92,14 +108,15 @@ class DocumentIndex:
         self._in_rows = None
         self.vectors.remove(rows)
 
-    def search(self, queries: np.ndarray, top_k: int) -> list[list[Hit]]:
+    def search(self, queries: np.ndarray, top_k: int, *, more: int = 0) -> list[list[Hit]]:
         """Finds the best documents of each query vector, best first.
 
         Args:
             queries: float32 `(queries, dim)`.
             top_k: How many documents; all, if there are fewer.
+            more: As in `VectorIndex.search`. Default: 0.
         """
-        rows, scores = self.vectors.search(queries, top_k)
+        rows, scores = self.vectors.search(queries, top_k, more=more)
         if self._in_rows is None:
             self._in_rows = list(self._documents.values())
         documents = self._in_rows

@@ -72,6 +72,7 @@ def make_evaluation(
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     batch_size: int = 32,
+    index_bytes: bool = False,
 ) -> Callable[[TextEncoder], dict[str, float]]:
     """A function from a text encoder to its metrics, for evaluating again and again while training.
 
@@ -81,6 +82,7 @@ def make_evaluation(
         passages: How long documents are treated.
         metrics: Names of ranking metrics.
         batch_size: The most texts in one step. Default: 32.
+        index_bytes: Whether the metrics hold `index_bytes`, the size of the index, too. Default: False.
 
     Raises:
         InputError: if there are no documents.
@@ -91,7 +93,8 @@ def make_evaluation(
 
     def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
         index = make_index(text_encoder, held, passages, batch_size=batch_size, progress=False)
-        return evaluate_index(text_encoder, index, dataset, metrics=metrics, batch_size=batch_size)
+        found = evaluate_index(text_encoder, index, dataset, metrics=metrics, batch_size=batch_size)
+        return found | {"index_bytes": index.vectors.nbytes} if index_bytes else found
 
     return evaluate
 

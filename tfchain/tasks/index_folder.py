@@ -2,7 +2,9 @@
 
     chain.json              the list of what counts, replaced in one step: this is the commit
     model-<fingerprint>/    tokenizer and encoder
-    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added
+    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added; scales.npy of
+                            vectors in int8
+    codebook-<fingerprint>/ mean.npy and matrix.npy: what the bits of binary vectors stand for, where that was learned
 
 A save writes only what is new: documents added since the last one make a segment of their own, documents removed are
 noted in chain.json. What a killed save has left is not named in chain.json, and goes with the next save.
@@ -23,7 +25,11 @@ import numpy as np
 
 from tfchain.core.atomic import new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import IndexFolderError
+from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.types import Document
+from tfchain.models.binary_codebook import BinaryCodebook
+from tfchain.models.index import StoredVectors
+from tfchain.models.vector_storage import VectorStorage
 from tfchain.tasks.document_index import DocumentIndex
 
 if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
@@ -32,6 +38,7 @@ if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
 MANIFEST = "chain.json"
 FORMAT = 1
 LOCK = ".lock"
+OURS = ("model-", "segment-", "codebook-")  # what the names of folders begin with
 
 
 @dataclass
@@ -79,7 +86,8 @@ class IndexFolder:
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
                     text_encoder.save(partial)
-            if not self._continues(manifest, index):
+            codebook = self._save_codebook(index)
+            if not self._continues(manifest, index, codebook):
                 self.segments, self.places, self.removed = [], {}, []
             commit = uuid.uuid4().hex
             self._note_removed(index)
@@ -93,6 +101,8 @@ class IndexFolder:
                     "model": model,
                     "similarity": index.vectors.similarity,
                     "dim": index.vectors.dim,
+                    "vectors": index.vectors.storage.to_dict(),
+                    "codebook": codebook,
                     "documents": len(index),
                     "next_number": index.next_number,
                     "segments": self.segments,
@@ -101,14 +111,26 @@ class IndexFolder:
                 },
             )
             self.commit = commit
-            self._clear(model)
+            self._clear(model, codebook)
 
-    def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex) -> bool:
+    def _save_codebook(self, index: DocumentIndex) -> str | None:
+        book = index.vectors.codebook
+        if book is None:
+            return None
+        name = f"codebook-{make_fingerprint({}, [('mean', book.mean), ('matrix', book.matrix)])[:16]}"
+        if not (self.path / name).is_dir():
+            with new_folder(self.path / name) as partial:
+                np.save(partial / "mean.npy", book.mean)
+                np.save(partial / "matrix.npy", book.matrix)
+        return name
+
+    def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex, codebook: str | None) -> bool:
         """Whether this save can add to what is there: nobody else wrote, the same model, most of it still counts."""
         return (
             manifest is not None
             and manifest["commit"] == self.commit
             and manifest["fingerprint"] == index.fingerprint
+            and manifest.get("codebook") == codebook
             and len(self.removed) <= len(self.places)
         )
 
@@ -132,15 +154,18 @@ class IndexFolder:
             with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
             np.save(partial / "counts.npy", counts[rows])
-            np.save(partial / "vectors.npy", index.vectors.vectors[vectors])
+            stored = index.vectors.stored[vectors]
+            np.save(partial / "vectors.npy", stored.values)
+            if stored.scales is not None:
+                np.save(partial / "scales.npy", stored.scales)
         self.segments.append(name)
         for row, document in enumerate(added):
             self.places[document.id] = (document, len(self.segments) - 1, row)
 
-    def _clear(self, model: str) -> None:
+    def _clear(self, model: str, codebook: str | None) -> None:
+        counts = {model, codebook, *self.segments}
         for found in self.path.iterdir():
-            old_segment = found.name.startswith("segment-") and found.name not in self.segments
-            if old_segment or (found.name.startswith("model-") and found.name != model):
+            if found.name.startswith(OURS) and found.name not in counts:
                 shutil.rmtree(found, ignore_errors=True)
 
 
@@ -210,7 +235,7 @@ def check_is_ours(path: Path) -> None:
     if path.is_file():
         raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
     if path.is_dir() and not (path / MANIFEST).exists():
-        others = [one.name for one in path.iterdir() if not one.name.startswith((".", "model-", "segment-"))]
+        others = [one.name for one in path.iterdir() if not one.name.startswith((".", *OURS))]
         if others:
             raise IndexFolderError(
                 f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
@@ -248,7 +273,9 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
 def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     folder = IndexFolder(path, manifest["commit"], list(manifest["segments"]))
     folder.removed = [(segment, row) for segment, row in manifest["removed"]]
-    index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"])
+    storage = VectorStorage.from_dict(manifest.get("vectors"))
+    codebook = _read_codebook(path, manifest.get("codebook"))
+    index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"], storage, codebook)
     removed = set(folder.removed)
     for number, name in enumerate(folder.segments):
         documents, counts, vectors = _read_segment(path / name)
@@ -264,14 +291,25 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]))
 
 
-def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, np.ndarray]:
+def _read_codebook(path: Path, name: str | None) -> BinaryCodebook | None:
+    if name is None:
+        return None
+    try:
+        return BinaryCodebook(np.load(path / name / "mean.npy"), np.load(path / name / "matrix.npy"))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise IndexFolderError(f"{path / name} cannot be read: {error}. Index the documents again.") from error
+
+
+def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
     try:
         with open(path / "documents.jsonl", encoding="utf-8") as file:
             documents = [Document(**json.loads(line)) for line in file]
-        counts, vectors = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
+        counts, values = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
+        scales = np.load(path / "scales.npy") if (path / "scales.npy").is_file() else None
     except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
-    fits = counts.ndim == 1 and vectors.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
-    if not fits or len(documents) != len(counts) or counts.sum() != len(vectors):
+    fits = counts.ndim == 1 and values.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
+    fits = fits and (scales is None or scales.shape == (len(values),))
+    if not fits or len(documents) != len(counts) or counts.sum() != len(values):
         raise IndexFolderError(f"{path} is damaged: its files do not belong together. Index the documents again.")
-    return documents, counts, vectors
+    return documents, counts, StoredVectors(values, scales)

@@ -103,6 +103,16 @@ def encode_documents(
         yield EncodedDocuments(part, counts, vectors)
 
 
+def new_index(text_encoder: TextEncoder) -> DocumentIndex:
+    """An index without documents that keeps vectors as the text encoder says."""
+    return DocumentIndex(
+        text_encoder.embedding_dim,
+        text_encoder.fingerprint,
+        text_encoder.similarity,
+        text_encoder.vector_storage,
+    )
+
+
 def make_index(
     text_encoder: TextEncoder,
     documents: Iterable[Document],
@@ -112,7 +122,7 @@ def make_index(
     progress: bool | None = None,
 ) -> DocumentIndex:
     """An index of documents; the arguments are those of `encode_documents`."""
-    index = DocumentIndex(text_encoder.embedding_dim, text_encoder.fingerprint, text_encoder.similarity)
+    index = new_index(text_encoder)
     for part in encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress):
         index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
     return index

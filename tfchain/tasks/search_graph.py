@@ -11,12 +11,12 @@ import numpy as np
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.models.index_graph import make_search
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.runner import pad
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import HostTokenizer
 from tfchain.tasks.document_index import DocumentIndex
-from tfchain.tasks.search import search_texts
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,16 @@ def make_search_graph(
 
     functions["search"] = tf.function(search, input_signature=text_spec, autograph=False)
     functions["serving_default"] = functions["search"]
-    proofs.append(_prove_search(text_encoder, index, [text for text in texts if text.strip()], top_k))
+    asked = [text for text in texts if text.strip()]
+    vectors = text_encoder.encode_query(asked, progress=False)
+    if index.vectors.num_candidates(top_k) is not None:
+        # Rounding decides the sign of a number near zero, and signs which documents are scored again: what is compared
+        # is the search of the graph's own vectors, if they are Python's but for rounding.
+        own = tf.function(lambda text: to_vectors(text, text_encoder.query_prompt), input_signature=text_spec)
+        found = own(tf.constant(_to_array(asked))).numpy()
+        if np.abs(found - vectors).max() <= TOLERANCES[text_encoder.precision] * max(1.0, np.abs(vectors).max()):
+            vectors = found
+    proofs.append(_prove_search(index, asked, vectors, top_k, TOLERANCES[text_encoder.precision]))
     return SearchGraph(module, functions, proofs)
 
 
@@ -152,27 +161,14 @@ def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
     """The index as variables of the module, and a function from query vectors to the best documents."""
     import tensorflow as tf
 
-    vectors = index.vectors
     documents = list(index)
-    module.vectors = tf.Variable(vectors.vectors, trainable=False, name="vectors")
+    search = make_search(module, index.vectors, top_k)
     module.ids = tf.Variable([one.id.encode() for one in documents], trainable=False, name="ids")
     module.texts = tf.Variable([_to_bytes(one.text or one.title) for one in documents], trainable=False, name="texts")
-    several = len(vectors.vectors) != len(documents)
-    if several:  # the document of each vector
-        owners = np.repeat(np.arange(len(documents), dtype="int32"), vectors.counts)
-        module.owners = tf.Variable(owners, trainable=False, name="owners")
 
     def look_up(queries: Any) -> dict[str, Any]:
-        if vectors.similarity == "cosine":
-            length = tf.sqrt(tf.reduce_sum(tf.square(queries), axis=-1, keepdims=True))
-            queries = queries / tf.maximum(length, 1e-12)
-        if several:
-            scores = tf.matmul(module.vectors, queries, transpose_b=True)  # (vectors, batch)
-            scores = tf.transpose(tf.math.segment_max(scores, module.owners))  # (batch, documents)
-        else:
-            scores = tf.matmul(queries, module.vectors, transpose_b=True)  # (batch, documents)
-        best, rows = tf.math.top_k(scores, k=top_k)
-        return {"ids": tf.gather(module.ids, rows), "scores": best, "texts": tf.gather(module.texts, rows)}
+        scores, rows = search(queries)
+        return {"ids": tf.gather(module.ids, rows), "scores": scores, "texts": tf.gather(module.texts, rows)}
 
     return look_up
 
@@ -198,10 +194,11 @@ def _prove_embed(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     return Proof("embed", {"text": _to_array(texts)}, {"embedding": expected}, tolerance=tolerance)
 
 
-def _prove_search(text_encoder: TextEncoder, index: DocumentIndex, texts: Sequence[str], top_k: int) -> Proof:
+def _prove_search(
+    index: DocumentIndex, texts: Sequence[str], vectors: np.ndarray, top_k: int, tolerance: float
+) -> Proof:
     # One hit more than is served tells whether the last one is tied with the one behind it.
-    more = [result.hits for result in search_texts(text_encoder, index, texts, top_k=top_k + 1)]
-    tolerance = TOLERANCES[text_encoder.precision]
+    more = index.search(vectors, top_k, more=1)
     ties = find_ties(np.array([[hit.score for hit in hits] for hits in more], "float32"), tolerance)[:, :top_k]
     found = [hits[:top_k] for hits in more]
     outputs = {

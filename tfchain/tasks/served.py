@@ -58,8 +58,9 @@ def to_served(
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
+    vectors = text_encoder.vector_storage.to_dict()
     if not is_litert_precision(text_encoder.precision):
-        return Served(text_encoder, index, {}, {"precision": text_encoder.precision})
+        return Served(text_encoder, index, {}, {"precision": text_encoder.precision, "vectors": vectors})
     flatbuffer = text_encoder.runner.make_flatbuffer()
     served = text_encoder.with_precision("float32", engine="tensorflow")
     if index is not None and signatures != "ids":
@@ -77,4 +78,5 @@ def to_served(
         "fingerprint": text_encoder.fingerprint,
         "signatures": [SIGNATURE],
     }
-    return Served(served, index, {TFLITE_FILE: flatbuffer}, {"precision": "float32", "tflite": beside})
+    description = {"precision": "float32", "vectors": vectors, "tflite": beside}
+    return Served(served, index, {TFLITE_FILE: flatbuffer}, description)

@@ -16,4 +16,8 @@ from tfchain.optimization.recipes.prune import Prune as Prune
 from tfchain.optimization.recipes.quantize import Quantize as Quantize
 from tfchain.optimization.recipes.quantize import QuantizedPrecision as QuantizedPrecision
 from tfchain.optimization.recipes.quantize_aware import QuantizeAware as QuantizeAware
+from tfchain.optimization.recipes.quantize_vectors import QuantizedVectorPrecision as QuantizedVectorPrecision
+from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors as QuantizeVectors
+from tfchain.optimization.recipes.reduce import ReduceDimensions as ReduceDimensions
+from tfchain.optimization.recipes.reduce import ReductionMethod as ReductionMethod
 from tfchain.optimization.recipes.shrink import Shrink as Shrink

@@ -10,15 +10,17 @@ from tfchain.optimization.recipes.distill import Distill
 from tfchain.optimization.recipes.prune import Prune
 from tfchain.optimization.recipes.quantize import Quantize
 from tfchain.optimization.recipes.quantize_aware import QuantizeAware
+from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors
+from tfchain.optimization.recipes.reduce import ReduceDimensions
 from tfchain.optimization.recipes.shrink import Shrink
 
-Recipe = Shrink | Prune | QuantizeAware | Cluster | Distill | Quantize
+Recipe = Shrink | Prune | QuantizeAware | Cluster | Distill | ReduceDimensions | Quantize | QuantizeVectors
 TrainingRecipe = Prune | QuantizeAware | Cluster
-ORDER = (Shrink, Prune, QuantizeAware, Cluster, Distill, Quantize)
+ORDER = (Shrink, Prune, QuantizeAware, Cluster, Distill, ReduceDimensions, Quantize, QuantizeVectors)
 TRAINING = (Prune, QuantizeAware, Cluster)
 ORDER_REASON = (
-    "Shape comes first, then what acts while training, then training, which mends what was lost, then numbers, which "
-    "training must not meet"
+    "Shape comes first, then what acts while training, then training, which mends what was lost, then the vectors' "
+    "width, then numbers, which training must not meet"
 )
 
 

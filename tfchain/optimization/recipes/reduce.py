@@ -1,0 +1,44 @@
+"""The recipe that makes vectors narrower."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+
+ReductionMethod = Literal["truncate", "pca"]
+
+
+@dataclass(frozen=True)
+class ReduceDimensions:
+    """Makes the model's vectors narrower: the index and its search shrink with them, the encoder hardly.
+
+    The reduction becomes a Dense head of the model in front of the normalisation (or part of the last head, where there
+    is one), which sentence-transformers reads and a second `fit` trains.
+
+    Args:
+        dim: The new width, at most the model's own.
+        method: `truncate` keeps the first dimensions, which is right for a model trained for it (Matryoshka; see
+            `training.losses.Matryoshka`; Kusupati et al. 2022, https://arxiv.org/abs/2205.13147). `pca` keeps the
+            principal directions of the texts' vectors and suits any model. They are those of the second moments, not
+            of the covariance: projecting on them changes scalar products least. Default: `truncate`.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    dim: int
+    method: ReductionMethod = "truncate"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", check_whole_number("dim", self.dim))
+        if not isinstance(self.method, str) or self.method not in get_args(ReductionMethod):
+            raise InputError(
+                f"`method` of ReduceDimensions must be one of {', '.join(get_args(ReductionMethod))}. "
+                f"Received: method={self.method!r}."
+            )
+
+    @property
+    def label(self) -> str:
+        """Its name in a report."""
+        return f"{self.method}({self.dim})"

@@ -1,0 +1,112 @@
+"""Reduction of dimensions: an encoder whose last head gives narrower vectors."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.models.config import DenseConfig
+from tfchain.models.encoder import Encoder
+from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.optimization.recipes import ReduceDimensions
+
+MOST_TEXTS = 20_000  # some fifty a dimension are enough for principal directions
+
+
+def reduce_dimensions(
+    text_encoder: TextEncoder,
+    recipe: ReduceDimensions,
+    texts: Sequence[str] | None = None,
+    *,
+    progress: bool | None = None,
+) -> TextEncoder:
+    """A text encoder with narrower vectors; the one given stays as it is.
+
+    Args:
+        text_encoder: What to make narrower, one of tfchain's own encoders.
+        recipe: The width, and how.
+        texts: Whose vectors show the principal directions; of more than 20,000, so many at equal distances. Needed for
+            `pca`. Default: none.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Raises:
+        InputError: if the encoder is not tfchain's own, the width is more than its own, or there are fewer texts than
+            dimensions to find.
+    """
+    encoder = text_encoder.encoder
+    if not isinstance(encoder, Encoder):
+        raise InputError(f"ReduceDimensions needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")
+    width = text_encoder.embedding_dim
+    if recipe.dim > width:
+        raise InputError(f"`dim` must be at most the model's {width} dimensions. Received: dim={recipe.dim}.")
+    if recipe.method == "pca":
+        directions = find_directions(_encode(text_encoder, recipe, texts, progress), recipe.dim)
+    else:
+        directions = np.eye(width, recipe.dim, dtype="float32")
+    return text_encoder.with_encoder(project(encoder, directions, normalize=text_encoder.similarity == "cosine"))
+
+
+def find_directions(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """The orthonormal directions whose span keeps most of the vectors' squared length: principal components, uncentred.
+
+    Args:
+        vectors: `(vectors, width)`, at least `dim`.
+        dim: How many directions.
+
+    Returns:
+        float32 `(width, dim)`, the most important first; the largest value of each is positive, so that the same
+        vectors always give the same.
+    """
+    values = vectors.astype("float64")
+    _, found = np.linalg.eigh(values.T @ values)  # in rising order
+    directions = found[:, ::-1][:, :dim]
+    largest = np.abs(directions).argmax(axis=0)
+    return (directions * np.sign(directions[largest, np.arange(dim)])).astype("float32")
+
+
+def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Encoder:
+    """An encoder whose vectors are the given one's, projected.
+
+    A head without activation takes the projection in; one with an activation keeps the units that are asked for, if
+    the directions are single dimensions; else a head is put behind.
+
+    Args:
+        encoder: The encoder; it stays as it is.
+        directions: float32 `(embedding_dim, dim)`.
+        normalize: Whether the new vectors get length one, also where the given encoder's do not.
+    """
+    config = encoder.config
+    dim = directions.shape[1]
+    heads = [encoder.get_layer(f"dense_{number}").get_weights() for number in range(len(config.dense))]
+    dense = list(config.dense)
+    is_selection = np.array_equal(directions, np.eye(*directions.shape))
+    if dense and (dense[-1].activation == "linear" or is_selection):
+        heads[-1] = [part @ directions for part in heads[-1]]
+        dense[-1] = dataclasses.replace(dense[-1], out_dim=dim)
+    else:
+        heads.append([directions])
+        dense.append(DenseConfig(in_dim=len(directions), out_dim=dim, use_bias=False, activation="linear"))
+    shape = dataclasses.replace(config, dense=tuple(dense), normalize=config.normalize or normalize)
+    made = Encoder(shape, name=encoder.name)
+    made.backbone.set_weights(encoder.backbone.get_weights())
+    for number, weights in enumerate(heads):
+        made.get_layer(f"dense_{number}").set_weights(weights)
+    return made
+
+
+def _encode(
+    text_encoder: TextEncoder, recipe: ReduceDimensions, texts: Sequence[str] | None, progress: bool | None
+) -> np.ndarray:
+    distinct = list(dict.fromkeys(check_texts(texts or ())))
+    if len(distinct) < recipe.dim:
+        raise InputError(
+            f"ReduceDimensions finds {recipe.dim} principal directions in at least as many different texts, better ten "
+            f"times as many. Received: {len(distinct)}. Give more `texts`, or a smaller `dim`."
+        )
+    count = min(len(distinct), MOST_TEXTS)
+    chosen = [distinct[number * len(distinct) // count] for number in range(count)]
+    vectors = text_encoder.encode_document(chosen, progress=progress)
+    if text_encoder.similarity == "dot":
+        return vectors
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
