@@ -56,7 +56,8 @@ def compress(
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
-        texts: What `Shrink` looks at and `Distill` learns from. Default: none, which `Quantize` does not need.
+        texts: What `Shrink` and a calibrated `Quantize` look at and `Distill` learns from. Default: none, which other
+            recipes do not need.
         evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes. Default: the
             ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
@@ -140,7 +141,8 @@ class _Maker:
             return shrink(text_encoder, recipe, self.texts, progress=self.progress)
         if isinstance(recipe, Distill):
             return distill(text_encoder, self.teacher, recipe, self.texts, progress=self.progress)
-        return text_encoder.with_precision(recipe.precision)
+        calibration = text_encoder.calibrate(self.texts or ()) if recipe.calibrated else None
+        return text_encoder.with_precision(recipe.precision, calibration=calibration)
 
 
 def _measure(

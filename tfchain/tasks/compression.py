@@ -35,7 +35,7 @@ def compress_for_search(
         recipes: A list of recipes, or several: the candidates.
         documents: What is searched where the dataset brings none, and learned from where there are no texts.
         passages: How long documents are treated.
-        texts: What `Shrink` looks at and `Distill` learns from. Default: the documents.
+        texts: What `Shrink` and a calibrated `Quantize` look at and `Distill` learns from. Default: the documents.
         dataset: What `evaluate` takes. Default: nothing is measured but the files.
         split: Of a BEIR folder. Default: `test`.
         keep: What the candidate kept is best at. Default: `smallest`.
