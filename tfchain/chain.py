@@ -581,9 +581,11 @@ class NeuralSearchChain:
     ) -> Path:
         """Writes the next version of a SavedModel that stock TensorFlow Serving answers texts with.
 
-        Before the version appears, its ops are checked and its answers compared with this chain's. In `bfloat16` the
-        version computes so, too. After `Quantize("int8")` or `Quantize("float16")` it computes texts in float32, with
-        the documents encoded again for it, and holds `model.tflite`, the quantized encoder of token ids.
+        Before the version appears, its ops are checked and its answers compared with this chain's. In `bfloat16` and
+        calibrated `int8` the version computes so, too. After `Quantize("int8")` it computes in int8 that is calibrated
+        on the documents (in float32, if there are fewer than eight), after `Quantize("float16")` in float32; the
+        documents are encoded again for it, and it holds `model.tflite`, the quantized encoder of token ids. int8 needs
+        a processor with VNNI or AMX to be fast.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.

@@ -36,7 +36,7 @@ def test_compress_gives_a_new_text_encoder_and_the_size_of_its_files(wide_model_
     for precision in ("int8", "float16", "bfloat16"):
         made = compress(whole, [Quantize(precision)])
         assert made.text_encoder.precision == made.report.precision == made.report.name == precision
-        assert made.report.recipes == ({"recipe": "Quantize", "precision": precision},)
+        assert made.report.recipes == ({"recipe": "Quantize", "precision": precision, "calibrated": False},)
         assert made.report.metrics == {}
         assert made.report.query_median_ms is None
         assert "tokenizer.json" in made.report.files

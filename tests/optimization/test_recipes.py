@@ -20,7 +20,7 @@ from tfchain.optimization.recipes import (
 
 def test_a_recipe_is_plain_values_that_do_not_change() -> None:
     recipe = Quantize("int8")
-    assert to_values(recipe) == {"recipe": "Quantize", "precision": "int8"}
+    assert to_values(recipe) == {"recipe": "Quantize", "precision": "int8", "calibrated": False}
     assert recipe == Quantize(precision="int8")
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.precision = "float16"
@@ -95,6 +95,12 @@ def test_an_unknown_precision_is_refused(precision: object) -> None:
         Quantize(precision)
 
 
+@pytest.mark.parametrize(("precision", "calibrated"), [("bfloat16", True), ("float16", True), ("int8", "yes")])
+def test_only_int8_is_calibrated(precision: str, calibrated: object) -> None:
+    with pytest.raises(InputError, match=f"True with 'int8'. Received: precision='{precision}', calibrated="):
+        Quantize(precision, calibrated=calibrated)
+
+
 @pytest.mark.parametrize(("recipes", "message"), [
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
@@ -118,6 +124,7 @@ def test_candidates_are_one_recipe_a_list_of_recipes_or_several_lists() -> None:
     assert check_candidates([[int8], (half,)]) == [(int8,), (half,)]
     assert check_candidates([[int8], half]) == [(int8,), (half,)]
     assert name_recipes((half,)) == "float16"
+    assert check_candidates([[int8], [Quantize("int8", calibrated=True)]])[1][0].label == "int8, calibrated"
 
 
 @pytest.mark.parametrize(("candidates", "message"), [

@@ -1,6 +1,9 @@
 """Versions of chains in a precision: what the SavedModel computes with, and the flatbuffer beside it."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,14 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfchain import Quantize
 from tfchain.chain import NeuralSearchChain
 from tfchain.core.errors import InputError
 from tfchain.tasks.search_graph import make_search_graph
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
 
+MORE_DOCUMENTS = [f"the {one} sleeps on monday, a dog runs {one}" for one in ("cat", "stock", "dog", "who", "do", "on")]
 DOCUMENTS = ["the cat sleeps. " * 20 + "stocks fell on monday.", "你好，我是一个智能助手", "who does what"]
 TEXTS = ["stocks fell on monday", "你好", "a dog"]
 
@@ -62,6 +67,83 @@ def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_mode
     assert half < 0.75 * whole
 
 
+def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
+    wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = make_chain(wide_model_path, "int8").add(MORE_DOCUMENTS)
+    version = chain.export(tmp_path / "search", top_k=2)
+    assert "The version computes in int8. Its products are oneDNN's" in caplog.text
+    described = describe(version)
+    assert described["precision"] == "int8"
+    assert "AVX-512 VNNI" in described["needs"]
+    assert described["tflite"]["precision"] == "int8"
+    assert (version / "model.tflite").is_file()
+    assert described["oldest_server"] == "2.8"
+    assert "QuantizedMatMulWithBiasAndDequantize" in described["ops"]
+    assert product_types(version) == set()  # no float product in a layer
+    assert not [op for op in described["ops"] if op.startswith(("_", "Xla"))]  # no internal op, nothing of XLA
+
+    whole = make_chain(wide_model_path, "float32").add(MORE_DOCUMENTS)
+    loaded = tf.saved_model.load(str(version))
+    embedding = loaded.signatures["embed"](tf.constant(TEXTS))["embedding"].numpy()
+    assert 1e-4 < np.abs(embedding - whole.encode(TEXTS)).max() < 5e-2
+    vectors = loaded.vectors.numpy()
+    assert 1e-4 < np.abs(vectors - whole.index.vectors.vectors).max() < 5e-2
+    best = np.sort(embedding @ vectors.T)[:, :-3:-1]
+    answers = loaded.signatures["serving_default"](tf.constant(TEXTS))
+    np.testing.assert_allclose(answers["scores"], best, atol=1e-4)
+    weights = sum(one.stat().st_size for one in (version / "variables").iterdir())
+    assert weights < 0.5 * whole.text_encoder.encoder.count_params() * 4
+
+
+def test_a_calibrated_chain_is_served_as_it_is_and_survives_save_load_and_fit(
+    wide_model_path: Path, tmp_path: Path
+) -> None:
+    chain = NeuralSearchChain.from_pretrained(wide_model_path).add(DOCUMENTS + MORE_DOCUMENTS)
+    chain.compress(Quantize("int8", calibrated=True))
+    vectors = chain.encode(TEXTS)
+    again = NeuralSearchChain.load(chain.save(tmp_path / "index"))
+    assert again.text_encoder.calibration == chain.text_encoder.calibration
+    assert again.text_encoder.fingerprint == chain.text_encoder.fingerprint
+    np.testing.assert_allclose(again.encode(TEXTS), vectors, atol=1e-6)
+
+    version = chain.export(tmp_path / "search", top_k=2)
+    assert not (version / "model.tflite").exists()
+    assert describe(version)["fingerprint"] == chain.text_encoder.fingerprint
+    loaded = tf.saved_model.load(str(version))
+    np.testing.assert_allclose(loaded.signatures["embed"](tf.constant(TEXTS))["embedding"], vectors, atol=1e-5)
+    np.testing.assert_array_equal(loaded.vectors, chain.index.vectors.vectors)
+
+    fit(chain)
+    assert chain.text_encoder.calibration == again.text_encoder.calibration
+    trained = chain.text_encoder.with_precision("float32").encode(TEXTS)
+    assert np.abs(trained - vectors).max() > 0.05
+    assert np.abs(chain.encode(TEXTS) - trained).max() < 2e-2  # ranges were measured anew
+
+
+def test_where_onednn_is_off_an_int8_version_does_not_load(wide_model_path: Path, tmp_path: Path) -> None:
+    version = make_chain(wide_model_path, "int8").add(MORE_DOCUMENTS).export(tmp_path / "search")
+    code = f"""if True:
+        from tfchain.core.errors import ExportError, TfchainError
+        from tfchain.deployment.export import check_proofs
+        from tfchain.models.int8_product import check_int8_products
+        try:
+            check_proofs({str(version)!r}, [])
+        except ExportError as error:
+            print("load:", error)
+        try:
+            check_int8_products()
+        except TfchainError as error:
+            print("check:", error)
+    """
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert "load: The exported version does not run as TensorFlow Serving would run it" in done.stdout, done.stderr
+    assert "check: TensorFlow computes calibrated int8 through oneDNN, which is off" in done.stdout
+
+
 @pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its_own(
     precision: str, wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -102,7 +184,7 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
 
 def test_a_graph_of_an_int8_encoder_is_refused(wide_model_path: Path) -> None:
     chain = make_chain(wide_model_path, "int8")
-    with pytest.raises(InputError, match="A SavedModel computes in float32 or bfloat16. Received: .* in int8"):
+    with pytest.raises(InputError, match="in float32, bfloat16 or calibrated int8. Received: .* in int8"):
         make_search_graph(chain.text_encoder, chain.index)
 
 

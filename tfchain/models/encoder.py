@@ -39,24 +39,11 @@ class Encoder(keras.Model):
     def __init__(self, config: EncoderConfig | dict[str, Any], **kwargs: Any) -> None:
         if not isinstance(config, EncoderConfig):
             config = EncoderConfig.from_dict(config)
-        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-        padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        inputs = make_inputs()
+        hidden = add_transformer(config.transformer, inputs["token_ids"], inputs["padding_mask"])
+        vectors = add_heads(config, hidden, inputs["padding_mask"])
 
-        hidden = add_transformer(config.transformer, token_ids, padding_mask)
-        pooled = Pooling(config.pooling.modes, name="pooling", dtype="float32")(hidden, padding_mask)
-        for number, dense in enumerate(config.dense):
-            pooled = keras.layers.Dense(
-                dense.out_dim,
-                use_bias=dense.use_bias,
-                activation=make_activation(dense.activation),
-                name=f"dense_{number}",
-                dtype="float32",
-            )(pooled)
-        if config.normalize:
-            pooled = Normalize(name="normalize", dtype="float32")(pooled)
-
-        super().__init__(inputs=inputs, outputs=pooled, **kwargs)
+        super().__init__(inputs=inputs, outputs=vectors, **kwargs)
         self.config = config
         self.backbone = keras.Model(inputs, hidden, name="backbone")
 
@@ -66,6 +53,11 @@ class Encoder(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Encoder":
         return cls(**config)
+
+
+def make_inputs() -> dict[str, Any]:
+    """The inputs of an encoder, int32 `(batch, length)` each."""
+    return {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
 
 
 def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any) -> Any:
@@ -79,23 +71,8 @@ def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any
     Returns:
         A Keras tensor `(batch, length, hidden_dim)`.
     """
-    bias = AttentionMask(name="attention_mask")(padding_mask)
-    if config.relative_attention_buckets:
-        relative = RelativePositionBias(
-            config.relative_attention_buckets, config.layer_heads[0], name="relative_position_bias"
-        )
-        bias = bias + relative(token_ids)
-    hidden = TransformerEmbeddings(
-        vocabulary_size=config.vocabulary_size,
-        hidden_dim=config.hidden_dim,
-        max_positions=config.max_positions,
-        token_embedding_dim=config.token_embedding_dim,
-        num_token_types=config.num_token_types,
-        position_offset=config.position_offset,
-        norm_epsilon=config.norm_epsilon,
-        dropout=config.dropout,
-        name="embeddings",
-    )(token_ids)
+    bias = add_attention_bias(config, token_ids, padding_mask)
+    hidden = add_embeddings(config, token_ids)
     for number in range(config.num_layers):
         hidden = TransformerLayer(
             num_heads=config.layer_heads[number],
@@ -108,6 +85,50 @@ def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any
             name=f"layer_{number}",
         )(hidden, bias)
     return hidden
+
+
+def add_attention_bias(config: TransformerConfig, token_ids: Any, padding_mask: Any) -> Any:
+    """What is added to attention scores: a Keras tensor that broadcasts to `(batch, heads, length, length)`."""
+    bias = AttentionMask(name="attention_mask")(padding_mask)
+    if config.relative_attention_buckets:
+        relative = RelativePositionBias(
+            config.relative_attention_buckets, config.layer_heads[0], name="relative_position_bias"
+        )
+        bias = bias + relative(token_ids)
+    return bias
+
+
+def add_embeddings(
+    config: TransformerConfig, token_ids: Any, *, kind: type[TransformerEmbeddings] = TransformerEmbeddings
+) -> Any:
+    """The embeddings of tokens, a Keras tensor `(batch, length, hidden_dim)`; `kind` is the layer's class."""
+    return kind(
+        vocabulary_size=config.vocabulary_size,
+        hidden_dim=config.hidden_dim,
+        max_positions=config.max_positions,
+        token_embedding_dim=config.token_embedding_dim,
+        num_token_types=config.num_token_types,
+        position_offset=config.position_offset,
+        norm_epsilon=config.norm_epsilon,
+        dropout=config.dropout,
+        name="embeddings",
+    )(token_ids)
+
+
+def add_heads(config: EncoderConfig, hidden: Any, padding_mask: Any) -> Any:
+    """Pooling, dense heads and normalisation, all in float32: a Keras tensor `(batch, embedding_dim)`."""
+    pooled = Pooling(config.pooling.modes, name="pooling", dtype="float32")(hidden, padding_mask)
+    for number, dense in enumerate(config.dense):
+        pooled = keras.layers.Dense(
+            dense.out_dim,
+            use_bias=dense.use_bias,
+            activation=make_activation(dense.activation),
+            name=f"dense_{number}",
+            dtype="float32",
+        )(pooled)
+    if config.normalize:
+        pooled = Normalize(name="normalize", dtype="float32")(pooled)
+    return pooled
 
 
 def fingerprint_model(model: keras.Model) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.progress import show_progress
+from tfchain.models.calibration import Calibration
 from tfchain.models.litert import LiteRTEncoder, convert_encoder, load_cached
 from tfchain.models.precision import Precision, check_encoder, check_precision, is_litert_precision, make_compute_copy
 
@@ -35,6 +36,8 @@ class EncoderRunner:
         cache_key: The model's fingerprint, under which the flatbuffer is kept between processes. Default: not kept.
         precision: `bfloat16` computes a copy of the encoder in TensorFlow; `int8` (weights of 8 bits, activations
             quantized as they come) and `float16` (weights of 16 bits) are LiteRT's, on the CPU. Default: `float32`.
+        calibration: Texts that the ranges of activations are measured on, for `int8`, which TensorFlow computes then.
+            Default: none.
 
     Raises:
         InputError: if `engine` or `precision` is unknown, or the two do not go together, or with the encoder.
@@ -48,16 +51,18 @@ class EncoderRunner:
         engine: Engine = "auto",
         cache_key: str | None = None,
         precision: Precision = "float32",
+        calibration: Calibration | None = None,
     ) -> None:
         if engine not in get_args(Engine):
             raise InputError(f"`engine` must be one of {', '.join(get_args(Engine))}. Received: engine={engine!r}.")
-        check_precision(precision, engine)
-        check_encoder(encoder, precision)
+        check_precision(precision, engine, calibration is not None)
+        check_encoder(encoder, precision, calibration is not None)
         self.encoder = encoder
         self.pad_token_id = pad_token_id
         self.engine = engine
         self.cache_key = cache_key
         self.precision: Precision = precision
+        self.calibration = calibration
         self._compute_encoder: keras.Model | None = None
         self._function: Any = None
         self._run: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
@@ -102,10 +107,17 @@ class EncoderRunner:
 
     @property
     def compute_encoder(self) -> keras.Model:
-        """What the TensorFlow graph computes with: the encoder, or its copy in `bfloat16`."""
+        """What the TensorFlow graph computes with: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
         if self._compute_encoder is None:
-            self._compute_encoder = make_compute_copy(self.encoder, self.precision)
+            self._compute_encoder = make_compute_copy(
+                self.encoder, self.precision, self.calibration, pad_token_id=self.pad_token_id
+            )
         return self._compute_encoder
+
+    @property
+    def needs_litert(self) -> bool:
+        """Whether LiteRT alone computes in this precision."""
+        return is_litert_precision(self.precision, self.calibration is not None)
 
     @property
     def function(self) -> Any:
@@ -123,7 +135,7 @@ class EncoderRunner:
             InputError: if LiteRT does not compute in this precision.
             TfchainError: if LiteRT has no kernel for one of the encoder's ops.
         """
-        check_precision(self.precision, "litert")
+        check_precision(self.precision, "litert", self.calibration is not None)
         return self._start_litert().read()
 
     def refresh(self, cache_key: str | None = None) -> None:
@@ -140,7 +152,7 @@ class EncoderRunner:
         with self._lock:
             if self._run is not None:  # another thread was quicker
                 return self._run
-            needs_litert = self.engine == "litert" or is_litert_precision(self.precision)
+            needs_litert = self.engine == "litert" or self.needs_litert
             if needs_litert or (self.engine == "auto" and self.cache_key and self._suits_litert()):
                 try:
                     self._run = self._start_litert()

@@ -11,6 +11,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
+from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
 from tfchain.models.index import Similarity
@@ -43,6 +44,8 @@ class TextEncoder:
             stay as they are, and are what `fit` trains. Default: `float32`.
         vector_storage: How an index keeps the vectors of documents; `encode` gives float32 all the same.
             Default: in float32.
+        calibration: Texts that the ranges of activations are measured on, for `int8`: TensorFlow computes then, and a
+            version for TensorFlow Serving as Python does. Default: none; LiteRT quantizes activations as they come.
 
     Raises:
         InputError: if `max_length`, `similarity` or `precision` is out of range, `engine` has not this precision,
@@ -62,6 +65,7 @@ class TextEncoder:
         engine: Engine = "auto",
         precision: Precision = "float32",
         vector_storage: VectorStorage = FLOAT_VECTORS,
+        calibration: Calibration | None = None,
     ) -> None:
         self.encoder = encoder
         self.prompts = check_prompts(prompts or {})
@@ -85,7 +89,11 @@ class TextEncoder:
         )
         check_vocabulary(tokenizer, encoder)
         self.runner = EncoderRunner(
-            encoder, pad_token_id=self.tokenizer.pad_token_id, engine=engine, precision=precision
+            encoder,
+            pad_token_id=self.tokenizer.pad_token_id,
+            engine=engine,
+            precision=precision,
+            calibration=calibration,
         )
         self._fingerprint: str | None = None
         self._encoder_fingerprint: str | None = None
@@ -125,17 +133,22 @@ class TextEncoder:
             tokenizer_path = folder.transformer_path
         if not isinstance(settings.get("vector_storage"), VectorStorage):
             settings["vector_storage"] = VectorStorage.from_dict(settings.get("vector_storage"))
-        tokenizer = changes.pop("tokenizer", None)
+        settings = {"calibration": Calibration.load(path), **settings, **changes}
+        if settings.get("precision") != "int8":  # asked for in another one
+            settings.pop("calibration")
+        tokenizer = settings.pop("tokenizer", None)
         made = cls(
             load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
             encoder,
             engine=engine,
-            **{**settings, **changes},
+            **settings,
         )
         made.runner.refresh(made.encoder_fingerprint)
         return made
 
-    def with_precision(self, precision: Precision, *, engine: Engine | None = None) -> "TextEncoder":
+    def with_precision(
+        self, precision: Precision, *, engine: Engine | None = None, calibration: Calibration | None = None
+    ) -> "TextEncoder":
         """The same tokenizer and encoder, with vectors computed in another precision; this one stays as it is.
 
         Both share the Keras model: a training of one is noticed by the other.
@@ -143,12 +156,25 @@ class TextEncoder:
         Args:
             precision: `float32`, `bfloat16`, `float16` or `int8`.
             engine: What runs the encoder. Default: as here.
+            calibration: As in the constructor; `calibrate` makes one. Default: none.
 
         Raises:
             InputError: if it is unknown, or the engine has not this precision.
         """
         self.notice_changes()
-        return self._with(self.encoder, precision, engine or self.runner.engine, self.encoder_fingerprint)
+        engine = engine or self.runner.engine
+        return self._with(self.encoder, precision, engine, calibration, self.encoder_fingerprint)
+
+    def calibrate(self, texts: Sequence[str]) -> Calibration:
+        """Takes a sample of texts for `with_precision("int8", calibration=...)`.
+
+        Args:
+            texts: Texts of the kind that will be encoded; up to 64 of them are looked at.
+
+        Raises:
+            InputError: if fewer than eight have words.
+        """
+        return make_calibration(self.tokenizer, check_texts(texts))
 
     def with_vector_storage(self, vector_storage: VectorStorage) -> "TextEncoder":
         """The same tokenizer, encoder and precision, with the vectors of documents kept otherwise in an index.
@@ -160,8 +186,8 @@ class TextEncoder:
             InputError: if it does not go with the similarity.
         """
         self.notice_changes()
-        key = self.encoder_fingerprint
-        return self._with(self.encoder, self.precision, self.runner.engine, key, vector_storage=vector_storage)
+        engine, calibration = self.runner.engine, self.calibration
+        return self._with(self.encoder, self.precision, engine, calibration, self.encoder_fingerprint, vector_storage)
 
     def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
@@ -172,13 +198,26 @@ class TextEncoder:
         Raises:
             InputError: if it does not suit the tokenizer, its length or the precision.
         """
-        return self._with(encoder, self.precision, self.runner.engine, None)
+        return self._with(encoder, self.precision, self.runner.engine, self.calibration, None)
 
     def _with(
-        self, encoder: keras.Model, precision: Precision, engine: Engine, fingerprint: str | None, **changes: Any
+        self,
+        encoder: keras.Model,
+        precision: Precision,
+        engine: Engine,
+        calibration: Calibration | None,
+        fingerprint: str | None,
+        vector_storage: VectorStorage | None = None,
     ) -> "TextEncoder":
-        settings = {**self._settings(), "vector_storage": self.vector_storage, **changes}
-        made = TextEncoder(self.tokenizer.tokenizer, encoder, engine=engine, precision=precision, **settings)
+        made = TextEncoder(
+            self.tokenizer.tokenizer,
+            encoder,
+            engine=engine,
+            precision=precision,
+            calibration=calibration,
+            vector_storage=vector_storage or self.vector_storage,
+            **self._settings(),
+        )
         made.runner.refresh(fingerprint or made.encoder_fingerprint)
         return made
 
@@ -186,6 +225,11 @@ class TextEncoder:
     def precision(self) -> Precision:
         """What vectors are computed with."""
         return self.runner.precision
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The texts that ranges are measured on; None where none are."""
+        return self.runner.calibration
 
     @property
     def embedding_dim(self) -> int:
@@ -214,6 +258,8 @@ class TextEncoder:
                 values["precision"] = self.precision
             if not self.vector_storage.is_plain:
                 values["vectors"] = self.vector_storage.to_dict()
+            if self.calibration is not None:
+                values["calibration"] = self.calibration.token_ids
             self._fingerprint = make_fingerprint(values, ())
         return self._fingerprint
 
@@ -334,6 +380,8 @@ class TextEncoder:
         settings = self._settings()
         if self.precision != "float32" and not portable:
             settings["precision"] = self.precision
+            if self.calibration is not None:
+                self.calibration.save(path)
         if not self.vector_storage.is_plain and not portable:
             settings["vector_storage"] = self.vector_storage.to_dict()
         if isinstance(self.encoder, Encoder):

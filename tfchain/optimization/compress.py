@@ -68,7 +68,8 @@ def compress(
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
-        texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: none; the others do not need any.
+        texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none; others
+            do not need any.
         evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
             `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
@@ -164,7 +165,8 @@ class _Maker:
             return reduce_dimensions(text_encoder, recipe, self.texts, progress=self.progress)
         if isinstance(recipe, QuantizeVectors):
             return text_encoder.with_vector_storage(recipe.storage)
-        return text_encoder.with_precision(recipe.precision)
+        calibration = text_encoder.calibrate(self.texts or ()) if recipe.calibrated else None
+        return text_encoder.with_precision(recipe.precision, calibration=calibration)
 
 
 def _measure(

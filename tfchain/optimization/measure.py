@@ -15,7 +15,6 @@ from typing import Any
 from tfchain.core.atomic import writing
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.native_log import quiet_native_log
-from tfchain.models.precision import is_litert_precision
 from tfchain.models.runner import make_function
 from tfchain.models.text_encoder import TextEncoder, check_texts
 
@@ -68,8 +67,8 @@ class Speed:
 def measure_files(text_encoder: TextEncoder) -> dict[str, int]:
     """The files that a server of the model needs, really written: name → bytes.
 
-    For `int8` and `float16` these are `model.tflite` and the tokenizer's, else a SavedModel (`embed_ids`) and the
-    tokenizer's.
+    For `float16`, and `int8` that is not calibrated, these are `model.tflite` and the tokenizer's, else a SavedModel
+    (`embed_ids`) and the tokenizer's.
 
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
@@ -122,7 +121,7 @@ def _written_files(text_encoder: TextEncoder) -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="tfchain-files-") as name:
         folder = Path(name)
         with writing(folder):
-            if is_litert_precision(text_encoder.precision):
+            if text_encoder.runner.needs_litert:
                 (folder / "model.tflite").write_bytes(text_encoder.runner.make_flatbuffer())
             else:
                 _save_graph(text_encoder, folder)

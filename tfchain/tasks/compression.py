@@ -35,7 +35,8 @@ def compress_for_search(
         recipes: A list of recipes, or several: the candidates.
         documents: What is searched where the dataset brings none, and learned from where there are no texts.
         passages: How long documents are treated.
-        texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: the documents.
+        texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
+            documents.
         dataset: What `evaluate` takes. Default: nothing is measured but the files.
         split: Of a BEIR folder. Default: `test`.
         keep: What the candidate kept is best at. Default: `smallest`.

@@ -73,9 +73,9 @@ def make_search_graph(
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
-    if text_encoder.precision not in TOLERANCES:
+    if text_encoder.runner.needs_litert:
         raise InputError(
-            f"A SavedModel computes in {' or '.join(TOLERANCES)}. "
+            "A SavedModel computes in float32, bfloat16 or calibrated int8. "
             f"Received: a text encoder in {text_encoder.precision}. "
             "Give one `with_precision('float32')`, and documents encoded by it; `to_served` makes both."
         )

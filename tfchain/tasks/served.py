@@ -5,13 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfchain.core.errors import InputError
+from tfchain.models.int8_product import has_int8_products
 from tfchain.models.litert_signature import SIGNATURE
-from tfchain.models.precision import is_litert_precision
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.search import PassageConfig, make_index
 
 logger = logging.getLogger(__name__)
+NEEDS_ONEDNN = (
+    "Its products are oneDNN's, which TensorFlow Serving for x86-64 has on by default on processors with AVX-512 VNNI, "
+    "AVX-VNNI or AMX, where they are fast. On others it loads the version only with TF_ENABLE_ONEDNN_OPTS=1 in its "
+    "environment, and is slow."
+)
 TFLITE_FILE = "model.tflite"  # where TensorFlow Serving's --prefer_tflite_model looks
 
 
@@ -20,7 +26,7 @@ class Served:
     """The parts of a version.
 
     Args:
-        text_encoder: What the SavedModel computes with, in `float32` or `bfloat16`.
+        text_encoder: What the SavedModel computes with, in `float32`, `bfloat16` or `int8`.
         index: The documents, encoded by it; None, there is no search.
         files: What lies beside `saved_model.pb`, name → content.
         description: Plain values that tell of the precision.
@@ -43,9 +49,11 @@ def to_served(
 ) -> Served:
     """Prepares a text encoder and its documents for a version.
 
-    In `float32` and `bfloat16` the SavedModel computes as Python does, and both are served as they are. What LiteRT
-    alone computes, `int8` and `float16`, comes as `model.tflite` for token ids beside a SavedModel in `float32`, for
-    which the documents are encoded again: a query's vector and a document's must be made by the same model.
+    In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does, and both are served as they
+    are. What LiteRT computes comes as `model.tflite` for token ids beside a SavedModel of TensorFlow's, for which the
+    documents are encoded again: a query's vector and a document's must be made by the same model. For `int8` that one
+    computes in int8, too, calibrated on the documents, and in float32 where that cannot be: fewer than eight documents,
+    an encoder that is not tfchain's own, or a process without oneDNN. For `float16` it computes in float32.
 
     Args:
         text_encoder: Tokenizer and encoder.
@@ -58,19 +66,18 @@ def to_served(
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
-    vectors = text_encoder.vector_storage.to_dict()
-    if not is_litert_precision(text_encoder.precision):
-        return Served(text_encoder, index, {}, {"precision": text_encoder.precision, "vectors": vectors})
+    if not text_encoder.runner.needs_litert:
+        return Served(text_encoder, index, {}, _describe(text_encoder))
     flatbuffer = text_encoder.runner.make_flatbuffer()
-    served = text_encoder.with_precision("float32", engine="tensorflow")
+    served = _to_tensorflow(text_encoder, index)
     if index is not None and signatures != "ids":
-        logger.info("The SavedModel computes in float32: encoding %d documents for it.", len(index))
+        logger.info("The SavedModel computes in %s: encoding %d documents for it.", served.precision, len(index))
         index = make_index(served, list(index), passages, batch_size=batch_size, progress=progress)
     logger.warning(
-        "The version's SavedModel computes in float32; %s beside it is the encoder in %s. A stock server with "
+        "The version's SavedModel computes in %s; %s beside it is the encoder in %s. A stock server with "
         "--prefer_tflite_model serves that file alone, and so offers token ids only: its clients tokenize, and send "
         "`token_ids` and `padding_mask` (signature %s).",
-        *(TFLITE_FILE, text_encoder.precision, SIGNATURE),
+        *(served.precision, TFLITE_FILE, text_encoder.precision, SIGNATURE),
     )
     beside = {
         "file": TFLITE_FILE,
@@ -78,5 +85,27 @@ def to_served(
         "fingerprint": text_encoder.fingerprint,
         "signatures": [SIGNATURE],
     }
-    description = {"precision": "float32", "vectors": vectors, "tflite": beside}
-    return Served(served, index, {TFLITE_FILE: flatbuffer}, description)
+    return Served(served, index, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside})
+
+
+def _to_tensorflow(text_encoder: TextEncoder, index: DocumentIndex | None) -> TextEncoder:
+    """What the SavedModel computes with in place of a text encoder of LiteRT's."""
+    if text_encoder.precision == "int8":
+        try:
+            if not has_int8_products():
+                raise InputError("oneDNN is off in this process (TF_ENABLE_ONEDNN_OPTS=1 puts it on).")
+            calibration = text_encoder.calibrate([one.full_text for one in index or ()])
+            return text_encoder.with_precision("int8", engine="tensorflow", calibration=calibration)
+        except InputError as error:
+            logger.warning("The SavedModel cannot compute in int8, and computes in float32. %s", error)
+    return text_encoder.with_precision("float32", engine="tensorflow")
+
+
+def _describe(text_encoder: TextEncoder) -> dict[str, Any]:
+    """What the description says of the SavedModel's precision and index; int8 is told of in the log, too."""
+    vectors = text_encoder.vector_storage.to_dict()
+    described: dict[str, Any] = {"precision": text_encoder.precision, "vectors": vectors}
+    if text_encoder.precision == "int8":
+        logger.warning("The version computes in int8. %s", NEEDS_ONEDNN)
+        described["needs"] = NEEDS_ONEDNN
+    return described
