@@ -68,8 +68,8 @@ def compress(
     Args:
         text_encoder: What to compress.
         recipes: The recipes, or one.
-        texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none; others
-            do not need any.
+        texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none;
+            others do not need any.
         evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
             `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
