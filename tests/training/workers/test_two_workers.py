@@ -19,7 +19,7 @@ from tfchain.training.launch.local import find_free_ports
 ROOT = Path(__file__).resolve().parents[3]
 EQUAL = [
     *("softmax", "both_directions", "grad_cache", "unmasked", "matryoshka", "guided"),
-    *("cosent", "angle", "simcse", "validated", "mined", "pruned"),
+    *("cosent", "angle", "simcse", "validated", "mined", "pruned", "clustered"),
 ]
 MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned"]
 LIMIT_SECONDS = 400
@@ -52,7 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("workers")
     save_tiny_model(folder / "model", seed=1)
     save_tiny_model(folder / "guide", seed=2)
-    jobs = ["keras_alone:build", "keras_alone:log", *EQUAL, "whole", "killed:die"]
+    jobs = ["keras_alone:build", "keras_alone:log", *EQUAL, "quantize_aware", "whole", "killed:die"]
     processes = start_two(folder, jobs)
     try:
         died = processes[1].wait(LIMIT_SECONDS)
@@ -62,11 +62,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         again = start_two(folder, ["killed"])
         processes += again
         codes = [one.wait(LIMIT_SECONDS) for one in again]
-        mirrored = start("mirrored", 0, folder, MIRRORED)
+        mirrored = start("mirrored", 0, folder, [*MIRRORED, "quantize_aware"])
         dies = start("one", 0, folder, ["killed_alone:die"])
         processes += [mirrored, dies]
         assert dies.wait(LIMIT_SECONDS) == 17, (folder / "one-0.log").read_text()[-3000:]
-        alone = {"one": start("one", 0, folder, [*EQUAL, "whole", "killed_alone"]), "mirrored": mirrored}
+        alone = {
+            "one": start("one", 0, folder, [*EQUAL, "quantize_aware", "whole", "killed_alone"]),
+            "mirrored": mirrored,
+        }
         processes += alone.values()
         for mode, process in alone.items():
             assert process.wait(LIMIT_SECONDS) == 0, (folder / f"{mode}-0.log").read_text()[-3000:]
@@ -92,7 +95,7 @@ def test_two_workers_train_as_one_process_with_the_same_global_batches(runs: dic
     for worker in runs["workers"]:
         np.testing.assert_allclose(worker[job]["steps"], one["steps"], atol=1e-5, rtol=0)
         np.testing.assert_allclose(worker[job]["some"], one["some"], atol=1e-5, rtol=0)
-    if job not in ("validated", "mined"):
+    if job not in ("validated", "mined", "clustered"):
         assert len(one["steps"]) == 20
     assert one["moved"] > 1e-4  # the weights did change
 
@@ -112,6 +115,21 @@ def test_pruned_weights_are_the_same_on_every_replica(runs: dict[str, Any]) -> N
     for run in (*runs["workers"], runs["mirrored"], runs["one"]):
         assert run["pruned"]["zeros"] == [0.5] * 8  # the masks of an earlier weight on one replica would leave others
     assert runs["workers"][0]["pruned"]["some"] == runs["workers"][1]["pruned"]["some"]
+
+
+def test_clustered_weights_are_the_same_on_every_replica(runs: dict[str, Any]) -> None:
+    for run in (*runs["workers"], runs["one"]):
+        assert run["clustered"]["values"] == [4] * 8
+    assert runs["workers"][0]["clustered"]["some"] == runs["workers"][1]["clustered"]["some"]
+
+
+def test_quantization_aware_training_keeps_the_replicas_together(runs: dict[str, Any]) -> None:
+    first, second = (worker["quantize_aware"]["some"] for worker in runs["workers"])
+    assert first == second
+    one = runs["one"]["quantize_aware"]  # each replica rounds by what it has seen itself: near, and not the same
+    for run in (runs["workers"][0], runs["mirrored"]):
+        np.testing.assert_allclose(run["quantize_aware"]["steps"], one["steps"], rtol=0.05)
+        assert np.abs(np.array(run["quantize_aware"]["some"]) - one["some"]).max() < one["moved"] / 2
 
 
 def test_every_worker_sees_the_same_evaluation(runs: dict[str, Any]) -> None:

@@ -29,7 +29,9 @@ JOBS: dict[str, dict[str, Any]] = {
     "angle": {"loss": "angle", "dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
     "simcse": {"dataset": [text for pair in PAIRS for text in pair][:38]},
     "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
-    "pruned": {"prune": {"sparsity": 0.5, "schedule": "polynomial", "end": 0.8, "frequency": 3}},
+    "pruned": {"recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
+    "clustered": {"recipe": {"recipe": "Cluster", "num_clusters": 4, "begin": 0.2}, "epochs": 2},
+    "quantize_aware": {"recipe": {"recipe": "QuantizeAware"}, "epochs": 2},
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
     "killed_alone": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
@@ -44,7 +46,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     import numpy as np
 
     from tfchain.chain import NeuralSearchChain
-    from tfchain.optimization.recipes import Prune
+    from tfchain.optimization.recipes import from_values
     from tfchain.training.evaluation import Validation
     from tfchain.training.fit import FitOptions
     from tfchain.training.mining_options import Mining
@@ -59,8 +61,8 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     options: dict[str, Any] = {"strategy": strategy or "one", "length_groups": 4 if name == "softmax" else 1}
     if job.pop("guided", False):
         options["guide"] = NeuralSearchChain.from_pretrained(folder / "guide", engine="tensorflow").text_encoder
-    if "prune" in job:
-        job["recipes"] = Prune(**job.pop("prune"))
+    if "recipe" in job:
+        job["recipes"] = from_values(job.pop("recipe"))
     if job.pop("mining", False):
         options["mining"] = Mining(num_negatives=1, every=1)
     checkpoint_every = job.pop("checkpoint_every", None)
@@ -110,12 +112,14 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
         **{**defaults, **job},
     )
     weights = np.concatenate([weight.reshape(-1) for weight in chain.model.get_weights()])
+    kernels = [np.array(one) for one in chain.model.weights if one.path.endswith("kernel")]
     return {
         "steps": steps,
         "history": history.history,
         "moved": float(np.abs(weights - before).max()),
         "some": weights[::97].tolist(),
-        "zeros": [float(np.mean(np.array(one) == 0)) for one in chain.model.weights if one.path.endswith("kernel")],
+        "zeros": [float(np.mean(one == 0)) for one in kernels],
+        "values": [len(np.unique(one)) for one in kernels],
     }
 
 
