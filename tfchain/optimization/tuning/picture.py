@@ -48,6 +48,7 @@ def _draw_time(axis: Any, report: "TuningReport") -> None:
             axis.scatter(found, heights, color=color, marker="o" if status == "completed" else "x", label=status)
     best = report.trials.index(report.best)
     axis.scatter(best, scores[best], color=COLORS["completed"], marker="*", s=120)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_xlabel("trial")
     axis.set_ylabel(report.objective)
     axis.legend(fontsize="small")
