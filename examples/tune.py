@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from train_on_pairs import COFFEE, FISH, FRUIT, LAPTOPS, MEETINGS, PAIRS, SICK_NOTES, find_minilm, print_answers
+from train_on_pairs import COFFEE, FISH, FRUIT, LAPTOPS, MEETINGS, PAIRS, SICK_NOTES, print_answers
 
 from tfchain import NeuralSearchChain, Range
 
@@ -34,7 +34,7 @@ QUESTIONS = {
 
 def main(arguments: Sequence[str]) -> None:
     options = parse_options(arguments)
-    chain = NeuralSearchChain.from_pretrained(options.model or find_minilm(), batch_size=6)
+    chain = NeuralSearchChain(model=options.model, batch_size=6)
     chain.add(DOCUMENTS)
     print_answers("before", chain)
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--trials", type=int, default=6, help="how many settings are tried (6)")
     parser.add_argument("--path", type=Path, help="a folder to keep the search in, and to go on from; default: none")
     return parser.parse_args(arguments)

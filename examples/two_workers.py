@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from train_on_pairs import FRUIT, LAPTOPS, PAIRS, find_minilm
+from train_on_pairs import FRUIT, LAPTOPS, PAIRS
 
 from tfchain import FitOptions, NeuralSearchChain, make_strategy
 from tfchain.training.launch.local import run_workers
@@ -52,7 +52,7 @@ def train(options: argparse.Namespace) -> None:
     """One of the two workers."""
     # First of all: the workers must find each other before TensorFlow computes anything, and loading a model does.
     strategy = make_strategy("multi_worker")
-    chain = NeuralSearchChain.from_pretrained(options.model or find_minilm())
+    chain = NeuralSearchChain(model=options.model)
 
     # All give the same rows. A batch of six is three pairs for each worker; the softmax is over the answers of all six.
     how = FitOptions(strategy=strategy, length_groups=1)  # texts so few and short need not be grouped by length
@@ -68,7 +68,7 @@ def train(options: argparse.Namespace) -> None:
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: all-MiniLM-L6-v2")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
     parser.add_argument("--epochs", type=int, default=3, help="how often all pairs are seen (3)")
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)  # of a worker: where the chief saves
     return parser.parse_args(arguments)

@@ -17,6 +17,7 @@ from tfchain.data.beir import BeirDataset
 from tfchain.data.documents import DocumentSource, read_documents
 from tfchain.deployment.deploy import Deployment, check_ports, deploy
 from tfchain.deployment.export import export
+from tfchain.models.bundled import find_bundled_model
 from tfchain.models.convert import to_encoder
 from tfchain.models.index import Similarity
 from tfchain.models.runner import Engine
@@ -51,10 +52,11 @@ class NeuralSearchChain:
     """Neural search from documents to a served model.
 
     Args:
-        tokenizer: A transformers tokenizer, or a folder or hub name to read one from. None takes the one in the model's
+        tokenizer: A transformers tokenizer, or a folder or hub name to read one from. Default: the one in the model's
             folder.
         model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
-            `token_ids` and `padding_mask` to vectors, or a folder or hub name.
+            `token_ids` and `padding_mask` to vectors, or a folder or hub name. Default: the small English model that
+            comes with tfchain (`models.bundled`).
         learning_rate: For training, above 0. Default: 2e-5.
         batch_size: Texts in one step, of training and of encoding. Default: 32.
         epochs: For training. Default: 1.
@@ -71,7 +73,7 @@ class NeuralSearchChain:
         InputError: if an argument is of the wrong type or out of its range.
 
     Example:
-        >>> chain = NeuralSearchChain.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")
+        >>> chain = NeuralSearchChain()  # or NeuralSearchChain.from_pretrained("a folder, or a hub name")
         >>> chain.add(["The cat sleeps.", "Stocks fell on Monday."])
         >>> chain.search("What does the cat do?")
         {'text': 'What does the cat do?', 'answer': 'The cat sleeps.'}
@@ -79,8 +81,8 @@ class NeuralSearchChain:
 
     def __init__(
         self,
-        tokenizer: Any,
-        model: Any,
+        tokenizer: Any = None,
+        model: Any = None,
         learning_rate: float = 2e-5,
         batch_size: int = 32,
         epochs: int = 1,
@@ -99,6 +101,10 @@ class NeuralSearchChain:
         config = PassageConfig(mode=passages, overlap_tokens=overlap_tokens)
         given = {"max_length": max_length, "similarity": similarity, "prompts": prompts}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if model is None:
+            if tokenizer is not None:
+                raise InputError("A tokenizer needs the model that it belongs to. Received: model=None. Give `model`.")
+            model = find_bundled_model()
         if isinstance(model, str | Path):
             encoder = TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
         else:

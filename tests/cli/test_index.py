@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.cli.conftest import DOCUMENTS, Run
 from tests.tiny_model import save_tiny_model
+from tfchain.models.bundled import find_bundled_model
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.index_folder import load_index_folder
 
 COUNTS = ("added", "replaced", "skipped", "documents")
@@ -137,9 +139,8 @@ def test_another_passage_mode_needs_reindex(run: Run, index_path: Path, document
     assert load_index_folder(index_path).index.vectors.counts.tolist() == [1, 1, 1]
 
 
-def test_a_new_index_needs_a_model(run: Run, documents_path: Path, tmp_path: Path) -> None:
-    result = run("index", documents_path, "--out", tmp_path / "new")
+def test_a_new_index_without_a_model_takes_the_small_one(run: Run, documents_path: Path, tmp_path: Path) -> None:
+    index(run, documents_path, "--out", tmp_path / "new")
 
-    assert result.exit_code == 2
-    assert "Missing option '--model'" in result.stderr
-    assert not (tmp_path / "new").exists()
+    loaded = load_index_folder(tmp_path / "new")
+    assert loaded.index.fingerprint == TextEncoder.from_pretrained(find_bundled_model()).fingerprint

@@ -9,6 +9,8 @@ from tests.examples.test_examples import run_example
 from tests.examples.test_training_examples import write_small_beir
 from tfchain import NeuralSearchChain
 
+WORDS = ("cat", "dog", "stock", "monday", "run", "sleep", "fell", "who")
+
 
 def test_quantize_int8_compares_and_keeps_the_smallest(
     tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -27,6 +29,22 @@ def test_quantize_int8_compares_and_keeps_the_smallest(
     assert last == f"saved: {saved}"
     assert {path.name for path in (saved / "report").iterdir()} == {"report.json", "report.txt", "pareto.png"}
     assert NeuralSearchChain.load(saved / "chain").text_encoder.precision == kept.removeprefix("kept: ")
+
+
+def test_distill_brings_the_small_model_near_the_large_one(
+    tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, saved = tmp_path / "texts.txt", tmp_path / "saved"
+    texts.write_text("\n\n".join(f"the {one} does {other} on monday" for one in WORDS for other in WORDS))
+    values = {"texts": texts, "model": tiny_model_path, "layers": 1, "intermediate-dim": 8, "epochs": 8, "save": saved}
+    run_example("distill.py", *(word for name, value in values.items() for word in (f"--{name}", value)))
+
+    shrunk, distilled, last = capsys.readouterr().out.strip().splitlines()
+    assert shrunk.startswith("shrink(layers=1, intermediate_dim=8): ")
+    assert distilled.startswith("shrink(layers=1, intermediate_dim=8) + distill: ")
+    assert float(shrunk.split()[-1]) < float(distilled.split()[-1]) <= 1
+    assert last == f"saved: {saved}"
+    assert NeuralSearchChain.load(saved).model.config.transformer.num_layers == 1
 
 
 def test_tune_compares_trials_and_trains_with_the_best(

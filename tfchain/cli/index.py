@@ -14,7 +14,11 @@ from tfchain.core.errors import InputError, TfchainError
 @click.command("index", short_help="Add documents to an index.")
 @click.argument("docs", metavar="DOCS...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="The index's folder.")
-@click.option("--model", metavar="M", help="A model folder or a hub name; may be left out once DIR is there.")
+@click.option(
+    "--model",
+    metavar="M",
+    help="A model folder or a hub name.  [default: DIR's own; for a new one the English model that comes with tfchain]",
+)
 @click.option("--reindex", is_flag=True, help="Encode what is in DIR again, with --model or other settings.")
 @click.option(
     "--passages",
@@ -55,13 +59,12 @@ def index_command(
 
     \b
     Examples:
+      tfchain index docs/ --out index
       tfchain index docs/ --model path/to/all-MiniLM-L6-v2 --out index
       tfchain index more.jsonl others.csv --out index
       tfchain index docs/ --model path/to/another-model --out index --reindex
     """
     start = time.monotonic()
-    if not (out / "chain.json").is_file() and model is None:
-        raise click.UsageError(f"Missing option '--model': {out} holds no index yet.")
     missing = [one for one in docs if not one.exists()]
     if missing:  # said before the seconds that loading takes
         raise InputError(f"No such file or folder: {missing[0]}. Check the path (the current folder is {Path.cwd()}).")

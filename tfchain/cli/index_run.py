@@ -13,6 +13,7 @@ from tfchain.cli.folders import is_chain
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.types import Document
 from tfchain.data.documents import read_documents
+from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.index_folder import LoadedFolder, load_index_folder, read_manifest
 
@@ -28,7 +29,7 @@ class Settings:
     """What the command line says of the chain; None where it says nothing.
 
     Args:
-        model: A folder or a hub name.
+        model: A folder or a hub name. A new index without one takes the small model that comes with tfchain.
         passages: `split` or `truncate`.
         overlap_tokens: Tokens that neighbouring passages share.
         max_length: The most tokens of a passage.
@@ -70,7 +71,7 @@ def open_chain(out: Path, settings: Settings, *, reindex: bool) -> Opened:
         FingerprintError: if the model, or another setting that vectors depend on, differs from the folder's.
     """
     if not is_chain(out):
-        return Opened(make_chain(settings.model, settings))
+        return Opened(make_chain(settings.model or find_bundled_model(), settings))
     if reindex:
         return open_to_reindex(out, settings)
     chain = NeuralSearchChain.load(out, engine=to_any(settings.engine))

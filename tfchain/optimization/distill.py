@@ -1,6 +1,7 @@
 """Distillation: a text encoder that learns another one's vectors from plain texts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tfchain.core.errors import InputError
 from tfchain.data.pairs import Pairs
@@ -20,6 +21,7 @@ def distill(
     texts: Sequence[str] | None,
     *,
     hooks: Sequence[TrainingHook] = (),
+    checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> TextEncoder:
     """A text encoder that has learned the teacher's vectors; the student given stays as it is.
@@ -30,6 +32,7 @@ def distill(
         recipe: How long, how fast.
         texts: What to learn from.
         hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
+        checkpoint: A folder to save to, and to go on from; see `FitOptions`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 
     Raises:
@@ -50,6 +53,6 @@ def distill(
     # Symmetric: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
     pairs = Pairs(columns=(check_texts(texts),), symmetric=True)
     loss = ScoreDistill() if recipe.objective == "scores" else EmbedDistill(recipe.distance)
-    options = FitOptions(loss=loss, guide=teacher, hooks=tuple(hooks), progress=progress)
+    options = FitOptions(loss=loss, guide=teacher, hooks=tuple(hooks), checkpoint=checkpoint, progress=progress)
     fit_text_encoder(trained, pairs, recipe.hyperparameters(), options)
     return trained
