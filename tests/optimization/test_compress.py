@@ -78,6 +78,7 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
         alone = NeuralSearchChain.from_pretrained(wide_model_path)
         alone.text_encoder = alone.text_encoder.with_precision(one.precision)
         assert one.metrics == pytest.approx(alone.evaluate(DATASET, metrics=["ndcg@10", "recall@100"]), abs=1e-9)
+        assert one.index_bytes == 5 * 64 * 4
         assert 100 < one.peak_memory_mb < 4000  # TensorFlow alone takes some hundred
         assert 0 < one.query_median_ms <= one.query_p95_ms
         assert one.texts_per_second > 0

@@ -16,6 +16,7 @@ import numpy as np
 from tfchain.core.progress import show_progress
 
 VECTORS_A_BIT = 4  # fewer vectors than so many a bit do not show what a bit should stand for
+MOST_VECTORS_A_BIT = 16  # more do not show it better
 ROUNDS = 8
 RIDGE = 0.01  # of the least squares, relative to a code's mean square
 VARIANCE_KEPT = 0.98  # what lies outside of the principal directions that hold it is not worth bits
@@ -60,17 +61,18 @@ def learn_codebook(vectors: np.ndarray) -> BinaryCodebook | None:
     """Fits a codebook of as many bits as dimensions.
 
     Args:
-        vectors: float32 `(vectors, dim)`.
+        vectors: float32 `(vectors, dim)`; of more than 4,096 and 16 a bit, so many at equal distances are looked at.
 
     Returns:
         The codebook; None if there are fewer than four different vectors a bit.
     """
     dim = vectors.shape[1]
-    distinct = np.unique(vectors, axis=0)
+    count = min(len(vectors), max(ROWS_IN_BLOCK, MOST_VECTORS_A_BIT * dim))
+    distinct = np.unique(vectors[np.arange(count) * len(vectors) // max(count, 1)], axis=0)
     if len(distinct) < VECTORS_A_BIT * dim:
         return None
     mean = distinct.mean(axis=0)
-    centred = (distinct - mean)[:ROWS_IN_BLOCK]
+    centred = distinct - mean
     basis = _principal_basis(centred)  # (dim, kept)
     inside = centred @ basis
     # A tight frame, in which every bit stands for as much at first.

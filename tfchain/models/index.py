@@ -1,5 +1,6 @@
 """Exact nearest-neighbour search over vectors in memory; a document is scored by the best of its vectors."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from tfchain.core.errors import InputError
 from tfchain.models.binary_codebook import BinaryCodebook, learn_codebook
 from tfchain.models.vector_codes import from_signs, hamming, to_int8, to_signs
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
+
+logger = logging.getLogger(__name__)
 
 Similarity = Literal["cosine", "dot"]
 SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
@@ -228,6 +231,8 @@ class VectorIndex:
             return StoredVectors(vectors)
         if self.codebook is None and self.storage.codes == "learned" and not len(self):
             self.codebook = learn_codebook(vectors)
+            if self.codebook is None and len(vectors):
+                logger.info("%d vectors are too few to learn bits from: their signs are kept.", len(vectors))
         return StoredVectors(to_signs(vectors) if self.codebook is None else self.codebook.encode(vectors))
 
     def _score(self, queries: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class VectorStorage:
             query in float32, after all were compared by their bits alone; None for not at all. Default: 4.
         codes: For `binary`: `signs` are the vector's own; `learned` fits what the bits stand for to the first vectors
             that come in (see `models.binary_codebook`), where these are at least four a dimension, and takes signs
-            where they are fewer. Default: `learned`.
+            where they are fewer; an index that is made again (`reindex`) learns anew. Default: `learned`.
 
     Raises:
         InputError: if a value is out of range.
