@@ -197,7 +197,9 @@ def rank(way: Way, texts: Texts, split: str) -> float:
 
 def write_report(ways: Sequence[Way], texts: Texts) -> str:
     """The table with what it was measured on, in Markdown."""
-    machine = ", ".join(f"{key}: {value}" for key, value in describe_machine().items())
+    described = describe_machine()
+    machine = ", ".join(f"{key}: {value}" for key, value in described.items())
+    busy = float(described["load"]) > 1.5 * int(described["cores"])
     counts = {split: len(one) for split, one in texts.queries.items()}
     lines = [
         "# Smaller vectors",
@@ -208,7 +210,8 @@ def write_report(ways: Sequence[Way], texts: Texts) -> str:
         f"{counts['train']} training queries, which nothing here learned from, as a second sample.",
         "Codebooks and principal directions are learned from the documents' vectors.",
         "Times are medians of one query, vector to rows, tokenizing and encoding left out; read the ratios.",
-        f"Machine: {machine}.",
+        f"Machine: {machine}."
+        + (" It was busy with other work meanwhile: these times say little, run it again." if busy else ""),
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"| --- |{' ---: |' * (len(COLUMNS) - 1)}",
