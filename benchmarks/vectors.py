@@ -207,7 +207,8 @@ def write_report(ways: Sequence[Way], texts: Texts) -> str:
         f"Printed by `benchmarks/vectors.py --write` on {datetime.now(UTC):%Y-%m-%d}, all in one run: all of SciFact's "
         f"{len(texts.documents):,} documents, cut at 256 tokens,",
         f"all-MiniLM-L6-v2 in float32, cosine, the {TOP_K} best. Its {counts['test']} test queries, and its "
-        f"{counts['train']} training queries, which nothing here learned from, as a second sample.",
+        f"{counts['train']} training queries as a second sample;",
+        "no code or direction was learned from either, but the way bits are learned was chosen with both in view.",
         "Codebooks and principal directions are learned from the documents' vectors.",
         "Times are medians of one query, vector to rows, tokenizing and encoding left out; read the ratios.",
         f"Machine: {machine}."
