@@ -197,7 +197,9 @@ def rank(way: Way, texts: Texts, split: str) -> float:
 
 def write_report(ways: Sequence[Way], texts: Texts) -> str:
     """The table with what it was measured on, in Markdown."""
-    machine = ", ".join(f"{key}: {value}" for key, value in describe_machine().items())
+    described = describe_machine()
+    machine = ", ".join(f"{key}: {value}" for key, value in described.items())
+    busy = float(described["load"]) > 1.5 * int(described["cores"])
     counts = {split: len(one) for split, one in texts.queries.items()}
     lines = [
         "# Smaller vectors",
@@ -205,10 +207,12 @@ def write_report(ways: Sequence[Way], texts: Texts) -> str:
         f"Printed by `benchmarks/vectors.py --write` on {datetime.now(UTC):%Y-%m-%d}, all in one run: all of SciFact's "
         f"{len(texts.documents):,} documents, cut at 256 tokens,",
         f"all-MiniLM-L6-v2 in float32, cosine, the {TOP_K} best. Its {counts['test']} test queries, and its "
-        f"{counts['train']} training queries, which nothing here learned from, as a second sample.",
+        f"{counts['train']} training queries as a second sample;",
+        "no code or direction was learned from either, but the way bits are learned was chosen with both in view.",
         "Codebooks and principal directions are learned from the documents' vectors.",
         "Times are medians of one query, vector to rows, tokenizing and encoding left out; read the ratios.",
-        f"Machine: {machine}.",
+        f"Machine: {machine}."
+        + (" It was busy with other work meanwhile: these times say little, run it again." if busy else ""),
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"| --- |{' ---: |' * (len(COLUMNS) - 1)}",
