@@ -21,8 +21,13 @@ base_model: sentence-transformers/all-MiniLM-L6-v2
 
 The English encoder that comes with tfchain: `NeuralSearchChain()` without arguments takes it. It is
 [all-MiniLM-L6-v2](https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2) (Apache 2.0), made smaller by
-tfchain's recipes `{shrink}` and `{distill}`: {num_layers} layers in place of 6, narrower ones. Its vectors have 384
-dimensions and were taught to be the large model's own (mean cosine {cosine} on texts of the training).
+tfchain's recipes: {num_layers} layers in place of 6, and narrower ones. Its vectors have 384 dimensions and were taught
+to be the large model's own (mean cosine {cosine:.3f} on texts of the training).
+
+```python
+{shrink}
+{distill}
+```
 
 | nDCG@10, documents cut off at 256 tokens | all-MiniLM-L6-v2 | small-english | kept |
 | --- | --- | --- | --- |
@@ -31,7 +36,8 @@ dimensions and were taught to be the large model's own (mean cosine {cosine} on 
 It learned from {count:,} English texts without any judgement: questions to a bank (BANKING77, CC BY 4.0), entities
 (DBpedia, CC BY-SA), paragraphs of Wikipedia (SQuAD 1.1, CC BY-SA 4.0; none of its questions), everyday sentences
 (Tatoeba, CC BY 2.0 FR), names of pictures (Noto Emoji), the documentation of Python, of installed packages and of a
-Linux system, and mixtures of these with other words. SciFact was not seen at all. The texts' SHA-256 is `{sha256}`.
+Linux system, and mixtures of these with other words. SciFact was not seen at all. The texts' SHA-256 is
+`{sha256}`.
 `tools/small_model/make.py` made it; documentation differs from system to system, so another run has other texts and
 nearly the same figures.
 
