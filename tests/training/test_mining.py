@@ -1,6 +1,7 @@
 """Mining of hard negatives, with an encoder whose vectors are given."""
 
 import logging
+import re
 import tracemalloc
 from collections.abc import Iterator
 
@@ -405,7 +406,7 @@ def test_a_corpus_that_changes_is_an_error(encoder):
         ),
         (PAIRS, {"cross_check": lambda q, d: np.full(len(q), np.nan)}, "one finite number"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x\w+", "", str(value)),
 )
 def test_what_cannot_be_mined_is_one_clear_error(encoder, pairs, options, message):
     with pytest.raises(InputError, match=f"(?s){message}"):
