@@ -24,7 +24,7 @@ The English encoder that comes with tfchain: `NeuralSearchChain()` without argum
 tfchain's recipes: {num_layers} layers in place of 6, and narrower ones. Its vectors have 384 dimensions and were taught
 to be the large model's own (mean cosine {cosine:.3f} on texts of the training).
 
-```python
+```text
 {shrink}
 {distill}
 ```
