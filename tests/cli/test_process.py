@@ -20,6 +20,7 @@ from tfchain.tasks.index_folder import load_index_folder
 
 Process = subprocess.Popen[str]
 PROGRAM = (sys.executable, "-c", "from tfchain.cli import main; main()")
+NUM_DOCUMENTS = 1200  # more than are indexed before a signal arrives
 TIMEOUT_SECONDS = 120
 
 
@@ -77,7 +78,7 @@ def test_the_commands_print_their_json_and_not_a_word_on_standard_error(saved_in
 
 
 def write_many_documents(path: Path) -> Path:
-    path.write_text("".join(f'{{"id": "{number}", "text": "the cat {number}"}}\n' for number in range(400)))
+    path.write_text("".join(f'{{"id": "{number}", "text": "the cat {number}"}}\n' for number in range(NUM_DOCUMENTS)))
     return path
 
 
@@ -94,13 +95,13 @@ def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
 
     assert (process.returncode, shown) == (exit_code, "")
     kept = len(load_index_folder(out).index)
-    assert 2 <= kept < 400
+    assert 2 <= kept < NUM_DOCUMENTS
     if number == signal.SIGINT:  # and not a word more: neither a traceback nor TensorFlow's
         assert said == f"interrupted: {out} holds {kept} documents now; the same command goes on from there.\n"
     again = run("index", source, "--out", out, "--json")
     assert (again.exit_code, again.stderr) == (0, "")
     result = json.loads(again.stdout)
-    assert (result["skipped"], result["added"], result["documents"]) == (kept, 400 - kept, 400)
+    assert (result["skipped"], result["added"], result["documents"]) == (kept, NUM_DOCUMENTS - kept, NUM_DOCUMENTS)
 
 
 def test_serve_answers_until_it_is_told_to_stop(run: Run, version_path: Path, tmp_path: Path) -> None:

@@ -47,4 +47,5 @@ def test_memory_is_mapped_once_where_tfchain_is_imported() -> None:
     pages = 512 * 2**20 // os.sysconf("SC_PAGE_SIZE")
 
     assert count_page_faults() < pages / 10
-    assert count_page_faults(**{SWITCH: "false"}) > pages / 2
+    # Where oneDNN is on (as it is by default on processors with VNNI), its own allocator keeps memory anyway.
+    assert count_page_faults(**{SWITCH: "false", "TF_ENABLE_ONEDNN_OPTS": "0"}) > pages / 2

@@ -22,8 +22,8 @@ def test_quantize_int8_compares_and_keeps_the_smallest(
     heads, *rows, kept, last = capsys.readouterr().out.strip().splitlines()
     rows = [row.split() for row in rows if row.strip()]
     assert heads.split()[:3] == ["candidate", "nDCG@10", "recall@100"]
-    assert [row[-8] for row in rows] == ["float32", "int8", "float16"]
-    sizes = {row[-8]: float(row[-5]) for row in rows}
+    assert [row[-9] for row in rows] == ["float32", "int8", "float16"]
+    sizes = {row[-9]: float(row[-6]) for row in rows}
     assert kept == f"kept: {rows[[row[0] for row in rows].index('→')][1]}"
     assert sizes[kept.removeprefix("kept: ")] == min(sizes.values())
     assert last == f"saved: {saved}"

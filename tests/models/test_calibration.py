@@ -57,6 +57,7 @@ def test_ranges_are_those_of_the_tokens_without_padding(float_encoder: TextEncod
         np.testing.assert_allclose(found.mean_square, np.square(values).mean(axis=0), atol=1e-5)
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_damaged_model_has_no_ranges(wide_model_path: Path) -> None:
     broken = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow")
     kernel = broken.encoder.get_layer("layer_1").intermediate.kernel
@@ -76,6 +77,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         Calibration.load(tmp_path)
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_calibrated_int8_is_near_float32_whatever_the_batch_and_leaves_the_encoder_alone(
     float_encoder: TextEncoder, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_calibrated_int8_is_near_float32_whatever_the_batch_and_leaves_the_encod
     assert whole.fingerprint == float_encoder.fingerprint
 
 
+@pytest.mark.usefixtures("int8_products")
 @pytest.mark.parametrize("changes", [
     {"architecture": "mpnet", "num_token_types": 0, "position_offset": 2, "relative_attention_buckets": 8},
     {"activation": "relu"},

@@ -26,6 +26,7 @@ def test_the_step_holds_the_range_and_zero(low: list, high: list, step: float, z
     assert found[1] == zero_point
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_the_op_computes_what_the_numbers_say() -> None:
     assert has_int8_products()
     made = QuantizedProduct(

@@ -135,6 +135,7 @@ def test_an_encoder_saves_loads_and_trains(small_config: EncoderConfig, shape: s
             pooling=PoolingConfig(modes=("mean", "max")),
             dense=(DenseConfig(in_dim=16, out_dim=3),),
         )
+    keras.utils.set_random_seed(0)
     encoder = Encoder(small_config)
     inputs = {"token_ids": IDS, "padding_mask": MASK}
     encoder.save(tmp_path / "encoder.keras")

@@ -67,6 +67,7 @@ def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_mode
     assert half < 0.75 * whole
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
     wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,6 +97,7 @@ def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
     assert weights < 0.5 * whole.text_encoder.encoder.count_params() * 4
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_calibrated_chain_is_served_as_it_is_and_survives_save_load_and_fit(
     wide_model_path: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_calibrated_chain_is_served_as_it_is_and_survives_save_load_and_fit(
     assert np.abs(chain.encode(TEXTS) - trained).max() < 2e-2  # ranges were measured anew
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_where_onednn_is_off_an_int8_version_does_not_load(wide_model_path: Path, tmp_path: Path) -> None:
     version = make_chain(wide_model_path, "int8").add(MORE_DOCUMENTS).export(tmp_path / "search")
     code = f"""if True:

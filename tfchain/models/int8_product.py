@@ -185,28 +185,34 @@ def multiply(numbers: Any, weights: Any, offset: Any, step: float, kernel_step: 
 
 @cache
 def has_int8_products() -> bool:
-    """Whether this process computes such products: oneDNN is on."""
+    """Whether this process computes such products, and exactly: oneDNN is on, and the processor has int8 instructions.
+
+    oneDNN's kernels for older processors add pairs of products in 16 bits, which the largest numbers do not fit into.
+    """
     import tensorflow as tf
 
     @tf.function(autograph=False)
     def try_one(numbers: Any) -> Any:
-        return multiply(tf.bitcast(numbers, tf.quint8), tf.ones([4, 2], tf.int8), tf.zeros([2]), 1.0, 1.0)
+        return multiply(
+            tf.bitcast(numbers, tf.quint8), tf.fill([4, 2], tf.constant(127, tf.int8)), tf.zeros([2]), 1.0, 1.0
+        )
 
     try:
-        return bool(np.array_equal(try_one(tf.ones([3, 4], tf.uint8)), np.full((3, 2), 4.0)))
+        found = np.asarray(try_one(tf.fill([3, 4], tf.constant(255, tf.uint8))))
     except tf.errors.OpError:
         return False
+    return bool(np.array_equal(found, np.full((3, 2), 4 * 255 * 127.0)))
 
 
 def check_int8_products() -> None:
     """Stops where there are no such products.
 
     Raises:
-        TfchainError: if oneDNN is off.
+        TfchainError: if oneDNN is off, or the processor lacks the instructions.
     """
     if not has_int8_products():
         raise TfchainError(
-            "TensorFlow computes calibrated int8 through oneDNN, which is off in this process: this processor has no "
-            "int8 instructions (VNNI, AMX), or TF_ENABLE_ONEDNN_OPTS=0 is set. Set TF_ENABLE_ONEDNN_OPTS=1, which is "
-            "slow without them, or use Quantize('int8') without calibrated=True."
+            "TensorFlow computes calibrated int8 through oneDNN, which is off in this process or inexact on this "
+            "processor: it has no int8 instructions (VNNI, AMX), or TF_ENABLE_ONEDNN_OPTS=0 is set. Use a processor "
+            "that has them, or Quantize('int8') without calibrated=True."
         )

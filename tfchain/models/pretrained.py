@@ -16,6 +16,7 @@ from tfchain.models.stored_weights import SCALE, dequantize
 from tfchain.models.weight_maps import to_weights
 
 WEIGHTS = "model.safetensors"
+INT8_WEIGHTS = "model.int8.safetensors"  # a name that others do not read: they would take the numbers for weights
 
 
 def load_encoder(folder: ModelFolder) -> Encoder:
@@ -90,7 +91,8 @@ class TensorFiles(Mapping[str, np.ndarray]):
         self.path = path
         self._homes: dict[str, Path] = {}
         index = path / f"{WEIGHTS}.index.json"
-        names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS]
+        own = INT8_WEIGHTS if (path / INT8_WEIGHTS).is_file() else WEIGHTS
+        names = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [own]
         for name in names:
             self._check_is_there(name)
             with self._open(path / name) as file:

@@ -12,7 +12,7 @@ from tfchain.core.errors import InputError
 from tfchain.models.config import EncoderConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.folder import OLD_POOLING_KEYS
-from tfchain.models.pretrained import WEIGHTS
+from tfchain.models.pretrained import INT8_WEIGHTS, WEIGHTS
 from tfchain.models.stored_weights import WeightType, quantize_tensors
 from tfchain.models.weight_maps import to_tensors
 
@@ -56,8 +56,8 @@ def save_encoder(
         known = "float32" if portable else " or ".join(get_args(WeightType))
         raise InputError(f"`weight_type` must be {known}. Received: weight_type={weight_type!r}, portable={portable}.")
     config = encoder.config
-    store = quantize_tensors if weight_type == "int8" else dict
-    save_tensors(path / WEIGHTS, store(transformer_tensors(encoder)))
+    store, file = (quantize_tensors, INT8_WEIGHTS) if weight_type == "int8" else (dict, WEIGHTS)
+    save_tensors(path / file, store(transformer_tensors(encoder)))
     values = to_hugging_face(config)
     if is_portable(config):
         values.pop("tfchain")
@@ -94,7 +94,7 @@ def save_encoder(
             parts = {"linear.weight": weights[f"dense_{dense}/kernel"].T}
             if config.dense[dense].use_bias:
                 parts["linear.bias"] = weights[f"dense_{dense}/bias"]
-            save_tensors(path / place / WEIGHTS, store(parts))
+            save_tensors(path / place / file, store(parts))
     write(path / "modules.json", listed)
 
 

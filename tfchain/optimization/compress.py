@@ -9,6 +9,7 @@ from typing import Any
 from tfchain.core.progress import show_progress
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.vector_storage import FLOAT_VECTORS
 from tfchain.optimization.distill import distill
 from tfchain.optimization.hooks import apply_once, make_hooks
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
@@ -126,7 +127,10 @@ def compress_best(
     reports: list[CandidateReport] = []
     with show_progress(len(made), "measuring candidates", shown=progress) as advance:
         for one, recipes, sizes in zip(made, named, files, strict=True):
-            reports.append(_measure(one, recipes, sizes, evaluate, workload, weights=weights))
+            measured = _measure(one, recipes, sizes, evaluate, workload, weights=weights)
+            same = sum(name_recipes(other) == measured.name for other in named[: len(reports)])
+            # Names tell the values that matter most: where two agree, a number tells the candidates apart.
+            reports.append(dataclasses.replace(measured, name=f"{measured.name} #{same + 1}") if same else measured)
             rule.choose(reports[:1])  # a rule on something that the evaluation lacks is told after the first
             advance(1)
     kept = rule.choose(reports)
@@ -140,7 +144,7 @@ class _Maker:
     """Applies recipes; what candidates begin with alike is made once."""
 
     def __init__(self, text_encoder: TextEncoder, texts: Sequence[str] | None, progress: bool | None) -> None:
-        self.teacher = text_encoder.with_precision(FLOAT)
+        self.teacher = text_encoder.with_precision(FLOAT).with_vector_storage(FLOAT_VECTORS)
         self.texts = texts
         self.progress = progress
         self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): self.teacher}

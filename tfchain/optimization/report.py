@@ -11,6 +11,7 @@ from tfchain.core.atomic import write_file, write_json
 from tfchain.core.errors import InputError
 
 COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "index MB", "peak MB", "query ms", "95 % ms", "texts/s")
+WIDTH = 160  # of the table as text
 WEIGHT_COLUMNS = ("zeros %", "MB zipped")
 
 
@@ -83,7 +84,7 @@ class CompressionReport:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=120, highlight=False, color_system=None, no_color=True)
+        console = Console(width=WIDTH, highlight=False, color_system=None, no_color=True)
         with console.capture() as capture:
             console.print(self.to_table())
         return capture.get()

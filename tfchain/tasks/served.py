@@ -15,8 +15,8 @@ from tfchain.tasks.search import PassageConfig, make_index
 logger = logging.getLogger(__name__)
 NEEDS_ONEDNN = (
     "Its products are oneDNN's, which TensorFlow Serving for x86-64 has on by default on processors with AVX-512 VNNI, "
-    "AVX-VNNI or AMX, where they are fast. On others it loads the version only with TF_ENABLE_ONEDNN_OPTS=1 in its "
-    "environment, and is slow."
+    "AVX-VNNI or AMX, where they are fast. Do not serve it on others: there it does not load, and with "
+    "TF_ENABLE_ONEDNN_OPTS=1 in the environment its sums overflow and its vectors are inexact."
 )
 TFLITE_FILE = "model.tflite"  # where TensorFlow Serving's --prefer_tflite_model looks
 
@@ -93,7 +93,7 @@ def _to_tensorflow(text_encoder: TextEncoder, index: DocumentIndex | None) -> Te
     if text_encoder.precision == "int8":
         try:
             if not has_int8_products():
-                raise InputError("oneDNN is off in this process (TF_ENABLE_ONEDNN_OPTS=1 puts it on).")
+                raise InputError("oneDNN is off in this process, or the processor has no int8 instructions.")
             calibration = text_encoder.calibrate([one.full_text for one in index or ()])
             return text_encoder.with_precision("int8", engine="tensorflow", calibration=calibration)
         except InputError as error:

@@ -42,8 +42,8 @@ Linux system, and mixtures of these with other words. SciFact was not seen at al
 nearly the same figures.
 
 What it is not for: other languages than English, texts longer than 256 tokens in one piece (a chain cuts them into
-passages), and the last percent of ranking. The matrices in `model.safetensors` are stored as int8 with a scale a row,
-which tfchain reads as float32 and sentence-transformers does not read.
+passages), and the last percent of ranking. The matrices in `model.int8.safetensors` are stored as int8 with a scale a
+row, which tfchain reads as float32 and sentence-transformers does not read.
 """
 
 
@@ -54,7 +54,7 @@ def write_card(folder: Path, values: Mapping[str, Any]) -> None:
         folder: The model's.
         values: What `training.json` holds.
     """
-    names = {"scifact": "SciFact", "squad_dev": "SQuAD 1.1 dev"}
+    names = {"scifact": "SciFact, unseen", "squad_dev": "SQuAD 1.1 dev, its paragraphs seen, its questions not"}
     rows = [
         f"| {names[name]} | {one['teacher']:.3f} | {one['student']:.3f} | {one['kept']:.1%} |"
         for name, one in values["evaluation"].items()

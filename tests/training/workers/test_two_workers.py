@@ -93,8 +93,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def test_two_workers_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
     one = runs["one"][job]
     for worker in runs["workers"]:
-        np.testing.assert_allclose(worker[job]["steps"], one["steps"], atol=1e-5, rtol=0)
-        np.testing.assert_allclose(worker[job]["some"], one["some"], atol=1e-5, rtol=0)
+        np.testing.assert_allclose(worker[job]["steps"], one["steps"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(worker[job]["some"], one["some"], rtol=1e-5, atol=1e-6)
     if job not in ("validated", "mined", "clustered"):
         assert len(one["steps"]) == 20
     assert one["moved"] > 1e-4  # the weights did change
@@ -107,8 +107,8 @@ def test_two_workers_end_with_identical_weights(runs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("job", MIRRORED)
 def test_two_replicas_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
-    np.testing.assert_allclose(runs["mirrored"][job]["steps"], runs["one"][job]["steps"], atol=1e-5, rtol=0)
-    np.testing.assert_allclose(runs["mirrored"][job]["some"], runs["one"][job]["some"], atol=1e-5, rtol=0)
+    np.testing.assert_allclose(runs["mirrored"][job]["steps"], runs["one"][job]["steps"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(runs["mirrored"][job]["some"], runs["one"][job]["some"], rtol=1e-5, atol=1e-6)
 
 
 def test_pruned_weights_are_the_same_on_every_replica(runs: dict[str, Any]) -> None:
