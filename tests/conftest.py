@@ -1,14 +1,10 @@
 """Fixtures that every room's tests share: the real data and the real model, where they are at hand."""
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-# oneDNN's kernels on every processor, as on those with VNNI: int8 products have no others. Servers inherit it.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
