@@ -27,9 +27,8 @@ def make_tuning_environments(
     base = {name: value for name, value in environment.items() if name != "TF_CONFIG"}
     base |= {"PYTHONUNBUFFERED": "1", ORACLE_IP: "127.0.0.1", NUM_WORKERS: str(num_workers)}
     base[ORACLE_PORT] = str(find_free_ports(1)[0])
-    base.setdefault(
-        GROWTH, "true"
-    )  # TensorFlow's first process on a GPU would take all its memory, the chief's idle one
+    # The chief and a worker share GPUs, and TensorFlow's first process on one would take all its memory.
+    base.setdefault(GROWTH, "true")
     workers = []
     for number in range(num_workers):
         own = {**base, TUNER_ID: f"worker{number}"}
