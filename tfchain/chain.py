@@ -427,7 +427,8 @@ class NeuralSearchChain:
         """Searches for the hyperparameters that a training on the dataset ends best with.
 
         Each trial trains a fresh copy of the model and is ranked on `validation`; the best values become the chain's:
-        its `hyperparameters`, and in `fit_options` loss and mining. The model stays as it is, unless `refit` is set.
+        its `hyperparameters`, and in `fit_options` loss and mining with the models that they ask. The model stays as
+        it is, unless `refit` is set.
 
         Args:
             dataset: What `fit` takes.
@@ -440,7 +441,8 @@ class NeuralSearchChain:
             validation: What trials are ranked on, and nothing of it trained on: what `evaluate` takes, or a
                 `Validation`. A trial counts with its best evaluation at an epoch's end.
             objective: The metric that counts. Default: `ndcg@10`.
-            max_latency_ms: The most milliseconds for one query; a trial above it is not trained. Default: no limit.
+            max_latency_ms: The most milliseconds for one query; a trial above it is not trained. It needs idle cores:
+                see `Search`. Default: no limit.
             max_size_mb: The most millions of bytes of a server's files, likewise. Default: no limit.
             seed: Of the values that are drawn; trainings take the chain's seed. Default: 0.
             path: A folder to keep the search in: report, picture, TensorBoard's logs. The same call goes on from there
@@ -477,11 +479,13 @@ class NeuralSearchChain:
             path=path,
             refit=refit,
         )
-        self.hyperparameters, self.fit_options = tuned.setting.hyperparameters, tuned.setting.options
+        self.hyperparameters = tuned.setting.hyperparameters
+        found = {name: getattr(tuned.setting.options, name) for name in ("loss", "mining", "cross_check", "guide")}
+        self.fit_options = dataclasses.replace(self.fit_options, **found)
         if tuned.text_encoder is not None:
             self.text_encoder = tuned.text_encoder
             self.report = {}  # of the weights before
-        elif tuned.setting.changes_shape:
+        elif tuned.lacks_shape:
             logger.warning("The best trial has another shape, which the chain's model takes with refit=True alone.")
         return tuned.report
 

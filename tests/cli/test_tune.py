@@ -115,12 +115,17 @@ def test_mistakes_are_told_with_their_line(run: Run, folder: Path, text: str, me
 
 def test_the_chief_and_each_worker_know_who_they_are() -> None:
     chief, *workers = make_tuning_environments({"TF_CONFIG": "x", "A": "b", "CUDA_VISIBLE_DEVICES": "4,5"}, 2, 1)
-    names = ("KERASTUNER_TUNER_ID", "TFCHAIN_TUNING_WORKERS", "CUDA_VISIBLE_DEVICES", "A", "KERASTUNER_ORACLE_IP")
+    names = ("KERASTUNER_TUNER_ID", "TFCHAIN_TUNING_WORKERS", "CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH")
     assert [[one[name] for name in names] for one in (chief, *workers)] == [
-        ["chief", "2", "", "b", "127.0.0.1"],
-        ["worker0", "2", "4", "b", "127.0.0.1"],
-        ["worker1", "2", "5", "b", "127.0.0.1"],
+        ["chief", "2", "4", "true"],  # it trains with the best values when the workers have ended
+        ["worker0", "2", "4", "true"],
+        ["worker1", "2", "5", "true"],
     ]
+    assert {(one["A"], one["KERASTUNER_ORACLE_IP"]) for one in (chief, *workers)} == {("b", "127.0.0.1")}
+    assert all("CUDA_VISIBLE_DEVICES" not in one for one in make_tuning_environments({}, 2))
+    assert (
+        make_tuning_environments({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, 1)[0]["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+    )
     assert len({one["KERASTUNER_ORACLE_PORT"] for one in (chief, *workers)}) == 1
     assert "TF_CONFIG" not in chief | workers[0]
 

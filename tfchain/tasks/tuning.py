@@ -1,8 +1,10 @@
 """Tuning of a search's model: trials are ranked on documents and queries, and the best values are kept."""
 
 import dataclasses
+import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.setting import Setting
 from tfchain.optimization.tuning.space import Space
-from tfchain.optimization.tuning.tune import make_task, train_with, tune
+from tfchain.optimization.tuning.tune import choose_values, make_task, train_with, tune
 from tfchain.optimization.tuning.workers import find_role
 from tfchain.tasks.evaluation import EvaluationSource, make_evaluation, read_evaluation
 from tfchain.tasks.search import PassageConfig
@@ -32,11 +34,13 @@ class Tuned:
         report: All trials.
         setting: What the best one trained.
         text_encoder: Trained with the best values; None without a refit.
+        lacks_shape: Whether the best trial has another shape, and no refit was asked for, which would give it.
     """
 
     report: TuningReport
     setting: Setting
     text_encoder: TextEncoder | None = None
+    lacks_shape: bool = False
 
 
 def tune_for_search(
@@ -82,9 +86,9 @@ def tune_for_search(
         metrics = tuple(dict.fromkeys((search.objective, *DEFAULT_METRICS)))
         validation = Validation(dataset=validation, metrics=metrics)
     read = read_evaluation(validation.dataset, split=validation.split)
-    searched = documents if read.corpus is None else read.documents()
+    ranked = list(documents if read.corpus is None else read.documents())
     evaluate = make_evaluation(
-        read, searched, passages, metrics=validation.metrics, batch_size=hyperparameters.batch_size
+        read, ranked, passages, metrics=validation.metrics, batch_size=hyperparameters.batch_size
     )
     task = make_task(
         text_encoder,
@@ -93,8 +97,21 @@ def tune_for_search(
         options or FitOptions(),
         evaluate=evaluate,
         validation=dataclasses.replace(validation, dataset=read),
+        ranked=describe_ranked(ranked, passages),
     )
     report = tune(task, space, search, queries=list(read.queries.values()), path=path)
-    values = report.best.values
-    refits = refit and find_role(os.environ) != "worker"
-    return Tuned(report, task.make_setting(values), train_with(task, values) if refits else None)
+    values = choose_values(report)
+    setting = task.make_setting(values)
+    if find_role(os.environ) == "worker":
+        return Tuned(report, setting)
+    if refit:
+        return Tuned(report, setting, train_with(task, values, monitor=search.objective))
+    return Tuned(report, setting, lacks_shape=task.changes_shape(setting))
+
+
+def describe_ranked(documents: Sequence[Document], passages: PassageConfig) -> str:
+    """A fingerprint of documents, in order, and of how long ones are treated."""
+    digest = hashlib.sha256(json.dumps(passages.to_dict(), sort_keys=True).encode())
+    for one in documents:
+        digest.update(json.dumps([one.id, one.title, one.text]).encode())
+    return digest.hexdigest()

@@ -97,3 +97,19 @@ def test_a_shape_is_what_costs_time(tiny_model_path: Path) -> None:
     for changes in ({"engine": "litert"}, {"max_length": 7}, {"engine": "tensorflow", "precision": "bfloat16"}):
         differing = TextEncoder.from_pretrained(tiny_model_path, **{"engine": "tensorflow", **changes})
         assert limits.describe_shape(differing) != limits.describe_shape(one)
+
+
+def test_of_two_workers_the_first_ones_figures_count(
+    chain: NeuralSearchChain, measured: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = limits.Gauge(tmp_path, ["a query"] * 8)
+    first = limits.ShapeCost(1.5, 2.5)
+
+    def measure(gauge: limits.Gauge, made: TextEncoder) -> limits.ShapeCost:
+        limits.write_first(tmp_path / f"{limits.describe_shape(made)[:16]}.json", {"latency_ms": 1.5, "size_mb": 2.5})
+        return limits.ShapeCost(7.0, 7.0)  # the other worker was faster
+
+    monkeypatch.setattr(limits.Gauge, "_measure", measure)
+    assert slow(chain.text_encoder) == first
+    assert slow(chain.text_encoder) == first
+    assert len(list(tmp_path.iterdir())) == 1

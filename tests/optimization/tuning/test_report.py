@@ -39,6 +39,8 @@ def test_the_table_has_a_line_a_trial() -> None:
     assert lines[2] == ["1", "–", "0.0001", "cls", "–", "9.00", "180.0", "0", "infeasible"]
     assert lines[3] == ["→", "2", "0.7500", "0.000123", "–", "[64,", "32]", "4.00", "90.0", "100"]
     assert lines[5][-1] == "failed"
+    assert lines[6] == ["1", "failed,", "trial", "4", "first:", "`x`", "is", "wrong."]
+    assert "failed" not in str(TuningReport(trials=TRIALS[:4]))
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:

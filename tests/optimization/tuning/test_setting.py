@@ -10,7 +10,13 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import Shrink
-from tfchain.optimization.tuning.setting import check_losses, make_setting, make_trial_encoder, sample_texts
+from tfchain.optimization.tuning.setting import (
+    check_losses,
+    make_setting,
+    make_trial_encoder,
+    sample_texts,
+    strip_loss,
+)
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.losses import InBatchSoftmax, Matryoshka, Triplet
 from tfchain.training.mining_options import Mining
@@ -29,7 +35,6 @@ def test_hyperparameters_that_are_not_named_stay() -> None:
     made = set_up({"learning_rate": 1e-3, "lora_rank": None})
     assert made.hyperparameters == Hyperparameters(epochs=2, learning_rate=1e-3)
     assert made.options == FitOptions()
-    assert not made.changes_shape
 
 
 def test_a_losss_arguments_are_its_own() -> None:
@@ -92,7 +97,6 @@ def test_each_trial_has_an_encoder_of_its_own_in_its_shape(tiny_model_path: Path
     assert smaller.encoder.config.normalize
     assert set_up({"shrink.layers": 1}).shrink == Shrink(layers=1)
     assert set_up({"shrink.layers": None}).shrink is None
-    assert set_up({"pooling": "cls"}).changes_shape
     # The encoder with the first token's vector: by hand, from the one that has the mean.
     pooled = make_trial_encoder(whole, set_up({"pooling": "cls"}), []).encode("the cat sleeps")
     assert np.abs(pooled - before).max() > 1e-3
@@ -108,3 +112,20 @@ def test_the_texts_to_look_at_are_documents_at_equal_distances() -> None:
     assert len(texts) == 512
     assert texts[:2] == ["d0", "d2"]
     assert sample_texts(read_datasets(PAIRS)) == ["the cat sleeps", "a dog runs"]
+
+
+def test_a_loss_without_what_trials_set_is_the_same_before_and_after() -> None:
+    plain = InBatchSoftmax(directions="both")
+    for names, values in (
+        (("loss.scale",), {"loss.scale": 7}),
+        (("loss.temperature",), {"loss.temperature": 0.1}),
+        (("matryoshka.dims", "loss.scale"), {"matryoshka.dims": [16, 8], "loss.scale": 3}),
+        (("loss",), {"loss": "guided_in_batch_softmax"}),
+    ):
+        best = set_up(values, loss=plain).options.loss
+        before, after = strip_loss(plain, names), strip_loss(best, names)
+        assert (type(before), before.get_config()) == (type(after), after.get_config())
+        again = set_up(values, loss=best).options.loss  # and a trial is the same as before
+        assert repr(again.get_config()) == repr(best.get_config()) or again.loss.get_config() == best.loss.get_config()
+    other = strip_loss(InBatchSoftmax(), ("loss.scale",))
+    assert other.get_config() != strip_loss(plain, ("loss.scale",)).get_config()

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfchain import Range
 from tfchain.core.errors import InputError
+from tfchain.optimization.tuning.setting import check_losses
 from tfchain.optimization.tuning.space import SearchSpace
+from tfchain.training.losses import Triplet
+from tfchain.training.training_data import read_datasets
 
 
 def asked(space: Any) -> list[dict[str, Any]]:
@@ -96,6 +100,13 @@ def test_an_epoch_that_no_trial_may_have_is_told_when_the_function_is_asked() ->
     ({"epochs": 3}, "`epochs` of the space must be a list of choices, or a range"),
     ({"epochs": (1,)}, "`epochs` of the space must be a list of choices, or a range"),
     ({"epochs": (1, 2, 1, "linear", 0)}, "`epochs` of the space must be a list of choices, or a range"),
+    ({"epochs": {"min": 1}}, "`epochs` of the space must be a list of choices, or a range: Range\\(min, max\\)"),
+    ({"batch_size": (16, 32, 64)}, "`batch_size` of the space: `step` .* its width, 16 .*write a list for"),
+    ({"batch_size": [8, 16, 8]}, "`batch_size` of the space must not have a choice twice"),
+    ({"weight_decay": [0, 0.0]}, "`weight_decay` of the space must not have a choice twice"),
+    (lambda hp: hp.Choice("epochs", [2, 2]) and None, "`epochs` of the space must not have a choice twice"),
+    ({"loss": [Triplet(), "cosent"]}, "`loss` of the space must hold numbers, words .*Of losses give names or dicts"),
+    (lambda hp: {"epochs": hp.Int("epochs", 1, 2), "loss": Triplet()}, "`loss` of the space must hold numbers, words"),
     ({"epochs": (3, 1)}, "`epochs` of the space: `min` of a range must not be above `max`"),
     ({"epochs": [1, 0]}, "`epochs` of the space: `epochs` must be a whole number of at least 1. Received: epochs=0"),
     ({"batch_size": (8.0, 16.0)}, "`batch_size` of the space: `batch_size` must be a whole number"),
@@ -117,9 +128,69 @@ def test_bad_spaces_are_named(space: Any, message: str) -> None:
     ((0, 2.0, None, "log"), "`min` of a range must be above 0 with sampling='log'"),
     ((1, 8, 1, "log"), "`step` of a range must be above 1 with sampling='log'"),
     ((1, 8, 0), "`step` of a range must be above 0 with sampling='linear'"),
+    ((1, 8, 8), "`step` of a range must not be above its width, 7 with sampling='linear'"),
+    ((2, 8, 5, "log"), "`step` of a range must not be above its width, 4 with sampling='log'"),
     ((1, 8, 0.5), "`step` of a range of whole numbers must be one. Received: step=0.5"),
     ((1, 8, None, "cubic"), "`sampling` of a range must be one of linear, log, reverse_log"),
 ])  # fmt: skip
 def test_bad_ranges_are_named(arguments: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Range(*arguments)
+
+
+def test_a_step_as_wide_as_the_range_is_one() -> None:
+    assert (Range(1, 8, 7).step, Range(2, 8, 4, "log").step) == (7, 4)
+
+
+def test_values_of_another_branch_do_not_count() -> None:
+    def space(hp: Any) -> None:
+        if hp.Choice("loss", ["in_batch_softmax", "triplet"]) == "triplet":
+            hp.Float("loss.margin", 1.0, 5.0)
+        else:
+            hp.Float("loss.scale", 10.0, 20.0)
+
+    made = SearchSpace(space)
+    hp = made.hp.copy()
+    hp.values = {"loss": "triplet", "loss.margin": 2.0, "loss.scale": 15.0, "tuner/epochs": 3}
+    assert made.values(hp) == {"loss": "triplet", "loss.margin": 2.0}
+    assert set(made.names) == {one.name for one in made.hp.space} == {"loss", "loss.margin", "loss.scale"}
+    assert made.always == ("loss",)
+
+
+def test_none_of_a_plain_hyperparameter_is_a_value_and_of_a_closed_condition_is_none() -> None:
+    def space(hp: Any) -> dict[str, Any]:
+        low = hp.Boolean("low")
+        with hp.conditional_scope("low", [True]):
+            epochs = hp.Int("epochs", 1, 3)
+        return {"lora_rank": 8 if low else None, "epochs": epochs}
+
+    made = SearchSpace(space)
+    hp = made.hp.copy()
+    hp.values = {"low": False}
+    assert made.values(hp) == {"lora_rank": None}
+    hp.values = {"low": True, "epochs": 2}
+    assert made.values(hp) == {"lora_rank": 8, "epochs": 2}
+    assert made.always == ("lora_rank",)
+
+
+def test_losses_that_are_constant_or_computed_are_seen() -> None:
+    datasets = read_datasets([("a", "b")])
+    for function in (
+        lambda hp: {"loss": {"name": "triplet"}, "loss.margin": hp.Float("loss.margin", 1.0, 2.0)},
+        lambda hp: hp.Fixed("loss", "triplet") and hp.Float("loss.margin", 1.0, 2.0) and None,
+        lambda hp: {"loss": ("cosent", "triplet")[hp.Choice("which", [0, 1])], "loss.margin": 1.0},
+    ):
+        made = SearchSpace(function)
+        check_losses(made.names, datasets, made.choices("loss"))
+        assert made.choices("loss")[-1] in ("triplet", {"name": "triplet"})
+    made = SearchSpace(lambda hp: {"loss": "triplet", "loss.scale": hp.Int("loss.scale", 10, 20)})
+    with pytest.raises(InputError, match="`loss.scale` of the space must be an argument of a loss that is used"):
+        check_losses(made.names, datasets, made.choices("loss"))
+
+
+def test_numpys_numbers_are_pythons() -> None:
+    space = {"batch_size": list(np.array([8, 16])), "lora_rank": [None, np.int64(4)], "warmup": (np.float32(0), 0.5)}
+    made = SearchSpace(space)
+    assert made.choices("batch_size") == [8, 16]
+    assert made.choices("lora_rank") == [None, 4]
+    assert asked(space)[0] == {"name": "batch_size", "values": [8, 16], "ordered": True}

@@ -40,6 +40,7 @@ def test_the_environment_says_who_a_process_is() -> None:
 @pytest.mark.parametrize(("name", "value", "message"), [
     ("KERASTUNER_TUNER_ID", "", "KERASTUNER_ORACLE_IP is set, so KERASTUNER_TUNER_ID must be, too"),
     ("KERASTUNER_ORACLE_PORT", "", "KERASTUNER_ORACLE_IP is set, so KERASTUNER_ORACLE_PORT must be, too"),
+    ("TFCHAIN_TUNING_WORKERS", "two", "TFCHAIN_TUNING_WORKERS must be the number of workers, .*Received: 'two'"),
     ("KERASTUNER_ORACLE_PORT", "http", "KERASTUNER_ORACLE_PORT must be a number. Received: 'http'"),
 ])  # fmt: skip
 def test_half_an_environment_is_named(name: str, value: str, message: str) -> None:

@@ -59,6 +59,11 @@ class TuningFolder:
         differing = [name for name in wanted if found.get(name) != wanted[name]]
         if differing:
             name = differing[0]
+            if "model" in differing:
+                raise InputError(
+                    f"{self.path} holds a search with other weights than the model's; a refit or `fit` changes them. "
+                    "Make the same call with a fresh chain, as it was before, to go on, or name another folder."
+                )
             raise InputError(
                 f"{self.path} holds another search: it differs in {', '.join(differing)} ({name} there: "
                 f"{json.dumps(found.get(name)):.100}; here: {json.dumps(wanted[name]):.100}). Name another folder, or "

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tfchain.core.atomic import write_json
+from tfchain.core.atomic import PARTIAL_PREFIX, write_json
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -21,7 +24,8 @@ class ShapeCost:
     """What a shape costs, whatever its weights.
 
     Args:
-        latency_ms: Median time of one query from text to vector, in a process that does nothing else.
+        latency_ms: Median time of one query from text to vector, in a process that does nothing else;
+            right on idle cores.
         size_mb: Millions of bytes of the files that a server of the model needs.
     """
 
@@ -30,7 +34,8 @@ class ShapeCost:
 
 
 class Gauge:
-    """Measures each shape once, and keeps the figures: all trials of a shape are judged alike.
+    """Measures each shape once, and keeps the figures: all trials of a shape are judged alike, by the figures that were
+    written first.
 
     Args:
         path: A folder for the figures.
@@ -48,14 +53,29 @@ class Gauge:
             TfchainError: if LiteRT has no kernel for one of the encoder's ops.
         """
         file = self.path / f"{describe_shape(text_encoder)[:16]}.json"
-        if file.is_file():
-            return ShapeCost(**json.loads(file.read_text(encoding="utf-8")))
+        if not file.is_file():
+            write_first(file, dataclasses.asdict(self._measure(text_encoder)))
+        return ShapeCost(**json.loads(file.read_text(encoding="utf-8")))
+
+    def _measure(self, text_encoder: TextEncoder) -> ShapeCost:
         sample = make_workload(self.queries, self.queries)
         workload = Workload(queries=sample.queries, texts=sample.texts[:FEW_TEXTS])
         size = sum(measure_files(text_encoder).values()) / 1e6
-        cost = ShapeCost(measure_speed(text_encoder, workload).query_median_ms, size)
-        write_json(file, dataclasses.asdict(cost))
-        return cost
+        return ShapeCost(measure_speed(text_encoder, workload).query_median_ms, size)
+
+
+def write_first(file: Path, value: Any) -> None:
+    """Writes JSON in one step, unless the file is there by now: of several workers the first one's figures count."""
+    part = write_json(file.with_name(f"{PARTIAL_PREFIX}{uuid.uuid4().hex}-{file.name}"), value)
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not file.is_file():
+            os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def describe_shape(text_encoder: TextEncoder) -> str:

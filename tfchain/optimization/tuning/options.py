@@ -21,7 +21,9 @@ class Search:
             combination, for small spaces. Default: `random`.
         max_trials: The most trials; a small space may end before. Default: 12.
         objective: The ranking metric that counts; higher is better. Default: `ndcg@10`.
-        max_latency_ms: The most milliseconds, as the median, that encoding one query may take. Default: no limit.
+        max_latency_ms: The most milliseconds, as the median, that encoding one query may take. Measured while the
+            search runs, so it needs idle cores: other work, several workers on one machine too, makes it longer.
+            Default: no limit.
         max_size_mb: The most millions of bytes that the files of a model may take. Default: no limit.
         seed: Of what is drawn, at least 0. Default: 0.
 

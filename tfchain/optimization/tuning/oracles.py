@@ -28,7 +28,7 @@ def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Orac
     common = {
         "objective": keras_tuner.Objective(search.objective, "max"),
         "hyperparameters": hp,
-        "seed": search.seed + 1,  # for KerasTuner 0 is none
+        "seed": spread_seed(search.seed),
         "max_consecutive_failed_trials": NEVER,
     }
     if search.tuner == "hyperband":
@@ -40,6 +40,25 @@ def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Orac
         return oracle
     makers = {"random": RandomSearch, "bayesian": BayesianOptimization, "grid": GridSearch}
     return makers[search.tuner](max_trials=search.max_trials, **common)
+
+
+def spread_seed(seed: int) -> int:
+    """KerasTuner's seed. It draws with this and those above, so two must lie far apart; 0 is none for it."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1
+
+
+def describe_first_bracket(max_epochs: int) -> list[tuple[int, int]]:
+    """The rounds of Hyperband's first bracket: how many trials, and the epochs of each.
+
+    Example:
+        >>> describe_first_bracket(9)
+        [(9, 1), (3, 3), (1, 9)]
+    """
+    objective = keras_tuner.Objective("score", "max")
+    oracle = HyperbandOracle(objective=objective, max_epochs=max_epochs, factor=HYPERBAND_FACTOR, seed=1)
+    bracket = oracle._get_num_brackets() - 1
+    rounds = range(oracle._get_num_rounds(bracket))
+    return [(oracle._get_size(bracket, one), oracle._get_epochs(bracket, one)) for one in rounds]
 
 
 class _Kept(keras_tuner.Oracle):

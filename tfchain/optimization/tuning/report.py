@@ -104,8 +104,10 @@ class TuningReport:
         return capture.get()
 
     def to_table(self) -> Any:
-        """A table for rich's console; the best trial has an arrow."""
+        """A table for rich's console; the best trial has an arrow, and the first failure's reason stands below."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         measured = [
             (title, values, digits)
@@ -133,7 +135,10 @@ class TuningReport:
                 _show(one.seconds, 0),
                 "" if one.status == "completed" else one.status,
             )
-        return table
+        failed = [one for one in self.trials if one.status == "failed"]
+        if not failed:
+            return table
+        return Group(table, Text(f"{len(failed)} failed, trial {failed[0].id} first: {failed[0].message}"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

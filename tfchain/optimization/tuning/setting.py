@@ -46,11 +46,6 @@ class Setting:
     shrink: Shrink | None = None
     pooling: tuple[PoolingMode, ...] | None = None
 
-    @property
-    def changes_shape(self) -> bool:
-        """Whether its encoder is of another shape than the one it is made of."""
-        return self.shrink is not None or self.pooling is not None
-
 
 def check_name(name: Any) -> str:
     """Gives the name, if a space may have it.
@@ -112,9 +107,10 @@ def check_losses(names: Sequence[str], datasets: Sequence[NamedPairs], losses: S
     Raises:
         InputError: if an argument would never count.
     """
-    chosen = [get_loss(one) for one in losses if one is not None] or [one.loss for one in datasets]
+    own = [_unwrap(one.loss, names) for one in datasets]
+    chosen = [get_loss(one) for one in losses if one is not None] or own
     if None in losses:
-        chosen += [one.loss for one in datasets]
+        chosen += own
     for name in names:
         argument = name.removeprefix("loss.")
         if argument != name and not any(_takes(one, argument) for one in chosen):
@@ -122,6 +118,24 @@ def check_losses(names: Sequence[str], datasets: Sequence[NamedPairs], losses: S
                 f"`{name}` of the space must be an argument of a loss that is used. Received: the losses "
                 f"{', '.join(dict.fromkeys(one.name for one in chosen))}, none of which has it. Leave it out."
             )
+
+
+def strip_loss(loss: PairLoss, names: Sequence[str]) -> PairLoss:
+    """The loss with its defaults in place of what every trial sets itself.
+
+    Args:
+        loss: A dataset's, before a trial.
+        names: What every trial sets.
+    """
+    if "loss" in names:
+        return get_loss("in_batch_softmax")  # as good as any: none of the one before is left in a trial
+    loss = _unwrap(loss, names)
+    config = loss.get_config()
+    for name in names:
+        config.pop(name.removeprefix("loss."), None)
+        if name == "loss.temperature":
+            config.pop("scale", None)
+    return type(loss).from_config(config)
 
 
 def make_setting(
@@ -189,7 +203,7 @@ def sample_texts(datasets: Sequence[NamedPairs]) -> list[str]:
 
 
 def _make_loss(values: Mapping[str, Any], own: PairLoss) -> PairLoss:
-    loss = get_loss(values["loss"]) if values.get("loss") is not None else own
+    loss = get_loss(values["loss"]) if values.get("loss") is not None else _unwrap(own, tuple(values))
     arguments = {name: value for name, value in _strip("loss", values).items() if _takes(loss, name)}
     if arguments:
         config = {**loss.get_config(), **arguments}
@@ -198,6 +212,10 @@ def _make_loss(values: Mapping[str, Any], own: PairLoss) -> PairLoss:
         loss = type(loss).from_config(config)
     dims = values.get("matryoshka.dims")
     return Matryoshka(loss, dims) if dims else loss
+
+
+def _unwrap(loss: PairLoss, names: Sequence[str]) -> PairLoss:
+    return loss.loss if isinstance(loss, Matryoshka) and "matryoshka.dims" in names else loss
 
 
 def _make_mining(values: Mapping[str, Any], own: Mining | None) -> Mining | None:

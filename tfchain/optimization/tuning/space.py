@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES
 from tfchain.optimization.tuning.setting import check_name, check_value
 
 Sampling = Literal["linear", "log", "reverse_log"]
@@ -65,6 +68,14 @@ class Range:
                 f"`step` of a range of whole numbers must be one. Received: step={self.step}. Write min={self.min:.1f} "
                 "for a range of fractions."
             )
+        if self.step is not None:
+            widest = self.max - self.min if self.sampling == "linear" else self.max / self.min
+            if self.step > widest:
+                raise InputError(
+                    f"`step` of a range must not be above its width, {widest:g} with sampling={self.sampling!r}. "
+                    f"Received: min={self.min}, max={self.max}, step={self.step}. A tuple is a range: write a list for "
+                    "choices."
+                )
 
     @property
     def is_whole(self) -> bool:
@@ -84,8 +95,13 @@ class SearchSpace:
             or a function of KerasTuner's `HyperParameters`, which gives the values by name, or None for those that
             it asked `hp` for.
 
+    Attributes:
+        hp: What KerasTuner searches.
+        names: What trials may set.
+        always: What each trial sets, whatever the conditions.
+
     Raises:
-        InputError: if it is empty, names no hyperparameter, or a value is out of its range.
+        InputError: if it is empty, names no hyperparameter, has a choice twice, or a value is out of its range.
     """
 
     def __init__(self, space: Space) -> None:
@@ -100,11 +116,26 @@ class SearchSpace:
                 "`space` must be a dict of names and their values, or a function of hp. "
                 f"Received: {type(space).__name__}. Write space={{'learning_rate': Range(1e-5, 1e-4)}}."
             )
-        self.hp, self.names = self._explore()
+        self._seen: list[dict[str, Any]] = []  # the values of each call while the space is explored
+        self.hp = self._explore()
+        self._try_choices()
+        self.names = tuple(dict.fromkeys(name for values in self._seen for name in values))
         if not self.hp.space or not self.names:
             raise InputError(
                 "`space` must hold at least one hyperparameter. Received: none. Name one, learning_rate say."
             )
+        for one in self.hp.space:
+            choices = to_alternatives(one)
+            if len(set(choices)) < len(choices):
+                raise InputError(
+                    f"`{one.name}` of the space must not have a choice twice (1 and 1.0 are one). "
+                    f"Received: {choices!r:.100}."
+                )
+        self.always = tuple(
+            name
+            for name in self.names
+            if all(name in values for values in self._seen) and not (name == "loss" and None in self.choices(name))
+        )
 
     def values(self, hp: Any) -> dict[str, Any]:
         """The values of a trial by name.
@@ -115,44 +146,79 @@ class SearchSpace:
         Raises:
             InputError: if a value is out of its range.
         """
-        given = self.function(hp)
+        asked: dict[str, Any] = {}
+        idle: set[str] = set()
+        retrieve = hp._retrieve
+
+        def note(one: Any) -> Any:
+            value = retrieve(one)
+            if hp.is_active(one):
+                asked[one.name] = value
+            else:
+                idle.add(one.name)
+            return value
+
+        hp._retrieve = note  # `hp.values` holds those of other branches, too
+        try:
+            given = self.function(hp)
+        finally:
+            del hp._retrieve
         if given is not None and not isinstance(given, Mapping):
             raise InputError(
                 "The function of the space must give a dict of values by name, or None. "
                 f"Received: {type(given).__name__}."
             )
         if given is None:
-            given = {name: value for name, value in hp.values.items() if not name.startswith("tuner/")}
-        values = {check_name(name): from_choice(value) for name, value in given.items() if value is not None}
-        for name, value in values.items():
-            check_value(name, value)
+            given = asked
+        values = {}
+        for name, value in given.items():
+            check_name(name)
+            # KerasTuner gives None for what a condition leaves out; None of the function's own is a value.
+            if value is None and (name not in HYPERPARAMETER_NAMES or name in idle - set(asked)):
+                continue
+            values[name] = from_choice(to_plain(name, value))
+            check_value(name, values[name])
         return values
 
     def choices(self, name: str) -> list[Any]:
-        """All choices of a name; none where `hp` was not asked for it, or for a range."""
-        found = [one.values for one in self.hp.space if one.name == name and hasattr(one, "ordered")]
-        return [from_choice(value) for values in found for value in values]
+        """All choices of a name, or what the function gave for it when it was tried; none for a range."""
+        asked = [one for one in self.hp.space if one.name == name]
+        if not asked:
+            found = [values[name] for values in self._seen if name in values]
+            return [value for place, value in enumerate(found) if value not in found[:place]]
+        return [from_choice(value) for one in asked for value in to_alternatives(one)]
 
     def describe(self) -> list[Any]:
         """Plain values that tell one space from another: what `hp` was asked for."""
         described: list[Any] = json.loads(json.dumps(self.hp.get_config()["space"]))
         return described
 
-    def _explore(self) -> tuple[Any, tuple[str, ...]]:
+    def _try_choices(self) -> None:
+        """Calls the function with each choice once, for what it computes from them and asks for behind a plain `if`."""
+        for one in list(self.hp.space):
+            for value in to_alternatives(one):
+                asked = self.hp.copy()
+                asked.values[one.name] = value
+                for condition in one.conditions:
+                    asked.values[condition.name] = condition.values[0]
+                asked.ensure_active_values()
+                self._seen.append(self.values(asked))
+                self.hp.merge([new for new in asked.space if not self.hp._exists(new.name, new.conditions)])
+
+    def _explore(self) -> Any:
         """Calls the function until every condition has been true once, as KerasTuner does with a hypermodel."""
         import keras_tuner
 
         space = keras_tuner.HyperParameters()
-        names: dict[str, None] = {}
         asked = space.copy()
         seen: list[Any] = []
         while True:
-            names |= dict.fromkeys(self.values(asked))
+            self._seen.append(self.values(asked))
             space.merge([one for one in asked.space if not space._exists(one.name, one.conditions)])
             seen += [copy.deepcopy(one) for one in asked.active_scopes if one not in seen]
             never = [one for one in asked.inactive_scopes if one not in seen]
             if not never:
-                return space, tuple(names)
+                return space
             seen.append(copy.deepcopy(never[0]))  # asked for once, whether or not the function then comes by
             asked = space.copy()
             for condition in seen[-1]:
@@ -166,7 +232,9 @@ def to_entry(name: str, values: Any) -> Range | Choices:
     Raises:
         InputError: if it is neither, there is no choice, or a value is out of its range.
     """
-    if isinstance(values, Mapping) and values and set(values) <= set(RANGE_KEYS):
+    if not isinstance(values, Range):
+        values = to_plain(name, values)
+    if isinstance(values, Mapping) and {"min", "max"} <= set(values) <= set(RANGE_KEYS):
         values = _make_range(name, values)
     elif isinstance(values, tuple):
         if not 2 <= len(values) <= len(RANGE_KEYS):
@@ -194,6 +262,34 @@ def declare(hp: Any, entries: Mapping[str, Range | Choices]) -> Mapping[str, Any
         else:
             hp.Choice(name, to_choices(entry))
     return {name: value for name, value in hp.values.items() if name in entries}
+
+
+def to_alternatives(one: Any) -> list[Any]:
+    """What one of KerasTuner's hyperparameters may be, where it is no range."""
+    from keras_tuner.engine import hyperparameters as kinds
+
+    if isinstance(one, kinds.Choice):
+        return list(one.values)
+    if isinstance(one, kinds.Boolean):
+        return [False, True]
+    return [one.value] if isinstance(one, kinds.Fixed) else []
+
+
+def to_plain(name: str, value: Any) -> Any:
+    """The value with NumPy's numbers and arrays as Python's.
+
+    Raises:
+        InputError: if JSON cannot hold it.
+    """
+    plain = _without_numpy(value)
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"`{name}` of the space must hold numbers, words and lists or dicts of them. Received: {value!r:.100}. Of "
+            "losses give names or dicts: {'name': 'triplet', 'margin': 1.0}."
+        ) from error
+    return plain
 
 
 def to_choices(values: Choices) -> list[Any]:
@@ -226,10 +322,20 @@ def from_choice(value: Any) -> Any:
         return value
 
 
+def _without_numpy(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _without_numpy(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_numpy(one) for one in value)
+    return value
+
+
 def _make_range(name: str, values: Mapping[str, Any]) -> Range:
     try:
         return Range(**values)
-    except (InputError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"`{name}` of the space: {error}") from error
 
 

@@ -1,19 +1,23 @@
 """One trial: a fresh copy of the model, trained with the trial's values, and measured."""
 
+import copy
 import dataclasses
 import gc
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import keras
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import TuningFolder
 from tfchain.optimization.tuning.hparams import log_trial
-from tfchain.optimization.tuning.limits import Gauge, find_broken_limit
+from tfchain.optimization.tuning.limits import Gauge, describe_shape, find_broken_limit
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TrialReport
 from tfchain.optimization.tuning.setting import Setting, make_setting, make_trial_encoder, sample_texts
@@ -37,6 +41,7 @@ class Task:
         options: The same.
         evaluate: From a text encoder to metrics.
         validation: When, and which metrics; its dataset is a `BeirDataset`.
+        ranked: A fingerprint of the documents that `evaluate` ranks, and of how it treats long ones. Default: none.
     """
 
     text_encoder: TextEncoder
@@ -46,6 +51,7 @@ class Task:
     options: FitOptions
     evaluate: Evaluate
     validation: Validation
+    ranked: str = ""
 
     def make_setting(self, values: Mapping[str, Any]) -> Setting:
         """What a trial with these values trains."""
@@ -56,6 +62,12 @@ class Task:
         texts = sample_texts(self.datasets)
         return make_trial_encoder(self.text_encoder, setting, texts, progress=self.options.progress)
 
+    def changes_shape(self, setting: Setting) -> bool:
+        """Whether a trial's encoder is of another shape than the one that it is made of."""
+        if setting.shrink is None and setting.pooling is None:
+            return False
+        return describe_shape(self.make_encoder(setting)) != describe_shape(self.text_encoder)
+
     def train(self, text_encoder: TextEncoder, setting: Setting, validation: Validation) -> dict[str, list[float]]:
         """Trains it in place; gives loss and metrics by epoch."""
         gc.collect()  # the trial before has left a graph that is full of circles
@@ -63,11 +75,29 @@ class Task:
             text_encoder,
             self.dataset,
             setting.hyperparameters,
-            setting.options,
+            dataclasses.replace(setting.options, callbacks=copy_callbacks(setting.options.callbacks)),
             evaluate=self.evaluate,
             validation=validation,
         )
         return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+def copy_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
+    """Callbacks of a trial's own, as they are before a training: what one trial leaves in them no other sees.
+
+    Raises:
+        InputError: if one cannot be copied.
+    """
+    copies = []
+    for one in callbacks:
+        try:
+            copies.append(copy.deepcopy(one))
+        except Exception as error:
+            raise InputError(
+                f"Each trial has its own copy of `callbacks`, and {type(one).__name__} cannot be copied: "
+                f"{type(error).__name__}: {error}. Leave it out."
+            ) from error
+    return tuple(copies)
 
 
 class TrialRunner:
@@ -110,8 +140,11 @@ class TrialRunner:
         report = dataclasses.replace(report, seconds=time.perf_counter() - begin)
         log_trial(self.folder.log_path(id), report)
         self.folder.write_trial(report)
-        score = report.metrics.get(self.search.objective)
-        logger.info("Trial %s: %s", id, report.message if score is None else f"{self.search.objective} {score:.4f}")
+        if report.status == "failed":
+            logger.warning("Trial %s failed: %s", id, report.message)
+        else:
+            score = report.metrics.get(self.search.objective)
+            logger.info("Trial %s: %s", id, report.message if score is None else f"{self.search.objective} {score:.4f}")
         return report
 
     def _run(self, report: TrialReport) -> TrialReport:
@@ -130,6 +163,11 @@ class TrialRunner:
         validation = dataclasses.replace(self.task.validation, monitor=objective, restore_best=False)
         history = self.task.train(text_encoder, setting, validation)
         scores = history[objective]
+        bad = next((epoch for epoch, score in enumerate(scores) if not math.isfinite(score)), None)
+        if bad is not None:
+            raise InputError(
+                f"`{objective}` must be a finite number after each epoch. Received: {scores[bad]} after {bad + 1}."
+            )
         best = max(range(len(scores)), key=lambda epoch: scores[epoch])
         return dataclasses.replace(
             report,

@@ -1,29 +1,31 @@
 """Tuning a text encoder: a search over trials, and the training with the values that it found."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
-from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.data.beir import BeirDataset
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import open_folder
 from tfchain.optimization.tuning.hparams import log_search
+from tfchain.optimization.tuning.identity import describe_search
 from tfchain.optimization.tuning.limits import Gauge
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.setting import SHAPE_NAMES, check_losses
 from tfchain.optimization.tuning.space import SearchSpace, Space
-from tfchain.optimization.tuning.trial import Task, TrialRunner
+from tfchain.optimization.tuning.trial import Task, TrialRunner, copy_callbacks
 from tfchain.optimization.tuning.workers import find_role, wait_for_last_trials
 from tfchain.training.evaluation import Evaluate, Validation
-from tfchain.training.fit import describe_training, read_data
+from tfchain.training.fit import read_data
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.strategies import find_task, make_strategy
+
+logger = logging.getLogger(__name__)
 
 LEAST_HYPERBAND_EPOCHS = 2
 
@@ -36,6 +38,7 @@ def make_task(
     *,
     evaluate: Evaluate,
     validation: Validation,
+    ranked: str = "",
 ) -> Task:
     """What all trials share, read and checked once.
 
@@ -46,6 +49,7 @@ def make_task(
         options: The same: loss, strategy, mining. Each trial runs under the strategy, in one process.
         evaluate: From a text encoder to metrics.
         validation: When, and which metrics; its dataset is a `BeirDataset`.
+        ranked: A fingerprint of the documents that `evaluate` ranks, and of how it treats long ones. Default: none.
 
     Raises:
         InputError: if the data cannot be read, or the options belong to one training alone.
@@ -61,6 +65,7 @@ def make_task(
             "`strategy` of a search must be for one process: several workers share the trials, not a training. "
             f"Received: {options.strategy!r}. Use `tfchain launch --tune --workers 2`."
         )
+    copy_callbacks(options.callbacks)  # or the reason why not, now
     if isinstance(dataset, Iterator):
         dataset = list(dataset)
     return Task(
@@ -71,6 +76,7 @@ def make_task(
         options=options,
         evaluate=evaluate,
         validation=validation,
+        ranked=ranked,
     )
 
 
@@ -85,7 +91,7 @@ def tune(
     """Searches for the hyperparameters with the best ranking; the text encoder stays as it is.
 
     Several processes that make the same call share the trials, where KerasTuner's variables say so: see
-    `workers.find_role`. Each has the report at the end; the chief, which trains nothing, writes it.
+    `workers.find_role`. Each has the report at the end; the chief, which runs no trial, writes it.
 
     Args:
         task: The model, the data, and what the space leaves as it is.
@@ -114,22 +120,20 @@ def tune(
             f"Received: objective={search.objective!r}. Add it to the metrics of the validation."
         )
     if search.tuner == "hyperband":
-        _check_hyperband(searched, hyperparameters)
+        _check_hyperband(searched, hyperparameters, search.max_trials)
     check_losses(searched.names, task.datasets, searched.choices("loss"))
-    identity = {
-        "space": searched.describe(),
-        "search": {name: value for name, value in dataclasses.asdict(search).items() if name != "max_trials"},
-        **describe_training(
-            task.text_encoder, task.dataset, task.datasets, hyperparameters, task.options, task.validation, 1
-        ),
-        "metrics": list(task.validation.metrics),
-        "validation": describe_validation(task.validation.dataset),
-    }
+    identity = describe_search(task, searched, search)
     from tfchain.optimization.tuning.oracles import make_oracle  # the door to KerasTuner
     from tfchain.optimization.tuning.tuner import SearchTuner
 
     with open_folder(path) as folder:
         folder.begin(identity)
+        failed = [one for one in folder.read_trials() if one.status == "failed"]
+        if failed and role != "worker":
+            logger.warning(
+                "%d trials of %s failed before and are not tried again, %s first: %s Name another folder to try them.",
+                *(len(failed), folder.path, failed[0].id, failed[0].message),
+            )
         is_limited = search.max_latency_ms is not None or search.max_size_mb is not None
         measures = is_limited or any(name in SHAPE_NAMES for name in searched.names)
         gauge = Gauge(folder.path / "shapes", queries) if measures else None
@@ -150,28 +154,37 @@ def tune(
         if role != "worker":
             report.save(folder.path)
         _ = report.best  # or the reason why there is none
+        if search.tuner == "hyperband" and all(
+            one.values["epochs"] < hyperparameters.epochs for one in report.completed
+        ):
+            logger.warning(
+                "No trial had all %d epochs: few were completed, or the space is small. With tuner='random' each has.",
+                hyperparameters.epochs,
+            )
         return report
 
 
-def train_with(task: Task, values: Mapping[str, Any]) -> TextEncoder:
+def choose_values(report: TuningReport) -> dict[str, Any]:
+    """The best trial's values, to train with; without Hyperband's epochs, as that training has all of the chain's."""
+    dealt = ("epochs",) if report.search.get("tuner") == "hyperband" else ()
+    return {name: value for name, value in report.best.values.items() if name not in dealt}
+
+
+def train_with(task: Task, values: Mapping[str, Any], *, monitor: str) -> TextEncoder:
     """Trains a copy of the task's model with the values of a trial, the best weights of all evaluations kept.
 
     Args:
         task: The model, the data, and what the values leave as it is.
         values: Of a trial.
+        monitor: The metric that decides which weights are best: the search's objective.
 
     Returns:
         A text encoder of its own, in the shape of the trial.
     """
     setting = task.make_setting(values)
     made = task.make_encoder(setting)
-    task.train(made, setting, task.validation)
+    task.train(made, setting, dataclasses.replace(task.validation, monitor=monitor))
     return made
-
-
-def describe_validation(dataset: BeirDataset) -> str:
-    """A fingerprint of queries and judgments."""
-    return make_fingerprint({"queries": dataset.queries, "qrels": dataset.qrels}, ())
 
 
 def _to_values(space: SearchSpace, hp: Any) -> dict[str, Any]:
@@ -181,7 +194,7 @@ def _to_values(space: SearchSpace, hp: Any) -> dict[str, Any]:
     return values
 
 
-def _check_hyperband(space: SearchSpace, hyperparameters: Hyperparameters) -> None:
+def _check_hyperband(space: SearchSpace, hyperparameters: Hyperparameters, max_trials: int) -> None:
     if "epochs" in space.names:
         raise InputError(
             "`epochs` cannot be in the space of Hyperband, which deals them out itself. Received: both. Leave `epochs` "
@@ -191,4 +204,15 @@ def _check_hyperband(space: SearchSpace, hyperparameters: Hyperparameters) -> No
         raise InputError(
             f"Hyperband needs at least {LEAST_HYPERBAND_EPOCHS} epochs to deal out. Received: "
             f"epochs={hyperparameters.epochs}. Give the chain more, 9 say, or take tuner='random'."
+        )
+    from tfchain.optimization.tuning.oracles import describe_first_bracket
+
+    *early, (_, most) = describe_first_bracket(hyperparameters.epochs)
+    needed = sum(size for size, _ in early) + 1
+    if max_trials < needed:
+        dealt = ", ".join(f"{size} trials with {epochs}" for size, epochs in early)
+        raise InputError(
+            f"Hyperband needs at least {needed} trials to come to a training of all {most} epochs: {dealt} before it. "
+            f"Received: max_trials={max_trials}. Give max_trials={needed} or more, the chain fewer epochs, or take "
+            "tuner='random'."
         )

@@ -27,7 +27,7 @@ def find_role(environment: Mapping[str, str]) -> Role:
             chief's has the word `chief` in it), and `KERASTUNER_ORACLE_PORT` where the chief listens.
 
     Raises:
-        InputError: if one of them is missing, or the port is no number.
+        InputError: if one of them is missing, or the port or the number of workers is no number.
     """
     if ORACLE_IP not in environment:
         return "alone"
@@ -36,6 +36,10 @@ def find_role(environment: Mapping[str, str]) -> Role:
             raise InputError(f"{ORACLE_IP} is set, so {name} must be, too. Received: none. Set all three, or none.")
     if not environment[ORACLE_PORT].isdecimal():
         raise InputError(f"{ORACLE_PORT} must be a number. Received: {environment[ORACLE_PORT]!r}.")
+    if not environment.get(NUM_WORKERS, "0").isdecimal():
+        raise InputError(
+            f"{NUM_WORKERS} must be the number of workers, or not set. Received: {environment[NUM_WORKERS]!r}."
+        )
     return "chief" if CHIEF in environment[TUNER_ID] else "worker"
 
 

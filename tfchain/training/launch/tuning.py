@@ -6,6 +6,7 @@ from tfchain.training.launch.local import choose_gpus, find_free_ports
 
 TUNER_ID, ORACLE_IP, ORACLE_PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 NUM_WORKERS = "TFCHAIN_TUNING_WORKERS"
+GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 CHIEF = "chief"
 
 
@@ -16,7 +17,8 @@ def make_tuning_environments(
 
     Args:
         environment: What all of them have.
-        num_workers: How many run trials; the chief runs none.
+        num_workers: How many run trials. The chief runs none; when they have ended it may train with the best values,
+            for which it has the GPUs of the first worker.
         gpus_per_worker: How many GPUs of its own each worker sees. Default: each sees what this process sees.
 
     Raises:
@@ -25,10 +27,12 @@ def make_tuning_environments(
     base = {name: value for name, value in environment.items() if name != "TF_CONFIG"}
     base |= {"PYTHONUNBUFFERED": "1", ORACLE_IP: "127.0.0.1", NUM_WORKERS: str(num_workers)}
     base[ORACLE_PORT] = str(find_free_ports(1)[0])
-    made = [{**base, TUNER_ID: CHIEF, "CUDA_VISIBLE_DEVICES": ""}]  # it trains nothing
+    # The chief and a worker share GPUs, and TensorFlow's first process on one would take all its memory.
+    base.setdefault(GROWTH, "true")
+    workers = []
     for number in range(num_workers):
         own = {**base, TUNER_ID: f"worker{number}"}
         if gpus_per_worker is not None:
             own["CUDA_VISIBLE_DEVICES"] = choose_gpus(environment, num_workers, number, gpus_per_worker)
-        made.append(own)
-    return made
+        workers.append(own)
+    return [{**workers[0], TUNER_ID: CHIEF}, *workers]
