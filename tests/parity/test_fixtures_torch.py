@@ -41,7 +41,7 @@ def test_a_small_model_made_again_equals_the_kept_one(generator, tmp_path, name)
     with np.load(FIXTURES / f"{name}.npz") as kept, np.load(tmp_path / f"{name}.npz") as made:
         assert set(made.files) == set(kept.files)
         for key in set(kept.files) - {"versions"}:
-            if kept[key].dtype == np.float32:
+            if np.issubdtype(kept[key].dtype, np.floating):  # other processors round otherwise
                 np.testing.assert_allclose(made[key], kept[key], rtol=0, atol=TOLERANCE, err_msg=key)
             else:
                 np.testing.assert_array_equal(made[key], kept[key], err_msg=key)
