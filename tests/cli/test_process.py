@@ -20,7 +20,7 @@ from tfchain.tasks.index_folder import load_index_folder
 
 Process = subprocess.Popen[str]
 PROGRAM = (sys.executable, "-c", "from tfchain.cli import main; main()")
-NUM_DOCUMENTS = 1200  # more than are indexed before a signal arrives
+NUM_DOCUMENTS = 400  # more than are indexed before a signal arrives
 TIMEOUT_SECONDS = 120
 
 

@@ -10,7 +10,6 @@ import argparse
 import json
 import platform
 import sys
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -48,7 +47,6 @@ EVALUATED_ON = ("scifact", "squad_dev")  # SciFact is unseen; SQuAD's paragraphs
 def main(arguments: Sequence[str]) -> None:
     options = parse_options(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
     teacher = TextEncoder.from_pretrained(find_minilm())
     texts = gather(
         options.data,
@@ -58,7 +56,6 @@ def main(arguments: Sequence[str]) -> None:
     )
     say(f"{len(texts):,} texts, sha256 {hash_of_all(texts)}")
     student = make_student(teacher, texts, options.work / "checkpoint")
-    minutes = (time.monotonic() - start) / 60
 
     with new_folder(options.out) as folder:
         student.save(folder, weight_type="int8")
@@ -68,7 +65,6 @@ def main(arguments: Sequence[str]) -> None:
             "teacher": "sentence-transformers/all-MiniLM-L6-v2",
             "recipes": [to_values(SHRINK), to_values(DISTILL)],
             "texts": {"count": len(texts), "sha256": hash_of_all(texts)},
-            "minutes": round(minutes, 1),
             "cosine_to_teacher": round(mean_cosine(vectors[0], vectors[1]), 4),
             "cosine_of_int8_weights": round(mean_cosine(vectors[1], vectors[2]), 5),
             "bytes": sum(one.stat().st_size for one in folder.rglob("*") if one.is_file()),

@@ -16,7 +16,7 @@ from tfchain.core.errors import InputError
 from tfchain.training.launch.local import Outcome, find_free_ports, make_environments, run_workers
 
 Lines = list[tuple[int, str, bool]]
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 10.0
 
 # What the workers run: Python without the packages of site-packages, so that it starts quickly.
 PYTHON = (sys.executable, "-S", "-s", "-c")

@@ -21,6 +21,7 @@ EQUAL = [
     *("softmax", "both_directions", "grad_cache", "unmasked", "matryoshka", "guided"),
     *("cosent", "angle", "simcse", "validated", "mined", "pruned", "clustered"),
 ]
+ROUNDING = {"guided": 1e-6}  # its temperature of 0.01 makes rounding a hundred times as large; of a loss of 3.5
 MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned"]
 LIMIT_SECONDS = 400
 
@@ -93,8 +94,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 def test_two_workers_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
     one = runs["one"][job]
     for worker in runs["workers"]:
-        np.testing.assert_allclose(worker[job]["steps"], one["steps"], rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(worker[job]["some"], one["some"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(worker[job]["steps"], one["steps"], atol=1e-5, rtol=ROUNDING.get(job, 0))
+        np.testing.assert_allclose(worker[job]["some"], one["some"], atol=1e-5, rtol=ROUNDING.get(job, 0))
     if job not in ("validated", "mined", "clustered"):
         assert len(one["steps"]) == 20
     assert one["moved"] > 1e-4  # the weights did change
@@ -107,8 +108,9 @@ def test_two_workers_end_with_identical_weights(runs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("job", MIRRORED)
 def test_two_replicas_train_as_one_process_with_the_same_global_batches(runs: dict[str, Any], job: str) -> None:
-    np.testing.assert_allclose(runs["mirrored"][job]["steps"], runs["one"][job]["steps"], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(runs["mirrored"][job]["some"], runs["one"][job]["some"], rtol=1e-5, atol=1e-6)
+    for what in ("steps", "some"):
+        mirrored, one = runs["mirrored"][job][what], runs["one"][job][what]
+        np.testing.assert_allclose(mirrored, one, atol=1e-5, rtol=ROUNDING.get(job, 0))
 
 
 def test_pruned_weights_are_the_same_on_every_replica(runs: dict[str, Any]) -> None:
