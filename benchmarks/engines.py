@@ -43,6 +43,9 @@ ENGINES = {
     "ONNX Runtime int8": Engine(
         "onnxruntime_worker.py", is_peer=True, is_exported=True, precision="int8", least_cosine=0.9
     ),
+    "OpenVINO bfloat16": Engine(
+        "openvino_worker.py", is_peer=True, is_exported=True, precision="bfloat16", least_cosine=0.99
+    ),
     "OpenVINO int8": Engine("openvino_worker.py", is_peer=True, is_exported=True, precision="int8", least_cosine=0.9),
 }
 LOG_LINES_SHOWN = 15

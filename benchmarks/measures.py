@@ -129,9 +129,9 @@ def compare_vectors(names: Sequence[str], work: Path) -> dict[str, dict[str, flo
     return results
 
 
-def load_vectors(work: Path, name: str) -> np.ndarray:
-    """All vectors that an engine has written, in order."""
-    return np.concatenate([np.load(path) for path in sorted(work.glob(f"{file_name(name)}-*.npy"))])
+def load_vectors(work: Path, name: str, measure: str = "*") -> np.ndarray:
+    """All vectors that an engine has written, or those of one measure, in order."""
+    return np.concatenate([np.load(path) for path in sorted(work.glob(f"{file_name(name)}-{measure}-*.npy"))])
 
 
 def vectors_path(work: Path, name: str, measure: str, turn: int) -> str:

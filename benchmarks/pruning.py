@@ -1,8 +1,8 @@
 """Pruning on SciFact: zeros with and without distillation, and half of the heads and of the feed-forward width.
 
-Run: .venv/bin/python benchmarks/pruning.py [--texts 2000] [--documents 1000] [--epochs 1] [--help]
-Prints a line a candidate, then the speed of the dense and the half model, which take turns in this one process. A run
-of full size trains three models for two epochs on 5,183 texts: some hours on two cores.
+Run: .venv/bin/python benchmarks/pruning.py [--write] [--texts 100] [--sentences 0] [--documents 1000] [--help]
+Prints a line a candidate, then the speed of the dense and the half model, which take turns in this one process. With
+--write the table is written to PRUNING.md.
 """
 
 import json
@@ -11,9 +11,10 @@ import time
 from typing import Any
 
 import numpy as np
-from compressed import Setting, finish, make_parser, make_setting
+from compressed import HERE, Setting, finish, make_parser, make_setting, say_setting
 
 from tfchain import Prune, Shrink, compress
+from tfchain.core.atomic import write_file
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import Recipe
 from tfchain.optimization.weight_report import report_weights
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=5, help="turns of each model when speed is measured (%(default)s)"
     )
+    parser.add_argument("--write", action="store_true", help="write PRUNING.md")
     parser.add_argument("--bulk", type=int, default=512, help="documents encoded in a turn (%(default)s)")
     options = parser.parse_args()
     setting = make_setting(options)
@@ -44,6 +46,7 @@ def main() -> None:
         seconds = time.perf_counter() - begin
         values = {**setting.evaluate(one), "seconds": round(seconds, 1), **measure_weights(one)}
         values["ndcg_lost"] = 1 - values["ndcg@10"] / dense["ndcg@10"]
+        values["train_ndcg_lost"] = 1 - values["train_ndcg@10"] / dense["train_ndcg@10"]
         if name in MOST_LOSS:
             values["within"] = values["ndcg_lost"] <= MOST_LOSS[name]
         if "2:4" in name:
@@ -54,6 +57,8 @@ def main() -> None:
         results["speed"] = measure_speed({"dense": setting.dense, HALF: made[HALF]}, setting, options)
         say("speed", results["speed"])
     finish(options, setting, results)
+    if options.write:
+        write_file(HERE / "PRUNING.md", describe(options, results))
 
 
 def make_candidates(setting: Setting, only: list[str]) -> dict[str, list[Recipe]]:
@@ -116,6 +121,50 @@ def measure_speed(models: dict[str, TextEncoder], setting: Setting, options: Any
         "bulk": second["texts_per_second"] / first["texts_per_second"],
     }
     return {**found, "times_faster": ratios, "within": min(ratios.values()) >= LEAST_SPEED}
+
+
+def describe(options: Any, results: dict[str, Any]) -> str:
+    """The text of PRUNING.md."""
+    rows = [
+        f"| {name} | {one['ndcg@10']:.4f} | {one.get('ndcg_lost', 0):+.2%} | {one['train_ndcg@10']:.4f} | "
+        f"{one.get('train_ndcg_lost', 0):+.2%} | {one['recall@100']:.4f} | {one['least_sparsity']:.4f} to "
+        f"{one['largest_sparsity']:.4f} | {one['megabytes']:.1f} | {one['zipped_megabytes']:.1f} | "
+        f"{one.get('seconds', 0) / 60:.1f} |"
+        for name, one in results["candidates"].items()
+    ]
+    lines = [
+        "# Pruning on SciFact",
+        "",
+        *say_setting(options, results, "pruning.py"),
+        "",
+        "| model | nDCG@10 | lost | nDCG@10, training queries | lost | recall@100 | zeros in a matrix | MB | MB zipped "
+        "| minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        '"Once" takes the smallest weights away and trains nothing. Zeros alone make no file smaller and no processor '
+        "faster; zipped files are smaller.",
+    ]
+    if "two_zeros_in_each_four" in results["candidates"].get("2:4", {}):
+        held = results["candidates"]["2:4"]["two_zeros_in_each_four"]
+        lines += ["", f"Two zeros in each four weights of every product of the 2:4 model: {'yes' if held else 'NO'}."]
+    if "speed" in results:
+        speed = results["speed"]
+        lines += [
+            "",
+            f"## Speed of {HALF}",
+            "",
+            "By turns, medians, tokenizing included.",
+            "",
+            "| model | one query, ms | texts a second |",
+            "| --- | --- | --- |",
+            *(
+                f"| {name} | {speed[name]['query_ms']:.2f} | {speed[name]['texts_per_second']:.1f} |"
+                for name in ("dense", HALF)
+            ),
+            f"| times faster | {speed['times_faster']['query']:.2f} | {speed['times_faster']['bulk']:.2f} |",
+        ]
+    return "\n".join([*lines, ""])
 
 
 def say(name: str, values: dict[str, Any]) -> None:

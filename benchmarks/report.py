@@ -22,7 +22,7 @@ def write_report(results: dict[str, Any]) -> str:
     """
     parts = [
         "# Results\n\nWritten by `make bench`: everything in one run, the engines taking turns on the same texts and"
-        " weights (all-MiniLM-L6-v2; fp32 unless a name says int8), each in a process of its own with its default"
+        " weights (all-MiniLM-L6-v2; fp32 unless a name says otherwise), each in a process of its own with its default"
         f" threads. A ratio above 1 means better than {REFERENCE}. Training is measured by `make bench-train`:"
         " [TRAINING.md](TRAINING.md).",
         write_machine(results),

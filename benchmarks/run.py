@@ -29,9 +29,12 @@ def main() -> None:
     arguments = make_parser().parse_args()
     whole = not arguments.quick and set(arguments.only) == set(MEASURES) and set(arguments.engines) == set(ENGINES)
     with tempfile.TemporaryDirectory(prefix="tfchain-bench-") as work:
-        results = measure(arguments, make_material(arguments, Path(work)))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        results: dict[str, Any] = {}
+        try:
+            measure(arguments, make_material(arguments, Path(work)), results)
+        finally:  # what was measured before something failed is not lost
+            if arguments.json and results:
+                arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     report = write_report(results)
     print(report)
     if whole:
@@ -77,10 +80,10 @@ def make_material(arguments: argparse.Namespace, work: Path) -> Material:
     return Material(model, Path(sys.executable), arguments.peers.absolute(), work, documents, queries)
 
 
-def measure(arguments: argparse.Namespace, material: Material) -> dict[str, Any]:
-    """Runs what was asked for."""
+def measure(arguments: argparse.Namespace, material: Material, results: dict[str, Any]) -> None:
+    """Runs what was asked for, and adds each result once it is there."""
     wanted, names = set(arguments.only), arguments.engines
-    results: dict[str, Any] = {
+    results |= {
         "machine": describe_machine(),
         "num_queries": len(material.queries),
         "num_documents": len(material.documents),
@@ -96,7 +99,6 @@ def measure(arguments: argparse.Namespace, material: Material) -> dict[str, Any]
         say("servers")
         turns, repeats = (1, 1) if arguments.quick else (5, 3)
         results["service"] = measure_services(names, material, turns=turns, repeats=repeats)
-    return results
 
 
 def say(what: str) -> None:

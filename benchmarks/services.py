@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from engines import REFERENCE, TFCHAIN, Worker, end_process, last_lines, quiet_environment
 from material import HERE, Material
-from measures import DOCUMENTS_A_TURN, PAUSE_SECONDS, load_vectors, rotated, slices, vectors_path
+from measures import DOCUMENTS_A_TURN, PAUSE_SECONDS, file_name, load_vectors, rotated, slices, vectors_path
 
 FASTAPI = "FastAPI + sentence-transformers + FAISS"
 TFCHAIN_REST = "tfchain, REST"
@@ -82,12 +82,12 @@ def server_commands(names: Sequence[str], material: Material) -> dict[str, Calla
 
 def document_vectors(material: Material) -> np.ndarray:
     """sentence-transformers' vectors of the documents: those of the bulk measure, where it ran."""
-    if not list(material.work.glob(f"{REFERENCE}-bulk-*.npy")):
+    if not list(material.work.glob(f"{file_name(REFERENCE)}-bulk-*.npy")):
         with Worker(REFERENCE, material) as worker:
             for turn, texts in enumerate(slices(material.texts, DOCUMENTS_A_TURN)):
                 path = vectors_path(material.work, REFERENCE, "bulk", turn)
                 worker.ask("encode_slice", texts=texts, save=path)
-    return load_vectors(material.work, f"{REFERENCE}-bulk")
+    return load_vectors(material.work, REFERENCE, "bulk")
 
 
 @contextmanager

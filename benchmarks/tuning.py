@@ -1,6 +1,6 @@
-"""Tuning on SciFact: MiniLM's default values beside the best of some trials, on queries that no trial saw.
+"""Tuning on SciFact: the default values beside the best of some trials, on queries that no trial saw.
 
-Run: .venv/bin/python benchmarks/tuning.py --path .demo/tuning
+Run: .venv/bin/python benchmarks/tuning.py --path .demo/tuning [--model FOLDER; default: the small model of tfchain]
 A first look: --trials 2 --train-queries 16 --held-out 8 --test-queries 8 --max-length 16 --seeds 1 --out LOOK.md
 
 Part of the training queries is held out: trials train on the others and are ranked on these, on a fixed subset of
@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from material import describe_machine
-from scifact import find_minilm
 
 from tfchain import FitOptions, Mining, NeuralSearchChain, Range, Validation
 from tfchain.core.atomic import write_file
 from tfchain.core.types import Document
 from tfchain.data.beir import BeirDataset, read_beir
 from tfchain.data.subset import read_subset
+from tfchain.models.bundled import find_bundled_model
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.report import TuningReport
 
 HERE = Path(__file__).parent
@@ -93,9 +94,14 @@ def take(dataset: BeirDataset, ids: list[str]) -> BeirDataset:
 
 
 def make_chain(options: argparse.Namespace) -> NeuralSearchChain:
-    """MiniLM with tfchain's default values."""
-    return NeuralSearchChain.from_pretrained(
-        find_minilm(), max_length=options.max_length, passages="truncate", engine="tensorflow"
+    """The model, in float32, with tfchain's default values."""
+    read = TextEncoder.from_pretrained(options.model or find_bundled_model(), precision="float32", engine="tensorflow")
+    return NeuralSearchChain(
+        read.tokenizer.tokenizer,
+        read.encoder,
+        max_length=options.max_length,
+        passages="truncate",
+        engine="tensorflow",
     )
 
 
@@ -133,6 +139,7 @@ def describe(
 ) -> str:
     """The text of TUNING.md."""
     machine = describe_machine()
+    name = options.model.name if options.model else "The small English model that comes with tfchain"
     rows = [
         f"| {name} | " + " | ".join(" / ".join(f"{one[metric]:.4f}" for one in found) for metric in METRICS) + " |"
         for name, found in results.items()
@@ -146,8 +153,8 @@ def describe(
             f"`{shlex.join(['python', 'benchmarks/tuning.py', *sys.argv[1:]])}`; {machine['processor']}, "
             f"{machine['cores']} cores, {machine['memory']}, load {machine['load']}.",
             "",
-            f"all-MiniLM-L6-v2, {len(report.trials)} trials ({report.search['tuner']}, seed {report.search['seed']}) "
-            f"on {counts[0]} training queries, ranked on {counts[1]} held out of the same split among "
+            f"{name}, {len(report.trials)} trials ({report.search['tuner']}, seed {report.search['seed']}) on "
+            f"{counts[0]} training queries, ranked on {counts[1]} held out of the same split among "
             f"{options.documents} documents; {seconds / 60:.0f} minutes.",
             "",
             f"## On {counts[2]} test queries that no trial saw, among all documents",
@@ -180,6 +187,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, default=HERE.parent.parent / "shared" / "data" / "scifact", help="SciFact's folder")
+    add("--model", type=Path, help="a model folder; default: the small model that comes with tfchain")
     add("--trials", type=int, default=12, help="how many (%(default)s)")
     add("--tuner", choices=["random", "bayesian", "grid"], default="bayesian", help="which (%(default)s)")
     add("--seed", type=int, default=0, help="of the search (%(default)s)")
