@@ -278,7 +278,7 @@ class TextEncoder:
             self.refresh()
 
     def _look(self) -> bytes:
-        return b"".join(np.asarray(weight).tobytes() for weight in self._small_weights)
+        return b"".join(_read_weight(weight) for weight in self._small_weights)
 
     def encode(
         self,
@@ -476,3 +476,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     write(path / "text_encoder.json", dict(settings))
+
+
+def _read_weight(weight: keras.Variable) -> bytes:
+    """A weight's bytes. The op itself takes a fifth of the time of the ways around it, and runs before every query."""
+    import tensorflow as tf
+    from tensorflow.python.ops.resource_variable_ops import ResourceVariable
+
+    value = weight.value
+    if type(value) is ResourceVariable:  # not one that a strategy has mirrored
+        return bytes(tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype).numpy().data)
+    return np.asarray(weight).tobytes()
