@@ -20,7 +20,9 @@ from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 logger = logging.getLogger(__name__)
 
-MOST_INTERPRETERS = 4  # unless more are asked for: each keeps a copy of the weights
+# Interpreters of one thread each: on two cores, two of them answered more queries a second than one of two threads, and
+# one query at least as fast. At most so many, unless more are asked for: each keeps a copy of the weights.
+MOST_INTERPRETERS = 4
 FEWEST_TEXTS, MOST_TEXTS = 4, 32  # of a batch: the texts of one request are shared out among the interpreters
 
 
@@ -29,6 +31,9 @@ class LiteRTServable:
 
     The signatures are the SavedModel's. `embed_ids` is answered by LiteRT; a signature of texts that has its halves
     among the others by the tokenizing half, LiteRT, and the half that searches; every other one by the SavedModel.
+    What is searched are the documents' vectors by the SavedModel's encoder, with queries' by LiteRT: two roundings of
+    one model, which may be compared.
+
     What LiteRT does not take (other data types, shapes that do not go together, ids that are no token's, no text at
     all) goes to the SavedModel as it is, so that errors have its codes and its texts.
 
@@ -213,10 +218,10 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
         StatusError: if the flatbuffer is damaged, or none that a chain exported.
     """
     file = Path(path) / TFLITE_FILE
-    cores = options.intra_op_threads or count_cores()
-    size = options.tflite_interpreters or min(cores, MOST_INTERPRETERS)
+    cores = count_cores()
+    size = options.tflite_interpreters if options.tflite_interpreters > 0 else min(cores, MOST_INTERPRETERS)
     try:
-        encoder = LiteRTPool(file, size=size, num_threads=max(1, cores // size))
+        encoder = LiteRTPool(file, size=size, num_threads=options.intra_op_threads or max(1, cores // size))
     except InputError as error:
         raise StatusError(Code.UNIMPLEMENTED, f"{file} is not supported by the embedded server: {error}") from error
     except (ValueError, RuntimeError) as error:
