@@ -11,11 +11,11 @@ from pathlib import Path
 
 CHILD = """
 import json, sys, time
-import tfchain.models.runner as runner
+import tfchain.core.token_batches as token_batches
 from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
 engine, tokens, texts = sys.argv[1], int(sys.argv[2]), json.load(sys.stdin)
-runner.TOKENS_IN_BATCH = tokens
+token_batches.TOKENS_IN_BATCH = tokens
 encoder = TextEncoder.from_pretrained(find_minilm(), engine=engine)
 encoder.encode("first")
 begin = time.process_time()

@@ -594,8 +594,9 @@ class NeuralSearchChain:
         Before the version appears, its ops are checked and its answers compared with this chain's. In `bfloat16` and
         calibrated `int8` the version computes so, too. After `Quantize("int8")` it computes in int8 that is calibrated
         on the documents (in float32, if there are fewer than eight), after `Quantize("float16")` in float32; the
-        documents are encoded again for it, and it holds `model.tflite`, the quantized encoder of token ids. int8 needs
-        a processor with VNNI or AMX to be fast.
+        documents are encoded again for it, and it holds `model.tflite`, the quantized encoder of token ids, which
+        servers run with `--prefer_tflite_model`: the embedded one between the SavedModel's tokenizer and search, a
+        stock one alone, so that it offers token ids only. int8 needs a processor with VNNI or AMX to be fast.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
@@ -613,7 +614,13 @@ class NeuralSearchChain:
         self._refresh_index(None)
         batch_size = self.hyperparameters.batch_size
         served = to_served(self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size)
-        graph = make_search_graph(served.text_encoder, served.index, top_k=top_k, signatures=signatures)
+        graph = make_search_graph(
+            served.text_encoder,
+            served.index,
+            top_k=top_k,
+            signatures=signatures,
+            beside=self.text_encoder if served.files else None,
+        )
         settings = self._settings()
         if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
             settings["report"] = {}
@@ -622,6 +629,7 @@ class NeuralSearchChain:
             graph.module,
             graph.signatures,
             proofs=graph.proofs,
+            litert_proofs=graph.litert_proofs,
             description={
                 "fingerprint": served.text_encoder.fingerprint,
                 "documents": len(self),
@@ -640,6 +648,7 @@ class NeuralSearchChain:
         rest_port: int = 0,
         name: str = "search",
         top_k: int = 10,
+        prefer_tflite_model: bool = False,
         timeout_seconds: float = 120.0,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
@@ -651,6 +660,8 @@ class NeuralSearchChain:
             rest_port: For REST; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: `search`.
             top_k: How many documents a search gives. Default: 10.
+            prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
+                by LiteRT, as this chain does, between the SavedModel's tokenizer and search. Default: False.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
@@ -667,6 +678,7 @@ class NeuralSearchChain:
             host=host,
             grpc_port=port,
             rest_port=rest_port,
+            prefer_tflite_model=prefer_tflite_model,
             timeout_seconds=timeout_seconds,
         )
 

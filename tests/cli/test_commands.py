@@ -136,3 +136,27 @@ def test_the_help_texts_have_examples_as_they_are_typed(run: Run) -> None:
     whole = run("--help").stdout
     assert "    130  stopped with Ctrl-C\n" in whole
     assert run("--version").stdout == f"tfchain {__version__}\n"
+
+
+def test_serve_hands_its_options_to_the_server(
+    run: Run, version_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+
+    def deploy(base_path: Path, **options: object) -> None:
+        given.update(options, base_path=base_path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # of this process
+    base_path, log = version_path.parent, tmp_path / "log"
+    assert run("serve", base_path, "--port", 0, "--rest-port", 7, "--prefer-tflite-model", "--log", log).exit_code == 0
+    assert given == {
+        "base_path": base_path,
+        "model_name": base_path.name,
+        "host": "127.0.0.1",
+        "grpc_port": 0,
+        "rest_port": 7,
+        "prefer_tflite_model": True,
+        "log_path": log,
+    }

@@ -6,16 +6,9 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.models.config import EncoderConfig
 from tfchain.models.encoder import Encoder
-from tfchain.models.runner import EncoderRunner, make_batches, pad
+from tfchain.models.runner import EncoderRunner, pad
 
 TEXTS = [[2, 3], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 3], [2, 4, 4, 3]]
-
-
-def test_batches_put_similar_lengths_together_and_hold_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = np.array([5, 9, 1, 9, 4, 30])
-    monkeypatch.setattr("tfchain.models.runner.TOKENS_IN_BATCH", 18)
-    batches = [batch.tolist() for batch in make_batches(lengths, 3)]
-    assert batches == [[5], [1, 3], [0, 4, 2]]  # 30 tokens alone exceed 18; two of 9 fit; then at most three
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "litert"])

@@ -156,6 +156,7 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
     before = chain.index.vectors.vectors.copy()
     version = chain.export(tmp_path / "search", top_k=2)
     assert "--prefer_tflite_model serves that file alone, and so offers token ids only" in caplog.text
+    assert "it needs --enable_model_warmup=false, too" in caplog.text
 
     interpreter = tf.lite.Interpreter(model_path=str(version / "model.tflite"))
     run = interpreter.get_signature_runner("embed_ids")
@@ -181,6 +182,9 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
         "signatures": ["embed_ids"],
     }
     assert described["report"] == {}  # it was of the quantized vectors
+    assert set(described["signatures"]) - {"embed", "embed_ids", "search", "serving_default"} == {
+        *("tokenize", "tokenize_query", "search_vectors")
+    }
     assert chain.report == {"ndcg@10": 0.5}
     np.testing.assert_array_equal(chain.index.vectors.vectors, before)
 

@@ -28,10 +28,20 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 @click.option(
     "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="For REST; 0: any free one."
 )
+@click.option(
+    "--prefer-tflite-model", is_flag=True, help="Run the encoder of a version that has a model.tflite by LiteRT."
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
-    base_path: Path, name: str | None, host: str, port: int, rest_port: int, log: Path | None, as_json: bool
+    base_path: Path,
+    name: str | None,
+    host: str,
+    port: int,
+    rest_port: int,
+    prefer_tflite_model: bool,
+    log: Path | None,
+    as_json: bool,
 ) -> None:
     """Serve the latest version of BASE_PATH over REST and gRPC, in the way of TensorFlow Serving.
 
@@ -57,6 +67,7 @@ def serve_command(
                 host=host,
                 grpc_port=port,
                 rest_port=rest_port,
+                prefer_tflite_model=prefer_tflite_model,
                 log_path=log,
             )
         with deployment:

@@ -98,6 +98,7 @@ def deploy(
     host: str = "127.0.0.1",
     grpc_port: int = 0,
     rest_port: int = 0,
+    prefer_tflite_model: bool = False,
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
 ) -> Deployment:
@@ -111,6 +112,8 @@ def deploy(
         host: The address to listen on. The default is reached from this machine only.
         grpc_port: The gRPC port; 0 lets the system choose.
         rest_port: The REST port; 0 lets the system choose.
+        prefer_tflite_model: Whether LiteRT runs the encoder of a version that has `model.tflite`, as one has that was
+            exported after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
         timeout_seconds: How long the start may take.
         log_path: A file for the server's log; None for none.
 
@@ -142,6 +145,7 @@ def deploy(
                     *(sys.executable, "-m", "tfchain.deployment.server.main"),
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
                     *(f"--model_name={model_name}", f"--model_base_path={Path(base_path).resolve()}"),
+                    *(["--prefer_tflite_model"] if prefer_tflite_model else []),
                     *("--max_num_load_retries=0", f"--ready_fd={ready_end}", f"--parent_fd={parent_end}"),
                 ],
                 env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.proof import Proof
+from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.op_check import OpReport, check_ops
 from tfchain.deployment.repository import next_version
+
+if TYPE_CHECKING:
+    from tfchain.deployment.server.servable import Servable
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ def export(
     proofs: Sequence[Proof] = (),
     description: Mapping[str, Any] | None = None,
     files: Mapping[str, bytes] | None = None,
+    litert_proofs: Sequence[Proof] = (),
 ) -> Path:
     """Writes the next version below a base path.
 
@@ -48,6 +53,8 @@ def export(
         proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
         description: Plain values kept beside the model in `assets.extra/tfchain.json`. Default: none.
         files: More files to lay beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
+        litert_proofs: The same as `proofs`, asked of the embedded server with `--prefer_tflite_model`, for a version
+            with `model.tflite`. Default: none.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -65,6 +72,7 @@ def export(
                 _write(partial, module, signatures, proofs, description or {})
                 for name, content in (files or {}).items():
                     (partial / name).write_bytes(content)
+                check_proofs(partial, proofs, litert_proofs)
         except FileExistsError:
             continue  # another process took the number
         logger.info("Exported %s.", version)
@@ -87,39 +95,48 @@ def _write(
     report = check_ops(path)
     _write_warm_up(path / WARM_UP, proofs)
     _write_description(path / DESCRIPTION, description, report, list(signatures))
-    check_proofs(path, proofs)
 
 
-def check_proofs(path: Path, proofs: Sequence[Proof]) -> None:
+def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Proof] = ()) -> None:
     """Loads a version as the server does, warm-up included, and compares its answers.
 
     Args:
         path: The version's folder.
         proofs: Questions with their answers.
+        litert_proofs: The same of the version with `--prefer_tflite_model`. Default: none.
 
     Raises:
         ExportError: if it does not load, or an answer differs.
     """
+    from tfchain.deployment.server.litert import add_litert
     from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
     from tfchain.deployment.server.status import StatusError
     from tfchain.deployment.server.warmup import run_warmup
 
     load_tf_text()
     try:
-        servable = load_saved_model(path, LoadOptions())
+        servable: Servable = load_saved_model(path, LoadOptions())
         try:
             run_warmup(servable, path)
-            for proof in proofs:
-                signature = servable.signatures[proof.signature]
-                names = list(proof.outputs)
-                answers = servable.run(signature, proof.inputs, names)
-                compare(proof, dict(zip(names, answers, strict=True)))
+            _ask(servable, proofs)
+            if litert_proofs:
+                servable = with_litert = add_litert(servable, path, LoadOptions(tflite_interpreters=1))
+                _ask(with_litert, litert_proofs)
+                if with_litert.num_failures:
+                    raise ExportError(f"LiteRT does not run the version's {TFLITE_FILE} here. No version was written.")
         finally:
             servable.close()
     except StatusError as error:
         raise ExportError(
             f"The exported version does not run as TensorFlow Serving would run it: {error}. No version was written."
         ) from error
+
+
+def _ask(servable: "Servable", proofs: Sequence[Proof]) -> None:
+    for proof in proofs:
+        names = list(proof.outputs)
+        answers = servable.run(servable.signatures[proof.signature], proof.inputs, names)
+        compare(proof, dict(zip(names, answers, strict=True)))
 
 
 def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:

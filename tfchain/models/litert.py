@@ -1,7 +1,6 @@
 """LiteRT as an engine: an encoder as a flatbuffer that runs on the CPU, kept in a cache between processes.
 
 LiteRT's fp32 kernels answer one query in about half of TensorFlow's time, and encode in bulk at least as fast.
-TensorFlow's own `tf.lite.Interpreter` is used: it ran the same file in half the time of the package ai-edge-litert.
 """
 
 import contextlib
@@ -10,65 +9,22 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfchain.core.atomic import write_file
 from tfchain.core.errors import TfchainError
+from tfchain.core.litert import LiteRTEncoder
 from tfchain.core.native_log import quiet_native_log
-from tfchain.models.litert_signature import SIGNATURE, add_signature_metadata
+from tfchain.core.signatures import EMBED_IDS
+from tfchain.models.litert_signature import add_signature_metadata
 from tfchain.models.precision import Precision
 
 logger = logging.getLogger(__name__)
 
 CONVERSION_SECONDS = 1800
 CACHED_FILES = 8  # the oldest go when there are more
-
-
-class LiteRTEncoder:
-    """Runs a flatbuffer made by `convert_encoder`. One call at a time: a lock keeps threads apart.
-
-    Args:
-        model: The flatbuffer's bytes, or the path of its file, which is mapped into memory rather than read.
-        num_threads: Threads for the kernels. Default: one a core.
-    """
-
-    def __init__(self, model: bytes | Path, num_threads: int | None = None) -> None:
-        import tensorflow as tf
-
-        self._model = model
-        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        with quiet_native_log(), warnings.catch_warnings():
-            # It points to ai-edge-litert, which is slower.
-            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            self._interpreter = tf.lite.Interpreter(**source, num_threads=num_threads or len(os.sched_getaffinity(0)))
-        self._lock = threading.Lock()
-        self._shape: tuple[int, ...] = ()
-        self._inputs = {_plain(one["name"]): one["index"] for one in self._interpreter.get_input_details()}
-        self._output = self._interpreter.get_output_details()[0]["index"]
-
-    def __call__(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
-        """Token ids and mask, int32 `(batch, length)`, to vectors float32 `(batch, dim)`."""
-        with self._lock:
-            if token_ids.shape != self._shape:
-                with quiet_native_log() if not self._shape else contextlib.nullcontext():
-                    for index in self._inputs.values():
-                        self._interpreter.resize_tensor_input(index, token_ids.shape)
-                    self._interpreter.allocate_tensors()
-                self._shape = token_ids.shape
-            self._interpreter.set_tensor(self._inputs["token_ids"], token_ids)
-            self._interpreter.set_tensor(self._inputs["padding_mask"], padding_mask)
-            self._interpreter.invoke()
-            return np.array(self._interpreter.get_tensor(self._output))
-
-    def read(self) -> bytes:
-        """The flatbuffer."""
-        return self._model if isinstance(self._model, bytes) else self._model.read_bytes()
 
 
 def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32") -> bytes:
@@ -93,7 +49,7 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
         module = tf.Module()
         module.variables_of_encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
-            tf.saved_model.save(module, str(source), signatures={SIGNATURE: function})
+            tf.saved_model.save(module, str(source), signatures={EMBED_IDS: function})
         # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
         command = [sys.executable, "-m", "tfchain.models.litert", str(source), str(target), precision]
         try:
@@ -112,7 +68,7 @@ def convert_folder(source: str, target: str, precision: str) -> None:
     """Converts the signature `embed_ids` of a SavedModel; what the child process does."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[SIGNATURE])
+    converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[EMBED_IDS])
     if precision == "float32":
         Path(target).write_bytes(converter.convert())
         return
@@ -152,11 +108,6 @@ def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
             return LiteRTEncoder(path)
         logger.info("The cache %s cannot be written: the converted model is held in memory alone.", path.parent)
     return LiteRTEncoder(made)
-
-
-def _plain(name: str) -> str:
-    """`embed_ids_token_ids:0` → `token_ids`."""
-    return name.split(":")[0].removeprefix("serving_default_").removeprefix(f"{SIGNATURE}_")
 
 
 def explain(error: Exception) -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-SIGNATURE = "embed_ids"
 METADATA = "signature_defs_metadata"  # tensorflow/lite/tools/signature/signature_def_util.h
 PREDICT = "tensorflow/serving/predict"
 ALIGNMENT = 16  # `force_align` of Buffer.data in LiteRT's schema, which the Python code made of it leaves out

@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, Literal, get_args
 
@@ -11,15 +11,16 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.litert import LiteRTEncoder
 from tfchain.core.progress import show_progress
+from tfchain.core.token_batches import encode_in_batches
 from tfchain.models.calibration import Calibration
-from tfchain.models.litert import LiteRTEncoder, convert_encoder, load_cached
+from tfchain.models.litert import convert_encoder, load_cached
 from tfchain.models.precision import Precision, check_encoder, check_precision, is_litert_precision, make_compute_copy
 
 logger = logging.getLogger(__name__)
 
 Engine = Literal["auto", "tensorflow", "litert"]
-TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
 CONVERSION = 2  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
@@ -89,15 +90,11 @@ class EncoderRunner:
         """
         run = self._run or self._start()
         lengths = np.array([len(ids) for ids in token_ids], dtype=np.int64)
-        vectors: np.ndarray | None = None
-        for rows in make_batches(lengths, batch_size):
-            ids, mask = pad([token_ids[row] for row in rows], self.pad_token_id, skipped=skipped)
-            part = run(ids, mask)
-            if vectors is None:
-                vectors = np.empty((len(token_ids), part.shape[-1]), dtype="float32")
-            vectors[rows] = part
-            if progress is not None:
-                progress(len(rows))
+
+        def take(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return pad([token_ids[row] for row in rows], self.pad_token_id, skipped=skipped)
+
+        vectors = encode_in_batches(run, take, lengths, batch_size=batch_size, progress=progress)
         return np.zeros((0, self.embedding_dim), dtype="float32") if vectors is None else vectors
 
     @property
@@ -202,25 +199,6 @@ def make_function(encoder: keras.Model) -> Any:
 
     specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     return tf.function(embed, input_signature=specs, autograph=False)
-
-
-def make_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Puts texts of similar length together, longest first, within a number of texts and of tokens.
-
-    Args:
-        lengths: Tokens of each text, `(texts,)`.
-        batch_size: The most texts in a batch.
-
-    Yields:
-        Row numbers of one batch; each row comes once.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        size = max(1, min(batch_size, TOKENS_IN_BATCH // longest))
-        yield order[start : start + size]
-        start += size
 
 
 def pad(token_ids: Sequence[Sequence[int]], pad_token_id: int, *, skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from tfchain.core.progress import show_progress
+from tfchain.core.token_batches import make_batches
 from tfchain.models.encoder import Encoder
-from tfchain.models.runner import make_batches, pad
+from tfchain.models.runner import pad
 from tfchain.models.text_encoder import TextEncoder
 
 TEXTS_AT_ONCE = 256

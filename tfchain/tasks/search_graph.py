@@ -1,6 +1,7 @@
 """Search as a TensorFlow graph: tokenizer, encoder, vectors and documents in one module that needs no Python."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.core.signatures import EMBED, EMBED_IDS, SEARCH, SEARCH_VECTORS, SERVING_DEFAULT, TOKENIZE, TOKENIZE_QUERY
 from tfchain.models.index_graph import make_search
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.runner import pad
@@ -41,15 +43,22 @@ class SearchGraph:
         module: Owns the variables.
         signatures: Name → `tf.function`.
         proofs: Questions with Python's answers.
+        litert_proofs: The same of a flatbuffer that lies beside the SavedModel. Default: none.
     """
 
     module: Any
     signatures: Mapping[str, Any]
     proofs: Sequence[Proof]
+    litert_proofs: Sequence[Proof] = ()
 
 
 def make_search_graph(
-    text_encoder: TextEncoder, index: DocumentIndex | None, *, top_k: int = 10, signatures: str = "text"
+    text_encoder: TextEncoder,
+    index: DocumentIndex | None,
+    *,
+    top_k: int = 10,
+    signatures: str = "text",
+    beside: TextEncoder | None = None,
 ) -> SearchGraph:
     """Composes what a version answers.
 
@@ -60,6 +69,10 @@ def make_search_graph(
         signatures: `text`: `serving_default` and `search` (text → ids, scores, texts), `embed` (text → embedding, with
             the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids`
             alone, which needs no op of TF Text. Default: `text`.
+        beside: The text encoder whose flatbuffer will lie beside the SavedModel. For a server that runs it, the halves
+            of the text signatures are signatures, too: `tokenize` and `tokenize_query` (text → token_ids,
+            padding_mask; with the default prompt, as `embed`, and with the query's, as `search`) and `search_vectors`
+            (embedding → ids, scores, texts). Default: none, and no halves.
 
     Returns:
         The graph. A tokenizer that has no graph yet gives `embed_ids` alone, and a warning says so.
@@ -88,12 +101,13 @@ def make_search_graph(
         return {"embedding": encoder(inputs, training=False)}
 
     id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
-    functions = {"embed_ids": tf.function(embed_ids, input_signature=id_specs, autograph=False)}
+    functions = {EMBED_IDS: tf.function(embed_ids, input_signature=id_specs, autograph=False)}
     texts = _proof_texts(index)
     proofs = [_prove_embed_ids(text_encoder, texts)]
+    litert_proofs = [] if beside is None else [_prove_embed_ids(beside, texts)]
     tokenizer = text_encoder.tokenizer
     if signatures == "ids":
-        return SearchGraph(module, functions, proofs)
+        return SearchGraph(module, functions, proofs, litert_proofs)
     try:
         graph_tokenizer = make_graph_tokenizer(tokenizer)
     except InputError as error:
@@ -102,35 +116,48 @@ def make_search_graph(
             "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
             error,
         )
-        return SearchGraph(module, functions, proofs)
+        return SearchGraph(module, functions, proofs, litert_proofs)
 
-    def to_vectors(text: Any, prompt: str) -> Any:
+    def tokenize(text: Any, prompt: str) -> dict[str, Any]:
         asked = tf.strings.join([prompt, text]) if prompt else text
         token_ids, padding_mask = graph_tokenizer(asked, tokenizer.max_length)
         skipped = text_encoder.skipped_tokens(prompt)
         if skipped:
             place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
             padding_mask = tf.where((place < skipped) & (padding_mask == 1), 2, padding_mask)
-        return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+        return {"token_ids": token_ids, "padding_mask": padding_mask}
+
+    def to_vectors(text: Any, prompt: str) -> Any:
+        return encoder(tokenize(text, prompt), training=False)
 
     def embed(text: Any) -> dict[str, Any]:
         return {"embedding": to_vectors(text, text_encoder.find_prompt(None))}
 
     text_spec = [tf.TensorSpec([None], tf.string, name="text")]
-    functions["embed"] = tf.function(embed, input_signature=text_spec, autograph=False)
+    functions[EMBED] = tf.function(embed, input_signature=text_spec, autograph=False)
     proofs.append(_prove_embed(text_encoder, texts))
-    cut_off = _prove_embed(text_encoder, ["a text that is cut off at the end, 你好。 " * 200])
-    proofs.append(dataclasses.replace(cut_off, is_warm_up=False))
+    cut_off = ["a text that is cut off at the end, 你好。 " * 200]
+    proofs.append(dataclasses.replace(_prove_embed(text_encoder, cut_off), is_warm_up=False))
+    halves = {} if beside is None else {TOKENIZE: text_encoder.find_prompt(None)}
+    if beside is not None:
+        litert_proofs += [_prove_embed(beside, texts), _prove_embed(beside, cut_off)]
+        if index is not None and len(index):
+            halves[TOKENIZE_QUERY] = text_encoder.query_prompt
+    for name, prompt in halves.items():
+        functions[name] = tf.function(
+            functools.partial(tokenize, prompt=prompt), input_signature=text_spec, autograph=False
+        )
+        proofs += [_prove_tokenize(text_encoder, name, prompt, some) for some in (texts, cut_off)]
     if index is None or not len(index):
-        return SearchGraph(module, functions, proofs)
+        return SearchGraph(module, functions, proofs, litert_proofs)
 
     lookup = _make_lookup(module, index, min(top_k, len(index)))
 
     def search(text: Any) -> dict[str, Any]:
         return lookup(to_vectors(text, text_encoder.query_prompt))
 
-    functions["search"] = tf.function(search, input_signature=text_spec, autograph=False)
-    functions["serving_default"] = functions["search"]
+    functions[SEARCH] = tf.function(search, input_signature=text_spec, autograph=False)
+    functions[SERVING_DEFAULT] = functions[SEARCH]
     asked = [text for text in texts if text.strip()]
     vectors = text_encoder.encode_query(asked, progress=False)
     if index.vectors.num_candidates(top_k) is not None:
@@ -141,7 +168,12 @@ def make_search_graph(
         if np.abs(found - vectors).max() <= TOLERANCES[text_encoder.precision] * max(1.0, np.abs(vectors).max()):
             vectors = found
     proofs.append(_prove_search(index, asked, vectors, top_k, TOLERANCES[text_encoder.precision]))
-    return SearchGraph(module, functions, proofs)
+    if beside is not None:
+        vector_spec = [tf.TensorSpec([None, text_encoder.embedding_dim], tf.float32, name="embedding")]
+        functions[SEARCH_VECTORS] = tf.function(lookup, input_signature=vector_spec, autograph=False)
+        inputs = {"embedding": vectors}
+        proofs.append(dataclasses.replace(proofs[-1], signature=SEARCH_VECTORS, inputs=inputs, is_warm_up=False))
+    return SearchGraph(module, functions, proofs, litert_proofs)
 
 
 def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
@@ -185,13 +217,21 @@ def _prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     ids, mask = pad(token_ids, text_encoder.tokenizer.pad_token_id)
     expected = text_encoder.runner(token_ids)
     tolerance = TOLERANCES[text_encoder.precision]
-    return Proof("embed_ids", {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
+    return Proof(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
 
 
 def _prove_embed(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     expected = text_encoder.encode(texts, progress=False)
     tolerance = TOLERANCES[text_encoder.precision]
-    return Proof("embed", {"text": _to_array(texts)}, {"embedding": expected}, tolerance=tolerance)
+    return Proof(EMBED, {"text": _to_array(texts)}, {"embedding": expected}, tolerance=tolerance)
+
+
+def _prove_tokenize(text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str]) -> Proof:
+    tokenizer = text_encoder.tokenizer
+    token_ids = tokenizer([prompt + text for text in texts])
+    ids, mask = pad(token_ids, tokenizer.pad_token_id, skipped=text_encoder.skipped_tokens(prompt))
+    expected = {"token_ids": ids, "padding_mask": mask}
+    return Proof(signature, {"text": _to_array(texts)}, expected, is_warm_up=False, tolerance=0.0)
 
 
 def _prove_search(
@@ -207,7 +247,7 @@ def _prove_search(
         "texts": np.array([[_to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
     }
     inputs = {"text": _to_array(texts)}
-    return Proof("serving_default", inputs, outputs, {"ids": ties, "texts": ties}, tolerance=tolerance)
+    return Proof(SERVING_DEFAULT, inputs, outputs, {"ids": ties, "texts": ties}, tolerance=tolerance)
 
 
 def find_ties(scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE
 from tfchain.models.int8_product import has_int8_products
-from tfchain.models.litert_signature import SIGNATURE
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.search import PassageConfig, make_index
@@ -18,7 +18,6 @@ NEEDS_ONEDNN = (
     "AVX-VNNI or AMX, where they are fast. Do not serve it on others: there it does not load, and with "
     "TF_ENABLE_ONEDNN_OPTS=1 in the environment its sums overflow and its vectors are inexact."
 )
-TFLITE_FILE = "model.tflite"  # where TensorFlow Serving's --prefer_tflite_model looks
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,15 @@ def to_served(
     logger.warning(
         "The version's SavedModel computes in %s; %s beside it is the encoder in %s. A stock server with "
         "--prefer_tflite_model serves that file alone, and so offers token ids only: its clients tokenize, and send "
-        "`token_ids` and `padding_mask` (signature %s).",
-        *(served.precision, TFLITE_FILE, text_encoder.precision, SIGNATURE),
+        "`token_ids` and `padding_mask` (signature %s); it needs --enable_model_warmup=false, too, as the version's "
+        "warm-up records ask texts. The embedded server with that flag answers texts.",
+        *(served.precision, TFLITE_FILE, text_encoder.precision, EMBED_IDS),
     )
     beside = {
         "file": TFLITE_FILE,
         "precision": text_encoder.precision,
         "fingerprint": text_encoder.fingerprint,
-        "signatures": [SIGNATURE],
+        "signatures": [EMBED_IDS],
     }
     return Served(served, index, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside})
 

@@ -7,7 +7,7 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
-from tfchain.deployment.server.main import main
+from tfchain.deployment.server.main import _to_options, main
 
 
 def test_the_defaults_are_stocks() -> None:
@@ -51,6 +51,14 @@ def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default()
         check_supported(parse_flags(["--enable_batching"]))
 
 
+def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:
+    assert not _to_options(parse_flags([])).load.prefers_tflite
+    flags = parse_flags(["--prefer_tflite_model", "--num_tflite_pools=3"])
+    check_supported(flags)
+    load = _to_options(flags).load
+    assert (load.prefers_tflite, load.tflite_interpreters) == (True, 3)
+
+
 def test_the_usage_has_every_flag() -> None:
     text = usage("program")
     assert all(f"--{flag.name}=" in text for flag in FLAGS)
@@ -71,7 +79,7 @@ def test_start_errors_end_with_255(arguments: list[str], error: str, capsys: pyt
 
 def test_the_version_is_printed_without_importing_tensorflow() -> None:
     code = (
-        "import sys; from tfchain.deployment.server.main import main; "
+        "import sys; from tfchain.deployment.server.main import _to_options, main; "
         "assert main(['--bogus', '--version']) == 0; assert 'tensorflow' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -132,6 +132,8 @@ def _to_options(flags: Flags) -> "ServerOptions":
             intra_op_threads=both or flags.number("tensorflow_intra_op_parallelism"),
             inter_op_threads=both or flags.number("tensorflow_inter_op_parallelism"),
             is_xla_enabled=flags.is_on("xla_cpu_compilation_enabled"),
+            prefers_tflite=flags.is_on("prefer_tflite_model"),
+            tflite_interpreters=flags.number("num_tflite_pools"),
         ),
     )
 

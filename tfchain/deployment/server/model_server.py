@@ -11,9 +11,10 @@ from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.grpc_server import GrpcServer
 from tfchain.deployment.server.http_server import HttpServer, open_socket
+from tfchain.deployment.server.litert import load_version
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.rest import RestApi
-from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
+from tfchain.deployment.server.saved_model import LoadOptions
 from tfchain.deployment.server.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
@@ -162,7 +163,7 @@ class ModelServer:
             raise ServerError(f"Failed to start server. Error: {error}") from error
 
     def _load(self, path: Path) -> Servable:
-        servable = load_saved_model(path, self.options.load)
+        servable = load_version(path, self.options.load)
         try:
             if self.options.has_warmup:
                 run_warmup(servable, path, num_iterations=self.options.warmup_iterations)

@@ -25,12 +25,16 @@ class LoadOptions:
         intra_op_threads: Threads within one op; 0 lets TensorFlow choose.
         inter_op_threads: Threads across ops; 0 lets TensorFlow choose.
         is_xla_enabled: Run XLA-compiled functions, which a stock server refuses unless it is told otherwise.
+        prefers_tflite: Run the encoder of a version that has `model.tflite` by LiteRT.
+        tflite_interpreters: How many requests LiteRT encodes at the same time; 0 for one a core, at most four.
     """
 
     tags: tuple[str, ...] = ("serve",)
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     is_xla_enabled: bool = False
+    prefers_tflite: bool = False
+    tflite_interpreters: int = 0
 
 
 class SavedModelServable:
