@@ -15,6 +15,7 @@ from material import describe_machine
 from scifact import find_minilm
 
 from tfchain import Distill
+from tfchain.core.atomic import write_file
 from tfchain.core.types import Document
 from tfchain.data.beir import BeirDataset, read_beir
 from tfchain.models.text_encoder import TextEncoder
@@ -63,7 +64,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     add("--learning-rate", type=float, default=2e-4, help="the largest (%(default)s)")
     add("--dtype-policy", default="mixed_bfloat16", help="of the training (%(default)s)")
     add("--max-length", type=int, default=None, help="most tokens of a text (default: the model's)")
-    add("--json", type=Path, default=None, help="where to write the numbers, too")
+    add("--json", type=Path, default=None, help="where to write the numbers, too; what is there is not done again")
     return parser
 
 
@@ -113,11 +114,26 @@ def make_evaluation(
     """What a `Setting` evaluates with: the documents are encoded once for both splits."""
 
     def evaluate(one: TextEncoder) -> dict[str, float]:
+        if one.precision == "float32":  # a new encoder has no place in the cache; LiteRT is faster all the same
+            one = one.with_precision("float32", engine="litert")
         index = make_index(one, documents, PassageConfig(mode="truncate"), progress=False)
         more = evaluate_index(one, index, train, metrics=METRICS[:1])
         return evaluate_index(one, index, test, metrics=METRICS) | {"train_ndcg@10": more["ndcg@10"]}
 
     return evaluate
+
+
+def read_done(options: argparse.Namespace) -> dict[str, Any]:
+    """What an earlier run that was stopped has measured; no candidates where there was none."""
+    if options.json and options.json.is_file():
+        return dict(json.loads(options.json.read_text(encoding="utf-8")))
+    return {"candidates": {}}
+
+
+def keep(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Writes what there is so far, where JSON is asked for."""
+    if options.json:
+        write_file(options.json, json.dumps(results, indent=2) + "\n")
 
 
 def finish(options: argparse.Namespace, setting: Setting, results: dict[str, Any]) -> None:
@@ -132,8 +148,7 @@ def finish(options: argparse.Namespace, setting: Setting, results: dict[str, Any
         "max_length": setting.dense.tokenizer.max_length,
     }
     print(json.dumps({name: results[name] for name in ("machine", "date", "size")}), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    keep(options, results)
 
 
 def say_setting(options: argparse.Namespace, results: dict[str, Any], script: str) -> list[str]:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import numpy as np
-from compressed import HERE, Setting, finish, make_parser, make_setting, say_setting
+from compressed import HERE, Setting, finish, keep, make_parser, make_setting, read_done, say_setting
 
 from tfchain import Prune, Shrink, compress
 from tfchain.core.atomic import write_file
@@ -35,27 +35,31 @@ def main() -> None:
     parser.add_argument("--bulk", type=int, default=512, help="documents encoded in a turn (%(default)s)")
     options = parser.parse_args()
     setting = make_setting(options)
-    results: dict[str, Any] = {"candidates": {}}
-    dense = setting.evaluate(setting.dense)
-    results["candidates"]["dense"] = {**dense, **measure_weights(setting.dense)}
-    say("dense", results["candidates"]["dense"])
-    made: dict[str, TextEncoder] = {}
+    results = read_done(options)
+    done = results["candidates"]
+    if "dense" not in done:
+        done["dense"] = {**setting.evaluate(setting.dense), **measure_weights(setting.dense)}
+        say("dense", done["dense"])
+        keep(options, results)
     for name, recipes in make_candidates(setting, options.only).items():
+        if name in done:
+            continue
         begin = time.perf_counter()
-        one = made[name] = compress(setting.dense, recipes, texts=setting.texts).text_encoder
+        one = compress(setting.dense, recipes, texts=setting.texts).text_encoder
         seconds = time.perf_counter() - begin
         values = {**setting.evaluate(one), "seconds": round(seconds, 1), **measure_weights(one)}
-        values["ndcg_lost"] = 1 - values["ndcg@10"] / dense["ndcg@10"]
-        values["train_ndcg_lost"] = 1 - values["train_ndcg@10"] / dense["train_ndcg@10"]
+        values["ndcg_lost"] = 1 - values["ndcg@10"] / done["dense"]["ndcg@10"]
+        values["train_ndcg_lost"] = 1 - values["train_ndcg@10"] / done["dense"]["train_ndcg@10"]
         if name in MOST_LOSS:
             values["within"] = values["ndcg_lost"] <= MOST_LOSS[name]
         if "2:4" in name:
             values["two_zeros_in_each_four"] = has_2_4(one)
-        results["candidates"][name] = values
+        if name == HALF:
+            results["speed"] = measure_speed({"dense": setting.dense, HALF: one}, setting, options)
+            say("speed", results["speed"])
+        done[name] = values
         say(name, values)
-    if HALF in made:
-        results["speed"] = measure_speed({"dense": setting.dense, HALF: made[HALF]}, setting, options)
-        say("speed", results["speed"])
+        keep(options, results)
     finish(options, setting, results)
     if options.write:
         write_file(HERE / "PRUNING.md", describe(options, results))

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
-from compressed import HERE, Setting, finish, make_parser, make_setting, say_setting
+from compressed import HERE, Setting, finish, keep, make_parser, make_setting, read_done, say_setting
 
 from tfchain import Quantize, QuantizeAware, compress
 from tfchain.core.atomic import write_file
@@ -39,17 +39,23 @@ def main() -> None:
     }
     if options.no_control:
         del candidates[CONTROL]
-    results: dict[str, Any] = {"candidates": {"float32": setting.evaluate(setting.dense)}}
-    say("float32", results["candidates"]["float32"])
+    results = read_done(options)
+    done = results["candidates"]
+    if "float32" not in done:
+        done["float32"] = setting.evaluate(setting.dense)
+        say("float32", done["float32"])
     for name, recipes in candidates.items():
+        if name in done:
+            continue
         begin = time.perf_counter()
         made = compress(setting.dense, recipes, texts=setting.texts)
         seconds = time.perf_counter() - begin
         size = made.report.files["model.tflite"] / 1e6
         values = {**setting.evaluate(made.text_encoder), "seconds": round(seconds, 1), "megabytes": size}
-        results["candidates"][name] = values | measure_cosines(setting, made.text_encoder)
-        say(name, results["candidates"][name])
-    plain, trained = (results["candidates"][name] for name in (PLAIN, AWARE))
+        done[name] = values | measure_cosines(setting, made.text_encoder)
+        say(name, done[name])
+        keep(options, results)
+    plain, trained = (done[name] for name in (PLAIN, AWARE))
     above = {name: trained[name] - plain[name] for name in ("ndcg@10", "train_ndcg@10")}
     results["above_int8"] = above
     say(AWARE, {"above int8": {name: round(value, 4) for name, value in above.items()}})
