@@ -35,6 +35,15 @@ def test_texts_are_taken_evenly() -> None:
     assert made.token_ids == tuple((number,) for number in range(0, 640, 10))
 
 
+def test_texts_get_the_prompt_that_documents_get(wide_model_path: Path) -> None:
+    prompts = {"query": "who ", "passage": "a dog "}
+    made = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow", prompts=prompts)
+    words = made.tokenizer.tokenizer.convert_ids_to_tokens(made.calibrate(["the cat"] * 8).token_ids[0])
+    assert words == ["[CLS]", "a", "dog", "the", "cat", "[SEP]"]
+    with pytest.raises(InputError, match="at least 8 texts with words .*Received: 0"):
+        made.calibrate([" "] * 8)
+
+
 def test_ranges_are_those_of_the_tokens_without_padding(float_encoder: TextEncoder) -> None:
     calibration = float_encoder.calibrate(TEXTS)
     ranges = measure_input_ranges(float_encoder.encoder, calibration)

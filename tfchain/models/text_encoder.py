@@ -167,12 +167,14 @@ class TextEncoder:
         """Takes a sample of texts for `with_precision("int8", calibration=...)`.
 
         Args:
-            texts: Texts of the kind that will be encoded; up to 64 of them are looked at.
+            texts: Documents of the kind that will be encoded, without a prompt: they get the one for documents here,
+                where there is one. Up to 64 of them are looked at.
 
         Raises:
             InputError: if fewer than eight have words.
         """
-        return make_calibration(self.tokenizer, check_texts(texts))
+        prompt = self.document_prompt
+        return make_calibration(lambda chosen: self.tokenizer([prompt + text for text in chosen]), check_texts(texts))
 
     def with_vector_storage(self, vector_storage: VectorStorage) -> "TextEncoder":
         """The same tokenizer, encoder and precision, with the vectors of documents kept otherwise in an index.
