@@ -154,6 +154,14 @@ def test_what_does_not_go_with_a_calibration_is_one_clear_error(
         float_encoder.with_precision(precision, engine=engine, calibration=float_encoder.calibrate(TEXTS))
 
 
+def test_a_calibration_for_a_folder_in_float32_is_refused(float_encoder: TextEncoder, wide_model_path: Path) -> None:
+    calibration = float_encoder.calibrate(TEXTS)
+    with pytest.raises(InputError, match="`calibration` is for 'int8' alone. Received: precision='float32'"):
+        TextEncoder.from_pretrained(wide_model_path, calibration=calibration)
+    made = TextEncoder.from_pretrained(wide_model_path, precision="int8", calibration=calibration)
+    assert made.calibration == calibration
+
+
 def test_no_other_encoder_than_tfchains_own_is_calibrated(float_encoder: TextEncoder) -> None:
     other = keras.Model(float_encoder.encoder.inputs, float_encoder.encoder.outputs)
     made = TextEncoder(float_encoder.tokenizer.tokenizer, other)

@@ -112,6 +112,7 @@ class TextEncoder:
 
         Raises:
             ModelFolderError: if the folder cannot be read.
+            InputError: as the constructor does, such as for a `calibration` where the precision is not `int8`.
         """
         path = find_folder(name_or_path)
         if (path / ENCODER_FILE).is_file():
@@ -131,9 +132,9 @@ class TextEncoder:
                 "vector_storage": folder.vector_storage,
             }
             tokenizer_path = folder.transformer_path
-        settings = {"calibration": Calibration.load(path), **settings, **changes}
-        if settings.get("precision") != "int8":  # asked for in another one
-            settings.pop("calibration")
+        settings |= changes
+        if settings.get("precision") == "int8":
+            settings = {"calibration": Calibration.load(path), **settings}
         tokenizer = settings.pop("tokenizer", None)
         made = cls(
             load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
