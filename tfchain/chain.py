@@ -514,7 +514,8 @@ class NeuralSearchChain:
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: the chain's documents.
+            texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
+                chain's documents.
             dataset: What `evaluate` takes. Default: nothing is measured but the files.
             split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
             keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
@@ -526,7 +527,8 @@ class NeuralSearchChain:
 
         Raises:
             InputError: if something is no recipe, or the rule needs what is not measured; the model stays as it was.
-            TfchainError: if LiteRT has no kernel for one of the encoder's ops; the model stays as it was.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for
+                a calibrated `Quantize`; the model stays as it was.
         """
         kept, report = compress_for_search(
             self.text_encoder,
