@@ -219,7 +219,7 @@ def test_settings_of_the_model_that_are_damaged_are_named(
 ) -> None:
     model = chain.model
     if own:  # a Keras model has its settings in a file of their own
-        chain = NeuralSearchChain(chain.tokenizer, keras.Model(model.inputs, model.outputs), engine="tensorflow")
+        chain = NeuralSearchChain(chain.tokenizer, keras.Model(model.input, model.output), engine="tensorflow")
     chain.add(["the cat"])
     path = chain.save(tmp_path / "index")
     (folder,) = path.glob("model-*")
