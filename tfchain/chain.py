@@ -34,7 +34,15 @@ from tfchain.tasks.compression import compress_for_search
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
-from tfchain.tasks.search import PassageConfig, PassageMode, encode_documents, make_index, new_index, search_texts
+from tfchain.tasks.search import (
+    PassageConfig,
+    PassageMode,
+    encode_documents,
+    fill_index,
+    make_index,
+    new_index,
+    search_texts,
+)
 from tfchain.tasks.search_graph import make_search_graph
 from tfchain.tasks.served import to_served
 from tfchain.tasks.tuning import tune_for_search
@@ -249,8 +257,7 @@ class NeuralSearchChain:
         self._refresh_index(progress)
         read = read_documents(documents, first_number=self.index.next_number)
         parts = list(self._encode(read, progress))
-        for part in parts:
-            self.index.add(part.documents, part.counts, part.vectors, fingerprint=self.text_encoder.fingerprint)
+        fill_index(self.index, parts, fingerprint=self.text_encoder.fingerprint)
         self.report = {}  # of other documents
         return self
 
@@ -507,7 +514,8 @@ class NeuralSearchChain:
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: What `Shrink`, `Distill` and `ReduceDimensions` learn from. Default: the chain's documents.
+            texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
+                chain's documents.
             dataset: What `evaluate` takes. Default: nothing is measured but the files.
             split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
             keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
@@ -519,7 +527,8 @@ class NeuralSearchChain:
 
         Raises:
             InputError: if something is no recipe, or the rule needs what is not measured; the model stays as it was.
-            TfchainError: if LiteRT has no kernel for one of the encoder's ops; the model stays as it was.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for
+                a calibrated `Quantize`; the model stays as it was.
         """
         kept, report = compress_for_search(
             self.text_encoder,

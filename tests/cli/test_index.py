@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import DOCUMENTS, Run
 from tests.tiny_model import save_tiny_model
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.vector_storage import VectorStorage
 from tfchain.tasks.index_folder import load_index_folder
 
 COUNTS = ("added", "replaced", "skipped", "documents")
@@ -44,6 +47,24 @@ def test_each_batch_is_a_commit_of_its_own(
 
     manifest = json.loads((out / "chain.json").read_text())
     assert len(manifest["segments"]) == 2
+
+
+def test_the_first_batch_is_as_large_as_learning_bits_takes(
+    run: Run, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfchain.models.binary_codebook.ROWS_IN_BLOCK", 70)
+    monkeypatch.setattr("tfchain.models.binary_codebook.MOST_VECTORS_A_BIT", 4)
+    model, source, out = tmp_path / "model", tmp_path / "d.jsonl", tmp_path / "index"
+    model.mkdir()
+    TextEncoder.from_pretrained(tiny_model_path).with_vector_storage(VectorStorage("binary")).save(model)
+    words = ("cat", "dog", "stock", "monday", "who", "what", "does", "do", "run", "a")
+    source.write_text("".join(f'{{"text": "{one} {other}"}}\n' for one in words for other in words))
+
+    index(run, source, "--model", model, "--out", out, "--commit-every", 20)
+
+    assert len(list(out.glob("codebook-*"))) == 1
+    sizes = [len((one / "documents.jsonl").read_text().splitlines()) for one in sorted(out.glob("segment-*"))]
+    assert sizes == [70, 20, 10]
 
 
 def test_what_was_committed_before_an_error_is_skipped_afterwards(

@@ -91,6 +91,8 @@ def test_a_mistake_is_told_before_any_worker_is_started(run: Run, config: Path, 
     config.write_text(CONFIG + "strategy: one\n")
 
     check_error(run("launch", config, "--workers", 2), f"error: {config}:4: `strategy` must be auto or multi_worker")
+    config.write_text(CONFIG + "recipes:\n- prune: {end: 2}\n")
+    check_error(run("launch", config, "--workers", 2), f"error: {config}:5: `end` must be in [0, 1]")
     assert launched == []
 
 

@@ -17,6 +17,7 @@ from tfchain.chain import NeuralSearchChain
 from tfchain.data.pairs import Pairs
 from tfchain.data.shards import PairShards, write_tfrecords
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.recipes import Cluster, Prune, QuantizeAware
 from tfchain.training.launch.config import read_plan
 from tfchain.training.losses import InBatchSoftmax, Triplet
 from tfchain.training.mining_options import Mining
@@ -72,7 +73,7 @@ def no_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: Path, tiny_model_path: Path) -> None:
     values = "{batch_size: 3, epochs: 3, learning_rate: 0.003, warmup: 0, dropout: 0}"
-    path = write(folder, SMALL + f"hyperparameters: {values}\n")
+    path = write(folder, SMALL + f"hyperparameters: {values}\nrecipes:\n  - prune: {{pattern: 2:4}}\n")
     result = run("train", path, "--json")
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -84,6 +85,8 @@ def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: P
     before = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
     assert trained.fingerprint != before.fingerprint
     assert trained.tokenizer.max_length == before.tokenizer.max_length
+    kernel = np.array(trained.encoder.get_layer("layer_1").intermediate.kernel)
+    assert (np.sum(kernel.reshape(-1, 4, kernel.shape[1]) == 0, axis=1) == 2).all()  # of each four
 
 
 def test_the_file_reaches_fit(run: Run, folder: Path, fits: list[dict[str, Any]]) -> None:
@@ -105,6 +108,10 @@ checkpoint: work/checkpoint
 checkpoint_every: 7
 log_path: work/logs
 length_groups: 2
+recipes:
+  - prune: {pattern: 2:4, end: 0.5, layers: [layer_0]}
+  - quantize_aware: {activation_bits: null}
+  - cluster: {num_clusters: 8, begin: 0.5}
 output: work/model
 """
     assert run("train", write(folder, text)).exit_code == 0
@@ -129,6 +136,8 @@ output: work/model
     assert (options.checkpoint, options.log_path) == (folder / "work" / "checkpoint", folder / "work" / "logs")
     assert options.mining == Mining(num_negatives=1, relative_margin=0.05, every=2, corpus=folder / "beir")
     assert (options.length_groups, options.data_service) == (2, None)
+    prune = Prune(pattern="2:4", end=0.5, layers=["layer_0"])
+    assert call["recipes"] == (prune, QuantizeAware(activation_bits=None), Cluster(8, begin=0.5))
     assert options.guide.fingerprint == TextEncoder.from_pretrained(folder / "model").fingerprint
 
 
@@ -177,7 +186,7 @@ def test_what_the_file_leaves_out_is_left_to_fit(run: Run, folder: Path, fits: l
 
     (call,) = fits
     assert call.pop("dataset") == folder / "pairs.jsonl"
-    assert (call.pop("validation"), call["options"].loss) == (None, None)
+    assert (call.pop("validation"), call["options"].loss, call.pop("recipes")) == (None, None, ())
     assert set(call) == {"chain", "options"}
 
 
@@ -254,6 +263,14 @@ def test_only_the_chief_saves_and_reports(
         ("mining: {relative_margin: 2}\n", 4, "`relative_margin` must be a finite number in [0, 1]"),
         ("data_service: localhost:5050\n", 4, "`data_service` reads shards."),
         ("split: dev\ndataset: beir\n", 5, "`dataset` comes twice, first in line 2"),
+        ("recipes: {prune: {}}\n", 4, "`recipes` must be a list of recipes, each a name with its arguments, such as"),
+        ("recipes: [prune]\n", 4, "such as [{prune: {sparsity: 0.5}}]. Received: 'prune'."),
+        ("recipes:\n  - prune: 0.5\n", 5, "`recipes[0].prune` must be a mapping from its arguments to values. Recei"),
+        ("recipes:\n  - prune:\n  - clustr:\n", 6, "No recipe `clustr` acts while training. Did you mean `cluster`?"),
+        ("recipes:\n  - quantize: {}\n", 5, "No recipe `quantize` acts while training."),
+        ("recipes:\n  - prune:\n      sparsty: 0.5\n", 6, "no key `recipes[0].prune.sparsty`. Did you mean `sparsity`"),
+        ("recipes:\n  - prune:\n      begin: 0\n      sparsity: 2\n", 7, "`sparsity` must be above 0 and below 1."),
+        ("recipes:\n  - cluster: {begin: 0.5}\n  - prune:\n", 4, "Recipes are applied in the order Shrink, Prune"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line(more: str, line: int, words: str, run: Run, folder: Path) -> None:

@@ -107,6 +107,7 @@ def test_the_search_lies_beside_the_output_and_a_table_is_shown(
     (BASE + "tuning:\n  space: {epochs: [1]}\n  tuner: best\n", "train.yaml:7: `tuning.tuner` must be one of random"),
     (BASE + "tuning: {space: {epochs: [1]}, max_trials: 0}\n", "train.yaml:5: `max_trials` must be a whole number of"),
     (BASE + "strategy: multi_worker\ntuning: {space: {epochs: [1]}}\n", "train.yaml:5: `strategy` must be for one"),
+    (BASE + "recipes: [{prune: {}}]\ntuning: {space: {epochs: [1]}}\n", "train.yaml:5: `recipes` act in one training"),
 ])  # fmt: skip
 def test_mistakes_are_told_with_their_line(run: Run, folder: Path, text: str, message: str) -> None:
     check_error(run("tune", write(folder, text)), f"error: {folder}/{message}")

@@ -35,6 +35,15 @@ def test_texts_are_taken_evenly() -> None:
     assert made.token_ids == tuple((number,) for number in range(0, 640, 10))
 
 
+def test_texts_get_the_prompt_that_documents_get(wide_model_path: Path) -> None:
+    prompts = {"query": "who ", "passage": "a dog "}
+    made = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow", prompts=prompts)
+    words = made.tokenizer.tokenizer.convert_ids_to_tokens(made.calibrate(["the cat"] * 8).token_ids[0])
+    assert words == ["[CLS]", "a", "dog", "the", "cat", "[SEP]"]
+    with pytest.raises(InputError, match="at least 8 texts with words .*Received: 0"):
+        made.calibrate([" "] * 8)
+
+
 def test_ranges_are_those_of_the_tokens_without_padding(float_encoder: TextEncoder) -> None:
     calibration = float_encoder.calibrate(TEXTS)
     ranges = measure_input_ranges(float_encoder.encoder, calibration)
@@ -143,6 +152,14 @@ def test_what_does_not_go_with_a_calibration_is_one_clear_error(
 ) -> None:
     with pytest.raises(InputError, match=message):
         float_encoder.with_precision(precision, engine=engine, calibration=float_encoder.calibrate(TEXTS))
+
+
+def test_a_calibration_for_a_folder_in_float32_is_refused(float_encoder: TextEncoder, wide_model_path: Path) -> None:
+    calibration = float_encoder.calibrate(TEXTS)
+    with pytest.raises(InputError, match="`calibration` is for 'int8' alone. Received: precision='float32'"):
+        TextEncoder.from_pretrained(wide_model_path, calibration=calibration)
+    made = TextEncoder.from_pretrained(wide_model_path, precision="int8", calibration=calibration)
+    assert made.calibration == calibration
 
 
 def test_no_other_encoder_than_tfchains_own_is_calibrated(float_encoder: TextEncoder) -> None:

@@ -114,6 +114,20 @@ def test_vectors_that_come_later_keep_the_codebook_of_the_first() -> None:
     np.testing.assert_array_equal(index.vectors[40:], index.vectors[:3])
 
 
+@pytest.mark.parametrize(("dim", "vectors"), [(8, 4096), (256, 4096), (257, 4112), (1024, 16384)])
+def test_bits_are_learned_from_sixteen_vectors_a_dimension_and_no_fewer_than_a_part(dim: int, vectors: int) -> None:
+    assert VectorIndex(dim, "cosine", LEARNED).num_to_learn == vectors
+    assert VectorIndex(dim, "cosine", SIGNS).num_to_learn == 0
+    assert VectorIndex(dim, "cosine", INT8).num_to_learn == 0
+
+
+def test_nothing_is_learned_when_there_are_vectors_already() -> None:
+    index, vectors = make_index(LEARNED, 8, [1] * 31)  # one less than four a bit
+    assert index.num_to_learn == 0
+    index.add(vectors, [1] * 31)
+    assert index.codebook is None
+
+
 def test_bits_are_refused_for_scalar_products() -> None:
     with pytest.raises(InputError, match="need the similarity 'cosine'.*Received: similarity='dot'. Use int8"):
         VectorIndex(4, "dot", SIGNS)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfchain import NeuralSearchChain, Quantize, compress
+from tfchain import Distill, NeuralSearchChain, Quantize, compress
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress_best
@@ -111,6 +111,20 @@ def test_bad_calls_are_named_and_change_nothing(
     with pytest.raises(InputError, match=message):
         chain.compress(recipes, **options)
     assert chain.text_encoder is before
+
+
+def test_calibrated_int8_on_a_processor_without_it_is_refused_before_anything_is_made(
+    wide_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfchain.models.int8_product.has_int8_products", lambda: False)
+    monkeypatch.setattr("tfchain.optimization.compress.distill", lambda *_, **__: pytest.fail("trained"))
+    whole = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow")
+    recipes = [Distill(), Quantize("int8", calibrated=True)]
+    message = r"no int8 instructions .* Quantize\('int8'\) without calibrated=True"
+    with pytest.raises(TfchainError, match=message):
+        compress(whole, recipes, texts=[one["text"] for one in DOCUMENTS])
+    with pytest.raises(TfchainError, match=message):
+        compress_best(whole, [[Quantize("bfloat16")], recipes], Rule(), evaluate=lambda _: {"ndcg@10": 1.0})
 
 
 def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(wide_model_path: Path) -> None:

@@ -15,7 +15,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.tfmot import load_tfmot
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.hooks import make_hook
-from tfchain.optimization.quantization_aware import FakeQuantizedProduct
+from tfchain.optimization.quantization_aware import FakeQuantizedProduct, FakeQuantizedTable
 
 TEXTS = [text for row in ROWS for text in row]
 PAIRS = [row[:2] for row in ROWS]
@@ -135,6 +135,49 @@ def test_the_grid_is_that_of_int8_afterwards(wide_model_path: Path, empty_cache:
     stored = (interpreter.tensor(found["index"])() * scales[:, None]).T
     np.testing.assert_allclose(make_product(kernel).round_kernel(kernel), stored, atol=1e-6)
 
+    table = encoder.encoder.get_layer("embeddings").token
+    (found,) = [
+        one for one in interpreter.get_tensor_details()
+        if one["dtype"] == np.int8 and tuple(one["shape"]) == tuple(table.embeddings.shape)
+    ]  # fmt: skip
+    (scale,) = found["quantization_parameters"]["scales"]
+    rows = np.arange(table.input_dim)
+    rounded = FakeQuantizedTable(table, 8).call(tf.constant(rows))
+    np.testing.assert_allclose(rounded, interpreter.tensor(found["index"])() * scale, atol=1e-6)
+
+
+def test_a_tables_rows_are_rounded_to_symmetric_steps_of_the_whole_table() -> None:
+    layer = keras.layers.Embedding(3, 2)
+    layer.build((None,))
+    layer.embeddings.assign([[0.3, -0.1], [9.0, 2.0], [4.6, -8.0]])
+    table = FakeQuantizedTable(layer, 3)
+    with tf.GradientTape() as tape:  # three bits: -3 to 3, the step is 3
+        rows = table.call(tf.constant([[0, 2, 2]]))
+    np.testing.assert_allclose(rows, [[[0, 0], [6, -9], [6, -9]]], atol=1e-6)
+    gradient = tf.convert_to_tensor(tape.gradient(rows, layer.embeddings.value))
+    np.testing.assert_allclose(gradient, [[1, 1], [0, 0], [2, 2]], atol=1e-6)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(("bits", "rounded"), [(2, ["token"]), (None, [])])
+def test_a_training_sees_the_rounding_of_large_tables(
+    bits: int | None, rounded: list[str], text_encoder: TextEncoder
+) -> None:
+    seen: dict[str, int] = {}
+
+    class Look(keras.callbacks.Callback):
+        def on_train_end(self, logs: Any = None) -> None:
+            embeddings = self.model.encoder.get_layer("embeddings")
+            for name in ("token", "position", "token_type"):  # 174 times 16, 24 times 16 and 2 times 16 values
+                layer = getattr(embeddings, name)
+                seen[name] = len(np.unique(layer(np.arange(layer.input_dim))))
+
+    fit(text_encoder, hooks=[make_hook(QuantizeAware(embedding_bits=bits))], callbacks=[Look()])
+    assert [name for name, values in seen.items() if values <= 3] == rounded
+    embeddings = text_encoder.encoder.get_layer("embeddings")
+    assert "call" not in vars(embeddings.token)
+    assert len(np.unique(embeddings.token.embeddings)) > 1000
+
 
 def name_ops(text_encoder: TextEncoder) -> list[str]:
     """The ops of the flatbuffer."""
@@ -157,6 +200,7 @@ def test_a_trained_model_is_quantized_saved_exported_and_trained_again(wide_mode
     assert np.isfinite(history.history["loss"]).all()
 
 
-def test_a_model_without_dense_layers_is_refused(text_encoder: TextEncoder) -> None:
-    with pytest.raises(InputError, match="`layers` of QuantizeAware must fit layers. Received: 'token'"):
-        fit(text_encoder, hooks=[make_hook(QuantizeAware(layers="token"))])
+@pytest.mark.parametrize("recipe", [QuantizeAware(layers="norm"), QuantizeAware(layers="token", embedding_bits=None)])
+def test_layers_that_are_not_rounded_are_refused(recipe: QuantizeAware, text_encoder: TextEncoder) -> None:
+    with pytest.raises(InputError, match="`layers` of QuantizeAware must fit layers. Received: '(norm|token)'"):
+        fit(text_encoder, hooks=[make_hook(recipe)])

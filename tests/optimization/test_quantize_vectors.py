@@ -92,6 +92,22 @@ def test_a_second_fit_trains_the_float_model_and_the_index_is_made_anew(tiny_mod
     assert chain.index.vectors.codebook is not book
 
 
+@pytest.mark.usefixtures("eager")
+def test_a_validation_while_training_ranks_by_the_vectors_as_they_are_kept(tiny_model_path: Path) -> None:
+    chain = make_chain(tiny_model_path)
+    relevant = {str(number): 1 for number in range(0, 49, 3)}
+    dataset = {"queries": {text: text for text in QUERIES}, "qrels": dict.fromkeys(QUERIES, relevant)}
+    chain.compress([QuantizeVectors("binary", rescore_multiplier=None, codes="signs")])
+    pairs = [("cat", "the cat"), ("dog", "a dog"), ("who", "what")]
+    history = chain.fit(pairs, epochs=1, batch_size=3, learning_rate=1e-3, validation=dataset)
+    measured = chain.evaluate(dataset)
+    assert {name: history.history[name] for name in measured} == {
+        name: [pytest.approx(value, abs=1e-9)] for name, value in measured.items()
+    }
+    chain.text_encoder = chain.text_encoder.with_vector_storage(VectorStorage())
+    assert abs(chain.evaluate(dataset)["map@100"] - measured["map@100"]) > 1e-3
+
+
 def test_an_index_made_with_other_settings_is_not_taken_for_this_one(tiny_model_path: Path, tmp_path: Path) -> None:
     whole = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
     storages = [

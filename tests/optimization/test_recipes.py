@@ -77,6 +77,7 @@ def test_weights_are_clustered_when_they_have_been_pruned() -> None:
     (lambda: QuantizeAware(weight_bits=1), "`weight_bits` must be a whole number of at least 2"),
     (lambda: QuantizeAware(weight_bits=None), "`weight_bits` must be a whole number"),
     (lambda: QuantizeAware(activation_bits=16), "`activation_bits` must be from 2 to 8. Received: activation_bits=16"),
+    (lambda: QuantizeAware(embedding_bits=1), "`embedding_bits` must be a whole number of at least 2"),
     (lambda: QuantizeAware(ema_decay=1), r"`ema_decay` must be in \[0, 1\). Received: ema_decay=1"),
     (lambda: QuantizeAware(layers=7), "`layers` must be a list of patterns"),
     (lambda: Cluster(1), "`num_clusters` must be a whole number of at least 2"),

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from tfchain import ReduceDimensions
+from tfchain import Cluster, Prune, ReduceDimensions
 from tfchain.core.errors import InputError
 from tfchain.models.config import DenseConfig, EncoderConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.hooks import apply_once
 from tfchain.optimization.recipes import check_recipes
 from tfchain.optimization.reduce import find_directions, project, reduce_dimensions
 
@@ -72,6 +73,28 @@ def test_a_last_head_takes_the_projection_in_where_its_activation_lets_it(
         np.testing.assert_allclose(np.asarray(made(inputs)), unit(whole @ directions), atol=1e-5)
         taken_in = directions is not rotated or dense[-1].activation == "linear"
         assert len(made.config.dense) == len(dense) + (not taken_in)
+
+
+@pytest.mark.parametrize("recipe", [Prune(0.5), Prune(pattern="2:4"), Cluster(4)], ids=lambda one: one.label)
+def test_a_head_that_was_pruned_or_clustered_keeps_its_form(text_encoder: TextEncoder, recipe: Prune | Cluster) -> None:
+    keras.utils.set_random_seed(5)
+    head = DenseConfig(in_dim=16, out_dim=12, activation="linear")
+    config = EncoderConfig(transformer=text_encoder.encoder.config.transformer, dense=(head,), normalize=True)
+    formed = apply_once(text_encoder.with_encoder(Encoder(config)), recipe)
+    made = reduce_dimensions(formed, ReduceDimensions(4, "pca"), TEXTS)
+    assert [one.out_dim for one in made.encoder.config.dense] == [12, 4]
+    for one, other in zip(made.encoder.get_layer("dense_0").get_weights(),
+                          formed.encoder.get_layer("dense_0").get_weights(), strict=True):  # fmt: skip
+        np.testing.assert_array_equal(one, other)
+    again = reduce_dimensions(made, ReduceDimensions(3))  # the head behind takes the next one in
+    assert [one.out_dim for one in again.encoder.config.dense] == [12, 3]
+    np.testing.assert_allclose(again.encode(TEXTS), unit(made.encode(TEXTS)[:, :3]), atol=1e-5)
+
+
+def test_a_head_that_selects_dimensions_takes_the_projection_in(text_encoder: TextEncoder) -> None:
+    small = reduce_dimensions(text_encoder, ReduceDimensions(8))
+    made = reduce_dimensions(small, ReduceDimensions(4, "pca"), TEXTS)
+    assert [one.out_dim for one in made.encoder.config.dense] == [4]
 
 
 def test_a_model_compared_by_scalar_products_keeps_its_lengths(tiny_model_path: Path) -> None:

@@ -8,12 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from tfchain.chain import NeuralSearchChain
-from tfchain.core.errors import FingerprintError, IndexFolderError
-from tfchain.tasks.index_folder import load_index_folder, locked
+from tfchain.core.errors import FingerprintError, IndexFolderError, ModelFolderError
+from tfchain.models.binary_codebook import BinaryCodebook
+from tfchain.models.vector_storage import VectorStorage
+from tfchain.tasks.document_index import DocumentIndex
+from tfchain.tasks.index_folder import IndexFolder, load_index_folder, locked
 
 
 @pytest.fixture
@@ -25,6 +29,10 @@ def chain(tiny_model_path: Path) -> NeuralSearchChain:
 
 def load(path: Path) -> NeuralSearchChain:
     return NeuralSearchChain.load(path, engine="tensorflow")
+
+
+def change(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
 def contents(chain: NeuralSearchChain) -> list:
@@ -159,6 +167,9 @@ def test_two_writers_at_once_are_refused(chain: NeuralSearchChain, tmp_path: Pat
             "damaged: KeyError",
         ),
         (lambda path: shutil.rmtree(next(path.glob("model-*"))), "lacks its model, model-"),
+        (lambda path: change(path / "chain.json", vectors={"precision": "int4"}), "index is damaged: .*'int4'"),
+        (lambda path: change(path / "chain.json", vectors={"bits": 4}), "index is damaged: .*'bits'"),
+        (lambda path: change(path / "chain.json", vectors="binary"), "index is damaged: TypeError"),
     ],
 )
 def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, damage, message: str) -> None:
@@ -166,6 +177,55 @@ def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, dam
     damage(tmp_path / "index")
     with pytest.raises(IndexFolderError, match=message):
         load(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"mean": np.zeros(8, "float32")}, r"a mean of 16 numbers .* Received: shapes \(8,\) and \(16, 16\)"),
+        ({"matrix": np.zeros((16, 8), "float32")}, r"a matrix of 16 x 16, .* Received: shapes \(16,\) and \(16, 8\)"),
+        ({"matrix": np.zeros((16, 16), "float64")}, "in float32. Received: .* float32 and float64"),
+        ({"mean": np.full(16, np.nan, "float32")}, "finite and in float32"),
+        ({"mean": None}, "cannot be read"),
+    ],
+)
+def test_a_damaged_codebook_is_named(chain: NeuralSearchChain, tmp_path: Path, files: dict, message: str) -> None:
+    chain.text_encoder = chain.text_encoder.with_vector_storage(VectorStorage("binary"))
+    book = BinaryCodebook(np.zeros(16, "float32"), np.eye(16, dtype="float32"))
+    index = DocumentIndex(16, chain.text_encoder.fingerprint, "cosine", VectorStorage("binary"), book)
+    index.add(list(chain.index), [1] * 5, chain.index.vectors.vectors, fingerprint=index.fingerprint)
+    path = tmp_path / "index"
+    IndexFolder(path).save(chain.text_encoder, index, {})
+    assert load_index_folder(path).index.vectors.codebook is not None
+    (folder,) = path.glob("codebook-*")
+    for name, values in files.items():
+        (folder / f"{name}.npy").write_bytes(b"") if values is None else np.save(folder / f"{name}.npy", values)
+    with pytest.raises(IndexFolderError, match=f"index/{folder.name} .*{message}.* Index the documents again"):
+        load_index_folder(path)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"vector_storage": {"precision": "int4"}}, "`precision` of vectors must be one of .* Received: .*'int4'"),
+        ({"vector_storage": {"bits": 4}}, "'bits'"),
+        ({"vector_storage": "binary"}, "TypeError"),
+        ({"precision": "int4"}, "`precision` must be one of float32, .* Received: precision='int4'"),
+    ],
+)
+def test_settings_of_the_model_that_are_damaged_are_named(
+    chain: NeuralSearchChain, tmp_path: Path, own: bool, values: dict, message: str
+) -> None:
+    model = chain.model
+    if own:  # a Keras model has its settings in a file of their own
+        chain = NeuralSearchChain(chain.tokenizer, keras.Model(model.input, model.output), engine="tensorflow")
+    chain.add(["the cat"])
+    path = chain.save(tmp_path / "index")
+    (folder,) = path.glob("model-*")
+    change(folder / ("text_encoder.json" if own else "config_sentence_transformers.json"), **values)
+    with pytest.raises(ModelFolderError, match=f"index/{folder.name}.*{message}"):
+        load(path)
 
 
 def test_an_index_made_by_another_model_is_refused_or_encoded_again(chain: NeuralSearchChain, tmp_path: Path) -> None:

@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfchain import QuantizeVectors, ReduceDimensions
 from tfchain.chain import NeuralSearchChain
+from tfchain.core.errors import ExportError
 from tfchain.deployment.op_check import core_ops
-from tfchain.tasks.search_graph import find_ties
+from tfchain.models.binary_codebook import BinaryCodebook
+from tfchain.models.index import VectorIndex
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.vector_storage import VectorStorage
+from tfchain.tasks.search_graph import find_ties, has_clear_signs
 
 PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
 # Answers as JSON, from a process that has tensorflow and tensorflow_text and never sees tfchain.
@@ -121,6 +127,50 @@ def test_dot_product_takes_lengths_into_account_in_the_graph_too(tiny_model_path
     chain = NeuralSearchChain.from_pretrained(tiny_model_path, similarity="dot", engine="tensorflow")
     chain.add(["the cat", "stocks fell on monday " * 20])
     assert chain.export(tmp_path / "v").name == "1"
+
+
+@pytest.fixture
+def bits_chain(tiny_model_path: Path) -> NeuralSearchChain:
+    """Searches by bits alone; the vectors' fourth number is always 0, so that rounding decides its sign."""
+    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    chain.add(["the cat sleeps", "stocks fell on monday", "who does what", "a dog"])
+    chain.compress([ReduceDimensions(8), QuantizeVectors("binary", rescore_multiplier=None, codes="signs")])
+    kernel = chain.model.get_layer("dense_0").kernel
+    kernel.assign(np.array(kernel) * (np.arange(8) != 3))
+    return chain.reindex()
+
+
+def add_noise(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    """Queries that Python encodes get something added to the fourth number."""
+    encode = TextEncoder.encode_query
+    noise = np.where(np.arange(8) == 3, size, 0).astype("float32")
+    monkeypatch.setattr(TextEncoder, "encode_query", lambda *values, **options: encode(*values, **options) + noise)
+
+
+def test_a_sign_that_rounding_decides_is_no_wrong_answer(
+    bits_chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_noise(monkeypatch, 1e-7)
+    assert bits_chain.export(tmp_path / "v", top_k=2).name == "1"
+
+
+def test_bits_of_other_vectors_are_a_wrong_answer(
+    bits_chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_noise(monkeypatch, 1e-3)
+    with pytest.raises(ExportError, match="'serving_default' gave for '(scores|ids|texts)'"):
+        bits_chain.export(tmp_path / "v", top_k=2)
+
+
+def test_signs_are_clear_where_no_number_is_zero_but_for_rounding() -> None:
+    index = VectorIndex(2, "cosine", VectorStorage("binary", codes="signs"))
+    queries = np.array([[1, 0.1], [1, 1e-6], [-1, 0], [1, -1e-6]], "float32")
+    assert has_clear_signs(index, queries).tolist() == [True, False, True, False]
+    assert has_clear_signs(index, queries[[1, 3]]).tolist() == [True, True]  # better such than none
+    learned = VectorIndex(
+        2, "cosine", VectorStorage("binary"), BinaryCodebook(np.zeros(2), np.array([[1, 1], [1, -1]]))
+    )
+    assert has_clear_signs(learned, np.array([[1, 1 + 1e-6], [1, 2]], "float32")).tolist() == [False, True]
 
 
 def test_ties_are_hits_whose_neighbour_is_as_good_but_for_rounding() -> None:

@@ -146,7 +146,7 @@ class IndexRun:
     Args:
         chain: The chain.
         out: Its folder.
-        commit_every: Documents after which it is saved.
+        commit_every: Documents after which it is saved; the first time more, where an index learns from its vectors.
     """
 
     def __init__(self, chain: NeuralSearchChain, out: Path, *, commit_every: int) -> None:
@@ -172,11 +172,12 @@ class IndexRun:
             InputError: if a document cannot be read; what was saved before stays.
         """
         batch: list[Document] = []
+        size = max(self.commit_every, self.chain.index.vectors.num_to_learn)
         for document in self._changed(paths):
             batch.append(document)
-            if len(batch) == self.commit_every:
+            if len(batch) == size:
                 self._commit(batch)
-                batch = []
+                batch, size = [], self.commit_every
         if batch:
             self._commit(batch)
         if not len(self.chain):

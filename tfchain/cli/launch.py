@@ -90,10 +90,12 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
       tfchain launch train.yaml --target slurm --machines 4 --accelerators 8 --out job.sh
     """
     check_options(context, target)
+    from tfchain.cli.train import make_recipes
     from tfchain.training.launch.config import read_plan
     from tfchain.training.launch.plan import check_for_workers
 
     plan = read_plan(config, check_files=target == "local")
+    make_recipes(plan)  # a mistake is told here, and not by each worker
     if options["tune"]:
         from tfchain.training.launch.plan import check_for_tuning
 

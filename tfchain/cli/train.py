@@ -1,5 +1,6 @@
 """`tfchain train`: runs a whole training from a file."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfchain.cli.process import output_options
 if TYPE_CHECKING:
     from tfchain.chain import NeuralSearchChain
     from tfchain.models.text_encoder import TextEncoder
+    from tfchain.optimization.recipes import TrainingRecipe
     from tfchain.training.evaluation import Validation
     from tfchain.training.launch.plan import LossPlan, NewModel, TrainingPlan
 
@@ -45,6 +47,8 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
       hyperparameters  learning_rate, batch_size, epochs, warmup, …
       mining           adds hard negatives: {num_negatives, range_min, range_max, relative_margin,
                        absolute_margin, min_score, max_score, sampling, fill, corpus, every, seed, batch_size}
+      recipes          what acts while training: a list of {prune: {sparsity, pattern, …}},
+                       {quantize_aware: {weight_bits, …}} and {cluster: {num_clusters, …}}
       validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
       length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
       data_service     grpc://host:port of a tf.data service that reads the shards
@@ -92,6 +96,7 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
     Raises:
         InputError: if the plan cannot be carried out.
     """
+    recipes = make_recipes(plan)
     with waiting("starting TensorFlow"):
         from tfchain.models.text_encoder import TextEncoder
         from tfchain.training.fit import FitOptions
@@ -112,12 +117,46 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
         if plan.guide is not None:
             options["guide"] = TextEncoder.from_pretrained(plan.guide)
     fitted = chain.fit(
-        read_datasets(plan), validation=validation, options=FitOptions(**options), **plan.hyperparameters
+        read_datasets(plan),
+        validation=validation,
+        options=FitOptions(**options),
+        recipes=recipes,
+        **plan.hyperparameters,
     )
     if find_task(strategy)[0] != 0:
         return None
     chain.save_pretrained(plan.output)
     return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+
+
+def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
+    """The recipes that act while training; needs no TensorFlow.
+
+    Raises:
+        InputError: names file and line of an unknown name, of a value out of range, or of what does not go together.
+    """
+    from tfchain.core.errors import InputError
+    from tfchain.optimization.recipes import Cluster, Prune, QuantizeAware, check_training_recipes
+    from tfchain.training.launch.yaml_lines import located, suggest
+
+    kinds: dict[str, Any] = {"prune": Prune, "quantize_aware": QuantizeAware, "cluster": Cluster}
+    made = []
+    for number, (name, arguments) in enumerate(plan.recipes):
+        key = f"recipes[{number}].{name}"
+        if name not in kinds:
+            raise InputError(f"{plan.places[key]}: No recipe `{name}` acts while training. {suggest(name, [*kinds])}")
+        known = [field.name for field in dataclasses.fields(kinds[name])]
+        for argument in arguments:
+            if argument not in known:
+                where = f"{key}.{argument}"
+                raise InputError(f"{plan.places[where]}: There is no key `{where}`. {suggest(argument, known)}")
+        try:
+            made.append(kinds[name](**arguments))
+        except InputError as error:  # its text begins with the argument that it is about
+            named = f"{key}.{str(error).split('`')[1]}" if str(error).startswith("`") else key
+            raise InputError(f"{plan.places.get(named, plan.places[key])}: {error}") from error
+    with located(plan.places.get("recipes", "")):
+        return check_training_recipes(made)
 
 
 def make_validation(plan: "TrainingPlan") -> "Validation | None":

@@ -57,17 +57,22 @@ class BinaryCodebook:
         return queries @ self.matrix, (queries @ self.mean)[:, None]
 
 
+def count_to_learn(dim: int) -> int:
+    """How many vectors show best what bits should stand for: 16 a bit, and at least 4,096."""
+    return max(ROWS_IN_BLOCK, MOST_VECTORS_A_BIT * dim)
+
+
 def learn_codebook(vectors: np.ndarray) -> BinaryCodebook | None:
     """Fits a codebook of as many bits as dimensions.
 
     Args:
-        vectors: float32 `(vectors, dim)`; of more than 4,096 and 16 a bit, so many at equal distances are looked at.
+        vectors: float32 `(vectors, dim)`; of more than `count_to_learn`, so many at equal distances are looked at.
 
     Returns:
         The codebook; None if there are fewer than four different vectors a bit.
     """
     dim = vectors.shape[1]
-    count = min(len(vectors), max(ROWS_IN_BLOCK, MOST_VECTORS_A_BIT * dim))
+    count = min(len(vectors), count_to_learn(dim))
     distinct = np.unique(vectors[np.arange(count) * len(vectors) // max(count, 1)], axis=0)
     if len(distinct) < VECTORS_A_BIT * dim:
         return None

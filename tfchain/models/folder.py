@@ -9,6 +9,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.precision import check_precision
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
 
 logger = logging.getLogger(__name__)
@@ -163,6 +164,8 @@ def _read_modules(path: Path) -> ModelFolder:
     if similarity not in ("cosine", "dot"):
         logger.warning("%s compares vectors by %s, which tfchain has not: cosine is used.", path, similarity)
         similarity = "cosine"
+    precision = settings.get("precision") or "float32"
+    check_precision(precision)
     return ModelFolder(
         encoder=encoder,
         transformer_path=place,
@@ -172,7 +175,7 @@ def _read_modules(path: Path) -> ModelFolder:
         prompts=dict(settings.get("prompts") or {}),
         default_prompt_name=settings.get("default_prompt_name"),
         similarity=similarity,
-        precision=str(settings.get("precision") or "float32"),
+        precision=precision,
         vector_storage=VectorStorage.from_dict(settings.get("vector_storage")),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.models.binary_codebook import BinaryCodebook, learn_codebook
+from tfchain.models.binary_codebook import VECTORS_A_BIT, BinaryCodebook, count_to_learn, learn_codebook
 from tfchain.models.vector_codes import from_signs, hamming, to_int8, to_signs
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
 
@@ -57,8 +57,8 @@ class VectorIndex:
             with. Default: `cosine`.
         storage: How vectors are kept. With `int8` and `binary` queries stay in float32, so that a score is that of the
             query with what is kept of the document. Default: float32.
-        codebook: What bits stand for, if it is known already. Default: learned from the first vectors, where the
-            storage asks for it.
+        codebook: What bits stand for, if it is known already. Default: learned from the vectors of the first `add`,
+            where the storage asks for it; `num_to_learn` says how many these should be.
 
     Raises:
         InputError: if `similarity` is unknown, or does not go with the storage.
@@ -101,6 +101,12 @@ class VectorIndex:
         """Bytes that the vectors take, and what belongs to them: scales, a codebook."""
         book = self.codebook
         return self.stored.nbytes + (0 if book is None else book.mean.nbytes + book.matrix.nbytes)
+
+    @property
+    def num_to_learn(self) -> int:
+        """How many vectors the first `add` should bring, to learn from; 0 where nothing is learned (any more)."""
+        learns = self.storage.precision == "binary" and self.storage.codes == "learned"
+        return count_to_learn(self.dim) if learns and self.codebook is None and not len(self) else 0
 
     @property
     def starts(self) -> np.ndarray:
@@ -229,10 +235,14 @@ class VectorIndex:
             return StoredVectors(*to_int8(vectors))
         if self.storage.precision == "float32":
             return StoredVectors(vectors)
-        if self.codebook is None and self.storage.codes == "learned" and not len(self):
+        if self.num_to_learn and len(vectors):
             self.codebook = learn_codebook(vectors)
-            if self.codebook is None and len(vectors):
-                logger.info("%d vectors are too few to learn bits from: their signs are kept.", len(vectors))
+            if self.codebook is None:
+                logger.warning(
+                    "%d vectors are too few to learn what %d bits stand for, which takes %d different ones: signs are "
+                    "kept, which rank worse. Encode the documents again when there are more, or take codes='signs'.",
+                    *(len(vectors), self.dim, VECTORS_A_BIT * self.dim),
+                )
         return StoredVectors(to_signs(vectors) if self.codebook is None else self.codebook.encode(vectors))
 
     def _score(self, queries: np.ndarray) -> np.ndarray:

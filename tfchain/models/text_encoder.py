@@ -8,14 +8,14 @@ import keras
 import numpy as np
 
 from tfchain.core.checks import check_whole_number
-from tfchain.core.errors import InputError
+from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
 from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
 from tfchain.models.index import Similarity
-from tfchain.models.precision import Precision
+from tfchain.models.precision import Precision, check_precision
 from tfchain.models.pretrained import load_encoder
 from tfchain.models.runner import EncoderRunner, Engine
 from tfchain.models.save_pretrained import save_encoder, write
@@ -112,6 +112,7 @@ class TextEncoder:
 
         Raises:
             ModelFolderError: if the folder cannot be read.
+            InputError: as the constructor does, such as for a `calibration` where the precision is not `int8`.
         """
         path = find_folder(name_or_path)
         if (path / ENCODER_FILE).is_file():
@@ -131,11 +132,9 @@ class TextEncoder:
                 "vector_storage": folder.vector_storage,
             }
             tokenizer_path = folder.transformer_path
-        if not isinstance(settings.get("vector_storage"), VectorStorage):
-            settings["vector_storage"] = VectorStorage.from_dict(settings.get("vector_storage"))
-        settings = {"calibration": Calibration.load(path), **settings, **changes}
-        if settings.get("precision") != "int8":  # asked for in another one
-            settings.pop("calibration")
+        settings |= changes
+        if settings.get("precision") == "int8":
+            settings = {"calibration": Calibration.load(path), **settings}
         tokenizer = settings.pop("tokenizer", None)
         made = cls(
             load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
@@ -169,12 +168,14 @@ class TextEncoder:
         """Takes a sample of texts for `with_precision("int8", calibration=...)`.
 
         Args:
-            texts: Texts of the kind that will be encoded; up to 64 of them are looked at.
+            texts: Documents of the kind that will be encoded, without a prompt: they get the one for documents here,
+                where there is one. Up to 64 of them are looked at.
 
         Raises:
             InputError: if fewer than eight have words.
         """
-        return make_calibration(self.tokenizer, check_texts(texts))
+        prompt = self.document_prompt
+        return make_calibration(lambda chosen: self.tokenizer([prompt + text for text in chosen]), check_texts(texts))
 
     def with_vector_storage(self, vector_storage: VectorStorage) -> "TextEncoder":
         """The same tokenizer, encoder and precision, with the vectors of documents kept otherwise in an index.
@@ -471,7 +472,13 @@ def _read_settings(path: Path) -> dict[str, Any]:
     from tfchain.models.folder import read_json
 
     settings: dict[str, Any] = read_json(path / "text_encoder.json")
-    return settings
+    try:
+        check_precision(settings.get("precision", "float32"))
+        return {**settings, "vector_storage": VectorStorage.from_dict(settings.get("vector_storage"))}
+    except (TypeError, InputError) as error:
+        raise ModelFolderError(
+            f"{path / 'text_encoder.json'} cannot be read: {type(error).__name__}: {error}. Get the folder again."
+        ) from error
 
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:

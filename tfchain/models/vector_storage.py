@@ -21,9 +21,10 @@ class VectorStorage:
             `binary`, one bit a dimension. Default: `float32`.
         rescore_multiplier: For `binary`: of how many times `top_k` documents the score is worked out again with the
             query in float32, after all were compared by their bits alone; None for not at all. Default: 4.
-        codes: For `binary`: `signs` are the vector's own; `learned` fits what the bits stand for to the first vectors
-            that come in (see `models.binary_codebook`), where these are at least four a dimension, and takes signs
-            where they are fewer; an index that is made again (`reindex`) learns anew. Default: `learned`.
+        codes: For `binary`: `signs` are the vector's own; `learned` fits what the bits stand for (see
+            `models.binary_codebook`) to the vectors that come in first: 4,096 and at least 16 a dimension, or all that
+            come at once. Where these are fewer than four different ones a dimension, signs are taken, and a warning
+            says so. An index that is made again (`reindex`) learns anew. Default: `learned`.
 
     Raises:
         InputError: if a value is out of range.

@@ -1,24 +1,22 @@
 """Weight clustering while an encoder trains: first centroids by TensorFlow Model Optimization, then their means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfchain.core.errors import InputError
 from tfchain.core.tfmot import load_tfmot
-from tfchain.optimization.products import Matrix, find_matrices
-from tfchain.optimization.recipes import Cluster, to_values
+from tfchain.optimization.form_hook import FormHook
+from tfchain.optimization.recipes import Cluster
 from tfchain.optimization.recipes.cluster import CentroidInit
-from tfchain.training.hooks import TrainingHook
 
 NONE, ZERO = -1, 0  # in the place of a cluster's number: no cluster yet, the weights that are zero
 INITS = {"linear": "LINEAR", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}
 
 
-class ClusteringHook(TrainingHook):
+class ClusteringHook(FormHook):
     """Keeps the weights of an encoder's matrices on a few values while it trains, as `Cluster` says.
 
     Which weight is in which cluster is found once; behind every step a cluster's weights become their mean, which is
@@ -30,24 +28,16 @@ class ClusteringHook(TrainingHook):
         seed: Of `init="random"`. Default: 0.
     """
 
+    recipe: Cluster
+    lora_effect = "give each its own value"
+
     def __init__(self, recipe: Cluster, seed: int = 0) -> None:
-        super().__init__()
-        self.recipe = recipe
+        super().__init__(recipe)
         self.seed = seed
-        self._matrices: list[Matrix] = []
         self._places: list[keras.Variable] = []
 
-    def describe(self) -> Mapping[str, Any]:
-        return to_values(self.recipe)
-
     def prepare(self, encoder: keras.Model) -> None:
-        self._matrices = find_matrices(encoder, self.recipe.layers, recipe="Cluster")
-        for matrix in self._matrices:
-            if getattr(matrix.layer, "lora_enabled", False):
-                raise InputError(
-                    "Cluster needs the weights themselves to be trained: LoRA's additions would give each its own "
-                    f"value. Received: LoRA at {matrix.path}. Leave `lora_rank` out."
-                )
+        super().prepare(encoder)
         self._places = [
             keras.Variable(np.full(one.variable.shape, NONE), dtype="int32", trainable=False, name="cluster")
             for one in self._matrices
@@ -56,20 +46,8 @@ class ClusteringHook(TrainingHook):
     def begin(self, num_steps: int) -> None:
         self._settled_from = round(self.recipe.begin * num_steps)
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        if self.model.steps_done == 0:
-            self._act(0)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not self.model.skipping:
-            self._act(self.model.steps_done)
-
     def variables(self) -> Sequence[Any]:
         return self._places
-
-    @property
-    def is_settled(self) -> bool:
-        return bool(self.model.steps_done >= self._settled_from)
 
     def hold_form(self) -> None:
         for matrix, places in zip(self._matrices, self._places, strict=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfchain.core.progress import show_progress
+from tfchain.models.int8_product import check_int8_products
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.vector_storage import FLOAT_VECTORS
@@ -18,6 +19,7 @@ from tfchain.optimization.recipes import (
     Cluster,
     Distill,
     Prune,
+    Quantize,
     QuantizeVectors,
     Recipe,
     ReduceDimensions,
@@ -78,12 +80,14 @@ def compress(
 
     Raises:
         InputError: if there is no recipe, something is none, one does not suit the encoder, or texts are missing.
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
+            calibrated `Quantize`.
 
     Example:
         >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
     """
     checked = check_recipes(recipes)
+    _check_processor([checked])
     made = _Maker(text_encoder, texts, progress)(checked)
     weights = _changes_weights(checked)
     return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload, weights=weights))
@@ -115,9 +119,11 @@ def compress_best(
 
     Raises:
         InputError: as `compress` does, or if the rule needs what is not measured.
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
+            calibrated `Quantize`.
     """
     checked = check_candidates(candidates)
+    _check_processor(checked)
     rule.check(ranking=True, speed=workload is not None)
     named: list[tuple[Recipe, ...]] = [(), *checked]
     make = _Maker(text_encoder, texts, progress)
@@ -138,6 +144,12 @@ def compress_best(
         logger.warning("No candidate is better by %s: the model in float32 is kept.", rule)
     report = CompressionReport(candidates=tuple(reports), kept=kept.name, rule=dataclasses.asdict(rule))
     return made[reports.index(kept)], report
+
+
+def _check_processor(candidates: Sequence[Sequence[Recipe]]) -> None:
+    """Stops a calibrated `Quantize` before the long part, where its products cannot be computed."""
+    if any(isinstance(one, Quantize) and one.calibrated for recipes in candidates for one in recipes):
+        check_int8_products()
 
 
 class _Maker:

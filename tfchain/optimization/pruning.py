@@ -1,7 +1,7 @@
 """Pruning while an encoder trains: masks by TensorFlow Model Optimization, kept on after every step."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,14 +10,14 @@ import tensorflow as tf
 
 from tfchain.core.errors import InputError
 from tfchain.core.tfmot import load_tfmot
-from tfchain.optimization.products import Matrix, find_matrices
-from tfchain.optimization.recipes import Prune, to_values
-from tfchain.training.hooks import TrainingHook
+from tfchain.optimization.form_hook import FormHook
+from tfchain.optimization.products import Matrix
+from tfchain.optimization.recipes import Prune
 
 POOLING = {"average": "AVG", "max": "MAX"}
 
 
-class PruningHook(TrainingHook):
+class PruningHook(FormHook):
     """Keeps the smallest weights of an encoder's matrices at zero while it trains, as `Prune` says.
 
     Masks are chosen behind the steps that the schedule names, from weights that are the same on every replica, so that
@@ -28,17 +28,15 @@ class PruningHook(TrainingHook):
         recipe: What is pruned how.
     """
 
+    recipe: Prune
+    lora_effect = "fill the zeros"
+
     def __init__(self, recipe: Prune) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self._matrices: list[Matrix] = []
+        super().__init__(recipe)
         self._masks: list[keras.Variable] = []
 
-    def describe(self) -> Mapping[str, Any]:
-        return to_values(self.recipe)
-
     def prepare(self, encoder: keras.Model) -> None:
-        self._matrices = find_matrices(encoder, self.recipe.layers, recipe="Prune")
+        super().prepare(encoder)
         for matrix in self._matrices:
             self._check(matrix)
         self._strategy = tf.distribute.get_strategy()
@@ -64,20 +62,8 @@ class PruningHook(TrainingHook):
             self._schedule = schedules.ConstantSparsity(self._sparsity_asked, begin, self._end, frequency)
             self._settled_from = begin
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        if self.model.steps_done == 0:
-            self._act(0)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not self.model.skipping:
-            self._act(self.model.steps_done)
-
     def variables(self) -> Sequence[Any]:
         return self._masks
-
-    @property
-    def is_settled(self) -> bool:
-        return bool(self.model.steps_done >= self._settled_from)
 
     def hold_form(self) -> None:
         with self._strategy.scope():
@@ -111,11 +97,6 @@ class PruningHook(TrainingHook):
 
     def _check(self, matrix: Matrix) -> None:
         shape = tuple(matrix.variable.shape)
-        if getattr(matrix.layer, "lora_enabled", False):
-            raise InputError(
-                "Prune needs the weights themselves to be trained: LoRA's additions would fill the zeros. Received: "
-                f"LoRA at {matrix.path}. Leave `lora_rank` out."
-            )
         if self.recipe.pattern == "unstructured":
             return
         wanted = (4, 1) if self.recipe.block_size is None else self.recipe.block_size

@@ -1,20 +1,23 @@
-"""Quantization-aware training: what goes into an encoder's products is rounded by fake quantization."""
+"""Quantization-aware training: an encoder's products and embeddings are rounded by fake quantization."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from tfchain.core.tfmot import load_tfmot
-from tfchain.optimization.products import find_matrices
+from tfchain.optimization.products import TABLES, find_matrices
 from tfchain.optimization.recipes import QuantizeAware, to_values
 from tfchain.training.hooks import TrainingHook
 
+LEAST_VALUES = 1024  # LiteRT quantizes what has more
+
 
 class QuantizationAwareHook(TrainingHook):
-    """Rounds kernels and inputs of an encoder's Dense layers while it trains, as `QuantizeAware` says.
+    """Rounds kernels and inputs of an encoder's Dense layers, and its embeddings, while it trains: see `QuantizeAware`.
 
     Evaluations during the training see the rounding, too. `strip` takes it out, and leaves plain float weights.
 
@@ -26,17 +29,24 @@ class QuantizationAwareHook(TrainingHook):
         super().__init__()
         self.recipe = recipe
         self._products: list[FakeQuantizedProduct] = []
+        self._tables: list[FakeQuantizedTable] = []
 
     def describe(self) -> Mapping[str, Any]:
         return to_values(self.recipe)
 
     def prepare(self, encoder: keras.Model) -> None:
-        kinds = (keras.layers.Dense,)
+        bits = self.recipe.embedding_bits
+        kinds = (keras.layers.Dense,) if bits is None else (keras.layers.Dense, *TABLES)
         matrices = find_matrices(encoder, self.recipe.layers, recipe="QuantizeAware", kinds=kinds)
         self._strategy = tf.distribute.get_strategy()
-        self._products = [FakeQuantizedProduct(one.layer, self.recipe) for one in matrices]
-        for product in self._products:
-            product.layer.call = product.call
+        products = [one.layer for one in matrices if isinstance(one.layer, keras.layers.Dense)]
+        self._products = [FakeQuantizedProduct(layer, self.recipe) for layer in products]
+        if bits is not None:
+            tables = [one for one in matrices if one.layer not in products]
+            large = [one.layer for one in tables if np.prod(one.variable.shape) > LEAST_VALUES]
+            self._tables = [FakeQuantizedTable(layer, bits) for layer in large]
+        for fake in self._fakes:
+            fake.layer.call = fake.call
         self._share = tf.function(self._take_means)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -48,8 +58,12 @@ class QuantizationAwareHook(TrainingHook):
         return [one for product in self._products for one in (product.low, product.high, product.count)]
 
     def strip(self, encoder: keras.Model) -> None:
-        for product in self._products:
-            del product.layer.call
+        for fake in self._fakes:
+            del fake.layer.call
+
+    @property
+    def _fakes(self) -> list["FakeQuantizedProduct | FakeQuantizedTable"]:
+        return [*self._products, *self._tables]
 
     def _take_means(self) -> None:
         """Gives the mean over the replicas to all of them: each has seen its own rows."""
@@ -126,6 +140,34 @@ class FakeQuantizedProduct:
             moved.append(value)
         count.assign(count + 1)
         return moved[0], moved[1]
+
+
+class FakeQuantizedTable:
+    """What an Embedding layer gives with its table rounded in symmetric steps, one step for all: `round(w / s) * s`.
+
+    `s` is the table's largest magnitude over `2**(bits - 1) - 1`, as in LiteRT's int8. The rows that are asked for are
+    rounded, and not the whole table.
+
+    Args:
+        layer: The layer.
+        bits: 2 to 8.
+    """
+
+    def __init__(self, layer: keras.layers.Embedding, bits: int) -> None:
+        self.layer = layer
+        self.bits = bits
+        self._look_up = layer.call
+        self._quantize = load_tfmot("quantization.keras.quant_ops")
+
+    def call(self, inputs: Any) -> Any:
+        """In the place of the layer's own `call`."""
+        rows = self._look_up(inputs)
+        table = tf.convert_to_tensor(self.layer.embeddings)
+        largest = tf.stop_gradient(tf.reduce_max(tf.abs(tf.cast(table, tf.float32))))
+        rounded = self._quantize.LastValueQuantize(
+            tf.cast(rows, tf.float32), -largest, largest, is_training=False, num_bits=self.bits, narrow_range=True
+        )
+        return tf.cast(rounded, rows.dtype)
 
 
 NAMES = ("low", "high", "count")

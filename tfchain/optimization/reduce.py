@@ -69,7 +69,8 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
     """An encoder whose vectors are the given one's, projected.
 
     A head without activation takes the projection in; one with an activation keeps the units that are asked for, if
-    the directions are single dimensions; else a head is put behind.
+    the directions are single dimensions; else a head is put behind. One is put behind a head that was pruned or
+    clustered, too, where a product with the directions would undo that.
 
     Args:
         encoder: The encoder; it stays as it is.
@@ -81,7 +82,7 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
     heads = [encoder.get_layer(f"dense_{number}").get_weights() for number in range(len(config.dense))]
     dense = list(config.dense)
     is_selection = np.array_equal(directions, np.eye(*directions.shape))
-    if dense and (dense[-1].activation == "linear" or is_selection):
+    if dense and (is_selection or (dense[-1].activation == "linear" and not _has_form(heads[-1][0]))):
         heads[-1] = [part @ directions for part in heads[-1]]
         dense[-1] = dataclasses.replace(dense[-1], out_dim=dim)
     else:
@@ -93,6 +94,12 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
     for number, weights in enumerate(heads):
         made.get_layer(f"dense_{number}").set_weights(weights)
     return made
+
+
+def _has_form(kernel: np.ndarray) -> bool:
+    """Whether weights are zero, or share a few values; a kernel that only selects inputs has nothing to lose."""
+    is_selection = np.isin(kernel, (0, 1)).all() and (kernel.sum(axis=0) == 1).all()
+    return not is_selection and bool((kernel == 0).any() or 2 * len(np.unique(kernel)) < kernel.size)
 
 
 def _encode(

@@ -1,14 +1,13 @@
 """The report that compares candidates: as values, a table, JSON, and a picture of the Pareto front."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfchain.core.atomic import write_file, write_json
 from tfchain.core.errors import InputError
+from tfchain.optimization.report_folder import load_report, save_report
 
 COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "index MB", "peak MB", "query ms", "95 % ms", "texts/s")
 WIDTH = 160  # of the table as text
@@ -126,12 +125,8 @@ class CompressionReport:
         """
         from tfchain.optimization.picture import draw_pareto
 
-        path = Path(path)
-        write_json(path / "report.json", self.to_dict())
-        write_file(path / "report.txt", str(self))
-        if all("ndcg@10" in one.metrics for one in self.candidates):
-            write_file(path / "pareto.png", draw_pareto(self))
-        return path
+        is_ranked = all("ndcg@10" in one.metrics for one in self.candidates)
+        return save_report(path, self.to_dict(), str(self), {"pareto.png": draw_pareto(self)} if is_ranked else {})
 
     @classmethod
     def load(cls, path: str | Path) -> "CompressionReport":
@@ -140,15 +135,14 @@ class CompressionReport:
         Raises:
             InputError: if there is none, or it is damaged.
         """
-        file = Path(path) / "report.json"
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+
+        def make(values: dict[str, Any]) -> CompressionReport:
             for one in values["candidates"]:
                 one.pop("size_bytes")
             candidates = tuple(CandidateReport(**one) for one in values.pop("candidates"))
             return cls(candidates=candidates, **values)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file} is no report: {type(error).__name__}: {error}. Write one with `save`.") from error
+
+        return load_report(path, make)
 
 
 def _to_cells(one: CandidateReport) -> list[str]:

@@ -49,7 +49,8 @@ def compress_for_search(
 
     Raises:
         InputError: if something is no recipe, or the rule needs what is not measured.
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
+            calibrated `Quantize`.
     """
     candidates = check_candidates(recipes)
     given: dict[str, Any] = {"keep": keep, "max_ndcg_loss": max_ndcg_loss}

@@ -274,7 +274,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     folder = IndexFolder(path, manifest["commit"], list(manifest["segments"]))
     folder.removed = [(segment, row) for segment, row in manifest["removed"]]
     storage = VectorStorage.from_dict(manifest.get("vectors"))
-    codebook = _read_codebook(path, manifest.get("codebook"))
+    codebook = _read_codebook(path, manifest.get("codebook"), manifest["dim"])
     index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"], storage, codebook)
     removed = set(folder.removed)
     for number, name in enumerate(folder.segments):
@@ -291,13 +291,21 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]))
 
 
-def _read_codebook(path: Path, name: str | None) -> BinaryCodebook | None:
+def _read_codebook(path: Path, name: str | None, dim: int) -> BinaryCodebook | None:
     if name is None:
         return None
     try:
-        return BinaryCodebook(np.load(path / name / "mean.npy"), np.load(path / name / "matrix.npy"))
+        mean, matrix = np.load(path / name / "mean.npy"), np.load(path / name / "matrix.npy")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise IndexFolderError(f"{path / name} cannot be read: {error}. Index the documents again.") from error
+    fits = mean.shape == (dim,) and matrix.shape == (dim, dim) and mean.dtype == matrix.dtype == np.float32
+    if not fits or not np.isfinite(mean).all() or not np.isfinite(matrix).all():
+        raise IndexFolderError(
+            f"{path / name} is damaged: expected a mean of {dim} numbers and a matrix of {dim} x {dim}, finite and in "
+            f"float32. Received: shapes {mean.shape} and {matrix.shape}, {mean.dtype} and {matrix.dtype}. Index the "
+            "documents again."
+        )
+    return BinaryCodebook(mean, matrix)
 
 
 def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:

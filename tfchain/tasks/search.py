@@ -123,9 +123,39 @@ def make_index(
 ) -> DocumentIndex:
     """An index of documents; the arguments are those of `encode_documents`."""
     index = new_index(text_encoder)
-    for part in encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress):
-        index.add(part.documents, part.counts, part.vectors, fingerprint=index.fingerprint)
+    parts = encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
+    fill_index(index, parts, fingerprint=index.fingerprint)
     return index
+
+
+def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, fingerprint: str) -> None:
+    """Adds encoded documents; what an index learns from goes in at once, so that it learns from enough.
+
+    Args:
+        index: Where they go.
+        parts: Documents with their vectors, no id twice; read as they are needed.
+        fingerprint: Of the model that made the vectors.
+
+    Raises:
+        FingerprintError: if another model made the vectors that are there.
+        InputError: if a vector is not finite.
+    """
+    for part in _join_first(parts, index.vectors.num_to_learn):
+        index.add(part.documents, part.counts, part.vectors, fingerprint=fingerprint)
+
+
+def _join_first(parts: Iterable[EncodedDocuments], num_vectors: int) -> Iterator[EncodedDocuments]:
+    """The parts, the first ones joined to one of so many vectors, or of all that there are."""
+    iterator = iter(parts)
+    first: list[EncodedDocuments] = []
+    while num_vectors > 0 and (part := next(iterator, None)) is not None:
+        first.append(part)
+        num_vectors -= len(part.vectors)
+    if first:
+        documents = [document for part in first for document in part.documents]
+        counts = [count for part in first for count in part.counts]
+        yield EncodedDocuments(documents, counts, np.concatenate([part.vectors for part in first]))
+    yield from iterator
 
 
 def search_texts(

@@ -13,6 +13,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.core.signatures import EMBED, EMBED_IDS, SEARCH, SEARCH_VECTORS, SERVING_DEFAULT, TOKENIZE, TOKENIZE_QUERY
+from tfchain.models.index import VectorIndex
 from tfchain.models.index_graph import make_search
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.runner import pad
@@ -160,14 +161,17 @@ def make_search_graph(
     functions[SERVING_DEFAULT] = functions[SEARCH]
     asked = [text for text in texts if text.strip()]
     vectors = text_encoder.encode_query(asked, progress=False)
-    if index.vectors.num_candidates(top_k) is not None:
-        # Rounding decides the sign of a number near zero, and signs which documents are scored again: what is compared
-        # is the search of the graph's own vectors, if they are Python's but for rounding.
+    tolerance = TOLERANCES[text_encoder.precision]
+    if index.vectors.storage.precision == "binary":
+        # Rounding decides the sign of a number near zero, and signs the first scores: what is compared is the search of
+        # the graph's own vectors, if they are Python's but for rounding, and of those whose signs are clear.
         own = tf.function(lambda text: to_vectors(text, text_encoder.query_prompt), input_signature=text_spec)
         found = own(tf.constant(_to_array(asked))).numpy()
-        if np.abs(found - vectors).max() <= TOLERANCES[text_encoder.precision] * max(1.0, np.abs(vectors).max()):
+        if np.abs(found - vectors).max() <= tolerance * max(1.0, np.abs(vectors).max()):
             vectors = found
-    proofs.append(_prove_search(index, asked, vectors, top_k, TOLERANCES[text_encoder.precision]))
+        rows = np.flatnonzero(has_clear_signs(index.vectors, vectors))
+        asked, vectors = [asked[row] for row in rows], vectors[rows]
+    proofs.append(_prove_search(index, asked, vectors, top_k, tolerance))
     if beside is not None:
         vector_spec = [tf.TensorSpec([None, text_encoder.embedding_dim], tf.float32, name="embedding")]
         functions[SEARCH_VECTORS] = tf.function(lookup, input_signature=vector_spec, autograph=False)
@@ -248,6 +252,21 @@ def _prove_search(
     }
     inputs = {"text": _to_array(texts)}
     return Proof(SERVING_DEFAULT, inputs, outputs, {"ids": ties, "texts": ties}, tolerance=tolerance)
+
+
+def has_clear_signs(index: VectorIndex, queries: np.ndarray) -> np.ndarray:
+    """Which queries are compared with bits by signs that rounding does not turn over.
+
+    Args:
+        index: Of binary vectors.
+        queries: float32 `(queries, dim)`.
+
+    Returns:
+        Booleans `(queries,)`; all true where no query's are clear.
+    """
+    sizes = np.abs(index.project(index.prepare(queries))[0])
+    clear: np.ndarray = ((sizes == 0) | (sizes > TOLERANCE * sizes.max(axis=1, keepdims=True))).all(axis=1)
+    return clear if clear.any() else np.ones_like(clear)
 
 
 def find_ties(scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:

@@ -49,6 +49,9 @@ checkpoint: work/checkpoint
 checkpoint_every: 50
 log_path: work/logs
 length_groups: 0
+recipes:
+- prune: {sparsity: 0.9, layers: [layer_0, layer_1]}
+- cluster:
 output: work/model
 """
 SHARDS = """\
@@ -130,6 +133,7 @@ def test_every_key_is_read(folder: Path) -> None:
     work = folder / "work"
     assert (plan.checkpoint, plan.log_path, plan.output) == (work / "checkpoint", work / "logs", work / "model")
     assert (plan.checkpoint_every, plan.length_groups) == (50, 0)
+    assert plan.recipes == (("prune", {"sparsity": 0.9, "layers": ["layer_0", "layer_1"]}), ("cluster", {}))
     # 100 is more than `range_max` is by itself: the values are checked together.
     assert plan.mining == Mining(
         num_negatives=5, range_min=100, range_max=200, relative_margin=0.05, fill=False, corpus=folder / "beir"

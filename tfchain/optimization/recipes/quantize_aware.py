@@ -11,22 +11,25 @@ MOST_BITS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeAware:
-    """Rounds what goes into the encoder's products while it trains, so that the weights learn to live with it.
+    """Rounds the encoder's products and embeddings while it trains, so that the weights learn to live with it.
 
     Follow it by `Distill`, or give it to `chain.fit(..., recipes=[QuantizeAware()])`, and quantize afterwards:
     `[QuantizeAware(), Distill(), Quantize("int8")]`. Values are rounded to the steps of small whole numbers and stay
     floats, and gradients pass as if they had not been (the straight-through estimator; Jacob et al. 2018,
     https://arxiv.org/abs/1712.05877): weights to symmetric steps of each output's own, as LiteRT's int8 has them,
-    inputs to steps between moving averages of their smallest and largest values. The encoder that comes out is a plain
+    inputs to steps between moving averages of their smallest and largest values, and embeddings to steps of their whole
+    table's, as LiteRT's int8 has them, too. The encoder that comes out is a plain
     one; without a training there is nothing to do, so it is refused. Worth it where `Quantize("int8")` alone costs
     ranking, which it seldom does with 8 bits.
 
     Args:
         weight_bits: 2 to 8. Default: 8.
         activation_bits: Of the products' inputs, 2 to 8; None leaves them as they are. Default: 8.
+        embedding_bits: Of embedding tables with more than 1,024 values, as LiteRT quantizes no smaller ones, 2 to 8;
+            None leaves them as they are. Default: 8.
         ema_decay: Share of the old value in the moving averages, in [0, 1); they begin as a mean of all values so far.
             Default: 0.999.
-        layers: Patterns of layer paths, as in `Prune`. Default: all products (Dense layers).
+        layers: Patterns of layer paths, as in `Prune`. Default: all products (Dense layers) and embeddings.
 
     Raises:
         InputError: if a value is out of range.
@@ -34,13 +37,14 @@ class QuantizeAware:
 
     weight_bits: int = 8
     activation_bits: int | None = 8
+    embedding_bits: int | None = 8
     ema_decay: float = 0.999
     layers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("weight_bits", "activation_bits"):
+        for name in ("weight_bits", "activation_bits", "embedding_bits"):
             value = getattr(self, name)
-            if value is None and name == "activation_bits":
+            if value is None and name != "weight_bits":
                 continue
             checked = check_whole_number(name, value, least=2)
             if checked > MOST_BITS:
@@ -55,5 +59,6 @@ class QuantizeAware:
     def label(self) -> str:
         """Its name in a report."""
         activations = "" if self.activation_bits is None else f"a{self.activation_bits}"
+        embeddings = {8: "", None: ", float embeddings"}.get(self.embedding_bits, f"e{self.embedding_bits}")
         layers = f", {' '.join(self.layers)}" if self.layers else ""
-        return f"qat(w{self.weight_bits}{activations}{layers})"
+        return f"qat(w{self.weight_bits}{activations}{embeddings}{layers})"

@@ -22,8 +22,10 @@ class QuantizeVectors:
         precision: `int8` or `binary`.
         rescore_multiplier: For `binary`: of how many times `top_k` documents the score is worked out again; None for
             not at all. Default: 4.
-        codes: For `binary`: `learned` fits what the bits stand for to the index's vectors, which ranks better and takes
-            a matrix of `dim` times `dim` numbers; `signs` takes the vector's own. Default: `learned`.
+        codes: For `binary`: `learned` fits what the bits stand for to the index's first vectors (4,096, and at least 16
+            a dimension), which ranks better and takes a matrix of `dim` times `dim` numbers; it needs four different
+            vectors a dimension, and is `signs` with a warning where there are fewer. `signs` takes the vector's own.
+            Default: `learned`.
 
     Raises:
         InputError: if a value is out of range.

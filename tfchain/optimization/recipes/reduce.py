@@ -14,7 +14,7 @@ class ReduceDimensions:
     """Makes the model's vectors narrower: the index and its search shrink with them, the encoder hardly.
 
     The reduction becomes a Dense head of the model in front of the normalisation (or part of the last head, where there
-    is one), which sentence-transformers reads and a second `fit` trains.
+    is one and it was neither pruned nor clustered), which sentence-transformers reads and a second `fit` trains.
 
     Args:
         dim: The new width, at most the model's own.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfchain.core.atomic import write_file, write_json
 from tfchain.core.errors import InputError
+from tfchain.optimization.report_folder import load_report, save_report
 from tfchain.optimization.tuning.importance import measure_importance
 
 Status = Literal["completed", "infeasible", "failed"]
@@ -164,12 +164,8 @@ class TuningReport:
         """
         from tfchain.optimization.tuning.picture import draw_trials
 
-        path = Path(path)
-        write_json(path / "report.json", self.to_dict())
-        write_file(path / "report.txt", str(self))
-        if self.completed:
-            write_file(path / "tuning.png", draw_trials(self))
-        return path
+        pictures = {"tuning.png": draw_trials(self)} if self.completed else {}
+        return save_report(path, self.to_dict(), str(self), pictures)
 
     @classmethod
     def load(cls, path: str | Path) -> "TuningReport":
@@ -178,13 +174,12 @@ class TuningReport:
         Raises:
             InputError: if there is none, or it is damaged.
         """
-        file = Path(path) / "report.json"
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+
+        def make(values: dict[str, Any]) -> TuningReport:
             trials = tuple(TrialReport.from_dict(one) for one in values["trials"])
             return cls(trials=trials, objective=values["objective"], search=values["search"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file} is no report: {type(error).__name__}: {error}. Write one with `save`.") from error
+
+        return load_report(path, make)
 
     def _explain(self) -> str:
         infeasible = [one for one in self.trials if one.status == "infeasible"]

@@ -20,14 +20,14 @@ from tfchain.training.launch.plan import (
     TuningPlan,
     ValidationPlan,
 )
-from tfchain.training.launch.yaml_lines import Node, located, read_yaml, suggest
+from tfchain.training.launch.yaml_lines import Node, located, read_yaml, suggest, to_short
 from tfchain.training.mining_options import Mining
 from tfchain.training.strategies import StrategyName
 
 KEYS = (
     *("model", "new_model", "max_length", "passages", "dataset", "split", "mixing", "loss", "validation"),
     *("guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
-    *("length_groups", "data_service", "tuning"),
+    *("length_groups", "data_service", "recipes", "tuning"),
 )
 VALIDATION_OPTIONS: dict[str, Any] = {
     "every": Literal["epoch"] | int,
@@ -108,6 +108,7 @@ class PlanReader:
             "data_service": read_data_service,
             "validation": self.read_validation,
             "hyperparameters": read_hyperparameters,
+            "recipes": read_recipes,
             "tuning": self.read_tuning,
         }
         values |= {name: reader(found[name]) for name, reader in readers.items() if name in found}
@@ -285,6 +286,25 @@ def read_hyperparameters(node: Node) -> dict[str, Any]:
     with located(node.place):
         Hyperparameters(**values)
     return values
+
+
+def read_recipes(node: Node) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """A list of mappings from one recipe's name to its arguments, which may be left out."""
+    usage = "a list of recipes, each a name with its arguments, such as [{prune: {sparsity: 0.5}}]"
+    if not isinstance(node.value, list):
+        raise node.error(f"`recipes` must be {usage}. Received: {to_short(node.to_plain())}.")
+    recipes = []
+    for one in node.value:
+        if not isinstance(one.value, dict) or len(one.value) != 1:
+            raise one.error(f"`recipes` must be {usage}. Received: {to_short(one.to_plain())}.")
+        ((name, arguments),) = one.value.items()
+        if not isinstance(arguments.value, dict | None):
+            raise arguments.error(
+                f"`{arguments.name}` must be a mapping from its arguments to values. "
+                f"Received: {to_short(arguments.to_plain())}."
+            )
+        recipes.append((name, arguments.to_plain() or {}))
+    return tuple(recipes)
 
 
 def read_transformer(node: Node) -> dict[str, Any]:

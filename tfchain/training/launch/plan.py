@@ -1,7 +1,7 @@
 """A training as its file describes it: plain values, checked when they were read."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -107,6 +107,8 @@ class TrainingPlan:
         log_path: The folder of the logs. Default: none.
         length_groups: Rectangles that a batch's texts are cut into by length. Default: what `fit` does.
         data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
+        recipes: Name and arguments of what acts while training, such as `("prune", {"sparsity": 0.5})`; what they mean
+            a room above knows. Default: none.
         tuning: How hyperparameters are searched for; a training does not look at it. Default: they are not.
         places: File and line of each key by its dotted name, for errors that come later.
     """
@@ -130,6 +132,7 @@ class TrainingPlan:
     log_path: Path | None = None
     length_groups: int | None = None
     data_service: str | None = None
+    recipes: Sequence[tuple[str, Mapping[str, Any]]] = ()
     tuning: TuningPlan | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
@@ -155,11 +158,16 @@ def check_for_tuning(plan: TrainingPlan) -> None:
     """Stops a plan that says too little for a search.
 
     Raises:
-        InputError: if `tuning` or `validation` is missing, or its strategy is for several machines.
+        InputError: if `tuning` or `validation` is missing, its strategy is for several machines, or it has recipes.
     """
     for name, what in (("tuning", "a mapping with `space`"), ("validation", "what trials are ranked on")):
         if getattr(plan, name) is None:
             raise InputError(f"{plan.path}:1: `{name}` is missing: {what}. See `tfchain tune --help`.")
+    if plan.recipes:
+        raise InputError(
+            f"{plan.places['recipes']}: `recipes` act in one training, and a search makes many. Received: "
+            f"{', '.join(name for name, _ in plan.recipes)}. Leave them out, and train with the values found."
+        )
     if plan.strategy == "multi_worker":
         raise InputError(
             f"{plan.places['strategy']}: `strategy` must be for one process, in which a trial runs. Received: "
