@@ -7,6 +7,7 @@ from tfchain.core.errors import InputError
 from tfchain.data.pairs import Pairs
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
 from tfchain.optimization.recipes import Distill
 from tfchain.training.fit import fit_text_encoder
 from tfchain.training.fit_options import FitOptions
@@ -28,7 +29,8 @@ def distill(
 
     Args:
         student: What to train, one of tfchain's own encoders.
-        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's.
+        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's, for `layers` one
+            of tfchain's own encoders with the student's tokenizer.
         recipe: How long, how fast.
         texts: What to learn from.
         hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
@@ -36,7 +38,8 @@ def distill(
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 
     Raises:
-        InputError: if there are no texts, the widths differ, or the student is not tfchain's own.
+        InputError: if there are no texts, the widths differ, the student is not tfchain's own, or the teacher does not
+            suit the objective.
     """
     if not texts:
         raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
@@ -47,12 +50,18 @@ def distill(
             f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
             f"{teacher.embedding_dim} (the teacher's). Distill scores in place of them: Distill(objective='scores')."
         )
+    if recipe.objective == "layers":
+        layers = LayerDistillationHook(teacher, recipe.layers, weight=recipe.layer_weight, seed=recipe.seed)
+        check_same_tokenizer(student, teacher)
+        hooks = (*hooks, layers)
     made = Encoder(student.encoder.config, name=student.encoder.name)
     made.set_weights(student.encoder.get_weights())
     trained = student.with_encoder(made)
     # Symmetric: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
     pairs = Pairs(columns=(check_texts(texts),), symmetric=True)
-    loss = ScoreDistill() if recipe.objective == "scores" else EmbedDistill(recipe.distance)
+    same_width = student.embedding_dim == teacher.embedding_dim
+    learns_vectors = recipe.objective == "embeddings" or (recipe.objective == "layers" and same_width)
+    loss = EmbedDistill(recipe.distance) if learns_vectors else ScoreDistill()
     options = FitOptions(loss=loss, guide=teacher, hooks=tuple(hooks), checkpoint=checkpoint, progress=progress)
     fit_text_encoder(trained, pairs, recipe.hyperparameters(), options)
     return trained
