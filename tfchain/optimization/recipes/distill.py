@@ -16,7 +16,11 @@ Objective = Literal["embeddings", "scores", "layers"]
 class Distill:
     """Trains the model to give the vectors that the model before all recipes gives, on plain texts.
 
-    Any texts of the kind that the model is for will do, the more the better; nothing need be judged.
+    Any texts of the kind that the model is for will do, the more the better; nothing need be judged. Another teacher
+    can be named: `compress(model, [Distill()], texts=texts, teacher=other)`. Texts with their translations teach a
+    model other languages (Reimers and Gurevych 2020, https://arxiv.org/abs/2004.09813): in
+    `compress(multilingual, [Distill(distance="mse")], texts=[("Who runs?", "Wer rennt?"), ...], teacher=english)` it
+    learns the teacher's vector of the first text of a row for all of the row's texts.
 
     Args:
         objective: `embeddings`: the vectors themselves, so that both models' may stand in one index
