@@ -24,6 +24,7 @@ from tfchain.models.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizer import to_tokenizer
 from tfchain.optimization.hooks import make_hooks
+from tfchain.optimization.learning_texts import LearningTexts
 from tfchain.optimization.recipes import Recipe, TrainingRecipe, check_training_recipes
 from tfchain.optimization.report import CompressionReport
 from tfchain.optimization.rule import Keep
@@ -500,7 +501,8 @@ class NeuralSearchChain:
         self,
         recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
         *,
-        texts: Sequence[str] | None = None,
+        texts: LearningTexts | None = None,
+        teacher: "NeuralSearchChain | TextEncoder | None" = None,
         dataset: EvaluationSource | None = None,
         split: str = "test",
         keep: Keep | None = None,
@@ -515,7 +517,8 @@ class NeuralSearchChain:
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
             texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
-                chain's documents.
+                chain's documents. `Distill` also learns other languages from rows of a text and its translations.
+            teacher: Whose vectors `Distill` learns. Default: the chain's own model before all recipes.
             dataset: What `evaluate` takes. Default: nothing is measured but the files.
             split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
             keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
@@ -536,6 +539,7 @@ class NeuralSearchChain:
             self.index,
             self.passages,
             texts=texts,
+            teacher=teacher.text_encoder if isinstance(teacher, NeuralSearchChain) else teacher,
             dataset=dataset,
             split=split,
             keep=keep,

@@ -77,7 +77,7 @@ def test_a_chain_distils_from_its_own_documents(model_path: Path) -> None:
     ({"dropout": 1.0}, "`dropout` must be a number at least 0 and below 1"),
     ({"dtype_policy": "float8"}, "`dtype_policy` must be one of float32"),
     ({"batches": "long"}, "`batches` must be one of random"),
-    ({"objective": "layers"}, "`objective` must be one of embeddings, scores. Received: objective='layers'"),
+    ({"objective": "attention"}, "`objective` must be one of embeddings, scores, layers. Received: objective='att"),
     ({"distance": "angle"}, "`distance` must be one of cosine, l2, mse. Received: distance='angle'"),
 ])  # fmt: skip
 def test_values_out_of_range_are_refused(values: dict, message: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
 from tfchain.models.int8_product import check_int8_products
 from tfchain.models.precision import Precision
@@ -13,6 +14,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.vector_storage import FLOAT_VECTORS
 from tfchain.optimization.distill import distill
 from tfchain.optimization.hooks import apply_once, make_hooks
+from tfchain.optimization.learning_texts import LearningTexts, to_plain_texts
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
 from tfchain.optimization.recipes import (
     TRAINING,
@@ -58,7 +60,8 @@ def compress(
     text_encoder: TextEncoder,
     recipes: Recipe | Sequence[Recipe],
     *,
-    texts: Sequence[str] | None = None,
+    texts: LearningTexts | None = None,
+    teacher: TextEncoder | None = None,
     evaluate: Evaluate | None = None,
     workload: Workload | None = None,
     progress: bool | None = None,
@@ -72,14 +75,16 @@ def compress(
         text_encoder: What to compress.
         recipes: The recipes, or one.
         texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none;
-            others do not need any.
+            others do not need any. `Distill` also learns from rows of a text and its translations.
+        teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
         evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
             `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
         progress: Whether to show progress bars. Default: when they take more than a second.
 
     Raises:
-        InputError: if there is no recipe, something is none, one does not suit the encoder, or texts are missing.
+        InputError: if there is no recipe, something is none, one does not suit the encoder, texts are missing, or there
+            is a teacher and no `Distill`.
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
             calibrated `Quantize`.
 
@@ -88,7 +93,8 @@ def compress(
     """
     checked = check_recipes(recipes)
     _check_processor([checked])
-    made = _Maker(text_encoder, texts, progress)(checked)
+    check_teacher(teacher, [checked])
+    made = _Maker(text_encoder, texts, teacher, progress)(checked)
     weights = _changes_weights(checked)
     return Compressed(made, _measure(made, checked, measure_files(made), evaluate, workload, weights=weights))
 
@@ -99,7 +105,8 @@ def compress_best(
     rule: Rule,
     *,
     evaluate: Evaluate,
-    texts: Sequence[str] | None = None,
+    texts: LearningTexts | None = None,
+    teacher: TextEncoder | None = None,
     workload: Workload | None = None,
     progress: bool | None = None,
 ) -> tuple[TextEncoder, CompressionReport]:
@@ -111,6 +118,7 @@ def compress_best(
         rule: Which one is kept; the model in float32, where no other is allowed and better.
         evaluate: From a text encoder to ranking metrics, with nDCG@10 among them.
         texts: As in `compress`. Default: none.
+        teacher: As in `compress`. Default: the model before all recipes.
         workload: What speed and memory are measured with. Default: they are not measured.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
@@ -124,9 +132,10 @@ def compress_best(
     """
     checked = check_candidates(candidates)
     _check_processor(checked)
+    check_teacher(teacher, checked)
     rule.check(ranking=True, speed=workload is not None)
     named: list[tuple[Recipe, ...]] = [(), *checked]
-    make = _Maker(text_encoder, texts, progress)
+    make = _Maker(text_encoder, texts, teacher, progress)
     made = [make(recipes) for recipes in named]
     files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
     weights = any(map(_changes_weights, named))  # of all then, to compare with
@@ -152,14 +161,32 @@ def _check_processor(candidates: Sequence[Sequence[Recipe]]) -> None:
         check_int8_products()
 
 
+def check_teacher(teacher: TextEncoder | None, candidates: Sequence[Sequence[Recipe]]) -> None:
+    """Raises an InputError if the teacher is no text encoder, or no recipe asks it."""
+    if teacher is None:
+        return
+    if not isinstance(teacher, TextEncoder):
+        raise InputError(f"`teacher` must be a TextEncoder. Received: {type(teacher).__name__}.")
+    if not any(isinstance(one, Distill) for recipes in candidates for one in recipes):
+        raise InputError("`teacher` is for Distill. Received: recipes without it. Add Distill(), or leave it out.")
+
+
 class _Maker:
     """Applies recipes; what candidates begin with alike is made once."""
 
-    def __init__(self, text_encoder: TextEncoder, texts: Sequence[str] | None, progress: bool | None) -> None:
-        self.teacher = text_encoder.with_precision(FLOAT).with_vector_storage(FLOAT_VECTORS)
-        self.texts = texts
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        texts: LearningTexts | None,
+        teacher: TextEncoder | None,
+        progress: bool | None,
+    ) -> None:
+        base = text_encoder.with_precision(FLOAT).with_vector_storage(FLOAT_VECTORS)
+        self.teacher = base if teacher is None else teacher.with_precision(FLOAT)
+        self.rows = texts
+        self.texts = to_plain_texts(texts)
         self.progress = progress
-        self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): self.teacher}
+        self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): base}
 
     def __call__(self, recipes: tuple[Recipe, ...]) -> TextEncoder:
         if recipes not in self.made:
@@ -171,7 +198,7 @@ class _Maker:
             acting = [one for one in before if isinstance(one, TRAINING)]
             student = self(tuple(one for one in before if one not in acting))
             hooks = make_hooks(acting, seed=recipe.seed)
-            return distill(student, self.teacher, recipe, self.texts, hooks=hooks, progress=self.progress)
+            return distill(student, self.teacher, recipe, self.rows, hooks=hooks, progress=self.progress)
         text_encoder = self(before)
         if isinstance(recipe, Shrink):
             return shrink(text_encoder, recipe, self.texts, progress=self.progress)

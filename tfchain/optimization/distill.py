@@ -1,24 +1,26 @@
-"""Distillation: a text encoder that learns another one's vectors from plain texts."""
+"""Distillation: a text encoder that learns another one's vectors, from plain texts or from translations."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from tfchain.core.errors import InputError
-from tfchain.data.pairs import Pairs
 from tfchain.models.encoder import Encoder
-from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
+from tfchain.optimization.learning_texts import LearningTexts, read_learning_texts
 from tfchain.optimization.recipes import Distill
 from tfchain.training.fit import fit_text_encoder
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.hooks import TrainingHook
 from tfchain.training.losses import EmbedDistill, ScoreDistill
+from tfchain.training.losses.embed_distill import Target
 
 
 def distill(
     student: TextEncoder,
     teacher: TextEncoder,
     recipe: Distill,
-    texts: Sequence[str] | None,
+    texts: LearningTexts | None,
     *,
     hooks: Sequence[TrainingHook] = (),
     checkpoint: str | Path | None = None,
@@ -28,15 +30,26 @@ def distill(
 
     Args:
         student: What to train, one of tfchain's own encoders.
-        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's.
+        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's, for `layers` one
+            of tfchain's own encoders with the student's tokenizer.
         recipe: How long, how fast.
-        texts: What to learn from.
+        texts: What to learn from. Rows of a text and its translations teach a student other languages: for all of a
+            row's texts it learns the teacher's vector of the first one, so that the teacher need not know the others'
+            languages, nor share the student's vocabulary (Reimers and Gurevych 2020,
+            https://arxiv.org/abs/2004.09813; its loss is `distance="mse"`). Not for the objective `layers`.
         hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
         checkpoint: A folder to save to, and to go on from; see `FitOptions`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 
     Raises:
-        InputError: if there are no texts, the widths differ, or the student is not tfchain's own.
+        InputError: if there are no texts, the widths differ, the student is not tfchain's own, or the teacher does not
+            suit the objective.
+
+    Example:
+        >>> english = TextEncoder.from_pretrained("all-MiniLM-L6-v2")
+        >>> multilingual = TextEncoder.from_pretrained("multilingual-MiniLM")  # 384 wide, as the teacher
+        >>> pairs = [("The cat sleeps.", "Die Katze schläft."), ("Who runs?", "Wer rennt?")]  # and many more
+        >>> made = distill(multilingual, english, Distill(distance="mse", epochs=5), pairs)
     """
     if not texts:
         raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
@@ -47,12 +60,24 @@ def distill(
             f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
             f"{teacher.embedding_dim} (the teacher's). Distill scores in place of them: Distill(objective='scores')."
         )
+    # Without roles: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
+    pairs = read_learning_texts(texts)
+    target: Target = "own" if pairs.num_columns == 1 else "first"
+    if recipe.objective == "layers":
+        if target == "first":
+            raise InputError(
+                "Distill(objective='layers') learns from plain texts: a translation has other tokens. Received: rows "
+                f"of {pairs.num_columns} texts. Distill embeddings or scores."
+            )
+        layers = LayerDistillationHook(teacher, recipe.layers, weight=recipe.layer_weight, seed=recipe.seed)
+        check_same_tokenizer(student, teacher)
+        hooks = (*hooks, layers)
     made = Encoder(student.encoder.config, name=student.encoder.name)
     made.set_weights(student.encoder.get_weights())
     trained = student.with_encoder(made)
-    # Symmetric: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
-    pairs = Pairs(columns=(check_texts(texts),), symmetric=True)
-    loss = ScoreDistill() if recipe.objective == "scores" else EmbedDistill(recipe.distance)
+    same_width = student.embedding_dim == teacher.embedding_dim
+    learns_vectors = recipe.objective == "embeddings" or (recipe.objective == "layers" and same_width)
+    loss = EmbedDistill(recipe.distance, target) if learns_vectors else ScoreDistill(target=target)
     options = FitOptions(loss=loss, guide=teacher, hooks=tuple(hooks), checkpoint=checkpoint, progress=progress)
     fit_text_encoder(trained, pairs, recipe.hyperparameters(), options)
     return trained

@@ -6,6 +6,7 @@ from typing import Any
 from tfchain.core.types import Document
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress, compress_best
+from tfchain.optimization.learning_texts import LearningTexts
 from tfchain.optimization.measure import make_workload
 from tfchain.optimization.recipes import Recipe, check_candidates
 from tfchain.optimization.report import CompressionReport
@@ -20,7 +21,8 @@ def compress_for_search(
     documents: Iterable[Document],
     passages: PassageConfig,
     *,
-    texts: Sequence[str] | None = None,
+    texts: LearningTexts | None = None,
+    teacher: TextEncoder | None = None,
     dataset: EvaluationSource | None = None,
     split: str = "test",
     keep: Keep | None = None,
@@ -36,7 +38,8 @@ def compress_for_search(
         documents: What is searched where the dataset brings none, and learned from where there are no texts.
         passages: How long documents are treated.
         texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
-            documents.
+            documents. `Distill` also learns from rows of a text and its translations.
+        teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
         dataset: What `evaluate` takes. Default: nothing is measured but the files.
         split: Of a BEIR folder. Default: `test`.
         keep: What the candidate kept is best at. Default: `smallest`.
@@ -61,7 +64,7 @@ def compress_for_search(
     if dataset is None:
         if len(candidates) > 1 or keep is not None or max_ndcg_loss is not None:
             rule.check(ranking=False, speed=False)
-        made = compress(text_encoder, candidates[0], texts=texts, progress=progress)
+        made = compress(text_encoder, candidates[0], texts=texts, teacher=teacher, progress=progress)
         return made.text_encoder, CompressionReport(candidates=(made.report,), kept=made.report.name)
     read = read_evaluation(dataset, split=split)
     searched = held if read.corpus is None else list(read.documents())
@@ -71,5 +74,12 @@ def compress_for_search(
     encoded = [one.full_text for one in searched]
     workload = make_workload(read.queries.values(), encoded, batch_size=batch_size)
     return compress_best(
-        text_encoder, candidates, rule, evaluate=evaluate, texts=texts, workload=workload, progress=progress
+        text_encoder,
+        candidates,
+        rule,
+        evaluate=evaluate,
+        texts=texts,
+        teacher=teacher,
+        workload=workload,
+        progress=progress,
     )

@@ -194,7 +194,7 @@ class averaged_weights:
     def __init__(self, model: keras.Model) -> None:
         optimizer = model.optimizer
         self.optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        self.weights = model.encoder.trainable_weights
+        self.weights = model.trainable_weights
         self.hooks = model.hooks
         self.kept: list[np.ndarray] = []
 

@@ -20,6 +20,7 @@ from tfchain.training.batches import BatchMaker
 from tfchain.training.checkpoint import TrainingCheckpoint
 from tfchain.training.evaluation import Evaluate, RankingEvaluator, TrainingTextEncoder, Validation
 from tfchain.training.fit_options import FitOptions
+from tfchain.training.hooks import make_step_encoder
 from tfchain.training.logs import make_log_callbacks
 from tfchain.training.mining_rounds import MiningRounds
 from tfchain.training.optimizer import count_updates, make_optimizer
@@ -97,6 +98,7 @@ def _fit(
             share_weights(strategy, copy, is_chief=worker == 0)
         for hook in options.hooks:
             hook.prepare(copy)
+        step_encoder = make_step_encoder(options.hooks, copy)
     in_training = TrainingTextEncoder(text_encoder, copy, strategy)
     callbacks: list[keras.callbacks.Callback] = [*options.hooks]
     evaluator = rounds = None
@@ -126,9 +128,10 @@ def _fit(
             mini_batch_size=hyperparameters.mini_batch_size,
             mask_false_negatives=hyperparameters.mask_false_negatives,
             trim=maker.layout.layout.fixed_length is None,
+            step_encoder=step_encoder,
         )
         num_steps = maker.steps_per_epoch * hyperparameters.epochs
-        optimizer = make_optimizer(hyperparameters, copy.trainable_weights, num_steps=num_steps)
+        optimizer = make_optimizer(hyperparameters, step_encoder.trainable_weights, num_steps=num_steps)
         trainer.hooks = tuple(options.hooks)
         trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
 

@@ -25,6 +25,8 @@ class PairTrainer(FitOverWorkers, keras.Model):
         mini_batch_size: GradCache's; none encodes a batch at once.
         mask_false_negatives: Whether to work out `masked` for the losses. Default: True.
         trim: Whether mini-batches are cut to their longest text. Default: True.
+        step_encoder: What the steps encode with, where a loss of each text's own is added; see
+            `TrainingHook.make_step_encoder`. Default: the encoder.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class PairTrainer(FitOverWorkers, keras.Model):
         mini_batch_size: int | None = None,
         mask_false_negatives: bool = True,
         trim: bool = True,
+        step_encoder: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.encoder = encoder
+        self.step_encoder = step_encoder or encoder
         self.pair_losses = list(losses) if isinstance(losses, Sequence) else [losses]
         self.columns_of = self._for_each(num_columns)
         self.labels_of = self._for_each(num_labels)
@@ -60,14 +64,14 @@ class PairTrainer(FitOverWorkers, keras.Model):
     def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
         options: dict[str, Any] = {"num_columns": max(self.columns_of), "scale": self.optimizer.scale_loss}
         if self.mini_batch_size is None:
-            loss, gradients = plain_gradients(self.encoder, data, self.loss_of_batch, **options)
+            loss, gradients = plain_gradients(self.step_encoder, data, self.loss_of_batch, **options)
         else:
             options |= {"mini_batch_size": self.mini_batch_size, "trim": self.trim}
-            loss, gradients = cached_gradients(self.encoder, data, self.loss_of_batch, **options)
+            loss, gradients = cached_gradients(self.step_encoder, data, self.loss_of_batch, **options)
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        self.optimizer.apply(gradients, self.encoder.trainable_weights)
+        self.optimizer.apply(gradients, self.step_encoder.trainable_weights)
         # Weighted by the rows, so that a short last batch counts less; every replica has the global batch's loss.
         self.loss_tracker.update_state(loss, sample_weight=tf.shape(data["keys"])[0])
         return self.to_logs({"loss": self.loss_tracker.result()})
@@ -76,12 +80,19 @@ class PairTrainer(FitOverWorkers, keras.Model):
         """The loss of the whole global batch.
 
         Args:
-            embeddings: float32 `(batch, columns, dim)`.
+            embeddings: float32 `(batch, columns, dim)`, or wider by each text's own loss.
             extras: `keys`, `judged`, `labels`, `guide`, and `source`, the number of the dataset, as they are there.
 
         Returns:
             A scalar.
         """
+        dim = self.encoder.output_shape[-1]
+        if embeddings.shape[-1] > dim:
+            of_texts = tf.reduce_mean(embeddings[..., dim:])
+            return self._loss_of_vectors(embeddings[..., :dim], extras) + of_texts
+        return self._loss_of_vectors(embeddings, extras)
+
+    def _loss_of_vectors(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
         if len(self.pair_losses) == 1:
             return self._loss_of_dataset(0, embeddings, extras)
         branches = [

@@ -126,7 +126,7 @@ def make_training_set(
         keys if len(columns) == keys.shape[1] else np.repeat(keys, 2, axis=1),
         make_judged(pairs),
         labels=pairs.labels,
-        guide=_encode_guide(guide, pairs, store, progress) if named.loss.needs_guide and guide else None,
+        guide=_encode_guide(guide, named, store, progress) if named.loss.needs_guide and guide else None,
         skipped=tuple(text_encoder.skipped_tokens(prompt) for prompt in prompts),
     )
 
@@ -169,10 +169,11 @@ def _losses_by_name(names: list[str], loss: Any) -> dict[str, Any]:
     return dict.fromkeys(names, loss)
 
 
-def _encode_guide(guide: TextEncoder, pairs: Pairs, store: TokenStore, progress: bool | None) -> np.ndarray:
-    """The guide's vector of each text of the store."""
+def _encode_guide(guide: TextEncoder, named: NamedPairs, store: TokenStore, progress: bool | None) -> np.ndarray:
+    """The guide's vector of each text of the store, 0 for those that the loss does not ask about."""
+    pairs = named.pairs
     vectors = np.zeros((len(store), guide.embedding_dim), dtype="float32")
-    for number, column in enumerate(pairs.columns):
+    for number, column in enumerate(pairs.columns[: named.loss.guide_columns]):
         encode = guide.encode if pairs.symmetric else guide.encode_query if number == 0 else guide.encode_document
         rows, first = np.unique(store.rows[:, number], return_index=True)
         vectors[rows] = encode([column[row] for row in first], progress=progress)

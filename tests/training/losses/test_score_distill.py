@@ -41,3 +41,13 @@ def test_a_text_alone_has_nothing_to_lose() -> None:
 def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
     with pytest.raises(InputError, match="`temperature`"):
         ScoreDistill(temperature)
+
+
+def test_the_first_texts_vector_stands_for_all_of_a_row() -> None:
+    first = np.repeat(TEACHER[:, :1], 2, axis=1)
+    loss = ScoreDistill(0.3, target="first")
+    np.testing.assert_allclose(loss.call({"guide": TEACHER}, MODEL), ScoreDistill(0.3).call({"guide": first}, MODEL))
+    assert loss.guide_columns == 1
+    assert ScoreDistill.from_config(loss.get_config()).target == "first"
+    with pytest.raises(InputError, match="`target`"):
+        ScoreDistill(target="last")  # type: ignore[arg-type]

@@ -19,10 +19,10 @@ from tfchain.training.launch.local import find_free_ports
 ROOT = Path(__file__).resolve().parents[3]
 EQUAL = [
     *("softmax", "both_directions", "grad_cache", "unmasked", "matryoshka", "guided"),
-    *("cosent", "angle", "simcse", "validated", "mined", "pruned", "clustered"),
+    *("cosent", "angle", "simcse", "validated", "mined", "pruned", "clustered", "layers"),
 ]
 ROUNDING = {"guided": 1e-6}  # its temperature of 0.01 makes rounding a hundred times as large; of a loss of 3.5
-MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned"]
+MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned", "layers"]
 LIMIT_SECONDS = 400
 
 Results = dict[str, Any]
@@ -53,6 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("workers")
     save_tiny_model(folder / "model", seed=1)
     save_tiny_model(folder / "guide", seed=2)
+    save_tiny_model(folder / "wide", seed=4, hidden_dim=24)
     jobs = ["keras_alone:build", "keras_alone:log", *EQUAL, "quantize_aware", "whole", "killed:die"]
     processes = start_two(folder, jobs)
     try:

@@ -31,6 +31,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
     "pruned": {"recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
     "clustered": {"recipe": {"recipe": "Cluster", "num_clusters": 4, "begin": 0.2}, "epochs": 2},
+    "layers": {"layers": True},
     "quantize_aware": {"recipe": {"recipe": "QuantizeAware"}, "epochs": 2},
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
@@ -46,6 +47,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     import numpy as np
 
     from tfchain.chain import NeuralSearchChain
+    from tfchain.optimization.layer_distillation import LayerDistillationHook
     from tfchain.optimization.recipes import from_values
     from tfchain.training.evaluation import Validation
     from tfchain.training.fit import FitOptions
@@ -61,6 +63,9 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     options: dict[str, Any] = {"strategy": strategy or "one", "length_groups": 4 if name == "softmax" else 1}
     if job.pop("guided", False):
         options["guide"] = NeuralSearchChain.from_pretrained(folder / "guide", engine="tensorflow").text_encoder
+    if job.pop("layers", False):
+        wide = NeuralSearchChain.from_pretrained(folder / "wide", engine="tensorflow").text_encoder
+        options["hooks"] = [LayerDistillationHook(wide)]
     if "recipe" in job:
         job["recipes"] = from_values(job.pop("recipe"))
     if job.pop("mining", False):

@@ -1,31 +1,43 @@
 """The recipe that trains a small encoder to give a large one's vectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Batches, DTypePolicy, Hyperparameters
 
 Distance = Literal["cosine", "l2", "mse"]
-Objective = Literal["embeddings", "scores"]
+Objective = Literal["embeddings", "scores", "layers"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distill:
     """Trains the model to give the vectors that the model before all recipes gives, on plain texts.
 
-    Any texts of the kind that the model is for will do, the more the better; nothing need be judged.
+    Any texts of the kind that the model is for will do, the more the better; nothing need be judged. Another teacher
+    can be named: `compress(model, [Distill()], texts=texts, teacher=other)`. Texts with their translations teach a
+    model other languages (Reimers and Gurevych 2020, https://arxiv.org/abs/2004.09813): in
+    `compress(multilingual, [Distill(distance="mse")], texts=[("Who runs?", "Wer rennt?"), ...], teacher=english)` it
+    learns the teacher's vector of the first text of a row for all of the row's texts.
 
     Args:
         objective: `embeddings`: the vectors themselves, so that both models' may stand in one index
             (`training.losses.EmbedDistill`); `scores`: how alike the texts of a batch are
             (`training.losses.ScoreDistill`), which leaves the student free to place them elsewhere, and lets its
-            vectors be of another width. Default: `embeddings`.
+            vectors be of another width; `layers`: the vectors (or the scores, where the widths differ) and the hidden
+            states of the layers below, token by token, as in TinyBERT
+            (`optimization.layer_distillation.LayerDistillationHook` has the formula); it takes a forward pass of the
+            teacher in every step, and both models must be tfchain's own encoders with the same tokenizer.
+            Default: `embeddings`.
         epochs: Passes over the texts. Default: 1.
         batch_size: Texts in a step. Default: 32.
         learning_rate: The largest. Default: 2e-4, ten times that of training on pairs: vectors are a strong signal.
         distance: Between the two vectors, for `embeddings`: see `training.losses.EmbedDistill`. Default: `cosine`.
+        layers: For `layers`: pairs of a student's layer and the teacher's layer that it learns, counted from 0.
+            Default: all of the student's, spread evenly: (0, 1), (1, 3), (2, 5) for three layers and a teacher of six.
+        layer_weight: For `layers`: of the hidden states' loss beside the vectors', above 0. Default: 1.
         dropout: Rate in all of the student's dropouts, in [0, 1); a long training of a small student is better off
             with 0. Default: the model's own.
         dtype_policy: As in `Hyperparameters`; `mixed_bfloat16` is faster where the processor multiplies in bfloat16.
@@ -42,6 +54,8 @@ class Distill:
     learning_rate: float = 2e-4
     objective: Objective = "embeddings"
     distance: Distance = "cosine"
+    layers: Sequence[tuple[int, int]] | None = None
+    layer_weight: float = 1.0
     dropout: float | None = None
     dtype_policy: DTypePolicy = "float32"
     batches: Batches = "length"
@@ -55,6 +69,16 @@ class Distill:
             value = getattr(self, name)
             if value not in choices:
                 raise InputError(f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}.")
+        weight = self.layer_weight
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+            raise InputError(f"`layer_weight` must be a number above 0. Received: layer_weight={weight!r}.")
+        if self.layers is not None:
+            object.__setattr__(self, "layers", _check_layers(self.layers))
+        if self.objective != "layers" and (self.layers is not None or weight != 1):
+            raise InputError(
+                "`layers` and `layer_weight` are for the objective 'layers'. Received: "
+                f"objective={self.objective!r}, layers={self.layers!r}, layer_weight={weight!r}. Leave them out."
+            )
 
     def hyperparameters(self) -> Hyperparameters:
         """The values that training knows."""
@@ -72,3 +96,14 @@ class Distill:
     def label(self) -> str:
         """Its name in a report."""
         return "distill"
+
+
+def _check_layers(layers: Any) -> tuple[tuple[int, int], ...]:
+    listed = list(layers) if isinstance(layers, Sequence) and not isinstance(layers, str) else []
+    if not listed or not all(isinstance(one, list | tuple) and len(one) == 2 for one in listed):
+        raise InputError(
+            "`layers` must be pairs of a student's and a teacher's layer, such as [(0, 1), (1, 3)]. Received: "
+            f"layers={layers!r}."
+        )
+    first, second = ([check_whole_number("layers", pair[place], least=0) for pair in listed] for place in (0, 1))
+    return tuple(zip(first, second, strict=True))

@@ -30,6 +30,7 @@ class PairLoss(keras.losses.Loss):
         labels: `none`; `binary` (one a row: 1 or 0); `score` (one number a row); `margin` (a row has a margin for each
             negative, or a score for each document); `scores` (a row has a teacher's score for each document).
         needs_guide: Whether it needs the embeddings of a guide model too.
+        guide_columns: Of how many columns it needs them, from the first on, or None for all; of others they may be 0.
 
     Call with `y_true`, a dict of what the loss needs of this, each float32:
         `labels`: `(batch, k)`.
@@ -45,6 +46,7 @@ class PairLoss(keras.losses.Loss):
     max_columns: int | None = None
     labels: LabelKind = "none"
     needs_guide: bool = False
+    guide_columns: int | None = None
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, reduction="sum_over_batch_size", dtype="float32")

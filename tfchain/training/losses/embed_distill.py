@@ -1,7 +1,7 @@
 """Embedding distillation: the model's vector of a text is to be the teacher's."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
@@ -12,7 +12,8 @@ from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import normalize
 
 DISTANCES = ("cosine", "l2", "mse")
-TARGETS = ("own", "first")
+Target = Literal["own", "first"]
+TARGETS = get_args(Target)
 LEAST_SQUARE = 1e-24  # the root's gradient is infinite at 0
 
 
@@ -43,12 +44,11 @@ class EmbedDistill(PairLoss):
     min_columns = 1
     needs_guide = True
 
-    def __init__(
-        self, distance: Literal["cosine", "l2", "mse"] = "cosine", target: Literal["own", "first"] = "own"
-    ) -> None:
+    def __init__(self, distance: Literal["cosine", "l2", "mse"] = "cosine", target: Target = "own") -> None:
         super().__init__("embed_distill")
         self.distance = check_choice("distance", distance, DISTANCES)
         self.target = check_choice("target", target, TARGETS)
+        self.guide_columns = 1 if target == "first" else None
 
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         vectors = ops.cast(y_pred, "float32")  # (batch, columns, dim)

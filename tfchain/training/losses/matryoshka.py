@@ -62,6 +62,7 @@ class Matryoshka(PairLoss):
         self.max_columns = loss.max_columns
         self.labels = loss.labels
         self.needs_guide = loss.needs_guide
+        self.guide_columns = loss.guide_columns
 
     def check(self, num_columns: int, labels: np.ndarray | None) -> None:
         self.loss.check(num_columns, labels)

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfchain.training.losses.arguments import check_number
+from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
+from tfchain.training.losses.embed_distill import TARGETS, Target
 from tfchain.training.losses.similarity import LEFT_OUT, similarity_matrix
 
 
@@ -25,23 +26,32 @@ class ScoreDistill(PairLoss):
 
     Papers: Koohpayegani, Tejankar and Pirsiavash 2020, CompRess (https://arxiv.org/abs/2010.14713); Fang et al. 2021,
     SEED (https://arxiv.org/abs/2101.04731). Both compare with a queue of earlier samples in place of the batch.
+    With `target="first"` a row's texts are translations of each other, as in Reimers and Gurevych 2020
+    (https://arxiv.org/abs/2004.09813).
 
     Args:
         temperature: Divisor of the cosines before both softmaxes, above 0. Default: 0.05.
+        target: `own`: the teacher's vector of each column is its own; `first`: the teacher's vector of a row's first
+            text stands for all of the row's. Default: `own`.
 
     Raises:
-        InputError: if the temperature is out of range.
+        InputError: if a value is out of range.
     """
 
     min_columns = 1
     needs_guide = True
 
-    def __init__(self, temperature: float = 0.05) -> None:
+    def __init__(self, temperature: float = 0.05, target: Target = "own") -> None:
         super().__init__("score_distill")
         self.temperature = check_number("temperature", temperature, above=0)
+        self.target = check_choice("target", target, TARGETS)
+        self.guide_columns = 1 if target == "first" else None
 
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
-        teacher = self._log_softmax(ops.stop_gradient(self.take(y_true, "guide")))  # (texts, texts)
+        guide = ops.stop_gradient(self.take(y_true, "guide"))
+        if self.target == "first":
+            guide = ops.repeat(guide[:, :1], y_pred.shape[1], axis=1)
+        teacher = self._log_softmax(guide)  # (texts, texts)
         model = self._log_softmax(ops.cast(y_pred, "float32"))
         divergences = ops.sum(ops.exp(teacher) * (teacher - model), axis=-1)
         return ops.mean(ops.reshape(divergences, ops.shape(y_pred)[:2]), axis=-1)
@@ -55,4 +65,4 @@ class ScoreDistill(PairLoss):
         return ops.where(own, LEFT_OUT, logits)
 
     def get_config(self) -> dict[str, Any]:
-        return {"temperature": self.temperature}
+        return {"temperature": self.temperature, "target": self.target}
