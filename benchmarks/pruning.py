@@ -47,7 +47,8 @@ def main() -> None:
         begin = time.perf_counter()
         one = compress(setting.dense, recipes, texts=setting.texts).text_encoder
         seconds = time.perf_counter() - begin
-        values = {**setting.evaluate(one), "seconds": round(seconds, 1), **measure_weights(one)}
+        counts = {"seconds": round(seconds, 1), "texts": len(setting.texts) if setting.distill in recipes else 0}
+        values = {**setting.evaluate(one), **counts, **measure_weights(one)}
         values["ndcg_lost"] = 1 - values["ndcg@10"] / done["dense"]["ndcg@10"]
         values["train_ndcg_lost"] = 1 - values["train_ndcg@10"] / done["dense"]["train_ndcg@10"]
         if name in MOST_LOSS:
@@ -133,7 +134,7 @@ def describe(options: Any, results: dict[str, Any]) -> str:
         f"| {name} | {one['ndcg@10']:.4f} | {one.get('ndcg_lost', 0):+.2%} | {one['train_ndcg@10']:.4f} | "
         f"{one.get('train_ndcg_lost', 0):+.2%} | {one['recall@100']:.4f} | {one['least_sparsity']:.4f} to "
         f"{one['largest_sparsity']:.4f} | {one['megabytes']:.1f} | {one['zipped_megabytes']:.1f} | "
-        f"{one.get('seconds', 0) / 60:.1f} |"
+        f"{one.get('texts', 0)} | {one.get('seconds', 0) / 60:.1f} |"
         for name, one in results["candidates"].items()
     ]
     lines = [
@@ -142,8 +143,8 @@ def describe(options: Any, results: dict[str, Any]) -> str:
         *say_setting(options, results, "pruning.py"),
         "",
         "| model | nDCG@10 | lost | nDCG@10, training queries | lost | recall@100 | zeros in a matrix | MB | MB zipped "
-        "| minutes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| learned from texts | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
         '"Once" takes the smallest weights away and trains nothing. Zeros alone make no file smaller and no processor '

@@ -9,6 +9,7 @@ from tests.tiny_model import save_tiny_model
 from tfchain import Shrink
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization import shrink as shrink_module
 from tfchain.optimization.importance import Moments, measure_moments, rank_groups, refit
 from tfchain.optimization.shrink import choose_layers, count_tokens, factorise, shrink
 
@@ -32,6 +33,16 @@ def make_moments(rows: np.ndarray) -> Moments:
 ])  # fmt: skip
 def test_layers_are_spread_evenly_or_named(layers: object, kept: tuple[int, ...]) -> None:
     assert choose_layers(layers, 6) == kept
+
+
+def test_of_many_texts_some_are_looked_at_evenly_spread(
+    text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shrink_module, "TEXTS_LOOKED_AT", 2)
+    many = shrink(text_encoder, Shrink(num_heads=1), TEXTS)
+    two = shrink(text_encoder, Shrink(num_heads=1), [TEXTS[0], TEXTS[3]])
+    for one, other in zip(many.encoder.get_weights(), two.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_moments_are_sums_over_the_tokens_that_are_none_of_padding(text_encoder: TextEncoder) -> None:

@@ -14,6 +14,8 @@ from tfchain.models.transformer import TransformerEmbeddings, TransformerLayer
 from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink
 
+TEXTS_LOOKED_AT = 1000  # tens of thousands of tokens, for at most some thousand numbers a layer
+
 
 def shrink(
     text_encoder: TextEncoder, recipe: Shrink, texts: Sequence[str] | None = None, *, progress: bool | None = None
@@ -23,8 +25,8 @@ def shrink(
     Args:
         text_encoder: What to shrink.
         recipe: What to make smaller.
-        texts: On which heads and units show what they do; a few hundred are enough. Needed for `num_heads` and
-            `intermediate_dim`, used for `token_embedding_dim`. Default: none.
+        texts: On which heads and units show what they do; of more than 1,000, so many are looked at, evenly spread.
+            Needed for `num_heads` and `intermediate_dim`, used for `token_embedding_dim`. Default: none.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Raises:
@@ -45,7 +47,7 @@ def shrink(
                 "Shrink needs texts to see which heads and feed-forward units do most. Received: none. Give `texts`, a "
                 "few hundred of the kind that the model is for."
             )
-        moments = measure_moments(text_encoder, texts, progress=progress)
+        moments = measure_moments(text_encoder, spread(texts, TEXTS_LOOKED_AT), progress=progress)
 
     width = recipe.token_embedding_dim or config.token_embedding_dim or config.hidden_dim
     # Written as a folder of transformers has it where it can be, so that it is the same model when it is read again.
@@ -237,3 +239,14 @@ def _check(recipe: Shrink, config: TransformerConfig) -> None:
             "`num_heads` cannot be shrunk where all layers share a bias for each head, as in MPNet. "
             f"Received: num_heads={recipe.num_heads}. Shrink layers and feed-forward units."
         )
+
+
+def spread(texts: Sequence[str], count: int) -> list[str]:
+    """At most so many of the texts, evenly spread.
+
+    Example:
+        >>> spread(["a", "b", "c", "d", "e"], 2)
+        ['a', 'c']
+    """
+    count = min(len(texts), count)
+    return [texts[number * len(texts) // count] for number in range(count)]
