@@ -103,8 +103,10 @@ def test_a_training_sees_the_rounding_and_leaves_a_plain_encoder(text_encoder: T
 INPUTS = {"token_ids": np.array([[2, 5, 7, 3]]), "padding_mask": np.ones((1, 4), "int32")}
 
 
-@pytest.mark.parametrize("values", [{"mini_batch_size": 2}, {"remat": True}, {"lora_rank": 2}])
-def test_it_goes_with_gradient_caching_remat_and_lora(values: dict, text_encoder: TextEncoder) -> None:
+@pytest.mark.parametrize(
+    "values", [{"mini_batch_size": 2}, {"remat": True}, {"lora_rank": 2}, {"dtype_policy": "mixed_bfloat16"}]
+)
+def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(values: dict, text_encoder: TextEncoder) -> None:
     before = weights_of(text_encoder)
     history = fit(text_encoder, hooks=[make_hook(QuantizeAware())], **values)
     assert np.isfinite(history.history["loss"]).all()

@@ -84,6 +84,7 @@ class FakeQuantizedProduct:
         self.recipe = recipe
         # Each replica moves its own copy: an update that all agree on cannot be made within a graph of its own.
         kind: dict[str, Any] = {"trainable": False, "synchronization": "on_read", "aggregation": "mean"}
+        kind["autocast"] = False  # float32 in mixed precision, too
         self.low, self.high, self.count = (keras.Variable(0.0, dtype="float32", name=name, **kind) for name in NAMES)
         self._quantize = load_tfmot("quantization.keras.quant_ops")
 
