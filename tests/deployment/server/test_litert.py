@@ -159,6 +159,7 @@ def ids(values: Any, dtype: str = "int32") -> np.ndarray:
         ("embed_ids", {"token_ids": ids([[2, 99999]]), "padding_mask": ids([[1, 1]])}, "99999 is not in [0, "),
         ("embed_ids", {"token_ids": ids([[5] * 40]), "padding_mask": ids([[1] * 40])}, "24 is not in [0, 24)"),
         ("embed_ids", {"token_ids": ids([[2, 3]], "int64"), "padding_mask": ids([[1, 1]])}, "to be int32 but int64"),
+        ("embed_ids", {"token_ids": ids([[2, 3, 4]]), "padding_mask": ids([[1, 1]])}, "Incompatible shapes"),
         ("embed_ids", {"token_ids": ids([[2, 3]])}, "input size does not match signature"),
         ("embed", {"text": ids([1.0], "float32")}, "to be string but float"),
         ("serving_default", {"text": ids([1.0], "float32")}, "to be string but float"),
@@ -182,14 +183,12 @@ def test_bad_input_is_the_same_error(
     assert error in errors[0]
 
 
-@pytest.mark.parametrize(("token_ids", "padding_mask"), [([2, 3], [1, 1]), ([[2, 3, 4]], [[1, 1]])])
-def test_shapes_that_several_ops_refuse_have_the_same_code(
-    clients: dict[str, Client], token_ids: list[Any], padding_mask: list[Any]
-) -> None:
-    """Which of the ops is told first is chance, with the SavedModel alone too."""
-    inputs = {"token_ids": ids(token_ids), "padding_mask": ids(padding_mask)}
+def test_a_shape_that_two_ops_refuse_is_refused_by_one_of_them(clients: dict[str, Client]) -> None:
+    """Which of the two is told first is chance, with the SavedModel alone too."""
+    inputs = {"token_ids": ids([2, 3]), "padding_mask": ids([1, 1])}
+    told = "INVALID_ARGUMENT: (slice index 1 of dimension 0 out of bounds|Invalid reduction dimension)"
     for client in clients.values():
-        with pytest.raises(RequestError, match="INVALID_ARGUMENT"):
+        with pytest.raises(RequestError, match=told):
             client.predict(inputs, model="docs", signature="embed_ids", protocol="grpc")
 
 
