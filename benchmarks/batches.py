@@ -1,6 +1,7 @@
-"""Bulk encoding by the number of tokens in a step: processor time and peak memory, each in a process of its own.
+"""Bulk encoding by the number of tokens in a step: speed, processor time and peak memory, each in a process of its own.
 
-Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine litert tensorflow]
+Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine int8 pool litert tensorflow]
+`pool` is int8 as a chain encodes it, with an interpreter of one thread a core; `int8` has one interpreter for all.
 """
 
 import argparse
@@ -11,31 +12,40 @@ from pathlib import Path
 
 CHILD = """
 import json, sys, time
-import tfchain.core.token_batches as token_batches
+import tfchain.models.runner as runner
 from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
 engine, tokens, texts = sys.argv[1], int(sys.argv[2]), json.load(sys.stdin)
-token_batches.TOKENS_IN_BATCH = tokens
-encoder = TextEncoder.from_pretrained(find_minilm(), engine=engine)
-encoder.encode("first")
-begin = time.process_time()
+runner.TOKENS_IN_BATCH = tokens
+runner.TOKENS_A_THREAD = tokens if engine == "pool" else tokens // runner.count_cores()
+if engine != "pool":
+    runner.POOL_TOKENS = float("inf")
+kind = "tensorflow" if engine == "tensorflow" else "litert"
+encoder = TextEncoder.from_pretrained(find_minilm(), engine=kind)
+if engine in ("int8", "pool"):
+    encoder = encoder.with_precision("int8")
+encoder.encode(texts[:48], progress=False)
+begin, used = time.perf_counter(), time.process_time()
 encoder.encode(texts, progress=False)
-used = time.process_time() - begin
+seconds, used = time.perf_counter() - begin, time.process_time() - used
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(f"| {engine} | {tokens} | {1000 * used / len(texts):.1f} | {peak // 1024} |")
+rate = len(texts) / seconds
+print(f"| {engine} | {tokens} | {rate:.1f} | {1000 * used / len(texts):.1f} | {peak // 1024} |")
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/scifact"))
-    parser.add_argument("--engine", nargs="+", default=["litert", "tensorflow"])
-    parser.add_argument("--tokens", nargs="+", default=["512", "1024", "2048", "4096", "8192"])
+    parser.add_argument("--engine", nargs="+", default=["pool", "int8", "litert", "tensorflow"])
+    parser.add_argument("--tokens", nargs="+", default=["256", "512", "1024", "2048", "4096"])
     arguments = parser.parse_args()
     with open(arguments.data / "corpus.jsonl", encoding="utf-8") as file:
-        rows = [json.loads(line) for line, _ in zip(file, range(128), strict=False)]
+        rows = [json.loads(line) for line, _ in zip(file, range(256), strict=False)]
     texts = json.dumps([f"{row['title']} {row['text']}" for row in rows])
-    print("| engine | tokens in a step | processor ms a text | peak memory, MB |\n|---|---|---|---|", flush=True)
+    print(
+        "| engine | tokens in a step | texts a second | processor ms a text | peak memory, MB |\n|---|---|---|---|---|"
+    )
     for engine in arguments.engine:
         for tokens in arguments.tokens:
             command = [sys.executable, "-c", CHILD, engine, tokens]

@@ -1,13 +1,14 @@
+import threading
+
 import numpy as np
 import pytest
 
-from tfchain.core.token_batches import encode_in_batches, make_batches
+from tfchain.core.token_batches import encode_in_batches, make_batches, map_on_threads
 
 
-def test_batches_put_similar_lengths_together_and_hold_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_put_similar_lengths_together_and_hold_each_row_once() -> None:
     lengths = np.array([5, 9, 1, 9, 4, 30])
-    monkeypatch.setattr("tfchain.core.token_batches.TOKENS_IN_BATCH", 18)
-    batches = [batch.tolist() for batch in make_batches(lengths, 3)]
+    batches = [batch.tolist() for batch in make_batches(lengths, 3, 18)]
     assert batches == [[5], [1, 3], [0, 4, 2]]  # 30 tokens alone exceed 18; two of 9 fit; then at most three
 
 
@@ -33,3 +34,26 @@ def test_vectors_come_back_in_the_order_given_and_steps_are_told() -> None:
     assert shapes == [(2, 3), (1, 1)]
     assert done == [2, 1]
     assert encode_in_batches(run, lambda rows: (token_ids[rows], mask[rows]), lengths[:0]) is None
+
+
+def test_steps_run_at_the_same_time_and_stop_when_one_fails() -> None:
+    both = threading.Barrier(2, timeout=20)
+    failed = threading.Event()
+    done: list[int] = []
+
+    def step(number: int) -> int:
+        if number < 2:
+            both.wait()  # neither goes on alone
+        elif number == 3:
+            raise OSError("no memory")
+        elif number == 4:
+            failed.wait(20)
+        done.append(number)
+        return 10 * number
+
+    with map_on_threads(2) as run_all:
+        assert list(run_all(step, [0, 1])) == [0, 10]
+    threading.Timer(0.5, failed.set).start()
+    with pytest.raises(OSError, match="no memory"), map_on_threads(1) as run_all:
+        list(run_all(step, [2, 3, *[4] * 100]))
+    assert done.count(4) <= 1  # the one that had begun

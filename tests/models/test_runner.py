@@ -75,6 +75,41 @@ def test_changed_weights_count_after_a_refresh(small_config: EncoderConfig) -> N
     np.testing.assert_allclose(after, EncoderRunner(encoder, engine="tensorflow")(TEXTS), atol=1e-6)
 
 
+def test_many_texts_in_int8_are_shared_out_among_interpreters(
+    small_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("tfchain.models.runner.count_cores", lambda: 3)
+    monkeypatch.setattr("tfchain.models.runner.TOKENS_A_THREAD", 8)
+    encoder = Encoder(small_config)
+    texts = [[2, *range(4, 4 + number % 7), 3] for number in range(60)]
+    runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key="some-model")
+    expected = runner(texts)
+    assert runner._pool is None
+    monkeypatch.setattr("tfchain.models.runner.POOL_TOKENS", 100)
+    done: list[int] = []
+    np.testing.assert_allclose(runner(texts, batch_size=4, progress=done.append), expected, atol=1e-6)
+    assert sum(done) == len(texts)
+    assert max(done) == 4
+    assert runner._pool is not None
+    assert (runner._pool.size, runner._pool.num_threads) == (3, 1)
+
+    runner.refresh("some-model")
+    (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
+    first = runner(texts[:1])  # the file is open now, and cleared away by other processes
+    kept.unlink()
+    np.testing.assert_allclose(runner(texts), expected, atol=1e-6)
+    assert runner._pool is None
+    np.testing.assert_array_equal(first, runner(texts[:1]))
+    assert runner([]).shape == (0, 8)
+
+
+def test_one_text_tells_its_step_too(small_config: EncoderConfig) -> None:
+    done: list[int] = []
+    EncoderRunner(Encoder(small_config))(TEXTS[:1], progress=done.append)
+    assert done == [1]
+
+
 def test_an_unknown_engine_is_named(small_config: EncoderConfig) -> None:
     with pytest.raises(InputError, match="`engine` must be one of auto, tensorflow, litert[.] Received: engine='onnx'"):
         EncoderRunner(Encoder(small_config), engine="onnx")

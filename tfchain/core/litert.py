@@ -17,6 +17,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.signatures import EMBED_IDS
 
+# Of a batch, for each thread of an interpreter: with more, what the layers pass on leaves the processor's caches.
+TOKENS_A_THREAD = 256  # benchmarks/batches.py
 MOST_ERRORS = 100  # of one interpreter: it keeps the texts of all, and gives them with the next one
 
 
@@ -28,13 +30,13 @@ class LiteRTEncoder:
         num_threads: Threads for the kernels. Default: one a core.
 
     Raises:
-        ValueError: if it is no flatbuffer.
+        ValueError: if it is no flatbuffer, or the file is not there.
         InputError: if it has no signature `embed_ids`.
     """
 
     def __init__(self, model: bytes | Path, num_threads: int | None = None) -> None:
-        self._model = model
-        self._num_threads = num_threads or count_cores()
+        self.model = model
+        self.num_threads = num_threads or count_cores()
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()
         self._open()
@@ -58,17 +60,17 @@ class LiteRTEncoder:
 
     def read(self) -> bytes:
         """The flatbuffer."""
-        return self._model if isinstance(self._model, bytes) else self._model.read_bytes()
+        return self.model if isinstance(self.model, bytes) else self.model.read_bytes()
 
     def _open(self) -> None:
         import tensorflow as tf
 
-        model = self._model
+        model = self.model
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with quiet_native_log(), warnings.catch_warnings():
             # It points to ai-edge-litert, which is slower.
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-            self._interpreter = tf.lite.Interpreter(**source, num_threads=self._num_threads)
+            self._interpreter = tf.lite.Interpreter(**source, num_threads=self.num_threads)
         signatures = sorted(self._interpreter.get_signature_list())
         if EMBED_IDS not in signatures:
             raise InputError(
@@ -107,7 +109,9 @@ class LiteRTPool:
     """
 
     def __init__(self, model: bytes | Path, *, size: int, num_threads: int) -> None:
+        self.model = model
         self.size = size
+        self.num_threads = num_threads
         self._idle = [LiteRTEncoder(model, num_threads) for _ in range(size)]
         self._returned = threading.Condition()
 

@@ -22,9 +22,9 @@ from tfchain.models.save_pretrained import save_encoder, write
 from tfchain.models.stored_weights import WeightType
 from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
+from tfchain.models.weight_watch import WeightWatch
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
-SEEN_WEIGHTS = 3
 ENCODER_FILE = "encoder.keras"
 
 
@@ -97,9 +97,7 @@ class TextEncoder:
         )
         self._fingerprint: str | None = None
         self._encoder_fingerprint: str | None = None
-        weights = sorted(encoder.trainable_weights, key=lambda one: int(np.prod(one.shape)))
-        self._small_weights = weights[:SEEN_WEIGHTS]
-        self._seen = self._look()
+        self._watch = WeightWatch(encoder)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, *, engine: Engine = "auto", **changes: Any) -> "TextEncoder":
@@ -267,7 +265,7 @@ class TextEncoder:
     def refresh(self) -> None:
         """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew."""
         self._fingerprint = self._encoder_fingerprint = None
-        self._seen = self._look()
+        self._watch.reset()
         self.runner.refresh()
 
     def notice_changes(self) -> None:
@@ -275,11 +273,8 @@ class TextEncoder:
 
         Looking at all weights would cost more than encoding a query; a change of large weights alone needs `refresh`.
         """
-        if self._look() != self._seen:
+        if self._watch.has_changed:
             self.refresh()
-
-    def _look(self) -> bytes:
-        return b"".join(_read_weight(weight) for weight in self._small_weights)
 
     def encode(
         self,
@@ -315,6 +310,8 @@ class TextEncoder:
             raise InputError(f"`prompt` must be a string. Received: {prompt!r:.100}.")
         self.notice_changes()
         prompt = self.find_prompt(prompt_name) if prompt is None else prompt
+        if len(texts) == 1 and not progress:  # a query
+            return self._encode_part(texts, prompt, batch_size)
         with show_progress(len(texts), "encoding", shown=progress) as advance:
             parts = [
                 self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, batch_size, advance)
@@ -359,7 +356,7 @@ class TextEncoder:
         return self.tokenizer.prompt_length(prompt) if prompt and leaves_out else 0
 
     def _encode_part(
-        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None]
+        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
     ) -> np.ndarray:
         token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
         return self.runner(token_ids, batch_size=batch_size, skipped=self.skipped_tokens(prompt), progress=advance)
@@ -483,14 +480,3 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     write(path / "text_encoder.json", dict(settings))
-
-
-def _read_weight(weight: keras.Variable) -> bytes:
-    """A weight's bytes. The op itself takes a fifth of the time of the ways around it, and runs before every query."""
-    import tensorflow as tf
-    from tensorflow.python.ops.resource_variable_ops import ResourceVariable
-
-    value = weight.value
-    if type(value) is ResourceVariable:  # not one that a strategy has mirrored
-        return bytes(tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype).numpy().data)
-    return np.asarray(weight).tobytes()

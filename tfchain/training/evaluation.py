@@ -97,7 +97,7 @@ class TrainingTextEncoder(TextEncoder):
         """Nothing: the compiled function reads the weights anew each time."""
 
     def _encode_part(
-        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None]
+        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
     ) -> np.ndarray:
         if self.num_workers == 1:
             return super()._encode_part(texts, prompt, batch_size, advance)

@@ -312,7 +312,7 @@ def test_a_flatbuffer_that_answers_otherwise_never_appears(version: Path, tmp_pa
 class FailingPool:
     """In place of a pool: raises what it is told to."""
 
-    size = 1
+    size = num_threads = 1
 
     def __init__(self, error: Exception) -> None:
         self.error = error

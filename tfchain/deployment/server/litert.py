@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.core.litert import LiteRTPool, count_cores
+from tfchain.core.litert import TOKENS_A_THREAD, LiteRTPool, count_cores
 from tfchain.core.signatures import EMBED_IDS, HALVES, TFLITE_FILE, Halves
 from tfchain.core.token_batches import encode_in_batches
 from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
@@ -147,6 +147,7 @@ class LiteRTServable:
                 take,
                 lengths,
                 batch_size=min(MOST_TEXTS, max(FEWEST_TEXTS, size)),
+                tokens_in_batch=TOKENS_A_THREAD * self._encoder.num_threads,
                 run_all=self._threads.map if len(token_ids) > FEWEST_TEXTS else map,
             )
         except TimeoutError as error:
