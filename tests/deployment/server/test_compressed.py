@@ -1,0 +1,91 @@
+"""Compressed chains over the wire: each recipe's model is exported, served, and answers as the chain does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training.conftest import ROWS
+from tfchain import (
+    Cluster,
+    Distill,
+    NeuralSearchChain,
+    Prune,
+    Quantize,
+    QuantizeAware,
+    QuantizeVectors,
+    ReduceDimensions,
+    Shrink,
+)
+from tfchain.core.tf_text import load_tf_text
+from tfchain.deployment.client import Client
+from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.saved_model import LoadOptions
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+TEXTS = sorted({text for row in ROWS for text in row})
+QUERIES = ["stocks fell on monday", "a dog", "who does what", "你好"]
+DISTILL = Distill(batch_size=8)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Recipes, and how far what is served may be from what the chain computes.
+
+    Args:
+        recipes: As `compress` takes them.
+        near: The largest difference of any number of a vector.
+        needs_int8: Whether oneDNN's int8 products compute what is served.
+    """
+
+    recipes: tuple[Any, ...]
+    near: float = 1e-5
+    needs_int8: bool = False
+
+
+CASES = {
+    "prune": Case((Prune(pattern="2:4"), DISTILL)),
+    "shrink": Case((Shrink(layers=1, num_heads=1, intermediate_dim=8), DISTILL)),
+    "distill": Case((Shrink(layers=1), Distill(batch_size=8, objective="layers"))),
+    "cluster": Case((Cluster(5), DISTILL)),
+    "quantize_aware": Case((QuantizeAware(), DISTILL, Quantize("int8")), near=5e-2),
+    "reduce": Case((ReduceDimensions(8, "pca"),)),
+    "bfloat16": Case((Quantize("bfloat16"),), near=1e-2),
+    "float16": Case((Quantize("float16"),), near=1e-2),
+    "int8": Case((Quantize("int8"),), near=5e-2),
+    "calibrated int8": Case((Quantize("int8", calibrated=True),), near=1e-4, needs_int8=True),
+    "int8 vectors": Case((QuantizeVectors("int8"),)),
+    "binary vectors": Case((QuantizeVectors("binary"),)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_server_answers_as_the_chain_does(
+    name: str, wide_model_path: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    case = CASES[name]
+    if case.needs_int8:
+        request.getfixturevalue("int8_products")
+    chain = NeuralSearchChain.from_pretrained(wide_model_path).add(TEXTS)
+    chain.compress(list(case.recipes), texts=TEXTS, progress=False)
+    expected = {result["text"]: result.hits for result in chain.search(QUERIES, top_k=3)}
+    chain.export(tmp_path / "docs", top_k=3)
+    load_tf_text()
+    prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
+    for load, near in ((LoadOptions(), case.near), (prefers, min(case.near, 2e-3) if name == "int8" else case.near)):
+        options = {"host": "127.0.0.1", "grpc_port": 0, "rest_port": 0, "poll_seconds": 0, "load": load}
+        with ModelServer(ServerOptions("docs", tmp_path / "docs", **options)) as server:
+            server.start()
+            with Client(f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}") as client:
+                for protocol in ("grpc", "rest"):
+                    vectors = client.embed(QUERIES, model="docs", protocol=protocol)
+                    np.testing.assert_allclose(vectors, chain.encode(QUERIES), atol=near)
+                    for result in client.search(QUERIES, model="docs", protocol=protocol):
+                        hits = expected[result["text"]]
+                        scores = [[hit.score for hit in found] for found in (result.hits, hits)]
+                        np.testing.assert_allclose(*scores, atol=20 * near)
+                        if near <= 1e-4:
+                            assert [hit.id for hit in result.hits] == [hit.id for hit in hits]
