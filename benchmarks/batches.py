@@ -1,7 +1,7 @@
 """Bulk encoding by the number of tokens in a step: speed, processor time and peak memory, each in a process of its own.
 
 Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine int8 pool litert tensorflow]
-`pool` is int8 as a chain encodes it, with an interpreter of one thread a core; `int8` has one interpreter for all.
+`pool` is int8 as a chain encodes it, with an interpreter a core (up to eight); `int8` has one interpreter for all.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
 engine, tokens, texts = sys.argv[1], int(sys.argv[2]), json.load(sys.stdin)
 runner.TOKENS_IN_BATCH = tokens
-runner.TOKENS_A_THREAD = tokens if engine == "pool" else tokens // runner.count_cores()
+runner.TOKENS_A_THREAD = tokens  # of which TOKENS_IN_BATCH is the most, whatever the threads
 if engine != "pool":
     runner.POOL_TOKENS = float("inf")
 kind = "tensorflow" if engine == "tensorflow" else "litert"

@@ -34,8 +34,9 @@ def measure_engines(names: Sequence[str], material: Material, wanted: set[str]) 
         results["versions"] = {worker.name: worker.ask("versions") for worker in workers}
         results["memory"] = {w.name: {"loaded": w.ask("peak_memory")["megabytes"]} for w in workers}
         if "query" in wanted:
-            results["query"] = measure_query(workers, material, QUERIES_A_TURN)
-            for name, values in measure_query(workers, material, FEW_QUERIES_A_TURN).items():
+            results["query"] = measure_query(workers, material, "query", QUERIES_A_TURN)
+            few = measure_query(workers, material, "few", FEW_QUERIES_A_TURN)
+            for name, values in few.items():
                 results["query"][name] |= {f"few {key}": value for key, value in values.items()}
         if "bulk" in wanted:
             results["bulk"] = measure_bulk(workers, material)
@@ -45,19 +46,22 @@ def measure_engines(names: Sequence[str], material: Material, wanted: set[str]) 
     return results
 
 
-def measure_query(workers: Sequence[Worker], material: Material, queries_a_turn: int) -> dict[str, dict[str, float]]:
+def measure_query(
+    workers: Sequence[Worker], material: Material, measure: str, queries_a_turn: int
+) -> dict[str, dict[str, float]]:
     """Milliseconds from one query's text to its vector: median, p95, and what the processor's cores spent on it.
 
     Args:
         workers: The engines.
         material: Has the queries, each of which is asked once.
+        measure: Names the vectors' files.
         queries_a_turn: How many an engine answers before it is another one's turn.
     """
     times: dict[str, list[float]] = {worker.name: [] for worker in workers}
     processor = dict.fromkeys(times, 0.0)
     for turn, texts in enumerate(slices(material.queries, queries_a_turn)):
         for worker in rotated(workers, turn):
-            path = vectors_path(material.work, worker.name, "query", turn)
+            path = vectors_path(material.work, worker.name, measure, turn)
             answer = worker.ask("encode_one", texts=texts, save=path)
             times[worker.name] += answer["milliseconds"]
             processor[worker.name] += answer["processor_seconds"]

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -102,6 +103,35 @@ def test_many_texts_in_int8_are_shared_out_among_interpreters(
     assert runner._pool is None
     np.testing.assert_array_equal(first, runner(texts[:1]))
     assert runner([]).shape == (0, 8)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_vectors_are_float32_whatever_a_model_of_ones_own_computes_in(dtype: str) -> None:
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+    hidden = keras.layers.Embedding(20, 4, dtype=dtype)(inputs["token_ids"])
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling1D(dtype=dtype)(hidden))
+    runner = EncoderRunner(encoder, engine="tensorflow")
+    assert runner(TEXTS[:1]).dtype == runner(TEXTS[:2]).dtype == np.float32
+
+
+def test_few_long_texts_have_all_threads(small_config: EncoderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfchain.models.runner.POOL_TOKENS", 1)
+    runner = EncoderRunner(Encoder(small_config), engine="litert", precision="int8")
+    for cores, num_texts, expected in ((4, 3, None), (4, 4, (4, 1)), (12, 6, (6, 2)), (15, 7, (7, 2)), (1, 9, None)):
+        monkeypatch.setattr("tfchain.models.runner.count_cores", lambda cores=cores: cores)
+        runner.refresh()
+        runner([[2, 3]] * num_texts)
+        pool = runner._pool
+        assert (pool and (pool.size, pool.num_threads)) == expected
+
+
+def test_a_pool_of_weights_that_have_changed_is_not_kept(small_config: EncoderConfig) -> None:
+    runner = EncoderRunner(Encoder(small_config), engine="litert", precision="int8")
+    runner(TEXTS)
+    old = runner._run
+    runner.refresh()
+    assert runner._find_pool(old, np.full(4096, 9)) is None
+    assert runner._pool is None
 
 
 def test_one_text_tells_its_step_too(small_config: EncoderConfig) -> None:

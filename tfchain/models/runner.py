@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Engine = Literal["auto", "tensorflow", "litert"]
 CONVERSION = 2  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
 POOL_TOKENS = 4096  # from which on several interpreters are worth their start, which is once
-MOST_INTERPRETERS = 8  # each keeps a copy of the weights
+MOST_INTERPRETERS = 8  # beside the one for queries; each keeps a copy of the weights
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
 
@@ -94,7 +94,7 @@ class EncoderRunner:
         """
         run = self._run or self._start()
         if len(token_ids) == 1:  # a query, which batches would cost a tenth of its time
-            vector = run(*pad(token_ids, self.pad_token_id, skipped=skipped))
+            vector = np.asarray(run(*pad(token_ids, self.pad_token_id, skipped=skipped)), dtype="float32")
             if progress is not None:
                 progress(1)
             return vector
@@ -104,7 +104,7 @@ class EncoderRunner:
             return pad([token_ids[row] for row in rows], self.pad_token_id, skipped=skipped)
 
         options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
-        pool = self._find_pool(run, int(lengths.sum()))
+        pool = self._find_pool(run, lengths)
         if isinstance(run, LiteRTEncoder):
             num_threads = run.num_threads if pool is None else pool.num_threads
             options["tokens_in_batch"] = min(TOKENS_IN_BATCH, TOKENS_A_THREAD * num_threads)
@@ -176,21 +176,26 @@ class EncoderRunner:
                 self._run = self._run_tensorflow
             return self._run
 
-    def _find_pool(self, run: Any, num_tokens: int) -> LiteRTPool | None:
+    def _find_pool(self, run: Any, lengths: np.ndarray) -> LiteRTPool | None:
         """Interpreters of one thread for many texts in int8; None where the one interpreter is as good.
 
         Two of one thread encode 1.2 times as many texts as one of two threads, which waits at each of its small steps.
         In float32 they gain a twentieth, and would keep the weights in memory twice more: not there.
         """
         cores = count_cores()
-        if self.precision != "int8" or not isinstance(run, LiteRTEncoder) or num_tokens < POOL_TOKENS or cores == 1:
+        num_threads = -(-cores // MOST_INTERPRETERS)
+        size = cores // num_threads
+        is_many = lengths.sum() >= POOL_TOKENS and len(lengths) >= size > 1
+        if self.precision != "int8" or not is_many or not isinstance(run, LiteRTEncoder):
             return None
         with self._lock:
-            if self._pool is None or self._pool.model is not run.model:
-                size = min(cores, MOST_INTERPRETERS)
+            if run is not self._run:  # refreshed meanwhile; this call goes on with the weights that it began with
+                return None
+            if self._pool is None:
                 try:
-                    self._pool = LiteRTPool(run.model, size=size, num_threads=cores // size)
+                    self._pool = LiteRTPool(run.model, size=size, num_threads=num_threads)
                 except ValueError:  # the file has been cleared out of the cache; the one interpreter has it still
+                    logger.info("The flatbuffer is not in the cache any more: one interpreter encodes all.")
                     return None
             return self._pool
 

@@ -292,7 +292,7 @@ class TextEncoder:
             prompt_name: The prompt to put before each. Default: the folder's default prompt, if it names one.
             prompt: The prompt itself, in place of a name; `""` for none. Default: the one of `prompt_name`.
             batch_size: The most texts in one step. Default: 32.
-            progress: Whether to show a progress bar. Default: when it takes more than a second.
+            progress: Whether to show a progress bar. Default: when several texts take more than a second.
 
         Returns:
             float32 `(texts, dim)`; `(dim,)` for one text.

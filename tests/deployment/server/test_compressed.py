@@ -21,12 +21,14 @@ from tfchain import (
 )
 from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.client import Client
+from tfchain.deployment.server.litert import LiteRTServable, load_version
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.deployment.server.saved_model import LoadOptions
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
 
 TEXTS = sorted({text for row in ROWS for text in row})
+SAME = 2e-3  # of LiteRT with LiteRT; see test_litert.py
 QUERIES = ["stocks fell on monday", "a dog", "who does what", "你好"]
 DISTILL = Distill(batch_size=8)
 
@@ -37,7 +39,7 @@ class Case:
 
     Args:
         recipes: As `compress` takes them.
-        near: The largest difference of any number of a vector.
+        near: The largest difference of any number of a vector, and of a score, by the SavedModel.
         needs_int8: Whether oneDNN's int8 products compute what is served.
     """
 
@@ -71,21 +73,28 @@ def test_the_server_answers_as_the_chain_does(
         request.getfixturevalue("int8_products")
     chain = NeuralSearchChain.from_pretrained(wide_model_path).add(TEXTS)
     chain.compress(list(case.recipes), texts=TEXTS, progress=False)
-    expected = {result["text"]: result.hits for result in chain.search(QUERIES, top_k=3)}
-    chain.export(tmp_path / "docs", top_k=3)
+    version = chain.export(tmp_path / "docs", top_k=3)
     load_tf_text()
-    prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
-    for load, near in ((LoadOptions(), case.near), (prefers, min(case.near, 2e-3) if name == "int8" else case.near)):
-        options = {"host": "127.0.0.1", "grpc_port": 0, "rest_port": 0, "poll_seconds": 0, "load": load}
-        with ModelServer(ServerOptions("docs", tmp_path / "docs", **options)) as server:
-            server.start()
-            with Client(f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}") as client:
-                for protocol in ("grpc", "rest"):
-                    vectors = client.embed(QUERIES, model="docs", protocol=protocol)
-                    np.testing.assert_allclose(vectors, chain.encode(QUERIES), atol=near)
-                    for result in client.search(QUERIES, model="docs", protocol=protocol):
-                        hits = expected[result["text"]]
-                        scores = [[hit.score for hit in found] for found in (result.hits, hits)]
-                        np.testing.assert_allclose(*scores, atol=20 * near)
-                        if near <= 1e-4:
-                            assert [hit.id for hit in result.hits] == [hit.id for hit in hits]
+    check_answers(chain, tmp_path / "docs", LoadOptions(), case.near)
+    if (version / "model.tflite").is_file():
+        prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
+        assert isinstance(load_version(version, prefers), LiteRTServable)
+        check_answers(chain, tmp_path / "docs", prefers, min(case.near, SAME))
+
+
+def check_answers(chain: NeuralSearchChain, path: Path, load: LoadOptions, near: float) -> None:
+    """Compares vectors and rankings of a server, over gRPC and REST, with the chain's."""
+    expected = {result["text"]: result.hits for result in chain.search(QUERIES, top_k=3)}
+    options = {"host": "127.0.0.1", "grpc_port": 0, "rest_port": 0, "poll_seconds": 0, "load": load}
+    with ModelServer(ServerOptions("docs", path, **options)) as server:
+        server.start()
+        with Client(f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}") as client:
+            for protocol in ("grpc", "rest"):
+                vectors = client.embed(QUERIES, model="docs", protocol=protocol)
+                np.testing.assert_allclose(vectors, chain.encode(QUERIES), atol=near)
+                for result in client.search(QUERIES, model="docs", protocol=protocol):
+                    hits = expected[result["text"]]
+                    scores = [[hit.score for hit in found] for found in (result.hits, hits)]
+                    np.testing.assert_allclose(*scores, atol=2 * near)
+                    if near <= 1e-4:
+                        assert [hit.id for hit in result.hits] == [hit.id for hit in hits]

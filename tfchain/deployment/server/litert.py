@@ -13,7 +13,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.core.litert import TOKENS_A_THREAD, LiteRTPool, count_cores
 from tfchain.core.signatures import EMBED_IDS, HALVES, TFLITE_FILE, Halves
-from tfchain.core.token_batches import encode_in_batches
+from tfchain.core.token_batches import TOKENS_IN_BATCH, encode_in_batches
 from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # Interpreters of one thread each: on two cores, two of them answered more queries a second than one of two threads, and
 # one query at least as fast. At most so many, unless more are asked for: each keeps a copy of the weights.
 MOST_INTERPRETERS = 4
-FEWEST_TEXTS, MOST_TEXTS = 4, 32  # of a batch: the texts of one request are shared out among the interpreters
+FEWEST_TEXTS, MOST_TEXTS = 4, 32  # of a batch, if they are short: a request is shared out among the interpreters
 
 
 class LiteRTServable:
@@ -141,14 +141,16 @@ class LiteRTServable:
             return self._encoder(token_ids, padding_mask, None if left_ms is None else left_ms / 1000)
 
         size = -(-len(token_ids) // self._encoder.size)
+        tokens_in_batch = min(TOKENS_IN_BATCH, TOKENS_A_THREAD * self._encoder.num_threads)
+        is_shared = len(token_ids) > FEWEST_TEXTS or (len(token_ids) > 1 and lengths.sum() > tokens_in_batch)
         try:
             vectors = encode_in_batches(
                 run,
                 take,
                 lengths,
                 batch_size=min(MOST_TEXTS, max(FEWEST_TEXTS, size)),
-                tokens_in_batch=TOKENS_A_THREAD * self._encoder.num_threads,
-                run_all=self._threads.map if len(token_ids) > FEWEST_TEXTS else map,
+                tokens_in_batch=tokens_in_batch,
+                run_all=self._threads.map if is_shared else map,
             )
         except TimeoutError as error:
             raise _too_late() from error
