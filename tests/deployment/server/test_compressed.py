@@ -49,10 +49,8 @@ class Case:
 
 
 CASES = {
-    "prune": Case((Prune(pattern="2:4"), DISTILL)),
-    "shrink": Case((Shrink(layers=1, num_heads=1, intermediate_dim=8), DISTILL)),
-    "distill": Case((Shrink(layers=1), Distill(batch_size=8, objective="layers"))),
-    "cluster": Case((Cluster(5), DISTILL)),
+    "prune and cluster": Case((Prune(pattern="2:4", end=0.5), Cluster(5, begin=0.5), DISTILL)),
+    "shrink and distill": Case((Shrink(layers=1, intermediate_dim=8), Distill(batch_size=8, objective="layers"))),
     "quantize_aware": Case((QuantizeAware(), DISTILL, Quantize("int8")), near=5e-2),
     "reduce": Case((ReduceDimensions(8, "pca"),)),
     "bfloat16": Case((Quantize("bfloat16"),), near=1e-2),
@@ -62,6 +60,7 @@ CASES = {
     "int8 vectors": Case((QuantizeVectors("int8"),)),
     "binary vectors": Case((QuantizeVectors("binary"),)),
 }
+LITERT = ("quantize_aware", "float16", "int8")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,12 +70,14 @@ def test_the_server_answers_as_the_chain_does(
     case = CASES[name]
     if case.needs_int8:
         request.getfixturevalue("int8_products")
-    chain = NeuralSearchChain.from_pretrained(wide_model_path).add(TEXTS)
+    engine = "auto" if name in LITERT else "tensorflow"  # without a conversion
+    chain = NeuralSearchChain.from_pretrained(wide_model_path, engine=engine).add(TEXTS)
     chain.compress(list(case.recipes), texts=TEXTS, progress=False)
     version = chain.export(tmp_path / "docs", top_k=3)
     load_tf_text()
     check_answers(chain, tmp_path / "docs", LoadOptions(), case.near)
-    if (version / "model.tflite").is_file():
+    assert (version / "model.tflite").is_file() is (name in LITERT)
+    if name in LITERT:
         prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
         assert isinstance(load_version(version, prefers), LiteRTServable)
         check_answers(chain, tmp_path / "docs", prefers, min(case.near, SAME))
