@@ -2,10 +2,12 @@
 
 Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine int8 pool litert tensorflow]
 `pool` is int8 as a chain encodes it, with an interpreter a core (up to eight); `int8` has one interpreter for all.
+The ways take turns, `--rounds` of them; the table has medians. A turn takes a quarter of a minute on two cores.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +31,7 @@ begin, used = time.perf_counter(), time.process_time()
 encoder.encode(texts, progress=False)
 seconds, used = time.perf_counter() - begin, time.process_time() - used
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-rate = len(texts) / seconds
-print(f"| {engine} | {tokens} | {rate:.1f} | {1000 * used / len(texts):.1f} | {peak // 1024} |")
+print(json.dumps([len(texts) / seconds, 1000 * used / len(texts), peak / 1024]))
 """
 
 
@@ -39,18 +40,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/scifact"))
     parser.add_argument("--engine", nargs="+", default=["pool", "int8", "litert", "tensorflow"])
     parser.add_argument("--tokens", nargs="+", default=["256", "512", "1024", "2048", "4096"])
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with open(arguments.data / "corpus.jsonl", encoding="utf-8") as file:
         rows = [json.loads(line) for line, _ in zip(file, range(256), strict=False)]
     texts = json.dumps([f"{row['title']} {row['text']}" for row in rows])
-    print(
-        "| engine | tokens in a step | texts a second | processor ms a text | peak memory, MB |\n|---|---|---|---|---|"
-    )
-    for engine in arguments.engine:
-        for tokens in arguments.tokens:
-            command = [sys.executable, "-c", CHILD, engine, tokens]
-            done = subprocess.run(command, input=texts, capture_output=True, text=True, check=True)
-            print(done.stdout.strip().splitlines()[-1], flush=True)
+    ways = [(engine, tokens) for engine in arguments.engine for tokens in arguments.tokens]
+    measured: dict[tuple[str, str], list[list[float]]] = {way: [] for way in ways}
+    for number in range(arguments.rounds):
+        for way in ways if number % 2 == 0 else reversed(ways):
+            done = subprocess.run(
+                [sys.executable, "-c", CHILD, *way], input=texts, capture_output=True, text=True, check=True
+            )
+            measured[way].append(json.loads(done.stdout.strip().splitlines()[-1]))
+    print("| engine | tokens in a step | texts a second | processor ms a text | peak memory, MB |")
+    print("|---|---|---|---|---|")
+    for (engine, tokens), values in measured.items():
+        rate, used, peak = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"| {engine} | {tokens} | {rate:.1f} | {used:.1f} | {peak:.0f} |")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from scifact import find_minilm
 
 from tfchain import Distill
 from tfchain.core.atomic import write_file
+from tfchain.core.sampling import spread_evenly
 from tfchain.core.types import Document
 from tfchain.data.beir import BeirDataset, read_beir
 from tfchain.models.text_encoder import TextEncoder
@@ -79,7 +80,7 @@ def make_setting(options: argparse.Namespace) -> Setting:
         judged = {document for dataset in (test, train) for grades in dataset.qrels.values() for document in grades}
         chosen = [one for one in every if one.id in judged]
         others = [one for one in every if one.id not in judged]
-        documents = chosen + spread(others, max(0, options.documents - len(chosen)))
+        documents = chosen + spread_evenly(others, max(0, options.documents - len(chosen)))
     return Setting(
         dense=dense,
         texts=choose_texts(every, options.texts or len(every), options.sentences),
@@ -99,13 +100,9 @@ def make_setting(options: argparse.Namespace) -> Setting:
 def choose_texts(documents: list[Document], count: int, sentences: int) -> list[str]:
     """Some whole documents and some of all documents' sentences, evenly spread."""
     found = [part for one in documents for part in SENTENCE_END.split(one.full_text) if len(part) in SENTENCE_LENGTH]
-    return [one.full_text for one in spread(documents, count)] + spread(list(dict.fromkeys(found)), sentences)
-
-
-def spread(items: list[Any], count: int) -> list[Any]:
-    """At most so many of the items, evenly spread."""
-    count = min(len(items), count)
-    return [items[number * len(items) // count] for number in range(count)]
+    return [one.full_text for one in spread_evenly(documents, count)] + spread_evenly(
+        list(dict.fromkeys(found)), sentences
+    )
 
 
 def make_evaluation(

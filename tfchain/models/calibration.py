@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.sampling import spread_evenly
 from tfchain.models.encoder import Encoder
 
 FILE = "calibration.json"
@@ -72,9 +73,7 @@ def make_calibration(tokenize: Callable[[list[str]], Sequence[Sequence[int]]], t
     Raises:
         InputError: if fewer than eight have words.
     """
-    with_words = [text for text in texts if text.strip()]
-    count = min(len(with_words), MOST_TEXTS)
-    chosen = [with_words[number * len(with_words) // count] for number in range(count)]
+    chosen = spread_evenly([text for text in texts if text.strip()], MOST_TEXTS)
     return Calibration(tuple(tuple(int(one) for one in ids) for ids in (tokenize(chosen) if chosen else ())))
 
 

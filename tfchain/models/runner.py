@@ -179,8 +179,8 @@ class EncoderRunner:
     def _find_pool(self, run: Any, lengths: np.ndarray) -> LiteRTPool | None:
         """Interpreters of one thread for many texts in int8; None where the one interpreter is as good.
 
-        Two of one thread encode 1.2 times as many texts as one of two threads, which waits at each of its small steps.
-        In float32 they gain a twentieth, and would keep the weights in memory twice more: not there.
+        Two of one thread encode about a twentieth to a tenth more texts than one of two threads, which waits at each of
+        its small steps (benchmarks/batches.py). In float32 they would hold four times as much, twice more.
         """
         cores = count_cores()
         num_threads = -(-cores // MOST_INTERPRETERS)

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tfchain.core.atomic import writing
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.native_log import quiet_native_log
+from tfchain.core.sampling import spread_evenly
 from tfchain.models.runner import make_function
 from tfchain.models.text_encoder import TextEncoder, check_texts
 
@@ -50,7 +50,9 @@ class Workload:
 def make_workload(queries: Iterable[str], texts: Iterable[str], *, batch_size: int = 32) -> Workload:
     """A workload of at most 100 queries and 256 texts, taken at equal distances."""
     return Workload(
-        queries=_sample(list(queries), NUM_QUERIES), texts=_sample(list(texts), NUM_TEXTS), batch_size=batch_size
+        queries=spread_evenly(list(queries), NUM_QUERIES),
+        texts=spread_evenly(list(texts), NUM_TEXTS),
+        batch_size=batch_size,
     )
 
 
@@ -138,9 +140,3 @@ def _save_graph(text_encoder: TextEncoder, folder: Path) -> None:
     module.encoder = [weight.value for weight in encoder.weights]
     with quiet_native_log():
         tf.saved_model.save(module, str(folder), signatures={"embed_ids": make_function(encoder)})
-
-
-def _sample(texts: list[Any], most: int) -> list[Any]:
-    if len(texts) <= most:
-        return texts
-    return [texts[number * len(texts) // most] for number in range(most)]

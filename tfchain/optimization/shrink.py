@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
+from tfchain.core.sampling import spread_evenly
 from tfchain.models.config import TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -47,7 +48,7 @@ def shrink(
                 "Shrink needs texts to see which heads and feed-forward units do most. Received: none. Give `texts`, a "
                 "few hundred of the kind that the model is for."
             )
-        moments = measure_moments(text_encoder, spread(texts, TEXTS_LOOKED_AT), progress=progress)
+        moments = measure_moments(text_encoder, spread_evenly(texts, TEXTS_LOOKED_AT), progress=progress)
 
     width = recipe.token_embedding_dim or config.token_embedding_dim or config.hidden_dim
     # Written as a folder of transformers has it where it can be, so that it is the same model when it is read again.
@@ -239,14 +240,3 @@ def _check(recipe: Shrink, config: TransformerConfig) -> None:
             "`num_heads` cannot be shrunk where all layers share a bias for each head, as in MPNet. "
             f"Received: num_heads={recipe.num_heads}. Shrink layers and feed-forward units."
         )
-
-
-def spread(texts: Sequence[str], count: int) -> list[str]:
-    """At most so many of the texts, evenly spread.
-
-    Example:
-        >>> spread(["a", "b", "c", "d", "e"], 2)
-        ['a', 'c']
-    """
-    count = min(len(texts), count)
-    return [texts[number * len(texts) // count] for number in range(count)]

@@ -1,5 +1,6 @@
 """Compressed chains over the wire: each recipe's model is exported, served, and answers as the chain does."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def test_the_server_answers_as_the_chain_does(
     assert (version / "model.tflite").is_file() is (name in LITERT)
     if name in LITERT:
         prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
-        assert isinstance(load_version(version, prefers), LiteRTServable)
+        with contextlib.closing(load_version(version, prefers)) as servable:
+            assert isinstance(servable, LiteRTServable)
         check_answers(chain, tmp_path / "docs", prefers, min(case.near, SAME))
 
 

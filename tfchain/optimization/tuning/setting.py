@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
+from tfchain.core.sampling import spread_evenly
 from tfchain.models.config import PoolingConfig, PoolingMode
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -198,8 +199,7 @@ def make_trial_encoder(
 def sample_texts(datasets: Sequence[NamedPairs]) -> list[str]:
     """Up to 512 documents of the training data, at equal distances."""
     texts = [text for one in datasets for text in one.pairs.columns[min(1, one.pairs.num_columns - 1)]]
-    count = min(len(texts), TEXTS_TO_LOOK_AT)
-    return [texts[number * len(texts) // count] for number in range(count)]
+    return spread_evenly(texts, TEXTS_TO_LOOK_AT)
 
 
 def _make_loss(values: Mapping[str, Any], own: PairLoss) -> PairLoss:
