@@ -35,6 +35,16 @@ def test_skipped_tokens_are_marked_for_pooling(small_config: EncoderConfig) -> N
     assert mask.tolist() == [[2, 2, 1], [2, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("one", "skipped", "ids", "mask"),
+    [((2, 5, 3), 0, [2, 5, 3], [1, 1, 1]), ([2, 5], 1, [2, 5], [2, 1]), ([], 0, [7], [0])],
+)
+def test_one_text_is_a_rectangle_too(one: list[int], skipped: int, ids: list[int], mask: list[int]) -> None:
+    found = pad([one], 7, skipped=skipped)
+    assert [array.tolist() for array in found] == [[ids], [mask]]
+    assert {array.dtype.name for array in found} == {"int32"}
+
+
 def test_the_flatbuffer_is_kept_by_fingerprint_and_used_again(
     small_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.pooling import Normalize, Pooling
 from tfchain.models.transformer import (
     AttentionMask,
+    LayerNorm,
     RelativePositionBias,
     SelfAttention,
     TransformerEmbeddings,
@@ -53,13 +55,35 @@ def test_a_layer_survives_its_config_and_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["embeddings", "attention", "layer"])
-@pytest.mark.parametrize("type_name", ["bfloat16", "float16"])
-def test_a_layer_computes_in_its_policys_type(name: str, type_name: str) -> None:
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])
+def test_a_layer_computes_in_its_policys_type(name: str, policy: str) -> None:
     layer, inputs = LAYERS[name]
-    mixed = type(layer).from_config({**layer.get_config(), "dtype": f"mixed_{type_name}"})
+    mixed = type(layer).from_config({**layer.get_config(), "dtype": policy})
+    type_name = policy.removeprefix("mixed_")
     inputs = tuple(value if value.dtype == np.int32 else keras.ops.cast(value, type_name) for value in inputs)
     assert keras.backend.standardize_dtype(mixed(*inputs).dtype) == type_name
-    assert {weight.dtype for weight in mixed.weights} == {"float32"}
+    assert {weight.dtype for weight in mixed.weights} == {"float32" if policy.startswith("mixed") else type_name}
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "bfloat16", "mixed_float16", "float64"])
+def test_normalisation_gives_keras_values_and_gradients(policy: str) -> None:
+    mine, keras_own = (kind(epsilon=1e-5, dtype=policy) for kind in (LayerNorm, keras.layers.LayerNormalization))
+    values = tf.cast(5 + 3 * HIDDEN, mine.compute_dtype)
+    results = []
+    for layer in (mine, keras_own):
+        layer.build(values.shape)
+        for weight, low in zip(layer.weights, (0.5, -1.0), strict=True):
+            weight.assign(np.linspace(low, 2, 8))
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            found = layer(values)
+            loss = tf.reduce_sum(tf.square(tf.cast(found, "float64")) * np.arange(8))
+        results.append([found, *tape.gradient(loss, [values, *(weight.value for weight in layer.weights)])])
+    bound = {"float32": 2e-5, "float64": 1e-12}.get(policy, 2e-2)
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == other.dtype
+        one, other = (np.asarray(tf.cast(value, "float64")) for value in (one, other))
+        np.testing.assert_allclose(one, other, atol=bound * np.abs(other).max())
 
 
 def test_mixed_float16_gives_nearly_the_same_vectors(small_config: EncoderConfig) -> None:
@@ -166,3 +190,16 @@ def test_lora_can_be_enabled_on_a_product(small_config: EncoderConfig) -> None:
     expected = np.asarray(encoder(inputs))
     encoder.get_layer("layer_0").attention.query_key_value.enable_lora(2)
     np.testing.assert_allclose(encoder(inputs), expected, atol=1e-6)  # LoRA begins at zero
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 4), (1, 6)])
+def test_a_mask_of_another_shape_is_an_error(small_config: EncoderConfig, shape: tuple[int, int]) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        Encoder(small_config)({"token_ids": IDS[:, :3], "padding_mask": np.ones(shape, "int32")})
+
+
+def test_a_layer_is_told_its_shape_or_reads_it() -> None:
+    layer, inputs = LAYERS["layer"]
+    np.testing.assert_array_equal(layer(*inputs, IDS), layer(*inputs))
+    same_bias = np.zeros((1, 1, 1, 1), "float32")
+    np.testing.assert_array_equal(layer(HIDDEN, same_bias, IDS), layer(HIDDEN, same_bias))

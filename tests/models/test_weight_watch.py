@@ -34,9 +34,19 @@ def test_a_change_of_large_weights_alone_is_not_seen_as_is_told() -> None:
     watch = WeightWatch(model)
     model.layers[0].kernel.assign(np.ones((50, 4)))
     assert not watch.has_changed
-    for weight in (model.layers[0].bias, model.layers[1].bias, model.layers[1].kernel):
-        weight.assign(weight + 1)
+    for layer in model.layers:  # the lower layers alone, or the upper ones
+        layer.bias.assign(layer.bias + 1)
         assert watch.has_changed
+        watch.reset()
+
+
+def test_of_one_smallest_weight_the_last_of_the_next_size_is_watched_too() -> None:
+    model = keras.Sequential([keras.Input((9,)), *(keras.layers.Dense(width) for width in (5, 5, 2))])
+    watch = WeightWatch(model)
+    for number, is_seen in ((0, False), (1, True), (2, True)):  # biases of 5, 5 and 2 numbers
+        bias = model.layers[number].bias
+        bias.assign(bias + 1)
+        assert watch.has_changed is is_seen
         watch.reset()
 
 

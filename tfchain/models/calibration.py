@@ -156,12 +156,11 @@ def find_product_inputs(encoder: Encoder, token_ids: Any, padding_mask: Any) -> 
     for number in range(config.num_layers):
         name = f"layer_{number}"
         layer = encoder.get_layer(name)
-        attended = layer.attend(hidden, bias)
+        attended = layer.attend(hidden, bias)  # (batch * length, hidden_dim)
         found[f"{name}/attention/query_key_value"] = tf.reshape(hidden, [-1, config.hidden_dim])
         found[f"{name}/attention/output"] = layer.attention.mix(hidden, bias)
-        found[f"{name}/intermediate"] = tf.reshape(attended, [-1, config.hidden_dim])
+        found[f"{name}/intermediate"] = attended
         units = layer.widen(attended)
         found[f"{name}/output"] = units
-        narrowed = tf.reshape(layer.output_product(units), tf.shape(attended))
-        hidden = layer.output_norm(attended + narrowed)
+        hidden = tf.reshape(layer.output_norm(attended + layer.output_product(units)), tf.shape(hidden))
     return found

@@ -83,7 +83,7 @@ def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any
             dropout=config.dropout,
             attention_dropout=config.attention_dropout,
             name=f"layer_{number}",
-        )(hidden, bias)
+        )(hidden, bias, token_ids)
     return hidden
 
 

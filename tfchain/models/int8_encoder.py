@@ -12,7 +12,7 @@ from tfchain.models.calibration import InputRange
 from tfchain.models.encoder import Encoder, add_attention_bias, add_embeddings, add_heads, make_inputs
 from tfchain.models.int8_product import Int8Product, QuantizedProduct, quantize_product
 from tfchain.models.stored_weights import quantize_rows
-from tfchain.models.transformer import TransformerEmbeddings, TransformerLayer, make_activation
+from tfchain.models.transformer import LayerNorm, TransformerEmbeddings, TransformerLayer, make_activation
 
 
 def make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
@@ -125,8 +125,8 @@ class Int8TransformerLayer(keras.layers.Layer):
             for name, values in join_scales(made, self.head_dim, self.activation).items()
         }
         epsilon = layer.norm_epsilon
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=epsilon, name="attention_norm", dtype="float32")
-        self.output_norm = keras.layers.LayerNormalization(epsilon=epsilon, name="output_norm", dtype="float32")
+        self.attention_norm = LayerNorm(epsilon=epsilon, name="attention_norm", dtype="float32")
+        self.output_norm = LayerNorm(epsilon=epsilon, name="output_norm", dtype="float32")
 
     def _add_scales(self, name: str, values: np.ndarray) -> Any:
         weight = self.add_weight(name=f"{name}_scales", shape=values.shape, initializer="zeros", trainable=False)

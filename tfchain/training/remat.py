@@ -33,15 +33,15 @@ def _wrap(layer: TransformerLayer) -> None:
     call = layer.call
     generators = find_seed_generators(layer)
 
-    def call_again(hidden: Any, bias: Any, training: bool = False) -> Any:
+    def call_again(hidden: Any, bias: Any, token_ids: Any = None, training: bool = False) -> Any:
         if not training:
-            return call(hidden, bias, training=False)
+            return call(hidden, bias, token_ids, training=False)
         states = [tf.identity(generator.state.value) for generator in generators]
 
         def forward(hidden: Any, bias: Any) -> Any:
             for generator, state in zip(generators, states, strict=True):
                 generator.state.assign(state)
-            return call(hidden, bias, training=True)
+            return call(hidden, bias, token_ids, training=True)
 
         return tf.recompute_grad(forward)(hidden, bias)
 
