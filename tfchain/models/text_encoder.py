@@ -269,9 +269,10 @@ class TextEncoder:
         self.runner.refresh()
 
     def notice_changes(self) -> None:
-        """Does what `refresh` does if the encoder's smallest weights have changed, as training changes them.
+        """Does what `refresh` does if two of the encoder's smallest weights have changed, as training changes them.
 
-        Looking at all weights would cost more than encoding a query; a change of large weights alone needs `refresh`.
+        Looking at all weights would cost more than encoding a query; a change of large weights alone, or of layers in
+        the middle alone, needs `refresh`.
         """
         if self._watch.has_changed:
             self.refresh()

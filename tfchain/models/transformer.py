@@ -43,8 +43,8 @@ class LayerNorm(keras.layers.LayerNormalization):
     """Keras' layer normalisation of the last axis in fewer steps.
 
     (x - mean) / √(variance + ε) · γ + β (Ba et al. 2016), in float32 at least, as Keras has it. Keras multiplies γ into
-    each token's factor first, and passes over all values twice more for it; between the products of a single query
-    such small steps count.
+    each token's factor first, and passes over all values once more for it; between the products of a single query such
+    small steps count.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -339,8 +339,8 @@ class TransformerLayer(keras.layers.Layer):
         self.output_norm.build(input_shape)
 
     def call(self, hidden: Any, bias: Any, token_ids: Any = None, training: bool = False) -> Any:
-        # Of `hidden`, which the layer before has put together, a shape can be read only when that is done: so it would
-        # be, at every layer, though the next one takes it apart again. LiteRT took a tenth longer for a query.
+        # Of `hidden`, which the layer before has put together, a shape can be read only when that is done: so LiteRT
+        # would do it at every layer, though the next one takes it apart again.
         size = batch_and_length(hidden if token_ids is None else token_ids)
         rows = self.attend(hidden, bias, training=training, size=size)
         narrowed = self.drop(self.output_product(self.widen(rows)), training=training)
