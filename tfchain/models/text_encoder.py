@@ -22,7 +22,7 @@ from tfchain.models.save_pretrained import save_encoder, write
 from tfchain.models.stored_weights import WeightType
 from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
-from tfchain.models.weight_watch import WeightWatch
+from tfchain.models.weight_watch import SharedModel, WeightWatch
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 ENCODER_FILE = "encoder.keras"
@@ -33,7 +33,8 @@ class TextEncoder:
 
     Args:
         tokenizer: A transformers tokenizer.
-        encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`.
+        encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`; or one
+            that other text encoders share.
         max_length: The most tokens of a text, special tokens included. Default: what tokenizer and encoder allow.
         do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
         prompts: Prompt name → what is put before a text. Default: none.
@@ -55,7 +56,7 @@ class TextEncoder:
     def __init__(
         self,
         tokenizer: Any,
-        encoder: keras.Model,
+        encoder: keras.Model | SharedModel,
         *,
         max_length: int | None = None,
         do_lower_case: bool = False,
@@ -67,7 +68,8 @@ class TextEncoder:
         vector_storage: VectorStorage = FLOAT_VECTORS,
         calibration: Calibration | None = None,
     ) -> None:
-        self.encoder = encoder
+        self._shared = encoder if isinstance(encoder, SharedModel) else SharedModel(encoder)
+        encoder = self._shared.model
         self.prompts = check_prompts(prompts or {})
         self.default_prompt_name = default_prompt_name
         self.similarity: Similarity = similarity
@@ -97,7 +99,7 @@ class TextEncoder:
         )
         self._fingerprint: str | None = None
         self._encoder_fingerprint: str | None = None
-        self._watch = WeightWatch(encoder)
+        self._watch = WeightWatch(self._shared)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, *, engine: Engine = "auto", **changes: Any) -> "TextEncoder":
@@ -136,7 +138,7 @@ class TextEncoder:
         tokenizer = settings.pop("tokenizer", None)
         made = cls(
             load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
-            encoder,
+            SharedModel(encoder, is_private=type(encoder) is Encoder),  # layers of others' may keep what they like
             engine=engine,
             **settings,
         )
@@ -160,7 +162,7 @@ class TextEncoder:
         """
         self.notice_changes()
         engine = engine or self.runner.engine
-        return self._with(self.encoder, precision, engine, calibration, self.encoder_fingerprint)
+        return self._with(self._shared, precision, engine, calibration, self.encoder_fingerprint)
 
     def calibrate(self, texts: Sequence[str]) -> Calibration:
         """Takes a sample of texts for `with_precision("int8", calibration=...)`.
@@ -186,7 +188,7 @@ class TextEncoder:
         """
         self.notice_changes()
         engine, calibration = self.runner.engine, self.calibration
-        return self._with(self.encoder, self.precision, engine, calibration, self.encoder_fingerprint, vector_storage)
+        return self._with(self._shared, self.precision, engine, calibration, self.encoder_fingerprint, vector_storage)
 
     def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
@@ -201,7 +203,7 @@ class TextEncoder:
 
     def _with(
         self,
-        encoder: keras.Model,
+        encoder: keras.Model | SharedModel,
         precision: Precision,
         engine: Engine,
         calibration: Calibration | None,
@@ -219,6 +221,16 @@ class TextEncoder:
         )
         made.runner.refresh(fingerprint or made.encoder_fingerprint)
         return made
+
+    @property
+    def encoder(self) -> keras.Model:
+        """The Keras model. From the first time that it is asked for, its weights are looked at before every query."""
+        return self._shared.hand_out()
+
+    @property
+    def own_encoder(self) -> keras.Model:
+        """The Keras model for tfchain's own use: whoever changes its weights by this way calls `refresh`."""
+        return self._shared.model
 
     @property
     def precision(self) -> Precision:
@@ -239,7 +251,7 @@ class TextEncoder:
     def encoder_fingerprint(self) -> str:
         """Names the encoder alone, its shape and its weights, whatever the tokenizer."""
         if self._encoder_fingerprint is None:
-            self._encoder_fingerprint = fingerprint_model(self.encoder)
+            self._encoder_fingerprint = fingerprint_model(self.own_encoder)
         return self._encoder_fingerprint
 
     @property
@@ -263,19 +275,27 @@ class TextEncoder:
         return self._fingerprint
 
     def refresh(self) -> None:
-        """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew."""
-        self._fingerprint = self._encoder_fingerprint = None
-        self._watch.reset()
-        self.runner.refresh()
+        """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew.
+
+        Text encoders that share the Keras model, such as one of `with_precision`, do the same before their next text.
+        """
+        self._shared.tell_change()
+        self._forget()
 
     def notice_changes(self) -> None:
         """Does what `refresh` does if two of the encoder's smallest weights have changed, as training changes them.
 
         Looking at all weights would cost more than encoding a query; a change of large weights alone, or of layers in
-        the middle alone, needs `refresh`.
+        the middle alone, needs `refresh`. An encoder that was read from a folder and that nobody has asked for is not
+        looked at, as nobody can have trained it.
         """
         if self._watch.has_changed:
-            self.refresh()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._fingerprint = self._encoder_fingerprint = None
+        self._watch.reset()
+        self.runner.refresh()
 
     def encode(
         self,
@@ -353,7 +373,7 @@ class TextEncoder:
 
     def skipped_tokens(self, prompt: str) -> int:
         """How many first tokens pooling leaves out for a prompt."""
-        leaves_out = isinstance(self.encoder, Encoder) and not self.encoder.config.pooling.include_prompt
+        leaves_out = isinstance(self.own_encoder, Encoder) and not self.own_encoder.config.pooling.include_prompt
         return self.tokenizer.prompt_length(prompt) if prompt and leaves_out else 0
 
     def _encode_part(
@@ -383,21 +403,21 @@ class TextEncoder:
                 self.calibration.save(path)
         if not self.vector_storage.is_plain and not portable:
             settings["vector_storage"] = self.vector_storage.to_dict()
-        if isinstance(self.encoder, Encoder):
+        if isinstance(self.own_encoder, Encoder):
             settings |= {"portable": portable, "weight_type": weight_type}
-            save_encoder(self.encoder, path, save_tokenizer=self.tokenizer.save, **settings)
+            save_encoder(self.own_encoder, path, save_tokenizer=self.tokenizer.save, **settings)
             return
         if weight_type != "float32":
             raise InputError(
                 f"`weight_type` must be 'float32' for an encoder that is not tfchain's own. Received: {weight_type!r} "
-                f"and a {type(self.encoder).__name__}."
+                f"and a {type(self.own_encoder).__name__}."
             )
         if portable:
             raise InputError(
                 "Only tfchain's own encoders can be saved for sentence-transformers. "
-                f"Received: {type(self.encoder).__name__}. Use the chain's save, which tfchain itself reads."
+                f"Received: {type(self.own_encoder).__name__}. Use the chain's save, which tfchain itself reads."
             )
-        self.encoder.save(path / ENCODER_FILE)
+        self.own_encoder.save(path / ENCODER_FILE)
         self.tokenizer.save(path)
         _write_settings(path, settings)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.models.word_memory import WordMemory
 
 # Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
 PROBE = (
@@ -55,6 +56,7 @@ class HostTokenizer:
         self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
         self._fast = _copy_backend(tokenizer, max_length)
         self._whole = _copy_backend(tokenizer, None)
+        self._memory = None if self._whole is None else WordMemory.make(self._whole, max_length)
         self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
 
     @property
@@ -65,6 +67,10 @@ class HostTokenizer:
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, special tokens included, at most `max_length` of them."""
         texts = self._prepare(texts)
+        if self._memory is not None and len(texts) == 1:  # a query
+            ids = self._memory(texts[0])
+            if ids is not None:
+                return [ids]
         if self._fast is not None:
             return [encoding.ids for encoding in self._fast.encode_batch_fast(texts)]
         return list(self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"])

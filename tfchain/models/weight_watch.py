@@ -1,5 +1,9 @@
-"""Notices that a model has been trained: looks at a few small weights before every query."""
+"""Notices that a model has been trained elsewhere: looks at a few small weights before every query, where it could be.
 
+A model that tfchain has read from a folder is in nobody else's hands, and needs no look, until someone asks for it.
+"""
+
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,29 +11,36 @@ import keras
 import numpy as np
 
 
-class WeightWatch:
-    """Tells whether two of a model's smallest trainable weights have changed, as training changes them.
-
-    Looking at all weights would cost more than encoding a query. The two are a first and a last one, so that training
-    all but some lower or some upper layers is seen; a change of large weights alone, or of layers in between, is not.
+class SharedModel:
+    """A Keras model that one or several text encoders run, and what tells them that its weights have changed.
 
     Args:
         model: A built Keras model.
+        is_private: Whether tfchain alone has it, so that nobody else can change its weights before `hand_out`.
+            Default: False.
+
+    Attributes:
+        model: The Keras model, for tfchain's own use: whoever changes its weights calls `tell_change`.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, is_private: bool = False) -> None:
+        self.model = model
         self._weights = _choose(model.trainable_weights)
         self._operands = _find_operands(self._weights)
-        self.reset()
+        self._lock = threading.Lock()
+        self._change = object()
+        self._at_hand_out = None if is_private else self._look()
 
-    def reset(self) -> None:
-        """Takes the weights as they are now for unchanged."""
-        self._seen = self._look()
+    def hand_out(self) -> keras.Model:
+        """The model for someone who may train it: it is watched from now on."""
+        with self._lock:
+            if self._at_hand_out is None:
+                self._at_hand_out = self._look()
+        return self.model
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether one of them is another than at `reset`."""
-        return self._look() != self._seen
+    def tell_change(self) -> None:
+        """Tells all watches that the weights have changed."""
+        self._change = object()
 
     def _look(self) -> bytes:
         if self._operands is None:
@@ -46,6 +57,38 @@ class WeightWatch:
                 for handle, dtype in self._operands
             ]
         )
+
+
+class WeightWatch:
+    """Tells whether a shared model's weights have changed since this watch began.
+
+    It was told so, or two of the smallest trainable weights are others, as after a training. Looking at all weights
+    would cost more than encoding a query. The two are a first and a last one, so that training all but some lower or
+    some upper layers is seen; a change of large weights alone, or of layers in between, is not.
+
+    Args:
+        shared: The model.
+    """
+
+    def __init__(self, shared: SharedModel) -> None:
+        self.shared = shared
+        self.reset()
+
+    def reset(self) -> None:
+        """Takes the weights as they are now for unchanged."""
+        self._change = self.shared._change
+        # Of a private model, nothing is known to compare with: it is as it is until it is handed out.
+        self._seen = None if self.shared._at_hand_out is None else self.shared._look()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether they are others than at `reset`; costs nothing while the model is private."""
+        shared = self.shared
+        if self._change is not shared._change:
+            return True
+        if shared._at_hand_out is None:
+            return False
+        return shared._look() != (shared._at_hand_out if self._seen is None else self._seen)
 
 
 def _choose(weights: Sequence[Any]) -> list[Any]:

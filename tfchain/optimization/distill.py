@@ -53,8 +53,9 @@ def distill(
     """
     if not texts:
         raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
-    if not isinstance(student.encoder, Encoder):
-        raise InputError(f"Distill needs one of tfchain's own encoders. Received: {type(student.encoder).__name__}.")
+    encoder = student.own_encoder
+    if not isinstance(encoder, Encoder):
+        raise InputError(f"Distill needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")
     if recipe.objective == "embeddings" and student.embedding_dim != teacher.embedding_dim:
         raise InputError(
             f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
@@ -72,8 +73,8 @@ def distill(
         layers = LayerDistillationHook(teacher, recipe.layers, weight=recipe.layer_weight, seed=recipe.seed)
         check_same_tokenizer(student, teacher)
         hooks = (*hooks, layers)
-    made = Encoder(student.encoder.config, name=student.encoder.name)
-    made.set_weights(student.encoder.get_weights())
+    made = Encoder(encoder.config, name=encoder.name)
+    made.set_weights(encoder.get_weights())
     trained = student.with_encoder(made)
     same_width = student.embedding_dim == teacher.embedding_dim
     learns_vectors = recipe.objective == "embeddings" or (recipe.objective == "layers" and same_width)

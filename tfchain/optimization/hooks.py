@@ -55,7 +55,7 @@ def apply_once(text_encoder: TextEncoder, recipe: TrainingRecipe) -> TextEncoder
     Raises:
         InputError: if the encoder has nothing that it works on.
     """
-    copy = make_training_copy(text_encoder.encoder, Hyperparameters())
+    copy = make_training_copy(text_encoder.own_encoder, Hyperparameters())
     hook = make_hook(recipe)
     hook.prepare(copy)
     hook.strip(copy)

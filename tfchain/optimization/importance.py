@@ -62,7 +62,7 @@ def measure_moments(
     """
     import tensorflow as tf
 
-    encoder: Encoder = text_encoder.encoder
+    encoder: Encoder = text_encoder.own_encoder
     config = encoder.config.transformer
     probe = ProductInputs(encoder)
     widths = [

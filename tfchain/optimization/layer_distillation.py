@@ -48,8 +48,8 @@ class LayerDistillationHook(TrainingHook):
         self, teacher: TextEncoder, layers: LayerPairs | None = None, *, weight: float = 1.0, seed: int = 0
     ) -> None:
         super().__init__()
-        if not isinstance(teacher.encoder, Encoder):
-            raise _not_own("teacher", teacher.encoder)
+        if not isinstance(teacher.own_encoder, Encoder):
+            raise _not_own("teacher", teacher.own_encoder)
         self.teacher = teacher
         self.layers = layers
         self.weight = weight
@@ -67,7 +67,7 @@ class LayerDistillationHook(TrainingHook):
     def prepare(self, encoder: keras.Model) -> None:
         if not isinstance(encoder, Encoder):
             raise _not_own("student", encoder)
-        student, teacher = encoder.config.transformer, self.teacher.encoder.config.transformer
+        student, teacher = encoder.config.transformer, self.teacher.own_encoder.config.transformer
         self._pairs = self.layers or map_layers(student.num_layers, teacher.num_layers)
         for place, (who, count) in enumerate((("student", student.num_layers), ("teacher", teacher.num_layers))):
             beyond = [pair[place] for pair in self._pairs if pair[place] >= count]
@@ -89,7 +89,7 @@ class LayerDistillationHook(TrainingHook):
     def make_step_encoder(self, encoder: keras.Model) -> keras.Model:
         policy = encoder.get_layer("embeddings").dtype_policy.name
         # Made anew in the strategy's scope, in the type that the student computes in.
-        teacher = make_training_copy(self.teacher.encoder, Hyperparameters(dropout=0.0, dtype_policy=policy))
+        teacher = make_training_copy(self.teacher.own_encoder, Hyperparameters(dropout=0.0, dtype_policy=policy))
         teacher.trainable = False
         return StudentAndTeacher(encoder, teacher, self._pairs, projection=self._projection, weight=self.weight)
 
@@ -206,7 +206,7 @@ def check_same_tokenizer(student: TextEncoder, teacher: TextEncoder) -> None:
             f"compared token by token. Received: vocabularies of {len(student.tokenizer.tokenizer)} and "
             f"{len(teacher.tokenizer.tokenizer)} (the teacher's) tokens that differ. Distill embeddings or scores."
         )
-    positions = teacher.encoder.config.transformer.max_length
+    positions = teacher.own_encoder.config.transformer.max_length
     if positions < student.tokenizer.max_length:
         raise InputError(
             "Distill(objective='layers') needs a teacher for texts as long as the student's. Received: "

@@ -34,7 +34,7 @@ def reduce_dimensions(
         InputError: if the encoder is not tfchain's own, the width is more than its own, or there are fewer texts than
             dimensions to find.
     """
-    encoder = text_encoder.encoder
+    encoder = text_encoder.own_encoder
     if not isinstance(encoder, Encoder):
         raise InputError(f"ReduceDimensions needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")
     width = text_encoder.embedding_dim

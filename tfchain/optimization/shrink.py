@@ -33,7 +33,7 @@ def shrink(
     Raises:
         InputError: if the encoder is not tfchain's own, something is to be larger than it is, or texts are missing.
     """
-    encoder = text_encoder.encoder
+    encoder = text_encoder.own_encoder
     if not isinstance(encoder, Encoder):
         raise InputError(
             f"Shrink needs one of tfchain's own encoders. Received: {type(encoder).__name__}. Leave the recipe out."
@@ -106,7 +106,7 @@ def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tupl
 
 def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     """How often each token occurs, float64 `(vocabulary,)`."""
-    size = text_encoder.encoder.config.transformer.vocabulary_size
+    size = text_encoder.own_encoder.config.transformer.vocabulary_size
     counts = np.zeros(size)
     for ids in text_encoder.tokenizer(list(texts)):
         counts += np.bincount(ids, minlength=size)

@@ -107,7 +107,7 @@ def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> Wei
         InputError: if there are no such matrices.
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
     """
-    found = find_matrices(text_encoder.encoder, layers, recipe="A report of weights")
+    found = find_matrices(text_encoder.own_encoder, layers, recipe="A report of weights")
     arrays = [np.array(one.variable) for one in found]
     return WeightReport(
         matrices=tuple(
@@ -119,7 +119,7 @@ def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> Wei
             )
             for one, array in zip(found, arrays, strict=True)
         ),
-        num_weights=int(text_encoder.encoder.count_params()),
+        num_weights=int(text_encoder.own_encoder.count_params()),
         size_bytes=sum(measure_files(text_encoder).values()),
         zipped_bytes=sum(measure_zipped_files(text_encoder).values()),
     )

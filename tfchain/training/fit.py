@@ -93,7 +93,7 @@ def _fit(
     check_agreement(strategy, "data, options and checkpoint", [found, saved.name if saved else None])
 
     with scope_of(strategy):
-        copy = make_training_copy(text_encoder.encoder, hyperparameters)
+        copy = make_training_copy(text_encoder.own_encoder, hyperparameters)
         if num_workers > 1:
             share_weights(strategy, copy, is_chief=worker == 0)
         for hook in options.hooks:
@@ -175,7 +175,7 @@ def _fit(
         history.epoch = list(checkpoint.epochs)
     for hook in options.hooks:
         hook.strip(copy)
-    text_encoder.encoder.set_weights(trained_weights(copy))
+    text_encoder.own_encoder.set_weights(trained_weights(copy))
     text_encoder.refresh()
     return history
 

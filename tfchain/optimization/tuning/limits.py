@@ -80,7 +80,7 @@ def write_first(file: Path, value: Any) -> None:
 
 def describe_shape(text_encoder: TextEncoder) -> str:
     """A fingerprint of what decides the cost of a text: the encoder's shape, precision, engine, maximum length."""
-    encoder = text_encoder.encoder
+    encoder = text_encoder.own_encoder
     shape = encoder.config.to_dict() if isinstance(encoder, Encoder) else [list(one.shape) for one in encoder.weights]
     values = {
         "shape": shape,

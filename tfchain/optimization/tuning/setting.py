@@ -188,11 +188,11 @@ def make_trial_encoder(
     """
     made = text_encoder
     if setting.pooling is not None:
-        made = made.with_encoder(_with_pooling(made.encoder, setting.pooling))
+        made = made.with_encoder(_with_pooling(made.own_encoder, setting.pooling))
     if setting.shrink is not None:
         made = shrink(made, setting.shrink, texts, progress=progress)
-    if made.encoder is text_encoder.encoder:
-        made = made.with_encoder(make_training_copy(made.encoder, Hyperparameters()))
+    if made.own_encoder is text_encoder.own_encoder:
+        made = made.with_encoder(make_training_copy(made.own_encoder, Hyperparameters()))
     return made
 
 
