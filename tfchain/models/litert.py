@@ -24,7 +24,7 @@ from tfchain.models.precision import Precision
 logger = logging.getLogger(__name__)
 
 CONVERSION_SECONDS = 1800
-CACHED_FILES = 8  # the oldest go when there are more
+CACHED_FILES = 12  # the oldest go when there are more
 
 
 def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32") -> bytes:
@@ -32,7 +32,7 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
 
     Args:
         encoder: The Keras model.
-        function: It as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`.
+        function: It as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)` or `(1, None)`.
         precision: `int8` and `float16` quantize the weights. Default: `float32`.
 
     Returns:

@@ -190,11 +190,11 @@ class TextEncoder:
         engine, calibration = self.runner.engine, self.calibration
         return self._with(self._shared, self.precision, engine, calibration, self.encoder_fingerprint, vector_storage)
 
-    def with_encoder(self, encoder: keras.Model) -> "TextEncoder":
+    def with_encoder(self, encoder: keras.Model | SharedModel) -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
 
         Args:
-            encoder: A Keras model as the constructor takes it.
+            encoder: As the constructor takes it.
 
         Raises:
             InputError: if it does not suit the tokenizer, its length or the precision.

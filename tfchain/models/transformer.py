@@ -62,9 +62,13 @@ def as_rows(hidden: Any) -> Any:
 
 
 def batch_and_length(tensor: Any) -> tuple[Any, Any]:
-    """The first two numbers of a shape, `(batch, length, …)`."""
+    """The first two numbers of a shape, `(batch, length, …)`, to reshape to.
+
+    Where the graph knows the batch alone, the length is -1, whatever is left: then no shape is computed in the graph.
+    """
     batch, length, *_ = ops.shape(tensor)
-    return batch, length
+    is_left = isinstance(batch, int) and not isinstance(length, int)
+    return batch, -1 if is_left else length
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -130,12 +134,12 @@ class TransformerEmbeddings(keras.layers.Layer):
         self.norm.build((None, None, self.hidden_dim))
 
     def call(self, token_ids: Any, training: bool = False) -> Any:
-        batch, length = ops.shape(token_ids)
         hidden = self.token(token_ids)  # (batch, length, token_embedding_dim)
         if self.projection is not None:
             flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
-            hidden = ops.reshape(flat, (batch, length, self.hidden_dim))
-        fixed = self.position(ops.arange(length, dtype="int32") + self.position_offset)  # (length, hidden_dim)
+            hidden = ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
+        positions = ops.arange(ops.shape(token_ids)[1], dtype="int32") + self.position_offset
+        fixed = self.position(positions)  # (length, hidden_dim)
         if self.token_type is not None:
             fixed = fixed + self.token_type(ops.zeros((1,), dtype="int32"))
         return self.drop(self.norm(hidden + fixed), training=training)

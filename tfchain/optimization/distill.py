@@ -6,6 +6,7 @@ from pathlib import Path
 from tfchain.core.errors import InputError
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
 from tfchain.optimization.learning_texts import LearningTexts, read_learning_texts
 from tfchain.optimization.recipes import Distill
@@ -75,7 +76,7 @@ def distill(
         hooks = (*hooks, layers)
     made = Encoder(encoder.config, name=encoder.name)
     made.set_weights(encoder.get_weights())
-    trained = student.with_encoder(made)
+    trained = student.with_encoder(SharedModel(made, is_private=True))
     same_width = student.embedding_dim == teacher.embedding_dim
     learns_vectors = recipe.objective == "embeddings" or (recipe.objective == "layers" and same_width)
     loss = EmbedDistill(recipe.distance, target) if learns_vectors else ScoreDistill(target=target)

@@ -9,6 +9,7 @@ from tfchain.core.errors import InputError
 from tfchain.models.config import DenseConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.recipes import ReduceDimensions
 
 MOST_TEXTS = 20_000  # some fifty a dimension are enough for principal directions
@@ -44,7 +45,8 @@ def reduce_dimensions(
         directions = find_directions(_encode(text_encoder, recipe, texts, progress), recipe.dim)
     else:
         directions = np.eye(width, recipe.dim, dtype="float32")
-    return text_encoder.with_encoder(project(encoder, directions, normalize=text_encoder.similarity == "cosine"))
+    made = project(encoder, directions, normalize=text_encoder.similarity == "cosine")
+    return text_encoder.with_encoder(SharedModel(made, is_private=True))
 
 
 def find_directions(vectors: np.ndarray, dim: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from tfchain.models.config import TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.transformer import TransformerEmbeddings, TransformerLayer
+from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink
 
@@ -74,7 +75,7 @@ def shrink(
             made.get_layer(f"layer_{number}"),
             None if moments is None else moments[layer],
         )
-    return text_encoder.with_encoder(made)
+    return text_encoder.with_encoder(SharedModel(made, is_private=True))
 
 
 def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tuple[int, ...]:
