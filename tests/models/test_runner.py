@@ -6,7 +6,7 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.models.config import EncoderConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.runner import EncoderRunner, pad
 
 TEXTS = [[2, 3], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 3], [2, 4, 4, 3]]
@@ -50,11 +50,11 @@ def test_the_flatbuffer_is_kept_by_fingerprint_and_used_again(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder = Encoder(small_config)
-    expected = EncoderRunner(encoder, cache_key="some-model")(TEXTS)
+    expected = EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS)
     (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
-    assert kept.name.startswith("some-model-")
+    assert kept.name.startswith(fingerprint_model(encoder))
     monkeypatch.setattr("tfchain.models.runner.convert_encoder", None)  # a second conversion would fail
-    np.testing.assert_array_equal(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected)
+    np.testing.assert_array_equal(EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS), expected)
 
 
 def test_a_damaged_or_closed_cache_does_no_harm(
@@ -63,14 +63,14 @@ def test_a_damaged_or_closed_cache_does_no_harm(
     encoder = Encoder(small_config)
     expected = EncoderRunner(encoder, engine="tensorflow")(TEXTS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    EncoderRunner(encoder, cache_key="some-model")(TEXTS)
+    EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS)
     (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
     kept.write_bytes(b"damaged")
-    np.testing.assert_allclose(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected, atol=1e-6)
+    np.testing.assert_allclose(EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS), expected, atol=1e-6)
     assert kept.stat().st_size > 1000  # made anew
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made there
-    np.testing.assert_allclose(EncoderRunner(encoder, cache_key="some-model")(TEXTS), expected, atol=1e-6)
+    np.testing.assert_allclose(EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS), expected, atol=1e-6)
 
 
 def test_changed_weights_count_after_a_refresh(small_config: EncoderConfig) -> None:
@@ -94,7 +94,7 @@ def test_many_texts_in_int8_are_shared_out_among_interpreters(
     monkeypatch.setattr("tfchain.models.runner.TOKENS_A_THREAD", 8)
     encoder = Encoder(small_config)
     texts = [[2, *range(4, 4 + number % 7), 3] for number in range(60)]
-    runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key="some-model")
+    runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
     expected = runner(texts)
     assert runner._pool is None
     monkeypatch.setattr("tfchain.models.runner.POOL_TOKENS", 100)
@@ -105,7 +105,7 @@ def test_many_texts_in_int8_are_shared_out_among_interpreters(
     assert runner._pool is not None
     assert (runner._pool.size, runner._pool.num_threads) == (3, 1)
 
-    runner.refresh("some-model")
+    runner.refresh(fingerprint_model(encoder))
     (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
     first = runner(texts[:2])  # the file is open now, and cleared away by other processes
     kept.unlink()

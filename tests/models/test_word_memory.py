@@ -60,7 +60,9 @@ def test_real_texts_have_the_tokenizers_ids(name: str, lowercase: bool, shared_d
 
 @pytest.fixture(scope="module")
 def uncased(shared_data: Path) -> HostTokenizer:
-    return HostTokenizer(make_bert(shared_data), max_length=12)
+    made = HostTokenizer(make_bert(shared_data), max_length=12)
+    assert made._memory is not None
+    return made
 
 
 @settings(max_examples=1500, deadline=None)
@@ -69,13 +71,15 @@ def test_random_texts_have_the_tokenizers_ids(uncased: HostTokenizer, text: str)
     assert uncased([text]) == [expect(uncased, text)]
 
 
-@pytest.mark.parametrize("text", ["a café", "猫", "a\tb", "a\nb", "end \x7f", "first [SEP] second", "\ud800"])
-def test_what_is_no_plain_ascii_is_left_to_the_tokenizer(uncased: HostTokenizer, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["a café", "猫", "a\tb", "a\nb", "end \x7f", "first [SEP] second", "\ud800", "a" * 1001]
+)
+def test_what_is_long_or_no_plain_ascii_is_left_to_the_tokenizer(uncased: HostTokenizer, text: str) -> None:
     assert uncased._memory is not None
     assert uncased._memory(text) is None
 
 
-@pytest.mark.parametrize("text", ["", " ", "a", "word " * 300, "x" * 5000, "unbelievable" * 9, "a-b" * 40])
+@pytest.mark.parametrize("text", ["", " ", "a", "word " * 200, "x" * 999, "unbelievable" * 9, "a-b" * 40])
 @pytest.mark.parametrize("max_length", [3, 7, 64])
 def test_a_text_is_cut_where_the_tokenizer_cuts_it(shared_data: Path, text: str, max_length: int) -> None:
     tokenizer = HostTokenizer(make_bert(shared_data), max_length=max_length)
@@ -133,6 +137,15 @@ def test_an_added_token_with_a_punctuation_mark_is_found(shared_data: Path) -> N
     for text in ("learn c++ today", "learn C++ today", "see #tag", "see #TAG here", "a plain text"):
         assert host([text]) == [expect(host, text)]
     assert tokenizer.convert_tokens_to_ids("c++") in host(["learn c++ today"])[0]
+
+
+def test_a_tokenizer_without_a_token_for_unknown_words_has_no_memory() -> None:
+    model = models.WordPiece({"[PAD]": 0, "hello": 1, "world": 2}, unk_token="[UNK]")
+    made = Tokenizer(model)
+    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    tokenizer = HostTokenizer(PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]"), max_length=8)
+    assert tokenizer._memory is None
+    assert tokenizer(["hello world"]) == [[1, 2]]
 
 
 def test_a_length_that_special_tokens_fill_needs_no_memory(shared_data: Path) -> None:

@@ -17,7 +17,7 @@ from tfchain.core.litert import TOKENS_A_THREAD, LiteRTEncoder, LiteRTPool, coun
 from tfchain.core.progress import show_progress
 from tfchain.core.token_batches import TOKENS_IN_BATCH, encode_in_batches, map_on_threads
 from tfchain.models.calibration import Calibration
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.litert import convert_encoder, load_cached
 from tfchain.models.precision import Precision, check_encoder, check_precision, is_litert_precision, make_compute_copy
 from tfchain.models.single_text import make_single_function
@@ -32,6 +32,10 @@ MOST_INTERPRETERS = 8  # beside the one for queries; each keeps a copy of the we
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
 
 
+class _OtherWeightsError(Exception):
+    """The encoder's weights are others than its fingerprint says."""
+
+
 class EncoderRunner:
     """Gives an encoder's vectors for token ids.
 
@@ -39,9 +43,10 @@ class EncoderRunner:
         encoder: A Keras model from `token_ids` and `padding_mask` to vectors.
         pad_token_id: Fills shorter texts up. Default: 0.
         engine: `tensorflow` runs the Keras model as a graph; `litert` converts it to a flatbuffer first, which takes
-            seconds once and is faster on a CPU; `auto` takes `litert` on a machine without GPU for a model that
-            `cache_key` names, and else `tensorflow`. Default: `auto`.
-        cache_key: The model's fingerprint, under which the flatbuffer is kept between processes. Default: not kept.
+            seconds once (in int8 twice, for a text alone and for several) and is faster on a CPU; `auto` takes `litert`
+            on a machine without GPU for a model that `cache_key` names, and else `tensorflow`. Default: `auto`.
+        cache_key: The model's fingerprint by `fingerprint_model`, under which the flatbuffer is kept between processes.
+            Default: not kept.
         precision: `bfloat16` computes a copy of the encoder in TensorFlow; `int8` (weights of 8 bits, activations
             quantized as they come) and `float16` (weights of 16 bits) are LiteRT's, on the CPU. Default: `float32`.
         calibration: Texts that the ranges of activations are measured on, for `int8`, which TensorFlow computes then.
@@ -65,7 +70,7 @@ class EncoderRunner:
             raise InputError(f"`engine` must be one of {', '.join(get_args(Engine))}. Received: engine={engine!r}.")
         check_precision(precision, engine, calibration is not None)
         check_encoder(encoder, precision, calibration is not None)
-        self.encoder = encoder
+        self._encoder = encoder
         self.pad_token_id = pad_token_id
         self.engine = engine
         self.cache_key = cache_key
@@ -121,14 +126,14 @@ class EncoderRunner:
     @property
     def embedding_dim(self) -> int:
         """Width of the vectors."""
-        return int(self.encoder.output_shape[-1])
+        return int(self._encoder.output_shape[-1])
 
     @property
     def compute_encoder(self) -> keras.Model:
         """What the TensorFlow graph computes with: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
         if self._compute_encoder is None:
             self._compute_encoder = make_compute_copy(
-                self.encoder, self.precision, self.calibration, pad_token_id=self.pad_token_id
+                self._encoder, self.precision, self.calibration, pad_token_id=self.pad_token_id
             )
         return self._compute_encoder
 
@@ -173,7 +178,7 @@ class EncoderRunner:
         """
         with self._lock:
             if self._run_one is None:
-                has_own = self.precision == "int8" and self.needs_litert and type(self.encoder) is Encoder
+                has_own = self.precision == "int8" and self.needs_litert and type(self._encoder) is Encoder
                 self._run_one = self._start_litert(is_single=True) if has_own else self._run or self._start()
             return self._run_one
 
@@ -219,20 +224,33 @@ class EncoderRunner:
     def _suits_litert(self) -> bool:
         import tensorflow as tf
 
-        small = self.encoder.count_params() * 4 < LARGEST_FLATBUFFER
+        small = self._encoder.count_params() * 4 < LARGEST_FLATBUFFER
         return self.precision == "float32" and small and not tf.config.list_physical_devices("GPU")
 
     def _start_litert(self, *, is_single: bool = False) -> LiteRTEncoder:
         convert = functools.partial(self._convert, is_single=is_single)
-        if self.cache_key is None:
-            return LiteRTEncoder(convert())
-        return load_cached(f"{self._cache_name}-single" if is_single else self._cache_name, convert)
+        if self.cache_key is not None:
+            name = f"{self._cache_name}-single" if is_single else self._cache_name
+            with contextlib.suppress(_OtherWeightsError):
+                return load_cached(name, functools.partial(self._check_made, convert))
+            self.refresh()
+        return LiteRTEncoder(convert())
+
+    def _check_made(self, convert: Callable[[], bytes]) -> bytes:
+        """A flatbuffer for the cache, and for this process beside one that was made before: of the same weights."""
+        made = convert()
+        if fingerprint_model(self._encoder) != self.cache_key:  # changed without a word
+            raise _OtherWeightsError
+        return made
 
     def _convert(self, *, is_single: bool = False) -> bytes:
         make = make_single_function if is_single else make_function
-        logger.info("Converting the encoder for LiteRT in %s; this happens once a model.", self.precision)
+        logger.info(
+            "Converting the encoder for LiteRT in %s%s; this happens once a model.",
+            *(self.precision, " for single texts" if is_single else ""),
+        )
         with show_progress(1, "preparing the model for this processor, once", shown=sys.stderr.isatty()):
-            return convert_encoder(self.encoder, make(self.encoder), self.precision)
+            return convert_encoder(self._encoder, make(self._encoder), self.precision)
 
     @property
     def _cache_name(self) -> str:

@@ -16,8 +16,8 @@ class SharedModel:
 
     Args:
         model: A built Keras model.
-        is_private: Whether tfchain alone has it, so that nobody else can change its weights before `hand_out`.
-            Default: False.
+        is_private: Whether tfchain alone has it, so that nobody else can change its weights before `hand_out`. Under a
+            strategy it makes no difference. Default: False.
 
     Attributes:
         model: The Keras model, for tfchain's own use: whoever changes its weights calls `tell_change`.
@@ -29,7 +29,7 @@ class SharedModel:
         self._operands = _find_operands(self._weights)
         self._lock = threading.Lock()
         self._change = object()
-        self._at_hand_out = None if is_private else self._look()
+        self._at_hand_out = None if is_private and self._operands is not None else self._look()
 
     def hand_out(self) -> keras.Model:
         """The model for someone who may train it: it is watched from now on."""
@@ -62,9 +62,9 @@ class SharedModel:
 class WeightWatch:
     """Tells whether a shared model's weights have changed since this watch began.
 
-    It was told so, or two of the smallest trainable weights are others, as after a training. Looking at all weights
-    would cost more than encoding a query. The two are a first and a last one, so that training all but some lower or
-    some upper layers is seen; a change of large weights alone, or of layers in between, is not.
+    They have if `SharedModel.tell_change` was called, or if one of two weights is another. The two are of the smallest
+    trainable ones, as looking at all would cost more than encoding a query, a first and a last one, so that training
+    all but some lower or some upper layers is seen. A change of large weights alone, or of layers in between, is not.
 
     Args:
         shared: The model.

@@ -5,6 +5,7 @@ from typing import Any
 
 MOST_WORDS = 50_000
 LONGEST_WORD = 32  # characters; longer ones are hardly met again
+LONGEST_TEXT = 1000  # characters; a longer one is no query, and has words that are met for the first time
 _WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9 ]")
 _PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -28,9 +29,9 @@ class WordMemory:
         self._lowercase = bool(whole.normalizer.lowercase)
         self._opening, self._closing = _find_special_ids(whole)
         self._num_content = max_length - len(self._opening) - len(self._closing)
-        # What begins a special token, such as "[", and all that is no printable ASCII.
-        openers = {_find_mark(token.content) for token in whole.get_added_tokens_decoder().values()}
-        self._other = re.compile(f"[^ -~]|[{re.escape(''.join(sorted(openers)))}]" if openers else "[^ -~]")
+        # A mark of each special token, such as "[", and all that is no printable ASCII.
+        marks = {_find_mark(token.content) for token in whole.get_added_tokens_decoder().values()}
+        self._other = re.compile(f"[^ -~]|[{re.escape(''.join(sorted(marks)))}]" if marks else "[^ -~]")
 
     @classmethod
     def make(cls, whole: Any, max_length: int) -> "WordMemory | None":
@@ -43,6 +44,8 @@ class WordMemory:
         kinds = [type(part).__name__ for part in (whole.model, whole.normalizer, whole.pre_tokenizer)]
         if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
             return None
+        if whole.token_to_id(whole.model.unk_token) is None:  # an unknown word is an error
+            return None
         try:
             made = cls(whole, max_length)
         except LookupError:
@@ -50,8 +53,8 @@ class WordMemory:
         return made if made._num_content > 0 else None
 
     def __call__(self, text: str) -> list[int] | None:
-        """The ids of a text, special tokens included; None if it is not plain ASCII: ask the tokenizer then."""
-        if self._other.search(text):
+        """The ids of a text, special tokens included; None if it is long or no plain ASCII: ask the tokenizer then."""
+        if len(text) > LONGEST_TEXT or self._other.search(text):
             return None
         found: list[int] = []
         known = self._ids
