@@ -67,6 +67,17 @@ def test_no_shape_is_put_together_in_its_graph(small_config: EncoderConfig, name
 
 
 @pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which flatbuffers are kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "tfchain" / "litert"
+
+
+def make_kept_runner(encoder: Encoder) -> EncoderRunner:
+    return EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
+
+
+@pytest.fixture
 def wide_config() -> EncoderConfig:
     """LiteRT quantizes matrices of more than 1,024 values."""
     keras.utils.set_random_seed(3)
@@ -104,33 +115,31 @@ def test_it_is_made_anew_when_weights_have_changed(wide_config: EncoderConfig) -
 
 
 def test_it_is_kept_beside_the_one_for_many(
-    wide_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wide_config: EncoderConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder = Encoder(wide_config)
-    runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
+    runner = make_kept_runner(encoder)
     expected = runner([[2, 5, 3]]), runner([[2, 5, 3], [2, 3]])
-    names = sorted(path.name for path in (tmp_path / "tfchain" / "litert").iterdir())
+    names = sorted(path.name for path in cache.iterdir())
     assert [name.endswith("-int8-single.tflite") for name in names] == [True, False]
     monkeypatch.setattr("tfchain.models.runner.convert_encoder", None)  # another conversion would fail
-    again = EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
+    again = make_kept_runner(encoder)
     np.testing.assert_array_equal(again([[2, 5, 3]]), expected[0])
     np.testing.assert_array_equal(again([[2, 5, 3], [2, 3]]), expected[1])
 
 
 def test_of_weights_that_changed_without_a_word_nothing_is_kept_and_both_are_made(
-    wide_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wide_config: EncoderConfig, cache: Path
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     encoder = Encoder(wide_config)
-    runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
+    runner = make_kept_runner(encoder)
     before = runner([[2, 5, 3], [2, 3]])
     encoder.set_weights([weight * 1.5 + 0.05 for weight in encoder.get_weights()])
     alone = runner([[2, 5, 3]])
     assert np.abs(alone - before[:1]).max() > 1e-3
     np.testing.assert_allclose(runner([[2, 5, 3], [2, 3]])[:1], alone, atol=1e-5)
     assert runner.cache_key is None
-    (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
+    (kept,) = cache.iterdir()
     assert kept.name.endswith("-int8.tflite")
 
 

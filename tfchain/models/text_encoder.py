@@ -33,8 +33,8 @@ class TextEncoder:
 
     Args:
         tokenizer: A transformers tokenizer.
-        encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`; or one
-            that other text encoders share.
+        encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`; or a
+            `SharedModel`, which holds one for several text encoders.
         max_length: The most tokens of a text, special tokens included. Default: what tokenizer and encoder allow.
         do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
         prompts: Prompt name → what is put before a text. Default: none.
