@@ -1,7 +1,8 @@
 """Bulk encoding by the number of tokens in a step: speed, processor time and peak memory, each in a process of its own.
 
-Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine int8 pool litert tensorflow]
-`pool` is int8 as a chain encodes it, with an interpreter a core (up to eight); `int8` has one interpreter for all.
+Run: .venv/bin/python benchmarks/batches.py [--data ../shared/data/scifact] [--engine native pool litert tensorflow]
+`native` is int8 on tfchain's own kernels, `pool` int8 by LiteRT with an interpreter a core (up to eight), as a chain
+has it there; `int8` has one interpreter for all.
 The ways take turns, `--rounds` of them; the table has medians. A turn takes a quarter of a minute on two cores.
 """
 
@@ -22,10 +23,12 @@ runner.TOKENS_IN_BATCH = tokens
 runner.TOKENS_A_THREAD = tokens  # of which TOKENS_IN_BATCH is the most, whatever the threads
 if engine != "pool":
     runner.POOL_TOKENS = float("inf")
-kind = "tensorflow" if engine == "tensorflow" else "litert"
-encoder = TextEncoder.from_pretrained(find_minilm(), engine=kind)
-if engine in ("int8", "pool"):
-    encoder = encoder.with_precision("int8")
+if engine in ("native", "pool", "int8"):
+    kind = "native" if engine == "native" else "litert"
+    runner.NATIVE_TOKENS_A_THREAD = tokens // runner.count_cores()
+    encoder = TextEncoder.from_pretrained(find_minilm(), engine=kind, precision="int8")
+else:
+    encoder = TextEncoder.from_pretrained(find_minilm(), engine=engine)
 encoder.encode(texts[:48], progress=False)
 begin, used = time.perf_counter(), time.process_time()
 encoder.encode(texts, progress=False)
@@ -38,7 +41,7 @@ print(json.dumps([len(texts) / seconds, 1000 * used / len(texts), peak / 1024]))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/scifact"))
-    parser.add_argument("--engine", nargs="+", default=["pool", "int8", "litert", "tensorflow"])
+    parser.add_argument("--engine", nargs="+", default=["native", "pool", "int8", "litert", "tensorflow"])
     parser.add_argument("--tokens", nargs="+", default=["256", "512", "1024", "2048", "4096"])
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

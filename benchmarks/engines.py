@@ -40,6 +40,7 @@ ENGINES = {
     "ONNX Runtime": Engine("onnxruntime_worker.py", is_peer=True, is_exported=True),
     "OpenVINO": Engine("openvino_worker.py", is_peer=True, is_exported=True),
     f"{TFCHAIN} int8": Engine("tfchain_worker.py", precision="int8", least_cosine=0.95),
+    f"{TFCHAIN} int8, LiteRT": Engine("tfchain_worker.py", precision="int8-litert", least_cosine=0.95),
     "ONNX Runtime int8": Engine(
         "onnxruntime_worker.py", is_peer=True, is_exported=True, precision="int8", least_cosine=0.9
     ),
@@ -62,7 +63,7 @@ class Worker:
     def __init__(self, name: str, material: Material) -> None:
         self.name = name
         self.material = material
-        self.log_path = material.work / f"{name.replace(' ', '-')}.log"
+        self.log_path = material.work / f"{name.replace(',', '').replace(' ', '-')}.log"
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:

@@ -21,7 +21,15 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.evaluation import make_evaluation
 from tfchain.tasks.search import PassageConfig
 
-ENGINES = (("litert", "int8"), ("litert", "float32"), ("tensorflow", "float32"), ("tensorflow", "bfloat16"))
+ENGINES = (
+    *(
+        ("native", "int8"),
+        ("litert", "int8"),
+        ("litert", "float32"),
+        ("tensorflow", "float32"),
+        ("tensorflow", "bfloat16"),
+    ),
+)
 NAMES = ("all-MiniLM-L6-v2", "small-english")
 HEADINGS = ("engine", "precision", "bulk: texts a second", "ratio", "one query: median ms", "ratio")
 

@@ -75,7 +75,7 @@ class NeuralSearchChain:
         similarity: `cosine` or `dot`. Default: what the folder names, else cosine.
         prompts: Prompt name → what is put before a text; `query` and `document` are used by `search` and `add`.
             Default: the folder's.
-        engine: What runs the encoder, `auto`, `tensorflow` or `litert`; see `EncoderRunner`. Default: `auto`.
+        engine: What runs the encoder, `auto`, `tensorflow`, `litert` or `native`; see `EncoderRunner`. Default: `auto`.
         **hyperparameters: Defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
 
     Raises:
@@ -632,7 +632,7 @@ class NeuralSearchChain:
             served.index,
             top_k=top_k,
             signatures=signatures,
-            beside=self.text_encoder if served.files else None,
+            beside=served.beside,
         )
         settings = self._settings()
         if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds

@@ -1,4 +1,4 @@
-"""tfchain as its README shows it: default settings, in fp32 or compressed."""
+"""tfchain as its README shows it: default settings, in fp32 or compressed; `int8-litert` is int8 run by LiteRT."""
 
 from pathlib import Path
 
@@ -15,8 +15,9 @@ class TfchainEngine:
 
     def __init__(self, model: Path, precision: str) -> None:
         # Documents are cut at the model's maximum, as sentence-transformers does, so that both serve the same vectors.
-        self.chain = NeuralSearchChain.from_pretrained(model, passages="truncate")
-        if precision == "int8":
+        engine = "litert" if precision == "int8-litert" else "auto"
+        self.chain = NeuralSearchChain.from_pretrained(model, passages="truncate", engine=engine)
+        if precision.startswith("int8"):
             self.chain.compress(Quantize("int8"))
 
     def encode_one(self, text: str) -> np.ndarray:

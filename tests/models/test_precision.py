@@ -108,8 +108,9 @@ def test_the_int8_flatbuffer_is_small_aligned_and_names_its_signature_for_the_se
 
 
 @pytest.mark.parametrize(("engine", "precision", "message"), [
-    ("tensorflow", "int8", "must go together: int8 is computed by 'litert'. Received: engine='tensorflow'"),
+    ("tensorflow", "int8", "must go together: int8 is computed by 'litert' or 'native'. Received: engine='tensorflow'"),
     ("tensorflow", "float16", "float16 is computed by 'litert'"),
+    ("native", "float32", "float32 is computed by 'tensorflow' or 'litert'. Received: engine='native'"),
     ("litert", "bfloat16", "bfloat16 is computed by 'tensorflow'. Received: engine='litert', precision='bfloat16'"),
     ("auto", "int4", "`precision` must be one of float32, bfloat16, float16, int8. Received: precision='int4'"),
     ("auto", None, "Received: precision=None"),

@@ -152,7 +152,7 @@ def test_a_rule_on_speed_without_texts_is_refused_before_anything_is_measured(wi
 def test_an_engine_that_was_chosen_and_has_not_the_precision_is_named(wide_model_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(wide_model_path, engine="tensorflow")
     with pytest.raises(
-        InputError, match="int8 is computed by 'litert'. Received: engine='tensorflow'.*Use engine='auto'"
+        InputError, match="int8 is computed by 'litert' or 'native'. Received: engine='tensorflow'.*Use engine='auto'"
     ):
         chain.compress([Quantize("int8")])
     assert chain.compress([Quantize("bfloat16")]).kept == "bfloat16"

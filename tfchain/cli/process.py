@@ -104,8 +104,9 @@ def engine_option(function: Function) -> Function:
     """Adds --engine to a command that encodes texts."""
     return click.option(
         "--engine",
-        type=click.Choice(["auto", "tensorflow", "litert"]),
+        type=click.Choice(["auto", "tensorflow", "litert", "native"]),
         default="auto",
         show_default=True,
-        help="What runs the model. LiteRT is faster on a CPU; it converts a model once, which takes seconds.",
+        help="What runs the model. LiteRT is faster on a CPU; it converts a model once, which takes seconds. "
+        "'native' are tfchain's own kernels, for int8.",
     )(function)

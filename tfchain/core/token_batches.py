@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
-Rectangle = tuple[np.ndarray, np.ndarray]
 
 
 def encode_in_batches(
-    run: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    take: Callable[[np.ndarray], Rectangle],
+    run: Callable[..., np.ndarray],
+    take: Callable[[np.ndarray], tuple[Any, ...]],
     lengths: np.ndarray,
     *,
     batch_size: int = 32,
@@ -24,8 +23,9 @@ def encode_in_batches(
     """Vectors of texts, in the order given.
 
     Args:
-        run: From `token_ids` and `padding_mask`, int32 `(batch, length)`, to vectors, float32 `(batch, dim)`.
-        take: From row numbers to the `token_ids` and the `padding_mask` of those texts.
+        run: From what `take` gives, such as `token_ids` and `padding_mask`, int32 `(batch, length)`, to vectors,
+            float32 `(batch, dim)`.
+        take: From row numbers to the arguments of `run` for those texts.
         lengths: Tokens of each text, `(texts,)`.
         batch_size: The most texts in one step. Default: 32.
         tokens_in_batch: The most tokens in one step, if more than one text is in it. Default: 2048.

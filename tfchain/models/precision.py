@@ -16,7 +16,7 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
     "float32": ("tensorflow", "litert"),
     "bfloat16": ("tensorflow",),
     "float16": ("litert",),
-    "int8": ("litert",),
+    "int8": ("litert", "native"),
 }
 # How far two correct computations of a vector's or a score's values may lie apart, relative to the largest where that
 # is above 1: rounding, which another padding or batch shifts. bfloat16 keeps 8 bits: 2**-8 is 0.004, and layers add up.
@@ -26,7 +26,7 @@ TOLERANCES = {"float32": 1e-5, "float16": 1e-5, "bfloat16": 1e-2, "int8": 1e-2}
 
 
 def find_engines(precision: str, calibrated: bool = False) -> tuple[str, ...]:
-    """The engines that compute in a precision: LiteRT in int8 with ranges as they come, TensorFlow with fixed ones."""
+    """The engines that compute in a precision; in int8 with fixed ranges TensorFlow, and others as they come."""
     return ("tensorflow",) if calibrated else ENGINES_OF[precision]
 
 
@@ -35,7 +35,7 @@ def check_precision(precision: Any, engine: str = "auto", calibrated: bool = Fal
 
     Args:
         precision: What was given.
-        engine: `auto`, `tensorflow` or `litert`. Default: `auto`, which every precision goes with.
+        engine: `auto`, `tensorflow`, `litert` or `native`. Default: `auto`, which every precision goes with.
         calibrated: Whether the ranges of activations are measured before. Default: False.
 
     Raises:
@@ -51,13 +51,13 @@ def check_precision(precision: Any, engine: str = "auto", calibrated: bool = Fal
     if engine != "auto" and engine not in engines:
         name = f"calibrated {precision}" if calibrated else precision
         raise InputError(
-            f"`engine` and `precision` must go together: {name} is computed by {engines[0]!r}. "
+            f"`engine` and `precision` must go together: {name} is computed by {' or '.join(map(repr, engines))}. "
             f"Received: engine={engine!r}, precision={precision!r}. Use engine='auto', or precision='float32'."
         )
 
 
-def is_litert_precision(precision: str, calibrated: bool = False) -> bool:
-    """Whether LiteRT alone computes with it: its vectors come from a quantized flatbuffer."""
+def needs_flatbuffer(precision: str, calibrated: bool = False) -> bool:
+    """Whether TensorFlow does not compute with it: what leaves Python is a quantized flatbuffer."""
     return "tensorflow" not in find_engines(precision, calibrated)
 
 

@@ -200,11 +200,13 @@ class RelativePositionBias(keras.layers.Layer):
         distance = ops.expand_dims(position, 0) - ops.expand_dims(
             position, 1
         )  # (query, key), behind the query positive
-        buckets = self._buckets()  # (max_distance + 1,)
-        near = ops.take(buckets, ops.minimum(ops.abs(distance), self.max_distance))
-        bucket = near + ops.where(distance > 0, self.num_buckets // 2, 0)
-        bias = ops.take(ops.convert_to_tensor(self.table), bucket, axis=0)  # (query, key, heads)
+        bias = ops.take(ops.convert_to_tensor(self.table), self.find_buckets(distance), axis=0)  # (query, key, heads)
         return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
+
+    def find_buckets(self, distance: Any) -> Any:
+        """The table's rows for distances, int32, positive where the key is behind the query."""
+        near = ops.take(self._buckets(), ops.minimum(ops.abs(distance), self.max_distance))
+        return near + ops.where(distance > 0, self.num_buckets // 2, 0)
 
     def _buckets(self) -> Any:
         """The bucket of each distance from 0 to `max_distance`, in NumPy: 8 + i from 8 * (128/8)**(i/8) on."""

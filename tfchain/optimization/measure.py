@@ -123,7 +123,7 @@ def _written_files(text_encoder: TextEncoder) -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="tfchain-files-") as name:
         folder = Path(name)
         with writing(folder):
-            if text_encoder.runner.needs_litert:
+            if text_encoder.runner.needs_flatbuffer:
                 (folder / "model.tflite").write_bytes(text_encoder.runner.make_flatbuffer())
             else:
                 _save_graph(text_encoder, folder)

@@ -70,10 +70,10 @@ def make_search_graph(
         signatures: `text`: `serving_default` and `search` (text → ids, scores, texts), `embed` (text → embedding, with
             the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids`
             alone, which needs no op of TF Text. Default: `text`.
-        beside: The text encoder whose flatbuffer will lie beside the SavedModel. For a server that runs it, the halves
-            of the text signatures are signatures, too: `tokenize` and `tokenize_query` (text → token_ids,
-            padding_mask; with the default prompt, as `embed`, and with the query's, as `search`) and `search_vectors`
-            (embedding → ids, scores, texts). Default: none, and no halves.
+        beside: The text encoder, run by LiteRT, whose flatbuffer will lie beside the SavedModel. For a server that runs
+            it, the halves of the text signatures are signatures, too: `tokenize` and `tokenize_query` (text →
+            token_ids, padding_mask; with the default prompt, as `embed`, and with the query's, as `search`) and
+            `search_vectors` (embedding → ids, scores, texts). Default: none, and no halves.
 
     Returns:
         The graph. A tokenizer that has no graph yet gives `embed_ids` alone, and a warning says so.
@@ -87,7 +87,7 @@ def make_search_graph(
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
-    if text_encoder.runner.needs_litert:
+    if text_encoder.runner.needs_flatbuffer:
         raise InputError(
             "A SavedModel computes in float32, bfloat16 or calibrated int8. "
             f"Received: a text encoder in {text_encoder.precision}. "

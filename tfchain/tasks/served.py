@@ -29,12 +29,14 @@ class Served:
         index: The documents, encoded by it; None, there is no search.
         files: What lies beside `saved_model.pb`, name → content.
         description: Plain values that tell of the precision.
+        beside: What computes as the flatbuffer among the files does: LiteRT, whatever engine Python has. Default: none.
     """
 
     text_encoder: TextEncoder
     index: DocumentIndex | None
     files: Mapping[str, bytes]
     description: Mapping[str, Any]
+    beside: TextEncoder | None = None
 
 
 def to_served(
@@ -49,8 +51,8 @@ def to_served(
     """Prepares a text encoder and its documents for a version.
 
     In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does, and both are served as they
-    are. What LiteRT computes comes as `model.tflite` for token ids beside a SavedModel of TensorFlow's, for which the
-    documents are encoded again: a query's vector and a document's must be made by the same model. For `int8` that one
+    are. Other `int8` and `float16` come as `model.tflite` for token ids beside a SavedModel of TensorFlow's, for which
+    the documents are encoded again: a query's vector and a document's must be made by the same model. For `int8` it
     computes in int8, too, calibrated on the documents, and in float32 where that cannot be: fewer than eight documents,
     an encoder that is not tfchain's own, or a process without oneDNN. For `float16` it computes in float32.
 
@@ -65,9 +67,10 @@ def to_served(
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
-    if not text_encoder.runner.needs_litert:
+    if not text_encoder.runner.needs_flatbuffer:
         return Served(text_encoder, index, {}, _describe(text_encoder))
-    flatbuffer = text_encoder.runner.make_flatbuffer()
+    litert = text_encoder.with_precision(text_encoder.precision, engine="litert")
+    flatbuffer = litert.runner.make_flatbuffer()
     served = _to_tensorflow(text_encoder, index)
     if index is not None and signatures != "ids":
         logger.info("The SavedModel computes in %s: encoding %d documents for it.", served.precision, len(index))
@@ -85,7 +88,7 @@ def to_served(
         "fingerprint": text_encoder.fingerprint,
         "signatures": [EMBED_IDS],
     }
-    return Served(served, index, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside})
+    return Served(served, index, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside}, litert)
 
 
 def _to_tensorflow(text_encoder: TextEncoder, index: DocumentIndex | None) -> TextEncoder:
