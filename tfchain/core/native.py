@@ -1,6 +1,6 @@
 """The one door to the project's own kernels: a transformer encoder in int8, for processors with AVX-512 VNNI.
 
-The library is compiled from `native_encoder.c` where tfchain is installed, with GCC on x86-64 Linux. Where it is not
+The library is compiled from `kernels/` where tfchain is installed, with GCC on x86-64 Linux. Where it is not
 there, or the processor cannot run it, `find_obstacle` says so, and LiteRT computes.
 """
 
@@ -20,7 +20,7 @@ from tfchain.core.errors import InputError, TfchainError
 PANEL = 32  # what the kernels compute together; widths are filled up to it with zeros
 MOST_THREADS = 16
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
-LIBRARY = "_native_encoder"
+LIBRARY = "_kernels"
 
 
 @dataclass(frozen=True)

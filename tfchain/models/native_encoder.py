@@ -15,6 +15,7 @@ from tfchain.core.native import (
     Weights,
     find_obstacle,
 )
+from tfchain.core.token_batches import encode_in_batches
 from tfchain.models.encoder import Encoder
 from tfchain.models.pooling import Normalize, Pooling
 from tfchain.models.stored_weights import quantize_rows
@@ -116,6 +117,36 @@ class NativeEncoder:
         if self._normalizes:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
         return vectors
+
+    def encode(
+        self,
+        token_ids: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 32,
+        skipped: int = 0,
+        progress: Callable[[int], Any] | None = None,
+    ) -> np.ndarray | None:
+        """As the call, in batches; None where there is no text.
+
+        Args:
+            token_ids: Each text's ids, not padded.
+            batch_size: The most texts in one step. Default: 32.
+            skipped: How many of each text's first tokens pooling leaves out. Default: 0.
+            progress: Called with the number of texts done after each step. Default: not.
+        """
+        if len(token_ids) == 1:  # a query
+            vector = self(token_ids, skipped)
+            if progress is not None:
+                progress(1)
+            return vector
+        return encode_in_batches(
+            self,
+            lambda rows: ([token_ids[row] for row in rows], skipped),
+            np.array([len(ids) for ids in token_ids], dtype=np.int64),
+            batch_size=batch_size,
+            tokens_in_batch=TOKENS_A_THREAD * self.num_threads,
+            progress=progress,
+        )
 
     def _weigh(self, token_ids: Sequence[Sequence[int]], starts: np.ndarray, skipped: int) -> np.ndarray:
         """Each token's part in its text's vector: float32 `(poolings, tokens)`, all 0 for a text without tokens."""

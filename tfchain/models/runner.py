@@ -19,7 +19,6 @@ from tfchain.core.token_batches import TOKENS_IN_BATCH, encode_in_batches, map_o
 from tfchain.models.calibration import Calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.litert import convert_encoder, load_cached
-from tfchain.models.native_encoder import TOKENS_A_THREAD as NATIVE_TOKENS_A_THREAD
 from tfchain.models.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.precision import Precision, check_encoder, check_precision, make_compute_copy, needs_flatbuffer
 from tfchain.models.single_text import make_single_function
@@ -116,7 +115,8 @@ class EncoderRunner:
         if self._may_be_native:
             native = self._native or self._start_native()
             if native is not None:
-                return self._call_native(native, token_ids, batch_size, skipped, progress)
+                found = native.encode(token_ids, batch_size=batch_size, skipped=skipped, progress=progress)
+                return self._no_vectors if found is None else found
         if len(token_ids) == 1:  # a query, which batches would cost a tenth of its time
             run = self._run_one or self._start_one()
             vector = np.asarray(run(*pad(token_ids, self.pad_token_id, skipped=skipped)), dtype="float32")
@@ -136,7 +136,7 @@ class EncoderRunner:
             options["tokens_in_batch"] = min(TOKENS_IN_BATCH, TOKENS_A_THREAD * num_threads)
         with contextlib.nullcontext(map) if pool is None else map_on_threads(pool.size) as run_all:
             vectors = encode_in_batches(pool or run, take, lengths, run_all=run_all, **options)
-        return np.zeros((0, self.embedding_dim), dtype="float32") if vectors is None else vectors
+        return self._no_vectors if vectors is None else vectors
 
     @property
     def embedding_dim(self) -> int:
@@ -188,6 +188,10 @@ class EncoderRunner:
             self._may_be_native = self._has_native_precision
 
     @property
+    def _no_vectors(self) -> np.ndarray:
+        return np.zeros((0, self.embedding_dim), dtype="float32")
+
+    @property
     def _has_native_precision(self) -> bool:
         return self.engine in ("auto", "native") and self.precision == "int8" and self.calibration is None
 
@@ -204,29 +208,6 @@ class EncoderRunner:
                     logger.info("LiteRT runs the encoder in int8, not tfchain's own kernels: %s.", obstacle)
                     self._may_be_native = False
             return self._native
-
-    def _call_native(
-        self,
-        native: NativeEncoder,
-        token_ids: Sequence[Sequence[int]],
-        batch_size: int,
-        skipped: int,
-        progress: Callable[[int], Any] | None,
-    ) -> np.ndarray:
-        if len(token_ids) == 1:
-            vectors: np.ndarray | None = native(token_ids, skipped)
-            if progress is not None:
-                progress(1)
-        else:
-            vectors = encode_in_batches(
-                native,
-                lambda rows: ([token_ids[row] for row in rows], skipped),
-                np.array([len(ids) for ids in token_ids], dtype=np.int64),
-                batch_size=batch_size,
-                tokens_in_batch=NATIVE_TOKENS_A_THREAD * native.num_threads,
-                progress=progress,
-            )
-        return np.zeros((0, self.embedding_dim), dtype="float32") if vectors is None else vectors
 
     def _start_one(self) -> Run:
         """What runs a text alone: in int8 a flatbuffer for one text, else the same as for many.

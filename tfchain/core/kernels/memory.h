@@ -1,0 +1,47 @@
+/* Memory in the alignment of the widest registers, all zeros. NULL: there is not enough. */
+
+#ifndef TFCHAIN_MEMORY_H
+#define TFCHAIN_MEMORY_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE (2 << 20)
+#define PIECE (4 << 20)
+
+static inline int64_t parts(int64_t all, int64_t size) { return (all + size - 1) / size; }
+static inline int64_t round_up(int64_t number, int64_t step) { return parts(number, step) * step; }
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void *allocate(int64_t bytes) {
+    void *memory = aligned_alloc(64, (size_t)round_up(bytes + 64, 64)); /* a prefetch or a last vector may go beyond */
+    if (memory != NULL) memset(memory, 0, (size_t)bytes);
+    return memory;
+}
+
+/* What a model keeps lies in few pieces, in huge pages where the system gives them to those who ask, as a query passes
+   over all of it. */
+typedef struct Piece {
+    struct Piece *next;
+    int64_t size, used;
+} Piece;
+
+static void *keep(Piece **pieces, int64_t bytes) {
+    bytes = round_up(bytes + 64, 64);
+    if (*pieces == NULL || (*pieces)->size - (*pieces)->used < bytes) {
+        const int64_t size = round_up(bytes + 64, PIECE);
+        Piece *piece = aligned_alloc(HUGE_PAGE, (size_t)size);
+        if (piece == NULL) return NULL;
+        madvise(piece, (size_t)size, MADV_HUGEPAGE);
+        memset(piece, 0, (size_t)size);
+        piece->next = *pieces, piece->size = size, piece->used = 64;
+        *pieces = piece;
+    }
+    void *memory = (char *)*pieces + (*pieces)->used;
+    (*pieces)->used += bytes;
+    return memory;
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* A model's weights, and the buffers of a call. */
+
+#ifndef TFCHAIN_MODEL_H
+#define TFCHAIN_MODEL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+#include "products.h"
+
+#define MOST_IDLE 16 /* workspaces that a model keeps for the next calls */
+
+typedef struct {
+    int64_t heads, head_dim, head_panels; /* panels that hold a head's query, key and value */
+    Product query_key_value, attention_output, intermediate, output;
+    float *attention_gamma, *attention_beta, *output_gamma, *output_beta;
+} Layer;
+
+
+/* What one call works in. */
+typedef struct {
+    int64_t tokens, scratch_floats;
+    float *hidden, *wide, *mixed, *scratch;
+    Quantized narrow_bytes, mixed_bytes, wide_bytes;
+} Workspace;
+
+typedef struct {
+    int64_t dim, padded_dim, token_dim, vocabulary, positions, layers, wide, mixed, head_width;
+    float epsilon;
+    int activation, normalizes;
+    int8_t *tokens;      /* (vocabulary, token_dim) */
+    float *token_scales; /* (vocabulary) */
+    float *fixed;        /* (positions, padded_dim): position and token type */
+    Product projection;  /* from token_dim to dim; no panels where there is none */
+    float *gamma, *beta;
+    float *relative; /* (heads, 2 * positions - 1), or NULL */
+    Layer *all;
+    Piece *pieces;
+    Workspace *_Atomic idle[MOST_IDLE]; /* no lock: a process that is forked could find it held by nobody */
+} Model;
+
+static void free_workspace(Workspace *space) {
+    if (space == NULL) return;
+    free(space->hidden), free(space->wide), free(space->mixed), free(space->scratch);
+    Quantized *all[] = {&space->narrow_bytes, &space->mixed_bytes, &space->wide_bytes};
+    for (int i = 0; i < 3; i++) free(all[i]->bytes), free(all[i]->scales), free(all[i]->zeros);
+    free(space);
+}
+
+static int make_quantized(Quantized *made, int64_t rows, int64_t width) {
+    made->stride = round_up(width, 64);
+    made->bytes = allocate(rows * made->stride);
+    made->scales = allocate(rows * sizeof(float));
+    made->zeros = allocate(rows * sizeof(int32_t));
+    return made->bytes != NULL && made->scales != NULL && made->zeros != NULL;
+}
+
+static int64_t scratch_of_thread(const Model *model, int64_t longest) {
+    return round_up(longest, 32) * (model->head_width + MOST_ROWS);
+}
+
+/* One that an earlier call has left, if it is large enough, or a new one; NULL: there is not enough memory. */
+static Workspace *get_workspace(Model *model, int64_t tokens, int64_t scratch) {
+    Workspace *space = NULL;
+    for (int i = 0; i < MOST_IDLE && space == NULL; i++) space = atomic_exchange(&model->idle[i], NULL);
+    if (space != NULL && space->tokens >= tokens && space->scratch_floats >= scratch) return space;
+    if (space != NULL) {
+        tokens = tokens > space->tokens ? tokens : space->tokens;
+        scratch = scratch > space->scratch_floats ? scratch : space->scratch_floats;
+        free_workspace(space);
+    }
+    space = calloc(1, sizeof(Workspace));
+    if (space == NULL) return NULL;
+    tokens = round_up(tokens, 32);
+    int64_t rows = tokens + 16; /* a block that is transposed may read beyond the last token */
+    space->tokens = tokens;
+    space->scratch_floats = scratch;
+    space->hidden = allocate(rows * model->padded_dim * sizeof(float));
+    space->wide = allocate(rows * model->wide * sizeof(float));
+    space->mixed = allocate(rows * model->mixed * sizeof(float));
+    space->scratch = allocate(scratch * sizeof(float));
+    int whole = space->hidden != NULL && space->wide != NULL && space->mixed != NULL && space->scratch != NULL;
+    whole &= make_quantized(&space->narrow_bytes, rows, model->padded_dim);
+    whole &= make_quantized(&space->mixed_bytes, rows, model->mixed);
+    whole &= make_quantized(&space->wide_bytes, rows, model->wide);
+    if (whole) return space;
+    free_workspace(space);
+    return NULL;
+}
+
+static void return_workspace(Model *model, Workspace *space) {
+    for (int i = 0; i < MOST_IDLE; i++) {
+        Workspace *none = NULL;
+        if (atomic_compare_exchange_strong(&model->idle[i], &none, space)) return;
+    }
+    free_workspace(space);
+}
+
+#endif

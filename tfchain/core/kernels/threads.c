@@ -1,0 +1,137 @@
+/* Helpers take the units of a phase one by one, as the calling thread does: one that comes late, or not at all, costs
+   nothing but its help. Between two calls they wait for a moment, and then sleep. */
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+
+#define _GNU_SOURCE
+#include "threads.h"
+
+#include <immintrin.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST_UNITS 0xfffff
+#define SPIN_NANOSECONDS 200000 /* a helper waits so long for the next call before it sleeps */
+
+/* The ticket holds the number of the phase (24 bits), its units (20) and the next unit to take (20). A unit is taken by
+   raising the last. A phase ends only when all its units are done, so that whoever has taken one can read the rest. */
+static struct {
+    pthread_mutex_t busy; /* held by the call that has the helpers */
+    _Atomic uint64_t ticket;
+    _Atomic uint32_t finished;
+    _Atomic uint32_t waiting; /* helpers that sleep */
+    _Atomic uint32_t wake;
+    _Atomic uint32_t most; /* helpers that may work on the current call */
+    Work work;
+    void *arguments;
+    int helpers;
+} pool = {.busy = PTHREAD_MUTEX_INITIALIZER};
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static int take_unit(int64_t *unit) {
+    uint64_t ticket = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+    while ((ticket & MOST_UNITS) < (ticket >> 20 & MOST_UNITS)) {
+        if (atomic_compare_exchange_weak_explicit(&pool.ticket, &ticket, ticket + 1, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            *unit = (int64_t)(ticket & MOST_UNITS);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void *help(void *number) {
+    uint32_t self = (uint32_t)(uintptr_t)number;
+    int64_t idle_since = nanoseconds();
+    for (uint32_t turn = 0;; turn++) {
+        int64_t unit;
+        if (self < atomic_load_explicit(&pool.most, memory_order_acquire) && take_unit(&unit)) {
+            do {
+                pool.work(pool.arguments, unit, (int)self + 1);
+                atomic_fetch_add_explicit(&pool.finished, 1, memory_order_release);
+            } while (take_unit(&unit));
+            turn = 0;
+            idle_since = nanoseconds();
+            continue;
+        }
+        _mm_pause();
+        if (turn % 64 == 63 && nanoseconds() - idle_since > SPIN_NANOSECONDS) {
+            uint32_t wake = atomic_load(&pool.wake);
+            atomic_fetch_add(&pool.waiting, 1);
+            if (self >= atomic_load(&pool.most))
+                syscall(SYS_futex, &pool.wake, FUTEX_WAIT_PRIVATE, wake, NULL, NULL, 0);
+            atomic_fetch_sub(&pool.waiting, 1);
+            idle_since = nanoseconds();
+        }
+    }
+    return NULL;
+}
+
+static void forget_helpers(void) { /* in a forked process there are none, and no call goes on */
+    pool.helpers = 0;
+    atomic_store(&pool.ticket, 0);
+    atomic_store(&pool.waiting, 0);
+    atomic_store(&pool.most, 0);
+    pthread_mutex_init(&pool.busy, NULL);
+}
+
+int get_helpers(int wanted) {
+    if (wanted < 1 || pthread_mutex_trylock(&pool.busy) != 0) return 1;
+    static int registered = 0;
+    if (!registered) registered = pthread_atfork(NULL, NULL, forget_helpers) == 0;
+    while (pool.helpers < wanted && pool.helpers < MOST_HELPERS) {
+        pthread_t thread;
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
+        const int failed = pthread_create(&thread, NULL, help, (void *)(uintptr_t)pool.helpers);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (failed) break;
+        pthread_setname_np(thread, "tfchain-help");
+        pthread_detach(thread);
+        pool.helpers++;
+    }
+    atomic_store(&pool.most, (uint32_t)wanted);
+    atomic_fetch_add(&pool.wake, 1);
+    if (atomic_load(&pool.waiting)) syscall(SYS_futex, &pool.wake, FUTEX_WAKE_PRIVATE, MOST_HELPERS, NULL, NULL, 0);
+    if (pool.helpers == 0) pthread_mutex_unlock(&pool.busy); /* no thread could be started */
+    return pool.helpers + 1;
+}
+
+void return_helpers(void) {
+    atomic_store(&pool.most, 0);
+    pthread_mutex_unlock(&pool.busy);
+}
+
+void run_phase(int threads, int64_t units, Work work, void *arguments) {
+    if (threads == 1 || units < 2 || units > MOST_UNITS) {
+        for (int64_t unit = 0; unit < units; unit++) work(arguments, unit, 0);
+        return;
+    }
+    pool.work = work;
+    pool.arguments = arguments;
+    atomic_store_explicit(&pool.finished, 0, memory_order_relaxed);
+    uint64_t number = (atomic_load_explicit(&pool.ticket, memory_order_relaxed) >> 40) + 1;
+    atomic_store_explicit(&pool.ticket, number << 40 | (uint64_t)units << 20, memory_order_release);
+    int64_t unit;
+    while (take_unit(&unit)) {
+        work(arguments, unit, 0);
+        atomic_fetch_add_explicit(&pool.finished, 1, memory_order_release);
+    }
+    for (uint32_t turn = 1; atomic_load_explicit(&pool.finished, memory_order_acquire) < units; turn++) {
+        _mm_pause();
+        if (turn % 4096 == 0) syscall(SYS_sched_yield);
+    }
+}
+
+#endif
