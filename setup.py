@@ -10,8 +10,8 @@ setup(
             "tfchain.core._kernels",  # no Python module: tfchain/core/native.py loads it as a library
             sources=["tfchain/core/kernels/encoder.c", "tfchain/core/kernels/threads.c"],
             depends=sorted(glob("tfchain/core/kernels/*.h")),
-            extra_compile_args=["-O3", "-fvisibility=hidden", "-pthread"],
-            extra_link_args=["-pthread"],
+            extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],
+            extra_link_args=["-pthread", "-s"],
             optional=True,
         )
     ]

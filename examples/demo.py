@@ -91,7 +91,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=5, help="how many questions are asked (5)")
     parser.add_argument("--limit", type=int, help="take only the first documents")
     parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--engine", default="auto", help="what runs the model: auto, tensorflow or litert")
+    parser.add_argument("--engine", default="auto", help="what runs the model: auto, tensorflow, litert or native")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / ".demo")
     return parser.parse_args()
 

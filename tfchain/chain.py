@@ -75,7 +75,8 @@ class NeuralSearchChain:
         similarity: `cosine` or `dot`. Default: what the folder names, else cosine.
         prompts: Prompt name → what is put before a text; `query` and `document` are used by `search` and `add`.
             Default: the folder's.
-        engine: What runs the encoder, `auto`, `tensorflow`, `litert` or `native`; see `EncoderRunner`. Default: `auto`.
+        engine: What runs the encoder, `auto`, `tensorflow`, `litert` or, if the model is saved in int8, `native`; see
+            `EncoderRunner`. Default: `auto`.
         **hyperparameters: Defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
 
     Raises:
@@ -674,7 +675,7 @@ class NeuralSearchChain:
             name: The model's name in requests. Default: `search`.
             top_k: How many documents a search gives. Default: 10.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                by LiteRT, as this chain does, between the SavedModel's tokenizer and search. Default: False.
+                by LiteRT between the SavedModel's tokenizer and search. Default: False.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:

@@ -1,5 +1,7 @@
 """The kernels' library: where it is found, and what its threads and its memory do."""
 
+import _ctypes
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,14 +97,84 @@ for task in os.listdir("/proc/self/task"):
 
 def test_where_there_is_no_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_find_library", lambda: None)
-    assert "no C compiler for x86-64 Linux was there" in str(native.find_obstacle.__wrapped__())
+    assert "they could not be compiled (by GCC, for x86-64 Linux)" in str(native.find_obstacle.__wrapped__())
     monkeypatch.setattr(native, "find_obstacle", native.find_obstacle.__wrapped__)
     with pytest.raises(TfchainError, match="cannot run here: tfchain was installed without them.*engine='litert'"):
         native.NativeModel(None)  # type: ignore[arg-type]
 
 
-def test_a_damaged_library_is_an_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "damaged.so").write_bytes(b"no library")
-    monkeypatch.setattr(native, "_find_library", lambda: tmp_path / "damaged.so")
+def open_library(monkeypatch: pytest.MonkeyPatch, path: Path) -> str | None:
+    """What `find_obstacle` says of a library."""
+    monkeypatch.setattr(native, "_find_library", lambda: path)
     monkeypatch.setattr(native, "_load", native._load.__wrapped__)
-    assert "damaged.so does not load" in str(native.find_obstacle.__wrapped__())
+    return native.find_obstacle.__wrapped__()
+
+
+@pytest.mark.parametrize("content", [b"no library", None])
+def test_a_library_that_is_none_of_these_is_an_obstacle(
+    content: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.so"
+    if content is None:
+        path = Path(_ctypes.__file__)  # a library of other functions
+    else:
+        path.write_bytes(content)
+    assert f"{path.name} does not load" in str(open_library(monkeypatch, path))
+
+
+@needs_kernels
+def test_a_library_of_another_version_is_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "VERSION", native.VERSION + 1)
+    path = native._find_library()
+    assert path is not None
+    assert "is of another version of tfchain; install it again" in str(open_library(monkeypatch, path))
+
+
+def test_on_another_processor_the_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("needs gcc")
+    sources = sorted((Path(native.__file__).parent / "kernels").glob("*.c"))
+    flags = ["-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-U__x86_64__", "-U__linux__"]
+    subprocess.run([compiler, *flags, *sources, "-o", tmp_path / "other.so"], check=True, timeout=120)
+    assert "the processor has no AVX-512 VNNI" in str(open_library(monkeypatch, tmp_path / "other.so"))
+
+
+@needs_kernels
+def test_arrays_that_do_not_go_together_are_refused_before_they_are_read() -> None:
+    script = """
+model = NativeModel(weights)
+expected = model(ids, starts, pooling)
+for wrong in (
+    (ids, starts + 1, pooling), (ids, starts[:-1], pooling), (ids, starts[:0], pooling), (ids, starts, pooling[:, 1:]),
+    (ids[1:], starts, pooling), (ids, starts, pooling[0]),
+):
+    try:
+        model(*wrong)
+        print("taken")
+    except ValueError as error:
+        assert "`pooling` have a column a token. Received: starts=" in str(error), error
+for other in (ids.astype("int64"), starts.astype("int64"), np.asfortranarray(np.repeat(pooling, 2, 0))), :
+    assert (model(other[0], other[1], other[2])[:, :64] == model(ids, starts, np.repeat(pooling, 2, 0))[:, :64]).all()
+assert (model(ids, starts, pooling, num_threads=0) == expected).all()
+assert (model(ids, starts, pooling, num_threads=-3) == expected).all()
+assert model(ids[:0], starts[:1], pooling[:, :0]).shape == (0, 64)
+print("done")
+"""
+    assert run(script) == "done\n"
+
+
+@needs_kernels
+def test_a_thread_that_nobody_waits_for_may_compute_when_the_process_ends() -> None:
+    script = """
+import threading, time
+model = NativeModel(weights)
+def go_on():
+    while True:
+        model(ids, starts, pooling, num_threads=2)
+threading.Thread(target=go_on, daemon=True).start()
+time.sleep(0.3)
+print("ends")
+"""
+    for _ in range(3):
+        assert run(script) == "ends\n"

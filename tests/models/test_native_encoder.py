@@ -15,6 +15,7 @@ from tfchain.models import native_encoder, runner
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.native_encoder import NativeEncoder, find_obstacle_of
+from tfchain.models.precision import dtype_policy
 from tfchain.models.runner import EncoderRunner, pad
 
 needs_kernels = pytest.mark.skipif(native.find_obstacle() is not None, reason=str(native.find_obstacle()))
@@ -35,6 +36,13 @@ SHAPES: dict[str, dict[str, Any]] = {
             "architecture": "mpnet", "num_token_types": 0, "position_offset": 2, "relative_attention_buckets": 8,
         }
     },
+    "one relative head": {
+        "transformer": {
+            "architecture": "mpnet", "num_token_types": 0, "relative_attention_buckets": 8, "num_heads": (1, 4),
+            "head_dim": 16,
+        }
+    },
+    "large epsilon": {"transformer": {"norm_epsilon": 0.1}},
     "tanh gelu": {"transformer": {"activation": "gelu_new"}},
     "relu": {"transformer": {"activation": "relu"}},
     "silu": {"transformer": {"activation": "silu"}},
@@ -53,6 +61,7 @@ LENGTHS = (5, 1, 33, 16, 17, 0, 64, 2, 14, 29, 78)
 
 def make_encoder(name: str = "plain", **changes: Any) -> Encoder:
     """One whose weights, biases included, are none of 0 and 1."""
+    keras.utils.set_random_seed(0)
     shape = {"normalize": True} | SHAPES[name] | changes
     transformer = TransformerConfig(**(BASE | shape.pop("transformer", {})))
     pooling = PoolingConfig(modes=shape.pop("modes", ("mean",)))
@@ -149,10 +158,11 @@ def test_vectors_are_those_of_the_same_arithmetic_in_numpy(name: str) -> None:
         # Where a value lies between two 8-bit numbers, the last bit of float32 decides; few do.
         error = np.abs(found - expected) / np.abs(expected).max()
         assert np.median(error) < 1e-6
-        assert error.max() < 4e-3
+        assert np.quantile(error, 0.8) < 1e-5
+        assert error.max() < 0.02
         whole = compute_float(encoder, texts, skipped)
         error = np.abs(found - whole) / np.abs(whole).max()
-        assert 1e-4 < error.max() < 0.03  # it is int8
+        assert 1e-3 < error.max() < 0.05  # it is int8
         assert np.median(error) > 1e-5
 
 
@@ -181,6 +191,23 @@ def test_calls_from_many_threads_do_not_meet() -> None:
             for pair, whole in zip(found, expected, strict=True):
                 np.testing.assert_array_equal(pair[0], whole[0])
                 np.testing.assert_array_equal(pair[1], whole[1])
+
+
+@needs_kernels
+def test_ids_may_come_as_arrays() -> None:
+    made = EncoderRunner(make_encoder(), precision="int8")
+    texts = np.array(make_texts((7, 7)))
+    np.testing.assert_array_equal(made(texts), made(texts.tolist()))
+    np.testing.assert_array_equal(made(texts[:1]), made(texts[:1].tolist()))
+
+
+@needs_kernels
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "mixed_float16"])
+def test_an_encoder_in_another_policy_is_computed_from_its_weights(policy: str) -> None:
+    with dtype_policy(policy):
+        encoder = make_encoder()
+    found = NativeEncoder(encoder)(make_texts())
+    np.testing.assert_allclose(found, np.stack([emulate(encoder, ids) for ids in make_texts()]), atol=2e-2)
 
 
 @needs_kernels
@@ -225,6 +252,16 @@ class OtherDense(keras.layers.Dense):
     """A layer that someone put in the place of a product."""
 
 
+def change_activation(encoder: Encoder) -> Encoder:
+    encoder.get_layer("layer_1").intermediate.activation = keras.activations.relu
+    return encoder
+
+
+def change_epsilon(encoder: Encoder) -> Encoder:
+    encoder.get_layer("layer_1").output_norm.epsilon = 0.5
+    return encoder
+
+
 def put_other_product(encoder: Encoder) -> Encoder:
     encoder.get_layer("layer_1").intermediate.__class__ = OtherDense
     return encoder
@@ -250,6 +287,8 @@ def spoil(encoder: Encoder) -> Encoder:
         ),
         (lambda: put_other_product(make_encoder()), "intermediate is of the class OtherDense"),
         (lambda: quantize_by_keras(make_encoder()), "layer_1/output is one that Keras has quantized"),
+        (lambda: change_activation(make_encoder()), "layer_1 has another activation than the configuration says"),
+        (lambda: change_epsilon(make_encoder()), "layer_1/output_norm has another epsilon than the configuration"),
         (lambda: spoil(make_encoder()), "not all of its weights are finite"),
         (lambda: keras.Model((x := keras.Input((None,))), x), "the model is a Functional, not one of tfchain's own"),
     ],

@@ -10,6 +10,7 @@ from flatbuffers import flexbuffers
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated as schema
 
+from tfchain.core import native
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.models.precision import make_compute_copy
 from tfchain.models.text_encoder import TextEncoder
@@ -110,7 +111,7 @@ def test_the_int8_flatbuffer_is_small_aligned_and_names_its_signature_for_the_se
 @pytest.mark.parametrize(("engine", "precision", "message"), [
     ("tensorflow", "int8", "must go together: int8 is computed by 'litert' or 'native'. Received: engine='tensorflow'"),
     ("tensorflow", "float16", "float16 is computed by 'litert'"),
-    ("native", "float32", "float32 is computed by 'tensorflow' or 'litert'. Received: engine='native'"),
+    ("native", "float32", "engine='native', precision='float32'. Use engine='auto', which is 'native' after Q"),
     ("litert", "bfloat16", "bfloat16 is computed by 'tensorflow'. Received: engine='litert', precision='bfloat16'"),
     ("auto", "int4", "`precision` must be one of float32, bfloat16, float16, int8. Received: precision='int4'"),
     ("auto", None, "Received: precision=None"),
@@ -154,3 +155,15 @@ def test_a_conversion_that_fails_is_an_error_and_not_another_precision(float_enc
     own = TextEncoder(tokenizer, keras_encoder(len(tokenizer), convertible=False), max_length=16)
     with pytest.raises(TfchainError, match="cannot run this encoder: .*MatrixDeterminant.* Use precision='float32'"):
         own.with_precision("int8").encode(TEXTS)
+
+
+def test_an_engine_for_int8_alone_gives_way_to_another_precision(float_encoder: TextEncoder, tmp_path: Path) -> None:
+    if native.find_obstacle() is not None:
+        pytest.skip(str(native.find_obstacle()))
+    float_encoder.with_precision("int8").save(tmp_path)
+    encoder = TextEncoder.from_pretrained(tmp_path, engine="native")
+    assert (encoder.precision, encoder.runner.engine) == ("int8", "native")
+    assert encoder.with_precision("int8").runner.engine == "native"
+    assert encoder.with_precision("float32").runner.engine == "auto"
+    with pytest.raises(InputError, match="computed by 'tensorflow' or 'litert'. Received: engine='native'"):
+        encoder.with_precision("float32", engine="native")

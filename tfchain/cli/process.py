@@ -108,5 +108,5 @@ def engine_option(function: Function) -> Function:
         default="auto",
         show_default=True,
         help="What runs the model. LiteRT is faster on a CPU; it converts a model once, which takes seconds. "
-        "'native' are tfchain's own kernels, for int8.",
+        "'native' are tfchain's own kernels, for a model that was saved in int8.",
     )(function)

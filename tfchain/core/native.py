@@ -21,6 +21,8 @@ PANEL = 32  # what the kernels compute together; widths are filled up to it with
 MOST_THREADS = 16
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
 LIBRARY = "_kernels"
+NO_MEMORY = "not enough for the encoder's weights in int8"
+VERSION = 1  # that of the functions in the library, as in kernels/encoder.c
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class NativeModel:
         library = _load()
         self._encode = library.tfchain_encode
         self._model = _make(library, weights)
-        weakref.finalize(self, library.tfchain_free, self._model)
+        # Not at the end of the process, where threads that nobody waits for may compute still.
+        weakref.finalize(self, library.tfchain_free, self._model).atexit = False
 
     def __call__(
         self, token_ids: np.ndarray, starts: np.ndarray, pooling: np.ndarray, *, num_threads: int = 1
@@ -129,8 +132,16 @@ class NativeModel:
 
         Raises:
             InputError: if a text is empty or too long, or a token id is not in the vocabulary.
+            ValueError: if the arrays do not go together.
             MemoryError: if there is not enough memory.
         """
+        token_ids, starts = np.ascontiguousarray(token_ids, "int32"), np.ascontiguousarray(starts, "int32")
+        pooling = np.ascontiguousarray(pooling, "float32")
+        if not starts.size or starts[0] or starts[-1] != len(token_ids) or pooling.shape[1:] != token_ids.shape:
+            raise ValueError(
+                "`starts` must begin with 0 and end with the number of tokens, and `pooling` have a column a token. "
+                f"Received: starts={starts}, {token_ids.shape} token ids, pooling of shape {pooling.shape}."
+            )
         texts = len(starts) - 1
         vectors = np.empty((texts, len(pooling) * self.dim), dtype="float32")
         error = self._encode(
@@ -147,12 +158,14 @@ def find_obstacle() -> str | None:
     """Why the kernels do not run in this process; None if they do."""
     path = _find_library()
     if path is None:
-        return "tfchain was installed without them, as no C compiler for x86-64 Linux was there"
+        return "tfchain was installed without them, as they could not be compiled (by GCC, for x86-64 Linux)"
     try:
-        is_supported = _load().tfchain_supported()
-    except OSError as error:
+        library = _load()
+    except (OSError, AttributeError) as error:
         return f"{path.name} does not load ({error})"
-    return None if is_supported else "the processor has no AVX-512 VNNI"
+    if library.tfchain_version() != VERSION:
+        return f"{path.name} is of another version of tfchain; install it again"
+    return None if library.tfchain_supported() else "the processor has no AVX-512 VNNI, or the system is not Linux"
 
 
 def pad_width(width: int) -> int:
@@ -170,9 +183,8 @@ def _find_library() -> Path | None:
 def _load() -> Any:
     library = ctypes.CDLL(str(_find_library()))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    library.tfchain_supported.argtypes = []
-    if not library.tfchain_supported():  # there is nothing else in it on other systems
-        return library
+    if library.tfchain_version() != VERSION or not library.tfchain_supported():
+        return library  # there may be nothing else in it
     library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 5]
     library.tfchain_new.restype = pointer
     library.tfchain_set_product.argtypes = [pointer, number, ctypes.c_int, *[pointer] * 3, number, number]
@@ -185,11 +197,12 @@ def _load() -> Any:
 
 def _make(library: Any, weights: Weights) -> int:
     dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
-    heads = 0 if weights.relative is None else len(weights.relative)
+    relative = None if weights.relative is None else np.ascontiguousarray(weights.relative, dtype="float32")
+    heads = 0 if relative is None else len(relative)
     shape = np.array(
         [
             *(weights.fixed.shape[1], dim, token_dim, len(weights.tokens), len(weights.fixed), len(weights.layers)),
-            *(ACTIVATIONS.index(weights.activation), weights.normalizes, heads),
+            *(ACTIVATIONS.index(weights.activation), weights.normalizes, heads, _count_bytes(weights)),
         ],
         dtype="int64",
     )
@@ -199,37 +212,62 @@ def _make(library: Any, weights: Weights) -> int:
         _fill(weights.fixed, "float32", len(weights.fixed), dim),
         _fill(weights.norm, "float32", 2, dim),
     ]
-    relative = None if weights.relative is None else np.ascontiguousarray(weights.relative, dtype="float32")
     model = library.tfchain_new(
         *(shape.ctypes.data, weights.epsilon, *(array.ctypes.data for array in arrays)),
         None if relative is None else relative.ctypes.data,
     )
     if not model:
-        raise MemoryError("not enough for the encoder's weights in int8")
-
-    def put(layer: int, which: int, product: Product, outputs: int, inputs: int) -> bool:
-        filled = _fill(product.weights, "int8", outputs, inputs)
-        rest = [_fill(array, "float32", outputs) for array in (product.scales, product.bias)]
-        places = (array.ctypes.data for array in (filled, *rest))
-        return bool(library.tfchain_set_product(model, layer, which, *places, outputs, inputs))
-
-    is_whole = weights.projection is None or put(0, 0, weights.projection, dim, token_dim)
-    for number, layer in enumerate(weights.layers):
-        inside = layer.heads * pad_width(layer.head_dim)
-        wide = pad_width(len(layer.intermediate.bias))
-        norms = _fill(layer.norms, "float32", 4, dim)
-        is_whole = (
-            is_whole
-            and put(number, 1, _spread_outputs(layer.query_key_value, 3 * layer.heads), 3 * inside, dim)
-            and put(number, 2, _spread_inputs(layer.attention_output, layer.heads), dim, inside)
-            and put(number, 3, layer.intermediate, wide, dim)
-            and put(number, 4, layer.output, dim, wide)
-            and bool(library.tfchain_set_layer(model, number, layer.heads, layer.head_dim, norms.ctypes.data))
-        )
-    if not is_whole:
+        raise MemoryError(NO_MEMORY)
+    try:
+        if weights.projection is not None:
+            _put(library, model, 0, 0, weights.projection, dim, token_dim)
+        for number, layer in enumerate(weights.layers):
+            _put_layer(library, model, number, layer, dim)
+    except BaseException:
         library.tfchain_free(model)
-        raise MemoryError("not enough for the encoder's weights in int8")
+        raise
     return int(model)
+
+
+def _put_layer(library: Any, model: int, number: int, layer: Layer, dim: int) -> None:
+    inside, wide = layer.heads * pad_width(layer.head_dim), pad_width(len(layer.intermediate.bias))
+    products = (
+        (_spread_outputs(layer.query_key_value, 3 * layer.heads), 3 * inside, dim),
+        (_spread_inputs(layer.attention_output, layer.heads), dim, inside),
+        (layer.intermediate, wide, dim),
+        (layer.output, dim, wide),
+    )
+    for which, (product, outputs, inputs) in enumerate(products, start=1):
+        _put(library, model, number, which, product, outputs, inputs)
+    norms = _fill(layer.norms, "float32", 4, dim)
+    if not library.tfchain_set_layer(model, number, layer.heads, layer.head_dim, norms.ctypes.data):
+        raise MemoryError(NO_MEMORY)
+
+
+def _put(library: Any, model: int, layer: int, which: int, product: Product, outputs: int, inputs: int) -> None:
+    filled = _fill(product.weights, "int8", outputs, inputs)
+    rest = [_fill(array, "float32", outputs) for array in (product.scales, product.bias)]
+    places = (array.ctypes.data for array in (filled, *rest))
+    if not library.tfchain_set_product(model, layer, which, *places, outputs, inputs):
+        raise MemoryError(NO_MEMORY)
+
+
+def _count_bytes(weights: Weights) -> int:
+    """What the library keeps: of all arrays, their widths filled up, and what each takes for its alignment."""
+    dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
+    aligned = 128
+
+    def count(outputs: int, inputs: int) -> int:
+        return outputs * inputs + 12 * outputs + 4 * aligned
+
+    total = len(weights.tokens) * (token_dim + 4) + 4 * (len(weights.fixed) + 2) * dim + 6 * aligned
+    total += 0 if weights.projection is None else count(dim, token_dim)
+    total += 0 if weights.relative is None else 4 * weights.relative.size
+    for layer in weights.layers:
+        inside, wide = layer.heads * pad_width(layer.head_dim), pad_width(len(layer.intermediate.bias))
+        total += count(3 * inside, dim) + count(dim, inside) + count(wide, dim) + count(dim, wide)
+        total += 4 * (4 * dim + aligned)
+    return total
 
 
 def _spread_outputs(product: Product, parts: int) -> Product:

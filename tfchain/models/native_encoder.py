@@ -19,9 +19,21 @@ from tfchain.core.token_batches import encode_in_batches
 from tfchain.models.encoder import Encoder
 from tfchain.models.pooling import Normalize, Pooling
 from tfchain.models.stored_weights import quantize_rows
-from tfchain.models.transformer import LayerNorm, SelfAttention, TransformerEmbeddings, TransformerLayer
+from tfchain.models.transformer import (
+    AttentionMask,
+    LayerNorm,
+    RelativePositionBias,
+    SelfAttention,
+    TransformerEmbeddings,
+    TransformerLayer,
+    make_activation,
+)
 
 TOKENS_A_THREAD = 128  # of a batch: with more, what the layers pass on leaves the processor's caches
+LAYERS = (
+    *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm),
+    *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
+)
 HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda values: values,
     "relu": lambda values: np.maximum(values, 0),
@@ -42,21 +54,26 @@ def find_obstacle_of(encoder: keras.Model) -> str | None:
         return f"a dense head has the activation {unknown[0]!r}"
     if config.transformer.activation not in ACTIVATIONS:
         return f"the layers have the activation {config.transformer.activation!r}"
-    kinds = (
-        *(keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm, SelfAttention),
-        *(TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
-    )
-    parts = ("embeddings", "layer_", "dense_", "pooling", "normalize")
-    for layer in encoder.layers:
-        if layer.name.startswith(parts):
-            for one in layer._flatten_layers():
-                if type(one) not in kinds:
-                    return f"its layer {one.path} is of the class {type(one).__name__}"
-                if getattr(one, "quantization_mode", None) is not None:
-                    return f"its layer {one.path} is one that Keras has quantized"
+    for layer in encoder._flatten_layers(include_self=False):
+        obstacle = _find_obstacle_of_layer(layer, encoder)
+        if obstacle is not None:
+            return f"its layer {layer.path} {obstacle}"
     if not all(np.isfinite(np.asarray(weight)).all() for weight in encoder.weights):
         return "not all of its weights are finite"
     return find_obstacle()
+
+
+def _find_obstacle_of_layer(layer: Any, encoder: Encoder) -> str | None:
+    config = encoder.config.transformer
+    if type(layer) not in LAYERS and layer is not encoder.backbone:
+        return f"is of the class {type(layer).__name__}"
+    if getattr(layer, "quantization_mode", None) is not None:
+        return "is one that Keras has quantized"
+    if isinstance(layer, TransformerLayer) and layer.intermediate.activation is not make_activation(config.activation):
+        return "has another activation than the configuration says"
+    if isinstance(layer, LayerNorm) and layer.epsilon != config.norm_epsilon:
+        return "has another epsilon than the configuration says"
+    return None
 
 
 class NativeEncoder:
@@ -64,7 +81,8 @@ class NativeEncoder:
 
     The kernels quantize as LiteRT's dynamic range does: the weights of each product with a scale for each output, what
     goes into it row by row as it comes. Token embeddings have a scale for each token, where LiteRT has one for the
-    table; dense heads stay in float32. A text's vector is the same to the last bit alone and in any batch.
+    table. A text's vector is the same to the last bit alone and in any batch, but for what dense heads, which stay in
+    float32, may round otherwise.
 
     Args:
         encoder: One that `find_obstacle_of` names nothing for. Its weights are copied.
@@ -100,11 +118,11 @@ class NativeEncoder:
         Raises:
             InputError: if a text is too long, or a token id is not in the vocabulary.
         """
-        if len(token_ids) == 1 and token_ids[0]:
+        if len(token_ids) == 1 and len(token_ids[0]):
             flat = np.array(token_ids[0], dtype="int32")
             starts = np.array((0, len(flat)), dtype="int32")
         else:
-            filled = [ids or (self._pad_token_id,) for ids in token_ids]
+            filled = [ids if len(ids) else (self._pad_token_id,) for ids in token_ids]
             flat = np.concatenate([np.asarray(ids, dtype="int32") for ids in filled])
             starts = np.zeros(len(filled) + 1, dtype="int32")
             np.cumsum([len(ids) for ids in filled], out=starts[1:])
@@ -188,6 +206,8 @@ def read_weights(encoder: Encoder) -> Weights:
         last = len(fixed) - 1
         near = np.asarray(bias.find_buckets(np.arange(-last, last + 1)))
         relative = _to_float(bias.table)[near].T  # (heads, 2 * positions - 1)
+        if len(relative) == 1:  # for however many a layer has
+            relative = np.repeat(relative, max(config.layer_heads), axis=0)
     return Weights(
         tokens=tokens,
         token_scales=token_scales,

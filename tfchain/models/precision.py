@@ -50,9 +50,10 @@ def check_precision(precision: Any, engine: str = "auto", calibrated: bool = Fal
     engines = find_engines(precision, calibrated)
     if engine != "auto" and engine not in engines:
         name = f"calibrated {precision}" if calibrated else precision
+        advice = ", which is 'native' after Quantize('int8')" if engine == "native" else ", or precision='float32'"
         raise InputError(
             f"`engine` and `precision` must go together: {name} is computed by {' or '.join(map(repr, engines))}. "
-            f"Received: engine={engine!r}, precision={precision!r}. Use engine='auto', or precision='float32'."
+            f"Received: engine={engine!r}, precision={precision!r}. Use engine='auto'{advice}."
         )
 
 

@@ -44,14 +44,16 @@ class EncoderRunner:
         encoder: A Keras model from `token_ids` and `padding_mask` to vectors.
         pad_token_id: Fills shorter texts up. Default: 0.
         engine: `tensorflow` runs the Keras model as a graph; `litert` converts it to a flatbuffer first, which takes
-            seconds once (in int8 twice, for a text alone and for several) and is faster on a CPU; `native` runs int8 on
-            kernels of tfchain's own, which are faster still and need no conversion, but x86-64 Linux, a processor with
-            AVX-512 VNNI and one of tfchain's own encoders. `auto` takes `native` for int8 where it can, `litert` on a
-            machine without GPU for a model that `cache_key` names, and else `tensorflow`. Default: `auto`.
+            seconds once (in int8 twice, for a text alone and for several) and is faster on a CPU; `native` runs int8
+            alone, on kernels of tfchain's own: it needs no conversion and was faster still on two cores, but wants
+            x86-64 Linux, a processor with AVX-512 VNNI and one of tfchain's own encoders. `auto` takes `native` for
+            int8 where it can, `litert` on a machine without GPU for a model that `cache_key` names, and else
+            `tensorflow`. Default: `auto`.
         cache_key: The model's fingerprint by `fingerprint_model`, under which the flatbuffer is kept between processes.
             Default: not kept.
         precision: `bfloat16` computes a copy of the encoder in TensorFlow; `int8` (weights of 8 bits, activations
-            quantized as they come) and `float16` (weights of 16 bits) are LiteRT's, on the CPU. Default: `float32`.
+            quantized as they come) is `native`'s or LiteRT's, `float16` (weights of 16 bits) LiteRT's, on the CPU.
+            Default: `float32`.
         calibration: Texts that the ranges of activations are measured on, for `int8`, which TensorFlow computes then.
             Default: none.
 

@@ -15,7 +15,7 @@ from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
 from tfchain.models.index import Similarity
-from tfchain.models.precision import Precision, check_precision
+from tfchain.models.precision import Precision, check_precision, find_engines
 from tfchain.models.pretrained import load_encoder
 from tfchain.models.runner import EncoderRunner, Engine
 from tfchain.models.save_pretrained import save_encoder, write
@@ -46,7 +46,7 @@ class TextEncoder:
         vector_storage: How an index keeps the vectors of documents; `encode` gives float32 all the same.
             Default: in float32.
         calibration: Texts that the ranges of activations are measured on, for `int8`: TensorFlow computes then, and a
-            version for TensorFlow Serving as Python does. Default: none; LiteRT quantizes activations as they come.
+            version for TensorFlow Serving as Python does. Default: none; activations are quantized as they come.
 
     Raises:
         InputError: if `max_length`, `similarity` or `precision` is out of range, `engine` has not this precision,
@@ -154,14 +154,18 @@ class TextEncoder:
 
         Args:
             precision: `float32`, `bfloat16`, `float16` or `int8`.
-            engine: What runs the encoder. Default: as here.
+            engine: What runs the encoder. Default: as here; `auto` in place of `native` for another precision than its.
             calibration: As in the constructor; `calibrate` makes one. Default: none.
 
         Raises:
             InputError: if it is unknown, or the engine has not this precision.
         """
         self.notice_changes()
-        engine = engine or self.runner.engine
+        if engine is None:
+            engine = self.runner.engine
+            check_precision(precision)
+            if engine == "native" and engine not in find_engines(precision, calibration is not None):
+                engine = "auto"
         return self._with(self._shared, precision, engine, calibration, self.encoder_fingerprint)
 
     def calibrate(self, texts: Sequence[str]) -> Calibration:

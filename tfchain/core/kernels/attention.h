@@ -78,7 +78,7 @@ static void transpose_block(const float *in, int64_t in_stride, float *out, int6
     }
 }
 
-/* softmax(values * scale + bias) over `count` floats, in place; those up to the next multiple of 32 become 0. */
+/* softmax(values * scale + bias) over `count` floats, in place; those up to the next multiple of 16 become 0. */
 static void softmax(float *values, int64_t count, float scale, const float *bias) {
     const __m512 lowest = _mm512_set1_ps(-INFINITY), by = _mm512_set1_ps(scale);
     __m512 highest = lowest;

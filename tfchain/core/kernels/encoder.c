@@ -11,13 +11,17 @@
    tfchain/core/native.py is the only user. It is compiled where tfchain is installed, by GCC; elsewhere, or on another
    processor, LiteRT computes. */
 
+#define EXPORT __attribute__((visibility("default")))
+#define VERSION 1 /* goes up with each change of what is exported; the same number is in native.py */
+
+EXPORT int tfchain_version(void) { return VERSION; }
+
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
 
-#define EXPORT __attribute__((visibility("default")))
 #define MOST_BLOCK 42 /* rows that go through a layer together, whose values stay in a core's cache */
 #define LEAST_BLOCK 3 /* each block passes over all weights */
 
@@ -184,8 +188,10 @@ static void pool_text(void *arguments, int64_t text, int thread) {
 /* Vectors of texts. 0: done; 1: a text without tokens or of too many; 2: a token id that is none; 3: no memory left. */
 EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t *starts, int64_t texts,
                           const float *weights, int64_t poolings, int64_t threads, float *vectors) {
+    if (texts < 1) return 0;
     const int64_t rows = starts[texts];
     int64_t longest = 0;
+    if (starts[0] != 0) return 1;
     for (int64_t text = 0; text < texts; text++) {
         const int64_t length = starts[text + 1] - starts[text];
         if (length < 1 || length > model->positions) return 1;
@@ -193,7 +199,7 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     }
     for (int64_t row = 0; row < rows; row++)
         if (token_ids[row] < 0 || token_ids[row] >= model->vocabulary) return 2;
-    if (threads > MOST_HELPERS + 1) threads = MOST_HELPERS + 1;
+    threads = threads < 1 ? 1 : least(threads, MOST_HELPERS + 1);
     const int running = get_helpers((int)threads - 1);
     threads = least(threads, running);
     const int64_t scratch = scratch_of_thread(model, longest);
@@ -262,8 +268,8 @@ EXPORT void tfchain_free(Model *model) {
     free(model);
 }
 
-/* shape: dim, padded_dim, token_dim, vocabulary, positions, layers, activation, normalizes, relative heads.
-   padded_dim and token_dim are multiples of PANEL. NULL: there is not enough memory. */
+/* shape: dim, padded_dim, token_dim, vocabulary, positions, layers, activation, normalizes, relative heads, and how many
+   bytes all weights take. padded_dim and token_dim are multiples of PANEL. NULL: there is not enough memory. */
 EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tokens, const float *token_scales,
                           const float *fixed, const float *norm, const float *relative) {
     Model *model = calloc(1, sizeof(Model));
@@ -273,6 +279,7 @@ EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tok
     model->normalizes = (int)shape[7], model->epsilon = epsilon;
     model->mixed = model->token_dim;
     model->all = calloc((size_t)model->layers, sizeof(Layer));
+    add_piece(&model->pieces, shape[9]);
     model->tokens = keep(&model->pieces, model->vocabulary * model->token_dim);
     int whole = model->tokens != NULL && model->all != NULL;
     if (whole) memcpy(model->tokens, tokens, (size_t)(model->vocabulary * model->token_dim));
@@ -312,6 +319,6 @@ EXPORT int tfchain_set_layer(Model *model, int64_t number, int64_t heads, int64_
 
 #else
 
-int tfchain_supported(void) { return 0; }
+EXPORT int tfchain_supported(void) { return 0; }
 
 #endif

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE (2 << 20)
-#define PIECE (4 << 20)
+#define SMALL_PAGE (4 << 10)
 
 static inline int64_t parts(int64_t all, int64_t size) { return (all + size - 1) / size; }
 static inline int64_t round_up(int64_t number, int64_t step) { return parts(number, step) * step; }
@@ -21,24 +21,28 @@ static void *allocate(int64_t bytes) {
     return memory;
 }
 
-/* What a model keeps lies in few pieces, in huge pages where the system gives them to those who ask, as a query passes
-   over all of it. */
+/* What a model keeps lies in one piece, or few, in huge pages where the system gives them to those who ask, as a query
+   passes over all of it. */
 typedef struct Piece {
     struct Piece *next;
     int64_t size, used;
 } Piece;
 
+/* 0: there is not enough memory. */
+static int add_piece(Piece **pieces, int64_t bytes) {
+    const int64_t page = bytes < HUGE_PAGE ? SMALL_PAGE : HUGE_PAGE, size = round_up(bytes + 128, page);
+    Piece *piece = aligned_alloc((size_t)page, (size_t)size);
+    if (piece == NULL) return 0;
+    if (page == HUGE_PAGE) madvise(piece, (size_t)size, MADV_HUGEPAGE);
+    memset(piece, 0, (size_t)size);
+    piece->next = *pieces, piece->size = size, piece->used = 64;
+    *pieces = piece;
+    return 1;
+}
+
 static void *keep(Piece **pieces, int64_t bytes) {
     bytes = round_up(bytes + 64, 64);
-    if (*pieces == NULL || (*pieces)->size - (*pieces)->used < bytes) {
-        const int64_t size = round_up(bytes + 64, PIECE);
-        Piece *piece = aligned_alloc(HUGE_PAGE, (size_t)size);
-        if (piece == NULL) return NULL;
-        madvise(piece, (size_t)size, MADV_HUGEPAGE);
-        memset(piece, 0, (size_t)size);
-        piece->next = *pieces, piece->size = size, piece->used = 64;
-        *pieces = piece;
-    }
+    if ((*pieces == NULL || (*pieces)->size - (*pieces)->used < bytes) && !add_piece(pieces, bytes)) return NULL;
     void *memory = (char *)*pieces + (*pieces)->used;
     (*pieces)->used += bytes;
     return memory;

@@ -104,7 +104,10 @@ int get_helpers(int wanted) {
     atomic_store(&pool.most, (uint32_t)wanted);
     atomic_fetch_add(&pool.wake, 1);
     if (atomic_load(&pool.waiting)) syscall(SYS_futex, &pool.wake, FUTEX_WAKE_PRIVATE, MOST_HELPERS, NULL, NULL, 0);
-    if (pool.helpers == 0) pthread_mutex_unlock(&pool.busy); /* no thread could be started */
+    if (pool.helpers == 0) { /* no thread could be started */
+        pthread_mutex_unlock(&pool.busy);
+        return 1;
+    }
     return pool.helpers + 1;
 }
 
