@@ -10,6 +10,7 @@ from click.testing import Result
 
 from tests.cli.conftest import Run
 from tfchain import __version__
+from tfchain.core.native import find_obstacle
 
 
 def read_json(run: Run, *arguments: object) -> dict:
@@ -121,6 +122,8 @@ def test_info_without_a_folder_tells_the_versions(run: Run) -> None:
     assert values["tfchain"] == __version__
     assert values["tensorflow"].startswith("2.")
     assert values["cores"] >= 1
+    obstacle = find_obstacle()
+    assert values["int8 kernels"] == ("run here" if obstacle is None else f"do not run: {obstacle}")
 
 
 def test_verbose_says_what_is_done(run: Run, tiny_model_path: Path, documents_path: Path, tmp_path: Path) -> None:

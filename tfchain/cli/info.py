@@ -43,12 +43,16 @@ def info_command(path: Path | None, as_json: bool) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The versions of what tfchain stands on, and the machine."""
+    """The versions of what tfchain stands on, the machine, and whether tfchain's own int8 kernels run on it."""
+    from tfchain.core.native import find_obstacle
+
+    obstacle = find_obstacle()
     return {
         **{name: find_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "int8 kernels": "run here" if obstacle is None else f"do not run: {obstacle}",
     }
 
 
