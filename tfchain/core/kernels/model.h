@@ -19,7 +19,6 @@ typedef struct {
     float *attention_gamma, *attention_beta, *output_gamma, *output_beta;
 } Layer;
 
-
 /* What one call works in. */
 typedef struct {
     int64_t tokens, scratch_floats;
