@@ -4,7 +4,7 @@ import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from tfchain.core import native
 from tfchain.core.errors import InputError
 from tfchain.models import native_encoder, runner
-from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.precision import dtype_policy
@@ -367,6 +367,10 @@ def test_weights_that_became_nan_go_to_litert_until_they_are_finite_again(monkey
     encoder.get_layer("layer_0").output_norm.beta.assign(beta)
     made.refresh()
     np.testing.assert_array_equal(made(text), before)
+
+
+def test_every_activation_of_a_configuration_has_a_kernel() -> None:
+    assert set(native.ACTIVATIONS) == set(get_args(Activation))
 
 
 @needs_kernels

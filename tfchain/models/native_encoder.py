@@ -6,15 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.native import (
-    ACTIVATIONS,
-    MOST_THREADS,
-    Layer,
-    NativeModel,
-    Product,
-    Weights,
-    find_obstacle,
-)
+from tfchain.core.native import MOST_THREADS, Layer, NativeModel, Product, Weights, find_obstacle
 from tfchain.core.token_batches import encode_in_batches
 from tfchain.models.encoder import Encoder
 from tfchain.models.pooling import Normalize, Pooling
@@ -52,8 +44,6 @@ def find_obstacle_of(encoder: keras.Model) -> str | None:
     unknown = [one.activation for one in config.dense if one.activation not in HEAD_ACTIVATIONS]
     if unknown:
         return f"a dense head has the activation {unknown[0]!r}"
-    if config.transformer.activation not in ACTIVATIONS:
-        return f"the layers have the activation {config.transformer.activation!r}"
     for layer in encoder._flatten_layers(include_self=False):
         obstacle = _find_obstacle_of_layer(layer, encoder)
         if obstacle is not None:
