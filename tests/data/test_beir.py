@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
@@ -110,3 +111,92 @@ def test_the_shared_folders_have_the_sizes_of_their_publications(shared_data: Pa
         dataset = read_beir(shared_data / name)
         assert num_queries in (None, len(dataset.queries))
         assert sum(map(len, dataset.qrels.values())) == num_grades
+
+
+def test_a_first_judgement_whose_grade_is_written_as_a_float_is_not_taken_for_column_names(folder: Path) -> None:
+    (folder / "qrels" / "test.tsv").write_text("1\ta\t1.0\n1\tb\t2.\n2\tb\t0\n1\ta\t1\n")
+    assert read_beir(folder).qrels == {"1": {"a": 1, "b": 2}, "2": {"b": 0}}
+    assert all(type(grade) is int for grade in read_beir(folder).qrels["1"].values())
+
+
+@pytest.mark.parametrize(
+    ("grade", "message"),
+    [
+        ("0.5", r"a grade must be a whole number. Received: 0.5"),
+        ("nan", r"a grade must be a whole number. Received: nan"),
+        ("inf", r"a grade must be a whole number. Received: inf"),
+        (str(2**40), r"a grade must be a whole number from 0 to 1,000,000. Received: 1099511627776"),
+        ("9" * 5000, r"a grade must be a whole number. Received: inf"),
+        ("1000001", r"a grade must be a whole number from 0 to 1,000,000"),
+        (
+            "-1",
+            r"a grade must be a whole number from 0 to 1,000,000. Received: -1.* Give documents",
+        ),
+    ],
+    ids=lambda value: None,
+)
+@pytest.mark.parametrize("line", [1, 2])
+def test_grades_that_trec_eval_cannot_take_are_refused_by_file_and_line(
+    folder: Path, grade: str, message: str, line: int
+) -> None:
+    (folder / "qrels" / "test.tsv").write_text("1\tb\t1000000\n" * (line - 1) + f"1\ta\t{grade}\n")
+    with pytest.raises(InputError, match=rf"test\.tsv:{line}: {message}"):
+        read_beir(folder)
+
+
+@pytest.mark.parametrize("line", ["1\t\t1", "\ta\t1", "1\ta\t1_0", "1\ta\t1\t1", "1 0 a 1"])
+def test_lines_that_are_no_judgement_are_refused(folder: Path, line: str) -> None:
+    (folder / "qrels" / "test.tsv").write_text(f"1\ta\t1\n{line}\n")
+    with pytest.raises(InputError, match=r"test\.tsv:2: expected a query id, a document id and a whole number"):
+        read_beir(folder)
+
+
+@pytest.mark.parametrize("text", ['""', "null", '" \\n"'])
+def test_one_empty_document_does_not_keep_a_set_from_being_evaluated(
+    folder: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    (folder / "corpus.jsonl").write_text(f'{{"_id": "a", "text": "x"}}\n{{"_id": "b", "title": "", "text": {text}}}\n')
+    (folder / "qrels" / "test.tsv").write_text("1\ta\t1\n1\tb\t1\n")
+    dataset = read_beir(folder)
+    assert [document.id for document in dataset.documents()] == ["a"]
+    assert dataset.qrels == {"1": {"a": 1, "b": 1}}  # so that recall has two to find
+    assert "Skipped 1 documents of" in caplog.text
+    assert "corpus.jsonl:2" in caplog.text
+    assert "1 of 2 judged documents are not in the corpus (b, …)" in caplog.text
+
+
+def test_ids_of_dicts_that_are_whole_numbers_become_text() -> None:
+    dataset = to_dataset(queries={1: "one"}, qrels={np.int64(1): {7: 1.0, "b": np.int8(0)}})  # type: ignore[dict-item]
+    assert dataset.queries == {"1": "one"}
+    assert dataset.qrels == {"1": {"7": 1, "b": 0}}
+    assert [type(grade) for grade in dataset.qrels["1"].values()] == [int, int]
+
+
+def test_ids_of_queries_that_are_whole_numbers_become_text_and_others_are_refused(folder: Path) -> None:
+    (folder / "queries.jsonl").write_text('{"_id": 1, "text": "one"}\n{"id": "2", "text": "two"}\n')
+    assert read_beir(folder).queries == {"1": "one"}
+    assert read_beir(folder, split="dev").queries == {"2": "two"}
+    (folder / "queries.jsonl").write_text('{"_id": 1.5, "text": "one"}\n')
+    with pytest.raises(InputError, match=r"queries\.jsonl:1: a query's `id` must be a string. Received: id=1.5"):
+        read_beir(folder)
+
+
+@pytest.mark.parametrize(
+    ("queries", "qrels", "message"),
+    [
+        (["x"], {"1": {"a": 1}}, r"`queries` must be a dict by id. Received: \['x'\] of type list"),
+        ({"1": "x"}, {"1": ["a"]}, r"`qrels\['1'\]` must be a dict by id. Received: \['a'\] of type list"),
+        ({"1": "x"}, ["1"], r"`qrels` must be a dict by id"),
+        ({"1": "x", 1: "y"}, {"1": {"a": 1}}, r"`queries` must have each id once, and none that is empty. Received: 1"),
+        ({"1": "x", None: "y"}, {"1": {"a": 1}}, r"`queries` must have each id once.* Received: None"),
+        ({"1": "x"}, {"1": {"a": -1}}, r"qrels\['1'\]\['a'\]: a grade must be a whole number from 0 to 1,000,000"),
+        ({"1": "x"}, {"1": {"a": float("nan")}}, r"a grade must be a whole number. Received: nan"),
+        ({"1": "x"}, {"1": {"a": "1"}}, r"a grade must be a whole number. Received: '1' of type str"),
+        ({"1": "\ud83d"}, {"1": {"a": 1}}, r"queries\['1'\]: a query must be valid Unicode"),
+        ({"1": "x"}, {("1",): {"a": 1}}, r"`qrels`: a key's `id` must be a string. Received: id=\('1',\)"),
+    ],
+    ids=lambda value: None,
+)
+def test_dicts_of_another_shape_are_refused(queries: Any, qrels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        to_dataset(queries=queries, qrels=qrels)

@@ -20,6 +20,15 @@ from tfchain.core.types import Document
 from tfchain.data.documents import read_documents
 
 
+class OldFrame:
+    """Stands in for a data frame of a library that does not know Arrow's interface."""
+
+    columns = ("text",)
+
+    def to_dict(self, orient: str) -> list[dict[str, str]]:
+        raise AssertionError("must not be called")
+
+
 def read(source: Any, **options: int) -> list[Document]:
     return list(read_documents(source, **options))
 
@@ -106,7 +115,7 @@ def test_metadata_becomes_plain_python() -> None:
         ("", r"^the text: A document must have a text"),
         (b"bytes", r"must be a text, .* Received: bytes"),
         ({"one", "two"}, r"ordered iterable of them. Received: set"),
-        (pyarrow.table({"text": ["x"]}), r"Received: Table. Use .*`table.to_pylist\(\)`"),
+        (OldFrame(), r"Received: OldFrame. Use .*`table.to_pylist\(\)`"),
         (7, r"Received: int"),
     ],
 )

@@ -200,7 +200,7 @@ def test_tf_datasets_of_dicts_tuples_and_texts_are_read() -> None:
         (7, "`dataset` must be a list or generator .* Received: int"),
         ({"query": ["q"]}, "`dataset` must be a list .* Received: dict"),
         ({"q", "d"}, "Received: set"),
-        (pyarrow.table({"query": ["q"]}), r"Received: Table. Use .*table.to_pylist\(\)"),
+        (pyarrow.table({"query": ["q"]}), r"`dataset`: no column holds the document. Received the columns: query"),
         ([("q", "d"), ("q",)], r"dataset\[1\]: expected 2 texts, as dataset\[0\] has. Received: 1"),
         ([("q", "d", "n"), ("q", "d")], r"dataset\[1\]: expected 1 negatives, as dataset\[0\] has. Received: 0"),
         ([("q", "d"), {"query": "q", "positive": "d"}], r"dataset\[1\]: expected a tuple as dataset\[0\] is"),

@@ -1,6 +1,7 @@
 """Passages cover the text, fit, and overlap."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Passage
 from tfchain.data.documents import read_documents
 from tfchain.data.passages import split, split_all
+from tfchain.data.units import make_units
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -186,3 +188,94 @@ def test_real_documents_fit_with_a_real_tokenizer(shared_data: Path, minilm_path
         # Greedy packing leaves little room: passages that are not a document's last are more than two thirds full.
         full = count([passage.text for found in passages for passage in found[:-1]])
         assert sum(full) / len(full) > 254 * 2 / 3
+
+
+def test_sentences_give_way_where_they_would_leave_a_passage_less_than_half_full() -> None:
+    assert texts_of(Document("7", "a b. c d e f g h"), 6, 0) == ["a b. c d e f", "g h"]
+    assert texts_of(Document("7", "a b c. d e f g h"), 6, 0) == ["a b c.", "d e f g h"]
+
+
+def test_a_unit_of_just_the_limit_is_not_cut() -> None:
+    (units,) = make_units(["aaaa bbbb ccccc"], [5], count_characters, {})
+    assert units.bounds == [0, 4, 9, 12, 15]  # "aaaa", " bbbb" of 5, and " ccccc" of 6 in two halves
+    assert units.totals == [0, 4, 9, 12, 15]
+
+
+def test_a_long_unit_is_cut_behind_the_mark_nearest_its_middle() -> None:
+    (units,) = make_units(["aa,bb,cccccccc/dd"], [16], count_characters, {})
+    assert units.bounds == [0, 6, 17]
+    (units,) = make_units(["aaa,bbbb,"], [8], count_characters, {})  # the last character is no place to cut behind
+    assert units.bounds == [0, 4, 9]
+
+
+def test_a_text_that_counts_less_than_its_words_is_one_passage() -> None:
+    """A tokenizer that puts a token before each string: three words count 6 one by one, and 4 together."""
+    document = Document("7", "a b c")
+    passages = split(
+        document,
+        count_tokens=lambda texts: [len(text.split()) + 1 for text in texts],
+        max_tokens=5,
+        overlap_tokens=0,
+    )
+    assert passages == [Passage("7", "a b c", 0, 5)]
+
+
+def test_few_rounds_find_the_budget_where_texts_count_twice_their_words() -> None:
+    rounds = 0
+
+    def count(texts: Sequence[str]) -> list[int]:
+        nonlocal rounds
+        rounds += 1
+        return [2 * len(text.split()) if len(text.split()) > 1 else len(text.split()) for text in texts]
+
+    passages = split(Document("7", "a " * 500), count_tokens=count, max_tokens=200, overlap_tokens=0)
+    assert [len(passage.text.split()) for passage in passages] == [100] * 5
+    assert rounds < 10  # one token less in each round would take a hundred
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "word " * 300 + " " * n + "b",
+        lambda n: "word " * 300 + "\n" * n + "b",
+        lambda n: "word " * 300 + " \n" * (n // 2) + "b",
+        lambda n: "a" + "." * n + "b",
+        lambda n: "好" + "。" * n + "b",
+        lambda n: "x" * n,
+        lambda n: "x," * (n // 2),
+        lambda n: "a" + "\u0301" * n,
+    ],
+    ids=["spaces", "newlines", "both", "dots", "chinese", "giant", "commas", "combining"],
+)
+def test_the_tokenizer_reads_a_number_of_characters_that_grows_with_the_text(make: Callable[[int], str]) -> None:
+    def characters_read(text: str) -> int:
+        read = 0
+
+        def count(texts: Sequence[str]) -> list[int]:
+            nonlocal read
+            read += sum(map(len, texts))
+            return count_characters(texts)
+
+        split(Document("7", text), count_tokens=count, max_tokens=64, overlap_tokens=8)
+        return read
+
+    small, large = characters_read(make(5_000)), characters_read(make(20_000))
+    # Halving a giant word again and again reads it once a round, and four times the length takes two rounds more.
+    assert large < 4 * 1.5 * small
+
+
+def test_white_space_takes_no_quadratic_time_to_look_for_line_ends() -> None:
+    """A pattern that tries each of 200,000 spaces and runs to the end takes minutes; this is a few milliseconds."""
+    text = "a" + " " * 200_000 + "b"
+    start = time.perf_counter()
+    (units,) = make_units([text], [1_000_000], count_characters, {})
+    assert time.perf_counter() - start < 5
+    assert units.bounds == [0, 1, 200_002]
+    assert units.sentence_ends == []
+
+
+def test_lines_end_before_white_space_that_holds_a_line_feed() -> None:
+    (units,) = make_units(["a \n b c \t\n\n d  e"], [100], count_words, {})
+    # Units are "a", " \n b", " c", " \t\n\n d", "  e": lines end behind the first and the third.
+    assert units.bounds == [0, 1, 5, 7, 13, 16]
+    assert units.sentence_ends == [1, 3]

@@ -9,9 +9,13 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
-from tfchain.data.metadata import to_metadata, to_plain
-from tfchain.data.records import Place, Record, read_records, record_ending
+from tfchain.data.metadata import to_metadata
+from tfchain.data.paths import printable, to_path
+from tfchain.data.place import Place, Record
+from tfchain.data.records import block_records, choose_all, read_records, record_ending
+from tfchain.data.tables import is_frame, read_frame
 from tfchain.data.text_folder import TEXT_ENDINGS, read_text_file, read_text_folder
+from tfchain.data.values import is_missing, to_id, to_plain
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +33,18 @@ def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator
         source: One of these, or an iterable of them (in which a string is always a text):
 
             - a text: it gets its place in the whole call as its id, `"0"`, `"1"`, …
-            - a dict with `text`, and `id` (or `_id`, `docid`; a whole number becomes a string), `title`, `metadata`
-              if there are; all other keys become metadata. Without an id it gets its place, as a text does.
+            - a dict with `text`, and `id` (or `_id`, `docid`; a whole number or a UUID becomes a string), `title`,
+              `metadata` if there are; all other keys become metadata. Without an id it gets its place, as a text does.
+              What is missing in a table (`None`, NaN, NaT, an empty cell) is not there.
             - a `Document`
             - a path: a folder of text files (the path below the folder is the id, a Markdown file's first heading the
               title), one text file, a BEIR folder, a `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet` file
-              with the columns of the dict above.
+              with the columns of the dict above. `~` is the home folder.
+            - a data frame (pandas, Polars, Arrow) with these columns, alone.
 
             A lone string that names a file or a folder is a path, too. Documents with neither title nor text are an
-            error; in folders of text and BEIR folders, where users cannot always mend them, they are skipped
-            with a warning.
+            error; in folders of text and BEIR folders (and of a corpus.jsonl itself), where users cannot always mend
+            them, they are skipped with a warning.
         first_number: The number that the first document gets as its id if it has none. Default 0.
 
     Yields:
@@ -65,26 +71,24 @@ def read_items(source: Any) -> Iterator[tuple[Place, Any]]:
     if isinstance(source, str) and not names_path(source):
         yield Place("the text"), source
     elif isinstance(source, str | os.PathLike):
-        yield from read_path(Path(source))
+        yield from read_path(to_path(source))
     elif isinstance(source, Mapping):
         yield Place("the dict"), source
     elif isinstance(source, Document):
         yield Place("the Document"), source
-    elif (
-        isinstance(source, Iterable)
-        and not isinstance(source, bytes | bytearray | set | frozenset)
-        and not is_table(source)
-    ):
+    elif is_frame(source):
+        for block in read_frame(source, choose_all, "documents"):
+            yield from block_records(block)
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | set | frozenset):
         for number, item in enumerate(source):
             if isinstance(item, os.PathLike):
-                yield from read_path(Path(item))
+                yield from read_path(to_path(item))
             else:
                 yield Place("documents[", number, "]"), item
     else:
-        hint = " Use `table.to_dict('records')` (pandas) or `table.to_pylist()` (Arrow)." if is_table(source) else ""
         raise InputError(
-            "`documents` must be a text, a dict, a Document, a path, or an ordered iterable of them. "
-            f"Received: {type(source).__name__}.{hint}"
+            "`documents` must be a text, a dict, a Document, a path, a data frame, or an ordered iterable of them. "
+            f"Received: {type(source).__name__}."
         )
 
 
@@ -94,7 +98,7 @@ def names_path(text: str) -> bool:
     Raises:
         InputError: if it looks like a path, but nothing is there.
     """
-    if os.path.exists(text):
+    if os.path.exists(os.path.expanduser(text) if "/" in text else text):
         return True
     endings = (*TEXT_ENDINGS, ".jsonl", ".csv", ".tsv", ".parquet", ".gz")
     if text and not any(map(str.isspace, text)) and ("/" in text or text.lower().endswith(endings)):
@@ -105,22 +109,19 @@ def names_path(text: str) -> bool:
     return False
 
 
-def is_table(source: Any) -> bool:
-    """Whether this is a data frame or an Arrow table: iterating over one gives its columns."""
-    return hasattr(source, "columns") and (hasattr(source, "to_dict") or hasattr(source, "to_pylist"))
-
-
 def read_path(path: Path) -> Iterator[Record]:
     """Reads the records of a file or a folder."""
     if path.is_dir():
         corpus = find_corpus(path)
         yield from skip_blank(read_records(corpus) if corpus else read_text_folder(path), path)
+    elif path.name in CORPUS_NAMES:
+        yield from skip_blank(read_records(path), path)
     elif path.suffix.lower() in TEXT_ENDINGS:
         yield read_text_file(path, path.name)
     elif path.exists() and record_ending(path) is None:
         raise InputError(
             f"Expected a file that ends in {', '.join(TEXT_ENDINGS)}, .jsonl, .csv, .tsv (each of these three also "
-            f".gz) or .parquet. Received: {path}."
+            f".gz) or .parquet. Received: {printable(path)}."
         )
     else:
         yield from read_records(path)
@@ -135,8 +136,7 @@ def skip_blank(records: Iterator[Record], path: Path) -> Iterator[Record]:
     """Leaves out records with neither title nor text, and says how many there were."""
     skipped: list[Place] = []
     for place, record in records:
-        parts = (record.get("text"), record.get("title") or "")
-        if all(isinstance(part, str) and not part.strip() for part in parts):
+        if "text" in record and is_blank(record["text"]) and is_blank(record.get("title")):
             skipped.append(place)
         else:
             yield place, record
@@ -144,9 +144,14 @@ def skip_blank(records: Iterator[Record], path: Path) -> Iterator[Record]:
         logger.warning(
             "Skipped %d documents of %s that have neither title nor text, the first at %s.",
             len(skipped),
-            path,
+            printable(path),
             skipped[0],
         )
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a text is missing or holds nothing but white space."""
+    return is_missing(value) or (isinstance(value, str) and not value.strip())
 
 
 def to_document(item: Any, place: Place, default_id: str) -> Document:
@@ -157,7 +162,7 @@ def to_document(item: Any, place: Place, default_id: str) -> Document:
     """
     try:
         if isinstance(item, Document):
-            return replace(item, metadata=to_metadata(item.metadata)) if item.metadata else item
+            return item if item.metadata == {} else replace(item, metadata=to_metadata(item.metadata))
         item = to_plain(item)
         if isinstance(item, str):
             return Document(default_id, item)
@@ -173,27 +178,27 @@ def to_document(item: Any, place: Place, default_id: str) -> Document:
 
 def from_mapping(record: Mapping[str, Any], default_id: str) -> Document:
     """Makes a Document of a dict."""
-    id_key = next((key for key in ID_KEYS if record.get(key) is not None), None)
-    id: Any = default_id if id_key is None else to_plain(record[id_key])
-    if isinstance(id, int) and not isinstance(id, bool):
-        id = str(id)
+    ids = {key: to_id(record[key], "A document") for key in ID_KEYS if key in record}
+    id_key = next((key for key, found in ids.items() if found is not None), None)
+    id = default_id if id_key is None else ids[id_key]
     if "text" not in record:
         raise InputError(
             f"A document must have a `text`. Received: document {id!r} with the keys "
             f"{', '.join(map(repr, record))}. Rename the key that holds the text."
         )
-    inner = record.get("metadata")
-    if not isinstance(inner, Mapping | None):
+    inner = to_plain(record.get("metadata"))
+    if not is_missing(inner) and not isinstance(inner, Mapping):
         raise InputError(
             f"A document's `metadata` must be a dict. Received: {inner!r:.60} of type {type(inner).__name__} "
             f"(document {id!r}). Use metadata={{'name': value}}."
         )
-    used = ("text", "title", "metadata", *(key for key in ID_KEYS if key == id_key or record.get(key) is None))
+    used = ("text", "title", "metadata", *(key for key, found in ids.items() if key == id_key or found is None))
     others = {key: value for key, value in record.items() if key not in used}
-    title = to_plain(record.get("title"))
+    title = "" if is_missing(record.get("title")) else to_plain(record["title"])
+    text = record["text"]
     return Document(
-        id=id,
-        text=to_plain(record["text"]),
-        title="" if title is None else title,
-        metadata=to_metadata({**others, **(inner or {})}),
+        id=str(id),
+        text="" if is_missing(text) and title and not is_blank(title) else to_plain(text),
+        title=title,
+        metadata=to_metadata({**others, **(inner if isinstance(inner, Mapping) else {})}),
     )

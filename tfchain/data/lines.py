@@ -2,12 +2,14 @@
 
 import gzip
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from tfchain.core.errors import InputError
+from tfchain.data.paths import printable, to_path
 
 NEW_LINE = b"\n"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -28,7 +30,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
     Raises:
         InputError: if the file is missing, empty, not readable, not gzip, or not UTF-8.
     """
-    path = Path(path)
+    path = to_path(path)
     number, offset = 0, 0
     with open_bytes(path) as file:
         try:
@@ -50,7 +52,7 @@ def read_text(path: Path | str) -> str:
     Raises:
         InputError: if the file is missing, not readable, or not UTF-8.
     """
-    path = Path(path)
+    path = to_path(path)
     with open_bytes(path) as file:
         data = file.read()
     text = data.removeprefix(UTF8_MARK)
@@ -58,17 +60,32 @@ def read_text(path: Path | str) -> str:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file to read; the errors of opening become one that says what to do."""
+    """Opens a file to read; the errors of opening become one that says what to do.
+
+    Pipes and devices are refused: opening a pipe that nobody writes to never ends, and rows are read more than once.
+    """
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise InputError(
+                f"Expected an ordinary file. Received a pipe, a socket or a device: {printable(path)}. Write what it "
+                "gives into a file."
+            )
         if path.suffix.lower() == ".gz":
             return cast(BinaryIO, gzip.open(path, "rb"))
         return path.open("rb")
+    except InputError:
+        raise
     except FileNotFoundError:
-        raise InputError(f"No such file: {path}. Check the path (the current folder is {Path.cwd()}).") from None
+        raise InputError(
+            f"No such file: {printable(path)}. Check the path (the current folder is {Path.cwd()})."
+        ) from None
     except IsADirectoryError:
-        raise InputError(f"Expected a file. Received the folder {path}.") from None
+        raise InputError(f"Expected a file. Received the folder {printable(path)}.") from None
     except OSError as error:
-        raise InputError(f"Could not open {path}: {os.strerror(error.errno or 0)}.") from error
+        raise InputError(f"Could not open {printable(path)}: {os.strerror(error.errno or 0)}.") from error
+    except ValueError:
+        raise InputError(f"Expected the path of a file. Received: {str(path)!r}, with a NUL in it.") from None
 
 
 def decode(data: bytes, path: Path, *, line: int, offset: int) -> str:

@@ -4,12 +4,14 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.records import Place
+from tfchain.data.place import Block, Place
+from tfchain.data.values import is_missing
 
 logger = logging.getLogger(__name__)
 
@@ -18,27 +20,13 @@ DOCUMENT_NAMES = ("positive", "document", "answer", "context", "passage", "text"
 SENTENCE_NAMES = ("sentence1", "sentence2")
 LABEL_NAMES = ("score", "scores", "label", "labels", "margin")
 TEXT_NAME = "text"
-BLOCK_ROWS = 1024
-NEGATIVE = re.compile(r"negatives?|negative_(\d+)")
+NEGATIVE = re.compile(r"negatives?|negative_([0-9]{1,9})")
+LARGEST_LABEL = 1e9  # squared and summed over any batch, it is far from the largest float32, 3.4e38
 EXPECTED = (
     f"Expected a query ({', '.join(QUERY_NAMES)}) and a document ({', '.join(DOCUMENT_NAMES)}), and negatives "
     f"(negative, negatives, negative_1, …) if there are; or {' and '.join(SENTENCE_NAMES)}; or {TEXT_NAME} alone; "
     f"each with {', '.join(LABEL_NAMES)} if there are labels."
 )
-
-
-class Block(NamedTuple):
-    """Some rows of a dataset, column by column, as they were found.
-
-    Args:
-        names: The columns' names.
-        columns: The values of each column, all of one length.
-        place: Gives the place of a row of this block by its number, for errors.
-    """
-
-    names: Sequence[str]
-    columns: Sequence[Sequence[Any]]
-    place: Callable[[int], Place]
 
 
 class Rows(NamedTuple):
@@ -126,7 +114,7 @@ class ColumnReader:
     def _read_labels(self, values: Sequence[Any], name: str, place: Callable[[int], Place]) -> np.ndarray:
         width = self._widths.setdefault(name, count_labels(values[0]))
         labels = to_numbers(values)
-        if labels is None or labels.shape[1] != width or not np.isfinite(labels).all():
+        if labels is None or labels.shape[1] != width or not are_sound(labels):
             for number, value in enumerate(values):
                 self._check_label(value, name, width, place(number))
         assert labels is not None
@@ -134,10 +122,11 @@ class ColumnReader:
 
     def _check_label(self, value: Any, name: str, width: int, place: Place) -> None:
         labels = to_numbers([value])
-        if labels is None or not np.isfinite(labels).all():
+        if labels is None or not are_sound(labels):
             raise InputError(
-                f"{place}: `{name}` must be a finite number, or a list of them. Received: {value!r:.60} of type "
-                f"{type(value).__name__}. Mend it, or leave the row out."
+                f"{place}: `{name}` must be a finite number from -{LARGEST_LABEL:.0e} to {LARGEST_LABEL:.0e}, or a "
+                f"list of them. Received: {shorten(value)} of type {type(value).__name__}. Mend it, or leave the row "
+                "out."
             )
         if labels.shape[1] != width:
             raise InputError(
@@ -198,11 +187,6 @@ def negative_order(name: str) -> tuple[int, str]:
     """Puts negative and negatives first, then negative_1, negative_2, … negative_10 by their numbers."""
     match = NEGATIVE.fullmatch(name)
     return (int(match[1]) if match and match[1] else -1), name
-
-
-def places_from(before: str, start: int, after: str = "") -> Callable[[int], Place]:
-    """Gives the places of rows that are numbered one after the other, for `Block`."""
-    return lambda row: Place(before, start + row, after)
 
 
 def standard_names(num_columns: int, *, symmetric: bool) -> tuple[str, ...]:
@@ -266,7 +250,7 @@ def to_list(value: Any) -> list[Any]:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return list(value)
-    return [] if value is None else [value]
+    return [] if is_missing(value) else [value]
 
 
 def count_labels(value: Any) -> int:
@@ -277,10 +261,23 @@ def count_labels(value: Any) -> int:
 def to_numbers(values: Sequence[Any]) -> np.ndarray | None:
     """Labels as float32 `(n, k)`; what float32 cannot hold is infinite; `None` where they are not numbers."""
     try:
-        labels = np.array(values)
+        labels = np.array([float(value) if isinstance(value, Decimal) else value for value in values])
     except ValueError:  # lists of different lengths
         return None
     if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2):
         return None
     with np.errstate(over="ignore"):
         return labels.astype("float32").reshape(len(values), -1)
+
+
+def are_sound(labels: np.ndarray) -> bool:
+    """Whether losses can compute with labels: no NaN, and none so large that its square overflows."""
+    return bool((np.abs(labels) <= LARGEST_LABEL).all())
+
+
+def shorten(value: Any) -> str:
+    """A value for an error, at most 60 characters of it."""
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"

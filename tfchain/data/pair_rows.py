@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.pair_columns import Block, ColumnReader, Rows, standard_names
+from tfchain.data.pair_columns import ColumnReader, Rows, standard_names
 from tfchain.data.pair_sources import read_file
+from tfchain.data.place import Block
 
 Row = dict[str, Any]
 

@@ -1,6 +1,5 @@
 """Rows of training data from what users have: lists, files, folders, Hugging Face and tf.data datasets, in blocks."""
 
-import csv
 import itertools
 import json
 import os
@@ -12,25 +11,19 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.lines import open_bytes, read_lines
-from tfchain.data.pair_columns import (
-    BLOCK_ROWS,
-    LABEL_NAMES,
-    Block,
-    find_layout,
-    places_from,
-    ragged_error,
-    standard_names,
-    used_names,
-)
+from tfchain.data.lines import open_bytes
+from tfchain.data.pair_columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
 from tfchain.data.pair_tensorflow import read_tf_dataset, read_tfrecord
-from tfchain.data.records import Place, next_row, read_json_lines, record_ending
+from tfchain.data.paths import printable, to_path
+from tfchain.data.place import Block, Place, places_from
+from tfchain.data.records import read_json_lines, record_ending
+from tfchain.data.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
 
 TFRECORD_ENDINGS = (".tfrecord", ".tfrecord.gz")
 FORMS = (
     "a list or generator of (query, document, negative, …) tuples, of dicts, or of texts; a .jsonl, .csv, .tsv, "
     ".parquet or .tfrecord file, a folder of such .parquet or .tfrecord files, or a BEIR folder; a Hugging Face "
-    "Dataset; or a tf.data.Dataset"
+    "Dataset; a data frame; or a tf.data.Dataset"
 )
 
 
@@ -49,26 +42,22 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
     """
     tensorflow = sys.modules.get("tensorflow")  # who has a tf.data.Dataset has imported it
     if isinstance(dataset, str | os.PathLike):
-        yield from read_path(Path(dataset))
+        yield from read_path(to_path(dataset))
     elif tensorflow is not None and isinstance(dataset, tensorflow.data.Dataset):
         yield from read_tf_dataset(dataset)
     elif hasattr(dataset, "column_names") and (hasattr(dataset, "iter") or isinstance(dataset, Mapping)):
         yield from read_hugging_face(dataset, split)
+    elif is_frame(dataset):
+        yield from read_frame(dataset, used_names, "dataset")
     elif isinstance(dataset, Iterable) and not is_other(dataset):
         yield from read_rows((Place("dataset[", number, "]"), row) for number, row in enumerate(dataset))
     else:
-        hint = " Use `table.to_dict('records')` (pandas) or `table.to_pylist()` (Arrow)." if is_table(dataset) else ""
-        raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.{hint}")
-
-
-def is_table(dataset: Any) -> bool:
-    """Whether this is a data frame or an Arrow table."""
-    return hasattr(dataset, "columns") and (hasattr(dataset, "to_dict") or hasattr(dataset, "to_pylist"))
+        raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.")
 
 
 def is_other(dataset: Any) -> bool:
     """Whether something can be iterated over, but does not give rows in an order."""
-    return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray) or is_table(dataset)
+    return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray)
 
 
 def read_path(path: Path) -> Iterator[Block]:
@@ -85,7 +74,10 @@ def find_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    try:
+        shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"Could not read the folder {printable(path)}: {os.strerror(error.errno or 0)}.") from error
     parquet = [file for file in shown if record_ending(file) == ".parquet"]
     records = [file for file in shown if is_tfrecord(file)]
     if bool(parquet) == bool(records):
@@ -110,9 +102,9 @@ def read_file(path: Path) -> Iterator[Block]:
     if ending == ".jsonl":
         return read_rows(read_json_lines(path))
     if ending == ".parquet":
-        return read_parquet(path)
+        return read_parquet(path, used_names)
     if ending is not None:
-        return read_rows(read_cells(path, "," if ending == ".csv" else "\t"))
+        return read_rows(read_cell_rows(path))
     open_bytes(path).close()  # a missing file's error comes before that of its name
     raise InputError(
         f"Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord. Received: {path}."
@@ -178,34 +170,16 @@ def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[
         )
 
 
-def read_cells(path: Path, delimiter: str) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Reads separated cells below a line of column names; labels become numbers where they are."""
-    rows = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    while True:
-        number = rows.line_num + 1  # where the row begins: a quoted cell may hold line ends
-        try:
-            row = next_row(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{number}: broken row: {error}. Expected cells between {delimiter!r}, and a cell that holds "
-                "quotes, delimiters or line ends in double quotes, its own quotes doubled."
-            ) from None
-        if not row:
-            continue
-        if columns is None:
-            columns = row
-            find_layout(columns, Place(f"{path}:", number, " (the line of column names)"))
-            labels = [name for name in columns if name in LABEL_NAMES]
-        elif len(row) != len(columns):
-            raise InputError(
-                f"{path}:{number}: expected {len(columns)} cells ({', '.join(columns)}). Received: {len(row)}."
-            )
-        else:
-            record: dict[str, Any] = dict(zip(columns, row, strict=True))
-            yield Place(f"{path}:", number), record | {name: to_label(record[name]) for name in labels}
+def read_cell_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Reads the columns of a file of cells that are of use; labels become numbers where they are."""
+    for place, record in read_cells(path, used_names):
+        yield (
+            place,
+            {
+                name: to_label(cell) if cell is not None and name in LABEL_NAMES else cell
+                for name, cell in record.items()
+            },
+        )
 
 
 def to_label(cell: str) -> Any:
@@ -216,27 +190,8 @@ def to_label(cell: str) -> Any:
         pass
     try:
         return json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cell
-
-
-def read_parquet(path: Path) -> Iterator[Block]:
-    """Reads the columns of a Parquet file that are of use, in blocks of rows."""
-    import pyarrow
-    from pyarrow import parquet
-
-    open_bytes(path).close()  # a missing file's error, as for all others
-    try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:
-            names = used_names(file.schema_arrow.names, Place(str(path)))
-            start = 1
-            for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=list(names)):
-                columns = [batch.column(name).to_pylist() for name in names]
-                if batch.num_rows:
-                    yield Block(names, columns, places_from(f"{path}, row ", start))
-                start += batch.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Could not read {path} as Parquet: {str(error).splitlines()[0]}") from error
 
 
 def read_hugging_face(dataset: Any, split: str) -> Iterator[Block]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.data.lines import open_bytes
-from tfchain.data.pair_columns import BLOCK_ROWS, Block, places_from, standard_names, used_names
-from tfchain.data.records import Place
+from tfchain.data.pair_columns import standard_names, used_names
+from tfchain.data.place import Block, Place, places_from
+from tfchain.data.tables import BLOCK_ROWS
 
 
 def read_tf_dataset(dataset: Any) -> Iterator[Block]:

@@ -192,5 +192,7 @@ def shrink(
     for i, draft in drafts.items():
         excess = max(next(counts) for _ in passages[i]) - max_tokens
         if excess > 0 and draft.budget > 1:
-            again[i] = replace(draft, budget=max(1, draft.budget - max(excess, draft.budget // 16, 1)))
+            # In proportion: taking off the excess itself leaves nothing where texts count twice the sum.
+            share = -(-draft.budget * excess // (max_tokens + excess))
+            again[i] = replace(draft, budget=max(1, draft.budget - max(share, draft.budget // 16, 1)))
     return again

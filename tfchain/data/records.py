@@ -1,28 +1,15 @@
 """Records of files (.jsonl, .csv, .tsv, .parquet): dicts, one at a time, each with the place where it stands."""
 
-import csv
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.data.lines import open_bytes, read_lines
-
-
-class Place(NamedTuple):
-    """Where a record stands; as a string `corpus.jsonl:17`, `data.parquet, row 17` or `documents[17]`."""
-
-    before: str
-    number: int | None = None
-    after: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.before}{'' if self.number is None else self.number}{self.after}"
-
-
-Record = tuple[Place, Mapping[str, Any]]
+from tfchain.data.paths import to_path
+from tfchain.data.place import Block, Place, Record
+from tfchain.data.tables import read_cells, read_parquet
 
 
 def read_records(path: Path | str) -> Iterator[Record]:
@@ -30,8 +17,8 @@ def read_records(path: Path | str) -> Iterator[Record]:
 
     Args:
         path: A file of JSON objects, one a line (`.jsonl`), of comma or tab separated cells below a line of column
-            names (`.csv`, `.tsv`; cells with quotes as spreadsheets write them), each plain or gzipped (`.gz`); or a
-            `.parquet` file.
+            names (`.csv`, `.tsv`; cells with quotes as spreadsheets write them, an empty one is `None`), each plain or
+            gzipped (`.gz`); or a `.parquet` file.
 
     Yields:
         The place and the record.
@@ -39,7 +26,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
     Raises:
         InputError: if the file is missing, empty, of another kind, or broken; with the line's number.
     """
-    path = Path(path)
+    path = to_path(path)
     ending = record_ending(path)
     if ending is None:
         if not path.exists():
@@ -72,7 +59,9 @@ def read_json_lines(path: Path) -> Iterator[Record]:
         place = Place(f"{path}:", number)
         try:
             record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise InputError(f"{place}: JSON nested too deep to be read. Flatten it, or leave the line out.") from None
+        except ValueError as error:
             hint = " A file that is one JSON array must be rewritten." if line.lstrip().startswith("[") else ""
             raise InputError(f"{place}: broken JSON: {error}. Expected one JSON object a line.{hint}") from None
         if not isinstance(record, dict):
@@ -82,86 +71,45 @@ def read_json_lines(path: Path) -> Iterator[Record]:
         yield place, record
 
 
-def read_csv(path: Path) -> Iterator[Record]:
-    """Reads comma separated cells below a line of column names."""
-    return read_cells(path, ",")
+def read_cell_records(path: Path) -> Iterator[Record]:
+    """Reads the rows of a file of cells."""
+    for place, record in read_cells(path, choose_all):
+        # A cell cannot hold a dict, so a column of this name is a value like all others.
+        values: dict[str, Any] = dict(record)
+        if "metadata" in values:
+            values["metadata"] = {"metadata": values["metadata"]}
+        yield place, values
 
 
-def read_tsv(path: Path) -> Iterator[Record]:
-    """Reads tab separated cells below a line of column names."""
-    return read_cells(path, "\t")
+def read_parquet_records(path: Path) -> Iterator[Record]:
+    """Reads the rows of a Parquet file."""
+    for block in read_parquet(path, choose_all):
+        yield from block_records(block)
 
 
-def read_cells(path: Path, delimiter: str) -> Iterator[Record]:
-    """Reads separated cells; every value is a string."""
-    rows = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    while True:
-        number = rows.line_num + 1  # where the row begins: a quoted cell may hold line ends
-        try:
-            row = next_row(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{number}: broken row: {error}. Expected cells between {delimiter!r}, and a cell that holds "
-                "quotes, delimiters or line ends in double quotes, its own quotes doubled."
-            ) from None
-        if not row:
-            continue
-        if columns is None:
-            columns = row
-            check_columns(columns, path)
-        elif len(row) != len(columns):
-            raise InputError(
-                f"{path}:{number}: expected {len(columns)} cells ({', '.join(columns)}). Received: {len(row)}."
-            )
-        else:
-            # A cell cannot hold a dict, so a column of this name is a value like all others.
-            record: dict[str, Any] = dict(zip(columns, row, strict=True))
-            yield (
-                Place(f"{path}:", number),
-                record | ({"metadata": {"metadata": record["metadata"]}} if "metadata" in record else {}),
-            )
+def block_records(block: Block) -> Iterator[Record]:
+    """The rows of a block as dicts."""
+    for row, values in enumerate(zip(*block.columns, strict=True)):
+        yield block.place(row), dict(zip(block.names, values, strict=True))
 
 
-def next_row(rows: Iterator[list[str]]) -> list[str]:
-    """Reads a row whose cells may have any length (the csv module's limit, one for the whole process, is put back)."""
-    limit = csv.field_size_limit(sys.maxsize)
-    try:
-        return next(rows)
-    finally:
-        csv.field_size_limit(limit)
+def choose_all(columns: list[str], place: Place) -> list[str]:
+    """All columns of a table of documents.
 
-
-def read_parquet(path: Path) -> Iterator[Record]:
-    """Reads a Parquet file in batches of rows."""
-    import pyarrow
-    from pyarrow import parquet
-
-    open_bytes(path).close()  # a missing file's error, as for all others
-    try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:
-            check_columns(file.schema_arrow.names, path)
-            number = 0
-            for batch in file.iter_batches(batch_size=1024):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield Place(f"{path}, row ", number), record
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Could not read {path} as Parquet: {str(error).splitlines()[0]}") from error
-
-
-def check_columns(columns: list[str], path: Path) -> None:
-    """Raises where a table has no column of texts, or two of one name."""
-    twice = {name for name in columns if columns.count(name) > 1}
-    if twice:
-        raise InputError(f"{path}: expected each column once. Received twice: {', '.join(sorted(twice))}.")
+    Raises:
+        InputError: if none holds texts.
+    """
     if "text" not in columns:
         raise InputError(
-            f"{path}: expected a column named `text` (and `id`, `title` if there are). "
+            f"{place.before.removesuffix(':')}: expected a column named `text` (and `id`, `title` if there are). "
             f"Received the columns: {', '.join(columns)}. Rename the one that holds the texts."
         )
+    return columns
 
 
-READERS = {".jsonl": read_json_lines, ".csv": read_csv, ".tsv": read_tsv, ".parquet": read_parquet}
+READERS = {
+    ".jsonl": read_json_lines,
+    ".csv": read_cell_records,
+    ".tsv": read_cell_records,
+    ".parquet": read_parquet_records,
+}

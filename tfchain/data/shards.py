@@ -15,11 +15,14 @@ from tfchain.core.atomic import new_folder, write_json
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.data.beir import BeirDataset, is_beir_folder
-from tfchain.data.pair_columns import BLOCK_ROWS, Block, ColumnReader, places_from, standard_names
+from tfchain.data.pair_columns import ColumnReader, standard_names
 from tfchain.data.pair_rows import Row, check_blocks, read_rows, shuffle, split_rows
 from tfchain.data.pair_sources import is_tfrecord, read_blocks, read_file
 from tfchain.data.pairs import Pairs, read_pairs
-from tfchain.data.shard_files import COUNTS_NAME, Paths, count_file_rows, deal_files, list_files
+from tfchain.data.paths import to_path
+from tfchain.data.place import Block, places_from
+from tfchain.data.shard_files import COUNTS_FORMAT, COUNTS_NAME, Paths, count_file_rows, deal_files, list_files
+from tfchain.data.tables import BLOCK_ROWS
 
 Uneven = Literal["error", "drop"]
 
@@ -173,7 +176,7 @@ def write_tfrecords(dataset: Any, path: Path | str, *, shards: int) -> list[Path
     import tensorflow as tf
 
     check_whole_number("shards", shards)
-    path = Path(path)
+    path = to_path(path)
     names = [f"pairs-{number:05d}-of-{shards:05d}.tfrecord" for number in range(shards)]
     total = 0
     with new_folder(path) as folder:
@@ -186,7 +189,7 @@ def write_tfrecords(dataset: Any, path: Path | str, *, shards: int) -> list[Path
         if total < shards:
             raise InputError(f"Expected at least one row a file. Received: {total} rows for shards={shards}.")
         counts = {name: total // shards + (number < total % shards) for number, name in enumerate(names)}
-        write_json(folder / COUNTS_NAME, {"rows": counts})
+        write_json(folder / COUNTS_NAME, {"format": COUNTS_FORMAT, "rows": counts})
     return [path / name for name in names]
 
 

@@ -8,6 +8,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.beir import read_beir, read_qrels
+from tfchain.data.paths import to_path
 
 
 def subset_corpus(
@@ -61,7 +62,8 @@ def read_subset(path: Path | str, size: int = 1000, *, seed: int = 0) -> list[Do
     Raises:
         InputError: if it is no BEIR folder, or as `subset_corpus` does.
     """
-    files = sorted((Path(path) / "qrels").glob("*.tsv"))
+    path = to_path(path)
+    files = sorted((path / "qrels").glob("*.tsv"))
     dataset = read_beir(path, split=files[0].stem if files else "test")  # or the error that says what is missing
     judged: dict[str, dict[str, int]] = {}
     for file in files:

@@ -1,0 +1,24 @@
+"""Paths as users give them: `~` is the home folder, and a file's name may be in another encoding."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def to_path(path: str | os.PathLike[Any]) -> Path:
+    """A path with `~` and `~name` at its beginning replaced by the home folder."""
+    return Path(os.path.expanduser(os.fsdecode(path)))
+
+
+def has_valid_name(path: Path) -> bool:
+    """Whether a path's name is UTF-8, as an id must be."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: Path) -> str:
+    r"""A path as text that can be printed: bytes that are not UTF-8 are written as `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,83 @@
+"""Single values of users' data: which are missing, plain Python's own, dates as text, and ids."""
+
+import datetime
+import decimal
+import uuid
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for nothing: `None`, NaN, NaT, or pandas' NA.
+
+    An empty string is a value: readers of cells, where nothing else can stand for nothing, give `None` for it.
+    """
+    if value is None:
+        return True
+    if isinstance(value, decimal.Decimal):
+        return value.is_nan()
+    if isinstance(value, float | np.floating | np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta):
+        return bool(value != value)  # pandas' NaT is a datetime, and unlike itself as NaN is
+    return type(value).__name__ == "NAType"  # pandas' NA: comparing with it gives NA
+
+
+def to_plain(value: Any) -> Any:
+    """Turns a NumPy or Arrow value into Python's own, a NumPy date into text; everything else passes."""
+    if isinstance(value, np.datetime64):
+        return to_iso(value)
+    if isinstance(value, np.floating):
+        return float(value)  # `tolist` leaves a long double as it is
+    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
+        return [to_plain(item) for item in value] if value.ndim else to_plain(value[()])
+    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.timedelta64):
+        return value.tolist()
+    return value.as_py() if hasattr(value, "as_py") else value
+
+
+def to_iso(moment: np.datetime64) -> str | None:
+    """A NumPy date in ISO 8601, as `datetime.isoformat` writes it where Python has the date; `None` for NaT."""
+    if np.isnat(moment):
+        return None
+    unit = np.datetime_data(moment.dtype)[0]
+    if unit not in ("Y", "M", "W", "D") and moment == moment.astype("datetime64[us]"):
+        plain = moment.astype("datetime64[us]").item()
+        if isinstance(plain, datetime.datetime):  # else a year that Python has no date for
+            return plain.isoformat()
+    return str(moment)
+
+
+def to_id(value: Any, what: str) -> str | None:
+    """An id as text, `None` where it is missing or empty.
+
+    Args:
+        value: A string, a whole number of Python's or NumPy's, or a UUID.
+        what: What it is the id of, such as `A document`, for the error.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    value = to_plain(value)
+    if is_missing(value):
+        return None
+    if isinstance(value, uuid.UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        try:
+            return str(value)
+        except ValueError:
+            raise InputError(
+                f"{what}'s `id` must be a string, or a whole number of at most 4,300 digits. Received: a longer one. "
+                "Convert it to text."
+            ) from None
+    if not isinstance(value, str):
+        raise InputError(
+            f"{what}'s `id` must be a string. Received: id={value!r:.60} of type {type(value).__name__}. Convert it to "
+            "text (whole numbers and UUIDs need not be)."
+        )
+    if "\0" in value:
+        raise InputError(
+            f"{what}'s `id` must not hold the character NUL, where C libraries take it to end. Received: "
+            f"{value!r:.60}. Leave the character out."
+        )
+    return str(value) or None
