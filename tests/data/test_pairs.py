@@ -312,3 +312,20 @@ def test_reading_pairs_does_not_import_tensorflow() -> None:
 def test_the_train_split_of_scifact_has_as_many_pairs_as_judgments(shared_data: Path) -> None:
     pairs = read_pairs(shared_data / "scifact")
     assert len(pairs) == sum(1 for _ in (shared_data / "scifact" / "qrels" / "train.tsv").open()) - 1
+
+
+def test_one_column_of_two_sentences_does_not_make_rows_sentences() -> None:
+    pairs = read_pairs([{"query": "q", "positive": "d", "sentence1": "s"}])
+    assert columns(pairs) == [["q"], ["d"]]
+    assert not pairs.symmetric
+
+
+def test_a_later_block_with_more_labels_a_row_is_refused_by_its_first_row() -> None:
+    rows = [{"text": "a", "scores": [1.0]}] * 1024 + [{"text": "a", "scores": [1.0, 0.5]}] * 3
+    with pytest.raises(InputError, match=r"dataset\[1024\]: expected 1 numbers in `scores`, as dataset\[0\] has.*: 2"):
+        read_pairs(rows)
+
+
+def test_negatives_are_read_in_the_order_of_their_numbers() -> None:
+    row = {"query": "q", "positive": "d", **{f"negative_{number}": f"n{number}" for number in (10, 9, 1)}}
+    assert columns(read_pairs([row])) == [["q"], ["d"], ["n1"], ["n9"], ["n10"]]

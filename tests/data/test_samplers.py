@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfchain.core.errors import InputError
+from tfchain.data.distinct_batches import fill_distinct
 from tfchain.data.samplers import mix_plans, plan_epoch
 
 KEYS = st.integers(1, 3).flatmap(
@@ -149,3 +150,35 @@ def test_bad_mixtures_are_refused() -> None:
         mix_plans([1], mixing="all")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"at least one batch. Received: sizes=\[2, 0\]"):
         mix_plans([2, 0])
+
+
+def test_rows_that_fill_no_batch_are_drawn_at_random_and_not_by_length() -> None:
+    order = np.random.default_rng([1, 0]).permutation(103)
+    lengths = np.zeros(103, dtype=int)
+    lengths[order] = np.arange(103, 0, -1)  # every row is longer than all that are drawn behind it
+    plan = to_lists(plan_epoch(103, 10, batches="length", lengths=lengths, seed=1))
+    assert plan[-1] == order[100:].tolist()
+    # All ten batches are one pool: sorted by length they are the order backwards.
+    backwards = order[99::-1].tolist()
+    assert sorted(plan[:-1]) == sorted(backwards[start : start + 10] for start in range(0, 100, 10))
+
+
+def test_a_row_that_waits_keeps_its_turn_where_its_text_comes_with_another_row() -> None:
+    first, second = 1, 2
+    keys = np.arange(100, 130).reshape(15, 2)
+    keys[0, 0] = keys[1, 0] = first
+    keys[1, 1] = keys[2, 0] = keys[3, 0] = keys[4, 0] = second
+    # Row 1 waits for `first`, rows 3 and 4 for `second`. Row 1 is in the second batch, with `second`: 3 stays before 4.
+    assert to_lists(fill_distinct(np.arange(15), keys, 3)) == [
+        [0, 2, 5],
+        [1, 6, 7],
+        [3, 8, 9],
+        [4, 10, 11],
+        [12, 13, 14],
+    ]
+
+
+def test_the_order_of_a_mixture_is_not_that_of_the_rows_of_a_dataset_of_its_size() -> None:
+    numbers = np.repeat([0, 1, 2], [5, 4, 3])
+    expected = np.random.default_rng([2, 3, 1]).permutation(numbers).tolist()
+    assert mix_plans([5, 4, 3], mixing="proportional", seed=2, epoch=3) == expected

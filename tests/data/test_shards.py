@@ -1,6 +1,7 @@
 """Shards come out as they were written, each row at one worker, in bounded memory and in an order of the seed."""
 
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,3 +162,58 @@ def test_reading_takes_memory_of_the_buffer_and_not_of_the_files(tmp_path: Path)
     tracemalloc.stop()
     assert rows == 10_000
     assert peak < 20e6  # the texts are 40 MB, a block of 1024 rows 4 MB
+
+
+def test_every_worker_gets_the_largest_file_in_some_epoch(tmp_path: Path) -> None:
+    shards = PairShards(write_parquet(tmp_path, 4, 3, 2, 1), uneven="drop")
+    with_largest = set()
+    for epoch in range(8):
+        for worker in (0, 1):
+            if any(name.startswith("0-") for name in queries(shards, epoch=epoch, worker=worker, num_workers=2)):
+                with_largest.add(worker)
+    assert with_largest == {0, 1}
+
+
+def test_gzipped_tfrecords_are_read(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    (file,) = write_tfrecords([("q", "d"), ("p", "e")], tmp_path / "out", shards=1)
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(file))]
+    zipped = str(tmp_path / "a.tfrecord.GZ")
+    with tf.io.TFRecordWriter(zipped, tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for record in records:
+            writer.write(record)
+    assert [row["query"] for row in read_tfrecord_pairs(zipped)] == ["q", "p"]
+
+
+def test_counts_that_a_newer_tfchain_wrote_or_that_are_broken_are_refused(tmp_path: Path) -> None:
+    (file,) = write_tfrecords([("q", "d"), ("p", "e")], tmp_path / "out", shards=1)
+    counts = tmp_path / "out" / "shards.json"
+    assert json.loads(counts.read_text()) == {"format": 1, "rows": {file.name: 2}}
+
+    counts.write_text('{"format": 2, "files": []}')
+    with pytest.raises(
+        InputError, match=r"shards\.json is of format 2, which a newer tfchain wrote. Expected: format 1"
+    ):
+        PairShards(file).count_rows()
+    for text in (
+        "[]",
+        "{",
+        '{"rows": 2}',
+        f'{{"rows": {{"{file.name}": -1}}}}',
+        f'{{"rows": {{"{file.name}": true}}}}',
+    ):
+        counts.write_text(text)
+        with pytest.raises(InputError, match=r"shards\.json does not tell how many rows pairs-00000-of-00001"):
+            PairShards(file).count_rows()
+    counts.write_text(f'{{"rows": {{"{file.name}": 2}}}}')  # as written before there was a format
+    assert PairShards(file).count_rows() == 2
+    for text in ('{"format": 1, "rows": {"another.tfrecord": 5}}', None):
+        counts.unlink() if text is None else counts.write_text(text)
+        assert PairShards(file).count_rows() is None
+
+
+def test_pipes_in_a_folder_of_shards_are_left_out(tmp_path: Path) -> None:
+    write_parquet(tmp_path, 2)
+    os.mkfifo(tmp_path / "1.parquet")
+    assert PairShards(tmp_path).count_rows() == 2

@@ -51,3 +51,12 @@ def test_scifacts_subset_holds_what_both_splits_judge(shared_data: Path) -> None
 def test_a_folder_without_judgments_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a BEIR folder"):
         read_subset(tmp_path)
+
+
+def test_a_query_that_two_splits_judge_keeps_the_documents_of_both(tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text("".join(f'{{"_id": "{number}", "text": "x"}}\n' for number in range(9)))
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "one"}\n')
+    (tmp_path / "qrels" / "dev.tsv").write_text("q\t2\t1\n")
+    (tmp_path / "qrels" / "test.tsv").write_text("q\t5\t1\n")
+    assert ids(read_subset(tmp_path, 2)) == ["2", "5"]
