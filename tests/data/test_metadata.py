@@ -90,6 +90,7 @@ def round_trip(metadata: Any) -> Any:
         ),
         (np.array("2024-01-02", dtype="datetime64[D]"), "2024-01-02"),
         (nest(99), nest(99)),
+        ({"a": {"b": nest(97)}}, {"a": {"b": nest(97)}}),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -113,6 +114,7 @@ def test_a_value_comes_back_from_a_save_as_json_holds_it(value: Any, kept: Any) 
         ),
         ({"n": [-(10**5000)]}, r"metadata 'n\[0\]' must be a number"),
         ({"deep": nest(100)}, r"metadata 'deep\[0\]\[0\].*… must be nested at most 100 levels deep"),
+        ({"deep": {"a": {"b": nest(98)}}}, r"metadata 'deep.a.b\[0\].*… must be nested at most 100 levels deep"),
         ({"n": np.float64("-inf")}, r"metadata 'n' must be something that JSON can hold. Received: -inf"),
         ({"n": b"bytes"}, r"metadata 'n' must be .* of type bytes"),
         ({"n": {1}}, r"metadata 'n' must be .* of type set"),

@@ -132,3 +132,11 @@ def test_an_offset_behind_a_byte_order_mark_counts_the_mark(tmp_path: Path) -> N
     (tmp_path / "d.csv").write_bytes(b"\xef\xbb\xbfid,text\n1,x\n2,\xff\n")
     with pytest.raises(InputError, match=r"d\.csv:3: not UTF-8: byte 0xff at offset 17"):
         list(read_documents(tmp_path / "d.csv"))
+
+
+@pytest.mark.parametrize("ending", [b"parquet", b"tfrecord"])
+def test_files_that_arrow_and_tensorflow_open_need_a_name_in_utf8(tmp_path: Path, ending: bytes) -> None:
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9." + ending)))
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"Expected a path in UTF-8. Received: .*/caf\\xe9\..*Rename it"):
+        read_pairs(path)

@@ -213,11 +213,41 @@ def test_ids_that_are_whole_numbers_or_uuids_become_text(id: Any, kept: str) -> 
         (b"a", r"`id` must be a string. Received: id=b'a' of type bytes"),
         (datetime.date(2024, 1, 1), r"`id` must be a string. Received: id=datetime.date"),
         (10**5000, r"`id` must be a string, or a whole number of at most 4,300 digits"),
+        (np.datetime64("2024-01-01"), r"`id` must be a string. Received: id=np.datetime64\('2024-01-01'\)"),
         ("a\0b", r"`id` must not hold the character NUL.* Received: 'a\\x00b'"),
         ("\ud83d", r"`id` must be valid Unicode"),
     ],
-    ids=["float", "bytes", "date", "digits", "nul", "surrogate"],
+    ids=["float", "bytes", "date", "moment", "digits", "nul", "surrogate"],
 )
 def test_ids_that_are_something_else_are_refused_with_their_place(id: Any, message: str) -> None:
     with pytest.raises(InputError, match=r"^documents\[0\]: .*" + message):
         list(read_documents([{"id": id, "text": "x"}]))
+
+
+def test_a_document_with_a_nul_in_its_id_is_refused_as_a_dict_is() -> None:
+    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `id` must not hold the character NUL"):
+        list(read_documents([Document("a\0b", "x")]))
+
+
+@pytest.mark.parametrize("value", [DAY_NS, datetime.date(2024, 1, 1), 3.5, np.float32(3.5), True])
+def test_dates_and_numbers_do_not_become_texts(value: Any) -> None:
+    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `text` must be a string"):
+        list(read_documents([{"text": value}]))
+    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `title` must be a string"):
+        list(read_documents([{"text": "x", "title": value}]))
+    with pytest.raises(InputError, match=r"^documents\[0\]: a document must be a text"):
+        list(read_documents([value]))
+    with pytest.raises(InputError, match=r"^dataset\[0\]: `text` must be a text"):
+        read_pairs([{"text": value}])
+
+
+def test_arrow_scalars_of_nanoseconds_in_metadata_become_text() -> None:
+    moment = pyarrow.scalar(int(DAY_NS.astype(int)), pyarrow.timestamp("ns"))
+    (document,) = read_documents([{"text": pyarrow.scalar("x"), "at": moment}])
+    assert document == Document("0", "x", metadata={"at": "2024-01-02T03:04:05.123456789"})
+
+
+def test_a_frame_of_several_chunks_counts_its_rows_through() -> None:
+    table = pyarrow.concat_tables([pyarrow.table({"text": texts}) for texts in (["a", "b"], ["c", None])])
+    with pytest.raises(InputError, match=r"^documents\[3\]: A document's `text` must be a string"):
+        list(read_documents(table))

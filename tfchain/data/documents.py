@@ -162,6 +162,7 @@ def to_document(item: Any, place: Place, default_id: str) -> Document:
     """
     try:
         if isinstance(item, Document):
+            to_id(item.id, "A document")
             return item if item.metadata == {} else replace(item, metadata=to_metadata(item.metadata))
         item = to_plain(item)
         if isinstance(item, str):

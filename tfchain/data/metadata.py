@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tfchain.core.errors import InputError
-from tfchain.data.values import is_missing, to_plain
+from tfchain.data.values import is_missing, to_iso, to_plain
 
 MOST_LEVELS = 100  # a few hundred more, and Python's own copying and writing of nested values ends in a RecursionError
 
@@ -54,6 +56,8 @@ def to_json(value: Any, key: str, level: int) -> Any:
         if isinstance(value, Mapping):
             return {check_key(name, key): to_json(inner, f"{key}.{name}", level + 1) for name, inner in value.items()}
         return [to_json(inner, f"{key}[{place}]", level + 1) for place, inner in enumerate(value)]
+    if isinstance(value, np.datetime64):
+        return to_iso(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, decimal.Decimal | uuid.UUID):

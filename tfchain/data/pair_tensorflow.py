@@ -7,6 +7,7 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.data.lines import open_bytes
 from tfchain.data.pair_columns import standard_names, used_names
+from tfchain.data.paths import check_name
 from tfchain.data.place import Block, Place, places_from
 from tfchain.data.tables import BLOCK_ROWS
 
@@ -60,6 +61,7 @@ def read_tfrecord(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Reads a file of TFRecords, each a `tf.train.Example` of texts (bytes lists) and labels (float or int lists)."""
     import tensorflow as tf
 
+    check_name(path)
     open_bytes(path).close()
     compression = "GZIP" if path.name.lower().endswith(".gz") else ""
 

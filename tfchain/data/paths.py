@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tfchain.core.errors import InputError
+
 
 def to_path(path: str | os.PathLike[Any]) -> Path:
     """A path with `~` and `~name` at its beginning replaced by the home folder."""
@@ -17,6 +19,12 @@ def has_valid_name(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_name(path: Path) -> None:
+    """Raises where a path's name is not UTF-8, which neither Arrow nor TensorFlow open."""
+    if not has_valid_name(path):
+        raise InputError(f"Expected a path in UTF-8. Received: {printable(path)}. Rename it.")
 
 
 def printable(path: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.data.lines import read_text
 from tfchain.data.pair_sources import find_files, is_tfrecord
-from tfchain.data.paths import to_path
+from tfchain.data.paths import check_name, to_path
 from tfchain.data.records import record_ending
 
 COUNTS_NAME = "shards.json"  # beside TFRecords, which do not tell how many they are
@@ -42,6 +42,7 @@ def count_file_rows(file: Path) -> int | None:
         import pyarrow
         from pyarrow import parquet
 
+        check_name(file)
         try:
             return int(parquet.read_metadata(file).num_rows)
         except (pyarrow.ArrowException, OSError) as error:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfchain.core.errors import InputError
 from tfchain.data.lines import open_bytes, read_lines
+from tfchain.data.paths import check_name
 from tfchain.data.place import Block, Place, places_from
-from tfchain.data.values import to_iso
+from tfchain.data.values import from_arrow
 
 BLOCK_ROWS = 1024
 ChooseColumns = Callable[[list[str], Place], Sequence[str]]
@@ -83,6 +82,7 @@ def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
     import pyarrow
     from pyarrow import parquet
 
+    check_name(path)
     open_bytes(path).close()  # a missing file's error, as for all others
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:
@@ -158,42 +158,13 @@ def to_values(array: Any, name: str, place: Callable[[int], Place]) -> list[Any]
     values = []
     for row, scalar in enumerate(array):
         try:
-            values.append(to_value(scalar))
+            values.append(from_arrow(scalar))
         except (ValueError, OverflowError) as error:
             raise InputError(
                 f"{place(row)}: the column `{name}` holds a value that cannot be read: {error}. Expected a value of "
                 f"{array.type}. Mend it, or leave the row out."
             ) from None
     return values
-
-
-def to_value(scalar: Any) -> Any:
-    """An Arrow scalar as Python's own value; dates and times that Python has none for (nanoseconds, the year 10000)
-    become text in ISO 8601, in UTC where there is a time zone.
-    """
-    from pyarrow import types
-
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        kind = scalar.type
-    if types.is_timestamp(kind) or types.is_date(kind):
-        unit: Any = kind.unit if types.is_timestamp(kind) else "D" if types.is_date32(kind) else "ms"
-        text = to_iso(np.datetime64(scalar.value, unit))
-        return f"{text}+00:00" if types.is_timestamp(kind) and kind.tz else text
-    if types.is_time(kind):
-        return str(to_iso(np.datetime64(scalar.value, kind.unit))).partition("T")[2]
-    if types.is_duration(kind):
-        return np.timedelta64(scalar.value, kind.unit)
-    if types.is_map(kind):
-        return [tuple(to_value(part) for part in entry.values()) for entry in scalar.values]
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return [to_value(item) for item in scalar.values]
-    if types.is_struct(kind):
-        return {name: to_value(value) for name, value in scalar.items()}
-    if types.is_dictionary(kind):
-        return to_value(scalar.value)
-    return scalar.as_py()
 
 
 def check_distinct(columns: list[str], where: str) -> None:

@@ -25,16 +25,43 @@ def is_missing(value: Any) -> bool:
 
 
 def to_plain(value: Any) -> Any:
-    """Turns a NumPy or Arrow value into Python's own, a NumPy date into text; everything else passes."""
-    if isinstance(value, np.datetime64):
-        return to_iso(value)
+    """Turns a NumPy or Arrow value into Python's own; NumPy's dates, and everything else, pass."""
     if isinstance(value, np.floating):
         return float(value)  # `tolist` leaves a long double as it is
-    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
-        return [to_plain(item) for item in value] if value.ndim else to_plain(value[()])
-    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.timedelta64):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":  # `tolist` makes numbers of nanoseconds
+        return list(value) if value.ndim else value[()]
+    if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.datetime64 | np.timedelta64):
         return value.tolist()
-    return value.as_py() if hasattr(value, "as_py") else value
+    return from_arrow(value) if hasattr(value, "as_py") else value
+
+
+def from_arrow(scalar: Any) -> Any:
+    """An Arrow scalar as Python's own value; dates and times that Python has none for (nanoseconds, the year 10000)
+    become text in ISO 8601, in UTC where there is a time zone.
+    """
+    from pyarrow import types
+
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        kind = scalar.type
+    if types.is_timestamp(kind) or types.is_date(kind):
+        unit: Any = kind.unit if types.is_timestamp(kind) else "D" if types.is_date32(kind) else "ms"
+        text = to_iso(np.datetime64(scalar.value, unit))
+        return f"{text}+00:00" if types.is_timestamp(kind) and kind.tz else text
+    if types.is_time(kind):
+        return str(to_iso(np.datetime64(scalar.value, kind.unit))).partition("T")[2]
+    if types.is_duration(kind):
+        return np.timedelta64(scalar.value, kind.unit)
+    if types.is_map(kind):
+        return [tuple(from_arrow(part) for part in entry.values()) for entry in scalar.values]
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return [from_arrow(item) for item in scalar.values]
+    if types.is_struct(kind):
+        return {name: from_arrow(value) for name, value in scalar.items()}
+    if types.is_dictionary(kind):
+        return from_arrow(scalar.value)
+    return scalar.as_py()
 
 
 def to_iso(moment: np.datetime64) -> str | None:
