@@ -15,7 +15,9 @@ WORDS = ("the", "a", "cat", "dog", "sleep", "##s", "run", "stock", "fell", "on",
 MAX_LENGTH = 24
 
 
-def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert", hidden_dim: int = 16) -> None:
+def save_tiny_model(
+    folder: Path, *, seed: int, architecture: str = "bert", hidden_dim: int = 16, num_layers: int = 2
+) -> None:
     """Writes the folder.
 
     Args:
@@ -23,6 +25,7 @@ def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert", hidd
         seed: Of the random weights.
         architecture: As in `TransformerConfig`. Default: `bert`.
         hidden_dim: As in `TransformerConfig`. Default: 16, so small that LiteRT quantizes the embedding alone.
+        num_layers: As in `TransformerConfig`. Default: 2.
     """
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation, *"你好我是一个智能助手"]
     tokens = dict.fromkeys([*SPECIAL, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
@@ -36,7 +39,7 @@ def save_tiny_model(folder: Path, *, seed: int, architecture: str = "bert", hidd
                 architecture=architecture,
                 vocabulary_size=len(tokens),
                 hidden_dim=hidden_dim,
-                num_layers=2,
+                num_layers=num_layers,
                 num_heads=2,
                 intermediate_dim=2 * hidden_dim,
                 max_positions=MAX_LENGTH,

@@ -391,6 +391,7 @@ class NeuralSearchChain:
 
         Raises:
             InputError: if something does not fit; nothing has been trained then.
+            DivergedError: if the loss or a weight is no finite number any more; the model keeps its weights.
             WorkerLostError: if another worker of a distributed training stopped.
         """
         given = {"batch_size": batch_size, "epochs": epochs, "learning_rate": learning_rate}
@@ -398,7 +399,7 @@ class NeuralSearchChain:
             **{name: value for name, value in given.items() if value is not None}, **hyperparameters
         )
         mine = {"loss": loss, "mining": mining, "strategy": strategy, "checkpoint": checkpoint}
-        mine |= {"callbacks": tuple(callbacks)} if callbacks else {}
+        mine |= {} if isinstance(callbacks, tuple) and not callbacks else {"callbacks": callbacks}
         replaced = {name: value for name, value in mine.items() if value is not None}
         options = dataclasses.replace(options or self.fit_options, **replaced)
         hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)

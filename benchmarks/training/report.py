@@ -113,8 +113,9 @@ def write_speed(result: dict[str, Any]) -> str:
         f"Whole training steps of MiniLM, batches of {settings['batch_size']}, at most {settings['max_length']} tokens:"
         f" {result['pairs']['scifact']} claims with abstracts (SciFact) and {result['pairs']['squad']} questions with"
         f" paragraphs (SQuAD). A turn is an epoch over these {total} pairs ({settings['steps']} steps); after one that"
-        f" is not counted, {settings['turns']} of each system, by turns. The median of the turns, and of their ratios"
-        f" to {PEER}'. Equal padding: each column to its longest text, as {PEER} does. Padding: the share of"
+        f" is not counted, {settings['turns']} of each system, by turns, {settings['at_once']} processes at a time:"
+        f" {PEER} runs beside each of the others. The median of the turns, and of the ratios to {PEER}' in the same"
+        f" turns. Equal padding: each column to its longest text, as {PEER} does. Padding: the share of"
         " the computed tokens, in the first epoch's batches."
     )
     allocators = (
@@ -134,12 +135,11 @@ def write_speed(result: dict[str, Any]) -> str:
 
 def make_speed_rows(measured: list[dict[str, Any]]) -> list[Row]:
     """The rows of a table of speed."""
-    rates = {row["system"]: row["pairs_per_second"] for row in measured}
     rows: list[Row] = []
     for row in measured:
-        own = rates[row["system"]]
+        own = row["pairs_per_second"]
         tokens = row["tokens"]
-        ratios = [one / other for one, other in zip(own, rates.get(PEER, ()), strict=False)]
+        ratios = [one / other for one, other in zip(own, row["reference_pairs_per_second"], strict=False)]
         rows.append(
             (
                 row["system"],

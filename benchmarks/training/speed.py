@@ -1,8 +1,10 @@
-"""Speed: training steps of MiniLM on mixed-length pairs, all systems in one run, taking turns epoch by epoch.
+"""Speed: training steps of MiniLM on mixed-length pairs, some systems at a time, taking turns epoch by epoch.
 
-A turn is one epoch over the same pairs, so every system computes the same texts in each; the first turn warms up and
-is not counted. What a trainer does between steps (making batches, tokenizing in sentence-transformers' case, the
-epoch's end) is in its time; tfchain tokenizes all texts before the first step, which is in the warm-up.
+Each process keeps five gigabytes, so three run at a time, sentence-transformers always among them: a system's ratio is
+to the turns beside its own. A turn is one epoch over the same pairs, so every system computes the same texts in each;
+the first turn warms up and is not counted. What a trainer does between steps (making batches, tokenizing in
+sentence-transformers' case, the epoch's end) is in its time; tfchain tokenizes all texts before the first step, which
+is in the warm-up.
 """
 
 import argparse
@@ -50,6 +52,8 @@ ENVIRONMENTS = {
 }
 # Idle threads of one system may spin for a moment after its turn; the next one waits for that.
 PAUSE_SECONDS = 0.2
+AT_ONCE = 3  # in 24 GB
+SETTINGS = ("steps", "turns", "batch_size", "max_length", "at_once")
 
 
 def main() -> None:
@@ -59,13 +63,14 @@ def main() -> None:
     everything = [PEER, KEPT_PEER, BFLOAT16_PEER, *SYSTEMS]
     unusual = ENVIRONMENTS.keys() if has_bfloat16() else {*ENVIRONMENTS, BFLOAT16_PEER}
     usual = [name for name in everything if name not in unusual]
-    add("--steps", type=int, default=12, help="steps of a turn (%(default)s)")
-    add("--turns", type=int, default=3, help="turns of each system, beside the warm-up (%(default)s)")
-    add("--batch-size", type=int, default=32, help="pairs in a step (%(default)s)")
-    add("--max-length", type=int, default=256, help="tokens of a text (%(default)s)")
+    add("--steps", type=positive, default=12, help="steps of a turn (%(default)s)")
+    add("--turns", type=positive, default=3, help="turns of each system, beside the warm-up (%(default)s)")
+    add("--batch-size", type=positive, default=32, help="pairs in a step (%(default)s)")
+    add("--max-length", type=positive, default=256, help="tokens of a text (%(default)s)")
+    add("--at-once", type=positive, default=AT_ONCE, help="processes at a time, of five gigabytes each (%(default)s)")
     add("--systems", nargs="+", choices=everything, default=usual, help="compare these alone (%(default)s)")
     by_allocator = [PEER, KEPT_PEER, EQUAL_PADDING, DEFAULT_ALLOCATOR]
-    add("--allocators", nargs="*", choices=by_allocator, default=by_allocator, help="then these (%(default)s)")
+    add("--allocators", nargs="*", choices=by_allocator, default=by_allocator, help="then these, or none (%(default)s)")
     arguments = read_arguments(parser)
     if arguments.quick:
         arguments.steps, arguments.turns, arguments.batch_size, arguments.max_length = 2, 1, 8, 64
@@ -76,35 +81,70 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Runs all systems by turns, and counts the tokens that each computes."""
+    """Runs the systems by turns, group after group, and counts the tokens that each computes."""
     pairs = work / "pairs.jsonl"
     counts = write_mixed_pairs(arguments.scifact, arguments.squad, arguments.steps * arguments.batch_size, pairs)
-    parts = [arguments.systems, arguments.allocators]  # two, as each process keeps some gigabytes
-    seconds = [take_turns(arguments, systems, pairs, work) for systems in parts]
+    total = sum(counts.values())
     tokens = count_tokens(arguments, pairs, work)
+
+    def measure_part(systems: list[str]) -> list[dict[str, Any]]:
+        groups = make_groups(systems, arguments.at_once)
+        return make_rows([take_turns(arguments, group, pairs, work) for group in groups], systems, tokens, total)
+
     return {
-        "settings": {name: getattr(arguments, name) for name in ("steps", "turns", "batch_size", "max_length")},
+        "settings": {name: getattr(arguments, name) for name in SETTINGS},
         "pairs": counts,
         "versions": ask_once(Path(sys.executable), TFCHAIN_WORKER, work / "versions.log", "versions")
         | ask_once(arguments.peers, PEER_WORKER, work / "versions.log", "versions"),
-        "rows": make_rows(seconds[0], tokens, sum(counts.values())),
-        "allocators": make_rows(seconds[1], tokens, sum(counts.values())),
+        "rows": measure_part(arguments.systems),
+        "allocators": measure_part(arguments.allocators),
     }
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def make_groups(systems: list[str], at_once: int) -> list[list[str]]:
+    """Systems that take turns with each other: at most so many, sentence-transformers in each group where it is asked.
+
+    Example:
+        >>> make_groups([PEER, "a", "b", "c"], 3)
+        [['sentence-transformers', 'a', 'b'], ['sentence-transformers', 'c']]
+    """
+    shared = [PEER] if PEER in systems and at_once > 1 else []
+    others = [system for system in systems if system not in shared]
+    size = at_once - len(shared)
+    groups = [[*shared, *others[start : start + size]] for start in range(0, len(others), size)]
+    return groups or ([shared] if shared else [])
+
+
 def make_rows(
-    seconds: dict[str, list[float]], tokens: dict[str, dict[str, int]], num_pairs: int
+    groups: list[dict[str, list[float]]], systems: list[str], tokens: dict[str, dict[str, int]], num_pairs: int
 ) -> list[dict[str, Any]]:
-    """A system's speed and tokens."""
-    return [
-        {
-            "system": system,
-            "pairs_per_second": [num_pairs / one for one in of_system],
-            "median": num_pairs / statistics.median(of_system),
-            "tokens": tokens[system],
-        }
-        for system, of_system in seconds.items()
-    ]
+    """A system's speed, the speed of sentence-transformers in the same turns, and tokens."""
+
+    def to_rates(of_system: list[float]) -> list[float]:
+        return [num_pairs / one for one in of_system]
+
+    rows = []
+    for system in systems:
+        own = [rate for group in groups for rate in to_rates(group.get(system, []))]
+        beside = [rate for group in groups if system in group for rate in to_rates(group.get(PEER, []))]
+        rows.append(
+            {
+                "system": system,
+                "pairs_per_second": own,
+                "reference_pairs_per_second": beside,
+                "median": statistics.median(own),
+                "tokens": tokens[system],
+            }
+        )
+    return rows
 
 
 def take_turns(arguments: argparse.Namespace, systems: list[str], pairs: Path, work: Path) -> dict[str, list[float]]:

@@ -197,11 +197,11 @@ def test_a_path_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def damage_json(save: Path) -> None:
-    (save / "state.json").write_text('{"version": 1, "identity"')
+    (save / "state.json").write_text('{"version": 2, "identity"')
 
 
 def damage_keys(save: Path) -> None:
-    (save / "state.json").write_text(json.dumps({"version": 1, "identity": json.loads(json.dumps(IDENTITY))}))
+    (save / "state.json").write_text(json.dumps({"version": 2, "identity": json.loads(json.dumps(IDENTITY))}))
 
 
 def damage_form(save: Path) -> None:
@@ -209,12 +209,12 @@ def damage_form(save: Path) -> None:
 
 
 def damage_identity(save: Path) -> None:
-    (save / "state.json").write_text('{"version": 1}')
+    (save / "state.json").write_text('{"version": 2}')
 
 
 def damage_version(save: Path) -> None:
     state = json.loads((save / "state.json").read_text())
-    (save / "state.json").write_text(json.dumps({**state, "version": 7}))
+    (save / "state.json").write_text(json.dumps({**state, "version": "two"}))
 
 
 def damage_tensors(save: Path) -> None:
@@ -268,6 +268,17 @@ def test_a_damaged_save_is_one_clear_error(tmp_path: Path, saved: Path, damage: 
         TfchainError, match=r"The checkpoint .*step-000000004 is damaged: .+ Delete this folder and go on"
     ):
         run(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("version", "what"), [(3, "a newer"), (1, "an older")])
+def test_a_save_of_another_tfchain_was_called_damaged(tmp_path: Path, saved: Path, version: int, what: str) -> None:
+    shutil.copytree(saved, tmp_path / "copy")
+    save = tmp_path / "copy" / "step-000000004"
+    (save / "state.json").write_text(json.dumps({"version": version, "unknown": 1}))
+    message = rf"form 2, which this tfchain reads\. Received: {save} in the form {version} of {what} one\. Go on with"
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / "copy")
+    assert save.exists()
 
 
 def test_after_a_damaged_save_is_deleted_the_one_before_is_used(tmp_path: Path) -> None:

@@ -120,36 +120,46 @@ def test_gradcache_and_plain_come_to_the_same_weights(make_text_encoder: MakeTex
 OPTIONS = {"dropout": 0.3, "epochs": 2, "batch_size": 3, "ema_momentum": 0.9, "weight_decay": 0.1}  # three steps
 
 
-@pytest.mark.parametrize(("stop", "changes"), [(5, {"checkpoint_every": 2}), (4, {})])
-def test_a_stopped_training_comes_to_the_same_history_and_weights(
-    make_text_encoder: MakeTextEncoder, tmp_path: Path, eager: None, stop: int, changes: dict[str, Any]
-) -> None:
+def train_with_validation(make_text_encoder: MakeTextEncoder, checkpoint: Path, **more: Any) -> Any:
     def evaluate(in_training: Any) -> dict[str, float]:
         return {"ndcg@10": float(in_training.encode(["the cat"])[0, 0])}
 
-    def train(name: str, **more: Any) -> Any:
-        text_encoder = make_text_encoder()
-        validation = Validation(dataset=None, metrics=["ndcg@10"], every=2)
-        options = {**OPTIONS, **changes, "checkpoint": tmp_path / name, **more}
-        return text_encoder, fit(text_encoder, evaluate=evaluate, validation=validation, **options)
+    text_encoder = make_text_encoder()
+    validation = Validation(dataset=None, metrics=["ndcg@10"], every=2)
+    options = {**OPTIONS, "checkpoint": checkpoint, **more}
+    return text_encoder, fit(text_encoder, evaluate=evaluate, validation=validation, **options)
 
-    whole, of_whole = train("whole")
+
+@pytest.fixture(scope="module")
+def whole(make_text_encoder: MakeTextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A training that was not stopped."""
+    tf.config.run_functions_eagerly(True)
+    trained = train_with_validation(make_text_encoder, tmp_path_factory.mktemp("whole") / "checkpoint")
+    tf.config.run_functions_eagerly(False)
+    return trained
+
+
+@pytest.mark.parametrize(("stop", "changes"), [(5, {"checkpoint_every": 2}), (4, {})])
+def test_a_stopped_training_comes_to_the_same_history_and_weights(
+    make_text_encoder: MakeTextEncoder, whole: Any, tmp_path: Path, eager: None, stop: int, changes: dict[str, Any]
+) -> None:
+    of_whole = whole[1]
     with pytest.raises(KeyboardInterrupt):
-        train("stopped", callbacks=[Stop(stop)])
+        train_with_validation(make_text_encoder, tmp_path / "stopped", callbacks=[Stop(stop)], **changes)
     steps = Losses()
-    stopped, of_stopped = train("stopped", callbacks=[steps])
+    stopped, of_stopped = train_with_validation(make_text_encoder, tmp_path / "stopped", callbacks=[steps], **changes)
     assert len(steps.values) == 3  # the second epoch alone, of which a step may have been skipped
     assert of_stopped.history == of_whole.history
     assert of_stopped.epoch == of_whole.epoch == [0, 1]
-    assert_same_weights(stopped, whole)
+    assert_same_weights(stopped, whole[0])
     if stop == 4:
         return
     # And once more: nothing is left to do.
     steps = Losses()
-    again, of_again = train("stopped", callbacks=[steps])
+    again, of_again = train_with_validation(make_text_encoder, tmp_path / "stopped", callbacks=[steps], **changes)
     assert steps.values == []
     assert (of_again.history, of_again.epoch) == (of_whole.history, of_whole.epoch)
-    assert_same_weights(again, whole)
+    assert_same_weights(again, whole[0])
 
 
 def test_a_checkpoint_of_another_model_dataset_or_hyperparameter_is_refused(

@@ -58,7 +58,9 @@ def set_generators(encoder: Any, seed: int = 3) -> None:
 
 
 @pytest.mark.parametrize("groups", [0, 1, 4])
-def test_plain_gradients_are_those_of_one_tape_over_the_loss(make_text_encoder: MakeTextEncoder, groups: int) -> None:
+def test_plain_gradients_are_those_of_one_tape_over_the_loss(
+    make_text_encoder: MakeTextEncoder, groups: int, eager: None
+) -> None:
     text_encoder = make_text_encoder()
     batch, texts = make_batch(text_encoder, groups=groups)
     assert len(batch["chunks"]) == (groups or 3)
@@ -78,7 +80,7 @@ def test_cached_gradients_are_the_plain_ones_whatever_the_mini_batch(
     assert_same(cached, by_tape(text_encoder.encoder, texts))
 
 
-def test_both_passes_of_cached_gradients_see_the_same_dropout(make_text_encoder: MakeTextEncoder) -> None:
+def test_both_passes_of_cached_gradients_see_the_same_dropout(make_text_encoder: MakeTextEncoder, eager: None) -> None:
     encoder = make_text_encoder(dropout=0.4).encoder
     batch, texts = make_batch(make_text_encoder())
     # In one part of all texts the masks are those of the plain way, if both begin with the same generators.
@@ -90,6 +92,15 @@ def test_both_passes_of_cached_gradients_see_the_same_dropout(make_text_encoder:
     # The next step draws other masks, as in the plain way.
     np.testing.assert_array_equal([np.array(generator.state) for generator in find_seed_generators(encoder)], states)
     assert abs(float(plain[0]) - float(by_tape(encoder, texts)[0])) > 1e-3
+
+
+def test_in_a_graph_of_several_rectangles_plain_gradients_are_those_of_one_tape(
+    make_text_encoder: MakeTextEncoder,
+) -> None:
+    text_encoder = make_text_encoder()
+    batch, texts = make_batch(text_encoder, ROWS[:4], groups=2)
+    compute = tf.function(lambda one: plain_gradients(text_encoder.encoder, one, loss_of, **OPTIONS))
+    assert_same(compute(batch), by_tape(text_encoder.encoder, texts))
 
 
 def test_in_a_graph_cached_gradients_are_those_step_by_step(make_text_encoder: MakeTextEncoder) -> None:
@@ -125,7 +136,9 @@ def test_cached_gradients_of_many_parts_with_dropout_are_the_gradient_of_their_l
     assert_same(cached, expected)
 
 
-def test_the_optimizers_scale_is_in_the_gradients_and_not_in_the_loss(make_text_encoder: MakeTextEncoder) -> None:
+def test_the_optimizers_scale_is_in_the_gradients_and_not_in_the_loss(
+    make_text_encoder: MakeTextEncoder, eager: None
+) -> None:
     text_encoder = make_text_encoder()
     batch, texts = make_batch(text_encoder, ROWS[:4])
     loss, gradients = by_tape(text_encoder.encoder, texts)

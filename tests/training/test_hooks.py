@@ -53,7 +53,7 @@ class Halving(TrainingHook):
         return encoder.get_layer("layer_0").intermediate.bias
 
 
-def test_it_prepares_begins_and_takes_back_what_it_did(make_text_encoder: MakeTextEncoder) -> None:
+def test_it_prepares_begins_and_takes_back_what_it_did(make_text_encoder: MakeTextEncoder, eager: None) -> None:
     text_encoder, hook = make_text_encoder(), Halving()
     bias = text_encoder.encoder.get_layer("layer_0").intermediate.bias
     bias.assign(np.arange(12, dtype="float32"))
@@ -64,7 +64,7 @@ def test_it_prepares_begins_and_takes_back_what_it_did(make_text_encoder: MakeTe
 
 
 def test_a_checkpoint_keeps_its_variables_and_refuses_other_hooks(
-    make_text_encoder: MakeTextEncoder, tmp_path: Path
+    make_text_encoder: MakeTextEncoder, tmp_path: Path, eager: None
 ) -> None:
     options = {"epochs": 3, "checkpoint": tmp_path / "run"}
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +76,7 @@ def test_a_checkpoint_keeps_its_variables_and_refuses_other_hooks(
     assert int(np.array(hook.count)) == 6  # 4 of the save, 2 of the last epoch
 
 
-def test_the_best_weights_are_among_those_that_have_settled(make_text_encoder: MakeTextEncoder) -> None:
+def test_the_best_weights_are_among_those_that_have_settled(make_text_encoder: MakeTextEncoder, eager: None) -> None:
     values = iter([0.9, 0.3, 0.2, 0.1])
     seen: list[Any] = []
 

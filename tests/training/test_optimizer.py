@@ -56,7 +56,7 @@ def test_without_warm_up_the_first_step_has_the_peak(schedule: str) -> None:
     [(0.1, 25, 3), (0.5, 4, 2), (3, 25, 3), (1, 25, 1), (50, 8, 8), (0, 8, 0), (0.1, 5, 1)],
 )
 def test_warm_up_is_a_share_of_all_steps_rounded_up_or_a_number(warmup: float, num_steps: int, expected: int) -> None:
-    optimizer, _ = make(num_steps, warmup=warmup)
+    optimizer, _ = make(num_steps, warmup=warmup, schedule="linear")
     assert optimizer._learning_rate.warmup_steps == expected
 
 
@@ -79,6 +79,19 @@ def test_a_step_is_adamws_formula_and_decays_matrices_alone() -> None:
     np.testing.assert_allclose(matrix, expected, atol=5e-6)  # 1 - 0.999² in float32 is 3e-5 off
 
 
+@pytest.mark.parametrize("dtype_policy", ["float32", "mixed_float16"])
+def test_a_rate_without_a_schedule_can_be_set_and_one_with_a_schedule_cannot(dtype_policy: str) -> None:
+    optimizer, (matrix, bias) = make(learning_rate=0.1, dtype_policy=dtype_policy)
+    optimizer.learning_rate = 0.05
+    scale = float(optimizer.scale_loss(1.0))
+    optimizer.apply([scale * gradient for gradient in GRADIENTS], [matrix, bias])
+    np.testing.assert_allclose(matrix, adam_step(MATRIX, GRADIENTS[0], rate=0.05)[0], atol=1e-6)
+    for values in ({"warmup": 2}, {"schedule": "linear"}):
+        optimizer, _ = make(learning_rate=0.1, dtype_policy=dtype_policy, **values)
+        with pytest.raises(TypeError, match="not settable"):
+            optimizer.learning_rate = 0.05
+
+
 def test_each_batch_moves_the_schedule_on() -> None:
     optimizer, (matrix, bias) = make(4, learning_rate=0.1, schedule="linear")
     rates = []
@@ -90,29 +103,32 @@ def test_each_batch_moves_the_schedule_on() -> None:
 
 def test_gradients_are_clipped_by_the_norm_of_all_of_them() -> None:
     # Adam's first step does not change with the gradient's size, but for ε: m shows what came in.
-    optimizer, weights = make(max_gradient_norm=6.5)
-    optimizer.apply(GRADIENTS, weights)
-    np.testing.assert_allclose(optimizer._momentums[0], 0.1 * GRADIENTS[0] * 6.5 / 13, atol=1e-6)
-    optimizer, weights = make(max_gradient_norm=14.0)
-    optimizer.apply(GRADIENTS, weights)
-    np.testing.assert_allclose(optimizer._momentums[0], 0.1 * GRADIENTS[0], atol=1e-6)
+    # Norms 13 and 84, of both together 85: clipped one by one, neither would be halved.
+    gradients = [GRADIENTS[0], np.array([0.0, -84.0], "float32")]
+    for limit, factor in ((42.5, 0.5), (86.0, 1.0)):
+        optimizer, weights = make(max_gradient_norm=limit)
+        optimizer.apply(gradients, weights)
+        for momentum, gradient in zip(optimizer._momentums, gradients, strict=True):
+            np.testing.assert_allclose(momentum, 0.1 * gradient * factor, atol=1e-5)
 
 
 def test_two_accumulated_batches_are_a_step_of_their_mean_clipped_as_one() -> None:
     optimizer, weights = make(learning_rate=0.1, accumulation_steps=2, max_gradient_norm=5.0, weight_decay=0.2)
-    second = [np.array([[3.0, 0.0], [0.0, -4.0]], "float32"), np.zeros(2, "float32")]
+    second = [np.array([[3.0, 0.0], [0.0, -4.0]], "float32"), np.array([4.0, 0.0], "float32")]
     optimizer.apply(GRADIENTS, weights)
     np.testing.assert_array_equal(weights[0], MATRIX)
     optimizer.apply(second, weights)
-    mean = np.array([[3.0, -2.0], [0.0, 4.0]])  # norm sqrt(9 + 4 + 16)
-    np.testing.assert_allclose(optimizer._momentums[0], 0.1 * mean * 5 / math.sqrt(29), atol=1e-6)
-    expected, _, _ = adam_step(MATRIX * (1 - 0.1 * 0.2), mean * 5 / math.sqrt(29), rate=0.1)
+    mean, of_bias = np.array([[3.0, -2.0], [0.0, 4.0]]), np.array([2.0, 0.0])
+    norm = math.sqrt(9 + 4 + 16 + 4)
+    np.testing.assert_allclose(optimizer._momentums[0], 0.1 * mean * 5 / norm, atol=1e-6)
+    np.testing.assert_allclose(optimizer._momentums[1], 0.1 * of_bias * 5 / norm, atol=1e-6)
+    expected, _, _ = adam_step(MATRIX * (1 - 0.1 * 0.2), mean * 5 / norm, rate=0.1)
     np.testing.assert_allclose(weights[0], expected, atol=1e-6)
     # The next two begin from nothing, and are Adam's second step.
     optimizer.apply(GRADIENTS, weights)
     optimizer.apply(GRADIENTS, weights)
     clipped = GRADIENTS[0] * 5 / 13
-    np.testing.assert_allclose(optimizer._momentums[0], 0.9 * 0.1 * mean * 5 / math.sqrt(29) + 0.1 * clipped, atol=1e-6)
+    np.testing.assert_allclose(optimizer._momentums[0], 0.9 * 0.1 * mean * 5 / norm + 0.1 * clipped, atol=1e-6)
 
 
 def test_the_average_of_the_weights_is_what_the_training_ends_with() -> None:

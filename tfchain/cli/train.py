@@ -152,8 +152,8 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
                 raise InputError(f"{plan.places[where]}: There is no key `{where}`. {suggest(argument, known)}")
         try:
             made.append(kinds[name](**arguments))
-        except InputError as error:  # its text begins with the argument that it is about
-            named = f"{key}.{str(error).split('`')[1]}" if str(error).startswith("`") else key
+        except InputError as error:
+            named = f"{key}.{error.argument}" if error.argument else key
             raise InputError(f"{plan.places.get(named, plan.places[key])}: {error}") from error
     with located(plan.places.get("recipes", "")):
         return check_training_recipes(made)

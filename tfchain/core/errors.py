@@ -6,7 +6,21 @@ class TfchainError(Exception):
 
 
 class InputError(TfchainError, ValueError):
-    """An argument, a document or a file's content is not what was asked for."""
+    """An argument, a document or a file's content is not what was asked for.
+
+    Args:
+        message: The text.
+        argument: The name of the argument whose value is at fault, for those who know where it was written. Default:
+            none.
+    """
+
+    def __init__(self, message: str = "", *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class DivergedError(InputError):
+    """A training came to a loss or to weights that are not finite numbers; the model keeps the weights it had."""
 
 
 class ModelFolderError(TfchainError):
@@ -35,3 +49,9 @@ class WorkerLostError(TfchainError):
 
 class MissingPackageError(TfchainError, ImportError):
     """An optional package is not installed; the text says which extra brings it."""
+
+
+def first_line(error: BaseException, *, length: int = 200) -> str:
+    """The beginning of another library's message, to put into one of ours; the error's type where it says nothing."""
+    lines = str(error).splitlines() or [""]
+    return lines[0][:length] or type(error).__name__

@@ -108,7 +108,8 @@ class Hyperparameters:
         if self.warmup >= 1 and self.warmup != int(self.warmup):
             raise InputError(
                 f"`warmup` must be a share of all steps below 1, or a whole number of steps. Received: "
-                f"warmup={self.warmup}."
+                f"warmup={self.warmup}.",
+                argument="warmup",
             )
         for name, advice in (("max_gradient_norm", "1.0 is usual."), ("ema_momentum", "0.999 is usual.")):
             if getattr(self, name) is not None:
@@ -123,14 +124,21 @@ class Hyperparameters:
         for name, choices in (("schedule", Schedule), ("batches", Batches), ("dtype_policy", DTypePolicy)):
             if getattr(self, name) not in get_args(choices):
                 raise InputError(
-                    f"`{name}` must be one of {', '.join(get_args(choices))}. Received: {name}={getattr(self, name)!r}."
+                    f"`{name}` must be one of {', '.join(get_args(choices))}. "
+                    f"Received: {name}={getattr(self, name)!r}.",
+                    argument=name,
                 )
         for name in ("remat", "jit_compile", "mask_false_negatives", "drop_remainder"):
             if not isinstance(getattr(self, name), bool):
-                raise InputError(f"`{name}` must be True or False. Received: {name}={getattr(self, name)!r}.")
+                raise InputError(
+                    f"`{name}` must be True or False. Received: {name}={getattr(self, name)!r}.", argument=name
+                )
         patterns = (self.freeze,) if isinstance(self.freeze, str) else self.freeze
         if not isinstance(patterns, Sequence) or not all(isinstance(one, str) and one for one in patterns):
-            raise InputError(f"`freeze` must be a list of patterns of layer paths. Received: freeze={self.freeze!r}.")
+            raise InputError(
+                f"`freeze` must be a list of patterns of layer paths. Received: freeze={self.freeze!r}.",
+                argument="freeze",
+            )
         object.__setattr__(self, "freeze", tuple(patterns))
 
     def _check_number(
@@ -145,7 +153,9 @@ class Hyperparameters:
         ):
             lower = f"above {least}" if above else f"at least {least}"
             upper = "" if most == math.inf else f" and at most {most}" if up_to else f" and below {most}"
-            raise InputError(f"`{name}` must be a number {lower}{upper}. Received: {name}={value!r}. {advice}")
+            raise InputError(
+                f"`{name}` must be a number {lower}{upper}. Received: {name}={value!r}. {advice}", argument=name
+            )
 
     def replace(self, **changes: Any) -> "Hyperparameters":
         """A copy with other values.

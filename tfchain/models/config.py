@@ -69,18 +69,25 @@ class TransformerConfig:
         for name, choices in (("architecture", Architecture), ("activation", Activation)):
             if getattr(self, name) not in get_args(choices):
                 raise InputError(
-                    f"`{name}` must be one of {', '.join(get_args(choices))}. Received: {name}={getattr(self, name)!r}."
+                    f"`{name}` must be one of {', '.join(get_args(choices))}. "
+                    f"Received: {name}={getattr(self, name)!r}.",
+                    argument=name,
                 )
         for name in ("vocabulary_size", "hidden_dim", "num_layers", "max_positions"):
             if getattr(self, name) < 1:
-                raise InputError(f"`{name}` must be at least 1. Received: {name}={getattr(self, name)!r}.")
+                raise InputError(
+                    f"`{name}` must be at least 1. Received: {name}={getattr(self, name)!r}.", argument=name
+                )
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.")
+                raise InputError(
+                    f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.", argument=name
+                )
         if self.head_dim is None and any(self.hidden_dim % heads for heads in self.layer_heads):
             raise InputError(
                 "`hidden_dim` must be a multiple of `num_heads` where no `head_dim` is given. "
-                f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}. Give `head_dim`."
+                f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}. Give `head_dim`.",
+                argument="hidden_dim",
             )
 
     def _check_layer_values(self, name: str) -> None:
@@ -88,10 +95,11 @@ class TransformerConfig:
         if isinstance(value, tuple) and len(value) != self.num_layers:
             raise InputError(
                 f"`{name}` must be one number or one a layer. "
-                f"Received: {len(value)} numbers for num_layers={self.num_layers}."
+                f"Received: {len(value)} numbers for num_layers={self.num_layers}.",
+                argument=name,
             )
         if min(value if isinstance(value, tuple) else (value,)) < 1:
-            raise InputError(f"`{name}` must be at least 1. Received: {name}={value!r}.")
+            raise InputError(f"`{name}` must be at least 1. Received: {name}={value!r}.", argument=name)
 
     @property
     def layer_heads(self) -> tuple[int, ...]:
@@ -132,7 +140,9 @@ class PoolingConfig:
         unknown = [mode for mode in self.modes if mode not in get_args(PoolingMode)]
         if unknown or not self.modes:
             raise InputError(
-                f"`modes` must name at least one of {', '.join(get_args(PoolingMode))}. Received: modes={self.modes!r}."
+                f"`modes` must name at least one of {', '.join(get_args(PoolingMode))}. "
+                f"Received: modes={self.modes!r}.",
+                argument="modes",
             )
 
 

@@ -40,6 +40,15 @@ class Corpus:
         for number, (place, item) in enumerate(read_items(source)):
             yield to_document(item, place, str(number)).full_text
 
+    def check(self) -> None:
+        """Looks at the first document, before anything costly is done.
+
+        Raises:
+            InputError: if there is none, or it cannot be read.
+        """
+        if next(iter(self), None) is None:
+            raise InputError("`corpus` must have at least one document. Received: none.")
+
     def blocks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         """The documents' text keys, int64, and their texts; none comes twice in a block."""
         block: dict[int, str] = {}

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfchain.core.atomic import new_folder, remove_partials, writing
-from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.checks import check_writable
+from tfchain.core.errors import InputError, TfchainError, first_line
+from tfchain.training.divergence import check_finite
 from tfchain.training.evaluation import RankingEvaluator
 from tfchain.training.hooks import hook_variables
 
 logger = logging.getLogger(__name__)
 
 KEPT = 2
-VERSION = 1
+VERSION = 2
 STATE_NAMES = ("identity", "epoch", "step", "stopped", "num_metrics", "history", "epochs", "evaluator", "has_best")
 
 
@@ -29,7 +30,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     """Saves weights, optimizer, dropout's generators, metrics, History and position; the newest folder is whole.
 
     Each save is a folder `step-<number>` that appears in one step; the last two are kept. A training that was killed
-    between two saves goes on from the last, takes the same batches again and comes to the same losses.
+    between two saves goes on from the last, takes the same batches again and comes to the same losses. Weights that are
+    not finite numbers are never saved.
 
     Args:
         path: The checkpoint's folder, on a disk that all workers see.
@@ -92,7 +94,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """
         found = self.find()
         if self.writes:
-            self._try_to_write()
+            check_writable("checkpoint", self.path)  # now, and not after the first epoch
         if found is None:
             return None
         state = self._read_state(found)
@@ -154,6 +156,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, step: int) -> None:
+        # Every worker looks, so that all of them stop; what was saved before stays the newest.
+        check_finite([*self.model.encoder.variables, *self.model.optimizer.variables], self.model.steps_done)
         # All workers read: what is kept a part on each is put together by them all.
         metrics = [np.array(variable) for variable in _metric_variables(self.model)]
         if not self.writes:
@@ -188,31 +192,28 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         for old in sorted(self.path.glob("step-*"))[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def _try_to_write(self) -> None:
-        """Raises now, and not after the first epoch, where no checkpoint can be written."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
-                pass
-        except OSError as error:
-            raise InputError(f"`checkpoint` must be a folder to write to. Received: {self.path}: {error}.") from error
-
     def _read_state(self, path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            if state["version"] != VERSION:
-                raise ValueError(f"version {state['version']}")
-            missing = [name for name in STATE_NAMES if name not in state]
-            if missing or not isinstance(state["identity"], dict):
+            version = state["version"]
+            if not isinstance(version, int):
+                raise ValueError(f"version {version!r}")
+            missing = [name for name in STATE_NAMES if name not in state] if version == VERSION else []
+            if missing or (version == VERSION and not isinstance(state["identity"], dict)):
                 raise ValueError(f"state.json lacks {', '.join(missing) or 'an identity'}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _damaged(path, error) from error
+        if version != VERSION:
+            what = "a newer" if version > VERSION else "an older"
+            raise InputError(
+                f"`checkpoint` must be in the form {VERSION}, which this tfchain reads. Received: {path} in the form "
+                f"{version} of {what} one. Go on with that tfchain, or name another folder to train anew."
+            )
         return state
 
 
 def _damaged(path: Path, error: Exception) -> TfchainError:
-    what = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return TfchainError(f"The checkpoint {path} is damaged: {what}. Delete this folder and go on.")
+    return TfchainError(f"The checkpoint {path} is damaged: {first_line(error)}. Delete this folder and go on.")
 
 
 def _variables(model: Any) -> dict[str, Any]:

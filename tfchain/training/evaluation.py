@@ -11,6 +11,7 @@ import numpy as np
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.divergence import check_finite
 from tfchain.training.metrics import DEFAULT_METRICS, check_metrics, to_measure_name
 from tfchain.training.strategies import find_task
 from tfchain.training.workers import from_chief, gather_over_workers
@@ -168,6 +169,7 @@ class RankingEvaluator(keras.callbacks.Callback):
 
     def _run(self) -> None:
         encoder = self.model.encoder
+        check_finite(encoder.variables, self.model.steps_done)  # NaN ranks somehow, and might be the best
         with averaged_weights(self.model):
             measured = dict(self.evaluate(self.text_encoder))
             values = from_chief(self.strategy, np.array(list(measured.values()), dtype="float64"))

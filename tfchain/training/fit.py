@@ -18,7 +18,9 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.batch_layout import Layout
 from tfchain.training.batches import BatchMaker
 from tfchain.training.checkpoint import TrainingCheckpoint
+from tfchain.training.divergence import DivergenceGuard, check_finite
 from tfchain.training.evaluation import Evaluate, RankingEvaluator, TrainingTextEncoder, Validation
+from tfchain.training.fit_checks import check_arguments, check_datasets
 from tfchain.training.fit_options import FitOptions
 from tfchain.training.hooks import make_step_encoder
 from tfchain.training.logs import make_log_callbacks
@@ -30,6 +32,7 @@ from tfchain.training.trainer import PairTrainer
 from tfchain.training.training_copy import make_training_copy, trained_weights
 from tfchain.training.training_data import NamedPairs, describe_datasets, make_training_set, read_datasets
 from tfchain.training.workers import check_agreement, count_replicas, lost_workers, scope_of, share_weights
+from tfchain.training.zero_loss import ZeroLossWarning, warn_without_negatives
 
 __all__ = ["FitOptions", "fit_text_encoder"]
 
@@ -47,7 +50,8 @@ def fit_text_encoder(
 ) -> keras.callbacks.History:
     """Trains a text encoder's model in place.
 
-    Everything is checked before the first step; the model keeps its weights until the training has ended well.
+    Everything is checked before the first step; the model keeps its weights until the training has ended well, with a
+    loss and weights that are finite numbers.
 
     Args:
         text_encoder: The tokenizer and the encoder.
@@ -62,6 +66,7 @@ def fit_text_encoder(
 
     Raises:
         InputError: if the data, a hyperparameter, the strategy or the checkpoint does not fit.
+        DivergedError: if the loss or a weight is no finite number any more.
         WorkerLostError: if another worker stopped.
     """
     options = options or FitOptions()
@@ -80,8 +85,16 @@ def _fit(
     validation: Validation | None,
 ) -> keras.callbacks.History:
     worker, num_workers = find_task(strategy)
-    check_replicas(hyperparameters, strategy)
+    check_arguments(text_encoder, dataset, hyperparameters, options, strategy, evaluate, validation)
     datasets = read_data(dataset, options)
+    check_datasets(
+        datasets,
+        text_encoder,
+        hyperparameters,
+        options,
+        is_sharded=isinstance(dataset, PairShards),
+        needs_full=hyperparameters.drop_remainder or has_fixed_shapes(hyperparameters, strategy),
+    )
     identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
     checkpoint = saved = None
     if options.checkpoint is not None:
@@ -100,7 +113,7 @@ def _fit(
             hook.prepare(copy)
         step_encoder = make_step_encoder(options.hooks, copy)
     in_training = TrainingTextEncoder(text_encoder, copy, strategy)
-    callbacks: list[keras.callbacks.Callback] = [*options.hooks]
+    callbacks: list[keras.callbacks.Callback] = [*options.hooks, DivergenceGuard()]
     evaluator = rounds = None
     if evaluate is not None:
         evaluator = RankingEvaluator(evaluate, in_training, validation or Validation(dataset=None), strategy)
@@ -117,12 +130,13 @@ def _fit(
             progress=options.progress,
         )
         callbacks.append(rounds)
+    losses = [named.loss for named in datasets]
     maker = make_batches(dataset, datasets, text_encoder, hyperparameters, options, strategy, rounds, saved)
 
     with scope_of(strategy):
         trainer = PairTrainer(
             copy,
-            [one.loss for one in datasets],
+            losses,
             num_columns=[one.num_columns for one in maker.sets],
             num_labels=[0 if one.labels is None else one.labels.shape[1] for one in maker.sets],
             mini_batch_size=hyperparameters.mini_batch_size,
@@ -135,6 +149,10 @@ def _fit(
         trainer.hooks = tuple(options.hooks)
         trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
 
+    if not isinstance(maker, BatchMaker) or not warn_without_negatives(
+        maker, losses, mask=hyperparameters.mask_false_negatives
+    ):
+        callbacks.append(ZeroLossWarning())
     epoch = step = 0
     if checkpoint is not None:
         checkpoint.evaluator = evaluator
@@ -175,7 +193,9 @@ def _fit(
         history.epoch = list(checkpoint.epochs)
     for hook in options.hooks:
         hook.strip(copy)
-    text_encoder.own_encoder.set_weights(trained_weights(copy))
+    weights = trained_weights(copy)
+    check_finite(weights, trainer.steps_done)
+    text_encoder.own_encoder.set_weights(weights)
     text_encoder.refresh()
     return history
 
@@ -240,7 +260,7 @@ def make_batches(
     saved: Path | None,
 ) -> BatchMaker | ShardBatchMaker:
     """What makes the batches; negatives are mined here, or read from a save."""
-    fixed = is_tpu(strategy) or hyperparameters.jit_compile
+    fixed = has_fixed_shapes(hyperparameters, strategy)
     common: dict[str, Any] = {
         "batch_size": hyperparameters.batch_size,
         "batches": hyperparameters.batches,
@@ -272,21 +292,9 @@ def make_batches(
     )
 
 
-def check_replicas(hyperparameters: Hyperparameters, strategy: Any) -> None:
-    """Raises where the hyperparameters do not work on so many devices."""
-    replicas = count_replicas(strategy)
-    if hyperparameters.batch_size < replicas:
-        raise InputError(
-            f"`batch_size` is the global one and must be at least the number of replicas ({replicas}). "
-            f"Received: batch_size={hyperparameters.batch_size}. Raise it, or train on fewer devices."
-        )
-    if hyperparameters.jit_compile and replicas > 1 and not is_tpu(strategy):
-        raise InputError(f"`jit_compile` works on one device, or on TPUs. Received: {replicas} replicas. Leave it out.")
-    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
-        raise InputError(
-            f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
-            f"{replicas} replicas. Use `mini_batch_size` for large batches."
-        )
+def has_fixed_shapes(hyperparameters: Hyperparameters, strategy: Any) -> bool:
+    """Whether all batches have one shape, as TPUs and XLA need it."""
+    return is_tpu(strategy) or hyperparameters.jit_compile
 
 
 @contextlib.contextmanager

@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 
-from tfchain.core.checks import check_whole_number
+from tfchain.core.checks import check_path, check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.data.samplers import Mixing
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.hooks import TrainingHook
 from tfchain.training.mining_options import Mining
-from tfchain.training.pair_scores import CrossCheck
+from tfchain.training.own_callbacks import check_callbacks
+from tfchain.training.pair_scores import CrossCheck, check_cross_check
 from tfchain.training.training_data import LossChoice
 
 
@@ -28,7 +29,9 @@ class FitOptions:
         strategy: See `make_strategy`. Default: `auto`.
         checkpoint: A folder to save to, and to go on from. Default: none.
         checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
-        callbacks: Keras callbacks of your own. Default: none.
+        callbacks: Keras callbacks of your own. `ModelCheckpoint` saves the encoder; `ReduceLROnPlateau` and
+            `LearningRateScheduler` need schedule="constant" and warmup=0. What a callback keeps to itself, such as
+            the best value so far, is not in a checkpoint; `Validation(patience=…)` is. Default: none.
         hooks: What changes how the encoder trains, such as pruning; see `TrainingHook`. Default: none.
         log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
         mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
@@ -69,8 +72,25 @@ class FitOptions:
         check_whole_number("length_groups", self.length_groups, least=0)
         if self.mining is not None and not isinstance(self.mining, Mining):
             raise InputError(f"`mining` must be a `Mining`. Received: {self.mining!r}. Write mining=Mining().")
-        for one in self.hooks:
-            if not isinstance(one, TrainingHook):
-                raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {one!r:.100}.")
+        object.__setattr__(self, "callbacks", check_callbacks(self.callbacks))
+        for name in ("checkpoint", "log_path"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, check_path(name, getattr(self, name)))
+        if not isinstance(self.hooks, Sequence):
+            raise InputError(f"`hooks` must be a list of hooks. Received: {self.hooks!r:.100}.")
+        for hook in self.hooks:
+            if not isinstance(hook, TrainingHook):
+                raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {hook!r:.100}.")
+        if self.guide is not None and not isinstance(self.guide, TextEncoder):
+            raise InputError(
+                f"`guide` must be a TextEncoder. Received: {type(self.guide).__name__}. Of a chain, give "
+                "`chain.text_encoder`."
+            )
+        if self.progress is not None and not isinstance(self.progress, bool):
+            raise InputError(f"`progress` must be True, False or None. Received: progress={self.progress!r}.")
+        if not isinstance(self.split, str):
+            raise InputError(f"`split` must be a text. Received: split={self.split!r}.")
+        if self.cross_check is not None:
+            check_cross_check(self.cross_check)
         if self.cross_check is not None and self.mining is None:
             raise InputError("`cross_check` is for mining. Received: mining=None. Write mining=Mining() beside it.")

@@ -14,7 +14,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.candidates import Candidates, Corpus, Documents, KeyTable, Queries, Sample, changed_corpus
 from tfchain.training.mining_options import Mining
 from tfchain.training.negative_choice import choose_negatives, filter_candidates
-from tfchain.training.pair_scores import CrossCheck, EncoderScorer, FunctionScorer, PairScorer
+from tfchain.training.pair_scores import CrossCheck, EncoderScorer, FunctionScorer, PairScorer, check_cross_check
 
 __all__ = ["Mining", "mine_negatives"]
 
@@ -68,6 +68,8 @@ def mine_negatives(
         6
     """
     mining = mining or Mining()
+    if cross_check is not None:
+        check_cross_check(cross_check)
     rows = check_rows(read_pairs(pairs, split=split))
     source = find_corpus(pairs, rows, mining.corpus if corpus is None else corpus)
     queries = Queries(rows)
@@ -135,12 +137,7 @@ def make_scorer(cross_check: CrossCheck, queries: list[str], options: dict[str, 
     """What scores pairs for a cross-check."""
     if hasattr(cross_check, "encode_query"):
         return EncoderScorer(cast(TextEncoder, cross_check), queries, **options)
-    if callable(cross_check):
-        return FunctionScorer(cross_check, queries)
-    raise InputError(
-        "`cross_check` must be a text encoder, or a function from queries and documents to scores. "
-        f"Received: {type(cross_check).__name__}."
-    )
+    return FunctionScorer(cast(Callable[..., np.ndarray], cross_check), queries)
 
 
 def check_candidates(

@@ -67,7 +67,8 @@ class Mining:
         if self.range_max - self.range_min < self.num_negatives:
             raise InputError(
                 "`range_max` must be at least `range_min` + `num_negatives`. Received: "
-                f"range_min={self.range_min}, range_max={self.range_max}, num_negatives={self.num_negatives}."
+                f"range_min={self.range_min}, range_max={self.range_max}, num_negatives={self.num_negatives}.",
+                argument="range_max",
             )
         for name, lowest, highest, within in (
             ("absolute_margin", 0.0, math.inf, " of at least 0"),
@@ -78,14 +79,19 @@ class Mining:
             value = getattr(self, name)
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if value is not None and not (number and math.isfinite(value) and lowest <= value <= highest):
-                raise InputError(f"`{name}` must be a finite number{within}, or None. Received: {name}={value!r}.")
+                raise InputError(
+                    f"`{name}` must be a finite number{within}, or None. Received: {name}={value!r}.", argument=name
+                )
             object.__setattr__(self, name, None if value is None else float(value))
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             raise InputError(
                 f"`min_score` must not be above `max_score`. Received: min_score={self.min_score}, "
-                f"max_score={self.max_score}."
+                f"max_score={self.max_score}.",
+                argument="min_score",
             )
         if self.sampling not in get_args(Sampling):
-            raise InputError(f"`sampling` must be 'top' or 'random'. Received: sampling={self.sampling!r}.")
+            raise InputError(
+                f"`sampling` must be 'top' or 'random'. Received: sampling={self.sampling!r}.", argument="sampling"
+            )
         if not isinstance(self.fill, bool):
-            raise InputError(f"`fill` must be True or False. Received: fill={self.fill!r}.")
+            raise InputError(f"`fill` must be True or False. Received: fill={self.fill!r}.", argument="fill")

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.errors import TfchainError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.data.pairs import Pairs
 from tfchain.training.batch_layout import TrainingSet
@@ -58,12 +58,6 @@ class MiningRounds(keras.callbacks.Callback):
         progress: bool | None = None,
     ) -> None:
         super().__init__()
-        if not any(can_be_mined(one.pairs) for one in datasets):
-            raise InputError(
-                "`mining` needs a dataset of queries and documents without labels. Received: "
-                + "; ".join(f"{one.name} with {_describe(one.pairs)}" for one in datasets)
-                + "."
-            )
         self.mining = mining
         self.datasets = list(datasets)
         self.text_encoder = text_encoder
@@ -188,8 +182,3 @@ class MiningRounds(keras.callbacks.Callback):
                 "The workers mined other negatives than each other. Give all the same corpus, and a cross-check that "
                 "scores alike on all machines."
             )
-
-
-def _describe(pairs: Pairs) -> str:
-    labels = "" if pairs.labels is None else ", labels"
-    return f"{pairs.num_columns} text(s) a row{labels}"

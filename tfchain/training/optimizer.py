@@ -76,10 +76,11 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         )
     given = hyperparameters.warmup
     warmup_steps = math.ceil(given * num_steps) if given < 1 else int(given)
+    rate: Any = hyperparameters.learning_rate  # a plain number becomes a variable, which callbacks may set
+    if not has_settable_rate(hyperparameters):
+        rate = WarmUpAndDecay(rate, num_steps, min(warmup_steps, num_steps), hyperparameters.schedule)
     optimizer = ReplicatedAdamW(
-        learning_rate=WarmUpAndDecay(
-            hyperparameters.learning_rate, num_steps, min(warmup_steps, num_steps), hyperparameters.schedule
-        ),
+        learning_rate=rate,
         weight_decay=hyperparameters.weight_decay,
         epsilon=1e-8,
         global_clipnorm=hyperparameters.max_gradient_norm,
@@ -101,6 +102,11 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         for average, weight in zip(inner._model_variables_moving_average, weights, strict=True):
             average.assign(weight)
     return optimizer
+
+
+def has_settable_rate(hyperparameters: Hyperparameters) -> bool:
+    """Whether callbacks may set the learning rate: only where no schedule decides on it."""
+    return hyperparameters.schedule == "constant" and not hyperparameters.warmup
 
 
 def count_updates(optimizer: keras.optimizers.Optimizer) -> int:

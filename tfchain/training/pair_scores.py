@@ -1,7 +1,7 @@
 """Scores of queries with documents, by an encoder or by a function such as a cross-encoder's `predict`."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,6 +11,16 @@ from tfchain.models.text_encoder import TextEncoder
 PAIRS_AT_ONCE = 4_096
 
 CrossCheck = Callable[[list[str], list[str]], np.ndarray] | TextEncoder
+
+
+def check_cross_check(cross_check: Any) -> None:
+    """Raises an InputError for what is neither a text encoder nor a function."""
+    if not hasattr(cross_check, "encode_query") and not callable(cross_check):
+        raise InputError(
+            "`cross_check` must be a text encoder, or a function from queries and documents to scores. "
+            f"Received: {type(cross_check).__name__}.",
+            argument="cross_check",
+        )
 
 
 class PairScorer(Protocol):

@@ -1,11 +1,13 @@
 """The Keras model that `fit` runs: an encoder, a loss over its batches' embeddings, and Keras' own loop."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfchain.training.divergence import is_loss_scaled
 from tfchain.training.gradients import cached_gradients, plain_gradients
 from tfchain.training.keras_fit import FitOverWorkers
 from tfchain.training.losses import PairLoss
@@ -73,8 +75,24 @@ class PairTrainer(FitOverWorkers, keras.Model):
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         self.optimizer.apply(gradients, self.step_encoder.trainable_weights)
         # Weighted by the rows, so that a short last batch counts less; every replica has the global batch's loss.
-        self.loss_tracker.update_state(loss, sample_weight=tf.shape(data["keys"])[0])
+        rows = tf.shape(data["keys"])[0]
+        if is_loss_scaled(self.optimizer):  # such a step has changed nothing, and would make the epoch's mean NaN
+            is_finite = tf.math.is_finite(loss)
+            loss, rows = tf.where(is_finite, loss, 0.0), tf.where(is_finite, rows, 0)
+        self.loss_tracker.update_state(loss, sample_weight=rows)
         return self.to_logs({"loss": self.loss_tracker.result()})
+
+    def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves the encoder: what `keras.callbacks.ModelCheckpoint` writes is loaded by `keras.models.load_model`."""
+        self.encoder.save(filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves the encoder's weights, without the optimizer's state."""
+        self.encoder.save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath: str | Path, **kwargs: Any) -> None:
+        """Loads what `save_weights` saved."""
+        self.encoder.load_weights(filepath, **kwargs)
 
     def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
         """The loss of the whole global batch.
@@ -84,13 +102,14 @@ class PairTrainer(FitOverWorkers, keras.Model):
             extras: `keys`, `judged`, `labels`, `guide`, and `source`, the number of the dataset, as they are there.
 
         Returns:
-            A scalar.
+            A scalar; NaN where a vector is not finite.
         """
         dim = self.encoder.output_shape[-1]
+        loss = self._loss_of_vectors(embeddings[..., :dim], extras)
         if embeddings.shape[-1] > dim:
-            of_texts = tf.reduce_mean(embeddings[..., dim:])
-            return self._loss_of_vectors(embeddings[..., :dim], extras) + of_texts
-        return self._loss_of_vectors(embeddings, extras)
+            loss += tf.reduce_mean(embeddings[..., dim:])
+        # A comparison with NaN is False, so that many a loss would take a vector of NaN for one that costs nothing.
+        return loss + tf.where(tf.reduce_all(tf.math.is_finite(embeddings)), 0.0, float("nan"))
 
     def _loss_of_vectors(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
         if len(self.pair_losses) == 1:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.errors import InputError
+from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.encoder import Encoder
 from tfchain.models.precision import dtype_policy
@@ -113,7 +113,7 @@ def _clone(encoder: keras.Model) -> keras.Model:
     try:
         copy = keras.models.clone_model(encoder)
     except (TypeError, ValueError, NotImplementedError) as error:
-        copy, why = None, str(error).splitlines()[0][:200]
+        copy, why = None, first_line(error)
     else:
         why = "its copy is not built"
     if copy is None or not copy.built:

@@ -111,8 +111,7 @@ def make_training_set(
         InputError: if the loss needs a guide and there is none.
     """
     pairs = named.pairs
-    if named.loss.needs_guide and guide is None:
-        raise InputError(f"The loss `{named.loss.name}` needs a guide model. Give it to `fit` as `guide=`.")
+    named.loss.check_vectors(text_encoder.embedding_dim, None if guide is None else guide.embedding_dim)
     # SimCSE: a text with itself, each under its own dropout.
     columns = pairs.columns * 2 if named.loss.max_columns == 1 else pairs.columns
     prompts = [""] * len(columns)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.errors import InputError, WorkerLostError
+from tfchain.core.errors import InputError, WorkerLostError, first_line
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.training.strategies import find_task, is_multi_worker
 
@@ -104,5 +104,5 @@ def lost_workers(num_workers: int, checkpoint: str | Path | None) -> Iterator[No
         go_on = f"Start all of them again: they go on from {checkpoint}." if checkpoint else "Start all of them again."
         raise WorkerLostError(
             f"Another of the {num_workers} workers stopped or cannot be reached, so this one stops, too. {go_on} "
-            f"TensorFlow said: {str(error).splitlines()[0][:200]}"
+            f"TensorFlow said: {first_line(error)}"
         ) from error

@@ -33,6 +33,13 @@ def test_a_zero_vector_stays_zero():
     np.testing.assert_allclose(normalize(np.array([[0.0, 0.0], [3.0, 4.0]], "float32")), [[0, 0], [0.6, 0.8]])
 
 
+def test_vectors_of_nan_were_zero_vectors_and_the_same_as_any_other():
+    bad = np.array([[np.nan, 1.0]], "float32")
+    assert np.isnan(normalize(bad)).all()
+    for distance in ("cosine", "euclidean", "manhattan"):
+        assert np.isnan(pairwise_distance(bad, LEFT[:1], distance)).all()
+
+
 def test_documents_stand_column_by_column():
     queries, documents = split_columns(tf.reshape(tf.range(6), (2, 3, 1)))
 

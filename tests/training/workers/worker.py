@@ -159,6 +159,7 @@ def main() -> None:
     if mode == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.run_functions_eagerly(mode == "one")  # the same without graphs, which take longer to build than to run
     strategy = make_strategy(mode)
     out = Path(folder) / f"{mode}-{index}.json"
     results = json.loads(out.read_text()) if out.exists() else {}

@@ -45,7 +45,8 @@ class Cluster:
         object.__setattr__(self, "max_iterations", check_whole_number("max_iterations", self.max_iterations, least=0))
         if not isinstance(self.init, str) or self.init not in get_args(CentroidInit):
             raise InputError(
-                f"`init` of Cluster must be one of {', '.join(get_args(CentroidInit))}. Received: init={self.init!r}."
+                f"`init` of Cluster must be one of {', '.join(get_args(CentroidInit))}. Received: init={self.init!r}.",
+                argument="init",
             )
         check_part("begin", self.begin)
         object.__setattr__(self, "layers", check_patterns("layers", self.layers))

@@ -58,18 +58,22 @@ class Prune:
         if isinstance(self.sparsity, bool) or not isinstance(self.sparsity, int | float) or not 0 < self.sparsity < 1:
             raise InputError(
                 f"`sparsity` must be above 0 and below 1. Received: sparsity={self.sparsity!r}. Use 0.9 to drop nine "
-                "weights in ten."
+                "weights in ten.",
+                argument="sparsity",
             )
         for name, choices in (("pattern", Pattern), ("block_pooling", BlockPooling), ("schedule", PruningSchedule)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in get_args(choices):
                 raise InputError(
-                    f"`{name}` of Prune must be one of {', '.join(get_args(choices))}. Received: {name}={value!r}."
+                    f"`{name}` of Prune must be one of {', '.join(get_args(choices))}. Received: {name}={value!r}.",
+                    argument=name,
                 )
         check_part("begin", self.begin)
         check_part("end", self.end)
         if self.begin > self.end:
-            raise InputError(f"`begin` must not be above `end`. Received: begin={self.begin}, end={self.end}.")
+            raise InputError(
+                f"`begin` must not be above `end`. Received: begin={self.begin}, end={self.end}.", argument="begin"
+            )
         object.__setattr__(self, "frequency", check_whole_number("frequency", self.frequency))
         object.__setattr__(self, "layers", check_patterns("layers", self.layers))
         if self.pattern == "2:4":
@@ -80,12 +84,14 @@ class Prune:
         if self.sparsity != SPARSITY_2_4:
             raise InputError(
                 f"`sparsity` of the pattern 2:4 is 0.5: two zeros in each four. Received: sparsity={self.sparsity}. "
-                "Leave it out, or take another pattern."
+                "Leave it out, or take another pattern.",
+                argument="sparsity",
             )
         if self.schedule != "constant":
             raise InputError(
                 f"`schedule` of the pattern 2:4 is 'constant': it has no sparsity in between. Received: "
-                f"schedule={self.schedule!r}. Leave it out."
+                f"schedule={self.schedule!r}. Leave it out.",
+                argument="schedule",
             )
 
     def _check_block_size(self) -> None:
@@ -94,7 +100,8 @@ class Prune:
             if size is not None:
                 raise InputError(
                     f"`block_size` is for pattern='block'. Received: block_size={size!r}, pattern={self.pattern!r}. "
-                    "Leave it out."
+                    "Leave it out.",
+                    argument="block_size",
                 )
             return
         if not isinstance(size, list | tuple) or len(size) != 2:

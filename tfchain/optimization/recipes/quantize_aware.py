@@ -48,11 +48,16 @@ class QuantizeAware:
                 continue
             checked = check_whole_number(name, value, least=2)
             if checked > MOST_BITS:
-                raise InputError(f"`{name}` must be from 2 to {MOST_BITS}. Received: {name}={value!r}. Use 8 for int8.")
+                raise InputError(
+                    f"`{name}` must be from 2 to {MOST_BITS}. Received: {name}={value!r}. Use 8 for int8.",
+                    argument=name,
+                )
             object.__setattr__(self, name, checked)
         decay = self.ema_decay
         if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay < 1:
-            raise InputError(f"`ema_decay` must be in [0, 1). Received: ema_decay={decay!r}. 0.999 is usual.")
+            raise InputError(
+                f"`ema_decay` must be in [0, 1). Received: ema_decay={decay!r}. 0.999 is usual.", argument="ema_decay"
+            )
         object.__setattr__(self, "layers", check_patterns("layers", self.layers))
 
     @property

@@ -330,9 +330,8 @@ def read_transformer(node: Node) -> dict[str, Any]:
 
 
 def locate_value(error: InputError, found: Mapping[str, Node], node: Node) -> InputError:
-    """The error at the line of the value that it is about, by whose name its text begins; else at the whole's."""
-    named = str(error).split("`")[1] if str(error).startswith("`") else ""
-    return found.get(named, node).error(str(error))
+    """The error at the line of the argument that it is about; at the whole's where it is about none of the file's."""
+    return found.get(error.argument or "", node).error(str(error))
 
 
 def find_places(node: Node) -> dict[str, str]:

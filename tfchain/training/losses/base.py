@@ -31,6 +31,8 @@ class PairLoss(keras.losses.Loss):
             negative, or a score for each document); `scores` (a row has a teacher's score for each document).
         needs_guide: Whether it needs the embeddings of a guide model too.
         guide_columns: Of how many columns it needs them, from the first on, or None for all; of others they may be 0.
+        contrasts_rows: Whether a row's negatives are the other rows' documents, so that nothing is learned from a batch
+            without any.
 
     Call with `y_true`, a dict of what the loss needs of this, each float32:
         `labels`: `(batch, k)`.
@@ -47,6 +49,7 @@ class PairLoss(keras.losses.Loss):
     labels: LabelKind = "none"
     needs_guide: bool = False
     guide_columns: int | None = None
+    contrasts_rows: bool = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, reduction="sum_over_batch_size", dtype="float32")
@@ -63,6 +66,19 @@ class PairLoss(keras.losses.Loss):
         """
         check_columns(self.name, self.min_columns, self.max_columns, num_columns)
         check_labels(self.name, self.labels, num_columns, labels)
+
+    def check_vectors(self, dim: int, guide_dim: int | None) -> None:
+        """Says before training whether vectors of a width suit this loss.
+
+        Args:
+            dim: The width of the model's vectors.
+            guide_dim: The width of the guide's, None without one.
+
+        Raises:
+            InputError: if the loss needs a guide and there is none, or a width does not fit.
+        """
+        if self.needs_guide and guide_dim is None:
+            raise InputError(f"The loss `{self.name}` needs a guide model. Give it to `fit` as `guide=`.")
 
     def take(self, y_true: Mapping[str, Any], key: str) -> Any:
         """One entry of `y_true` in float32.

@@ -50,15 +50,19 @@ class EmbedDistill(PairLoss):
         self.target = check_choice("target", target, TARGETS)
         self.guide_columns = 1 if target == "first" else None
 
+    def check_vectors(self, dim: int, guide_dim: int | None) -> None:
+        super().check_vectors(dim, guide_dim)
+        if dim != guide_dim:
+            raise InputError(
+                f"The loss `{self.name}` needs vectors as wide as the teacher's. Received: {dim} and {guide_dim} (the "
+                "teacher's). Give the model a Dense head of that width, or learn scores by `margin_mse` or "
+                "`kl_divergence`."
+            )
+
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         vectors = ops.cast(y_pred, "float32")  # (batch, columns, dim)
         teacher = ops.stop_gradient(self.take(y_true, "guide"))
-        if vectors.shape[-1] != teacher.shape[-1]:
-            raise InputError(
-                f"The loss `{self.name}` needs vectors as wide as the teacher's. Received: {vectors.shape[-1]} and "
-                f"{teacher.shape[-1]} (the teacher's). Give the model a Dense head of that width, or learn scores by "
-                "`margin_mse` or `kl_divergence`."
-            )
+        self.check_vectors(vectors.shape[-1], teacher.shape[-1])
         if self.target == "first":
             teacher = teacher[:, :1]
         if self.distance == "cosine":

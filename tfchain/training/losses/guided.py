@@ -43,6 +43,7 @@ class GuidedInBatchSoftmax(PairLoss):
     """
 
     needs_guide = True
+    contrasts_rows = True
 
     def __init__(
         self,

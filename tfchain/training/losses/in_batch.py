@@ -46,6 +46,8 @@ class InBatchSoftmax(PairLoss):
         0.1269
     """
 
+    contrasts_rows = True
+
     def __init__(
         self,
         scale: float = 20.0,

@@ -63,17 +63,26 @@ class Matryoshka(PairLoss):
         self.labels = loss.labels
         self.needs_guide = loss.needs_guide
         self.guide_columns = loss.guide_columns
+        self.contrasts_rows = loss.contrasts_rows
 
     def check(self, num_columns: int, labels: np.ndarray | None) -> None:
         self.loss.check(num_columns, labels)
 
-    def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
-        embeddings = ops.cast(y_pred, "float32")
-        if max(self.dims) > embeddings.shape[-1]:
+    def check_vectors(self, dim: int, guide_dim: int | None) -> None:
+        self.check_width(dim)
+        self.loss.check_vectors(min(self.dims), guide_dim)
+
+    def check_width(self, dim: int) -> None:
+        """Raises an InputError where a width is above the embeddings' own."""
+        if max(self.dims) > dim:
             raise InputError(
-                f"`dims` of the loss `{self.name}` must be at most the embeddings' width of {embeddings.shape[-1]}. "
+                f"`dims` of the loss `{self.name}` must be at most the embeddings' width of {dim}. "
                 f"Received: dims={list(self.dims)}. Leave out the wider ones."
             )
+
+    def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
+        embeddings = ops.cast(y_pred, "float32")
+        self.check_width(embeddings.shape[-1])
         return sum(
             weight * self.loss.call(y_true, normalize(embeddings[..., :dim]))
             for dim, weight in zip(self.dims, self.weights, strict=True)

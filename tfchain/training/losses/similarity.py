@@ -21,9 +21,10 @@ def normalize(vectors: Any) -> Any:
         `(..., dim)`.
     """
     squares = ops.sum(vectors * vectors, axis=-1, keepdims=True)
-    has_direction = squares > SMALLEST_SQUARE
+    # Asked this way round, NaN is no zero vector: it stays NaN, and the loss shows it.
+    is_zero = squares <= SMALLEST_SQUARE
     # Two `where`s: with one, the gradient of the branch that is not taken would be 0 times infinity.
-    return ops.where(has_direction, vectors / ops.sqrt(ops.where(has_direction, squares, 1.0)), 0.0)
+    return ops.where(is_zero, 0.0, vectors / ops.sqrt(ops.where(is_zero, 1.0, squares)))
 
 
 def similarity_matrix(left: Any, right: Any, similarity: str) -> Any:
@@ -75,8 +76,8 @@ def pairwise_distance(left: Any, right: Any, distance: str) -> Any:
     if distance == "manhattan":
         return ops.sum(ops.abs(difference), axis=-1)
     squares = ops.sum(difference * difference, axis=-1)
-    is_apart = squares > 0.0
-    return ops.where(is_apart, ops.sqrt(ops.where(is_apart, squares, 1.0)), 0.0)
+    is_same = squares <= 0.0  # NaN is not, and stays NaN
+    return ops.where(is_same, 0.0, ops.sqrt(ops.where(is_same, 1.0, squares)))
 
 
 def angle_similarity(left: Any, right: Any) -> Any:
