@@ -11,6 +11,8 @@ from transformers import AutoTokenizer, BertTokenizer
 
 from tfchain import AutoModel, NeuralSearchChain
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
+from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.source import latest_of
 from tfchain.models.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -214,6 +216,54 @@ def test_a_port_in_use_is_known_before_anything_is_exported(chain: NeuralSearchC
         with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
             chain.deploy(tmp_path / "versions", rest_port=port)
     assert not (tmp_path / "versions").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "a/b"}, "`name` must be a name without / or :"),
+        ({"port": 7, "rest_port": 7}, "`port` and `rest_port` must differ"),
+        ({"port": "80"}, "`port` must be a whole number from 0 to 65535"),
+        ({"host": "no.such.host.invalid"}, "cannot listen on no.such.host.invalid:0"),
+        ({"timeout_seconds": 0}, "`timeout_seconds` must be a number above 0"),
+        ({"top_k": 0}, "`top_k` must be a whole number of at least 1"),
+        ({"path": "file"}, "Received: file, where .* is not a folder"),
+    ],
+)
+def test_a_wrong_argument_is_known_before_anything_is_encoded_or_exported(
+    chain: NeuralSearchChain, options: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setattr(chain, "_refresh_index", lambda _: pytest.fail("the documents were encoded"))
+    with pytest.raises(TfchainError, match=message):
+        chain.deploy(**{"path": "versions", **options})
+    if "path" in options or "top_k" in options:
+        with pytest.raises(TfchainError, match=message):
+            chain.export(**{"path": "versions", **options})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_chains_deployed_with_the_defaults_are_served_apart(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = NeuralSearchChain(chain.tokenizer, chain.model, engine="tensorflow")
+    started: list[tuple[Path, str]] = []
+
+    def deploy(base_path: Path, *, source: str, **_: object) -> None:
+        started.append((base_path, source))
+
+    def served() -> list[list[int]]:
+        return [list(latest_of(source)(list_versions(base_path))) for base_path, source in started]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tfchain.chain.deploy", deploy)
+    chain.deploy()
+    other.deploy()
+    assert [base_path for base_path, _ in started] == [Path("saved_models/search")] * 2
+    assert served() == [[1], [2]]  # the first server goes on with the first chain's
+    chain.export()
+    assert served() == [[3], [2]]  # and takes up what that one exports later
 
 
 def test_evaluation_searches_the_datasets_documents_and_leaves_the_chains_alone(chain: NeuralSearchChain) -> None:

@@ -95,8 +95,20 @@ def test_embed_returns_float32_vectors(client: Client, protocol: str) -> None:
     vectors = client.embed(["a", "abc"], model="docs", protocol=protocol)
     assert vectors.dtype == np.float32
     assert np.array_equal(vectors, np.array([[1.0, 0.1], [3.0, np.float32(3) * np.float32(0.1)]], np.float32))
-    with pytest.raises(InputError, match="at least one text"):
-        client.embed([], model="docs")
+    assert client.embed([], model="docs", protocol=protocol).shape == (0, 2)
+
+
+def test_no_text_is_an_error_where_the_width_of_vectors_is_unknown(client: Client) -> None:
+    original = client.metadata
+    for shape in ({"unknown_rank": True}, {"dim": [{"size": "-1"}, {"size": "-1"}]}):
+        signature = {"outputs": {"embedding": {"tensor_shape": shape}}}
+        found = {"metadata": {"signature_def": {"signature_def": {"embed": signature}}}}
+        client.metadata = lambda *_, found=found, **__: found  # type: ignore[method-assign,misc]
+        try:
+            with pytest.raises(InputError, match="at least one text where the model does not say how wide"):
+                client.embed([], model="docs")
+        finally:
+            client.metadata = original  # type: ignore[method-assign]
 
 
 @both

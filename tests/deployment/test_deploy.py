@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,10 +44,15 @@ def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployment(base_path: Path, log_path: Path) -> Iterator[Deployment]:
+def deployment(base_path: Path, log_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A server that was started in a folder with files named like modules, with a variable that must not reach it."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    folder = tmp_path_factory.mktemp("current")
+    for name in ("random", "queue", "tfchain"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a file of the current folder was run')")
+    monkeypatch.chdir(folder)
     before = dict(os.environ)
     with deploy(base_path, model_name="hpt", log_path=log_path) as made:
         assert dict(os.environ) == before
@@ -128,35 +134,59 @@ def test_a_server_that_takes_too_long_is_ended(base_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_wrong_arguments_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="model_name='a/b'"):
-        deploy(tmp_path, model_name="a/b")
-    with pytest.raises(InputError, match="must differ"):
-        deploy(tmp_path, model_name="m", grpc_port=9, rest_port=9)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model_name": "a/b"}, "model_name='a/b'"),
+        ({"grpc_port": 9, "rest_port": 9}, "`grpc_port` and `rest_port` must differ. Received: 9 for both"),
+        ({"timeout_seconds": 0}, "`timeout_seconds` must be a number above 0. Received: timeout_seconds=0"),
+        ({"log_path": "no/such/folder/log"}, r"Received: no/such/folder/log \(No such file or directory\)"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    tmp_path: Path, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        deploy(tmp_path, **{"model_name": "m", **options})
 
 
+# Deploys in a thread that ends, and says what became of the server when Ctrl-C comes.
 PARENT = """
-import sys, time
+import signal, sys, threading, time
 from tfchain.deployment.deploy import deploy
-deployment = deploy(sys.argv[1], model_name="m")
-print(deployment.pid, deployment.rest_url, flush=True)
-if sys.argv[2] == "wait":
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
+made = []
+thread = threading.Thread(target=lambda: made.append(deploy(sys.argv[1], model_name="m")))
+thread.start()
+thread.join()
+(deployment,) = made
+try:
+    print(deployment.pid, flush=True)
+    if sys.argv[2] == "wait":
+        time.sleep(100)
+except KeyboardInterrupt:
+    with deployment.client() as client:
+        print(client.status("m", protocol="rest"), flush=True)
     time.sleep(100)
 """
 
 
 @pytest.mark.parametrize("ending", ["exit", "kill"])
-def test_the_server_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
+def test_the_server_outlives_ctrl_c_and_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(base_path), "wait" if ending == "kill" else "leave"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
+        start_new_session=True,  # a process group, as a shell gives one to each command
     )
     with parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         if ending == "kill":
+            os.killpg(parent.pid, signal.SIGINT)  # what Ctrl-C does, and Jupyter's stop button
+            assert parent.stdout.readline() == "{1: 'AVAILABLE'}\n"
             assert is_alive(pid)
             parent.send_signal(signal.SIGKILL)
         parent.wait(20)
