@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from transformers import AutoTokenizer, BertTokenizer
 
 from tfchain import AutoModel, NeuralSearchChain
@@ -364,4 +365,9 @@ def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_pa
     with pytest.raises(InputError, match="Only tfchain's own encoders can be saved for sentence-transformers"):
         chain.save_pretrained(tmp_path / "st")
     assert not (tmp_path / "st").exists()
-    assert chain.export(tmp_path / "versions").name == "1"
+    version = chain.export(tmp_path / "versions")
+    assert version.name == "1"
+    served = tf.saved_model.load(str(version)).signatures
+    (ids,) = chain.text_encoder.tokenizer(["a dog"])
+    found = served["embed_ids"](token_ids=tf.constant([ids]), padding_mask=tf.ones((1, len(ids)), tf.int32))
+    np.testing.assert_allclose(found["embedding"][0], chain.encode("a dog"), atol=1e-6)

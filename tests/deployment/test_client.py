@@ -200,6 +200,20 @@ def test_a_connection_that_the_server_closed_is_opened_again(server: ModelServer
         assert client.status("docs") == {1: "AVAILABLE"}
 
 
+@pytest.mark.parametrize("signature", ["mixed", "echo"])
+def test_outputs_that_a_new_version_has_are_looked_up_anew(client: Client, signature: str) -> None:
+    inputs: dict[str, Any] = {"text": ["a"]} if signature == "echo" else {"a": [[1, 2]], "b": [True]}
+    expected = client.predict(inputs, model="docs", signature=signature, protocol="rest")
+    transport: Any = client._transports["rest"]
+    for before in ({"old": "DT_INT32"}, {"old": "DT_INT32", "text": "DT_STRING"}):
+        if len(before) > 1 or signature == "mixed":  # of one output alone an answer does not tell the name
+            transport._outputs["docs", signature, None] = before
+        found = client.predict(inputs, model="docs", signature=signature, protocol="rest")
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in expected.items()
+        }
+
+
 @pytest.mark.parametrize("address", [{"grpc_target": "127.0.0.1:1"}, {"rest_url": "http://127.0.0.1:1"}])
 def test_a_server_that_is_not_there_is_one_clear_error(address: dict[str, str]) -> None:
     with Client(**address, timeout_seconds=5.0) as client:  # type: ignore[arg-type]

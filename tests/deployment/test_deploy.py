@@ -1,5 +1,6 @@
 """The server as a process of its own. Each start costs seconds, so tests share them."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.deploy import Deployment, deploy
+from tfchain.deployment.deploy import Deployment, _last_line, deploy
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -69,6 +70,16 @@ def is_alive(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+def find_processes(argument: str) -> list[int]:
+    """The processes that run with an argument."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if argument.encode() in path.read_bytes().split(b"\0") and is_alive(int(path.parent.name)):
+                found.append(int(path.parent.name))
+    return found
+
+
 def test_a_deployment_answers_over_both_protocols_as_soon_as_it_is_there(deployment: Deployment) -> None:
     assert deployment.is_running
     with deployment.client() as client:
@@ -110,8 +121,38 @@ def test_a_failed_request_and_the_start_leave_no_line_of_tensorflow_in_the_log(
 def test_a_port_in_use_is_one_clear_error(base_path: Path, port: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
+        before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(ServerError, match=rf"exit code 255.*Port {number} on 127.0.0.1 cannot be opened: .*in use"):
             deploy(base_path, model_name="m", **{port: number})  # type: ignore[arg-type]
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_error_of_a_start_is_told_and_not_what_was_said_after_it(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w+b") as log:
+        log.write(b"a line\ntfchain-model-server: error: the port is taken\nExiting.\n\n")
+        assert _last_line(log) == "Its last word: the port is taken "
+        log.write(b"x")
+    with open(tmp_path / "other", "w+b") as log:
+        log.write(b"a line\nSegmentation fault \xff\n \n")
+        assert _last_line(log) == "Its last word: Segmentation fault \ufffd "
+    with open(tmp_path / "empty", "w+b") as log:
+        assert _last_line(log) == ""
+
+
+def test_a_server_that_does_not_heed_the_signal_is_killed() -> None:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
+        pipe, other = os.pipe()
+        os.close(pipe)
+        deployment = Deployment(process, model_name="m", host="::1", grpc_port=1, rest_port=2, pipe=other)
+        assert (deployment.grpc_target, deployment.rest_url) == ("[::1]:1", "http://[::1]:2")
+        deployment.stop(timeout_seconds=0.1)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(OSError):
+        os.fstat(other)
 
 
 def test_a_missing_or_empty_base_path_is_one_clear_error(tmp_path: Path) -> None:
@@ -130,8 +171,9 @@ def test_a_broken_version_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_server_that_takes_too_long_is_ended(base_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(ServerError, match=r"was not ready in 0\.2 s"):
-        deploy(base_path, model_name="m", timeout_seconds=0.2)
+        deploy(base_path, model_name="slow", timeout_seconds=0.2)
     assert time.monotonic() - start < 5
+    assert not find_processes("--model_name=slow")
 
 
 @pytest.mark.parametrize(

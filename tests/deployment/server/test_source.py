@@ -72,6 +72,22 @@ def test_an_unreadable_base_path_changes_nothing(tmp_path: Path) -> None:
     assert seen == [{}]
 
 
+def test_what_goes_wrong_in_one_look_does_not_end_the_watch(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    looks = threading.Semaphore(0)
+
+    def on_versions(name: str, _: Mapping[int, Path]) -> None:
+        looks.release()
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+
+    source = FileSystemSource("m", tmp_path, on_versions, poll_seconds=0.01)
+    source.start()
+    for _ in range(4):
+        assert looks.acquire(timeout=5), "it looks no more"
+    source.close()
+
+
 def test_zero_looks_once_and_less_than_zero_never(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     seen: list[str] = []
