@@ -11,12 +11,14 @@ import tensorflow as tf
 from transformers import AutoTokenizer, BertTokenizer
 
 from tfchain import AutoModel, NeuralSearchChain
+from tfchain.core.atomic import write_json
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
-from tfchain.deployment.repository import list_versions
+from tfchain.deployment.repository import DESCRIPTION, list_versions, next_version
 from tfchain.deployment.server.source import latest_of
 from tfchain.models.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search_graph import SearchGraph
 
 
 @pytest.fixture
@@ -251,6 +253,11 @@ def test_two_chains_deployed_with_the_defaults_are_served_apart(
     other = NeuralSearchChain(chain.tokenizer, chain.model, engine="tensorflow")
     started: list[tuple[Path, str]] = []
 
+    def export(base_path: Path, *_: object, description: dict, **__: object) -> Path:
+        version = base_path / str(next_version(base_path))
+        write_json(version / DESCRIPTION, description)
+        return version
+
     def deploy(base_path: Path, *, source: str, **_: object) -> None:
         started.append((base_path, source))
 
@@ -259,6 +266,8 @@ def test_two_chains_deployed_with_the_defaults_are_served_apart(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tfchain.chain.deploy", deploy)
+    monkeypatch.setattr("tfchain.chain.export", export)
+    monkeypatch.setattr("tfchain.chain.make_search_graph", lambda *_, **__: SearchGraph(None, {}, []))
     chain.deploy()
     other.deploy()
     assert [base_path for base_path, _ in started] == [Path("saved_models/search")] * 2
