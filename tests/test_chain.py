@@ -7,13 +7,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from transformers import AutoTokenizer, BertTokenizer
 
 from tfchain import AutoModel, NeuralSearchChain
+from tfchain.core.atomic import write_json
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
+from tfchain.deployment.repository import DESCRIPTION, list_versions, next_version
+from tfchain.deployment.server.source import latest_of
 from tfchain.models.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search_graph import SearchGraph
 
 
 @pytest.fixture
@@ -216,6 +221,61 @@ def test_a_port_in_use_is_known_before_anything_is_exported(chain: NeuralSearchC
     assert not (tmp_path / "versions").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "a/b"}, "`name` must be a name without / or :"),
+        ({"port": 7, "rest_port": 7}, "`port` and `rest_port` must differ"),
+        ({"port": "80"}, "`port` must be a whole number from 0 to 65535"),
+        ({"host": "no.such.host.invalid"}, "cannot listen on no.such.host.invalid:0"),
+        ({"timeout_seconds": 0}, "`timeout_seconds` must be a number above 0"),
+        ({"top_k": 0}, "`top_k` must be a whole number of at least 1"),
+        ({"path": "file"}, "Received: file, where .* is not a folder"),
+    ],
+)
+def test_a_wrong_argument_is_known_before_anything_is_encoded_or_exported(
+    chain: NeuralSearchChain, options: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setattr(chain, "_refresh_index", lambda _: pytest.fail("the documents were encoded"))
+    with pytest.raises(TfchainError, match=message):
+        chain.deploy(**{"path": "versions", **options})
+    if "path" in options or "top_k" in options:
+        with pytest.raises(TfchainError, match=message):
+            chain.export(**{"path": "versions", **options})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_two_chains_deployed_with_the_defaults_are_served_apart(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = NeuralSearchChain(chain.tokenizer, chain.model, engine="tensorflow")
+    started: list[tuple[Path, str]] = []
+
+    def export(base_path: Path, *_: object, description: dict, **__: object) -> Path:
+        version = base_path / str(next_version(base_path))
+        write_json(version / DESCRIPTION, description)
+        return version
+
+    def deploy(base_path: Path, *, source: str, **_: object) -> None:
+        started.append((base_path, source))
+
+    def served() -> list[list[int]]:
+        return [list(latest_of(source)(list_versions(base_path))) for base_path, source in started]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tfchain.chain.deploy", deploy)
+    monkeypatch.setattr("tfchain.chain.export", export)
+    monkeypatch.setattr("tfchain.chain.make_search_graph", lambda *_, **__: SearchGraph(None, {}, []))
+    chain.deploy()
+    other.deploy()
+    assert [base_path for base_path, _ in started] == [Path("saved_models/search")] * 2
+    assert served() == [[1], [2]]  # the first server goes on with the first chain's
+    chain.export()
+    assert served() == [[3], [2]]  # and takes up what that one exports later
+
+
 def test_evaluation_searches_the_datasets_documents_and_leaves_the_chains_alone(chain: NeuralSearchChain) -> None:
     chain.add(["mine"])
     documents = [{"id": "a", "text": "the cat sleeps"}, {"id": "b", "text": "stocks fell on monday"}]
@@ -314,4 +374,9 @@ def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_pa
     with pytest.raises(InputError, match="Only tfchain's own encoders can be saved for sentence-transformers"):
         chain.save_pretrained(tmp_path / "st")
     assert not (tmp_path / "st").exists()
-    assert chain.export(tmp_path / "versions").name == "1"
+    version = chain.export(tmp_path / "versions")
+    assert version.name == "1"
+    served = tf.saved_model.load(str(version)).signatures
+    (ids,) = chain.text_encoder.tokenizer(["a dog"])
+    found = served["embed_ids"](token_ids=tf.constant([ids]), padding_mask=tf.ones((1, len(ids)), tf.int32))
+    np.testing.assert_allclose(found["embedding"][0], chain.encode("a dog"), atol=1e-6)

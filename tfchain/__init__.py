@@ -1,14 +1,10 @@
 """tfchain: a neural search model's whole life on TensorFlow and Keras 3.
 
-The public names are imported on first use, so that `import tfchain` does not import TensorFlow. Importing it asks
-TensorFlow for its caching allocator on the CPU, unless TF_CPU_ALLOCATOR_USE_BFC in the environment says otherwise.
+The public names are imported on first use, so that `import tfchain` does not import TensorFlow.
 """
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
-
-from tfchain.core.allocator import keep_memory_between_steps
 
 __version__ = "0.1.0"
 
@@ -62,8 +58,6 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES, "__version__"]
-
-keep_memory_between_steps(os.environ)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -11,11 +12,14 @@ import numpy as np
 
 from tfchain.core.atomic import new_folder
 from tfchain.core.errors import FingerprintError, IndexFolderError, InputError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
+from tfchain.core.texts import check_queries
 from tfchain.core.types import Document, SearchResult
 from tfchain.data.beir import BeirDataset
 from tfchain.data.documents import DocumentSource, read_documents
-from tfchain.deployment.deploy import Deployment, check_ports, deploy
+from tfchain.deployment.arguments import check_address, check_base_path, check_model_name, check_ports, check_timeout
+from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.deployment.export import export
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.convert import to_encoder
@@ -44,7 +48,7 @@ from tfchain.tasks.search import (
     new_index,
     search_texts,
 )
-from tfchain.tasks.search_graph import make_search_graph
+from tfchain.tasks.search_graph import check_graph_options, make_search_graph
 from tfchain.tasks.served import to_served
 from tfchain.tasks.tuning import tune_for_search
 from tfchain.training.evaluation import Validation
@@ -211,6 +215,7 @@ class NeuralSearchChain:
         self.report: dict[str, float] = {}
         self._index: DocumentIndex | None = None
         self._folder: IndexFolder | None = None
+        self._source = uuid.uuid4().hex  # what tells the versions of this chain from those of others
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -285,7 +290,7 @@ class NeuralSearchChain:
         """Finds the documents that answer a text.
 
         Args:
-            text: A question, or a list of them.
+            text: A question, or a list of them (any iterable, a NumPy array too).
             top_k: How many hits; all documents, if there are fewer. Default: 10.
 
         Returns:
@@ -295,10 +300,8 @@ class NeuralSearchChain:
         Raises:
             InputError: if a text is empty, or `top_k` is less than 1.
         """
-        if not isinstance(text, str | list | tuple):
-            raise InputError(f"A query must be a string or a list of strings. Received: {type(text).__name__}.")
+        texts = check_queries(text)
         self._refresh_index(None)
-        texts = [text] if isinstance(text, str) else list(text)
         batch_size = self.hyperparameters.batch_size
         results = search_texts(self.text_encoder, self._index, texts, top_k=top_k, batch_size=batch_size)
         return results[0] if isinstance(text, str) else results
@@ -624,8 +627,12 @@ class NeuralSearchChain:
             The version's folder, `<path>/<number>`.
 
         Raises:
+            InputError: if an argument is out of its range, or the path is a file; known before the work begins.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
+        base_path = check_base_path(SAVED_MODELS / name if path is None else path)
+        check_graph_options(top_k, signatures)
+        check_tensorflow_runs()
         self._refresh_index(None)
         batch_size = self.hyperparameters.batch_size
         served = to_served(self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size)
@@ -640,12 +647,13 @@ class NeuralSearchChain:
         if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
             settings["report"] = {}
         return export(
-            Path(path) if path is not None else SAVED_MODELS / name,
+            base_path,
             graph.module,
             graph.signatures,
             proofs=graph.proofs,
             litert_proofs=graph.litert_proofs,
             description={
+                "source": self._source,
                 "fingerprint": served.text_encoder.fingerprint,
                 "documents": len(self),
                 **settings,
@@ -668,6 +676,10 @@ class NeuralSearchChain:
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
+        The server takes up what this chain exports to the same path later, and nothing that another chain does: two
+        chains may be deployed with the same name and path. It runs until `stop`, the end of the `with` block or of
+        this process; Ctrl-C and Jupyter's stop button leave it alone.
+
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
             host: The address to listen on. Default: this machine alone.
@@ -683,8 +695,12 @@ class NeuralSearchChain:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
 
         Raises:
+            InputError: if an argument is out of its range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
+        check_model_name(name, argument="name")
+        check_address(host, {"port": port, "rest_port": rest_port})
+        check_timeout(timeout_seconds)
         check_ports(host, port, rest_port)
         version = self.export(path, top_k=top_k, name=name)
         return deploy(
@@ -695,6 +711,7 @@ class NeuralSearchChain:
             rest_port=rest_port,
             prefer_tflite_model=prefer_tflite_model,
             timeout_seconds=timeout_seconds,
+            source=self._source,
         )
 
     def _settings(self) -> dict[str, Any]:

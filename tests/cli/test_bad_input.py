@@ -93,6 +93,14 @@ def test_a_top_k_of_zero_is_an_error(command: tuple[str, ...], run: Run, saved_i
     check_error(run(command[0], saved_index, *command[1:], "--top-k", 0), "`--top-k` must be at least 1. Received: 0")
 
 
+def test_an_export_to_a_file_is_refused_before_the_index_is_loaded(
+    run: Run, saved_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tfchain.cli.loading.load_chain", lambda *_, **__: pytest.fail("the index was loaded"))
+    check_error(run("export", saved_index, "--out", tmp_path / "file"), "A base path must be a folder", "file")
+
+
 def test_what_is_no_index_is_told_apart(run: Run, tmp_path: Path) -> None:
     check_error(run("search", tmp_path / "gone", "who"), "No such folder", "tfchain index")
     check_error(run("search", tmp_path, "who"), "holds no chain.json")

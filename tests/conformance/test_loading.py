@@ -4,6 +4,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.conformance.conftest import VERSION, Wire
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
-from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
+from tfchain.deployment.server.saved_model import LoadOptions, SavedModelServable, load_saved_model
 from tfchain.deployment.server.session import GraphSession
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.warmup import run_warmup
@@ -59,14 +60,33 @@ def test_warmup_records_are_run(version_path: Path) -> None:
     ones = np.ones(3, np.float32)
     write_warmup(version_path, warmup_request("", x=ones), warmup_request("two", x=ones))
     servable = load_saved_model(version_path)
-    assert run_warmup(servable, version_path, num_iterations=2) == 2
+    run = MagicMock(wraps=servable.run)
+    servable.run = run  # type: ignore[method-assign]
+    assert run_warmup(servable, version_path, num_iterations=3) == 2
+    assert [call.args[0].name for call in run.call_args_list] == ["serving_default"] * 3 + ["two"] * 3
     servable.close()
 
 
-def test_a_failing_warmup_record_fails_the_load(version_path: Path) -> None:
+def test_more_warmup_records_than_the_maximum_fail_the_load(
+    version_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_warmup(version_path, *[warmup_request("", x=np.ones(1, np.float32))] * 3)
+    servable = load_saved_model(version_path)
+    monkeypatch.setattr("tfchain.deployment.server.warmup.MAX_RECORDS", 3)
+    assert run_warmup(servable, version_path) == 3
+    monkeypatch.setattr("tfchain.deployment.server.warmup.MAX_RECORDS", 2)
+    with pytest.raises(StatusError, match=r"INVALID_ARGUMENT: Number of warmup records exceeds the maximum \(2\)"):
+        run_warmup(servable, version_path)
+    servable.close()
+
+
+def test_a_failing_warmup_record_fails_the_load(version_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_warmup(version_path, warmup_request("xla", x=np.ones(3, np.float32)))
+    close = MagicMock(side_effect=SavedModelServable.close, autospec=True)
+    monkeypatch.setattr(SavedModelServable, "close", lambda self: close(self))
     with ModelServer(options(version_path.parent)) as server, pytest.raises(ServerError) as caught:
         server.start()
+    assert close.call_count == 1  # what was loaded for it is given back
     assert str(caught.value) == (
         "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
         "{{name: m version: 5} due to error: INTERNAL: XLA compilation disabled, }"
@@ -124,6 +144,24 @@ def test_the_public_session_gives_the_same_answers_and_errors(base_path: Path) -
         with pytest.raises(StatusError, match="was not found in the Graph"):
             engine.tensor("nope:0")
     servable.close()
+
+
+def test_of_one_base_path_two_servers_serve_each_its_own_source(version_path: Path) -> None:
+    for version, source in ((8, None), (7, "a"), (6, "b"), (5, "a")):
+        path = version_path.parent / str(version)
+        if path != version_path:
+            shutil.copytree(version_path, path)
+        if source is not None:
+            (path / "assets.extra").mkdir()
+            (path / "assets.extra" / "tfchain.json").write_text(f'{{"source": "{source}"}}')
+    for source, served in (("a", "7"), ("b", "6"), ("", "8")):
+        with ModelServer(options(version_path.parent, poll_seconds=0, version_source=source)) as server:
+            server.check()
+            server.start()
+            status = _json(Wire(server).http("GET", "/v1/models/m").text)
+            assert [entry["version"] for entry in status["model_version_status"]] == [served]
+    with pytest.raises(InputError, match="must hold a version folder .* of the source 'c'"):
+        ModelServer(options(version_path.parent, version_source="c")).check()
 
 
 def test_a_base_path_that_cannot_serve_is_found_before_loading(tmp_path: Path, wire: Wire) -> None:

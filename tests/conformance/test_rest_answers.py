@@ -130,6 +130,26 @@ def test_a_gzip_body_is_inflated_and_a_broken_one_is_empty(wire: Wire) -> None:
     assert (broken.status, broken.error) == (400, "JSON Parse error: The document is empty")
 
 
+def test_a_gzip_body_that_is_cut_short_is_empty_and_the_server_goes_on(wire: Wire) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    whole = gzip.compress(b'{"instances": [1.0]}')
+    for length in (1, 10, len(whole) // 2, len(whole) - 8, len(whole) - 1):  # the last 8 bytes tell that it is whole
+        cut = wire.http("POST", "/v1/models/hpt:predict", whole[:length], headers)
+        assert (cut.status, cut.error) == (400, "JSON Parse error: The document is empty")
+    damaged = bytearray(whole)
+    damaged[-5] ^= 1  # the check sum
+    assert wire.http("POST", "/v1/models/hpt:predict", bytes(damaged), headers).status == 400
+    assert wire.http("POST", "/v1/models/hpt:predict", whole, headers).status == 200
+
+
+def test_a_gzip_body_inflates_to_the_limit_and_no_further(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfchain.deployment.server.rest._MAX_INFLATED_BYTES", 1000)
+    headers = {"Content-Encoding": "gzip"}
+    for blanks, status in ((900, 200), (2000, 400)):
+        body = gzip.compress(b'{"instances": [1.0]}' + b" " * blanks)
+        assert wire.http("POST", "/v1/models/hpt:predict", body, headers).status == status
+
+
 def test_a_version_in_the_path_is_served_and_names_are_decoded(wire: Wire) -> None:
     assert wire.predict('{"instances": [1]}', "/v1/models/hpt/versions/123:predict").status == 200
     assert wire.predict('{"instances": [1]}', "/V1/Models/h%70t:predict").status == 200

@@ -4,11 +4,21 @@ import os
 import subprocess
 import sys
 
-from tfchain.core.allocator import LIMIT, SWITCH, keep_memory_between_steps
+import pytest
+
+from tfchain.core.allocator import LIMIT, SWITCH, caching_allocator, keep_memory_between_steps
 
 PROGRAM = """
-import tfchain, resource
+import os, resource, sys
 import tensorflow as tf
+import tfchain.chain
+from tfchain.core.allocator import start_tensorflow
+from tfchain.core.fork import is_tensorflow_started
+before = dict(os.environ)
+assert not is_tensorflow_started()
+start_tensorflow()
+assert is_tensorflow_started()
+assert dict(os.environ) == before
 def add():
     return float(tf.reduce_sum(tf.ones([64, 1024, 1024]) + 1.0))
 add()
@@ -43,7 +53,34 @@ def test_keeps_what_is_set() -> None:
     assert limited == {LIMIT: "1000", SWITCH: "true"}
 
 
-def test_memory_is_mapped_once_where_tfchain_is_imported() -> None:
+def test_the_switch_is_set_while_tensorflow_starts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfchain.core.allocator.is_tensorflow_started", lambda: False)
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setenv(LIMIT, "1000")
+    with caching_allocator():
+        assert (os.environ[SWITCH], os.environ[LIMIT]) == ("true", "1000")
+    assert SWITCH not in os.environ
+    assert os.environ[LIMIT] == "1000"
+
+
+def test_importing_tfchain_sets_no_environment_variable() -> None:
+    code = """if True:
+        import os
+        before = dict(os.environ)
+        import tfchain
+        assert dict(os.environ) == before
+        for name in tfchain.__all__:
+            getattr(tfchain, name)
+        print(sorted(set(os.environ) - set(before)))
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in (SWITCH, LIMIT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[")
+    assert SWITCH not in done.stdout  # TensorFlow and transformers may have set their own
+    assert LIMIT not in done.stdout
+
+
+def test_memory_is_mapped_once_where_tfchain_starts_tensorflow() -> None:
     pages = 512 * 2**20 // os.sysconf("SC_PAGE_SIZE")
 
     assert count_page_faults() < pages / 10

@@ -95,8 +95,20 @@ def test_embed_returns_float32_vectors(client: Client, protocol: str) -> None:
     vectors = client.embed(["a", "abc"], model="docs", protocol=protocol)
     assert vectors.dtype == np.float32
     assert np.array_equal(vectors, np.array([[1.0, 0.1], [3.0, np.float32(3) * np.float32(0.1)]], np.float32))
-    with pytest.raises(InputError, match="at least one text"):
-        client.embed([], model="docs")
+    assert client.embed([], model="docs", protocol=protocol).shape == (0, 2)
+
+
+def test_no_text_is_an_error_where_the_width_of_vectors_is_unknown(client: Client) -> None:
+    original = client.metadata
+    for shape in ({"unknown_rank": True}, {"dim": [{"size": "-1"}, {"size": "-1"}]}):
+        signature = {"outputs": {"embedding": {"tensor_shape": shape}}}
+        found = {"metadata": {"signature_def": {"signature_def": {"embed": signature}}}}
+        client.metadata = lambda *_, found=found, **__: found  # type: ignore[method-assign,misc]
+        try:
+            with pytest.raises(InputError, match="at least one text where the model does not say how wide"):
+                client.embed([], model="docs")
+        finally:
+            client.metadata = original  # type: ignore[method-assign]
 
 
 @both
@@ -186,6 +198,20 @@ def test_a_connection_that_the_server_closed_is_opened_again(server: ModelServer
         transport: Any = client._transports["rest"]
         transport._local.connection.sock.shutdown(2)
         assert client.status("docs") == {1: "AVAILABLE"}
+
+
+@pytest.mark.parametrize("signature", ["mixed", "echo"])
+def test_outputs_that_a_new_version_has_are_looked_up_anew(client: Client, signature: str) -> None:
+    inputs: dict[str, Any] = {"text": ["a"]} if signature == "echo" else {"a": [[1, 2]], "b": [True]}
+    expected = client.predict(inputs, model="docs", signature=signature, protocol="rest")
+    transport: Any = client._transports["rest"]
+    for before in ({"old": "DT_INT32"}, {"old": "DT_INT32", "text": "DT_STRING"}):
+        if len(before) > 1 or signature == "mixed":  # of one output alone an answer does not tell the name
+            transport._outputs["docs", signature, None] = before
+        found = client.predict(inputs, model="docs", signature=signature, protocol="rest")
+        assert {name: array.tolist() for name, array in found.items()} == {
+            name: array.tolist() for name, array in expected.items()
+        }
 
 
 @pytest.mark.parametrize("address", [{"grpc_target": "127.0.0.1:1"}, {"rest_url": "http://127.0.0.1:1"}])

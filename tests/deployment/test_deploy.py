@@ -1,5 +1,6 @@
 """The server as a process of its own. Each start costs seconds, so tests share them."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,11 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.deploy import Deployment, deploy
+from tfchain.deployment.deploy import Deployment, _last_line, deploy
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -43,10 +45,15 @@ def log_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployment(base_path: Path, log_path: Path) -> Iterator[Deployment]:
+def deployment(base_path: Path, log_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A server that was started in a folder with files named like modules, with a variable that must not reach it."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    folder = tmp_path_factory.mktemp("current")
+    for name in ("random", "queue", "tfchain"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a file of the current folder was run')")
+    monkeypatch.chdir(folder)
     before = dict(os.environ)
     with deploy(base_path, model_name="hpt", log_path=log_path) as made:
         assert dict(os.environ) == before
@@ -61,6 +68,16 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state not in ("Z", "X")
+
+
+def find_processes(argument: str) -> list[int]:
+    """The processes that run with an argument."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if argument.encode() in path.read_bytes().split(b"\0") and is_alive(int(path.parent.name)):
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_a_deployment_answers_over_both_protocols_as_soon_as_it_is_there(deployment: Deployment) -> None:
@@ -104,8 +121,38 @@ def test_a_failed_request_and_the_start_leave_no_line_of_tensorflow_in_the_log(
 def test_a_port_in_use_is_one_clear_error(base_path: Path, port: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
+        before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(ServerError, match=rf"exit code 255.*Port {number} on 127.0.0.1 cannot be opened: .*in use"):
             deploy(base_path, model_name="m", **{port: number})  # type: ignore[arg-type]
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_error_of_a_start_is_told_and_not_what_was_said_after_it(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w+b") as log:
+        log.write(b"a line\ntfchain-model-server: error: the port is taken\nExiting.\n\n")
+        assert _last_line(log) == "Its last word: the port is taken "
+        log.write(b"x")
+    with open(tmp_path / "other", "w+b") as log:
+        log.write(b"a line\nSegmentation fault \xff\n \n")
+        assert _last_line(log) == "Its last word: Segmentation fault \ufffd "
+    with open(tmp_path / "empty", "w+b") as log:
+        assert _last_line(log) == ""
+
+
+def test_a_server_that_does_not_heed_the_signal_is_killed() -> None:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
+        pipe, other = os.pipe()
+        os.close(pipe)
+        deployment = Deployment(process, model_name="m", host="::1", grpc_port=1, rest_port=2, pipe=other)
+        assert (deployment.grpc_target, deployment.rest_url) == ("[::1]:1", "http://[::1]:2")
+        deployment.stop(timeout_seconds=0.1)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(OSError):
+        os.fstat(other)
 
 
 def test_a_missing_or_empty_base_path_is_one_clear_error(tmp_path: Path) -> None:
@@ -124,39 +171,64 @@ def test_a_broken_version_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_server_that_takes_too_long_is_ended(base_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(ServerError, match=r"was not ready in 0\.2 s"):
-        deploy(base_path, model_name="m", timeout_seconds=0.2)
+        deploy(base_path, model_name="slow", timeout_seconds=0.2)
     assert time.monotonic() - start < 5
+    assert not find_processes("--model_name=slow")
 
 
-def test_wrong_arguments_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="model_name='a/b'"):
-        deploy(tmp_path, model_name="a/b")
-    with pytest.raises(InputError, match="must differ"):
-        deploy(tmp_path, model_name="m", grpc_port=9, rest_port=9)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model_name": "a/b"}, "model_name='a/b'"),
+        ({"grpc_port": 9, "rest_port": 9}, "`grpc_port` and `rest_port` must differ. Received: 9 for both"),
+        ({"timeout_seconds": 0}, "`timeout_seconds` must be a number above 0. Received: timeout_seconds=0"),
+        ({"log_path": "no/such/folder/log"}, r"Received: no/such/folder/log \(No such file or directory\)"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    tmp_path: Path, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        deploy(tmp_path, **{"model_name": "m", **options})
 
 
+# Deploys in a thread that ends, and says what became of the server when Ctrl-C comes.
 PARENT = """
-import sys, time
+import signal, sys, threading, time
 from tfchain.deployment.deploy import deploy
-deployment = deploy(sys.argv[1], model_name="m")
-print(deployment.pid, deployment.rest_url, flush=True)
-if sys.argv[2] == "wait":
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
+made = []
+thread = threading.Thread(target=lambda: made.append(deploy(sys.argv[1], model_name="m")))
+thread.start()
+thread.join()
+(deployment,) = made
+try:
+    print(deployment.pid, flush=True)
+    if sys.argv[2] == "wait":
+        time.sleep(100)
+except KeyboardInterrupt:
+    with deployment.client() as client:
+        print(client.status("m", protocol="rest"), flush=True)
     time.sleep(100)
 """
 
 
 @pytest.mark.parametrize("ending", ["exit", "kill"])
-def test_the_server_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
+def test_the_server_outlives_ctrl_c_and_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(base_path), "wait" if ending == "kill" else "leave"],
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
+        start_new_session=True,  # a process group, as a shell gives one to each command
     )
     with parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         if ending == "kill":
+            os.killpg(parent.pid, signal.SIGINT)  # what Ctrl-C does, and Jupyter's stop button
+            assert parent.stdout.readline() == "{1: 'AVAILABLE'}\n"
             assert is_alive(pid)
             parent.send_signal(signal.SIGKILL)
         parent.wait(20)

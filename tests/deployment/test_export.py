@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -7,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tfchain.core.errors import ExportError, TfchainError
+from tfchain.core.errors import ExportError, InputError, TfchainError
 from tfchain.core.proof import Proof
 from tfchain.deployment.export import compare, export
 from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.saved_model import SavedModelServable
 
 
 def affine() -> tuple[tf.Module, dict]:
@@ -106,6 +110,79 @@ def test_tied_hits_may_come_in_either_order_and_others_may_not() -> None:
         compare(expected, ranking([b"a", b"b", b"c", b"z"], [0.9, 0.5, 0.5, 0.1]))
     with pytest.raises(ExportError, match="for 'scores' values that are 0.1 away"):
         compare(expected, ranking([b"a", b"b", b"c", b"d"], [0.9, 0.5, 0.5, 0.2]))
+
+
+@pytest.mark.parametrize(
+    ("expected", "tolerance", "allowed", "refused"),
+    [
+        (0.5, 1e-5, 0.9e-5, 1.2e-5),
+        (-1000.0, 1e-5, 0.9e-2, 1.2e-2),  # relative to the largest, where that is above 1
+        (0.5, 1e-2, 0.9e-2, 1.2e-2),
+        (7.0, 0.0, 0.0, 1e-5),
+    ],
+)
+def test_a_number_may_differ_by_the_tolerance_and_no_more(
+    expected: float, tolerance: float, allowed: float, refused: float
+) -> None:
+    outputs = {"y": np.array([0.25, expected], "float32")}
+    asked = Proof("serving_default", {}, outputs, tolerance=tolerance)
+    for difference in (allowed, -allowed):
+        compare(asked, {"y": outputs["y"] + np.float32(difference)})
+    for difference in (refused, -refused):
+        with pytest.raises(ExportError, match="values that are .* away"):
+            compare(asked, {"y": outputs["y"] + np.array([0, difference], "float32")})
+
+
+def test_an_answer_of_another_shape_is_a_difference() -> None:
+    with pytest.raises(ExportError, match=r"for 'y' the shape \(3,\), expected \(2,\)"):
+        compare(proof(1.0, 1.0), {"y": np.ones(3, "float32")})
+
+
+def test_warm_up_records_are_the_first_inputs_of_the_proofs_that_are_meant_for_it(tmp_path: Path) -> None:
+    module, signatures = affine()
+    proofs = [proof(1, 3, 5, 7, 9, 11), dataclasses.replace(proof(1, 3), is_warm_up=False), proof(1, 3)]
+    version = export(tmp_path / "base", module, signatures, proofs=proofs, files={"model.tflite": b"a file beside"})
+    records = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
+    requests = [PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
+    assert [request.model_spec.signature_name for request in requests] == ["serving_default"] * 2
+    assert [tf.make_ndarray(request.inputs["x"]).tolist() for request in requests] == [[0, 1, 2, 3], [0, 1]]
+    assert (version / "model.tflite").read_bytes() == b"a file beside"
+
+
+def test_a_version_whose_warm_up_fails_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, signatures = affine()
+
+    def write(path: Path, _: object) -> None:
+        path.parent.mkdir()
+        path.write_bytes(b"no records at all")
+
+    monkeypatch.setattr("tfchain.deployment.export._write_warm_up", write)
+    with pytest.raises(ExportError, match="does not run as TensorFlow Serving would run it: DATA_LOSS"):
+        export(tmp_path / "base", module, signatures)
+    assert list_versions(tmp_path / "base") == {}
+
+
+@pytest.mark.parametrize("expected", [3, 4])
+def test_the_version_that_was_proved_is_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: float
+) -> None:
+    module, signatures = affine()
+    closed: list[SavedModelServable] = []
+    original = SavedModelServable.close
+    monkeypatch.setattr(SavedModelServable, "close", lambda self: (closed.append(self), original(self)))
+    with contextlib.suppress(ExportError):
+        export(tmp_path / "base", module, signatures, proofs=[proof(1, expected)])
+    assert len(closed) == 1
+    assert bool(list_versions(tmp_path / "base")) is (expected == 3)
+
+
+def test_a_base_path_that_is_a_file_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").touch()
+    monkeypatch.setattr("tfchain.deployment.export._write", lambda *_: pytest.fail("a version was written"))
+    with pytest.raises(InputError, match=r"Received: .*/base, where .*/base is not a folder"):
+        export(tmp_path / "base", *affine())
 
 
 def test_not_a_number_is_a_difference() -> None:

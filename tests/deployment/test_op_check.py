@@ -2,6 +2,9 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.core.framework.node_def_pb2 import NodeDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfchain.core.errors import ExportError
 from tfchain.core.tf_text import load_tf_text
@@ -32,8 +35,12 @@ def test_ops_of_tf_text_name_the_oldest_server_that_has_them(tmp_path: Path) -> 
     def new(x):
         return {"y": text.utf8_binarize(x)}
 
+    def both(x):
+        return {"y": text.utf8_binarize(text.normalize_utf8(x, "NFKC"))}
+
     assert check_ops(save(tmp_path / "old", old, spec)).oldest_server == "2.8"
     assert check_ops(save(tmp_path / "new", new, spec)).oldest_server == "2.20"
+    assert check_ops(save(tmp_path / "both", both, spec)).oldest_server == "2.20"  # which is behind 2.8
 
 
 def test_an_xla_function_is_refused(tmp_path: Path) -> None:
@@ -42,6 +49,32 @@ def test_an_xla_function_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ExportError, match="XLA functions .* which stock TensorFlow Serving refuses"):
         check_ops(save(tmp_path / "m", lambda x: compiled(x)))
+
+
+@pytest.mark.parametrize(
+    ("node", "name"),
+    [
+        (NodeDef(name="call", op="XlaCallModule"), "XlaCallModule"),
+        (NodeDef(name="launch", op="XlaLaunch"), "XlaLaunch"),
+        (NodeDef(name="compiled_node", op="Relu", attr={"_XlaMustCompile": AttrValue(b=True)}), "compiled_node"),
+    ],
+)
+@pytest.mark.parametrize("place", ["graph", "function"])
+def test_an_op_of_xlas_is_refused_wherever_it_is(tmp_path: Path, node: NodeDef, name: str, place: str) -> None:
+    model = SavedModel()
+    graph = model.meta_graphs.add().graph_def
+    (graph.node if place == "graph" else graph.library.function.add().node_def).append(node)
+    (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+    with pytest.raises(ExportError, match=rf"XLA functions \({name}\), which stock TensorFlow Serving refuses"):
+        check_ops(tmp_path)
+
+
+def test_a_function_that_may_run_without_xla_is_fine(tmp_path: Path) -> None:
+    model = SavedModel()
+    node = model.meta_graphs.add().graph_def.node.add(name="relu", op="Relu")
+    node.attr["_XlaMustCompile"].b = False
+    (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+    assert check_ops(tmp_path).ops == ["Relu"]
 
 
 def test_a_python_function_is_refused(tmp_path: Path) -> None:

@@ -40,9 +40,12 @@ def export_command(
       tfchain export index --out saved_models/docs --top-k 20
     """
     from tfchain.core.errors import InputError
+    from tfchain.deployment.arguments import check_base_path
 
     if top_k < 1:
         raise InputError(f"`--top-k` must be at least 1. Received: {top_k}. Ask for one hit or more.")
+    if out is not None:
+        check_base_path(out)
     with waiting("loading the index"):
         from tfchain.cli.loading import load_chain
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +169,10 @@ def launch_tuning(config: Path, workers: int, gpus: int | None, *, verbose: bool
 def make_command(name: str, config: Path, *, verbose: bool) -> list[str]:
     """The command line of a worker; from here on SIGTERM, which process managers send, ends all as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    program = (sys.executable, "-c", "from tfchain.cli import main; main()")
-    return [*program, name, *(["--verbose"] if verbose else []), "--", str(config)]
+    from tfchain.core.child_process import make_python_command
+
+    options = ["--verbose"] if verbose else []
+    return make_python_command("-c", "from tfchain.cli import main; main()", name, *options, "--", str(config))
 
 
 def write_job(config: Path, target: str, options: dict[str, Any]) -> str:

@@ -65,11 +65,13 @@ class EchoHandler(logging.Handler):
 
 def prepare_process() -> None:
     """Keeps the libraries' own lines off standard error; call it once, before TensorFlow is imported."""
+    from tfchain.core.allocator import keep_memory_between_steps
     from tfchain.deployment.server.quiet import silence_tensorflow
 
     # transformers says at import that PyTorch is missing, and only this keeps it from that.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     silence_tensorflow()
+    keep_memory_between_steps(os.environ)
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if not sys.warnoptions:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfchain.core.errors import InputError
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.fork import keep_forever, renew_after_fork
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.signatures import EMBED_IDS
 
@@ -40,7 +41,9 @@ class LiteRTEncoder:
         self.num_threads = num_threads or count_cores()
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] = ()
+        self._is_open = False
         self._open()
+        renew_after_fork(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,6 +53,8 @@ class LiteRTEncoder:
     def __call__(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         """Token ids and mask, int32 `(batch, length)`, to vectors float32 `(batch, dim)`."""
         with self._lock:
+            if not self._is_open:
+                self._open_again()
             try:
                 return self._run(token_ids, padding_mask)
             except (RuntimeError, ValueError) as error:
@@ -62,6 +67,21 @@ class LiteRTEncoder:
     def read(self) -> bytes:
         """The flatbuffer."""
         return self.model if isinstance(self.model, bytes) else self.model.read_bytes()
+
+    def after_fork(self) -> None:
+        """Leaves the interpreter to the parent, whose threads it computes on: the next call opens one."""
+        keep_forever(self._interpreter)
+        self._lock = threading.Lock()
+        self._is_open = False
+
+    def _open_again(self) -> None:
+        try:
+            self._open()
+        except ValueError as error:
+            raise TfchainError(
+                f"This process was forked, and cannot read {self.model!s:.200} again: {error}. "
+                "Load the chain after the fork."
+            ) from error
 
     def _open(self) -> None:
         import tensorflow as tf
@@ -82,6 +102,7 @@ class LiteRTEncoder:
         self._num_errors = 0
         self._inputs = {_plain(one["name"]): one["index"] for one in self._interpreter.get_input_details()}
         self._output = self._interpreter.get_output_details()[0]["index"]
+        self._is_open = True
 
     def _run(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         if token_ids.shape != self._shape:
@@ -113,8 +134,10 @@ class LiteRTPool:
         self.model = model
         self.size = size
         self.num_threads = num_threads
-        self._idle = [LiteRTEncoder(model, num_threads) for _ in range(size)]
+        self._encoders = [LiteRTEncoder(model, num_threads) for _ in range(size)]
+        self._idle = list(self._encoders)
         self._returned = threading.Condition()
+        renew_after_fork(self)
 
     def __call__(
         self, token_ids: np.ndarray, padding_mask: np.ndarray, timeout_seconds: float | None = None
@@ -136,6 +159,11 @@ class LiteRTPool:
         """
         with self._lend(token_ids.shape, timeout_seconds) as encoder:
             return encoder(token_ids, padding_mask)
+
+    def after_fork(self) -> None:
+        """Takes back what is lent: the threads that would bring it are the parent's."""
+        self._idle = list(self._encoders)
+        self._returned = threading.Condition()
 
     @contextlib.contextmanager
     def _lend(self, shape: tuple[int, ...], timeout_seconds: float | None) -> Iterator[LiteRTEncoder]:

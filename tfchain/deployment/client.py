@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.core.texts import check_queries, check_texts, replace_surrogates
 from tfchain.core.types import Hit, SearchResult
 from tfchain.deployment.transport import RequestError, Transport
 from tfchain.deployment.transport_grpc import GrpcTransport
@@ -75,8 +76,8 @@ class Client:
         """Runs a signature.
 
         Args:
-            inputs: Arrays, lists or scalars by input names. Text as `str` or `bytes`. Over gRPC the data types must be
-                those of the signature.
+            inputs: Arrays, lists or scalars by input names. Text as `str` or `bytes`; half a surrogate goes as the
+                replacement character, as in a chain. Over gRPC the data types must be those of the signature.
             model: The model's name.
             signature: The signature; None for `serving_default`.
             version: The version; None for the latest.
@@ -127,10 +128,11 @@ class Client:
             One result a query.
 
         Raises:
+            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
             RequestError: if the server answers with an error.
             ServerError: if it cannot be reached, or the model's answer is not that of a search.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = check_queries(texts)
         if not texts:
             return []
         outputs = self.predict({"text": texts}, model=model, version=version, protocol=protocol)
@@ -152,19 +154,40 @@ class Client:
     ) -> np.ndarray:
         """Encodes texts with a model that a chain exported.
 
+        Args:
+            texts: The texts, or one; empty ones, too.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
         Returns:
             Vectors, float32 `(number of texts, dim)`.
 
         Raises:
-            InputError: if there is no text.
+            InputError: if something is not a string, as in `NeuralSearchChain.encode`.
             RequestError: if the server answers with an error.
             ServerError: if it cannot be reached.
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = [texts] if isinstance(texts, str) else check_texts(texts)
         if not texts:
-            raise InputError("`embed` needs at least one text. Received: none. Give a list of texts.")
+            return np.zeros((0, self._find_dim(model, version, protocol)), np.float32)
         outputs = self.predict({"text": texts}, model=model, signature="embed", version=version, protocol=protocol)
         return np.asarray(outputs["embedding"], np.float32)
+
+    def _find_dim(self, model: str, version: int | None, protocol: str | None) -> int:
+        """The width of a model's vectors, as its signature says it."""
+        signatures = self.metadata(model, version=version, protocol=protocol)["metadata"]["signature_def"]
+        try:
+            shape = signatures["signature_def"]["embed"]["outputs"]["embedding"]["tensor_shape"]
+            dim = int(shape["dim"][-1]["size"])
+        except (KeyError, IndexError):
+            dim = -1
+        if dim < 0:
+            raise InputError(
+                f"`embed` needs at least one text where the model does not say how wide its vectors are. "
+                f"Received: none for {model!r}. Give a list of texts."
+            )
+        return dim
 
     def _transport(self, protocol: str | None) -> Transport:
         if protocol is None:
@@ -191,7 +214,7 @@ def _to_array(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "USO":
         return array
     flat = np.empty(array.size, object)
-    flat[:] = [item.encode() if isinstance(item, str) else item for item in array.ravel().tolist()]
+    flat[:] = [replace_surrogates(item).encode() if isinstance(item, str) else item for item in array.ravel().tolist()]
     for item in flat:
         if not isinstance(item, bytes):
             raise InputError(

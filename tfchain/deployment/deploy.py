@@ -5,9 +5,7 @@ import contextlib
 import json
 import os
 import select
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -16,12 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from tfchain.core.child_process import make_environment, make_python_command
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.arguments import check_address, check_model_name, check_timeout
 from tfchain.deployment.client import Client
 
 _ERROR_MARK = "tfchain-model-server: error: "
-# What must not reach the server: tensorflow_model_optimization leaves it in the environment of whoever imports it.
-_NOT_INHERITED = ("TF_USE_LEGACY_KERAS",)
 _running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()
 
 
@@ -101,10 +99,12 @@ def deploy(
     prefer_tflite_model: bool = False,
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
+    source: str | None = None,
 ) -> Deployment:
     """Serves the latest version of a base path, and waits until it answers.
 
-    New versions that appear there are taken up while the server runs.
+    New versions that appear there are taken up while the server runs. The server has a session of its own: Ctrl-C in
+    the terminal, or Jupyter's stop button, interrupts this process and leaves it running.
 
     Args:
         base_path: The folder of version folders.
@@ -116,12 +116,14 @@ def deploy(
             exported after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
         timeout_seconds: How long the start may take.
         log_path: A file for the server's log; None for none.
+        source: Serves those versions alone whose description, as `export` wrote it, has this `source`: what others
+            export to the same base path is left to them. Default: None, all versions.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the name cannot be a model's name, or the ports are the same.
+        InputError: if the name cannot be a model's name, the ports are the same, or the log cannot be written.
         ServerError: if the server does not start: the port is in use, the base path is missing, the version broken.
 
     Example:
@@ -129,10 +131,9 @@ def deploy(
         with deploy("saved_models/docs", model_name="docs") as server, server.client() as client:
             client.search(["how do I merge two sorted lists"], model="docs")
     """
-    if not model_name or set(model_name) & set("/:"):
-        raise InputError(f"`model_name` must not be empty, nor hold / or :. Received: model_name={model_name!r}.")
-    if grpc_port and grpc_port == rest_port:
-        raise InputError(f"`grpc_port` and `rest_port` must differ. Received: {grpc_port} for both.")
+    check_model_name(model_name)
+    check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
+    check_timeout(timeout_seconds)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         parent_end, pipe = os.pipe()
@@ -142,17 +143,20 @@ def deploy(
         with contextlib.closing(os.fdopen(ready_end, "wb")):  # the server's copy alone keeps it open
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tfchain.deployment.server.main"),
+                    *make_python_command("-m", "tfchain.deployment.server.main"),
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
                     *(f"--model_name={model_name}", f"--model_base_path={Path(base_path).resolve()}"),
                     *(["--prefer_tflite_model"] if prefer_tflite_model else []),
-                    *("--max_num_load_retries=0", f"--ready_fd={ready_end}", f"--parent_fd={parent_end}"),
+                    *([f"--version_source={source}"] if source is not None else []),
+                    *("--max_num_load_retries=0", f"--ready_fd={ready_end}"),
+                    *(f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
-                env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+                env=make_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=(parent_end, ready_end),
+                start_new_session=True,  # Ctrl-C and Jupyter's stop button are for this process, not for the server
             )
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
@@ -164,27 +168,6 @@ def deploy(
     )
 
 
-def check_ports(host: str, *ports: int) -> None:
-    """Stops a deployment whose ports are in use, before anything is exported for it.
-
-    Args:
-        host: The address to listen on.
-        ports: The ports; 0 is always free.
-
-    Raises:
-        ServerError: if a port is in use, or the address is not this machine's.
-    """
-    for port in filter(None, ports):
-        try:
-            with socket.create_server((host, port)):
-                pass
-        except OSError as error:
-            raise ServerError(
-                f"The server cannot listen on {_bracketed(host)}:{port}: {error.strerror}. Nothing was exported. "
-                "Choose another port, or 0 for any free one."
-            ) from error
-
-
 @contextlib.contextmanager
 def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
     """Opens the file that the server writes its log to; a nameless one where the user wants none."""
@@ -192,7 +175,13 @@ def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
         with tempfile.TemporaryFile() as file:
             yield file
     else:
-        with open(path, "w+b") as file:
+        try:
+            file = open(path, "w+b")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(
+                f"`log_path` must be a file that can be written. Received: {path} ({error.strerror}). Name another one."
+            ) from error
+        with file:
             yield file
 
 

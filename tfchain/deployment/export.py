@@ -13,19 +13,20 @@ import numpy as np
 
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.proof import Proof
 from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.tf_text import load_tf_text
+from tfchain.deployment.arguments import check_base_path
 from tfchain.deployment.op_check import OpReport, check_ops
-from tfchain.deployment.repository import next_version
+from tfchain.deployment.repository import DESCRIPTION, next_version
 
 if TYPE_CHECKING:
     from tfchain.deployment.server.servable import Servable
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTION = "assets.extra/tfchain.json"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_TEXTS = 4
 ABANDONED_SECONDS = 3600  # no export takes so long: what is older was left by one that was killed
@@ -51,7 +52,8 @@ def export(
         module: A `tf.Module` that owns all variables of the signatures.
         signatures: Name → `tf.function` with an input signature.
         proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
-        description: Plain values kept beside the model in `assets.extra/tfchain.json`. Default: none.
+        description: Plain values kept beside the model in `assets.extra/tfchain.json`; a `source` among them is what
+            `deploy(source=)` tells versions apart by. Default: none.
         files: More files to lay beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
         litert_proofs: The same as `proofs`, asked of the embedded server with `--prefer_tflite_model`, for a version
             with `model.tflite`. Default: none.
@@ -60,10 +62,12 @@ def export(
         The version's folder, `<base_path>/<number>`.
 
     Raises:
+        InputError: if the base path is a file.
         ExportError: if an op is not in stock TensorFlow Serving, or an answer differs; no version appears then.
-        TfchainError: if the disk is full.
+        TfchainError: if the disk is full, or the base path cannot be written.
     """
-    base_path = Path(base_path)
+    check_tensorflow_runs()
+    base_path = check_base_path(base_path)
     remove_partials(base_path, older_than_seconds=ABANDONED_SECONDS)
     while True:
         version = base_path / str(next_version(base_path))

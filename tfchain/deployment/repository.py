@@ -1,10 +1,13 @@
-"""Version folders of a base path: list them, find the latest, name the next."""
+"""Version folders of a base path: list them, find the latest, name the next, read what its export noted."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from tfchain.core.errors import InputError
 
+DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder
 _INT64_MAX = 2**63 - 1
 # What TensorFlow Serving reads as a version: blanks around, a sign and leading zeros are all fine.
 _VERSION = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
@@ -50,6 +53,19 @@ def list_versions(base_path: Path | str) -> dict[int, Path]:
         ) from error
     versions = {version: child for child in children if (version := parse_version(child.name)) is not None}
     return dict(sorted(versions.items()))
+
+
+def read_source(version_path: Path) -> Any:
+    """Reads who exported a version: the `source` of its description; None where it has none, or no description.
+
+    Raises:
+        OSError: if the description is there, but cannot be read.
+    """
+    try:
+        description = json.loads((version_path / DESCRIPTION).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return description.get("source") if isinstance(description, dict) else None
 
 
 def latest_version(base_path: Path | str) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import ServerError
+from tfchain.core.fork import keep_forever, renew_after_fork
 from tfchain.deployment.transport import RequestError, Transport, decode_texts
 
 _MAX_MESSAGE_BYTES = 2**31 - 1
@@ -28,6 +29,7 @@ class GrpcTransport(Transport):
         self._channel: Any = None
         self._prediction: Any = None
         self._model: Any = None
+        renew_after_fork(self)
 
     def predict(
         self,
@@ -84,6 +86,13 @@ class GrpcTransport(Transport):
             if self._channel is not None:
                 self._channel.close()
                 self._channel = None
+
+    def after_fork(self) -> None:
+        """Leaves the channel to the parent, whose threads it works with: the next call opens one."""
+        self._lock = threading.Lock()
+        if self._channel is not None:
+            keep_forever(self._channel)
+            self._channel = None
 
     def _open(self) -> None:
         with self._lock:

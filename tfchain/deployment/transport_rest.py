@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.core.fork import renew_after_fork
 from tfchain.deployment.transport import RequestError, Transport, decode_texts
 
 _CODES = {
@@ -62,6 +63,7 @@ class RestTransport(Transport):
         self._connections: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         self._outputs: dict[tuple[str, str, int | None], dict[str, str]] = {}
+        renew_after_fork(self)
 
     def predict(
         self,
@@ -101,6 +103,12 @@ class RestTransport(Transport):
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+
+    def after_fork(self) -> None:
+        """Leaves the connections to the parent: two processes on one would read each other's answers."""
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self.close()
 
     def _find_outputs(self, model: str, signature: str, version: int | None) -> dict[str, str]:
         signatures = self.metadata(model, version)["metadata"]["signature_def"]["signature_def"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.sampling import spread_evenly
 from tfchain.models.encoder import Encoder
 
@@ -110,6 +111,7 @@ def measure_input_ranges(encoder: Encoder, calibration: Calibration, *, pad_toke
 
     from tfchain.models.runner import pad  # the runner measures ranges, too
 
+    check_tensorflow_runs()
     specs = [tf.TensorSpec([None, None], tf.int32)] * 2
 
     @tf.function(input_signature=specs, autograph=False)

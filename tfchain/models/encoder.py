@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfchain.core.allocator import start_tensorflow
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.models.config import EncoderConfig, TransformerConfig
 from tfchain.models.pooling import Normalize, Pooling
@@ -39,6 +40,7 @@ class Encoder(keras.Model):
     def __init__(self, config: EncoderConfig | dict[str, Any], **kwargs: Any) -> None:
         if not isinstance(config, EncoderConfig):
             config = EncoderConfig.from_dict(config)
+        start_tensorflow()
         inputs = make_inputs()
         hidden = add_transformer(config.transformer, inputs["token_ids"], inputs["padding_mask"])
         vectors = add_heads(config, hidden, inputs["padding_mask"])

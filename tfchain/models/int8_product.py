@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import TfchainError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.models.calibration import InputRange
 
 LARGEST_WEIGHT = 127  # symmetric: -128 is not used
@@ -190,6 +191,8 @@ def has_int8_products() -> bool:
     oneDNN's kernels for older processors add pairs of products in 16 bits, which the largest numbers do not fit into.
     """
     import tensorflow as tf
+
+    check_tensorflow_runs()
 
     @tf.function(autograph=False)
     def try_one(numbers: Any) -> Any:

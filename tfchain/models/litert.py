@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.atomic import write_file
+from tfchain.core.child_process import make_environment, make_python_command
 from tfchain.core.errors import TfchainError
 from tfchain.core.litert import LiteRTEncoder
 from tfchain.core.native_log import quiet_native_log
@@ -51,9 +52,16 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
         with quiet_native_log():
             tf.saved_model.save(module, str(source), signatures={EMBED_IDS: function})
         # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
-        command = [sys.executable, "-m", "tfchain.models.litert", str(source), str(target), precision]
+        command = make_python_command("-m", "tfchain.models.litert", str(source), str(target), precision)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CONVERSION_SECONDS)
+            done = subprocess.run(
+                command,
+                env=make_environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=CONVERSION_SECONDS,
+            )
         except subprocess.TimeoutExpired as error:
             raise TfchainError(
                 f"LiteRT's converter did not end within {CONVERSION_SECONDS} seconds. {advice}"

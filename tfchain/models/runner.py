@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.fork import check_tensorflow_runs, renew_after_fork
 from tfchain.core.litert import TOKENS_A_THREAD, LiteRTEncoder, LiteRTPool, count_cores
 from tfchain.core.progress import show_progress
 from tfchain.core.token_batches import TOKENS_IN_BATCH, encode_in_batches, map_on_threads
@@ -94,6 +95,7 @@ class EncoderRunner:
         self._pool: LiteRTPool | None = None
         self._lock = threading.RLock()
         self._may_be_native = self._has_native_precision
+        renew_after_fork(self)
 
     def __call__(
         self,
@@ -188,6 +190,10 @@ class EncoderRunner:
             self.cache_key = cache_key
             self._function = self._run = self._run_one = self._native = self._pool = self._compute_encoder = None
             self._may_be_native = self._has_native_precision
+
+    def after_fork(self) -> None:
+        """Forgets who held the lock: a thread of the parent's, which cannot give it back."""
+        self._lock = threading.RLock()
 
     @property
     def _no_vectors(self) -> np.ndarray:
@@ -302,6 +308,7 @@ class EncoderRunner:
     def _run_tensorflow(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
+        check_tensorflow_runs()
         return self.function(tf.constant(token_ids), tf.constant(padding_mask))["embedding"].numpy()
 
 

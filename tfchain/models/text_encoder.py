@@ -1,16 +1,18 @@
 """Tokenizer and encoder together: texts in, vectors out, with the prompts that the model was trained with."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import keras
 import numpy as np
 
+from tfchain.core.allocator import start_tensorflow
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
+from tfchain.core.texts import check_texts
 from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
@@ -116,6 +118,7 @@ class TextEncoder:
         """
         path = find_folder(name_or_path)
         if (path / ENCODER_FILE).is_file():
+            start_tensorflow()
             encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
             settings = _read_settings(path)
             tokenizer_path = path
@@ -434,24 +437,6 @@ class TextEncoder:
             "default_prompt_name": self.default_prompt_name,
             "similarity": self.similarity,
         }
-
-
-def check_texts(texts: Sequence[str]) -> list[str]:
-    """The texts as a list.
-
-    Raises:
-        InputError: if one is not a string.
-    """
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        raise InputError(f"`texts` must be a string or a list of strings. Received: {type(texts).__name__}.")
-    texts = list(texts)
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(
-                f"Each text must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}. "
-                "Convert it to text first."
-            )
-    return texts
 
 
 def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.texts import replace_surrogates
 from tfchain.models.word_memory import WordMemory
 
 # Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
@@ -111,11 +112,7 @@ class HostTokenizer:
         return {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
 
     def _prepare(self, texts: Sequence[str]) -> list[str]:
-        # A lone surrogate cannot be written as UTF-8; it becomes the replacement character, as TensorFlow reads it.
-        texts = [
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
-            for text in texts
-        ]
+        texts = [replace_surrogates(text) for text in texts]
         return [text.lower() for text in texts] if self.do_lower_case else texts
 
 
@@ -163,11 +160,3 @@ def _copy_backend(tokenizer: Any, max_length: int | None) -> Any:
     else:
         copy.enable_truncation(max_length)
     return copy
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.progress import show_progress
 from tfchain.core.token_batches import make_batches
 from tfchain.models.encoder import Encoder
@@ -62,6 +63,7 @@ def measure_moments(
     """
     import tensorflow as tf
 
+    check_tensorflow_runs()
     encoder: Encoder = text_encoder.own_encoder
     config = encoder.config.transformer
     probe = ProductInputs(encoder)

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from tfchain.core.errors import InputError
+from tfchain.core.texts import check_texts
 from tfchain.data.pairs import Pairs, read_pairs
-from tfchain.models.text_encoder import check_texts
 
 LearningTexts = Sequence[str] | Sequence[Sequence[str]] | Pairs
 
@@ -30,7 +30,7 @@ def read_learning_texts(texts: LearningTexts) -> Pairs:
     rows = list(texts)
     if rows and isinstance(rows[0], list | tuple):
         return dataclasses.replace(read_pairs(rows), symmetric=True)
-    return Pairs((check_texts(rows),), symmetric=True)  # type: ignore[arg-type]  # which the check finds out
+    return Pairs((check_texts(rows),), symmetric=True)  # which the check finds out
 
 
 def to_plain_texts(texts: LearningTexts | None) -> list[str] | None:

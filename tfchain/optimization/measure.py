@@ -5,18 +5,19 @@ import dataclasses
 import gzip
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfchain.core.atomic import writing
+from tfchain.core.child_process import make_environment, make_python_command
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.native_log import quiet_native_log
 from tfchain.core.sampling import spread_evenly
+from tfchain.core.texts import check_texts
 from tfchain.models.runner import make_function
-from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.models.text_encoder import TextEncoder
 
 NUM_QUERIES = 100
 NUM_TEXTS = 256
@@ -103,9 +104,11 @@ def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
             text_encoder.save(folder)
             values = {"model": str(folder), "engine": text_encoder.runner.engine, **dataclasses.asdict(workload)}
             task.write_text(json.dumps(values), encoding="utf-8")
-        command = [sys.executable, "-m", "tfchain.optimization.measure_process", str(task)]
+        command = make_python_command("-m", "tfchain.optimization.measure_process", str(task))
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MEASURE_SECONDS)
+            done = subprocess.run(
+                command, env=make_environment(), capture_output=True, text=True, check=False, timeout=MEASURE_SECONDS
+            )
         except subprocess.TimeoutExpired as error:
             raise TfchainError(
                 f"Measuring did not end within {MEASURE_SECONDS} seconds. Give a smaller workload."

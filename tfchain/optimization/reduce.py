@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfchain.core.errors import InputError
+from tfchain.core.texts import check_texts
 from tfchain.models.config import DenseConfig
 from tfchain.models.encoder import Encoder
-from tfchain.models.text_encoder import TextEncoder, check_texts
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.recipes import ReduceDimensions
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.texts import check_queries
 from tfchain.core.types import Document, Hit, SearchResult
 from tfchain.data.passages import split_all
 from tfchain.models.text_encoder import TextEncoder
@@ -178,7 +179,7 @@ def search_texts(
     Raises:
         InputError: if a text is empty or `top_k` is less than 1.
     """
-    check_queries(texts)
+    texts = check_queries(texts)
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
@@ -186,21 +187,6 @@ def search_texts(
         return [SearchResult(text, text) for text in texts]
     found = index.search(vectors, top_k)
     return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
-
-
-def check_queries(texts: Sequence[str]) -> None:
-    """Stops what is not a question.
-
-    Raises:
-        InputError: if a text is not a string, or has nothing but white space.
-    """
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(
-                f"A query must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}."
-            )
-        if not text.strip():
-            raise InputError(f"A query must not be empty. Received: {text!r} at place {number}. Ask for something.")
 
 
 def rank_queries(

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.core.signatures import EMBED, EMBED_IDS, SEARCH, SEARCH_VECTORS, SERVING_DEFAULT, TOKENIZE, TOKENIZE_QUERY
 from tfchain.models.index import VectorIndex
@@ -84,9 +85,8 @@ def make_search_graph(
     """
     import tensorflow as tf
 
-    if signatures not in ("text", "ids"):
-        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
-    top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    top_k = check_graph_options(top_k, signatures)
+    check_tensorflow_runs()
     if text_encoder.runner.needs_flatbuffer:
         raise InputError(
             "A SavedModel computes in float32, bfloat16 or calibrated int8. "
@@ -178,6 +178,17 @@ def make_search_graph(
         inputs = {"embedding": vectors}
         proofs.append(dataclasses.replace(proofs[-1], signature=SEARCH_VECTORS, inputs=inputs, is_warm_up=False))
     return SearchGraph(module, functions, proofs, litert_proofs)
+
+
+def check_graph_options(top_k: Any, signatures: Any) -> int:
+    """The number of hits as an int, if `make_search_graph` takes it and the word for the signatures.
+
+    Raises:
+        InputError: if one is out of its range.
+    """
+    if signatures not in ("text", "ids"):
+        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
+    return check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
 
 
 def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:

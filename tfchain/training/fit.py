@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
@@ -70,6 +71,7 @@ def fit_text_encoder(
         WorkerLostError: if another worker stopped.
     """
     options = options or FitOptions()
+    check_tensorflow_runs()
     strategy = make_strategy(options.strategy)
     with lost_workers(find_task(strategy)[1], options.checkpoint):
         return _fit(text_encoder, dataset, hyperparameters, options, strategy, evaluate, validation)

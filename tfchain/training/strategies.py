@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from tfchain.core.allocator import caching_allocator
 from tfchain.core.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def make_strategy(strategy: Any = "auto") -> Any:
     if strategy == "one":
         return None
     if strategy == "mirrored":
-        return _make_mirrored()
+        with caching_allocator():
+            return _make_mirrored()
     if strategy == "tpu":
         return _make_tpu()
     return make_multi_worker(config)
@@ -176,7 +178,8 @@ def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequenc
         rpc_layer="grpc",
     )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+        with caching_allocator():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
     except RuntimeError as error:
         if "program startup" not in str(error):
             raise

@@ -84,7 +84,8 @@ def test_the_server_answers_as_the_chain_does(
             assert isinstance(servable, LiteRTServable)
         check_answers(chain, tmp_path / "docs", prefers, case.near)
         chain.text_encoder = chain.text_encoder.with_precision(chain.text_encoder.precision, engine="litert")
-        check_answers(chain.reindex(), tmp_path / "docs", prefers, SAME)
+        chain.add(list(chain.index))  # encodes them again by LiteRT; `reindex` would convert the encoder again, too
+        check_answers(chain, tmp_path / "docs", prefers, SAME)
 
 
 def check_answers(chain: NeuralSearchChain, path: Path, load: LoadOptions, near: float) -> None:

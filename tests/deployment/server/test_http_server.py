@@ -163,6 +163,61 @@ def test_a_client_that_leaves_in_the_middle_harms_no_other(server: HttpServer) -
     assert body_of(exchange(server, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")) == b"GET /x "
 
 
+def test_an_answer_reaches_a_client_that_is_still_sending(server: HttpServer) -> None:
+    # Closed with unread bytes, a socket is reset, and the client's system throws the answer away.
+    with connect(server) as stream:
+        stream.sendall(b"no http at all\r\n\r\n" + b"x" * 4_000_000)
+        stream.shutdown(socket.SHUT_WR)
+        assert read_all(stream).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_no_more_requests_are_worked_on_than_there_are_threads(api: EchoApi) -> None:
+    server = HttpServer(api, host="127.0.0.1", port=0, num_threads=1)  # type: ignore[arg-type]
+    server.start()
+    with connect(server) as busy, connect(server) as waiting:
+        busy.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert api.begun.wait(5)
+        waiting.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            waiting.recv(1000)
+        api.release.set()
+        waiting.settimeout(5)
+        assert body_of(waiting.recv(1000)) == b"GET /x "
+        assert body_of(busy.recv(1000)) == b"GET /wait "
+    server.close(2.0)
+
+
+def test_closing_ends_the_connection_of_a_request_that_takes_too_long(api: EchoApi) -> None:
+    server = HttpServer(api, host="127.0.0.1", port=0, num_threads=1)  # type: ignore[arg-type]
+    server.start()
+    with connect(server) as busy:
+        busy.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert api.begun.wait(5)
+        server.close(0.05)
+        assert busy.recv(1000) == b""
+    api.release.set()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: x\r\nX-Name: a\0b\r\n\r\n",
+        b"GET /x HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # a client that speaks TLS
+    ],
+)
+def test_odd_http_is_a_bad_request_and_the_server_goes_on(server: HttpServer, request_bytes: bytes) -> None:
+    assert exchange(server, request_bytes).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert body_of(exchange(server, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")) == b"GET /x "
+
+
 def test_a_port_in_use_is_one_clear_error(server: HttpServer, api: Any) -> None:
     with pytest.raises(ServerError, match=f"Port {server.port} on 127.0.0.1 cannot be opened: Address already in use"):
         HttpServer(api, host="127.0.0.1", port=server.port, num_threads=1).start()

@@ -37,6 +37,7 @@ class Loader:
         self.held: dict[str, threading.Event] = {}
         self.failures: dict[str, int] = {}
         self.calls: list[str] = []
+        self.made: list[FakeServable] = []
 
     def __call__(self, path: Path) -> FakeServable:
         self.calls.append(path.name)
@@ -45,7 +46,8 @@ class Loader:
         if self.failures.get(path.name, 0) > 0:
             self.failures[path.name] -= 1
             raise StatusError(Code.INVALID_ARGUMENT, f"{path.name} is broken")
-        return FakeServable(path)
+        self.made.append(FakeServable(path))
+        return self.made[-1]
 
 
 @pytest.fixture
@@ -140,18 +142,66 @@ def test_waiting_ends_with_the_loads_error(manager: Manager, loader: Loader) -> 
     )
 
 
-def test_a_lent_version_is_unloaded_only_after_it_is_given_back(manager: Manager) -> None:
+class ShortWaits(threading.Condition):
+    """A condition whose waits end at once, whatever they were to wait for, and are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        found = super().wait(0.001)
+        self.ended.release()
+        return found
+
+
+def test_a_lent_version_is_not_unloaded_however_long_the_request_runs(manager: Manager) -> None:
     want(manager, 1)
     manager.wait_until_loaded(["m"], 5)
+    waits = ShortWaits()
+
+    def check_is_waited_for() -> None:
+        for _ in range(3):
+            assert waits.ended.acquire(timeout=5), "it waits no more for the request that runs"
+        assert not servable.is_closed
+
     with manager.lend(ModelSpec("m")) as lease:
         servable = lease.servable
-        want(manager, 2)
-        wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.UNLOADING})
-        assert served(manager) == 2
-        time.sleep(0.05)
-        assert not servable.is_closed
+        with manager.lend(ModelSpec("m")):
+            manager._changed = waits
+            want(manager, 2)
+            wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.UNLOADING})
+            assert served(manager) == 2
+            check_is_waited_for()
+        check_is_waited_for()
     wait_for(lambda: states(manager)[1] is State.END)
     assert servable.is_closed
+
+
+def test_a_load_that_ends_while_the_manager_closes_is_unloaded(loader: Loader) -> None:
+    manager = Manager(loader, max_retries=0)
+    loader.held["1"] = threading.Event()
+    want(manager, 1)
+    wait_for(lambda: loader.calls == ["1"])
+    closer = threading.Thread(target=manager.close, args=(5.0,))
+    closer.start()
+    assert manager._closing.wait(5)
+    loader.held["1"].set()
+    wait_for(lambda: states(manager) == {1: State.END})
+    closer.join(5)
+    assert [servable.is_closed for servable in loader.made] == [True]
+
+
+def test_a_failed_load_that_is_not_wanted_any_more_is_not_tried_again(loader: Loader) -> None:
+    manager = Manager(loader, max_retries=5, retry_seconds=0.001)
+    loader.held["1"], loader.failures["1"] = threading.Event(), 9
+    want(manager, 1)
+    wait_for(lambda: loader.calls == ["1"])
+    want(manager)
+    loader.held["1"].set()
+    wait_for(lambda: states(manager) == {1: State.END})
+    assert loader.calls == ["1"]
+    manager.close(5)
 
 
 def test_a_model_without_wanted_versions_is_unloaded(manager: Manager) -> None:

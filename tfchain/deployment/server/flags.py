@@ -109,6 +109,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses"),
     Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
     Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
+    Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
+    Flag("version_source", "", "(tfchain's own) serve the versions alone whose tfchain.json has this source"),
 )
 
 

@@ -70,7 +70,7 @@ def _serve(flags: Flags) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    _watch_parent(flags.number("parent_fd"))
+    _watch_parent(flags.number("parent_fd"), flags.number("parent_pid"))
     silence_tensorflow()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     from tfchain.deployment.server.model_server import ModelServer
@@ -90,8 +90,10 @@ def _start_tensorflow() -> None:
     """Imports TensorFlow and TF Text's ops, which a model's graph may need."""
     import tensorflow as tf
 
+    from tfchain.core.allocator import keep_memory_between_steps
     from tfchain.core.tf_text import load_tf_text
 
+    keep_memory_between_steps(os.environ)
     load_tf_text()
     tf.get_logger().setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -135,6 +137,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
             prefers_tflite=flags.is_on("prefer_tflite_model"),
             tflite_interpreters=flags.number("num_tflite_pools"),
         ),
+        version_source=flags.text("version_source"),
     )
 
 
@@ -145,14 +148,15 @@ def _report_ready(ready_fd: int, grpc_port: int | None, rest_port: int | None) -
             json.dump({"grpc_port": grpc_port, "rest_port": rest_port}, pipe)
 
 
-def _watch_parent(parent_fd: int) -> None:
+def _watch_parent(parent_fd: int, parent_pid: int) -> None:
     """Ends this process when the parent's end of a pipe closes, which the system does even after `kill -9`.
 
-    The parent's pid is watched as well: a process that the parent forked may hold the pipe open.
+    The parent's pid is watched as well: a process that the parent forked may hold the pipe open. The parent says which
+    it is: it may have died before this process could ask.
     """
     if parent_fd < 0:
         return
-    parent = os.getppid()
+    parent = parent_pid or os.getppid()
 
     def watch() -> None:
         import select

@@ -16,7 +16,7 @@ from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.rest import RestApi
 from tfchain.deployment.server.saved_model import LoadOptions
 from tfchain.deployment.server.servable import Servable
-from tfchain.deployment.server.source import FileSystemSource
+from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.warmup import run_warmup
 
@@ -45,6 +45,7 @@ class ServerOptions:
         has_warmup: Run a version's warm-up records.
         warmup_iterations: How many times each.
         load: How models are loaded.
+        version_source: Serve those versions alone that this source exported; empty for all.
     """
 
     model_name: str
@@ -64,6 +65,12 @@ class ServerOptions:
     has_warmup: bool = True
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
+    version_source: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """Chooses among the versions of the base path."""
+        return latest_of(self.version_source) if self.version_source else latest
 
 
 class ModelServer:
@@ -98,9 +105,10 @@ class ModelServer:
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
                 open_socket(self.options.host, port).close()
-        if not list_versions(self.options.base_path):
+        if not self.options.policy(list_versions(self.options.base_path)):
+            wanted = f" of the source {self.options.version_source!r}" if self.options.version_source else ""
             raise InputError(
-                f"A base path must hold a version folder (`1`, `2`, …). Received: {self.options.base_path}, "
+                f"A base path must hold a version folder (`1`, `2`, …){wanted}. Received: {self.options.base_path}, "
                 "which has none. Export a version into it first."
             )
 
@@ -152,7 +160,11 @@ class ModelServer:
         )
         self._closers.append(self._manager.close)
         source = FileSystemSource(
-            options.model_name, options.base_path, self._manager.set_wanted, poll_seconds=options.poll_seconds
+            options.model_name,
+            options.base_path,
+            self._manager.set_wanted,
+            policy=options.policy,
+            poll_seconds=options.poll_seconds,
         )
         self._closers.append(source.close)
         source.start()

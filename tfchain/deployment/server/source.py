@@ -3,19 +3,35 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.repository import list_versions
+from tfchain.deployment.repository import list_versions, read_source
 
 logger = logging.getLogger(__name__)
 
 Versions = Mapping[int, Path]
+Policy = Callable[[Versions], Versions]
 
 
 def latest(versions: Versions) -> Versions:
     """The default policy: the highest version alone."""
     return {version: versions[version] for version in sorted(versions)[-1:]}
+
+
+def latest_of(source: str) -> Policy:
+    """A policy: the highest of the versions that one source exported, whatever others export beside them.
+
+    Args:
+        source: As `export` wrote it into the description.
+    """
+
+    def choose(versions: Versions) -> Versions:
+        own = (version for version in sorted(versions, reverse=True) if read_source(versions[version]) == source)
+        return {version: versions[version] for version in islice(own, 1)}
+
+    return choose
 
 
 class FileSystemSource:
@@ -37,7 +53,7 @@ class FileSystemSource:
         base_path: Path | str,
         on_versions: Callable[[str, Versions], None],
         *,
-        policy: Callable[[Versions], Versions] = latest,
+        policy: Policy = latest,
         poll_seconds: float = 1.0,
     ) -> None:
         self.name = name

@@ -1,0 +1,128 @@
+"""Checks of what `deploy` and `export` take, so that a mistake is found before anything costly is done."""
+
+import math
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import writing
+from tfchain.core.errors import InputError, ServerError, TfchainError
+from tfchain.core.texts import has_surrogate
+
+HIGHEST_PORT = 65535
+
+
+def check_model_name(name: Any, *, argument: str = "model_name") -> None:
+    """Stops a name that requests could not carry.
+
+    Args:
+        name: What was given.
+        argument: The argument's name, for the error. Default: `model_name`.
+
+    Raises:
+        InputError: if it is not text, empty, or holds `/`, `:` or a character that no command line can hold.
+    """
+    if not isinstance(name, str) or not name or set(name) & set("/:\0") or name in (".", "..") or has_surrogate(name):
+        raise InputError(
+            f"`{argument}` must be a name without / or :, such as 'docs'. Received: {argument}={name!r}. "
+            "Requests name the model by it, as in /v1/models/docs:predict."
+        )
+
+
+def check_address(host: Any, ports: dict[str, Any]) -> None:
+    """Stops what cannot be an address to listen on.
+
+    Args:
+        host: The address.
+        ports: The two ports by the arguments' names; 0 is any free one.
+
+    Raises:
+        InputError: if the host is not text, a port is not a port's number, or both are the same.
+    """
+    if not isinstance(host, str) or not host or "\0" in host or has_surrogate(host):
+        raise InputError(f"`host` must be an address, such as '127.0.0.1'. Received: host={host!r}.")
+    for name, port in ports.items():
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= HIGHEST_PORT:
+            raise InputError(
+                f"`{name}` must be a whole number from 0 to {HIGHEST_PORT}. Received: {name}={port!r}. "
+                "Give 0 for any free port."
+            )
+    chosen = [port for port in ports.values() if port]
+    if len(set(chosen)) < len(chosen):
+        names = " and ".join(f"`{name}`" for name in ports)
+        raise InputError(f"{names} must differ. Received: {chosen[0]} for both. Give 0 for any free port.")
+
+
+def check_timeout(timeout_seconds: Any) -> None:
+    """Raises an InputError if the value is not a number of seconds above 0."""
+    is_number = isinstance(timeout_seconds, int | float) and not isinstance(timeout_seconds, bool)
+    if not is_number or not 0 < timeout_seconds < math.inf:
+        raise InputError(
+            f"`timeout_seconds` must be a number above 0. Received: timeout_seconds={timeout_seconds!r}. "
+            "A start takes about ten seconds."
+        )
+
+
+def check_ports(host: str, *ports: int) -> None:
+    """Stops a deployment whose ports are in use, before anything is exported for it.
+
+    Args:
+        host: The address to listen on.
+        ports: The ports; 0 is free wherever the address is this machine's.
+
+    Raises:
+        ServerError: if a port is in use, or the address is not this machine's.
+    """
+    for port in ports:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            with socket.create_server((host, port), family=family):
+                pass
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is so long, or so written
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise ServerError(
+                f"The server cannot listen on {place}: {reason}. Nothing was exported. "
+                "Choose another port, or 0 for any free one; or another address of this machine."
+            ) from error
+
+
+def check_base_path(path: Any) -> Path:
+    """Stops a base path that no version can be written into.
+
+    Args:
+        path: A folder, which need not be there yet.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: if it is not a path, or a file is there, or where a folder above it should be.
+        TfchainError: if the folder, or the one that it would be made in, cannot be written.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        raise InputError(f"A base path must be a folder's path. Received: {path!r}. Name one, such as 'versions'.")
+    path = Path(path)
+    with writing(path):
+        place = path.absolute()
+        while not _is_there(place):
+            place = place.parent
+        is_folder, is_writable = place.is_dir(), os.access(place, os.W_OK | os.X_OK)
+    if not is_folder:
+        raise InputError(
+            f"A base path must be a folder, or a place for a new one. Received: {path}, where {place} is not a folder. "
+            "Name another path."
+        )
+    if not is_writable:
+        raise TfchainError(f"Could not write {path}: {place} does not allow it. Choose another place, and try again.")
+    return path
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something has this path, a link to nothing too; raises an OSError where no path can be like this."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
