@@ -67,7 +67,7 @@ def prepare_process() -> None:
     """Keeps the libraries' own lines off standard error; call it once, before TensorFlow is imported."""
     from tfchain.deployment.server.quiet import silence_tensorflow
 
-    # transformers says at import that PyTorch is missing, and only this keeps it from that.
+    # transformers warns of what does not concern a user of this command.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     silence_tensorflow()
     for name in ("absl", "tensorflow"):

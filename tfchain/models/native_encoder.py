@@ -71,7 +71,8 @@ class NativeEncoder:
 
     The kernels quantize as LiteRT's dynamic range does: the weights of each product with a scale for each output, what
     goes into it row by row as it comes. Token embeddings have a scale for each token, where LiteRT has one for the
-    table. A text's vector is the same to the last bit alone and in any batch, but for what dense heads, which stay in
+    table. Positions are counted from a text's first token: a text in which the padding of RoBERTa or MPNet is written is
+    for TensorFlow. A text's vector is the same to the last bit alone and in any batch, but for what dense heads, which stay in
     float32, may round otherwise.
 
     Args:

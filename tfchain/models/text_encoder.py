@@ -1,16 +1,17 @@
 """Tokenizer and encoder together: texts in, vectors out, with the prompts that the model was trained with."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, get_args
 
 import keras
 import numpy as np
 
-from tfchain.core.checks import check_whole_number
+from tfchain.core.checks import check_known_settings, check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
+from tfchain.core.random_state import kept_random_state
 from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.folder import find_folder, read_folder
@@ -26,6 +27,11 @@ from tfchain.models.weight_watch import SharedModel, WeightWatch
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 ENCODER_FILE = "encoder.keras"
+# What text_encoder.json may hold, which lies beside a Keras model of the user's own.
+SETTINGS = (
+    *("max_length", "do_lower_case", "prompts", "default_prompt_name"),
+    *("similarity", "precision", "vector_storage"),
+)
 
 
 class TextEncoder:
@@ -116,7 +122,8 @@ class TextEncoder:
         """
         path = find_folder(name_or_path)
         if (path / ENCODER_FILE).is_file():
-            encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
+            with kept_random_state():
+                encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
             settings = _read_settings(path)
             tokenizer_path = path
         else:
@@ -368,7 +375,7 @@ class TextEncoder:
         name = name if name is not None else self.default_prompt_name
         if name is None:
             return ""
-        if name not in self.prompts:
+        if not isinstance(name, str) or name not in self.prompts:
             raise InputError(
                 f"`prompt_name` must be one of {', '.join(self.prompts) or '(the model has no prompts)'}. "
                 f"Received: prompt_name={name!r}."
@@ -440,10 +447,14 @@ def check_texts(texts: Sequence[str]) -> list[str]:
     """The texts as a list.
 
     Raises:
-        InputError: if one is not a string.
+        InputError: if one is not a string, or they have no order.
     """
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        raise InputError(f"`texts` must be a string or a list of strings. Received: {type(texts).__name__}.")
+    if not _is_sequence(texts):
+        raise InputError(
+            "`texts` must be a string, or a list, array or generator of strings, whose order the vectors keep. "
+            f"Received: {type(texts).__name__}."
+            + (" Decode them first." if isinstance(texts, bytes | bytearray) else " Make a list of them.")
+        )
     texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
@@ -452,6 +463,13 @@ def check_texts(texts: Sequence[str]) -> list[str]:
                 "Convert it to text first."
             )
     return texts
+
+
+def _is_sequence(texts: Any) -> bool:
+    """Whether something gives one text after the other, in an order of its own."""
+    unordered = isinstance(texts, Mapping) or (isinstance(texts, Set) and not isinstance(texts, KeysView))
+    is_other = unordered or isinstance(texts, bytes | bytearray | memoryview)
+    return isinstance(texts, Iterable) and not is_other and getattr(texts, "ndim", 1) > 0
 
 
 def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
@@ -495,9 +513,12 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
     settings: dict[str, Any] = read_json(path / "text_encoder.json")
     try:
+        check_known_settings(settings, SETTINGS)
         check_precision(settings.get("precision", "float32"))
         return {**settings, "vector_storage": VectorStorage.from_dict(settings.get("vector_storage"))}
-    except (TypeError, InputError) as error:
+    except InputError as error:
+        raise ModelFolderError(f"{path / 'text_encoder.json'} cannot be read: {error}") from error
+    except TypeError as error:
         raise ModelFolderError(
             f"{path / 'text_encoder.json'} cannot be read: {type(error).__name__}: {error}. Get the folder again."
         ) from error
