@@ -49,7 +49,8 @@ class Encoder(keras.Model):
         super().__init__(inputs=inputs, outputs=vectors, **kwargs)
         self.config = config
         self.backbone = keras.Model(inputs, hidden, name="backbone")
-        self.dtype_policy = self.backbone.dtype_policy = dtype
+        self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.backbone.dtype_policy = self.dtype_policy
 
     def get_config(self) -> dict[str, Any]:
         return {"config": self.config.to_dict(), "name": self.name, "dtype": self.dtype_policy.name}

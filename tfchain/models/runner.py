@@ -207,11 +207,11 @@ class EncoderRunner:
         """The kernels count positions from a text's first token: TensorFlow computes the few texts with others."""
         vectors = np.empty((len(token_ids), self.embedding_dim), dtype="float32")
         is_other = np.array([self._has_written_padding([ids]) for ids in token_ids])
-        rows = np.flatnonzero(~is_other)
-        if len(rows):
+        rows = np.flatnonzero(~is_other).tolist()
+        if rows:
             some = [token_ids[row] for row in rows]
             vectors[rows] = native.encode(some, batch_size=batch_size, skipped=skipped, progress=progress)
-        for row in np.flatnonzero(is_other):
+        for row in np.flatnonzero(is_other).tolist():
             vectors[row] = self._run_tensorflow(*pad([token_ids[row]], self.pad_token_id, skipped=skipped))[0]
             if progress is not None:
                 progress(1)

@@ -443,7 +443,7 @@ class TextEncoder:
         }
 
 
-def check_texts(texts: Sequence[str]) -> list[str]:
+def check_texts(texts: Any) -> list[str]:
     """The texts as a list.
 
     Raises:
