@@ -30,7 +30,7 @@ def read_learning_texts(texts: LearningTexts) -> Pairs:
     rows = list(texts)
     if rows and isinstance(rows[0], list | tuple):
         return dataclasses.replace(read_pairs(rows), symmetric=True)
-    return Pairs((check_texts(rows),), symmetric=True)  # type: ignore[arg-type]  # which the check finds out
+    return Pairs((check_texts(rows),), symmetric=True)  # which the check finds out
 
 
 def to_plain_texts(texts: LearningTexts | None) -> list[str] | None:
