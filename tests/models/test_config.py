@@ -34,6 +34,9 @@ def test_a_dict_round_trip_gives_the_same_config(small_config: EncoderConfig) ->
         ({"num_heads": 3}, "`hidden_dim` must be a multiple of `num_heads`"),
         ({"intermediate_dim": 0}, "`intermediate_dim` must be at least 1. Received: intermediate_dim=0"),
         ({"activation": "softmax"}, "`activation` must be one of gelu"),
+        ({"max_positions": 0}, "`max_positions` must be at least 1. Received: max_positions=0"),
+        ({"vocabulary_size": 0}, "`vocabulary_size` must be at least 1"),
+        ({"attention_dropout": -0.1}, "`attention_dropout` must be in"),
         ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
     ],
 )

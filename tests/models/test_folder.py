@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.models.config import DenseConfig, PoolingConfig
 from tfchain.models.folder import read_folder
 from tfchain.models.pretrained import load_encoder
 
@@ -46,6 +47,28 @@ def test_modules_of_sentence_transformers_6_and_of_2_are_read(tmp_path: Path) ->
     names = ["base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling"]
     folder = read_folder(write(tmp_path, [f"sentence_transformers.{name}" for name in names]))
     assert folder.encoder.pooling.modes == ("mean",)
+
+
+def test_settings_that_are_left_out_are_those_of_sentence_transformers(tmp_path: Path) -> None:
+    folder = write(tmp_path, [MODULE + name for name in ("Transformer", "Pooling", "Dense")])
+    read = read_folder(folder)
+    assert read.encoder.pooling == PoolingConfig(modes=("mean",), include_prompt=True)
+    assert read.encoder.dense == (DenseConfig(in_dim=8, out_dim=4, use_bias=True, activation="tanh"),)
+    assert not read.encoder.normalize
+    plain = (read.max_length, read.do_lower_case, read.prompts, read.default_prompt_name, read.similarity)
+    assert plain == (None, False, {}, None, "cosine")
+    (folder / "1" / "config.json").write_text(json.dumps({"include_prompt": False, "pooling_mode_cls_token": True}))
+    assert read_folder(folder).encoder.pooling == PoolingConfig(modes=("cls",), include_prompt=False)
+
+
+@pytest.mark.parametrize(
+    "values", [{"use_residual": True}, {"module_input_name": "token_embeddings"}, {"module_output_name": "other"}]
+)
+def test_a_dense_module_that_does_something_else_is_refused(tmp_path: Path, values: dict) -> None:
+    folder = write(tmp_path, [MODULE + name for name in ("Transformer", "Pooling", "Dense")])
+    (folder / "2" / "config.json").write_text(json.dumps({"in_features": 8, "out_features": 4, **values}))
+    with pytest.raises(ModelFolderError, match=f"Dense modules on sentence embeddings.*{next(iter(values))}"):
+        read_folder(folder)
 
 
 def test_older_names_of_the_settings_file_count_too(tmp_path: Path) -> None:

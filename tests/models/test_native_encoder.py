@@ -16,7 +16,6 @@ from tfchain.models import native_encoder, runner
 from tfchain.models.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoder import Encoder, fingerprint_model
 from tfchain.models.native_encoder import NativeEncoder, find_obstacle_of
-from tfchain.models.precision import dtype_policy
 from tfchain.models.runner import EncoderRunner, pad
 
 needs_kernels = pytest.mark.skipif(native.find_obstacle() is not None, reason=str(native.find_obstacle()))
@@ -60,13 +59,13 @@ SHAPES: dict[str, dict[str, Any]] = {
 LENGTHS = (5, 1, 33, 16, 17, 0, 64, 2, 14, 29, 78)
 
 
-def make_encoder(name: str = "plain", **changes: Any) -> Encoder:
+def make_encoder(name: str = "plain", *, dtype: str = "float32", **changes: Any) -> Encoder:
     """One whose weights, biases included, are none of 0 and 1."""
     keras.utils.set_random_seed(0)
     shape = {"normalize": True} | SHAPES[name] | changes
     transformer = TransformerConfig(**(BASE | shape.pop("transformer", {})))
     pooling = PoolingConfig(modes=shape.pop("modes", ("mean",)))
-    encoder = Encoder(EncoderConfig(transformer=transformer, pooling=pooling, **shape))
+    encoder = Encoder(EncoderConfig(transformer=transformer, pooling=pooling, **shape), dtype=dtype)
     random = np.random.default_rng(0)
     encoder.set_weights([weight + random.normal(0, 0.1, weight.shape) for weight in encoder.get_weights()])
     return encoder
@@ -74,7 +73,8 @@ def make_encoder(name: str = "plain", **changes: Any) -> Encoder:
 
 def make_texts(lengths: tuple[int, ...] = LENGTHS) -> list[list[int]]:
     random = np.random.default_rng(1)
-    return [random.integers(0, 60, length).tolist() for length in lengths]
+    # 1 is the padding of what counts positions from 2: the kernels are not given it inside a text.
+    return [random.choice([0, *range(2, 60)], length).tolist() for length in lengths]
 
 
 def compute_float(encoder: Encoder, texts: list[list[int]], skipped: int = 0) -> np.ndarray:
@@ -203,10 +203,25 @@ def test_ids_may_come_as_arrays() -> None:
 
 
 @needs_kernels
+def test_positions_behind_written_padding_are_not_counted_by_the_kernels() -> None:
+    encoder = make_encoder("relative")
+    runner = EncoderRunner(encoder, precision="int8", engine="native", pad_token_id=1)
+    texts = make_texts((9, 6, 12, 5))
+    plain = runner(texts)
+    written = [texts[0], [*texts[1][:2], 1, *texts[1][2:]], texts[2], [1]]
+    done: list[int] = []
+    found = runner(written, progress=done.append)
+    assert sum(done) == 4
+    np.testing.assert_array_equal(found[[0, 2]], plain[[0, 2]])
+    for row in (1, 3):
+        np.testing.assert_allclose(found[row], compute_float(encoder, [written[row]])[0], atol=1e-5)
+        np.testing.assert_array_equal(runner([written[row]])[0], found[row])
+
+
+@needs_kernels
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "mixed_float16"])
 def test_an_encoder_in_another_policy_is_computed_from_its_weights(policy: str) -> None:
-    with dtype_policy(policy):
-        encoder = make_encoder()
+    encoder = make_encoder(dtype=policy)
     found = NativeEncoder(encoder)(make_texts())
     np.testing.assert_allclose(found, np.stack([emulate(encoder, ids) for ids in make_texts()]), atol=2e-2)
 

@@ -36,3 +36,7 @@ def test_a_prompts_tokens_do_not_take_part() -> None:
 
 def test_normalize_gives_length_one_and_leaves_zero_alone() -> None:
     np.testing.assert_allclose(Normalize()(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    # Only a length under 1e-12 counts as 1e-12.
+    np.testing.assert_allclose(
+        Normalize()(np.array([[3e-8, 4e-8], [3e-13, 4e-13]])), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-5
+    )

@@ -55,6 +55,17 @@ def test_of_one_smallest_weight_the_last_of_the_next_size_is_watched_too() -> No
         watch.reset()
 
 
+def test_of_many_smallest_weights_the_first_and_the_last_are_watched_and_those_between_are_not() -> None:
+    layers = [keras.layers.Dense(4) for _ in range(4)]
+    watch = WeightWatch(SharedModel(keras.Sequential([keras.Input((4,)), *layers])))
+    seen = []
+    for layer in layers:
+        layer.bias.assign(layer.bias + 1)
+        seen.append(watch.has_changed)
+        watch.reset()
+    assert seen == [True, False, False, True]
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_weights_of_sixteen_bits_are_watched(dtype: str) -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, dtype=dtype)])

@@ -240,7 +240,6 @@ def test_sides_single_words_and_foreign_objects_are_refused_too() -> None:
     backend.add_tokens([AddedToken("foo", single_word=True)])
     for hugging_face, message in [
         (wrap(backend), "added token cannot .* Received: 'foo'"),
-        (wrap(make_backend(), truncation_side="left"), "truncation_side cannot .* Expected: 'right'. Received: 'left'"),
         (wrap(make_backend(), padding_side="left"), "padding_side cannot"),
         (wrap(make_backend([*VOCABULARY, "\u302e", "\u1b44"])), "spacing marks of several combining classes"),
         ("bert", "type cannot .* Received: str"),

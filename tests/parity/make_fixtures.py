@@ -15,7 +15,7 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from tests.parity.small_models import SMALL_MODELS, save_small_model
-from tests.parity.texts import SMALL_MODEL_TEXTS, hash_texts, reference_texts
+from tests.parity.texts import SMALL_MODEL_TEXTS, SPECIAL_TEXTS, hash_texts, reference_texts
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -56,10 +56,9 @@ def make_small_model(name: str, folder: Path) -> None:
 
 def expected_arrays(model: Path) -> dict[str, np.ndarray]:
     """Token ids and hidden states by transformers, embeddings by sentence-transformers."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
     network = transformers.AutoModel.from_pretrained(model, local_files_only=True).eval()
     whole = SentenceTransformer(str(model), device="cpu", local_files_only=True)
-    batch = tokenizer(
+    batch = whole.tokenizer(  # transformers', with `do_lower_case` of sentence_bert_config.json put in
         list(SMALL_MODEL_TEXTS[:NUM_BATCH_TEXTS]),
         padding=True,
         truncation=True,
@@ -79,6 +78,8 @@ def expected_arrays(model: Path) -> dict[str, np.ndarray]:
         "embeddings_without_prompt": whole.encode(texts, prompt="", show_progress_bar=False),
         "query_embeddings": whole.encode_query(texts, show_progress_bar=False),
         "document_embeddings": whole.encode_document(texts, show_progress_bar=False),
+        "special_texts": np.array(SPECIAL_TEXTS),
+        "special_embeddings": whole.encode(list(SPECIAL_TEXTS), batch_size=1, show_progress_bar=False),
     }
 
 

@@ -45,6 +45,7 @@ class SmallModel:
         prompts: Prompts by name.
         default_prompt_name: The prompt that `encode` applies unasked.
         old_format: Write the folder as old releases did: see `age`.
+        do_lower_case: Whether sentence_bert_config.json says that texts are lower-cased.
     """
 
     model_class: str
@@ -58,6 +59,7 @@ class SmallModel:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     old_format: bool = False
+    do_lower_case: bool = False
 
 
 SMALL_MODELS: Mapping[str, SmallModel] = {
@@ -79,6 +81,14 @@ SMALL_MODELS: Mapping[str, SmallModel] = {
         pooling="mean",
         include_prompt=False,
         prompts={"query": "search for: ", "document": "text of a: "},
+    ),
+    "bert_cut_left": SmallModel(
+        "BertModel",
+        SHAPE | {"num_hidden_layers": 1},
+        lambda max_length: small_tokenizers.bert_tokenizer(max_length, lower=False, truncation_side="left"),
+        max_length=12,
+        pooling="weightedmean",
+        do_lower_case=True,
     ),
     "distilbert": SmallModel(
         "DistilBertModel",
@@ -143,6 +153,9 @@ def save_small_model(name: str, folder: Path) -> None:
         save_modules(small, name, model, tokenizer, folder)
     if small.old_format:
         age(folder)
+    if small.do_lower_case:  # releases before 6 wrote it
+        path = folder / "sentence_bert_config.json"
+        write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"do_lower_case": True})
 
 
 def save_modules(

@@ -19,11 +19,11 @@ UNIGRAM_SIZE = 230
 MAX_PIECE = 6
 
 
-def bert_tokenizer(max_length: int, *, lower: bool = True) -> BertTokenizer:
+def bert_tokenizer(max_length: int, *, lower: bool = True, **options: str) -> BertTokenizer:
     """BERT's and DistilBERT's kind: [PAD] is 0."""
     special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     return BertTokenizer(
-        vocab=wordpiece_vocabulary(special, lower=lower), do_lower_case=lower, model_max_length=max_length
+        vocab=wordpiece_vocabulary(special, lower=lower), do_lower_case=lower, model_max_length=max_length, **options
     )
 
 

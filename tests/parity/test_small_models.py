@@ -9,7 +9,6 @@ from tfchain.models.text_encoder import TextEncoder
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.npz") if path.stem != "minilm")
-PLAIN = [name for name in NAMES if name != "bert_prompt_excluded"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -45,6 +44,14 @@ def test_vectors_are_those_of_sentence_transformers(model) -> None:
             np.testing.assert_allclose(vectors, expected[name], atol=1e-5, rtol=0, err_msg=name)
 
 
+def test_special_tokens_that_are_written_in_a_text_are_read_as_sentence_transformers_reads_them(model) -> None:
+    encoder, expected = model
+    texts = [str(text) for text in expected["special_texts"]]
+    np.testing.assert_allclose(encoder.encode(texts), expected["special_embeddings"], atol=1e-5, rtol=0)
+    alone = np.stack([encoder.encode(text) for text in texts])
+    np.testing.assert_allclose(alone, expected["special_embeddings"], atol=1e-5, rtol=0)
+
+
 def test_a_text_alone_in_a_batch_or_padded_gives_the_same_vector(model) -> None:
     encoder, expected = model
     texts = [str(text) for text in expected["texts"]]
@@ -68,5 +75,6 @@ def test_litert_gives_the_same_vectors(name: str) -> None:
     encoder = TextEncoder.from_pretrained(FIXTURES / name, engine="litert")
     encoder.runner.refresh()  # without a cache
     expected = np.load(FIXTURES / f"{name}.npz")
-    vectors = encoder.encode([str(text) for text in expected["texts"]])
-    np.testing.assert_allclose(vectors, expected["embeddings"], atol=1e-5, rtol=0)
+    for texts, embeddings in (("texts", "embeddings"), ("special_texts", "special_embeddings")):
+        vectors = encoder.encode([str(text) for text in expected[texts]])
+        np.testing.assert_allclose(vectors, expected[embeddings], atol=1e-5, rtol=0)

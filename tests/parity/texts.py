@@ -64,6 +64,18 @@ AWKWARD_TEXTS = (
     "1234567890" * 50,
 )
 
+# Special tokens as a user writes them, of all families: padding above all, which shifts positions in RoBERTa and MPNet.
+SPECIAL_TEXTS = (
+    "the <pad> fox",
+    "<pad>",
+    "[PAD] quick [PAD][PAD] brown",
+    "<pad><pad> two lists <pad> and a <pad>",
+    "how <pad> do [PAD] I merge </s> two [SEP] sorted <s> lists [CLS] in <mask> or [MASK] or <unk> or [UNK]?",
+    "[sep] [Sep] <PAD> </S> SEP",
+    "ΣΟΦΟΣ ΌΔΟΣ İstanbul [SEP] ẞ",
+    "jumps over the lazy dog <pad> " * 12,
+)
+
 # What the small random models read: short enough for few positions, but for the long one.
 SMALL_MODEL_TEXTS = (
     "how do I merge two sorted lists?",

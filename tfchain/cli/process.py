@@ -68,7 +68,7 @@ def prepare_process() -> None:
     from tfchain.core.allocator import keep_memory_between_steps
     from tfchain.deployment.server.quiet import silence_tensorflow
 
-    # transformers says at import that PyTorch is missing, and only this keeps it from that.
+    # transformers warns of what does not concern a user of this command.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     silence_tensorflow()
     keep_memory_between_steps(os.environ)

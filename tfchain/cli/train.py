@@ -229,15 +229,17 @@ def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
         seed: Of the weights.
     """
     import keras
-    from transformers import BertTokenizer
 
+    from tfchain.core.hugging_face import load_transformers
     from tfchain.models.config import EncoderConfig, PoolingConfig, TransformerConfig
     from tfchain.models.encoder import Encoder
     from tfchain.models.text_encoder import TextEncoder
 
     values: Mapping[str, Any] = new.transformer
     length = values["max_positions"] - values.get("position_offset", 0)
-    tokenizer = BertTokenizer(vocab=str(new.vocabulary), do_lower_case=new.lower_case, model_max_length=length)
+    tokenizer = load_transformers().BertTokenizer(
+        vocab=str(new.vocabulary), do_lower_case=new.lower_case, model_max_length=length
+    )
     transformer = TransformerConfig(**{"vocabulary_size": len(tokenizer), **values})
     keras.utils.set_random_seed(seed)
     encoder = Encoder(

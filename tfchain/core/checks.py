@@ -3,7 +3,7 @@
 import operator
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,20 @@ def check_whole_number(name: str, value: Any, *, least: int = 1, advice: str = "
             argument=name,
         )
     return number
+
+
+def check_known_settings(names: Iterable[str], known: Collection[str]) -> None:
+    """Stops settings that a newer version of tfchain has written.
+
+    Raises:
+        InputError: if there is one that this version has not; the message names it.
+    """
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise InputError(
+            f"There are settings that this version of tfchain does not know, so a newer one wrote them: "
+            f"{', '.join(unknown)}. Install that version. Known here: {', '.join(sorted(known))}."
+        )
 
 
 def check_part(name: str, value: Any) -> None:

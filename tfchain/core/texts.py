@@ -1,6 +1,6 @@
 """Texts as users give them: lists of them, queries, and what UTF-8 cannot hold; chain and client share the checks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping, Set
 from typing import Any
 
 from tfchain.core.errors import InputError
@@ -10,12 +10,18 @@ def check_texts(texts: Any) -> list[str]:
     """The texts as a list.
 
     Args:
-        texts: Any iterable of strings, such as a list or a NumPy array.
+        texts: Any iterable of strings that has an order, such as a list, a generator or a NumPy array.
 
     Raises:
-        InputError: if one is not a string.
+        InputError: if one is not a string, or they have no order.
     """
-    items = _to_list(texts, "`texts` must be a string or a list of strings.")
+    if not _has_order(texts):
+        raise InputError(
+            "`texts` must be a string or a list of strings. "
+            f"Received: {type(texts).__name__}."
+            + (" Decode them first." if isinstance(texts, bytes | bytearray) else " Vectors keep the order of a list.")
+        )
+    items = list(texts)
     for number, text in enumerate(items):
         if not isinstance(text, str):
             raise InputError(
@@ -34,9 +40,9 @@ def check_queries(queries: Any) -> list[str]:
     Raises:
         InputError: if one is not a string, or has nothing but white space.
     """
-    items = (
-        [queries] if isinstance(queries, str) else _to_list(queries, "A query must be a string or a list of strings.")
-    )
+    if not isinstance(queries, str) and not _has_order(queries):
+        raise InputError(f"A query must be a string or a list of strings. Received: {type(queries).__name__}.")
+    items = [queries] if isinstance(queries, str) else list(queries)
     for number, text in enumerate(items):
         if not isinstance(text, str):
             raise InputError(
@@ -65,7 +71,8 @@ def has_surrogate(text: str) -> bool:
     return False
 
 
-def _to_list(texts: Any, expected: str) -> list[Any]:
-    if not isinstance(texts, Mapping | bytes) and isinstance(texts, Iterable) and getattr(texts, "ndim", 1) > 0:
-        return list(texts)
-    raise InputError(f"{expected} Received: {type(texts).__name__}.")
+def _has_order(texts: Any) -> bool:
+    """Whether something gives one text after the other, in an order of its own."""
+    unordered = isinstance(texts, Mapping) or (isinstance(texts, Set) and not isinstance(texts, KeysView))
+    is_other = unordered or isinstance(texts, bytes | bytearray | memoryview)
+    return isinstance(texts, Iterable) and not is_other and getattr(texts, "ndim", 1) > 0

@@ -27,8 +27,9 @@ class AutoModel:
 
         Returns:
             The encoder, with the folder's pooling, dense modules and normalisation; mean pooling where it names none.
+            Of a model of another kind, such as a reranker, the transformer alone, with mean pooling.
 
         Raises:
             ModelFolderError: if there is no such folder, no weights in it, an unknown architecture, or missing tensors.
         """
-        return load_encoder(read_folder(find_folder(name_or_path)))
+        return load_encoder(read_folder(find_folder(name_or_path), kinds="any"))

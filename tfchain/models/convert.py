@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from tfchain.core.errors import InputError
-from tfchain.models.auto import AutoModel
-from tfchain.models.pretrained import convert_torch
+from tfchain.models.folder import find_folder, read_folder
+from tfchain.models.pretrained import convert_torch, load_encoder
 
 
 def to_encoder(model: Any) -> keras.Model:
@@ -21,7 +21,7 @@ def to_encoder(model: Any) -> keras.Model:
         InputError: if it is something else, or a Keras model with other inputs or outputs.
     """
     if isinstance(model, str | Path):
-        return AutoModel.from_pretrained(model)
+        return load_encoder(read_folder(find_folder(model)))
     if isinstance(model, keras.Model):
         check_encoder(model)
         return model

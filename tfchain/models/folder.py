@@ -1,19 +1,29 @@
 """What stands in a model folder: a Hugging Face folder or a sentence-transformers one, read as plain values."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from tfchain.core.checks import check_known_settings
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.folder_kind import (
+    check_transformer_settings,
+    find_other_architecture,
+    find_other_kind,
+    make_kind_error,
+)
 from tfchain.models.precision import check_precision
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
+from tfchain.models.weight_maps import HeadTensors
 
 logger = logging.getLogger(__name__)
 
+FolderKinds = Literal["encoder", "any"]
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -67,6 +77,7 @@ class ModelFolder:
         similarity: `cosine` or `dot`.
         precision: What vectors are computed with, where tfchain saved another one than `float32`.
         vector_storage: How an index keeps vectors, where tfchain saved another way than float32.
+        heads: Which tensors there may be that the encoder does not read: see `HeadTensors`.
     """
 
     encoder: EncoderConfig
@@ -79,6 +90,7 @@ class ModelFolder:
     similarity: str = "cosine"
     precision: str = "float32"
     vector_storage: VectorStorage = FLOAT_VECTORS
+    heads: HeadTensors = "known"
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -96,6 +108,8 @@ def find_folder(name_or_path: str | Path) -> Path:
             f"{type(name_or_path).__name__}."
         )
     path = Path(name_or_path).expanduser()
+    if not str(name_or_path).strip():
+        raise ModelFolderError(f"A model is named by a folder or a hub name. Received: {str(name_or_path)!r}.")
     if path.is_dir():
         return path
     if path.exists():
@@ -112,32 +126,70 @@ def find_folder(name_or_path: str | Path) -> Path:
         ) from error
 
 
-def read_folder(path: str | Path) -> ModelFolder:
+def read_folder(path: str | Path, *, kinds: FolderKinds = "encoder") -> ModelFolder:
     """Reads a model folder's configuration.
 
     A folder with modules.json is a sentence-transformers one. A plain Hugging Face folder gets mean pooling and no
-    normalisation, as sentence-transformers would give it.
+    normalisation, as sentence-transformers would give it, and a warning says so.
 
     Args:
         path: The folder.
+        kinds: `encoder` reads models with one vector a text, and language models. `any` also takes the transformer
+            alone out of a model of another kind, such as a reranker. Default: `encoder`.
 
     Raises:
-        ModelFolderError: if a file is missing or broken, or names something that tfchain has not.
+        ModelFolderError: if a file is missing or broken, or names something that tfchain has not; if the model is of
+            another kind.
     """
     path = Path(path)
+    if kinds not in get_args(FolderKinds):
+        raise InputError(f"`kinds` must be one of {', '.join(get_args(FolderKinds))}. Received: kinds={kinds!r}.")
     try:
         if not (path / "modules.json").is_file():
-            transformer = to_transformer_config(read_json(path / "config.json"), path)
-            return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path)
-        return _read_modules(path)
-    except (KeyError, TypeError, AttributeError, InputError) as error:
+            return _read_plain(path, kinds)
+        modules, settings = read_json(path / "modules.json"), _read_model_settings(path)
+        other = find_other_kind(settings, modules)
+        if other is None:
+            return _read_modules(path, modules, settings)
+        if kinds == "encoder":
+            raise make_kind_error(path, other)
+        return _take_transformer(path / modules[0].get("path", ""), other, "any")
+    except InputError as error:
+        raise ModelFolderError(f"{path} has a configuration that cannot be read: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ModelFolderError(
             f"{path} has a configuration that cannot be read: {type(error).__name__}: {error}. Get the folder again."
         ) from error
 
 
-def _read_modules(path: Path) -> ModelFolder:
-    modules = [(check_module(one["type"], path), path / one["path"]) for one in read_json(path / "modules.json")]
+def _read_plain(path: Path, kinds: FolderKinds) -> ModelFolder:
+    """A Hugging Face folder, which says nothing of pooling."""
+    other = find_other_architecture(read_json(path / "config.json"), path)
+    if other is not None and kinds == "encoder":
+        raise make_kind_error(path, other)
+    return _take_transformer(path, other, "any" if kinds == "any" else "language")
+
+
+def _take_transformer(path: Path, other: str | None, heads: HeadTensors) -> ModelFolder:
+    transformer = to_transformer_config(read_json(path / "config.json"), path)
+    if other is not None:
+        logger.warning("%s holds %s: its transformer alone is taken, and mean pooling is only assumed.", path, other)
+    else:
+        logger.warning(
+            "%s says nothing of pooling: mean pooling is only assumed. A language model's vectors rank poorly before "
+            "they are trained (`fit`).",
+            path,
+        )
+    return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path, heads=heads)
+
+
+def _read_model_settings(path: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = read_json(path / "config_sentence_transformers.json", needed=False)
+    return settings
+
+
+def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFolder:
+    modules = [(check_module(one["type"], path), path / one["path"]) for one in listed]
     kinds = [kind for kind, _ in modules if kind != "Dropout"]
     order = sorted(kinds, key=MODULES.index)
     if kinds != order or kinds.count("Transformer") != 1 or kinds.count("Pooling") > 1:
@@ -159,7 +211,8 @@ def _read_modules(path: Path) -> ModelFolder:
     tokens: dict[str, Any] = next(
         (read_json(place / name) for name in TRANSFORMER_SETTINGS if (place / name).is_file()), {}
     )
-    settings = read_json(path / "config_sentence_transformers.json", needed=False)
+    max_length = _read_max_length(tokens.get("max_seq_length"), encoder.transformer.max_length, path)
+    check_transformer_settings(tokens, max_length or encoder.transformer.max_length, place)
     similarity = settings.get("similarity_fn_name") or "cosine"
     if similarity not in ("cosine", "dot"):
         logger.warning("%s compares vectors by %s, which tfchain has not: cosine is used.", path, similarity)
@@ -170,7 +223,7 @@ def _read_modules(path: Path) -> ModelFolder:
         encoder=encoder,
         transformer_path=place,
         dense_paths=dense_paths,
-        max_length=_read_max_length(tokens.get("max_seq_length"), encoder.transformer.max_length, path),
+        max_length=max_length,
         do_lower_case=bool(tokens.get("do_lower_case", False)),
         prompts=dict(settings.get("prompts") or {}),
         default_prompt_name=settings.get("default_prompt_name"),
@@ -225,6 +278,7 @@ def to_transformer_config(values: Mapping[str, Any], path: Path) -> TransformerC
         ModelFolderError: for an architecture that tfchain has not, or a setting that it cannot follow.
     """
     if "tfchain" in values:
+        check_known_settings(values["tfchain"], [one.name for one in dataclasses.fields(TransformerConfig)])
         return TransformerConfig(**values["tfchain"])
     architecture = values.get("model_type")
     if architecture not in READERS:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfchain.core.random_state import kept_random_state
 from tfchain.models.calibration import InputRange
 from tfchain.models.encoder import Encoder, add_attention_bias, add_embeddings, add_heads, make_inputs
 from tfchain.models.int8_product import Int8Product, QuantizedProduct, quantize_product
@@ -27,6 +28,11 @@ def make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.
     Returns:
         A Keras model with the encoder's inputs and output.
     """
+    with kept_random_state():
+        return _make_int8_copy(encoder, ranges)
+
+
+def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
     config = encoder.config
     inputs = make_inputs()
     bias = add_attention_bias(config.transformer, inputs["token_ids"], inputs["padding_mask"])
@@ -84,7 +90,7 @@ class Int8Embeddings(TransformerEmbeddings):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.token = Int8Embedding(self.vocabulary_size, self.token_embedding_dim, name="token")
+        self.token = Int8Embedding(self.vocabulary_size, self.token_embedding_dim, name="token", dtype="float32")
 
 
 class Int8TransformerLayer(keras.layers.Layer):

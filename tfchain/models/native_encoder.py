@@ -72,7 +72,8 @@ class NativeEncoder:
     The kernels quantize as LiteRT's dynamic range does: the weights of each product with a scale for each output, what
     goes into it row by row as it comes. Token embeddings have a scale for each token, where LiteRT has one for the
     table. A text's vector is the same to the last bit alone and in any batch, but for what dense heads, which stay in
-    float32, may round otherwise.
+    float32, may round otherwise. Positions are counted from a text's first token: where the padding of RoBERTa or MPNet
+    is written in a text, TensorFlow must compute it.
 
     Args:
         encoder: One that `find_obstacle_of` names nothing for. Its weights are copied.

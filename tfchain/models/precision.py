@@ -1,7 +1,5 @@
 """Precisions: what numbers an encoder computes vectors with, which engine has them, and the copies that compute so."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tfchain.core.errors import InputError
@@ -95,7 +93,7 @@ def make_compute_copy(
         InputError: if a range is not finite.
         TfchainError: if TensorFlow has no int8 products here.
     """
-    from tfchain.models.encoder import Encoder
+    from tfchain.models.encoder import make_blank_encoder
 
     if calibration is not None:
         from tfchain.models.calibration import measure_input_ranges
@@ -106,20 +104,6 @@ def make_compute_copy(
         return make_int8_copy(encoder, measure_input_ranges(encoder, calibration, pad_token_id=pad_token_id))
     if precision != "bfloat16":
         return encoder
-    with dtype_policy("bfloat16"):
-        copy = Encoder(encoder.config, name=encoder.name)
+    copy = make_blank_encoder(encoder.config, name=encoder.name, dtype="bfloat16")
     copy.set_weights(encoder.get_weights())
     return copy
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Gives the layers that are made in the block a type; other threads do not notice."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

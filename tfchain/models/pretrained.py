@@ -10,8 +10,9 @@ import numpy as np
 
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.config import EncoderConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, make_blank_encoder
 from tfchain.models.folder import ModelFolder, read_json
+from tfchain.models.folder_kind import find_other_architecture
 from tfchain.models.stored_weights import SCALE, dequantize
 from tfchain.models.weight_maps import to_weights
 
@@ -28,8 +29,8 @@ def load_encoder(folder: ModelFolder) -> Encoder:
     Raises:
         ModelFolderError: if weights are missing, left over, or not in safetensors.
     """
-    transformer = to_weights(folder.encoder.transformer, TensorFiles(folder.transformer_path))
-    encoder = Encoder(folder.encoder)
+    transformer = to_weights(folder.encoder.transformer, TensorFiles(folder.transformer_path), heads=folder.heads)
+    encoder = make_blank_encoder(folder.encoder)
     set_weights(encoder, itertools.chain(transformer, _dense_weights(folder)))
     return encoder
 
@@ -37,6 +38,12 @@ def load_encoder(folder: ModelFolder) -> Encoder:
 def _dense_weights(folder: ModelFolder) -> Iterator[tuple[str, np.ndarray]]:
     for number, (path, dense) in enumerate(zip(folder.dense_paths, folder.encoder.dense, strict=True)):
         tensors = TensorFiles(path)
+        unread = sorted(set(tensors) - {"linear.weight", *(["linear.bias"] if dense.use_bias else [])})
+        if unread:
+            raise ModelFolderError(
+                f"The Dense module in {path} has tensors that nothing reads: {', '.join(unread)}. "
+                "Check that its config.json and its safetensors file belong together."
+            )
         yield f"dense_{number}/kernel", np.asarray(tensors["linear.weight"], dtype="float32").T
         if dense.use_bias:
             yield f"dense_{number}/bias", np.asarray(tensors["linear.bias"], dtype="float32")
@@ -49,13 +56,19 @@ def convert_torch(model: Any) -> Encoder:
         model: A `transformers` PyTorch model of an architecture that tfchain has.
 
     Raises:
-        ModelFolderError: if the architecture is another one.
+        ModelFolderError: if the architecture is another one, or the model is no encoder, such as a reranker.
     """
+    other = find_other_architecture({"architectures": [type(model).__name__]}, Path("the model"))
+    if other is not None:
+        raise ModelFolderError(
+            f"A PyTorch model must be an encoder or a language model. Received: {type(model).__name__}, which is "
+            f"{other}. Load the encoder alone with transformers.AutoModel."
+        )
     from tfchain.models.folder import to_transformer_config
 
     transformer = to_transformer_config(model.config.to_dict(), Path(str(model.config.name_or_path or "the model")))
     tensors = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.state_dict().items()}
-    encoder = Encoder(EncoderConfig(transformer=transformer))
+    encoder = make_blank_encoder(EncoderConfig(transformer=transformer))
     set_weights(encoder, to_weights(transformer, tensors))
     return encoder
 

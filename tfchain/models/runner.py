@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Engine = Literal["auto", "tensorflow", "litert", "native"]
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]  # from token ids and mask to vectors
-CONVERSION = 3  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
+CONVERSION = 4  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
 POOL_TOKENS = 4096  # from which on several interpreters are worth their start, which is once
 MOST_INTERPRETERS = 8  # beside the one for queries; each keeps a copy of the weights
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
@@ -118,6 +118,8 @@ class EncoderRunner:
         """
         if self._may_be_native:
             native = self._native or self._start_native()
+            if native is not None and self._has_written_padding(token_ids):
+                return self._run_around_padding(native, token_ids, batch_size, skipped, progress)
             if native is not None:
                 found = native.encode(token_ids, batch_size=batch_size, skipped=skipped, progress=progress)
                 return self._no_vectors if found is None else found
@@ -194,6 +196,32 @@ class EncoderRunner:
     def after_fork(self) -> None:
         """Forgets who held the lock: a thread of the parent's, which cannot give it back."""
         self._lock = threading.RLock()
+
+    def _has_written_padding(self, token_ids: Sequence[Sequence[int]]) -> bool:
+        """Whether padding is written in a text, and shifts the positions of what is behind it."""
+        offset = self._encoder.config.transformer.position_offset
+        return offset > 0 and any(offset - 1 in ids for ids in token_ids)
+
+    def _run_around_padding(
+        self,
+        native: NativeEncoder,
+        token_ids: Sequence[Sequence[int]],
+        batch_size: int,
+        skipped: int,
+        progress: Callable[[int], Any] | None,
+    ) -> np.ndarray:
+        """The kernels count positions from a text's first token: TensorFlow computes the few texts with others."""
+        vectors = np.empty((len(token_ids), self.embedding_dim), dtype="float32")
+        is_other = np.array([self._has_written_padding([ids]) for ids in token_ids])
+        rows = np.flatnonzero(~is_other).tolist()
+        if rows:
+            some = [token_ids[row] for row in rows]
+            vectors[rows] = native.encode(some, batch_size=batch_size, skipped=skipped, progress=progress)
+        for row in np.flatnonzero(is_other).tolist():
+            vectors[row] = self._run_tensorflow(*pad([token_ids[row]], self.pad_token_id, skipped=skipped))[0]
+            if progress is not None:
+                progress(1)
+        return vectors
 
     @property
     def _no_vectors(self) -> np.ndarray:

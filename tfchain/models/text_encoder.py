@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from tfchain.core.allocator import start_tensorflow
-from tfchain.core.checks import check_whole_number
+from tfchain.core.checks import check_known_settings, check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
+from tfchain.core.random_state import kept_random_state
 from tfchain.core.texts import check_texts
 from tfchain.models.calibration import Calibration, make_calibration
 from tfchain.models.encoder import Encoder, fingerprint_model
@@ -28,6 +29,11 @@ from tfchain.models.weight_watch import SharedModel, WeightWatch
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 ENCODER_FILE = "encoder.keras"
+# What text_encoder.json may hold, which lies beside a Keras model of the user's own.
+SETTINGS = (
+    *("max_length", "do_lower_case", "prompts", "default_prompt_name"),
+    *("similarity", "precision", "vector_storage"),
+)
 
 
 class TextEncoder:
@@ -119,7 +125,8 @@ class TextEncoder:
         path = find_folder(name_or_path)
         if (path / ENCODER_FILE).is_file():
             start_tensorflow()
-            encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
+            with kept_random_state():
+                encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
             settings = _read_settings(path)
             tokenizer_path = path
         else:
@@ -371,7 +378,7 @@ class TextEncoder:
         name = name if name is not None else self.default_prompt_name
         if name is None:
             return ""
-        if name not in self.prompts:
+        if not isinstance(name, str) or name not in self.prompts:
             raise InputError(
                 f"`prompt_name` must be one of {', '.join(self.prompts) or '(the model has no prompts)'}. "
                 f"Received: prompt_name={name!r}."
@@ -480,9 +487,12 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
     settings: dict[str, Any] = read_json(path / "text_encoder.json")
     try:
+        check_known_settings(settings, SETTINGS)
         check_precision(settings.get("precision", "float32"))
         return {**settings, "vector_storage": VectorStorage.from_dict(settings.get("vector_storage"))}
-    except (TypeError, InputError) as error:
+    except InputError as error:
+        raise ModelFolderError(f"{path / 'text_encoder.json'} cannot be read: {error}") from error
+    except TypeError as error:
         raise ModelFolderError(
             f"{path / 'text_encoder.json'} cannot be read: {type(error).__name__}: {error}. Get the folder again."
         ) from error

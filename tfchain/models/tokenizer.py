@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.hugging_face import load_transformers
 from tfchain.core.texts import replace_surrogates
 from tfchain.models.word_memory import WordMemory
 
@@ -32,8 +33,10 @@ class HostTokenizer:
 
     Args:
         tokenizer: A tokenizer of `transformers`. It is not changed.
-        max_length: The most tokens of a text, special tokens included; what is over is cut off at the end.
-        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Default: False.
+        max_length: The most tokens of a text, special tokens included; what is over is cut off at the end, or at the
+            beginning where the tokenizer's `truncation_side` is `left`.
+        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens that
+            are written in a text are found before. Default: False.
         pad_token_id: Fills shorter texts up. Default: the tokenizer's own, else 0.
     """
 
@@ -55,9 +58,11 @@ class HostTokenizer:
         self.do_lower_case = do_lower_case
         own = getattr(tokenizer, "pad_token_id", None)
         self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
-        self._fast = _copy_backend(tokenizer, max_length)
-        self._whole = _copy_backend(tokenizer, None)
-        self._memory = None if self._whole is None else WordMemory.make(self._whole, max_length)
+        self._fast = _copy_backend(tokenizer, max_length, do_lower_case)
+        self._whole = _copy_backend(tokenizer, None, do_lower_case)
+        self._memory = (
+            None if self._whole is None else WordMemory.make(self._whole, max_length, truncation_side=_side(tokenizer))
+        )
         self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
 
     @property
@@ -109,11 +114,14 @@ class HostTokenizer:
         library's version where its answers do not.
         """
         vocabulary = sorted(self.tokenizer.get_vocab().items())
-        return {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
+        values = {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
+        side = _side(self.tokenizer)
+        return values if side == "right" else {**values, "truncation_side": side}
 
     def _prepare(self, texts: Sequence[str]) -> list[str]:
         texts = [replace_surrogates(text) for text in texts]
-        return [text.lower() for text in texts] if self.do_lower_case else texts
+        # A fast tokenizer's copy lower-cases itself, once it has found the special tokens.
+        return [text.lower() for text in texts] if self.do_lower_case and self._fast is None else texts
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -122,10 +130,8 @@ def load_tokenizer(path: Path) -> Any:
     Raises:
         InputError: if the folder has none that transformers can read.
     """
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path))
+        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} has no tokenizer that transformers can read: {error}. "
@@ -148,15 +154,25 @@ def to_tokenizer(tokenizer: Any) -> Any:
     return tokenizer
 
 
-def _copy_backend(tokenizer: Any, max_length: int | None) -> Any:
+def _side(tokenizer: Any) -> str:
+    """Where a tokenizer cuts off a text that is too long."""
+    return str(getattr(tokenizer, "truncation_side", "right"))
+
+
+def _copy_backend(tokenizer: Any, max_length: int | None, lowercases: bool) -> Any:
     """A copy of the fast tokenizer without padding, truncating at `max_length`; None for a tokenizer in Python."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or not hasattr(backend, "encode_batch_fast"):
         return None
     copy = type(backend).from_str(backend.to_str())
     copy.no_padding()
+    if lowercases:
+        from tokenizers import normalizers
+
+        own = [] if copy.normalizer is None else [copy.normalizer]
+        copy.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # as sentence-transformers does
     if max_length is None:
         copy.no_truncation()
     else:
-        copy.enable_truncation(max_length)
+        copy.enable_truncation(max_length, direction=_side(tokenizer))
     return copy

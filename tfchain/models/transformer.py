@@ -81,7 +81,9 @@ class TransformerEmbeddings(keras.layers.Layer):
         max_positions: Rows of the position embedding.
         token_embedding_dim: Width of the token embedding; widened by a Dense layer if it is not `hidden_dim`.
         num_token_types: Rows of the token type embedding, 0 for none; row 0 is added to every token.
-        position_offset: Position of the first token.
+        position_offset: Position of the first token. Other than 0, positions are counted as RoBERTa and MPNet count
+            them: the token id before the offset is padding; where it is written in a text, it has the position of
+            padding, and the tokens behind it count on as if it were not there.
         norm_epsilon: Of the normalisation.
         dropout: Rate while training.
 
@@ -138,11 +140,17 @@ class TransformerEmbeddings(keras.layers.Layer):
         if self.projection is not None:
             flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
             hidden = ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
-        positions = ops.arange(ops.shape(token_ids)[1], dtype="int32") + self.position_offset
-        fixed = self.position(positions)  # (length, hidden_dim)
+        fixed = self.position(self._count_positions(token_ids))  # (length, hidden_dim), or one for each text
         if self.token_type is not None:
             fixed = fixed + self.token_type(ops.zeros((1,), dtype="int32"))
         return self.drop(self.norm(hidden + fixed), training=training)
+
+    def _count_positions(self, token_ids: Any) -> Any:
+        if not self.position_offset:
+            return ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        padding = self.position_offset - 1
+        is_token = ops.cast(ops.not_equal(token_ids, padding), "int32")
+        return ops.cumsum(is_token, axis=1) * is_token + padding
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.hidden_dim)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tfchain.core.checks import check_whole_number
+from tfchain.core.checks import check_known_settings, check_whole_number
 from tfchain.core.errors import InputError
 
 VectorPrecision = Literal["float32", "int8", "binary"]
@@ -74,6 +74,7 @@ class VectorStorage:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> "VectorStorage":
         """Reads what `to_dict` wrote; float32 for None."""
+        check_known_settings(values or {}, [one.name for one in dataclasses.fields(cls)])
         return cls(**(values or {}))
 
 

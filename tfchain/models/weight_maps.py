@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.config import TransformerConfig
+
+# What a folder may hold beside the encoder: heads that are known, those of language models alone, or anything.
+HeadTensors = Literal["known", "language", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +22,16 @@ class WeightMap:
         embeddings: Our part → tensor.
         layers: Where layer `{}` begins.
         parts: Our part of a layer → its module there, whose `weight` and `bias` are read.
-        heads: What begins the names of tensors that an encoder does not need.
+        language_heads: What begins the names of a language model's tensors that an encoder does not need.
+        task_heads: The same of a model that was trained for a task, such as a classifier.
     """
 
     prefix: str
     embeddings: Mapping[str, str]
     layers: str
     parts: Mapping[str, str]
-    heads: tuple[str, ...] = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "vocab_")
+    language_heads: tuple[str, ...] = ("pooler.", "cls.", "lm_head.", "vocab_")
+    task_heads: tuple[str, ...] = ("classifier.", "pre_classifier.", "qa_outputs.")
     renamed: Mapping[str, str] = field(
         default_factory=lambda: {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
     )
@@ -74,7 +80,6 @@ DISTILBERT = WeightMap(
         "output": "ffn.lin2",
         "output_norm": "output_layer_norm",
     },
-    heads=("vocab_", "pre_classifier.", "classifier.", "qa_outputs."),
 )
 
 MPNET = WeightMap(
@@ -148,33 +153,38 @@ def _norm(ours: str, theirs: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield f"{ours}/beta", (f"{theirs}.bias",)
 
 
-def to_weights(config: TransformerConfig, tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+def to_weights(
+    config: TransformerConfig, tensors: Mapping[str, np.ndarray], *, heads: HeadTensors = "known"
+) -> Iterator[tuple[str, np.ndarray]]:
     """Turns a folder's tensors into our weights, one after the other, so that few are in memory at once.
 
     Args:
         config: The transformer's shape.
         tensors: Name → array, as read (each is asked for once).
+        heads: Which tensors there may be that are not the transformer's. Default: heads that are known.
 
     Returns:
         `(path, float32 array)` pairs; kernels are `(in, out)` here and `(out, in)` there.
 
     Raises:
-        ModelFolderError: if tensors are missing, or if there are some of the transformer itself that the configuration
-            has no place for. Lists both.
+        ModelFolderError: if tensors are missing, or if there are some that nothing reads: of the transformer itself,
+            where the configuration has no place for them, or of a head that may not be there. Lists both.
     """
     names = WEIGHT_MAPS[config.architecture]
     found = {_plain_name(name, names): name for name in tensors}
     wanted = dict(list_weights(config))
     needed = {name for parts in wanted.values() for name in parts}
-    left_over = [name for name in found if name not in needed and not name.startswith((*names.heads, *BUFFERS))]
+    passed_over = (*BUFFERS, *names.language_heads, *(() if heads == "language" else names.task_heads))
+    left_over = sorted(name for name in found if name not in needed and not name.startswith(passed_over))
+    if heads == "any":
+        own = (names.layers.split("{}")[0], "embeddings.")
+        left_over = [name for name in left_over if name.startswith(own)]
     missing = sorted(needed - found.keys())
-    begins = (names.layers.split("{}")[0], "embeddings.")
-    unplaced = sorted(name for name in left_over if name.startswith(begins))
-    if missing or unplaced:
+    if missing or left_over:
         raise ModelFolderError(
             f"The weights do not fit a {config.architecture} encoder of {config.num_layers} layers. "
-            f"Missing tensors: {_some(missing)}. Left over: {_some(sorted(left_over))}. "
-            "Check that config.json and the safetensors file belong together."
+            f"Missing tensors: {_some(missing)}. Left over, which nothing reads: {_some(left_over)}. "
+            "Check that config.json and the safetensors file belong together, and that the model encodes texts."
         )
     return _join(wanted, found, tensors)
 

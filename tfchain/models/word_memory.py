@@ -21,25 +21,28 @@ class WordMemory:
     Args:
         whole: A `tokenizers.Tokenizer` that cuts nothing off. It is not changed.
         max_length: The most tokens of a text, special tokens included.
+        truncation_side: Where a longer text is cut off, `right` or `left`. Default: `right`.
     """
 
-    def __init__(self, whole: Any, max_length: int) -> None:
+    def __init__(self, whole: Any, max_length: int, *, truncation_side: str = "right") -> None:
         self._whole = whole
         self._ids: dict[str, list[int]] = {}
         self._lowercase = bool(whole.normalizer.lowercase)
         self._opening, self._closing = _find_special_ids(whole)
         self._num_content = max_length - len(self._opening) - len(self._closing)
+        self._keeps_end = truncation_side == "left"
         # A mark of each special token, such as "[", and all that is no printable ASCII.
         marks = {_find_mark(token.content) for token in whole.get_added_tokens_decoder().values()}
         self._other = re.compile(f"[^ -~]|[{re.escape(''.join(sorted(marks)))}]" if marks else "[^ -~]")
 
     @classmethod
-    def make(cls, whole: Any, max_length: int) -> "WordMemory | None":
+    def make(cls, whole: Any, max_length: int, *, truncation_side: str = "right") -> "WordMemory | None":
         """The memory of a tokenizer; None where a text's ids are not its words' ids.
 
         Args:
             whole: As in the constructor.
             max_length: As in the constructor.
+            truncation_side: As in the constructor.
         """
         kinds = [type(part).__name__ for part in (whole.model, whole.normalizer, whole.pre_tokenizer)]
         if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
@@ -47,7 +50,7 @@ class WordMemory:
         if whole.token_to_id(whole.model.unk_token) is None:  # an unknown word is an error
             return None
         try:
-            made = cls(whole, max_length)
+            made = cls(whole, max_length, truncation_side=truncation_side)
         except LookupError:
             return None
         return made if made._num_content > 0 else None
@@ -61,7 +64,8 @@ class WordMemory:
         for word in _WORD.findall(text.lower() if self._lowercase else text):
             ids = known.get(word)
             found += self._learn(word) if ids is None else ids
-        return [*self._opening, *found[: self._num_content], *self._closing]
+        kept = found[-self._num_content :] if self._keeps_end else found[: self._num_content]
+        return [*self._opening, *kept, *self._closing]
 
     def _learn(self, word: str) -> list[int]:
         ids: list[int] = self._whole.encode(word, add_special_tokens=False).ids

@@ -57,9 +57,11 @@ class WordPieceTokenizer:
             the vocabulary. None (default) takes all tokens named above, and `[MASK]` where the vocabulary has it.
         continuing_prefix: What marks pieces that continue a word.
         max_word_characters: Longer words are unknown.
+        truncation_side: Where a longer text is cut off, `right` or `left`. Default `right`.
 
     Raises:
-        InputError: if the vocabulary lacks one of the tokens named above, or cannot be expressed.
+        InputError: if the vocabulary lacks one of the tokens named above, or cannot be expressed, or if
+            `truncation_side` is another word.
         MissingPackageError: if tensorflow-text is not installed.
     """
 
@@ -78,7 +80,11 @@ class WordPieceTokenizer:
         special_tokens: Sequence[SpecialToken | str] | None = None,
         continuing_prefix: str = "##",
         max_word_characters: int = 100,
+        truncation_side: str = "right",
     ) -> None:
+        if truncation_side not in ("left", "right"):
+            raise InputError(f"`truncation_side` must be 'left' or 'right'. Received: {truncation_side!r}.")
+        self.truncation_side = truncation_side
         ids = _to_ids(vocabulary)
         if special_tokens is None:
             named = dict.fromkeys((pad_token, unknown_token, *prefix, *suffix, "[MASK]"))
@@ -174,7 +180,7 @@ class WordPieceTokenizer:
             return tf.RaggedTensor.from_row_splits(token_ids, row_splits, validate=False)
 
     def __call__(self, texts: tf.Tensor, max_length: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Tokenizes texts for an encoder: cut at the right, with prefix and suffix, padded to the longest.
+        """Tokenizes texts for an encoder: cut at one side, with prefix and suffix, padded to the longest.
 
         Args:
             texts: string `(batch,)`, UTF-8.
@@ -195,6 +201,8 @@ class WordPieceTokenizer:
         ragged = self.tokenize(texts)
         with tf.device("/CPU:0"), tf.name_scope("pad"):
             kept = tf.minimum(tf.cast(ragged.row_lengths(), tf.int32), room)  # (batch,)
+            if self.truncation_side == "left":
+                ragged = _take_last(ragged, kept)
             width = tf.maximum(tf.reduce_max(kept), 0)  # the largest of nothing is negative
             tokens = ragged.to_tensor(self.pad_id, shape=tf.stack([-1, width]))
             before = tf.fill([tf.size(kept), len(self.prefix_ids)], self.pad_id)
@@ -239,6 +247,13 @@ class WordPieceTokenizer:
         for (text, _), marker in zip(tokens, markers, strict=True):
             texts = tf.strings.regex_replace(texts, _escape(opening + text + closing), marker)
         return texts
+
+
+def _take_last(ragged: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
+    """The last values of each row, as many as `kept`, int32 `(batch,)`, says."""
+    ends = tf.cast(ragged.row_splits[1:], tf.int32)
+    places = tf.ragged.range(ends - kept, ends)
+    return places.with_values(tf.gather(ragged.values, places.values))
 
 
 class _GraphTable:

@@ -52,9 +52,8 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise _refuse("type", "a tokenizer with a `backend_tokenizer`", type(tokenizer).__name__)
-    for side in ("padding_side", "truncation_side"):
-        if getattr(tokenizer, side) != "right":
-            raise _refuse(side, "'right'", repr(getattr(tokenizer, side)))
+    if tokenizer.padding_side != "right":
+        raise _refuse("padding_side", "'right'", repr(tokenizer.padding_side))
     if tokenizer.pad_token is None:
         raise _refuse("pad token", "one", "none")
     parts = json.loads(backend.to_str())
@@ -83,6 +82,7 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
         "special_tokens": special_tokens,
         "continuing_prefix": model["continuing_subword_prefix"],
         "max_word_characters": model["max_input_chars_per_word"],
+        "truncation_side": tokenizer.truncation_side,
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, make_blank_encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
@@ -74,7 +74,7 @@ def distill(
         layers = LayerDistillationHook(teacher, recipe.layers, weight=recipe.layer_weight, seed=recipe.seed)
         check_same_tokenizer(student, teacher)
         hooks = (*hooks, layers)
-    made = Encoder(encoder.config, name=encoder.name)
+    made = make_blank_encoder(encoder.config, name=encoder.name)
     made.set_weights(encoder.get_weights())
     trained = student.with_encoder(SharedModel(made, is_private=True))
     same_width = student.embedding_dim == teacher.embedding_dim

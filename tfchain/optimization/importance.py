@@ -153,7 +153,7 @@ class ProductInputs(keras.layers.Layer):
     """
 
     def __init__(self, encoder: Encoder) -> None:
-        super().__init__(name="product_inputs", trainable=False)
+        super().__init__(name="product_inputs", trainable=False, dtype="float32")
         self.encoder = encoder
 
     def call(self, inputs: dict[str, Any]) -> list[Any]:

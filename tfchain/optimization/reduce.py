@@ -8,7 +8,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.core.texts import check_texts
 from tfchain.models.config import DenseConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, make_blank_encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.recipes import ReduceDimensions
@@ -92,7 +92,7 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
         heads.append([directions])
         dense.append(DenseConfig(in_dim=len(directions), out_dim=dim, use_bias=False, activation="linear"))
     shape = dataclasses.replace(config, dense=tuple(dense), normalize=config.normalize or normalize)
-    made = Encoder(shape, name=encoder.name)
+    made = make_blank_encoder(shape, name=encoder.name)
     made.backbone.set_weights(encoder.backbone.get_weights())
     for number, weights in enumerate(heads):
         made.get_layer(f"dense_{number}").set_weights(weights)

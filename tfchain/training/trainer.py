@@ -44,7 +44,7 @@ class PairTrainer(FitOverWorkers, keras.Model):
         step_encoder: keras.Model | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.encoder = encoder
         self.step_encoder = step_encoder or encoder
         self.pair_losses = list(losses) if isinstance(losses, Sequence) else [losses]
@@ -53,7 +53,7 @@ class PairTrainer(FitOverWorkers, keras.Model):
         self.mini_batch_size = mini_batch_size
         self.mask_false_negatives = mask_false_negatives
         self.trim = trim
-        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.loss_tracker = keras.metrics.Mean(name="loss", dtype="float32")
         self.built = True
 
     @property

@@ -9,8 +9,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.models.encoder import Encoder
-from tfchain.models.precision import dtype_policy
+from tfchain.models.encoder import Encoder, make_blank_encoder
 from tfchain.training.gradients import find_seed_generators
 from tfchain.training.remat import add_remat
 
@@ -131,5 +130,4 @@ def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder
             config.transformer, dropout=hyperparameters.dropout, attention_dropout=hyperparameters.dropout
         )
         config = dataclasses.replace(config, transformer=transformer)
-    with dtype_policy(hyperparameters.dtype_policy):
-        return Encoder(config, name=encoder.name)
+    return make_blank_encoder(config, name=encoder.name, dtype=hyperparameters.dtype_policy)

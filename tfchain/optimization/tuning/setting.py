@@ -10,7 +10,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
 from tfchain.core.sampling import spread_evenly
 from tfchain.models.config import PoolingConfig, PoolingMode
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoder import Encoder, make_blank_encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import Shrink
 from tfchain.optimization.shrink import shrink
@@ -236,7 +236,7 @@ def _with_pooling(encoder: Any, modes: tuple[PoolingMode, ...]) -> Encoder:
             f"Received: pooling={list(modes)}."
         )
     pooling = dataclasses.replace(config.pooling, modes=modes)
-    made = Encoder(dataclasses.replace(config, pooling=pooling), name=encoder.name)
+    made = make_blank_encoder(dataclasses.replace(config, pooling=pooling), name=encoder.name)
     made.set_weights(encoder.get_weights())  # pooling has none
     return made
 
