@@ -43,7 +43,7 @@ def test_a_string_of_numpy_is_one_text(encoder: TextEncoder) -> None:
         (3, "Received: int. Make a list"),
         (b"the cat", "Received: bytes. Decode them first"),
         (bytearray(b"the cat"), "Received: bytearray. Decode them first"),
-        (set(TEXTS), "whose order the vectors keep. Received: set. Make a list"),
+        (set(TEXTS), "must be a string or a list of strings. Received: set. Vectors keep the order of a list"),
         (frozenset(TEXTS), "Received: frozenset. Make a list"),
         ({"text": "the cat"}, "Received: dict. Make a list"),
         (np.array("the cat"), "Received: ndarray. Make a list"),
