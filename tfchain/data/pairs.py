@@ -85,7 +85,8 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
 
     Raises:
         InputError: if there are no rows, columns are missing, a text is not a string or is empty, labels are not
-            finite numbers from -1e9 to 1e9, or rows differ in their columns or their number of negatives; with the row's place.
+            finite numbers from -1e9 to 1e9, or rows differ in their columns or their number of negatives; with the
+            row's place.
     """
     if isinstance(dataset, Pairs):
         return dataset
