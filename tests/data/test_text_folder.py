@@ -13,6 +13,7 @@ from tfchain.data.text_folder import first_heading
         ("# Title", "Title"),
         ("   ###### \tTitle \t", "Title"),
         ("## Title ##  ", "Title"),
+        ("## Title\t#", "Title"),
         ("## Title#", "Title#"),
         ("# C# and F#", "C# and F#"),
         ("# a # b ###", "a # b"),

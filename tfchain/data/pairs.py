@@ -75,6 +75,7 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
             - the path of a BEIR folder, or a `BeirDataset`: a row for each query and each document of grade 1 and
               above.
             - a Hugging Face `Dataset`, or a `DatasetDict`.
+            - a data frame (pandas, Polars, Arrow) with these columns.
             - a finite `tf.data.Dataset` of dicts or tuples of strings, not batched.
             - `Pairs`, which are given back.
         split: Which part of a BEIR folder or a `DatasetDict`. Default: `train`.
@@ -84,7 +85,8 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
 
     Raises:
         InputError: if there are no rows, columns are missing, a text is not a string or is empty, labels are not
-            finite numbers, or rows differ in their columns or their number of negatives; with the row's place.
+            finite numbers from -1e9 to 1e9, or rows differ in their columns or their number of negatives; with the
+            row's place.
     """
     if isinstance(dataset, Pairs):
         return dataset
