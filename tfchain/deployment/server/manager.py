@@ -203,9 +203,7 @@ class Manager:
             else:
                 record.servable, record.state = servable, State.AVAILABLE
                 logger.info("serving %s", record)
-                if self._closing.is_set():
-                    self._start_unload(record)
-            self._unload_unwanted(record.name)
+            self._unload_unwanted(record.name)  # this one, too, where it is not wanted any more, or all is closing
             self._changed.notify_all()
 
     def _try_load(self, path: Path) -> tuple[Servable | None, StatusError | None]:
