@@ -71,6 +71,7 @@ class IndexFolder:
                 something else.
             TfchainError: if the disk is full.
         """
+        index = index.snapshot()
         check_is_ours(self.path)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -141,20 +142,18 @@ class IndexFolder:
                 del self.places[document_id]
 
     def _add_segment(self, index: DocumentIndex) -> None:
-        rows = [row for row, document in enumerate(index) if document.id not in self.places]
+        documents = list(index)
+        rows = [row for row, document in enumerate(documents) if document.id not in self.places]
         if not rows:
             return
-        documents = list(index)
         added = [documents[row] for row in rows]
-        starts, counts = index.vectors.starts, index.vectors.counts
-        vectors = np.concatenate([np.arange(starts[row], starts[row] + counts[row]) for row in rows])
         last = max((int(one.name.removeprefix("segment-")) for one in self.path.glob("segment-??????")), default=0)
         name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
             with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
-            np.save(partial / "counts.npy", counts[rows])
-            stored = index.vectors.stored[vectors]
+            np.save(partial / "counts.npy", index.vectors.counts[rows])
+            stored = index.vectors.take(rows)
             np.save(partial / "vectors.npy", stored.values)
             if stored.scales is not None:
                 np.save(partial / "scales.npy", stored.scales)

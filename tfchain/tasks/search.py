@@ -129,19 +129,19 @@ def make_index(
 
 
 def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, fingerprint: str) -> None:
-    """Adds encoded documents; what an index learns from goes in at once, so that it learns from enough.
+    """Adds encoded documents in one step; what an index learns from goes in at once, so that it learns from enough.
 
     Args:
         index: Where they go.
-        parts: Documents with their vectors, no id twice; read as they are needed.
+        parts: Documents with their vectors, no id twice; read as they are needed, while other writers wait.
         fingerprint: Of the model that made the vectors.
 
     Raises:
         FingerprintError: if another model made the vectors that are there.
-        InputError: if a vector is not finite.
+        InputError: if a vector is not finite; nothing is added then.
     """
-    for part in _join_first(parts, index.vectors.num_to_learn):
-        index.add(part.documents, part.counts, part.vectors, fingerprint=fingerprint)
+    joined = _join_first(parts, index.vectors.num_to_learn)
+    index.add_parts(((part.documents, part.counts, part.vectors) for part in joined), fingerprint=fingerprint)
 
 
 def _join_first(parts: Iterable[EncodedDocuments], num_vectors: int) -> Iterator[EncodedDocuments]:
@@ -180,6 +180,7 @@ def search_texts(
     """
     check_queries(texts)
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    index = None if index is None else index.snapshot()
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
         logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")

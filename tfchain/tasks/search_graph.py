@@ -84,6 +84,7 @@ def make_search_graph(
     """
     import tensorflow as tf
 
+    index = None if index is None else index.snapshot()
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
