@@ -1,7 +1,9 @@
 """Checks of arguments that many rooms take."""
 
 import operator
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
@@ -47,3 +49,39 @@ def check_patterns(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(patterns, Sequence) or not all(isinstance(one, str) and one for one in patterns):
         raise InputError(f"`{name}` must be a list of patterns, such as ['layer_0']. Received: {name}={value!r}.")
     return tuple(patterns)
+
+
+def to_path(name: str, value: Any) -> Path:
+    """Gives a file's or folder's path, with `~` for the home folder.
+
+    Args:
+        name: The argument's name, for the error.
+        value: A string or a path.
+
+    Raises:
+        InputError: if it is something else, empty, or holds a NUL.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InputError(
+            f"`{name}` must be the path of a file or folder, a string or a Path. Received: {name}={value!r:.100}."
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"`{name}` names a home folder that is not there. Received: {text}. {error}") from error
+
+
+def check_folder_name(name: str, value: Any) -> str:
+    """Gives a name that is a folder's as well.
+
+    Args:
+        name: The argument's name, for the error.
+        value: What was given.
+
+    Raises:
+        InputError: if it is no string, empty, or leads to another folder.
+    """
+    if not isinstance(value, str) or not value.strip() or value in (".", "..") or any(sign in value for sign in "/\0"):
+        raise InputError(f"`{name}` must be a name without `/`, such as 'search'. Received: {name}={value!r:.100}.")
+    return value

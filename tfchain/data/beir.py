@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.ids import with_ids
 from tfchain.core.types import Document
 from tfchain.data.documents import DocumentSource, find_corpus, read_documents
 from tfchain.data.lines import read_lines
@@ -101,7 +102,8 @@ def to_dataset(
     """Makes a dataset of dicts, as `read_beir` makes it of a folder.
 
     Args:
-        queries: Texts by query id; those without judgements are left out.
+        queries: Texts by query id; those without judgements are left out. Ids of queries and documents are strings, or
+            whole numbers, which become their decimal text.
         qrels: Grades (whole numbers) by document id, by query id.
         documents: What `read_documents` takes; a generator can be read once only.
 
@@ -112,9 +114,13 @@ def to_dataset(
         InputError: if a query's text is not a string or is empty, a grade is not a whole number, or a judged query
             has no text.
     """
+    queries, judgements = with_ids(queries, "queries"), with_ids(qrels, "qrels")
     grades = {
-        query: {id: check_grade(grade, f"qrels[{query!r}][{id!r}]") for id, grade in judged.items()}
-        for query, judged in qrels.items()
+        query: {
+            id: check_grade(grade, f"qrels[{query!r}][{id!r}]")
+            for id, grade in with_ids(judged, f"qrels[{query!r}]").items()
+        }
+        for query, judged in judgements.items()
         if judged
     }
     if not grades:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -189,6 +189,25 @@ def search_texts(
     return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
 
 
+def to_queries(text: Any) -> list[str]:
+    """One question or a sequence of them as a list of plain strings.
+
+    Raises:
+        InputError: if it is something else, such as a set or a data frame; or as `check_queries` does.
+    """
+    if isinstance(text, str):
+        text = [text]
+    is_array = isinstance(text, np.ndarray) and text.ndim == 1
+    if not is_array and (not isinstance(text, Sequence) or isinstance(text, bytes | bytearray | memoryview)):
+        kind = f"an array of {text.ndim} dimensions" if isinstance(text, np.ndarray) else type(text).__name__
+        raise InputError(
+            f"A query must be a string or a list of strings. Received: {kind}. Give list(…) of what is asked, in the "
+            "order that the answers shall have."
+        )
+    check_queries(list(text))
+    return [str(one) for one in text]  # NumPy's strings print otherwise
+
+
 def check_queries(texts: Sequence[str]) -> None:
     """Stops what is not a question.
 
@@ -205,17 +224,25 @@ def check_queries(texts: Sequence[str]) -> None:
 
 
 def rank_queries(
-    text_encoder: TextEncoder, index: DocumentIndex, queries: dict[str, str], *, top_k: int, batch_size: int = 32
+    text_encoder: TextEncoder,
+    index: DocumentIndex,
+    queries: Mapping[str, str],
+    *,
+    top_k: int,
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    batch_size: int = 32,
 ) -> dict[str, list[tuple[str, float]]]:
     """The ranking of each query, as the metrics take it.
 
     A document with the query's own id is left out, as BEIR does: where queries are documents, each would find itself.
+    One that is judged for the query stays: it only has the same name, as where both are numbered.
 
     Args:
         text_encoder: Tokenizer and encoder.
         index: The documents.
         queries: Query id → text.
-        top_k: How many documents are ranked.
+        top_k: How many documents are ranked, the one left out not counted.
+        qrels: Grades by document id, by query id. Default: nothing is judged.
         batch_size: The most texts in one step. Default: 32.
 
     Returns:
@@ -223,7 +250,8 @@ def rank_queries(
     """
     vectors = text_encoder.encode_query(list(queries.values()), batch_size=batch_size)
     found: list[list[Hit]] = index.search(vectors, top_k + 1)
+    judged = qrels or {}
     return {
-        query: [(hit.id, hit.score) for hit in hits if hit.id != query][:top_k]
+        query: [(hit.id, hit.score) for hit in hits if hit.id != query or query in judged.get(query, ())][:top_k]
         for query, hits in zip(queries, found, strict=True)
     }

@@ -53,6 +53,17 @@ class SearchGraph:
     litert_proofs: Sequence[Proof] = ()
 
 
+def check_graph_options(*, top_k: Any, signatures: Any) -> int:
+    """Gives `top_k` as an int.
+
+    Raises:
+        InputError: if `top_k` or `signatures` is out of range.
+    """
+    if signatures not in ("text", "ids"):
+        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
+    return check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+
+
 def make_search_graph(
     text_encoder: TextEncoder,
     index: DocumentIndex | None,
@@ -85,9 +96,7 @@ def make_search_graph(
     import tensorflow as tf
 
     index = None if index is None else index.snapshot()
-    if signatures not in ("text", "ids"):
-        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
-    top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    top_k = check_graph_options(top_k=top_k, signatures=signatures)
     if text_encoder.runner.needs_flatbuffer:
         raise InputError(
             "A SavedModel computes in float32, bfloat16 or calibrated int8. "

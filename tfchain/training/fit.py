@@ -175,8 +175,7 @@ def _fit(
         history.epoch = list(checkpoint.epochs)
     for hook in options.hooks:
         hook.strip(copy)
-    text_encoder.own_encoder.set_weights(trained_weights(copy))
-    text_encoder.refresh()
+    text_encoder.set_weights(trained_weights(copy))
     return history
 
 
