@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share: the real data and the real model, where they are at hand."""
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +73,30 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bytes | None]]:
+    """What the operating system is asked to keep and to rename, in order: what, the path, a synced file's content.
+
+    A kill by signal leaves what the system holds in memory, and so cannot show a sync that is missing: a power cut can.
+    """
+    made: list[tuple[str, str, bytes | None]] = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def record_sync(handle: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        made.append(("sync", path, None if os.path.isdir(path) else Path(path).read_bytes()))
+        fsync(handle)
+
+    def record(name: str, real) -> object:
+        def move(source: object, target: object, **options: object) -> None:
+            real(source, target, **options)
+            made.append((name, str(target), None))
+
+        return move
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(os, "rename", record("rename", rename))
+    monkeypatch.setattr(os, "replace", record("rename", replace))
+    return made

@@ -1,6 +1,9 @@
 """The chain as users write it."""
 
+import copy
+import dataclasses
 import logging
+import pickle
 import socket
 from pathlib import Path
 
@@ -316,7 +319,27 @@ def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearc
         (lambda chain: chain.encode(None), "`texts` must be a string or a list of strings. Received: NoneType"),
         (lambda chain: chain.encode({"a": 1}), "`texts` must be a string or a list of strings. Received: dict"),
         (lambda chain: chain.encode(["a"], batch_size=2.5), "`batch_size` must be a whole number"),
-        (lambda chain: chain.remove(0), "`ids` must be an id or a list of them. Received: int"),
+        (lambda chain: chain.remove(0), "'0', not among the 0 documents"),
+        (lambda chain: chain.remove(1.5), "`ids` must be an id or a list of them. Received: float"),
+        (lambda chain: chain.remove([None]), "An id must be a string or a whole number. Received: None"),
+        (lambda chain: chain.remove(Path("a.txt")), "`ids` must be an id or a list of them. Received: PosixPath"),
+        (lambda chain: chain.search({"a"}), r"must be a string or a list of strings. Received: set. Give list"),
+        (lambda chain: chain.search(one for one in "ab"), "Received: generator. Give list"),
+        (lambda chain: chain.search({"text": "a"}), "Received: dict"),
+        (lambda chain: chain.search(b"a"), "Received: bytes"),
+        (lambda chain: chain.search(np.array([["a"]])), "Received: an array of 2 dimensions"),
+        (
+            lambda chain: chain.search(np.array([1])),
+            r"A query must be a string. Received: .*1\)? of type int64 at place 0",
+        ),
+        (
+            lambda chain: chain.save(""),
+            "`path` must be the path of a file or folder, a string or a Path. Received: path=''",
+        ),
+        (lambda chain: chain.save(3), "`path` must be the path .* Received: path=3"),
+        (lambda chain: NeuralSearchChain.load("a\0b"), "`path` must be the path"),
+        (lambda chain: chain.export(name="../elsewhere"), "`name` must be a name without `/`"),
+        (lambda chain: chain.export("x", top_k=0), "`top_k` must be a whole number of at least 1"),
         (lambda chain: chain.evaluate({"querys": {}}), "Received: querys"),
         (lambda chain: chain.evaluate({"queries": {}}), "of which queries and qrels are needed"),
         (lambda chain: NeuralSearchChain.from_pretrained(5), "a folder or a hub name. Received: int"),
@@ -380,3 +403,132 @@ def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_pa
     (ids,) = chain.text_encoder.tokenizer(["a dog"])
     found = served["embed_ids"](token_ids=tf.constant([ids]), padding_mask=tf.ones((1, len(ids)), tf.int32))
     np.testing.assert_allclose(found["embedding"][0], chain.encode("a dog"), atol=1e-6)
+
+
+def test_a_chain_is_pickled_and_copied_by_its_saved_form(tiny_model_path: Path, tmp_path: Path) -> None:
+    """It was `cannot pickle '_thread.lock' object`."""
+    chain = NeuralSearchChain.from_pretrained(
+        tiny_model_path, engine="tensorflow", batch_size=7, passages="truncate", prompts={"query": "who "}
+    )
+    chain.add([{"id": "a", "text": "the cat sleeps", "n": 1}, {"id": "gone", "text": "x"}, "stocks fell on monday"])
+    chain.remove("gone")
+    chain.evaluate({"queries": {"q": "the cat"}, "qrels": {"q": {"a": 1}}}, metrics=["mrr@10"])
+    chain.fit_options = dataclasses.replace(chain.fit_options, progress=False)
+    chain.save(tmp_path / "index")
+    before = chain.search("the cat sleeps")
+    for again in (pickle.loads(pickle.dumps(chain)), copy.deepcopy(chain)):
+        found = again.search("the cat sleeps")
+        assert (found, [hit.id for hit in found.hits]) == (before, [hit.id for hit in before.hits])
+        np.testing.assert_allclose([hit.score for hit in found.hits], [hit.score for hit in before.hits], atol=1e-6)
+        assert list(again.index) == list(chain.index)
+        assert again.text_encoder.fingerprint == chain.text_encoder.fingerprint
+        assert (again.hyperparameters, again.passages, again.report) == (
+            chain.hyperparameters,
+            chain.passages,
+            chain.report,
+        )
+        assert again.fit_options == chain.fit_options
+        assert again.text_encoder.runner.engine == "tensorflow"
+        again.add(["more"])
+        assert again.index.get("3") is not None
+        assert len(chain) == 2
+        assert again.save(tmp_path / f"again-{id(again)}").is_dir()
+    assert pickle.loads(pickle.dumps(before)).hits == before.hits
+
+
+def test_a_text_encoder_is_pickled_and_copied_by_its_saved_form(tiny_model_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow", max_length=8, prompts={"query": "who "})
+    for again in (pickle.loads(pickle.dumps(encoder)), copy.deepcopy(encoder)):
+        assert again.fingerprint == encoder.fingerprint
+        np.testing.assert_array_equal(again.encode_query(["a dog runs"]), encoder.encode_query(["a dog runs"]))
+        again.set_weights([weight + 0.1 for weight in again.own_encoder.get_weights()])
+        assert again.fingerprint != encoder.fingerprint
+
+
+def test_sequences_of_texts_are_asked_and_answered_with_plain_strings(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat", "the dog"])
+    for texts in (["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), np.array(["cat", "dog"], dtype=object)):
+        results = chain.search(texts, top_k=1)
+        assert [result["text"] for result in results] == ["cat", "dog"]
+        assert {type(result["text"]) for result in results} == {str}
+    assert chain.search(np.str_("cat"))["text"] == "cat"
+    assert chain.search([]) == []
+
+
+def test_whole_numbers_are_ids_wherever_ids_are_given(chain: NeuralSearchChain) -> None:
+    chain.add([{"id": 7, "text": "the cat"}, {"id": np.int64(8), "text": "a dog"}, {"id": "9", "text": "monday"}])
+    dataset = {"queries": {1: "the cat"}, "qrels": {1: {7: 1}}}
+    assert chain.evaluate(dataset, metrics=["mrr@10"]) == {"mrr@10": 1.0}
+    chain.remove(7)
+    chain.remove(np.array([8]))
+    assert [one.id for one in chain.index] == ["9"]
+    chain.remove({9})
+    assert len(chain) == 0
+
+
+def test_odd_characters_in_ids_are_kept_from_adding_to_the_exported_version(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    ids = ["a\0", "a", "a b", "你/..", "'\"\n"]
+    chain.add([{"id": name, "text": f"the cat {number}"} for number, name in enumerate(ids)])
+    chain.save(tmp_path / "index")
+    assert [one.id for one in NeuralSearchChain.load(tmp_path / "index", engine="tensorflow").index] == ids
+    loaded = tf.saved_model.load(str(chain.export(tmp_path / "versions", top_k=5)))
+    found = loaded.signatures["search"](tf.constant(["the cat 0"]))["ids"].numpy()[0]
+    assert {one.decode() for one in found} == set(ids)
+    assert found[0].decode() == "a\0"
+    chain.remove("a\0")
+    assert "a" in chain.index
+
+
+@pytest.mark.parametrize("kind", ["save", "export"])
+def test_a_place_that_cannot_be_written_is_told_before_documents_are_encoded_again(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    chain.add(["the cat"])
+    chain.text_encoder = chain.text_encoder.with_encoder(chain.text_encoder.own_encoder)
+    chain.text_encoder.prompts["document"] = "who "  # another model: the documents are stale
+    (tmp_path / "file").write_text("here")
+    monkeypatch.setattr("tfchain.tasks.live_index.make_index", lambda *_, **__: pytest.fail("encoded"))
+    with pytest.raises(TfchainError, match="file"):
+        getattr(chain, kind)(tmp_path / "file")
+    with pytest.raises(TfchainError, match=r"Could not write .*file/below/it: Not a directory"):
+        getattr(chain, kind)(tmp_path / "file" / "below" / "it")
+    for wrong in ({"top_k": 0}, {"signatures": "both"}) if kind == "export" else ():
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            chain.export(tmp_path / "versions", **wrong)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_home_folder_may_be_named_by_its_sign(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    chain.add(["the cat"])
+    assert chain.save("~/my index") == tmp_path / "my index"
+    assert len(NeuralSearchChain.load("~/my index", engine="tensorflow")) == 1
+
+
+def test_a_report_that_others_have_made_old_while_it_was_measured_is_not_kept(
+    chain: NeuralSearchChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.add(["the cat", "monday"])
+    dataset = {"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}
+
+    def evaluate_and_add(*_: object, **__: object) -> dict[str, float]:
+        chain.add(["a dog"])
+        return {"mrr@10": 0.5}
+
+    monkeypatch.setattr("tfchain.chain.evaluate_index", evaluate_and_add)
+    assert chain.evaluate(dataset, metrics=["mrr@10"]) == {"mrr@10": 0.5}
+    assert chain.report == {}
+
+
+def test_a_training_makes_the_report_old(chain: NeuralSearchChain) -> None:
+    chain.add(["the cat", "monday"])
+    chain.evaluate({"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}, metrics=["mrr@10"])
+    assert chain.report == {"mrr@10": 1.0}
+    chain.fit([("cat", "the cat"), ("day", "monday")], epochs=1)
+    assert chain.report == {}

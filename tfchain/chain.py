@@ -1,7 +1,9 @@
 """`NeuralSearchChain`: one object that composes the rooms; it holds no mechanism of its own."""
 
+import contextlib
 import dataclasses
 import logging
+import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +13,14 @@ import keras
 import numpy as np
 
 from tfchain.core.atomic import new_folder
+from tfchain.core.checks import to_path
 from tfchain.core.errors import FingerprintError, IndexFolderError, InputError
 from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
+from tfchain.core.packing import pack, unpacked
 from tfchain.core.texts import check_queries
-from tfchain.core.types import Document, SearchResult
-from tfchain.data.beir import BeirDataset
-from tfchain.data.documents import DocumentSource, read_documents
+from tfchain.core.types import SearchResult
+from tfchain.data.documents import DocumentSource
 from tfchain.deployment.arguments import check_address, check_base_path, check_model_name, check_ports, check_timeout
 from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.deployment.export import export
@@ -37,17 +40,10 @@ from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.space import Space
 from tfchain.tasks.compression import compress_for_search
 from tfchain.tasks.document_index import DocumentIndex
-from tfchain.tasks.evaluation import EvaluationSource, evaluate_index, make_evaluation, read_evaluation
+from tfchain.tasks.evaluation import EvaluationSource, choose_index, evaluate_index, make_evaluation, read_evaluation
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder
-from tfchain.tasks.search import (
-    PassageConfig,
-    PassageMode,
-    encode_documents,
-    fill_index,
-    make_index,
-    new_index,
-    search_texts,
-)
+from tfchain.tasks.live_index import Current, Encoding, LiveIndex
+from tfchain.tasks.search import PassageConfig, PassageMode, new_index, search_texts
 from tfchain.tasks.search_graph import check_graph_options, make_search_graph
 from tfchain.tasks.served import to_served
 from tfchain.tasks.tuning import tune_for_search
@@ -63,6 +59,9 @@ SAVED_MODELS = Path("saved_models")
 
 class NeuralSearchChain:
     """Neural search from documents to a served model.
+
+    Threads may use a chain at the same time: each call sees one model and the documents of one moment, and what a call
+    adds, removes or trains appears in one step. It is pickled and copied by its saved form, as `save` writes it.
 
     Args:
         tokenizer: A transformers tokenizer, or a folder or hub name to read one from. Default: the one in the model's
@@ -187,19 +186,21 @@ class NeuralSearchChain:
             IndexFolderError: if there is no saved chain, or it is damaged.
             FingerprintError: if another model made the vectors, unless `reindex` is set.
         """
+        path = to_path("path", path)
         loaded = load_index_folder(path)
         settings = loaded.settings
+        try:
+            hyperparameters = Hyperparameters(**settings["hyperparameters"])
+            passages, report = PassageConfig(**settings["passages"]), dict(settings["report"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexFolderError(
+                f"{path} has settings that cannot be read: {type(error).__name__}: {error}. {loaded.advice}"
+            ) from error
         similarity = loaded.index.vectors.similarity
         text_encoder = TextEncoder.from_pretrained(loaded.model_path, similarity=similarity, engine=engine)
         chain = cls.__new__(cls)
-        try:
-            hyperparameters = Hyperparameters(**settings["hyperparameters"])
-            chain._compose(text_encoder, hyperparameters, PassageConfig(**settings["passages"]))
-            chain._index, chain._folder, chain.report = loaded.index, loaded.folder, dict(settings["report"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise IndexFolderError(
-                f"{path} has settings that cannot be read: {type(error).__name__}: {error}. Index the documents again."
-            ) from error
+        chain._compose(text_encoder, hyperparameters, passages, loaded.index)
+        chain._folder, chain.report = loaded.folder, report
         if chain.is_stale and not reindex:
             raise FingerprintError(
                 f"The vectors in {path} were made by model {loaded.index.fingerprint[:12]}, the model there now is "
@@ -207,22 +208,52 @@ class NeuralSearchChain:
             )
         return chain
 
-    def _compose(self, text_encoder: TextEncoder, hyperparameters: Hyperparameters, passages: PassageConfig) -> None:
-        self.text_encoder = text_encoder
+    def _compose(
+        self,
+        text_encoder: TextEncoder,
+        hyperparameters: Hyperparameters,
+        passages: PassageConfig,
+        index: DocumentIndex | None = None,
+    ) -> None:
+        self._live = LiveIndex(text_encoder, index)
         self.hyperparameters = hyperparameters
         self.passages = passages
         self.fit_options = FitOptions()
-        self.report: dict[str, float] = {}
-        self._index: DocumentIndex | None = None
+        self.report = {}
         self._folder: IndexFolder | None = None
         self._source = uuid.uuid4().hex  # what tells the versions of this chain from those of others
+        self._saving = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._current() as current:
+            packed = pack(lambda path: self._save_into(IndexFolder(path), current))
+            return _unpack, (type(self), packed, current.text_encoder.runner.engine, self.fit_options)
 
     def __len__(self) -> int:
         """Number of documents."""
-        return len(self._index) if self._index is not None else 0
+        return len(self._live)
 
     def __repr__(self) -> str:
         return f"<NeuralSearchChain: {len(self)} documents, {self.text_encoder.embedding_dim} dimensions>"
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """Tokenizer and encoder; with another one the documents are encoded again at the next search."""
+        return self._live.text_encoder
+
+    @text_encoder.setter
+    def text_encoder(self, text_encoder: TextEncoder) -> None:
+        self._live.text_encoder = text_encoder
+
+    @property
+    def report(self) -> dict[str, float]:
+        """What `evaluate` found last; empty once documents or model have changed."""
+        changes, report = self._report
+        return report if changes == self._live.changes else {}
+
+    @report.setter
+    def report(self, report: dict[str, float]) -> None:
+        self._report = (self._live.changes, report)
 
     @property
     def model(self) -> Any:
@@ -237,14 +268,12 @@ class NeuralSearchChain:
     @property
     def index(self) -> DocumentIndex:
         """Documents and vectors."""
-        if self._index is None:
-            self._index = new_index(self.text_encoder)
-        return self._index
+        return self._live.index
 
     @property
     def is_stale(self) -> bool:
         """Whether the model has changed since the documents were encoded."""
-        return self._index is not None and self._index.fingerprint != self.text_encoder.fingerprint
+        return self._live.is_stale
 
     def add(self, documents: DocumentSource, *, progress: bool | None = None) -> "NeuralSearchChain":
         """Adds documents, in memory; `save` publishes them.
@@ -261,36 +290,32 @@ class NeuralSearchChain:
         Raises:
             InputError: if a document cannot be read, is not text, or comes twice; nothing is added then.
         """
-        self._refresh_index(progress)
-        read = read_documents(documents, first_number=self.index.next_number)
-        parts = list(self._encode(read, progress))
-        fill_index(self.index, parts, fingerprint=self.text_encoder.fingerprint)
-        self.report = {}  # of other documents
+        self._live.add(documents, self._encoding(progress))
         return self
 
-    def remove(self, ids: str | Iterable[str]) -> "NeuralSearchChain":
+    def remove(self, ids: str | int | Iterable[str | int]) -> "NeuralSearchChain":
         """Removes documents by id.
+
+        Args:
+            ids: An id, or several; a whole number stands for its decimal text, as in `add`.
 
         Raises:
             InputError: if an id is not there; nothing is removed then.
         """
-        if not isinstance(ids, Iterable):
-            raise InputError(f"`ids` must be an id or a list of them. Received: {type(ids).__name__}.")
-        self.index.remove([ids] if isinstance(ids, str) else ids)
-        self.report = {}  # of other documents
+        self._live.remove(ids)
         return self
 
     @overload
     def search(self, text: str, top_k: int = 10) -> SearchResult: ...
 
     @overload
-    def search(self, text: list[str] | tuple[str, ...], top_k: int = 10) -> list[SearchResult]: ...
+    def search(self, text: list[str] | tuple[str, ...] | np.ndarray, top_k: int = 10) -> list[SearchResult]: ...
 
-    def search(self, text: str | list[str] | tuple[str, ...], top_k: int = 10) -> SearchResult | list[SearchResult]:
+    def search(self, text: Any, top_k: int = 10) -> SearchResult | list[SearchResult]:
         """Finds the documents that answer a text.
 
         Args:
-            text: A question, or a list of them (any iterable, a NumPy array too).
+            text: A question, or a list of them (any iterable in an order, a NumPy array too).
             top_k: How many hits; all documents, if there are fewer. Default: 10.
 
         Returns:
@@ -301,9 +326,9 @@ class NeuralSearchChain:
             InputError: if a text is empty, or `top_k` is less than 1.
         """
         texts = check_queries(text)
-        self._refresh_index(None)
         batch_size = self.hyperparameters.batch_size
-        results = search_texts(self.text_encoder, self._index, texts, top_k=top_k, batch_size=batch_size)
+        with self._current() as current:
+            results = search_texts(current.text_encoder, current.index, texts, top_k=top_k, batch_size=batch_size)
         return results[0] if isinstance(text, str) else results
 
     def encode(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
@@ -342,10 +367,15 @@ class NeuralSearchChain:
         """
         read = read_evaluation(dataset, split=split)
         largest_cutoff(metrics)  # a wrong name is told before anything is encoded
-        index = self._index_of(read, progress)
         batch_size = self.hyperparameters.batch_size
-        self.report = evaluate_index(self.text_encoder, index, read, metrics=metrics, batch_size=batch_size)
-        return self.report
+        with self._current(progress) as current:
+            text_encoder = current.text_encoder
+            index = choose_index(
+                text_encoder, read, current.index, self.passages, batch_size=batch_size, progress=progress
+            )
+            report = evaluate_index(text_encoder, index, read, metrics=metrics, batch_size=batch_size)
+        self._report = (current.changes, report)
+        return report
 
     def fit(
         self,
@@ -418,7 +448,7 @@ class NeuralSearchChain:
         history = fit_text_encoder(
             self.text_encoder, dataset, changed, options, evaluate=evaluate, validation=validation
         )
-        self.report = {}  # of the weights before
+        self._live.note_change()
         return history
 
     def tune(
@@ -497,7 +527,6 @@ class NeuralSearchChain:
         self.fit_options = dataclasses.replace(self.fit_options, **found)
         if tuned.text_encoder is not None:
             self.text_encoder = tuned.text_encoder
-            self.report = {}  # of the weights before
         elif tuned.lacks_shape:
             logger.warning("The best trial has another shape, which the chain's model takes with refit=True alone.")
         return tuned.report
@@ -554,14 +583,12 @@ class NeuralSearchChain:
         )
         if kept.fingerprint != self.text_encoder.fingerprint:
             self.text_encoder = kept
-            self.report = {}  # of other vectors
         return report
 
     def reindex(self, *, progress: bool | None = None) -> "NeuralSearchChain":
         """Encodes all documents again, after the model's weights have changed."""
         self.text_encoder.refresh()
-        if self._index is not None:
-            self._encode_again(progress)
+        self._live.encode_again(self._encoding(progress))
         return self
 
     def save(self, path: str | Path) -> Path:
@@ -576,11 +603,13 @@ class NeuralSearchChain:
             IndexFolderError: if another process is writing there, or if the folder holds something else.
             TfchainError: if the disk is full; what was saved before is still there.
         """
-        path = Path(path)
-        self._refresh_index(None)
-        if self._folder is None or self._folder.path.resolve() != path.resolve():
-            self._folder = IndexFolder(path)
-        self._folder.save(self.text_encoder, self.index, self._settings())
+        path = to_path("path", path)
+        with self._saving:
+            if self._folder is None or self._folder.path.resolve() != path.resolve():
+                self._folder = IndexFolder(path)
+            self._folder.check()  # before documents are encoded again
+            with self._current() as current:
+                self._save_into(self._folder, current)
         return path
 
     def save_pretrained(self, path: str | Path) -> Path:
@@ -592,10 +621,10 @@ class NeuralSearchChain:
         Raises:
             InputError: if the folder is not empty, or if sentence-transformers has no such model.
         """
-        path = Path(path)
+        path = to_path("path", path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"`path` must be a new or an empty folder. Received: {path}. Name another one.")
-        with new_folder(path) as partial:
+        with self.text_encoder.unchanged(), new_folder(path) as partial:
             self.text_encoder.save(partial, portable=True)
         return path
 
@@ -630,37 +659,41 @@ class NeuralSearchChain:
             InputError: if an argument is out of its range, or the path is a file; known before the work begins.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
-        base_path = check_base_path(SAVED_MODELS / name if path is None else path)
+        if path is None:
+            check_model_name(name, argument="name")
+        base_path = check_base_path(SAVED_MODELS / name if path is None else to_path("path", path))
         check_graph_options(top_k, signatures)
         check_tensorflow_runs()
-        self._refresh_index(None)
         batch_size = self.hyperparameters.batch_size
-        served = to_served(self.text_encoder, self._index, self.passages, signatures=signatures, batch_size=batch_size)
-        graph = make_search_graph(
-            served.text_encoder,
-            served.index,
-            top_k=top_k,
-            signatures=signatures,
-            beside=served.beside,
-        )
-        settings = self._settings()
-        if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
-            settings["report"] = {}
-        return export(
-            base_path,
-            graph.module,
-            graph.signatures,
-            proofs=graph.proofs,
-            litert_proofs=graph.litert_proofs,
-            description={
-                "source": self._source,
-                "fingerprint": served.text_encoder.fingerprint,
-                "documents": len(self),
-                **settings,
-                **served.description,
-            },
-            files=served.files,
-        )
+        with self._current() as current:
+            served = to_served(
+                current.text_encoder, current.index, self.passages, signatures=signatures, batch_size=batch_size
+            )
+            graph = make_search_graph(
+                served.text_encoder,
+                served.index,
+                top_k=top_k,
+                signatures=signatures,
+                beside=served.beside,
+            )
+            settings = self._settings(current)
+            if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
+                settings["report"] = {}
+            return export(
+                base_path,
+                graph.module,
+                graph.signatures,
+                proofs=graph.proofs,
+                litert_proofs=graph.litert_proofs,
+                description={
+                    "source": self._source,
+                    "fingerprint": served.text_encoder.fingerprint,
+                    "documents": 0 if current.index is None else len(current.index),
+                    **settings,
+                    **served.description,
+                },
+                files=served.files,
+            )
 
     def deploy(
         self,
@@ -714,45 +747,28 @@ class NeuralSearchChain:
             source=self._source,
         )
 
-    def _settings(self) -> dict[str, Any]:
+    def _current(self, progress: bool | None = None) -> contextlib.AbstractContextManager[Current]:
+        return self._live.current(self._encoding(progress))
+
+    def _encoding(self, progress: bool | None) -> Encoding:
+        return Encoding(self.passages, self.hyperparameters.batch_size, progress)
+
+    def _save_into(self, folder: IndexFolder, current: Current) -> None:
+        text_encoder = current.text_encoder
+        folder.save(text_encoder, current.index or new_index(text_encoder), self._settings(current))
+
+    def _settings(self, current: Current) -> dict[str, Any]:
+        changes, report = self._report
         return {
             "hyperparameters": self.hyperparameters.to_dict(),
             "passages": self.passages.to_dict(),
-            "report": self.report,
+            "report": report if changes == current.changes else {},
         }
 
-    def _make_index(self, documents: Iterable[Document], progress: bool | None) -> DocumentIndex:
-        batch_size = self.hyperparameters.batch_size
-        index = make_index(self.text_encoder, documents, self.passages, batch_size=batch_size, progress=progress)
-        if self._index is not None:
-            index.next_number = max(index.next_number, self._index.next_number)
-        return index
 
-    def _encode(self, documents: Iterable[Document], progress: bool | None) -> Any:
-        return encode_documents(
-            self.text_encoder,
-            documents,
-            self.passages,
-            batch_size=self.hyperparameters.batch_size,
-            progress=progress,
-        )
-
-    def _refresh_index(self, progress: bool | None) -> None:
-        if self.is_stale:
-            logger.info("The model has changed: encoding %d documents again.", len(self))
-            self._encode_again(progress)
-
-    def _encode_again(self, progress: bool | None) -> None:
-        self._index = self._make_index(list(self.index), progress)
-        self.report = {}  # of the old vectors
-
-    def _index_of(self, dataset: BeirDataset, progress: bool | None) -> DocumentIndex:
-        self._refresh_index(progress)
-        documents = [] if dataset.corpus is None else list(dataset.documents())
-        if not documents and not len(self):
-            raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
-        if not documents:
-            return self.index
-        if len(documents) == len(self) and all(self.index.get(one.id) == one for one in documents):
-            return self.index
-        return self._make_index(documents, progress)
+def _unpack(kind: type[NeuralSearchChain], packed: bytes, engine: Engine, fit_options: FitOptions) -> NeuralSearchChain:
+    with unpacked(packed) as path:
+        chain = kind.load(path, engine=engine)
+    chain._folder = None  # it is gone
+    chain.fit_options = fit_options
+    return chain

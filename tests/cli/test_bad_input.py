@@ -15,6 +15,11 @@ from click.testing import Result
 from safetensors.numpy import load_file, save_file
 
 from tests.cli.conftest import Run
+from tfchain.chain import NeuralSearchChain
+from tfchain.cli import writer_lock
+from tfchain.cli.index_run import IndexRun
+from tfchain.core.errors import IndexFolderError
+from tfchain.tasks.index_folder import load_index_folder
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
@@ -81,6 +86,41 @@ def test_a_second_writer_is_kept_out(run: Run, index_path: Path, documents_path:
     with open(index_path / ".indexing", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         check_error(run("index", documents_path, "--out", index_path), "Another process is indexing into")
+
+
+def test_a_run_keeps_the_next_one_out_from_its_beginning_to_its_end(
+    run: Run, index_path: Path, documents_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock that the command itself takes keeps others out: a shared one would let a second run in."""
+    (tmp_path / "new.jsonl").write_text('{"id": "new", "text": "who does what"}')
+    tried: list[Result] = []
+    add, save = IndexRun.add, NeuralSearchChain.save
+
+    def try_another(when: str) -> None:
+        if len(tried) < 2:
+            with pytest.raises(IndexFolderError, match=r"Another process is indexing into .* Nothing was written"):
+                writer_lock.only_writer(index_path).__enter__()
+            tried.append(run("index", documents_path, "--out", index_path))
+
+    def add_slowly(self: IndexRun, paths: object) -> None:
+        try_another("before")
+        add(self, paths)
+
+    def save_slowly(self: NeuralSearchChain, path: Path) -> Path:
+        try_another("in between")
+        return save(self, path)
+
+    monkeypatch.setattr(IndexRun, "add", add_slowly)
+    monkeypatch.setattr(NeuralSearchChain, "save", save_slowly)
+    result = run("index", tmp_path / "new.jsonl", "--out", index_path)
+
+    assert result.exit_code == 0, result.stderr
+    assert len(tried) == 2
+    for one in tried:
+        check_error(one, "Another process is indexing into", "Nothing was written")
+    assert [one.id for one in load_index_folder(index_path).index] == ["cat", "stock", "dog", "new"]
+    with writer_lock.only_writer(index_path):  # and lets go of it
+        pass
 
 
 @pytest.mark.parametrize("query", ["", " \n"])

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tfchain.core.atomic import new_folder, remove_partials, write_file, write_json
+from tfchain.core import atomic
+from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_file, write_json
 from tfchain.core.errors import TfchainError
 
 
@@ -86,6 +87,61 @@ def test_json_is_written_with_its_characters(tmp_path: Path) -> None:
     write_json(tmp_path / "value.json", {"name": "你好"})
     assert "你好" in (tmp_path / "value.json").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "value.json").read_bytes()) == {"name": "你好"}
+
+
+def test_a_file_is_synced_whole_before_it_is_renamed_and_its_folder_after(tmp_path: Path, disk_calls: list) -> None:
+    path = write_file(tmp_path / "file", b"x" * 100_000)
+    synced, renamed, folder = disk_calls
+    assert synced[0] == "sync"
+    assert synced[2] == b"x" * 100_000, "what was synced is not what was written"
+    assert Path(synced[1]).name.startswith(".partial-")
+    assert renamed == ("rename", str(path), None)
+    assert folder == ("sync", str(tmp_path), None)
+
+
+def test_a_folders_files_and_folders_are_synced_before_it_is_renamed_and_its_parent_after(
+    tmp_path: Path, disk_calls: list
+) -> None:
+    with new_folder(tmp_path / "new") as partial:
+        (partial / "inner").mkdir()
+        for name in ("one", "inner/two", "inner/three"):
+            (partial / name).write_text(name)
+        assert disk_calls == []
+    names = [(what, os.path.relpath(path, partial if what == "sync" else tmp_path)) for what, path, _ in disk_calls]
+    before, after = disk_calls[: names.index(("rename", "new"))], names[names.index(("rename", "new")) + 1 :]
+    contents = {os.path.relpath(path, partial): content for _, path, content in before}
+    assert contents == {
+        "one": b"one", "inner/two": b"inner/two", "inner/three": b"inner/three", "inner": None, ".": None,
+    }  # fmt: skip
+    assert after == [("sync", "..")]
+
+
+def test_young_leftovers_of_other_writers_stay(tmp_path: Path) -> None:
+    young, old = tmp_path / ".partial-young", tmp_path / ".partial-old"
+    for one in (young, old):
+        one.mkdir()
+        (one / "file").touch()
+    (tmp_path / "other").mkdir()
+    os.utime(old, (time.time() - 100,) * 2)
+    remove_partials(tmp_path, older_than_seconds=60)
+    assert sorted(os.listdir(tmp_path)) == [".partial-young", "other"]
+    remove_partials(tmp_path)
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_a_place_is_checked_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    check_can_write(tmp_path / "new" / "deep")
+    check_can_write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    check_can_write("new")
+    assert os.listdir(tmp_path) == ["file"]
+    for place in ("file", "file/below"):
+        with pytest.raises(TfchainError, match=f"Could not write {place}: Not a directory"):
+            check_can_write(place)
+    monkeypatch.setattr(atomic.os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(TfchainError, match=r"Could not write .*new: Permission denied"):
+        check_can_write(tmp_path / "new")
 
 
 WRITER = """

@@ -1,5 +1,7 @@
 """The client, over both protocols, against the embedded server with a model like an exported chain."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -82,6 +84,18 @@ def test_search_returns_results_with_hits(client: Client, protocol: str) -> None
     assert [(hit.id, hit.text) for hit in first.hits] == [("d1", "hi 你好"), ("d2", "hi?")]
     assert [hit.score for hit in first.hits] == [0.75, pytest.approx(0.1)]
     assert second["answer"] == "你 你好"
+
+
+@both
+def test_a_pickled_client_asks_the_same_server_with_connections_of_its_own(client: Client, protocol: str) -> None:
+    asked = client.search("hi", model="docs", protocol=protocol)
+    for again in (pickle.loads(pickle.dumps(client)), copy.deepcopy(client)):
+        found = again.search("hi", model="docs", protocol=protocol)
+        assert (found, found[0].hits) == (asked, asked[0].hits)
+        again.close()
+    assert client.search("hi", model="docs", protocol=protocol) == asked
+    quick = pickle.loads(pickle.dumps(Client(rest_url="http://127.0.0.1:1", timeout_seconds=0.5)))
+    assert quick._address == (None, "http://127.0.0.1:1", 0.5)
 
 
 @both

@@ -1,7 +1,9 @@
 """The server as a process of its own. Each start costs seconds, so tests share them."""
 
 import contextlib
+import copy
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -257,3 +259,12 @@ def _floats() -> object:
     import numpy as np
 
     return np.array([1.0, 5.0], np.float32)
+
+
+def test_a_deployment_that_is_pickled_says_what_to_pass_on(deployment: Deployment) -> None:
+    for dump in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(
+            InputError, match=r"owns its server's process, and cannot be pickled or copied.*`client\(\)`"
+        ):
+            dump(deployment)
+    assert deployment.is_running

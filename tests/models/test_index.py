@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.models.index import VectorIndex
+from tfchain.models.index import StoredVectors, VectorIndex
+from tfchain.models.vector_storage import VectorStorage
 
 
 def vectors(*rows: list[float]) -> np.ndarray:
@@ -97,3 +98,53 @@ def test_bad_input_is_named_and_changes_nothing(call, message: str) -> None:
         call(index)
     assert len(index) == 1
     assert index.vectors.tolist() == [[0, 1]]
+
+
+def test_a_copy_stays_as_it_was() -> None:
+    index = VectorIndex(2, "dot")
+    index.add(vectors([1, 0], [0, 1]), [1, 1])
+    before = index.copy()
+    index.remove([0])
+    index.add(vectors([0, 5]), [1])
+    assert before.vectors.tolist() == [[1, 0], [0, 1]]
+    assert before.search(vectors([0, 1]), 2)[1].tolist() == [[1, 0]]
+    assert index.search(vectors([0, 1]), 2)[1].tolist() == [[5, 1]]
+    assert index.slots.tolist() == [1, 2]
+    assert (index.starts.tolist(), index.counts.tolist()) == ([0, 1], [1, 1])
+
+
+@pytest.mark.parametrize("storage", [VectorStorage(), VectorStorage("int8"), VectorStorage("binary", 4, "learned")])
+def test_cosines_are_never_above_one(storage: VectorStorage) -> None:
+    rows = np.random.default_rng(3).normal(size=(400, 48)).astype("float32")
+    rows[0] = 1
+    rows[0, 0] = 127.49  # int8 keeps 1, but 127 steps of it in place of 127.49
+    index = VectorIndex(48, "cosine", storage)
+    index.add(rows, [1] * 400)
+    _, scores = index.search(np.concatenate([rows, -rows]), 400)
+    assert scores.max() <= 1
+    assert scores.min() >= -1
+    if storage.precision != "binary":
+        assert scores.max() > 0.999
+
+
+def test_scores_beyond_one_keep_their_order() -> None:
+    """Coarse vectors are longer than one, some more than others."""
+    index = VectorIndex(2, "cosine", VectorStorage("int8"))
+    kept = StoredVectors(np.array([[101, 0], [103, 0], [102, 0]], "int8"), np.full(3, 0.01, "float32"))
+    index.add(kept, [1, 1, 1])
+    rows, scores = index.search(vectors([1, 0]), 3)
+    assert rows.tolist() == [[1, 2, 0]]
+    assert scores.tolist() == [[1, 1, 1]]
+
+
+def test_scalar_products_may_be_of_any_size() -> None:
+    index = VectorIndex(1, "dot")
+    index.add(vectors([-7], [7]), [1, 1])
+    assert index.search(vectors([3]), 2)[1].tolist() == [[21, -21]]
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3, 4])
+def test_twins_at_the_cut_are_ranked_in_the_order_of_adding(top_k: int) -> None:
+    index = VectorIndex(2, "dot")
+    index.add(vectors([0, 1], [1, 0], [2, 0], [1, 0], [1, 0]), [1] * 5)
+    assert index.search(vectors([1, 0]), top_k)[0].tolist() == [[2, 1, 3, 4][:top_k]]

@@ -172,3 +172,27 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(rows, whole[0])
         np.testing.assert_allclose(scores, whole[1], atol=1e-6)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("storage", [VectorStorage(), INT8, SIGNS])
+def test_the_graph_holds_nothing_of_removed_documents_and_the_same_cosines(storage: VectorStorage) -> None:
+    index, vectors = make_index(storage, 16, [1, 3, 2] * 10)
+    index.remove_slots([0, 7, 29])
+    module = tf.Module()
+    search = make_search(module, index, 27)
+    assert module.vectors.shape[0] == 60 - 1 - 3 - 2
+    queries = vectors[[0, 1, 5]]
+    rows, scores = index.search(queries, 27)
+    found_scores, found_rows = search(tf.constant(queries))
+    np.testing.assert_allclose(found_scores, scores, atol=1e-5)
+    np.testing.assert_array_equal(found_rows, rows)
+    assert found_scores.numpy().max() <= 1
+    assert index.num_slots == 30, "what is exported is a copy"
+
+
+def test_the_graph_keeps_cosines_in_their_range() -> None:
+    index = VectorIndex(2, "cosine", INT8)
+    index.add(StoredVectors(np.array([[101, 0], [103, 0], [-104, 0]], "int8"), np.full(3, 0.01, "float32")), [1, 1, 1])
+    scores, rows = make_search(tf.Module(), index, 3)(tf.constant([[2.0, 0.0]]))
+    assert rows.numpy().tolist() == [[1, 0, 2]]
+    assert scores.numpy().tolist() == [[1, 1, -1]]

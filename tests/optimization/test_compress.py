@@ -25,6 +25,22 @@ DATASET = {
 }
 
 
+def ndcg_by_hand(text_encoder: TextEncoder) -> float:
+    """nDCG@10 of the five documents, each scored by its product with the query, without tfchain's evaluation."""
+    documents = text_encoder.encode_document([one["text"] for one in DOCUMENTS])
+    values = []
+    for name, text in DATASET["queries"].items():
+        order = np.argsort(-(documents @ text_encoder.encode_query(text)), kind="stable")
+        gains = [DATASET["qrels"][name].get(str(place), 0) for place in order]
+        ideal = sorted(gains, reverse=True)
+        values.append(discount(gains) / discount(ideal))
+    return float(np.mean(values))
+
+
+def discount(gains: list[int]) -> float:
+    return sum(gain / np.log2(rank + 2) for rank, gain in enumerate(gains))
+
+
 @pytest.fixture
 def chain(wide_model_path: Path) -> NeuralSearchChain:
     return NeuralSearchChain.from_pretrained(wide_model_path).add(DOCUMENTS)
@@ -77,7 +93,8 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
     for one in report.candidates:
         alone = NeuralSearchChain.from_pretrained(wide_model_path)
         alone.text_encoder = alone.text_encoder.with_precision(one.precision)
-        assert one.metrics == pytest.approx(alone.evaluate(DATASET, metrics=["ndcg@10", "recall@100"]), abs=1e-9)
+        assert one.metrics == pytest.approx({"ndcg@10": ndcg_by_hand(alone.text_encoder), "recall@100": 1.0}, abs=1e-6)
+        assert one.metrics["ndcg@10"] < 1
         assert one.index_bytes == 5 * 64 * 4
         assert 100 < one.peak_memory_mb < 4000  # TensorFlow alone takes some hundred
         assert 0 < one.query_median_ms <= one.query_p95_ms

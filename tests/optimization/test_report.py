@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 import struct
 from pathlib import Path
 
@@ -76,3 +78,9 @@ def test_the_front_leaves_out_what_another_point_beats() -> None:
     assert find_front(costs, values) == [2, 1]
     assert find_front([1.0, 1.0], [0.5, 0.5]) == [0, 1]  # equal points both count
     assert find_front([], []) == []
+
+
+def test_a_report_is_pickled_and_copied_as_it_is(report: CompressionReport) -> None:
+    for again in (pickle.loads(pickle.dumps(report)), copy.deepcopy(report)):
+        assert again == report
+        assert str(again) == str(report)

@@ -14,8 +14,10 @@ import pytest
 
 from tfchain.chain import NeuralSearchChain
 from tfchain.core.errors import FingerprintError, IndexFolderError, ModelFolderError
+from tfchain.core.types import Document
 from tfchain.models.binary_codebook import BinaryCodebook
 from tfchain.models.vector_storage import VectorStorage
+from tfchain.tasks import index_folder
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.index_folder import IndexFolder, load_index_folder, locked
 
@@ -145,6 +147,25 @@ def test_saving_into_a_folder_of_something_else_is_refused(chain: NeuralSearchCh
     assert [one.name for one in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_save_keeps_others_out_while_it_writes(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, tried = chain.save(tmp_path / "index"), []
+    write = index_folder.write_json
+
+    def write_slowly(place: Path, value: object) -> Path:
+        with pytest.raises(IndexFolderError, match="Another process is writing") as caught, locked(path):
+            pass
+        tried.append(caught)
+        return write(place, value)
+
+    monkeypatch.setattr(index_folder, "write_json", write_slowly)
+    chain.save(path)
+    assert len(tried) == 1
+    with locked(path):
+        pass
+
+
 def test_two_writers_at_once_are_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
     chain.save(tmp_path / "index")
     with (
@@ -177,6 +198,42 @@ def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, dam
     damage(tmp_path / "index")
     with pytest.raises(IndexFolderError, match=message):
         load(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("change_settings", "message"),
+    [
+        (lambda values: values["hyperparameters"].update(warp=9), "index has settings that cannot be read: .*'warp'"),
+        (lambda values: values["passages"].update(mode="whole"), "index has settings that cannot be read: .*'whole'"),
+    ],
+)
+def test_settings_of_a_newer_version_are_told_with_both_versions_before_the_model_is_loaded(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change_settings, message: str
+) -> None:
+    path = chain.save(tmp_path / "index")
+    values = json.loads((path / "chain.json").read_text())
+    mine = values["tfchain"]
+    change_settings(values["settings"])
+    monkeypatch.setattr("tfchain.chain.TextEncoder.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    for saved, advice in (
+        (mine, "Index the documents again"),
+        ("99.1", rf"saved by tfchain 99.1, and this is {mine}: "),
+    ):
+        change(path / "chain.json", settings=values["settings"], tfchain=saved)
+        with pytest.raises(IndexFolderError, match=f"{message}.*{advice}"):
+            load(path)
+
+
+def test_a_format_or_vectors_of_a_newer_version_are_told_with_both_versions(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    path = chain.save(tmp_path / "index")
+    change(path / "chain.json", tfchain="99.1", vectors={"precision": "float4"})
+    with pytest.raises(IndexFolderError, match=r"float4.* saved by tfchain 99.1, and this is .*: use tfchain 99.1"):
+        load(path)
+    change(path / "chain.json", format=7)
+    with pytest.raises(IndexFolderError, match=r"has the format 7; .* reads format 1. It was saved by tfchain 99.1"):
+        load(path)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +302,30 @@ def test_an_index_made_by_another_model_is_refused_or_encoded_again(chain: Neura
     np.testing.assert_allclose(
         again.index.vectors.vectors, again.encode_document([one.full_text for one in again.index]), atol=1e-6
     )
+
+
+def test_every_step_of_a_save_is_synced_before_the_next_one_counts_on_it(tmp_path: Path, disk_calls: list) -> None:
+    """The manifest names segments: were it kept before them, a power cut would leave an index that cannot be read."""
+    index = DocumentIndex(2, "f" * 64)
+    index.add([Document("a", "x")], [1], np.ones((1, 2), "float32"), fingerprint="f" * 64)
+
+    class Model:
+        fingerprint = "f" * 64
+
+        def save(self, path: Path) -> None:
+            (path / "weights").write_bytes(b"w")
+
+    IndexFolder(tmp_path / "index").save(Model(), index, {})
+    renamed = [Path(path).name for what, path, _ in disk_calls if what == "rename"]
+    assert renamed == [f"model-{'f' * 16}", "segment-000001", "chain.json"]
+    commit = next(
+        place for place, (what, path, _) in enumerate(disk_calls) if what == "rename" and path.endswith("chain.json")
+    )
+    synced = {Path(path).name for what, path, _ in disk_calls[:commit] if what == "sync"}
+    assert {"weights", "documents.jsonl", "counts.npy", "vectors.npy", "index"} <= synced
+    assert disk_calls[commit - 1][:1] == ("sync",)
+    assert disk_calls[commit - 1][2] == (tmp_path / "index" / "chain.json").read_bytes()
+    assert disk_calls[commit + 1][:2] == ("sync", str(tmp_path / "index"))
 
 
 # Writes the folder as a chain does, without its encoder, so that it is quick to start and can be killed often.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.training.conftest import ROWS, MakeTextEncoder
 from tests.training.test_fit import PAIRS, fit
-from tfchain.core.checks import check_path, check_writable
+from tfchain.core.checks import check_writable, to_path
 from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.shards import PairShards, write_tfrecords
@@ -167,7 +167,7 @@ def test_a_place_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     assert caught.value.argument == "place"
     check_writable("place", tmp_path / "new" / "deep")
     assert list((tmp_path / "new" / "deep").iterdir()) == []
-    assert check_path("place", "a/b") == Path("a/b")
+    assert to_path("place", "a/b") == Path("a/b")
 
 
 def make_transformer(**changes: Any) -> TransformerConfig:

@@ -105,6 +105,25 @@ def remove_partials(folder: Path | str, *, older_than_seconds: float = 0) -> Non
                 left.unlink(missing_ok=True)
 
 
+def check_can_write(folder: Path | str) -> None:
+    """Finds out, before work is done, whether a folder can be made or written in; nothing is written.
+
+    Args:
+        folder: The folder; it need not be there.
+
+    Raises:
+        TfchainError: if it is a file, lies below one, or may not be written in.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+        number = None if there.is_dir() else errno.ENOTDIR
+        if number is None and not os.access(there, os.W_OK | os.X_OK):
+            number = errno.EACCES
+        if number is not None:
+            raise OSError(number, os.strerror(number), str(there))
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns the operating system's word about a full disk or a closed folder into one clear error."""

@@ -71,17 +71,6 @@ def check_patterns(name: str, value: Any) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def check_path(name: str, value: Any) -> Path:
-    """Gives a path.
-
-    Raises:
-        InputError: if it is no text and no path, or empty.
-    """
-    if not isinstance(value, str | os.PathLike) or not str(value):
-        raise InputError(f"`{name}` must be a path. Received: {name}={value!r:.100}.", argument=name)
-    return Path(value)
-
-
 def check_writable(name: str, path: Path) -> None:
     """Makes a folder, and raises where files cannot be written to it.
 
@@ -102,3 +91,39 @@ def check_writable(name: str, path: Path) -> None:
             "Name another, or let this user write there.",
             argument=name,
         ) from error
+
+
+def to_path(name: str, value: Any) -> Path:
+    """Gives a file's or folder's path, with `~` for the home folder.
+
+    Args:
+        name: The argument's name, for the error.
+        value: A string or a path.
+
+    Raises:
+        InputError: if it is something else, empty, or holds a NUL.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InputError(
+            f"`{name}` must be the path of a file or folder, a string or a Path. Received: {name}={value!r:.100}."
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"`{name}` names a home folder that is not there. Received: {text}. {error}") from error
+
+
+def check_folder_name(name: str, value: Any) -> str:
+    """Gives a name that is a folder's as well.
+
+    Args:
+        name: The argument's name, for the error.
+        value: What was given.
+
+    Raises:
+        InputError: if it is no string, empty, or leads to another folder.
+    """
+    if not isinstance(value, str) or not value.strip() or value in (".", "..") or any(sign in value for sign in "/\0"):
+        raise InputError(f"`{name}` must be a name without `/`, such as 'search'. Received: {name}={value!r:.100}.")
+    return value

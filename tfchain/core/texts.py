@@ -50,7 +50,7 @@ def check_queries(queries: Any) -> list[str]:
             )
         if not text.strip():
             raise InputError(f"A query must not be empty. Received: {text!r} at place {number}. Ask for something.")
-    return items
+    return [str(text) for text in items]  # NumPy's strings print otherwise
 
 
 def replace_surrogates(text: str) -> str:

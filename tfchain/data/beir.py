@@ -107,7 +107,8 @@ def to_dataset(
     """Makes a dataset of dicts, as `read_beir` makes it of a folder.
 
     Args:
-        queries: Texts by query id; those without judgements are left out. Ids that are whole numbers become text.
+        queries: Texts by query id; those without judgements are left out. Ids of queries and documents are strings, or
+            whole numbers, which become their decimal text.
         qrels: Grades (whole numbers from 0) by document id, by query id.
         documents: What `read_documents` takes; a generator can be read once only.
 

@@ -44,11 +44,16 @@ class Client:
                 "A client must have a `grpc_target` or a `rest_url`. Received: neither. "
                 "Give the server's address, such as rest_url='http://127.0.0.1:8501'."
             )
+        self._address = (grpc_target, rest_url, timeout_seconds)
         self._transports: dict[str, Transport] = {}
         if grpc_target is not None:
             self._transports["grpc"] = GrpcTransport(grpc_target, timeout_seconds)
         if rest_url is not None:
             self._transports["rest"] = RestTransport(rest_url, timeout_seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as a client of the same addresses, with connections of its own."""
+        return _connect, (type(self), *self._address)
 
     def __enter__(self) -> "Client":
         return self
@@ -227,3 +232,7 @@ def _to_array(name: str, value: Any) -> np.ndarray:
 def _to_result(text: str, ids: list[Any], scores: list[float], found: list[Any]) -> SearchResult:
     hits = [Hit(id=str(id_), score=score, text=str(body)) for id_, score, body in zip(ids, scores, found, strict=True)]
     return SearchResult(text, hits[0].text if hits else text, hits)
+
+
+def _connect(kind: type[Client], grpc_target: str | None, rest_url: str | None, timeout_seconds: float) -> Client:
+    return kind(grpc_target, rest_url, timeout_seconds=timeout_seconds)

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, NoReturn
 
 from tfchain.core.child_process import make_environment, make_python_command
 from tfchain.core.errors import InputError, ServerError
@@ -65,6 +65,12 @@ class Deployment:
     def __repr__(self) -> str:
         state = "running" if self.is_running else "stopped"
         return f"<Deployment of {self.model_name!r}, {state}: {self.rest_url}, gRPC {self.grpc_target}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError(
+            "A Deployment owns its server's process, and cannot be pickled or copied. Received: "
+            f"{self!r}. Pass on its `client()`, or its `grpc_target` and `rest_url`."
+        )
 
     @property
     def pid(self) -> int:

@@ -1,9 +1,9 @@
 """Exact nearest-neighbour search over vectors in memory; a document is scored by the best of its vectors."""
 
+import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.models.binary_codebook import VECTORS_A_BIT, BinaryCodebook, count_to_learn, learn_codebook
 from tfchain.models.vector_codes import from_signs, hamming, to_int8, to_signs
+from tfchain.models.vector_rows import StoredVectors, VectorRows
 from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
+
+__all__ = ["Similarity", "StoredVectors", "VectorIndex"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,36 +23,15 @@ SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
 NUMBERS_IN_BLOCK = 6_000_000  # int8 numbers that become float32 at once: 24 MB
 
 
-@dataclass(frozen=True)
-class StoredVectors:
-    """Vectors as an index keeps them.
-
-    Args:
-        values: float32 `(vectors, dim)`, int8 of the same shape, or bits in uint8 `(vectors, ceil(dim / 8))`.
-        scales: For int8: what each vector's numbers are multiplied by, float32 `(vectors,)`. Default: there are none.
-    """
-
-    values: np.ndarray
-    scales: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, rows: Any) -> "StoredVectors":
-        """Some of them, by anything that indexes an array."""
-        return StoredVectors(self.values[rows], None if self.scales is None else self.scales[rows])
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-        return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
-
-
 class VectorIndex:
     """Vectors of documents, searched by comparing the query with each.
 
     Exact search is right up to some hundred thousand vectors; it finds every hit, needs no training, and costs one
     product. Documents keep the order in which they were added, and equal scores are ranked in that order.
+
+    One thread at a time may add and remove; a `copy`, which costs nothing, stays as it is meanwhile. Rows, in `search`,
+    `starts` and `stored`, count the documents that are there. Slots count removed ones, too, until `compact`: a
+    document keeps its slot when others are removed.
 
     Args:
         dim: Width of the vectors.
@@ -78,18 +60,19 @@ class VectorIndex:
         self.similarity = similarity
         self.storage = storage
         self.codebook = codebook
-        self._start_list: list[int] = []  # where each document's vectors begin
-        self._starts: np.ndarray | None = None  # the same, made when it is asked for
-        self._buffer = self._store(np.empty((0, dim), dtype="float32"))
-        self._num_vectors = 0
+        self._rows = VectorRows(self._store(np.empty((0, dim), dtype="float32")))
 
     def __len__(self) -> int:
-        return len(self._start_list)
+        return len(self._rows)
+
+    def copy(self) -> "VectorIndex":
+        """The index as it is now; neither notices what is added to the other or removed from it."""
+        return copy.copy(self)
 
     @property
     def stored(self) -> StoredVectors:
-        """All vectors as they are kept."""
-        return self._buffer[: self._num_vectors]
+        """All vectors as they are kept; a copy, if documents have been removed since `compact`."""
+        return self._rows.live
 
     @property
     def vectors(self) -> np.ndarray:
@@ -100,7 +83,7 @@ class VectorIndex:
     def nbytes(self) -> int:
         """Bytes that the vectors take, and what belongs to them: scales, a codebook."""
         book = self.codebook
-        return self.stored.nbytes + (0 if book is None else book.mean.nbytes + book.matrix.nbytes)
+        return self._rows.nbytes + (0 if book is None else book.mean.nbytes + book.matrix.nbytes)
 
     @property
     def num_to_learn(self) -> int:
@@ -109,11 +92,34 @@ class VectorIndex:
         return count_to_learn(self.dim) if learns and self.codebook is None and not len(self) else 0
 
     @property
+    def counts(self) -> np.ndarray:
+        """Number of vectors of each document, int64 `(documents,)`."""
+        return self._rows.counts
+
+    @property
     def starts(self) -> np.ndarray:
-        """Row of the first vector of each document, int64 `(documents,)`."""
-        if self._starts is None:
-            self._starts = np.array(self._start_list, dtype=np.int64)
-        return self._starts
+        """Row of the first vector of each document in `stored`, int64 `(documents,)`."""
+        counts = self.counts
+        return np.cumsum(counts) - counts
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Slot of each document, int64 `(documents,)`."""
+        return self._rows.slots
+
+    @property
+    def num_slots(self) -> int:
+        """How many slots there are: the next document's slot."""
+        return self._rows.num_slots
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether so many have been removed that `compact` is worth its time."""
+        return self._rows.is_sparse
+
+    def take(self, rows: Sequence[int]) -> StoredVectors:
+        """The vectors of some documents as they are kept, one document's after the other's."""
+        return self._rows.take(self.slots[np.asarray(rows, dtype=np.int64)])
 
     def add(self, vectors: np.ndarray | StoredVectors, counts: Sequence[int]) -> None:
         """Adds documents behind those that are there.
@@ -127,7 +133,7 @@ class VectorIndex:
             InputError: if the shapes do not fit, or a value is not finite.
         """
         values = vectors.values if isinstance(vectors, StoredVectors) else vectors
-        width = self._buffer.values.shape[1] if isinstance(vectors, StoredVectors) else self.dim
+        width = self._rows.all.values.shape[1] if isinstance(vectors, StoredVectors) else self.dim
         if values.ndim != 2 or values.shape[1] != width or sum(counts) != len(values) or min(counts, default=1) < 1:
             raise InputError(
                 f"`vectors` must be (vectors, {width}) with `counts` that add up to their number. "
@@ -137,37 +143,27 @@ class VectorIndex:
             if not np.isfinite(vectors).all():
                 raise InputError("`vectors` must be finite. Received: NaN or infinity. Check the model's weights.")
             vectors = self._store(self.prepare(vectors))
-        elif vectors.values.dtype != self._buffer.values.dtype or (vectors.scales is None) != (
-            self._buffer.scales is None
-        ):
+        kept = self._rows.all
+        if vectors.values.dtype != kept.values.dtype or (vectors.scales is None) != (kept.scales is None):
             raise InputError(
                 f"`vectors` must be kept in {self.storage.precision}. Received: {vectors.values.dtype} values."
             )
-        end = self._num_vectors + len(vectors)
-        if end > len(self._buffer):  # half as much again, so that adding one by one stays linear
-            self._buffer = _resize(self.stored, max(end, len(self._buffer) * 3 // 2))
-        self._buffer.values[self._num_vectors : end] = vectors.values
-        if self._buffer.scales is not None:
-            self._buffer.scales[self._num_vectors : end] = vectors.scales
-        begins = np.cumsum([self._num_vectors, *counts[:-1]])[: len(counts)]
-        self._start_list.extend(begins.tolist())
-        self._starts = None
-        self._num_vectors = end
+        self._rows = self._rows.added(vectors, counts)
 
     def remove(self, rows: Sequence[int]) -> None:
         """Removes documents by their place in the order of adding; those behind move up."""
-        kept = np.ones(len(self), dtype=bool)
-        kept[list(rows)] = False
-        counts = self.counts
-        self._buffer = self.stored[np.repeat(kept, counts)]
-        self._num_vectors = len(self._buffer)
-        self._start_list = np.concatenate([[0], np.cumsum(counts[kept])])[:-1].astype(int).tolist()
-        self._starts = None
+        self.remove_slots(self.slots[np.unique(np.asarray(rows, dtype=np.int64))])
+        if self.is_sparse:
+            self.compact()
 
-    @property
-    def counts(self) -> np.ndarray:
-        """Number of vectors of each document, int64 `(documents,)`."""
-        return np.diff(self.starts, append=self._num_vectors)
+    def remove_slots(self, slots: Sequence[int] | np.ndarray) -> None:
+        """Removes documents by their slots, each named once; the others keep theirs."""
+        self._rows = self._rows.removed(slots)
+
+    def compact(self) -> None:
+        """Moves what is left together, so that slots and rows are the same again."""
+        if not self._rows.is_dense:
+            self._rows = self._rows.compacted()
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """What is stored of vectors: length one for cosine (a zero vector stays zero), unchanged for dot."""
@@ -198,23 +194,26 @@ class VectorIndex:
         if not top_k:
             return rows, scores
         queries = self.prepare(queries)
-        counts = None if candidates is None else self.counts
-        step = max(1, SCORES_IN_BLOCK // max(1, self._num_vectors))
+        documents = self._rows
+        step = max(1, SCORES_IN_BLOCK // max(1, documents.num_vectors))
         for begin in range(0, len(queries), step):
             asked = queries[begin : begin + step]
             block = self._score(asked)  # (queries, vectors)
-            if self._num_vectors != len(self):
-                block = np.maximum.reduceat(block, self.starts, axis=1)  # (queries, documents)
-            for number, one in enumerate(block, start=begin):
-                if candidates is None or counts is None:
-                    rows[number] = _best(one, given)
-                    scores[number] = one[rows[number]]
+            if documents.num_vectors != documents.num_slots:
+                block = np.maximum.reduceat(block, documents.offsets[:-1], axis=1)  # (queries, slots)
+            if not documents.is_dense:
+                block = block[:, documents.slots]  # (queries, documents)
+            for number, found in enumerate(block, start=begin):
+                if candidates is None:
+                    rows[number] = _best(found, given)
+                    scores[number] = found[rows[number]]
                 else:
-                    chosen = np.sort(_best(one, candidates))
-                    rescored = self._rescore(queries[number], chosen, counts[chosen])
+                    chosen = np.sort(_best(found, candidates))
+                    rescored = self._rescore(queries[number], documents.slots[chosen])
                     places = _best(rescored, given)
                     rows[number], scores[number] = chosen[places], rescored[places]
-        return rows, scores
+        # Rounding and coarse vectors lead beyond what a cosine can be; the ranking still counts what lies there.
+        return rows, scores if self.similarity == "dot" else np.clip(scores, -1, 1)
 
     def num_candidates(self, top_k: int) -> int | None:
         """How many documents are scored again for so many hits; None where the first scores are the last."""
@@ -235,7 +234,7 @@ class VectorIndex:
             return StoredVectors(*to_int8(vectors))
         if self.storage.precision == "float32":
             return StoredVectors(vectors)
-        if self.num_to_learn and len(vectors):
+        if len(vectors) and self.num_to_learn:
             self.codebook = learn_codebook(vectors)
             if self.codebook is None:
                 logger.warning(
@@ -246,8 +245,8 @@ class VectorIndex:
         return StoredVectors(to_signs(vectors) if self.codebook is None else self.codebook.encode(vectors))
 
     def _score(self, queries: np.ndarray) -> np.ndarray:
-        """The first score of every vector, float32 `(queries, vectors)`."""
-        stored = self.stored
+        """The first score of every vector, also of removed documents, float32 `(queries, vectors)`."""
+        stored = self._rows.all
         if self.storage.precision == "binary":
             distances = hamming(to_signs(self.project(queries)[0]), stored.values).astype("float32")
             return 1 - distances * np.float32(2 / self.dim)
@@ -260,22 +259,12 @@ class VectorIndex:
             scores[:, begin : begin + step] = queries @ part.values.astype("float32").T * part.scales
         return scores
 
-    def _rescore(self, query: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The scores of documents by the query in float32, float32 `(rows,)`."""
-        begins = np.cumsum(counts) - counts  # of each document's scores among those worked out
-        vectors = np.arange(counts.sum()) + np.repeat(self.starts[rows] - begins, counts)
+    def _rescore(self, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """The scores of documents by the query in float32, float32 `(slots,)`."""
+        counts = self._rows.offsets[slots + 1] - self._rows.offsets[slots]
         projected, added = self.project(query[None])
-        scores = from_signs(self.vectors[vectors], self.dim) @ projected[0] + added[0]
-        return np.maximum.reduceat(scores, begins)
-
-
-def _resize(stored: StoredVectors, length: int) -> StoredVectors:
-    values = np.empty((length, stored.values.shape[1]), dtype=stored.values.dtype)
-    values[: len(stored)] = stored.values
-    scales = None if stored.scales is None else np.empty(length, dtype="float32")
-    if scales is not None:
-        scales[: len(stored)] = stored.scales
-    return StoredVectors(values, scales)
+        scores = from_signs(self._rows.take(slots).values, self.dim) @ projected[0] + added[0]
+        return np.maximum.reduceat(scores, np.cumsum(counts) - counts)
 
 
 def _best(scores: np.ndarray, top_k: int) -> np.ndarray:

@@ -31,6 +31,8 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
     """
     import tensorflow as tf
 
+    index = index.copy()
+    index.compact()
     stored = index.stored
     several = len(stored) != len(index)
     module.vectors = tf.Variable(stored.values, trainable=False, name="vectors")
@@ -55,11 +57,16 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
         if several:
             scores = tf.transpose(tf.math.segment_max(tf.transpose(scores), module.owners))  # (batch, documents)
         if rescore is None:
-            return tf.math.top_k(scores, k=top_k)
+            best, rows = tf.math.top_k(scores, k=top_k)
+            return limit(best), rows
         _, rows = tf.math.top_k(scores, k=candidates)
         rows = tf.sort(rows, axis=-1)  # equal scores come in the order of the documents
         best, places = tf.math.top_k(rescore(queries, rows) + added, k=top_k)
-        return best, tf.gather(rows, places, batch_dims=1)
+        return limit(best), tf.gather(rows, places, batch_dims=1)
+
+    def limit(scores: Any) -> Any:
+        """Cosines as `VectorIndex.search` gives them, which rounding does not lead out of their range."""
+        return tf.clip_by_value(scores, -1.0, 1.0) if index.similarity == "cosine" else scores
 
     return search
 

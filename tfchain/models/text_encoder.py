@@ -1,5 +1,6 @@
 """Tokenizer and encoder together: texts in, vectors out, with the prompts that the model was trained with."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from tfchain.core.allocator import start_tensorflow
 from tfchain.core.checks import check_known_settings, check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
+from tfchain.core.packing import pack, unpacked
 from tfchain.core.progress import show_progress
 from tfchain.core.random_state import kept_random_state
 from tfchain.core.texts import check_texts
@@ -264,29 +266,55 @@ class TextEncoder:
     @property
     def encoder_fingerprint(self) -> str:
         """Names the encoder alone, its shape and its weights, whatever the tokenizer."""
-        if self._encoder_fingerprint is None:
-            self._encoder_fingerprint = fingerprint_model(self.own_encoder)
-        return self._encoder_fingerprint
+        found = self._encoder_fingerprint
+        if found is None:
+            with self.unchanged():
+                found = self._encoder_fingerprint = fingerprint_model(self.own_encoder)
+        return found
 
     @property
     def fingerprint(self) -> str:
         """Names everything that decides what is kept of a text: weights, precision, tokenizer, length, prompts."""
-        self.notice_changes()
-        if self._fingerprint is None:
-            values = {
-                "encoder": self.encoder_fingerprint,
-                **self.tokenizer.describe(),
-                "prompts": self.prompts,
-                "default": self.default_prompt_name,
-            }
-            if self.precision != "float32":
-                values["precision"] = self.precision
-            if not self.vector_storage.is_plain:
-                values["vectors"] = self.vector_storage.to_dict()
-            if self.calibration is not None:
-                values["calibration"] = self.calibration.token_ids
-            self._fingerprint = make_fingerprint(values, ())
-        return self._fingerprint
+        with self.unchanged():
+            self.notice_changes()
+            found = self._fingerprint
+            if found is None:
+                found = self._fingerprint = self._make_fingerprint()
+            return found
+
+    def _make_fingerprint(self) -> str:
+        values = {
+            "encoder": self.encoder_fingerprint,
+            **self.tokenizer.describe(),
+            "prompts": self.prompts,
+            "default": self.default_prompt_name,
+        }
+        if self.precision != "float32":
+            values["precision"] = self.precision
+        if not self.vector_storage.is_plain:
+            values["vectors"] = self.vector_storage.to_dict()
+        if self.calibration is not None:
+            values["calibration"] = self.calibration.token_ids
+        return make_fingerprint(values, ())
+
+    def unchanged(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which `set_weights`, and so `fit`, of other threads waits: all that it computes is of one model.
+
+        Several threads may be in such blocks at the same time. What a training of one's own writes into the Keras model
+        does not wait.
+        """
+        return self._shared.lock.shared()
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Gives the encoder other weights in one step, when no other thread computes with it; then as `refresh`.
+
+        Args:
+            weights: What Keras' `set_weights` takes.
+        """
+        with self._shared.lock.exclusive():
+            self._shared.model.set_weights(weights)
+            self._shared.tell_change()
+            self._forget()
 
     def refresh(self) -> None:
         """Call it when the encoder's weights have changed: the fingerprint and what was compiled are made anew.
@@ -343,15 +371,16 @@ class TextEncoder:
         check_whole_number("batch_size", batch_size)
         if not isinstance(prompt, str | None):
             raise InputError(f"`prompt` must be a string. Received: {prompt!r:.100}.")
-        self.notice_changes()
         prompt = self.find_prompt(prompt_name) if prompt is None else prompt
-        if len(texts) == 1 and not progress:  # a query
-            return self._encode_part(texts, prompt, batch_size)
-        with show_progress(len(texts), "encoding", shown=progress) as advance:
-            parts = [
-                self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, batch_size, advance)
-                for start in range(0, len(texts), TEXTS_IN_MEMORY)
-            ]
+        with self.unchanged():
+            self.notice_changes()
+            if len(texts) == 1 and not progress:  # a query
+                return self._encode_part(texts, prompt, batch_size)
+            with show_progress(len(texts), "encoding", shown=progress) as advance:
+                parts = [
+                    self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, batch_size, advance)
+                    for start in range(0, len(texts), TEXTS_IN_MEMORY)
+                ]
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, self.embedding_dim), "float32"), *parts])
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
@@ -435,6 +464,11 @@ class TextEncoder:
         self.tokenizer.save(path)
         _write_settings(path, settings)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as `save` writes it."""
+        with self.unchanged():
+            return _unpack, (pack(self.save), self.runner.engine)
+
     def _settings(self) -> dict[str, Any]:
         """The constructor's plain values, but for what runs the encoder."""
         return {
@@ -444,6 +478,11 @@ class TextEncoder:
             "default_prompt_name": self.default_prompt_name,
             "similarity": self.similarity,
         }
+
+
+def _unpack(packed: bytes, engine: Engine) -> TextEncoder:
+    with unpacked(packed) as path:
+        return TextEncoder.from_pretrained(path, engine=engine)
 
 
 def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:

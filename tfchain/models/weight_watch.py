@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfchain.core.shared_lock import SharedLock
+
 
 class SharedModel:
     """A Keras model that one or several text encoders run, and what tells them that its weights have changed.
@@ -21,10 +23,12 @@ class SharedModel:
 
     Attributes:
         model: The Keras model, for tfchain's own use: whoever changes its weights calls `tell_change`.
+        lock: Held together by who computes with the weights, and alone by who writes them.
     """
 
     def __init__(self, model: keras.Model, *, is_private: bool = False) -> None:
         self.model = model
+        self.lock = SharedLock()
         self._weights = _choose(model.trainable_weights)
         self._operands = _find_operands(self._weights)
         self._lock = threading.Lock()

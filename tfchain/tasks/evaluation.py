@@ -1,9 +1,11 @@
 """Evaluation of search: ranks a dataset's documents for its queries and compares with its judgements."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfchain.core.checks import to_path
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.beir import BeirDataset, read_beir, to_dataset
@@ -11,6 +13,8 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.document_index import DocumentIndex
 from tfchain.tasks.search import PassageConfig, make_index, rank_queries
 from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
+
+logger = logging.getLogger(__name__)
 
 EvaluationSource = str | Path | BeirDataset | Mapping[str, Any]
 
@@ -27,7 +31,7 @@ def read_evaluation(dataset: EvaluationSource, *, split: str = "test") -> BeirDa
         InputError: if it is something else or cannot be read.
     """
     if isinstance(dataset, str | Path):
-        return read_beir(dataset, split=split)
+        return read_beir(to_path("dataset", dataset), split=split)
     if isinstance(dataset, Mapping):
         check_names(dataset, ("queries", "qrels", "documents"), needed=("queries", "qrels"))
         return to_dataset(**dataset)
@@ -36,7 +40,7 @@ def read_evaluation(dataset: EvaluationSource, *, split: str = "test") -> BeirDa
             "An evaluation needs a BEIR folder, a BeirDataset, or a dict of queries, qrels and documents. "
             f"Received: {type(dataset).__name__}."
         )
-    return dataset
+    return to_dataset(queries=dataset.queries, qrels=dataset.qrels, documents=dataset.corpus)
 
 
 def evaluate_index(
@@ -60,9 +64,56 @@ def evaluate_index(
         Metric → mean over the judged queries.
     """
     cutoff = largest_cutoff(metrics)
+    index = index.snapshot()
+    warn_of_unfindable(index, dataset)
     top_k = min(cutoff or len(index), len(index))
-    run = rank_queries(text_encoder, index, dataset.queries, top_k=top_k, batch_size=batch_size)
-    return ranking_metrics(run, dataset.qrels, metrics)
+    qrels = dataset.qrels
+    run = rank_queries(text_encoder, index, dataset.queries, top_k=top_k, qrels=qrels, batch_size=batch_size)
+    return ranking_metrics(run, qrels, metrics)
+
+
+def warn_of_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
+    """Says how many queries have no relevant document among those that are searched: they count 0 whatever is found."""
+    relevant = {query: [id for id, grade in grades.items() if grade > 0] for query, grades in dataset.qrels.items()}
+    lost = [query for query, ids in relevant.items() if ids and not any(id in index for id in ids)]
+    if lost:
+        logger.warning(
+            "%d of %d queries, such as %r, count 0 in every metric: none of their relevant documents, such as %r, is "
+            "among the %d searched. Compare the ids in `qrels` with the documents'.",
+            *(len(lost), len(relevant), lost[0], relevant[lost[0]][0], len(index)),
+        )
+
+
+def choose_index(
+    text_encoder: TextEncoder,
+    dataset: BeirDataset,
+    index: DocumentIndex | None,
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> DocumentIndex:
+    """What an evaluation searches: the dataset's documents, or those that are there, if it has none or just them.
+
+    Args:
+        text_encoder: What made the index' vectors.
+        dataset: Queries and judgements, and perhaps documents.
+        index: Documents that are encoded already. None: there are none.
+        passages: How long documents are treated.
+        batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Raises:
+        InputError: if there are no documents.
+    """
+    documents = [] if dataset.corpus is None else list(dataset.documents())
+    if not documents and (index is None or not len(index)):
+        raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+    if index is not None:
+        is_same = len(documents) == len(index) and all(index.get(one.id) == one for one in documents)
+        if not documents or is_same:
+            return index
+    return make_index(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
 
 
 def make_evaluation(

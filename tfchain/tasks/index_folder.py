@@ -18,12 +18,13 @@ import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfchain.core.atomic import new_folder, remove_partials, write_json, writing
+from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import IndexFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.types import Document
@@ -58,6 +59,17 @@ class IndexFolder:
     def __post_init__(self) -> None:
         self.path = Path(self.path)  # a string is taken, too
 
+    def check(self) -> None:
+        """Raises what `save` would raise at once, so that no work is done in vain.
+
+        Raises:
+            IndexFolderError: if the folder holds something else, or another process has written there meanwhile.
+            TfchainError: if it cannot be made or written in.
+        """
+        check_is_ours(self.path)
+        check_can_write(self.path)
+        self._read_manifest()
+
     def save(self, text_encoder: "TextEncoder", index: DocumentIndex, settings: Mapping[str, Any]) -> None:
         """Publishes a chain: the folder holds it when this returns, and what it held before until then.
 
@@ -71,17 +83,13 @@ class IndexFolder:
                 something else.
             TfchainError: if the disk is full.
         """
+        index = index.snapshot()
         check_is_ours(self.path)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
             remove_partials(self.path)
-            manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
-            if manifest is not None and self.commit not in ("", manifest["commit"]):
-                raise IndexFolderError(
-                    f"{self.path} was saved by another process since this chain was loaded from it or saved there. "
-                    "Nothing was written. Load it again and add your documents to it, or save to another folder."
-                )
+            manifest = self._read_manifest()
             model = f"model-{text_encoder.fingerprint[:16]}"
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
@@ -96,6 +104,7 @@ class IndexFolder:
                 self.path / MANIFEST,
                 {
                     "format": FORMAT,
+                    "tfchain": metadata.version("tfchain"),
                     "commit": commit,
                     "fingerprint": index.fingerprint,
                     "model": model,
@@ -112,6 +121,15 @@ class IndexFolder:
             )
             self.commit = commit
             self._clear(model, codebook)
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
+        if manifest is not None and self.commit not in ("", manifest["commit"]):
+            raise IndexFolderError(
+                f"{self.path} was saved by another process since this chain was loaded from it or saved there. "
+                "Nothing was written. Load it again and add your documents to it, or save to another folder."
+            )
+        return manifest
 
     def _save_codebook(self, index: DocumentIndex) -> str | None:
         book = index.vectors.codebook
@@ -141,20 +159,18 @@ class IndexFolder:
                 del self.places[document_id]
 
     def _add_segment(self, index: DocumentIndex) -> None:
-        rows = [row for row, document in enumerate(index) if document.id not in self.places]
+        documents = list(index)
+        rows = [row for row, document in enumerate(documents) if document.id not in self.places]
         if not rows:
             return
-        documents = list(index)
         added = [documents[row] for row in rows]
-        starts, counts = index.vectors.starts, index.vectors.counts
-        vectors = np.concatenate([np.arange(starts[row], starts[row] + counts[row]) for row in rows])
         last = max((int(one.name.removeprefix("segment-")) for one in self.path.glob("segment-??????")), default=0)
         name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
             with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
-            np.save(partial / "counts.npy", counts[rows])
-            stored = index.vectors.stored[vectors]
+            np.save(partial / "counts.npy", index.vectors.counts[rows])
+            stored = index.vectors.take(rows)
             np.save(partial / "vectors.npy", stored.values)
             if stored.scales is not None:
                 np.save(partial / "scales.npy", stored.scales)
@@ -178,12 +194,14 @@ class LoadedFolder:
         model_path: The folder of tokenizer and encoder.
         index: Documents and vectors.
         settings: The chain's plain values.
+        advice: What to do if the settings cannot be read.
     """
 
     folder: IndexFolder
     model_path: Path
     index: DocumentIndex
     settings: dict[str, Any]
+    advice: str
 
 
 def load_index_folder(path: str | Path) -> LoadedFolder:
@@ -225,9 +243,18 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
     if version != FORMAT:
         raise IndexFolderError(
-            f"{path} has the format {version}; this tfchain reads format {FORMAT}. Update tfchain, or index again."
+            f"{path} has the format {version}; this tfchain reads format {FORMAT}. "
+            + (advise(manifest) if "tfchain" in manifest else "Update tfchain, or index the documents again.")
         )
     return manifest
+
+
+def advise(manifest: Mapping[str, Any]) -> str:
+    """What to do with a folder that cannot be read: it may be of another version of tfchain."""
+    saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
+    if saved in (None, mine):
+        return "Index the documents again."
+    return f"It was saved by tfchain {saved}, and this is {mine}: use tfchain {saved}, or index the documents again."
 
 
 def check_is_ours(path: Path) -> None:
@@ -262,9 +289,7 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     try:
         loaded = _read(path, manifest)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise IndexFolderError(
-            f"{path} is damaged: {type(error).__name__}: {error}. Index the documents again."
-        ) from error
+        raise IndexFolderError(f"{path} is damaged: {type(error).__name__}: {error}. {advise(manifest)}") from error
     if not loaded.model_path.is_dir():
         raise IndexFolderError(f"{path} lacks its model, {loaded.model_path.name}. Index the documents again.")
     return loaded
@@ -288,7 +313,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     index.next_number = manifest["next_number"]
     if len(index) != manifest["documents"]:
         raise IndexFolderError(f"{path} lacks documents: {len(index)} of {manifest['documents']}. Index them again.")
-    return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]))
+    return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]), advise(manifest))
 
 
 def _read_codebook(path: Path, name: str | None, dim: int) -> BinaryCodebook | None:

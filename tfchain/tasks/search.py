@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -130,19 +130,19 @@ def make_index(
 
 
 def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, fingerprint: str) -> None:
-    """Adds encoded documents; what an index learns from goes in at once, so that it learns from enough.
+    """Adds encoded documents in one step; what an index learns from goes in at once, so that it learns from enough.
 
     Args:
         index: Where they go.
-        parts: Documents with their vectors, no id twice; read as they are needed.
+        parts: Documents with their vectors, no id twice; read as they are needed, while other writers wait.
         fingerprint: Of the model that made the vectors.
 
     Raises:
         FingerprintError: if another model made the vectors that are there.
-        InputError: if a vector is not finite.
+        InputError: if a vector is not finite; nothing is added then.
     """
-    for part in _join_first(parts, index.vectors.num_to_learn):
-        index.add(part.documents, part.counts, part.vectors, fingerprint=fingerprint)
+    joined = _join_first(parts, index.vectors.num_to_learn)
+    index.add_parts(((part.documents, part.counts, part.vectors) for part in joined), fingerprint=fingerprint)
 
 
 def _join_first(parts: Iterable[EncodedDocuments], num_vectors: int) -> Iterator[EncodedDocuments]:
@@ -181,6 +181,7 @@ def search_texts(
     """
     texts = check_queries(texts)
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    index = None if index is None else index.snapshot()
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
         logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")
@@ -190,17 +191,25 @@ def search_texts(
 
 
 def rank_queries(
-    text_encoder: TextEncoder, index: DocumentIndex, queries: dict[str, str], *, top_k: int, batch_size: int = 32
+    text_encoder: TextEncoder,
+    index: DocumentIndex,
+    queries: Mapping[str, str],
+    *,
+    top_k: int,
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    batch_size: int = 32,
 ) -> dict[str, list[tuple[str, float]]]:
     """The ranking of each query, as the metrics take it.
 
     A document with the query's own id is left out, as BEIR does: where queries are documents, each would find itself.
+    One that is judged for the query stays: it only has the same name, as where both are numbered.
 
     Args:
         text_encoder: Tokenizer and encoder.
         index: The documents.
         queries: Query id → text.
-        top_k: How many documents are ranked.
+        top_k: How many documents are ranked, the one left out not counted.
+        qrels: Grades by document id, by query id. Default: nothing is judged.
         batch_size: The most texts in one step. Default: 32.
 
     Returns:
@@ -208,7 +217,8 @@ def rank_queries(
     """
     vectors = text_encoder.encode_query(list(queries.values()), batch_size=batch_size)
     found: list[list[Hit]] = index.search(vectors, top_k + 1)
+    judged = qrels or {}
     return {
-        query: [(hit.id, hit.score) for hit in hits if hit.id != query][:top_k]
+        query: [(hit.id, hit.score) for hit in hits if hit.id != query or query in judged.get(query, ())][:top_k]
         for query, hits in zip(queries, found, strict=True)
     }

@@ -85,6 +85,7 @@ def make_search_graph(
     """
     import tensorflow as tf
 
+    index = None if index is None else index.snapshot()
     top_k = check_graph_options(top_k, signatures)
     check_tensorflow_runs()
     if text_encoder.runner.needs_flatbuffer:

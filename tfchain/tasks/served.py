@@ -67,6 +67,7 @@ def to_served(
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
+    index = None if index is None else index.snapshot()
     if not text_encoder.runner.needs_flatbuffer:
         return Served(text_encoder, index, {}, _describe(text_encoder))
     litert = text_encoder.with_precision(text_encoder.precision, engine="litert")

@@ -197,8 +197,7 @@ def _fit(
         hook.strip(copy)
     weights = trained_weights(copy)
     check_finite(weights, trainer.steps_done)
-    text_encoder.own_encoder.set_weights(weights)
-    text_encoder.refresh()
+    text_encoder.set_weights(weights)
     return history
 
 

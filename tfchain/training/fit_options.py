@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfchain.core.checks import check_path, check_whole_number
+from tfchain.core.checks import check_whole_number, to_path
 from tfchain.core.errors import InputError
 from tfchain.data.samplers import Mixing
 from tfchain.models.text_encoder import TextEncoder
@@ -75,7 +75,7 @@ class FitOptions:
         object.__setattr__(self, "callbacks", check_callbacks(self.callbacks))
         for name in ("checkpoint", "log_path"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_path(name, getattr(self, name)))
+                object.__setattr__(self, name, to_path(name, getattr(self, name)))
         if not isinstance(self.hooks, Sequence):
             raise InputError(f"`hooks` must be a list of hooks. Received: {self.hooks!r:.100}.")
         for hook in self.hooks:

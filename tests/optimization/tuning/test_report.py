@@ -1,5 +1,7 @@
 """The report of a search: its table, its files, its best trial."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,9 @@ def test_a_report_without_a_completed_trial_says_why(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             _ = report.best
         assert {file.name for file in report.save(tmp_path).iterdir()} == {"report.json", "report.txt"}
+
+
+def test_a_report_is_pickled_and_copied_as_it_is() -> None:
+    for again in (pickle.loads(pickle.dumps(REPORT)), copy.deepcopy(REPORT)):
+        assert again == REPORT
+        assert again.best.values == REPORT.best.values
