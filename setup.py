@@ -7,9 +7,9 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "tfchain.core._kernels",  # no Python module: tfchain/core/native.py loads it as a library
-            sources=["tfchain/core/kernels/encoder.c", "tfchain/core/kernels/threads.c"],
-            depends=sorted(glob("tfchain/core/kernels/*.h")),
+            "tfchain.models.engines._kernels",  # a library, which engines/native_library.py loads
+            sources=["tfchain/models/engines/kernels/encoder.c", "tfchain/models/engines/kernels/threads.c"],
+            depends=sorted(glob("tfchain/models/engines/kernels/*.h")),
             extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],
             extra_link_args=["-pthread", "-s"],
             optional=True,

@@ -15,8 +15,8 @@ from pathlib import Path
 
 CHILD = """
 import json, sys, time
-import tfchain.models.native_encoder as native_encoder
-import tfchain.models.runner as runner
+import tfchain.models.engines.native_encoder as native_encoder
+import tfchain.models.engines.runner as runner
 from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
 engine, tokens, texts = sys.argv[1], int(sys.argv[2]), json.load(sys.stdin)

@@ -18,10 +18,10 @@ from tfchain import Distill
 from tfchain.core.atomic import write_file
 from tfchain.core.sampling import spread_evenly
 from tfchain.core.types import Document
-from tfchain.data.beir import BeirDataset, read_beir
+from tfchain.data.documents.beir import BeirDataset, read_beir
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.evaluation import evaluate_index
-from tfchain.tasks.search import PassageConfig, make_index
+from tfchain.tasks.search.evaluation import evaluate_index
+from tfchain.tasks.search.search import PassageConfig, make_index
 
 HERE = Path(__file__).parent
 METRICS = ("ndcg@10", "recall@100")

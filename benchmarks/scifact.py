@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfchain import NeuralSearchChain
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.training.metrics import ranking_metrics
 
 TIE = 2e-5  # scores closer than this may come in either order

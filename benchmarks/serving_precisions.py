@@ -23,15 +23,15 @@ import numpy as np
 from material import describe_machine
 from scifact import find_minilm
 
-from tfchain.core.tf_text import load_tf_text
 from tfchain.core.types import Document
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.deployment.export import export
-from tfchain.deployment.server.saved_model import SavedModelServable, load_saved_model
+from tfchain.deployment.server.servables.saved_model import SavedModelServable, load_saved_model
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress
 from tfchain.optimization.recipes import Quantize
-from tfchain.tasks.search_graph import make_search_graph
+from tfchain.runtime.tf_text import load_tf_text
+from tfchain.tasks.search.search_graph import make_search_graph
 from tfchain.training.metrics import ranking_metrics
 
 REPORT = Path(__file__).parent / "SERVING_PRECISIONS.md"

@@ -28,14 +28,14 @@ from serving_precisions import choose_documents, median_ratio, rotate
 
 from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.types import Document
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.deployment.export import export
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.document_index import DocumentIndex
-from tfchain.tasks.search import PassageConfig, make_index
-from tfchain.tasks.search_graph import make_search_graph
-from tfchain.tasks.served import to_served
+from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.search import PassageConfig, make_index
+from tfchain.tasks.search.search_graph import make_search_graph
+from tfchain.tasks.search.served_precision import to_served
 from tfchain.training.metrics import ranking_metrics
 
 REPORT = Path(__file__).parent / "SERVING_RUNTIMES.md"

@@ -15,11 +15,11 @@ import numpy as np
 from material import describe_machine
 from scifact import find_minilm
 
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.evaluation import make_evaluation
-from tfchain.tasks.search import PassageConfig
+from tfchain.tasks.search.evaluation import make_evaluation
+from tfchain.tasks.search.search import PassageConfig
 
 ENGINES = (
     *(

@@ -19,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 from transformers import BertTokenizer
 
-from tfchain.models.wordpiece import WordPieceTokenizer
+from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
 
 BATCH = 512
 MAX_LENGTH = 128

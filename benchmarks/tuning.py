@@ -25,8 +25,8 @@ from material import describe_machine
 from tfchain import FitOptions, Mining, NeuralSearchChain, Range, Validation
 from tfchain.core.atomic import write_file
 from tfchain.core.types import Document
-from tfchain.data.beir import BeirDataset, read_beir
-from tfchain.data.subset import read_subset
+from tfchain.data.documents.beir import BeirDataset, read_beir
+from tfchain.data.documents.subset import read_subset
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.report import TuningReport

@@ -19,11 +19,11 @@ import numpy as np
 from material import HERE, describe_machine
 from scifact import find_minilm
 
-from tfchain.data.beir import BeirDataset, read_beir
-from tfchain.models.index import StoredVectors, VectorIndex
-from tfchain.models.index_graph import make_search
+from tfchain.data.documents.beir import BeirDataset, read_beir
+from tfchain.models.indexes.exact import StoredVectors, VectorIndex
+from tfchain.models.indexes.exact_graph import make_search
+from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.vector_storage import VectorStorage
 from tfchain.optimization.reduce import find_directions
 from tfchain.training.metrics import ranking_metrics
 

@@ -23,9 +23,9 @@ from rich.text import Text
 import tfchain
 from tfchain import Document, SearchResult, TfchainError
 from tfchain.cli.process import prepare_process
-from tfchain.data.beir import is_beir_folder, read_beir
-from tfchain.data.documents import read_documents
-from tfchain.data.python_docs import read_python_docs
+from tfchain.data.documents.beir import is_beir_folder, read_beir
+from tfchain.data.documents.python_docs import read_python_docs
+from tfchain.data.documents.reading import read_documents
 from tfchain.deployment.deploy import deploy
 
 QUESTIONS = [

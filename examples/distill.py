@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tfchain import Distill, NeuralSearchChain, Shrink
-from tfchain.data.documents import read_documents
-from tfchain.data.python_docs import read_python_docs
+from tfchain.data.documents.python_docs import read_python_docs
+from tfchain.data.documents.reading import read_documents
 
 UNSEEN = ["how do I merge two sorted lists", "the train to the airport was late", "what does a heart do"]
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfchain import Mining, NeuralSearchChain, Validation
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 
 SCIFACT = Path(__file__).resolve().parents[2] / "shared" / "data" / "scifact"
 

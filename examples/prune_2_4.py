@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfchain import Distill, NeuralSearchChain, Prune
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.optimization.weight_report import report_weights
 
 SCIFACT = Path(__file__).resolve().parents[2] / "shared" / "data" / "scifact"

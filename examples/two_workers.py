@@ -15,8 +15,8 @@ from pathlib import Path
 from train_on_pairs import FRUIT, LAPTOPS, PAIRS
 
 from tfchain import FitOptions, NeuralSearchChain, make_strategy
-from tfchain.training.launch.local import run_workers
-from tfchain.training.strategies import find_task
+from tfchain.jobs.local import run_workers
+from tfchain.training.distributed.strategies import find_task
 
 NUM_WORKERS = 2
 

@@ -21,7 +21,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def int8_products() -> None:
     """Tests that compute with oneDNN's int8 products are skipped on processors that have no instructions for them."""
-    from tfchain.models.int8_product import has_int8_products
+    from tfchain.models.engines.int8_product import has_int8_products
 
     if not has_int8_products():
         pytest.skip("needs a processor with VNNI or AMX, and oneDNN")

@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 from transformers import BertTokenizer
 
-from tfchain.models.config import EncoderConfig, TransformerConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tfchain.chain import NeuralSearchChain as NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
     from tfchain.core.errors import TfchainError as TfchainError
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
-    from tfchain.data.shards import PairShards as PairShards
-    from tfchain.deployment.client import Client as Client
+    from tfchain.data.shards.pair_shards import PairShards as PairShards
+    from tfchain.deployment.client.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
     from tfchain.optimization.recipes import Cluster as Cluster
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from tfchain.optimization.recipes import ReduceDimensions as ReduceDimensions
     from tfchain.optimization.recipes import Shrink as Shrink
     from tfchain.optimization.tuning.space import Range as Range
-    from tfchain.training.evaluation import Validation as Validation
-    from tfchain.training.fit_options import FitOptions as FitOptions
-    from tfchain.training.mining_options import Mining as Mining
-    from tfchain.training.strategies import make_strategy as make_strategy
+    from tfchain.training.distributed.strategies import make_strategy as make_strategy
+    from tfchain.training.fit.options import FitOptions as FitOptions
+    from tfchain.training.fit.validation import Validation as Validation
+    from tfchain.training.mining.options import Mining as Mining
 
 _HOMES = {
     "AutoModel": "tfchain.models.auto",
-    "Client": "tfchain.deployment.client",
+    "Client": "tfchain.deployment.client.client",
     "Cluster": "tfchain.optimization.recipes",
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
-    "FitOptions": "tfchain.training.fit_options",
+    "FitOptions": "tfchain.training.fit.options",
     "Hit": "tfchain.core.types",
-    "Mining": "tfchain.training.mining_options",
-    "NeuralSearchChain": "tfchain.chain",
-    "PairShards": "tfchain.data.shards",
+    "Mining": "tfchain.training.mining.options",
+    "NeuralSearchChain": "tfchain.chains.search",
+    "PairShards": "tfchain.data.shards.pair_shards",
     "Prune": "tfchain.optimization.recipes",
     "Quantize": "tfchain.optimization.recipes",
     "Range": "tfchain.optimization.tuning.space",
@@ -52,9 +52,9 @@ _HOMES = {
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
     "TfchainError": "tfchain.core.errors",
-    "Validation": "tfchain.training.evaluation",
+    "Validation": "tfchain.training.fit.validation",
     "compress": "tfchain.optimization.compress",
-    "make_strategy": "tfchain.training.strategies",
+    "make_strategy": "tfchain.training.distributed.strategies",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -109,8 +109,8 @@ class ChineseTraining:
         from transformers import BertTokenizer
 
         from tfchain import NeuralSearchChain
-        from tfchain.models.config import EncoderConfig, TransformerConfig
-        from tfchain.models.encoder import Encoder
+        from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
+        from tfchain.models.encoders.encoder import Encoder
 
         keras.utils.set_random_seed(self.arguments.seed)
         tokenizer = BertTokenizer(vocab=str(self.arguments.vocabulary))
@@ -156,7 +156,7 @@ class ChineseTraining:
     def fit(self, steps: int, deadline: float | None) -> Any:
         """Trains the chain's encoder; the pairs are other ones each time."""
         from tfchain.core.hyperparameters import Hyperparameters
-        from tfchain.training.fit import FitOptions, fit_text_encoder
+        from tfchain.training.fit.fit import FitOptions, fit_text_encoder
 
         given = self.arguments
         clock = make_clock(deadline)
@@ -201,7 +201,7 @@ def make_clock(deadline: float | None) -> Any:
 
 def read_test(arguments: argparse.Namespace) -> Any:
     """The test questions and all passages of the corpus."""
-    from tfchain.data.beir import BeirDataset, read_beir
+    from tfchain.data.documents.beir import BeirDataset, read_beir
 
     dataset = read_beir(arguments.cmrc)
     documents = list(dataset.documents())

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfchain.data.beir import read_beir
-from tfchain.data.pairs import Pairs, text_key
+from tfchain.data.documents.beir import read_beir
+from tfchain.data.pairs.reading import Pairs, text_key
 
 WINDOW_STEP = 4  # windows begin a quarter of their length apart
 SPAN_CHARACTERS = (8, 40)

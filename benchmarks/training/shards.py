@@ -24,7 +24,7 @@ from processes import (
     write_result,
 )
 
-from tfchain.data.shards import write_tfrecords
+from tfchain.data.shards.pair_shards import write_tfrecords
 
 SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te")
 WORDS_IN_QUERY, WORDS_IN_DOCUMENT = 8, 600

@@ -15,11 +15,11 @@ from click.testing import Result
 from safetensors.numpy import load_file, save_file
 
 from tests.cli.conftest import Run
-from tfchain.chain import NeuralSearchChain
+from tfchain.chains.search import NeuralSearchChain
 from tfchain.cli import writer_lock
 from tfchain.cli.index_run import IndexRun
 from tfchain.core.errors import IndexFolderError
-from tfchain.tasks.index_folder import load_index_folder
+from tfchain.tasks.search.index_folder import load_index_folder
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

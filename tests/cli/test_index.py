@@ -8,9 +8,9 @@ import pytest
 from tests.cli.conftest import DOCUMENTS, Run
 from tests.tiny_model import save_tiny_model
 from tfchain.models.bundled import find_bundled_model
+from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.vector_storage import VectorStorage
-from tfchain.tasks.index_folder import load_index_folder
+from tfchain.tasks.search.index_folder import load_index_folder
 
 COUNTS = ("added", "replaced", "skipped", "documents")
 
@@ -52,8 +52,8 @@ def test_each_batch_is_a_commit_of_its_own(
 def test_the_first_batch_is_as_large_as_learning_bits_takes(
     run: Run, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfchain.models.binary_codebook.ROWS_IN_BLOCK", 70)
-    monkeypatch.setattr("tfchain.models.binary_codebook.MOST_VECTORS_A_BIT", 4)
+    monkeypatch.setattr("tfchain.models.indexes.binary_codebook.ROWS_IN_BLOCK", 70)
+    monkeypatch.setattr("tfchain.models.indexes.binary_codebook.MOST_VECTORS_A_BIT", 4)
     model, source, out = tmp_path / "model", tmp_path / "d.jsonl", tmp_path / "index"
     model.mkdir()
     TextEncoder.from_pretrained(tiny_model_path).with_vector_storage(VectorStorage("binary")).save(model)

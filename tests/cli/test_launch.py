@@ -14,9 +14,9 @@ import yaml
 
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import check_error
-from tests.training.launch.api_checker import check_manifest
+from tests.jobs.api_checker import check_manifest
 from tfchain.cli.launch import launch_local, to_name
-from tfchain.training.launch.local import Outcome, Show
+from tfchain.jobs.local import Outcome, Show
 
 CONFIG = "model: org/name\ndataset: pairs.jsonl\noutput: out\n"
 KUBERNETES = ("--target", "kubernetes", "--image", "registry/tfchain:1")
@@ -50,7 +50,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         show(1, "error: no", True)
         return Outcome(3, 1) if workers == 3 else Outcome()
 
-    monkeypatch.setattr("tfchain.training.launch.local.run_workers", run_workers)
+    monkeypatch.setattr("tfchain.jobs.local.run_workers", run_workers)
     return calls
 
 

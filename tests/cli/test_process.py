@@ -15,8 +15,8 @@ import pytest
 
 from tests.cli.conftest import Run
 from tfchain import Client
-from tfchain.deployment.client import RequestError
-from tfchain.tasks.index_folder import load_index_folder
+from tfchain.deployment.client.client import RequestError
+from tfchain.tasks.search.index_folder import load_index_folder
 
 Process = subprocess.Popen[str]
 PROGRAM = (sys.executable, "-c", "from tfchain.cli import main; main()")

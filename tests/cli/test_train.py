@@ -13,14 +13,14 @@ from tests.cli.conftest import Run
 from tests.cli.test_bad_input import check_error
 from tests.test_import import find_heavy_imports
 from tests.tiny_model import SPECIAL, WORDS
-from tfchain.chain import NeuralSearchChain
-from tfchain.data.pairs import Pairs
-from tfchain.data.shards import PairShards, write_tfrecords
+from tfchain.chains.search import NeuralSearchChain
+from tfchain.data.pairs.reading import Pairs
+from tfchain.data.shards.pair_shards import PairShards, write_tfrecords
+from tfchain.jobs.config import read_plan
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import Cluster, Prune, QuantizeAware
-from tfchain.training.launch.config import read_plan
 from tfchain.training.losses import InBatchSoftmax, Triplet
-from tfchain.training.mining_options import Mining
+from tfchain.training.mining.options import Mining
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train.yaml"
 PAIRS = (
@@ -242,7 +242,7 @@ def test_the_options_of_a_worker_become_its_tf_config(run: Run, folder: Path, mo
 def test_only_the_chief_saves_and_reports(
     run: Run, folder: Path, fits: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfchain.training.strategies.find_task", lambda strategy: (1, 2))
+    monkeypatch.setattr("tfchain.training.distributed.strategies.find_task", lambda strategy: (1, 2))
     result = run("train", write(folder, SMALL))
 
     assert (result.exit_code, result.stdout, len(fits)) == (0, "", 1)

@@ -12,11 +12,11 @@ from tests.cli.test_bad_input import check_error
 from tests.cli.test_train import folder as folder  # the same files
 from tests.cli.test_train import write
 from tfchain import Validation
-from tfchain.chain import NeuralSearchChain
+from tfchain.chains.search import NeuralSearchChain
+from tfchain.jobs.tuning_workers import make_tuning_environments
 from tfchain.optimization.tuning.report import TrialReport, TuningReport
-from tfchain.training.launch.tuning import make_tuning_environments
 from tfchain.training.losses import InBatchSoftmax
-from tfchain.training.mining_options import Mining
+from tfchain.training.mining.options import Mining
 
 BASE = "model: model\ndataset: pairs.jsonl\noutput: out\nvalidation: {path: beir, split: dev}\n"
 FULL = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
-from tfchain.deployment.server.saved_model import LoadOptions
+from tfchain.deployment.server.servables.saved_model import LoadOptions
 
 VERSION = 123
 

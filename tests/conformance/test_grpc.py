@@ -201,7 +201,7 @@ def test_a_deadline_ends_the_run(stubs: Stubs) -> None:
 
 def test_a_small_timeout_reaches_the_engine(base_path: Any) -> None:
     from tests.conformance.conftest import VERSION
-    from tfchain.deployment.server.saved_model import load_saved_model
+    from tfchain.deployment.server.servables.saved_model import load_saved_model
     from tfchain.deployment.server.status import Code, StatusError
 
     servable = load_saved_model(base_path / str(VERSION))

@@ -143,7 +143,7 @@ def test_a_gzip_body_that_is_cut_short_is_empty_and_the_server_goes_on(wire: Wir
 
 
 def test_a_gzip_body_inflates_to_the_limit_and_no_further(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfchain.deployment.server.rest._MAX_INFLATED_BYTES", 1000)
+    monkeypatch.setattr("tfchain.deployment.server.http.rest._MAX_INFLATED_BYTES", 1000)
     headers = {"Content-Encoding": "gzip"}
     for blanks, status in ((900, 200), (2000, 400)):
         body = gzip.compress(b'{"instances": [1.0]}' + b" " * blanks)

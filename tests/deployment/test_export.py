@@ -15,7 +15,7 @@ from tfchain.core.errors import ExportError, InputError, TfchainError
 from tfchain.core.proof import Proof
 from tfchain.deployment.export import compare, export
 from tfchain.deployment.repository import list_versions
-from tfchain.deployment.server.saved_model import SavedModelServable
+from tfchain.deployment.server.servables.saved_model import SavedModelServable
 
 
 def affine() -> tuple[tf.Module, dict]:

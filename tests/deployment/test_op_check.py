@@ -7,8 +7,8 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfchain.core.errors import ExportError
-from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.op_check import check_ops, core_ops
+from tfchain.runtime.tf_text import load_tf_text
 
 
 def save(path: Path, function, spec: tf.TensorSpec | None = None) -> Path:

@@ -9,8 +9,8 @@ import pytest
 
 from tfchain import Client, NeuralSearchChain
 from tfchain.core.errors import InputError
-from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.runtime.tf_text import load_tf_text
 
 TEXTS = (
     "half a surrogate \ud800 the cat",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfchain import Hit, NeuralSearchChain, SearchResult, TfchainError
-from tfchain.models.runner import EncoderRunner
+from tfchain.models.engines.runner import EncoderRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

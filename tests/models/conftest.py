@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from tfchain.models.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfchain import NeuralSearchChain
-from tfchain.models.encoder import fingerprint_model
+from tfchain.models.encoders.encoder import fingerprint_model
 from tfchain.models.text_encoder import TextEncoder
 
 TEXTS = ["the cat sleeps", "stocks fell on monday"]
@@ -124,7 +124,7 @@ def test_loading_encoding_and_saving_draw_no_random_numbers_of_the_program(
 
 def test_a_new_encoder_is_as_random_as_before(tiny_model_path: Path) -> None:
     config = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow").own_encoder.config
-    from tfchain.models.encoder import Encoder
+    from tfchain.models.encoders.encoder import Encoder
 
     made = []
     for seed in (1, 1, 2):

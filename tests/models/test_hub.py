@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.models.config import PoolingConfig
 from tfchain.models.convert import to_encoder
+from tfchain.models.encoders.config import PoolingConfig
 from tfchain.models.hub import load_backbone, wrap_backbone
 
 keras_hub = pytest.importorskip("keras_hub", reason="needs keras-hub (the extra `hub`)")

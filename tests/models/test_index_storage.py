@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tfchain.core.errors import InputError
-from tfchain.models.index import StoredVectors, VectorIndex
-from tfchain.models.index_graph import make_search
-from tfchain.models.vector_storage import VectorStorage
+from tfchain.models.indexes.exact import StoredVectors, VectorIndex
+from tfchain.models.indexes.exact_graph import make_search
+from tfchain.models.indexes.storage import VectorStorage
 
 INT8 = VectorStorage("int8")
 SIGNS = VectorStorage("binary", rescore_multiplier=2, codes="signs")
@@ -164,8 +164,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for storage in (INT8, SIGNS):
         index, _ = make_index(storage, 16, [1] * 50)
         whole = index.search(queries, 5)
-        monkeypatch.setattr("tfchain.models.index.NUMBERS_IN_BLOCK", 16 * 20)
-        monkeypatch.setattr("tfchain.models.index_graph.NUMBERS_IN_BLOCK", 16 * 20)
+        monkeypatch.setattr("tfchain.models.indexes.exact.NUMBERS_IN_BLOCK", 16 * 20)
+        monkeypatch.setattr("tfchain.models.indexes.exact_graph.NUMBERS_IN_BLOCK", 16 * 20)
         for mine, others in zip(index.search(queries, 5), whole, strict=True):
             np.testing.assert_allclose(mine, others, atol=1e-6)
         scores, rows = make_search(tf.Module(), index, 5)(tf.constant(queries))

@@ -14,8 +14,8 @@ from transformers import BertTokenizer
 
 from tests.tiny_model import MAX_LENGTH
 from tfchain.core.errors import InputError
-from tfchain.models.config import DenseConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 
 TEXTS = ["The cat sleeps", "stocks fell on Monday"]

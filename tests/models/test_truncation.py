@@ -12,8 +12,8 @@ from transformers import AutoTokenizer
 from tfchain import NeuralSearchChain
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.tokenizer import HostTokenizer
-from tfchain.models.wordpiece import WordPieceTokenizer
+from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
 
 TEXTS = ["the cat sleeps on monday", "a", "", "stocks fell", "what does the dog do on monday 你好 !", "x " * 400]
 PARITY = Path(__file__).parent.parent / "parity" / "fixtures"

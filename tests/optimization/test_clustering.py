@@ -7,14 +7,14 @@ import pytest
 import tensorflow as tf
 
 from tests.training.conftest import ROWS
-from tests.training.test_fit import Stop, assert_same_weights, fit
+from tests.training.fit.test_fit import Stop, assert_same_weights, fit
 from tfchain import Cluster, Distill, FitOptions, NeuralSearchChain, Prune, compress
 from tfchain.core.errors import InputError
-from tfchain.core.tfmot import load_tfmot
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.clustering import find_clusters, find_nearest, make_centroids, share_means
-from tfchain.optimization.hooks import make_hook
-from tfchain.optimization.products import find_matrices
+from tfchain.optimization.recipe_hooks import make_hook
+from tfchain.optimization.tfmot import load_tfmot
+from tfchain.optimization.weight_matrices import find_matrices
 
 TEXTS = [text for row in ROWS for text in row]
 PAIRS = [row[:2] for row in ROWS]

@@ -133,7 +133,7 @@ def test_bad_calls_are_named_and_change_nothing(
 def test_calibrated_int8_on_a_processor_without_it_is_refused_before_anything_is_made(
     wide_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfchain.models.int8_product.has_int8_products", lambda: False)
+    monkeypatch.setattr("tfchain.models.engines.int8_product.has_int8_products", lambda: False)
     monkeypatch.setattr("tfchain.optimization.compress.distill", lambda *_, **__: pytest.fail("trained"))
     whole = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow")
     recipes = [Distill(), Quantize("int8", calibrated=True)]

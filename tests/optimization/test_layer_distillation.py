@@ -9,20 +9,20 @@ import pytest
 import tensorflow as tf
 
 from tests.tiny_model import save_tiny_model
-from tests.training.test_fit import Stop
+from tests.training.fit.test_fit import Stop
 from tfchain import Distill, Prune, QuantizeAware, compress
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.data.pairs import Pairs
+from tfchain.data.pairs.reading import Pairs
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.layer_distillation import LayerDistillationHook, map_layers
 from tfchain.optimization.recipes import Shrink, from_values, to_values
 from tfchain.optimization.shrink import shrink
-from tfchain.training.fit import FitOptions, fit_text_encoder
-from tfchain.training.gradients import cached_gradients, plain_gradients
+from tfchain.training.fit.fit import FitOptions, fit_text_encoder
+from tfchain.training.fit.gradients import cached_gradients, plain_gradients
+from tfchain.training.fit.training_copy import make_training_copy
 from tfchain.training.losses import ScoreDistill
-from tfchain.training.training_copy import make_training_copy
 
 WORDS = ("cat", "dog", "stock", "monday", "sleep", "run", "fell")
 TEXTS = [f"the {one} {other}" for one in WORDS for other in WORDS if one != other]

@@ -11,9 +11,9 @@ from transformers import BertTokenizer
 from tests.tiny_model import save_tiny_model
 from tfchain import Distill, NeuralSearchChain, Quantize, Shrink, compress
 from tfchain.core.errors import InputError
-from tfchain.data.pairs import Pairs, read_pairs
-from tfchain.models.config import EncoderConfig, TransformerConfig
-from tfchain.models.encoder import Encoder
+from tfchain.data.pairs.reading import Pairs, read_pairs
+from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.learning_texts import read_learning_texts, to_plain_texts

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import ROWS
-from tests.training.test_fit import Stop, assert_same_weights, fit
+from tests.training.fit.test_fit import Stop, assert_same_weights, fit
 from tfchain import Distill, FitOptions, NeuralSearchChain, Prune, Quantize, compress
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.hooks import make_hook
-from tfchain.optimization.products import find_matrices
-from tfchain.training.evaluation import Validation
+from tfchain.optimization.recipe_hooks import make_hook
+from tfchain.optimization.weight_matrices import find_matrices
+from tfchain.training.fit.validation import Validation
 
 PRODUCTS = 8  # of the tiny model: four in each of two layers
 TEXTS = [text for row in ROWS for text in row]

@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 
 from tests.training.conftest import ROWS
-from tests.training.test_fit import Stop, assert_same_weights, fit, weights_of
+from tests.training.fit.test_fit import Stop, assert_same_weights, fit, weights_of
 from tfchain import Distill, FitOptions, NeuralSearchChain, Quantize, QuantizeAware
 from tfchain.core.errors import InputError
-from tfchain.core.tfmot import load_tfmot
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.hooks import make_hook
 from tfchain.optimization.quantization_aware import FakeQuantizedProduct, FakeQuantizedTable
+from tfchain.optimization.recipe_hooks import make_hook
+from tfchain.optimization.tfmot import load_tfmot
 
 TEXTS = [text for row in ROWS for text in row]
 PAIRS = [row[:2] for row in ROWS]

@@ -11,13 +11,13 @@ import tensorflow as tf
 from tfchain import Distill, NeuralSearchChain, Quantize, QuantizeVectors, ReduceDimensions, Shrink
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
+from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.vector_storage import VectorStorage
 from tfchain.optimization.compress import compress_best
 from tfchain.optimization.recipes import check_recipes, name_recipes
 from tfchain.optimization.rule import Rule
-from tfchain.tasks.evaluation import make_evaluation, read_evaluation
-from tfchain.tasks.search import PassageConfig
+from tfchain.tasks.search.evaluation import make_evaluation, read_evaluation
+from tfchain.tasks.search.search import PassageConfig
 
 WORDS = ("the cat", "a dog", "stocks", "monday", "who", "what", "sleeps")
 DOCUMENTS = [" ".join(words) for words in itertools.product(WORDS, WORDS)] + [

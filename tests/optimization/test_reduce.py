@@ -8,10 +8,10 @@ import pytest
 
 from tfchain import Cluster, Prune, ReduceDimensions
 from tfchain.core.errors import InputError
-from tfchain.models.config import DenseConfig, EncoderConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.hooks import apply_once
+from tfchain.optimization.recipe_hooks import apply_once
 from tfchain.optimization.recipes import check_recipes
 from tfchain.optimization.reduce import find_directions, project, reduce_dimensions
 

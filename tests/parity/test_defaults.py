@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from tfchain.models.folder import to_transformer_config
+from tfchain.models.weights.folder import to_transformer_config
 
 CLASSES = {
     "bert": transformers.BertConfig,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfchain.chain import NeuralSearchChain
-from tfchain.data.beir import read_beir
+from tfchain.chains.search import NeuralSearchChain
+from tfchain.data.documents.beir import read_beir
 
 QUERIES, DOCUMENTS = 40, 200
 

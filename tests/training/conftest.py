@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfchain.models.config import EncoderConfig, PoolingConfig, TransformerConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.tokenizer import load_tokenizer
-from tfchain.training.keras_fit import FitOverWorkers
+from tfchain.models.tokenizers.host import load_tokenizer
+from tfchain.training.fit.keras_fit import FitOverWorkers
 
 MakeEncoder = Callable[..., Encoder]
 MakeTextEncoder = Callable[..., TextEncoder]

@@ -91,8 +91,8 @@ def describe_chain(path: Path) -> dict[str, Any]:
     Raises:
         IndexFolderError: if it is damaged.
     """
-    from tfchain.models.folder import read_folder
-    from tfchain.tasks.index_folder import load_index_folder
+    from tfchain.models.weights.folder import read_folder
+    from tfchain.tasks.search.index_folder import load_index_folder
 
     loaded = load_index_folder(path)
     values: dict[str, Any] = {

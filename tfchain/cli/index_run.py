@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfchain.chain import NeuralSearchChain
+from tfchain.chains.search import NeuralSearchChain
 from tfchain.cli.folders import is_chain
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.types import Document
-from tfchain.data.documents import read_documents
+from tfchain.data.documents.reading import read_documents
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.index_folder import LoadedFolder, load_index_folder, read_manifest
+from tfchain.tasks.search.index_folder import LoadedFolder, load_index_folder, read_manifest
 
 logger = logging.getLogger(__name__)
 

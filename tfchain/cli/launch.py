@@ -90,13 +90,13 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
     """
     check_options(context, target)
     from tfchain.cli.train import make_recipes
-    from tfchain.training.launch.config import read_plan
-    from tfchain.training.launch.plan import check_for_workers
+    from tfchain.jobs.config import read_plan
+    from tfchain.jobs.plan import check_for_workers
 
     plan = read_plan(config, check_files=target == "local")
     make_recipes(plan)  # a mistake is told here, and not by each worker
     if options["tune"]:
-        from tfchain.training.launch.plan import check_for_tuning
+        from tfchain.jobs.plan import check_for_tuning
 
         check_for_tuning(plan)
         context.exit(launch_tuning(config, options["workers"], options["accelerators"], verbose=options["verbose"]))
@@ -131,7 +131,7 @@ def launch_local(config: Path, workers: int, gpus: int | None, *, verbose: bool)
     Returns:
         The exit code: that of the first worker that failed.
     """
-    from tfchain.training.launch.local import run_workers
+    from tfchain.jobs.local import run_workers
 
     def show(worker: int, line: str, is_error: bool) -> None:
         click.echo(f"[worker {worker}] {line}", err=is_error)
@@ -149,8 +149,8 @@ def launch_tuning(config: Path, workers: int, gpus: int | None, *, verbose: bool
     Returns:
         The exit code: that of the first process that failed.
     """
-    from tfchain.training.launch.local import run_processes
-    from tfchain.training.launch.tuning import make_tuning_environments
+    from tfchain.jobs.local import run_processes
+    from tfchain.jobs.tuning_workers import make_tuning_environments
 
     def name(number: int) -> str:
         return f"worker {number - 1}" if number else "chief"
@@ -169,7 +169,7 @@ def launch_tuning(config: Path, workers: int, gpus: int | None, *, verbose: bool
 def make_command(name: str, config: Path, *, verbose: bool) -> list[str]:
     """The command line of a worker; from here on SIGTERM, which process managers send, ends all as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from tfchain.core.child_process import make_python_command
+    from tfchain.runtime.child_process import make_python_command
 
     options = ["--verbose"] if verbose else []
     return make_python_command("-c", "from tfchain.cli import main; main()", name, *options, "--", str(config))
@@ -186,7 +186,7 @@ def write_job(config: Path, target: str, options: dict[str, Any]) -> str:
         "program": options["program"],
     }
     if target == "kubernetes":
-        from tfchain.training.launch.kubernetes import KubernetesJob, make_jobset, make_tfjob, to_yaml
+        from tfchain.jobs.kubernetes import KubernetesJob, make_jobset, make_tfjob, to_yaml
 
         claim, path = split_pair(options["volume"], ":", "--volume") if options["volume"] else (None, "/data")
         job = KubernetesJob(
@@ -202,11 +202,11 @@ def write_job(config: Path, target: str, options: dict[str, Any]) -> str:
         )
         return to_yaml(make_jobset(job) if options["kind"] == "jobset" else make_tfjob(job))
     if target == "vertex":
-        from tfchain.training.launch.vertex import VertexJob, make_custom_job, to_json
+        from tfchain.jobs.vertex import VertexJob, make_custom_job, to_json
 
         machine = {"machine_type": options["machine_type"]} if options["machine_type"] else {}
         return to_json(make_custom_job(VertexJob(**shared, image=options["image"], **machine)))
-    from tfchain.training.launch.slurm import SlurmJob, make_sbatch
+    from tfchain.jobs.slurm import SlurmJob, make_sbatch
 
     if options["config_path"] is None:
         shared["config_path"] = str(config.absolute())  # the script may be started from another folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tfchain.core.errors import FingerprintError
 
 if TYPE_CHECKING:
-    from tfchain.chain import NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain
 
 
 def load_chain(path: Path, *, engine: Any = "auto") -> "NeuralSearchChain":
@@ -23,7 +23,7 @@ def load_chain(path: Path, *, engine: Any = "auto") -> "NeuralSearchChain":
     from tfchain.cli.folders import check_is_chain
 
     check_is_chain(path)
-    from tfchain.chain import NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain
 
     try:
         return NeuralSearchChain.load(path, engine=engine)

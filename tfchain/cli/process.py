@@ -65,8 +65,8 @@ class EchoHandler(logging.Handler):
 
 def prepare_process() -> None:
     """Keeps the libraries' own lines off standard error; call it once, before TensorFlow is imported."""
-    from tfchain.core.allocator import keep_memory_between_steps
     from tfchain.deployment.server.quiet import silence_tensorflow
+    from tfchain.runtime.allocator import keep_memory_between_steps
 
     # transformers warns of what does not concern a user of this command.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

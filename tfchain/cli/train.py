@@ -12,11 +12,11 @@ from tfchain.cli.output import print_json, to_words, waiting
 from tfchain.cli.process import output_options
 
 if TYPE_CHECKING:
-    from tfchain.chain import NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain
+    from tfchain.jobs.plan import LossPlan, NewModel, TrainingPlan
     from tfchain.models.text_encoder import TextEncoder
     from tfchain.optimization.recipes import TrainingRecipe
-    from tfchain.training.evaluation import Validation
-    from tfchain.training.launch.plan import LossPlan, NewModel, TrainingPlan
+    from tfchain.training.fit.validation import Validation
 
 
 @click.command("train", short_help="Train a model as a file says.")
@@ -64,12 +64,12 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
     """
     if (worker_hosts is None) != (worker_index is None):
         raise click.UsageError("--worker-hosts and --worker-index belong together.")
-    from tfchain.training.launch.config import read_plan
+    from tfchain.jobs.config import read_plan
 
     plan = read_plan(config)
     if worker_hosts is not None and worker_index is not None:
-        from tfchain.training.launch.cluster import make_tf_config
-        from tfchain.training.launch.plan import check_for_workers
+        from tfchain.jobs.cluster import make_tf_config
+        from tfchain.jobs.plan import check_for_workers
 
         hosts = worker_hosts.split(",")
         os.environ["TF_CONFIG"] = make_tf_config(hosts, worker_index)  # before TensorFlow is there to read it
@@ -99,8 +99,8 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
     recipes = make_recipes(plan)
     with waiting("starting TensorFlow"):
         from tfchain.models.text_encoder import TextEncoder
-        from tfchain.training.fit import FitOptions
-        from tfchain.training.strategies import find_task, make_strategy
+        from tfchain.training.distributed.strategies import find_task, make_strategy
+        from tfchain.training.fit.fit import FitOptions
 
     options: dict[str, Any] = {"loss": make_losses(plan)}
     names = ("checkpoint", "checkpoint_every", "log_path", "mixing", "mining", "length_groups", "data_service")
@@ -136,8 +136,8 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
         InputError: names file and line of an unknown name, of a value out of range, or of what does not go together.
     """
     from tfchain.core.errors import InputError
+    from tfchain.jobs.yaml_lines import located, suggest
     from tfchain.optimization.recipes import Cluster, Prune, QuantizeAware, check_training_recipes
-    from tfchain.training.launch.yaml_lines import located, suggest
 
     kinds: dict[str, Any] = {"prune": Prune, "quantize_aware": QuantizeAware, "cluster": Cluster}
     made = []
@@ -161,8 +161,8 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
 
 def make_validation(plan: "TrainingPlan") -> "Validation | None":
     """What is measured while training; None where the plan says nothing of it."""
-    from tfchain.training.evaluation import Validation
-    from tfchain.training.launch.yaml_lines import located
+    from tfchain.jobs.yaml_lines import located
+    from tfchain.training.fit.validation import Validation
 
     if plan.validation is None:
         return None
@@ -172,7 +172,7 @@ def make_validation(plan: "TrainingPlan") -> "Validation | None":
 
 def make_losses(plan: "TrainingPlan") -> Any:
     """The loss of the plan, or those of its datasets by name; None where all follow from the columns."""
-    from tfchain.training.launch.yaml_lines import located
+    from tfchain.jobs.yaml_lines import located
     from tfchain.training.losses import get_loss
 
     def make(loss: "LossPlan", place: str) -> Any:
@@ -192,9 +192,9 @@ def make_losses(plan: "TrainingPlan") -> Any:
 
 def read_datasets(plan: "TrainingPlan") -> Any:
     """What `fit` takes: a path where it reads the part that is meant by itself, shards, or else rows."""
-    from tfchain.data.pairs import read_pairs
-    from tfchain.data.shards import PairShards
-    from tfchain.training.launch.yaml_lines import located
+    from tfchain.data.pairs.reading import read_pairs
+    from tfchain.data.shards.pair_shards import PairShards
+    from tfchain.jobs.yaml_lines import located
 
     datasets: dict[str, Any] = {}
     for name, dataset in plan.datasets.items():
@@ -209,7 +209,7 @@ def read_datasets(plan: "TrainingPlan") -> Any:
 
 def open_chain(plan: "TrainingPlan") -> "NeuralSearchChain":
     """A chain around the plan's model, without documents."""
-    from tfchain.chain import NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain
 
     options: dict[str, Any] = {"passages": plan.passages, "engine": "tensorflow"}
     if plan.max_length is not None:
@@ -230,10 +230,10 @@ def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
     """
     import keras
 
-    from tfchain.core.hugging_face import load_transformers
-    from tfchain.models.config import EncoderConfig, PoolingConfig, TransformerConfig
-    from tfchain.models.encoder import Encoder
+    from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
+    from tfchain.models.encoders.encoder import Encoder
     from tfchain.models.text_encoder import TextEncoder
+    from tfchain.models.tokenizers.hugging_face import load_transformers
 
     values: Mapping[str, Any] = new.transformer
     length = values["max_positions"] - values.get("position_offset", 0)

@@ -10,8 +10,8 @@ from tfchain.cli.output import print_json, waiting
 from tfchain.cli.process import output_options
 
 if TYPE_CHECKING:
+    from tfchain.jobs.plan import TrainingPlan
     from tfchain.optimization.tuning.report import TuningReport
-    from tfchain.training.launch.plan import TrainingPlan
 
 
 @click.command("tune", short_help="Search for a training's hyperparameters as a file says.")
@@ -44,8 +44,8 @@ def tune_command(config: Path, as_json: bool) -> None:
       tfchain tune tune.yaml
       tfchain launch tune.yaml --tune --workers 2
     """
-    from tfchain.training.launch.config import read_plan
-    from tfchain.training.launch.plan import check_for_tuning
+    from tfchain.jobs.config import read_plan
+    from tfchain.jobs.plan import check_for_tuning
 
     plan = read_plan(config)
     check_for_tuning(plan)
@@ -75,11 +75,11 @@ def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
     """
     with waiting("starting TensorFlow"):
         from tfchain.cli.train import make_losses, make_validation, open_chain, read_datasets
+        from tfchain.jobs.yaml_lines import located
         from tfchain.models.text_encoder import TextEncoder
         from tfchain.optimization.tuning.space import SearchSpace
         from tfchain.optimization.tuning.workers import find_role
-        from tfchain.training.fit import FitOptions
-        from tfchain.training.launch.yaml_lines import located
+        from tfchain.training.fit.fit import FitOptions
 
     assert plan.tuning is not None
     with located(plan.places["tuning.space"]):

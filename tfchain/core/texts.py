@@ -19,7 +19,11 @@ def check_texts(texts: Any) -> list[str]:
         raise InputError(
             "`texts` must be a string or a list of strings. "
             f"Received: {type(texts).__name__}."
-            + (" Decode them first." if isinstance(texts, bytes | bytearray) else " Make a list of them, whose order the vectors keep.")
+            + (
+                " Decode them first."
+                if isinstance(texts, bytes | bytearray)
+                else " Make a list of them, whose order the vectors keep."
+            )
         )
     items = list(texts)
     for number, text in enumerate(items):

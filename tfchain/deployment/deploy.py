@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
 
-from tfchain.core.child_process import make_environment, make_python_command
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_model_name, check_timeout
-from tfchain.deployment.client import Client
+from tfchain.deployment.client.client import Client
+from tfchain.runtime.child_process import make_environment, make_python_command
 
 _ERROR_MARK = "tfchain-model-server: error: "
 _running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()

@@ -13,17 +13,17 @@ import numpy as np
 
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
-from tfchain.core.fork import check_tensorflow_runs
-from tfchain.core.native_log import quiet_native_log
 from tfchain.core.proof import Proof
 from tfchain.core.signatures import TFLITE_FILE
-from tfchain.core.tf_text import load_tf_text
 from tfchain.deployment.arguments import check_base_path
 from tfchain.deployment.op_check import OpReport, check_ops
 from tfchain.deployment.repository import DESCRIPTION, next_version
+from tfchain.runtime.fork import check_tensorflow_runs
+from tfchain.runtime.quiet_stderr import quiet_native_log
+from tfchain.runtime.tf_text import load_tf_text
 
 if TYPE_CHECKING:
-    from tfchain.deployment.server.servable import Servable
+    from tfchain.deployment.server.servables.servable import Servable
 
 logger = logging.getLogger(__name__)
 
@@ -112,10 +112,10 @@ def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Pr
     Raises:
         ExportError: if it does not load, or an answer differs.
     """
-    from tfchain.deployment.server.litert import add_litert
-    from tfchain.deployment.server.saved_model import LoadOptions, load_saved_model
+    from tfchain.deployment.server.servables.litert import add_litert
+    from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
+    from tfchain.deployment.server.servables.warmup import run_warmup
     from tfchain.deployment.server.status import StatusError
-    from tfchain.deployment.server.warmup import run_warmup
 
     load_tf_text()
     try:

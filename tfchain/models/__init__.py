@@ -1,5 +1,5 @@
 """Tokenizer, encoder, pretrained weights and index."""
 
-from tfchain.core.keras_backend import check_keras_backend
+from tfchain.runtime.keras_backend import check_keras_backend
 
 check_keras_backend()

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from tfchain.models.encoder import Encoder
-from tfchain.models.folder import find_folder, read_folder
-from tfchain.models.pretrained import load_encoder
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.weights.folder import find_folder, read_folder
+from tfchain.models.weights.pretrained import load_encoder
 
 
 class AutoModel:
     """Reads a text encoder of a Hugging Face or sentence-transformers folder as a Keras model.
 
-    It stands where `transformers.AutoModel` stands in a script, and gives a `tfchain.models.encoder.Encoder`: BERT,
+    It stands where `transformers.AutoModel` stands in a script, and gives an `Encoder`: BERT,
     DistilBERT, RoBERTa, XLM-RoBERTa and MPNet.
 
     Example:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from tfchain.core.errors import InputError
-from tfchain.models.folder import find_folder, read_folder
-from tfchain.models.pretrained import convert_torch, load_encoder
+from tfchain.models.weights.folder import find_folder, read_folder
+from tfchain.models.weights.pretrained import convert_torch, load_encoder
 
 
 def to_encoder(model: Any) -> keras.Model:

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from tfchain.core.errors import InputError, MissingPackageError
-from tfchain.models.config import PoolingConfig
-from tfchain.models.pooling import Normalize, Pooling
+from tfchain.models.encoders.config import PoolingConfig
+from tfchain.models.encoders.pooling import Normalize, Pooling
 
 
 def wrap_backbone(

@@ -8,26 +8,26 @@ from typing import Any, get_args
 import keras
 import numpy as np
 
-from tfchain.core.allocator import start_tensorflow
 from tfchain.core.checks import check_known_settings, check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.progress import show_progress
-from tfchain.core.random_state import kept_random_state
 from tfchain.core.texts import check_texts
-from tfchain.models.calibration import Calibration, make_calibration
-from tfchain.models.encoder import Encoder, fingerprint_model
-from tfchain.models.folder import find_folder, read_folder
-from tfchain.models.index import Similarity
-from tfchain.models.precision import Precision, check_precision, find_engines
-from tfchain.models.pretrained import load_encoder
-from tfchain.models.runner import EncoderRunner, Engine
-from tfchain.models.save_pretrained import save_encoder, write
-from tfchain.models.stored_weights import WeightType
-from tfchain.models.tokenizer import HostTokenizer, load_tokenizer
-from tfchain.models.vector_storage import FLOAT_VECTORS, VectorStorage
-from tfchain.models.weight_watch import SharedModel, WeightWatch
+from tfchain.models.encoders.encoder import Encoder, fingerprint_model
+from tfchain.models.encoders.weight_watch import SharedModel, WeightWatch
+from tfchain.models.engines.calibration import Calibration, make_calibration
+from tfchain.models.engines.precision import Precision, check_precision, find_engines
+from tfchain.models.engines.runner import EncoderRunner, Engine
+from tfchain.models.indexes.exact import Similarity
+from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
+from tfchain.models.tokenizers.host import HostTokenizer, load_tokenizer
+from tfchain.models.weights.folder import find_folder, read_folder
+from tfchain.models.weights.pretrained import load_encoder
+from tfchain.models.weights.save_pretrained import save_encoder, write
+from tfchain.models.weights.stored_weights import WeightType
+from tfchain.runtime.allocator import start_tensorflow
+from tfchain.runtime.random_state import kept_random_state
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 ENCODER_FILE = "encoder.keras"
@@ -522,7 +522,7 @@ def check_vocabulary(tokenizer: Any, encoder: keras.Model) -> None:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    from tfchain.models.folder import read_json
+    from tfchain.models.weights.folder import read_json
 
     settings: dict[str, Any] = read_json(path / "text_encoder.json")
     try:

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfchain.core.tfmot import load_tfmot
 from tfchain.optimization.form_hook import FormHook
 from tfchain.optimization.recipes import Cluster
 from tfchain.optimization.recipes.cluster import CentroidInit
+from tfchain.optimization.tfmot import load_tfmot
 
 NONE, ZERO = -1, 0  # in the place of a cluster's number: no cluster yet, the weights that are zero
 INITS = {"linear": "LINEAR", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}

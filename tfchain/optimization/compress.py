@@ -8,14 +8,14 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
-from tfchain.models.int8_product import check_int8_products
-from tfchain.models.precision import Precision
+from tfchain.models.engines.int8_product import check_int8_products
+from tfchain.models.engines.precision import Precision
+from tfchain.models.indexes.storage import FLOAT_VECTORS
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.vector_storage import FLOAT_VECTORS
 from tfchain.optimization.distill import distill
-from tfchain.optimization.hooks import apply_once, make_hooks
 from tfchain.optimization.learning_texts import LearningTexts, to_plain_texts
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
+from tfchain.optimization.recipe_hooks import apply_once, make_hooks
 from tfchain.optimization.recipes import (
     TRAINING,
     Cluster,
@@ -36,7 +36,7 @@ from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
 from tfchain.optimization.shrink import shrink
 from tfchain.optimization.weight_report import report_weights
-from tfchain.training.evaluation import Evaluate
+from tfchain.training.fit.validation import Evaluate
 
 logger = logging.getLogger(__name__)
 FLOAT: Precision = "float32"
@@ -77,7 +77,7 @@ def compress(
         texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none;
             others do not need any. `Distill` also learns from rows of a text and its translations.
         teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
-        evaluate: From a text encoder to ranking metrics, such as `tasks.evaluation.make_evaluation` makes; an
+        evaluate: From a text encoder to ranking metrics, such as `tasks.search.evaluation.make_evaluation` makes; an
             `index_bytes` among them becomes the report's. Default: the ranking is not measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
         progress: Whether to show progress bars. Default: when they take more than a second.

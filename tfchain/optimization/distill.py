@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
 from tfchain.optimization.learning_texts import LearningTexts, read_learning_texts
 from tfchain.optimization.recipes import Distill
-from tfchain.training.fit import fit_text_encoder
-from tfchain.training.fit_options import FitOptions
-from tfchain.training.hooks import TrainingHook
+from tfchain.training.fit.fit import fit_text_encoder
+from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.losses import EmbedDistill, ScoreDistill
 from tfchain.training.losses.embed_distill import Target
 
@@ -38,7 +38,7 @@ def distill(
             row's texts it learns the teacher's vector of the first one, so that the teacher need not know the others'
             languages, nor share the student's vocabulary (Reimers and Gurevych 2020,
             https://arxiv.org/abs/2004.09813; its loss is `distance="mse"`). Not for the objective `layers`.
-        hooks: What acts while training, such as pruning; see `optimization.hooks.make_hook`. Default: none.
+        hooks: What acts while training, such as pruning; see `optimization.recipe_hooks.make_hook`. Default: none.
         checkpoint: A folder to save to, and to go on from; see `FitOptions`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import keras
 
 from tfchain.core.errors import InputError
-from tfchain.optimization.products import Matrix, find_matrices
 from tfchain.optimization.recipes import Cluster, Prune, to_values
-from tfchain.training.hooks import TrainingHook
+from tfchain.optimization.weight_matrices import Matrix, find_matrices
+from tfchain.training.fit.training_hook import TrainingHook
 
 
 class FormHook(TrainingHook):

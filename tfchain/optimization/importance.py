@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.core.fork import check_tensorflow_runs
 from tfchain.core.progress import show_progress
-from tfchain.core.token_batches import make_batches
-from tfchain.models.encoder import Encoder
-from tfchain.models.runner import pad
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.engines.runner import pad
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.runtime.fork import check_tensorflow_runs
+from tfchain.runtime.token_batches import make_batches
 
 TEXTS_AT_ONCE = 256
 DAMPING = 1e-4  # of the features' mean square: keeps what hardly varies from getting wild weights

@@ -8,11 +8,11 @@ from keras import ops
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.tokenizer import HostTokenizer
-from tfchain.training.hooks import TrainingHook
-from tfchain.training.training_copy import make_training_copy
+from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.training.fit.training_copy import make_training_copy
+from tfchain.training.fit.training_hook import TrainingHook
 
 LayerPairs = Sequence[tuple[int, int]]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import check_texts
-from tfchain.data.pairs import Pairs, read_pairs
+from tfchain.data.pairs.reading import Pairs, read_pairs
 
 LearningTexts = Sequence[str] | Sequence[Sequence[str]] | Pairs
 

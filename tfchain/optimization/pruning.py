@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfchain.core.errors import InputError
-from tfchain.core.tfmot import load_tfmot
 from tfchain.optimization.form_hook import FormHook
-from tfchain.optimization.products import Matrix
 from tfchain.optimization.recipes import Prune
+from tfchain.optimization.tfmot import load_tfmot
+from tfchain.optimization.weight_matrices import Matrix
 
 POOLING = {"average": "AVG", "max": "MAX"}
 

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfchain.core.tfmot import load_tfmot
-from tfchain.optimization.products import TABLES, find_matrices
 from tfchain.optimization.recipes import QuantizeAware, to_values
-from tfchain.training.hooks import TrainingHook
+from tfchain.optimization.tfmot import load_tfmot
+from tfchain.optimization.weight_matrices import TABLES, find_matrices
+from tfchain.training.fit.training_hook import TrainingHook
 
 LEAST_VALUES = 1024  # LiteRT quantizes what has more
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import check_texts
-from tfchain.models.config import DenseConfig
-from tfchain.models.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.recipes import ReduceDimensions
 
 MOST_TEXTS = 20_000  # some fifty a dimension are enough for principal directions

@@ -8,11 +8,11 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.sampling import spread_evenly
-from tfchain.models.config import TransformerConfig
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.config import TransformerConfig
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.transformer import TransformerEmbeddings, TransformerLayer
+from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.transformer import TransformerEmbeddings, TransformerLayer
-from tfchain.models.weight_watch import SharedModel
 from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.measure import measure_files, measure_zipped_files
-from tfchain.optimization.products import find_matrices
+from tfchain.optimization.weight_matrices import find_matrices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
 """Metrics and evaluation (training itself joins with its own issue)."""
 
-from tfchain.core.keras_backend import check_keras_backend
+from tfchain.runtime.keras_backend import check_keras_backend
 
 check_keras_backend()

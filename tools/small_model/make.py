@@ -21,13 +21,13 @@ from card import write_card
 from texts import gather, hash_of_all
 
 from tfchain.core.atomic import new_folder
-from tfchain.data.beir import read_beir
+from tfchain.data.documents.beir import read_beir
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.recipes import Distill, Shrink, to_values
 from tfchain.optimization.shrink import shrink
-from tfchain.tasks.evaluation import make_evaluation
-from tfchain.tasks.search import PassageConfig
+from tfchain.tasks.search.evaluation import make_evaluation
+from tfchain.tasks.search.search import PassageConfig
 
 NUM_DATA_AND_DOCUMENTATION = 180_000
 NUM_MIXED = 60_000

@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tfchain.data.python_docs import read_python_docs
+from tfchain.data.documents.python_docs import read_python_docs
 
 SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z0-9\"'(])")
 PARAGRAPH = re.compile(r"\n\s*\n")

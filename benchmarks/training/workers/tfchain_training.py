@@ -15,15 +15,15 @@ import keras  # noqa: E402
 
 from tfchain import NeuralSearchChain  # noqa: E402
 from tfchain.core.hyperparameters import Hyperparameters  # noqa: E402
-from tfchain.data.beir import BeirDataset, read_beir  # noqa: E402
-from tfchain.data.shards import PairShards  # noqa: E402
-from tfchain.models.config import EncoderConfig, TransformerConfig  # noqa: E402
-from tfchain.models.encoder import Encoder  # noqa: E402
+from tfchain.data.documents.beir import BeirDataset, read_beir  # noqa: E402
+from tfchain.data.shards.pair_shards import PairShards  # noqa: E402
+from tfchain.models.encoders.config import EncoderConfig, TransformerConfig  # noqa: E402
+from tfchain.models.encoders.encoder import Encoder  # noqa: E402
 from tfchain.models.text_encoder import TextEncoder  # noqa: E402
-from tfchain.training.batch_layout import Layout  # noqa: E402
-from tfchain.training.batches import BatchMaker  # noqa: E402
-from tfchain.training.fit import FitOptions, fit_text_encoder  # noqa: E402
-from tfchain.training.training_data import make_training_set, read_datasets  # noqa: E402
+from tfchain.training.batches.layout import Layout  # noqa: E402
+from tfchain.training.batches.maker import BatchMaker  # noqa: E402
+from tfchain.training.batches.training_data import make_training_set, read_datasets  # noqa: E402
+from tfchain.training.fit.fit import FitOptions, fit_text_encoder  # noqa: E402
 
 LOSS = {"name": "in_batch_softmax", "scale": 20.0}
 

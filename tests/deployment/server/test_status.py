@@ -2,7 +2,7 @@
 
 import grpc
 
-from tfchain.deployment.server.grpc_server import _GRPC_CODES
+from tfchain.deployment.server.grpc.server import _GRPC_CODES
 from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError, cut_grpc_message, to_status
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from tfchain import Range
 from tfchain.core.errors import InputError
-from tfchain.optimization.tuning.setting import check_losses
 from tfchain.optimization.tuning.space import SearchSpace
+from tfchain.optimization.tuning.trial_values import check_losses
+from tfchain.training.batches.training_data import read_datasets
 from tfchain.training.losses import Triplet
-from tfchain.training.training_data import read_datasets
 
 
 def asked(space: Any) -> list[dict[str, Any]]:

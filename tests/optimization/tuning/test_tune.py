@@ -19,10 +19,10 @@ from tfchain.optimization.tuning import trial as trial_module
 from tfchain.optimization.tuning.limits import Gauge, ShapeCost
 from tfchain.optimization.tuning.oracles import spread_seed
 from tfchain.optimization.tuning.report import TuningReport
-from tfchain.optimization.tuning.setting import Setting
 from tfchain.optimization.tuning.trial import Task
+from tfchain.optimization.tuning.trial_values import Setting
 from tfchain.training.losses import InBatchSoftmax
-from tfchain.training.mining_options import Mining
+from tfchain.training.mining.options import Mining
 
 WORDS = ("cat", "dog", "stock", "monday", "run", "sleep", "fell", "who")
 PAIRS = [(f"what does {word}", f"the {word} {word}") for word in WORDS]
@@ -366,7 +366,7 @@ def test_only_another_shape_needs_a_refit(
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     search(chain, {"pooling": ["mean"], "shrink.layers": [2]}, tuner="grid")  # as they are
     with monkeypatch.context() as patch:
-        patch.setattr("tfchain.tasks.tuning.find_role", lambda environment: "worker")
+        patch.setattr("tfchain.tasks.search.tuning.find_role", lambda environment: "worker")
         search(chain, {"pooling": ["cls"]}, tuner="grid", refit=True)
     assert "another shape" not in caplog.text
     search(chain, {"pooling": ["cls"]}, tuner="grid")

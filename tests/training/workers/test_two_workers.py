@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.tiny_model import save_tiny_model
-from tfchain.training.launch.cluster import make_tf_config
-from tfchain.training.launch.local import find_free_ports
+from tfchain.jobs.cluster import make_tf_config
+from tfchain.jobs.local import find_free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 EQUAL = [
@@ -174,4 +174,4 @@ def test_a_killed_process_that_starts_again_ends_with_the_losses_of_a_run_that_n
 @pytest.mark.parametrize(("part", "place"), [("build", "_maybe_symbolic_build"), ("log", "reduce_per_replica")])
 def test_keras_alone_still_fails_so_our_mend_is_needed(runs: dict[str, Any], part: str, place: str) -> None:
     for worker in runs["workers"]:
-        assert not worker[f"keras_alone:{part}"]["fits"], f"Keras has mended {place}: tfchain/training/keras_fit.py"
+        assert not worker[f"keras_alone:{part}"]["fits"], f"Keras has mended {place}: tfchain/training/fit/keras_fit.py"

@@ -46,12 +46,12 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     import keras
     import numpy as np
 
-    from tfchain.chain import NeuralSearchChain
+    from tfchain.chains.search import NeuralSearchChain
     from tfchain.optimization.layer_distillation import LayerDistillationHook
     from tfchain.optimization.recipes import from_values
-    from tfchain.training.evaluation import Validation
-    from tfchain.training.fit import FitOptions
-    from tfchain.training.mining_options import Mining
+    from tfchain.training.fit.fit import FitOptions
+    from tfchain.training.fit.validation import Validation
+    from tfchain.training.mining.options import Mining
 
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)
@@ -153,7 +153,7 @@ def main() -> None:
     mode, index, folder, *jobs = sys.argv[1:]
     import tensorflow as tf
 
-    from tfchain.training.strategies import make_strategy
+    from tfchain.training.distributed.strategies import make_strategy
 
     tf.config.threading.set_inter_op_parallelism_threads(2)
     if mode == "mirrored":

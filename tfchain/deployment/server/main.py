@@ -90,8 +90,8 @@ def _start_tensorflow() -> None:
     """Imports TensorFlow and TF Text's ops, which a model's graph may need."""
     import tensorflow as tf
 
-    from tfchain.core.allocator import keep_memory_between_steps
-    from tfchain.core.tf_text import load_tf_text
+    from tfchain.runtime.allocator import keep_memory_between_steps
+    from tfchain.runtime.tf_text import load_tf_text
 
     keep_memory_between_steps(os.environ)
     load_tf_text()
@@ -101,7 +101,7 @@ def _start_tensorflow() -> None:
 
 def _to_options(flags: Flags) -> "ServerOptions":
     from tfchain.deployment.server.model_server import ServerOptions
-    from tfchain.deployment.server.saved_model import LoadOptions
+    from tfchain.deployment.server.servables.saved_model import LoadOptions
 
     choose = flags.is_on("choose_ports")
     grpc_port, rest_port = flags.number("port"), flags.number("rest_api_port")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tfchain.deployment.server.servable import Servable
+from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument, not_found
 from tfchain.deployment.server.versions import State, VersionRecord, VersionStatus
 

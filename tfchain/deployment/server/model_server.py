@@ -9,16 +9,16 @@ from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.repository import list_versions
-from tfchain.deployment.server.grpc_server import GrpcServer
-from tfchain.deployment.server.http_server import HttpServer, open_socket
-from tfchain.deployment.server.litert import load_version
+from tfchain.deployment.server.grpc.server import GrpcServer
+from tfchain.deployment.server.http.rest import RestApi
+from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.manager import Manager
-from tfchain.deployment.server.rest import RestApi
-from tfchain.deployment.server.saved_model import LoadOptions
-from tfchain.deployment.server.servable import Servable
+from tfchain.deployment.server.servables.litert import load_version
+from tfchain.deployment.server.servables.saved_model import LoadOptions
+from tfchain.deployment.server.servables.servable import Servable
+from tfchain.deployment.server.servables.warmup import run_warmup
 from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
 from tfchain.deployment.server.status import StatusError
-from tfchain.deployment.server.warmup import run_warmup
 
 logger = logging.getLogger(__name__)
 

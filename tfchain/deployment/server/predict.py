@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tfchain.deployment.server.servable import Servable, Signature
+from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"

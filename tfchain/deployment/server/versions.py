@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfchain.deployment.server.servable import Servable
+from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import StatusError
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tfchain.core.errors import InputError
-from tfchain.models.vector_storage import BinaryCodes, VectorStorage
+from tfchain.models.indexes.storage import BinaryCodes, VectorStorage
 
 QuantizedVectorPrecision = Literal["int8", "binary"]
 

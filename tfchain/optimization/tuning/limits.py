@@ -11,7 +11,7 @@ from typing import Any
 
 from tfchain.core.atomic import PARTIAL_PREFIX, write_json
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoder import Encoder
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.measure import Workload, make_workload, measure_files, measure_speed
 from tfchain.optimization.tuning.options import Search

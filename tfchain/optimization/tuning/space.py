@@ -11,7 +11,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES
-from tfchain.optimization.tuning.setting import check_name, check_value
+from tfchain.optimization.tuning.trial_values import check_name, check_value
 
 Sampling = Literal["linear", "log", "reverse_log"]
 RANGE_KEYS = ("min", "max", "step", "sampling")

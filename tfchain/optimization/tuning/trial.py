@@ -20,11 +20,11 @@ from tfchain.optimization.tuning.hparams import log_trial
 from tfchain.optimization.tuning.limits import Gauge, describe_shape, find_broken_limit
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TrialReport
-from tfchain.optimization.tuning.setting import Setting, make_setting, make_trial_encoder, sample_texts
-from tfchain.training.evaluation import Evaluate, Validation
-from tfchain.training.fit import fit_text_encoder
-from tfchain.training.fit_options import FitOptions
-from tfchain.training.training_data import NamedPairs
+from tfchain.optimization.tuning.trial_values import Setting, make_setting, make_trial_encoder, sample_texts
+from tfchain.training.batches.training_data import NamedPairs
+from tfchain.training.fit.fit import fit_text_encoder
+from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.validation import Evaluate, Validation
 
 logger = logging.getLogger(__name__)
 

@@ -12,18 +12,18 @@ from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import open_folder
 from tfchain.optimization.tuning.hparams import log_search
-from tfchain.optimization.tuning.identity import describe_search
 from tfchain.optimization.tuning.limits import Gauge
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
-from tfchain.optimization.tuning.setting import SHAPE_NAMES, check_losses
+from tfchain.optimization.tuning.search_identity import describe_search
 from tfchain.optimization.tuning.space import SearchSpace, Space
 from tfchain.optimization.tuning.trial import Task, TrialRunner, copy_callbacks
+from tfchain.optimization.tuning.trial_values import SHAPE_NAMES, check_losses
 from tfchain.optimization.tuning.workers import find_role, wait_for_last_trials
-from tfchain.training.evaluation import Evaluate, Validation
-from tfchain.training.fit import read_data
-from tfchain.training.fit_options import FitOptions
-from tfchain.training.strategies import find_task, make_strategy
+from tfchain.training.distributed.strategies import find_task, make_strategy
+from tfchain.training.fit.fit import read_data
+from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.validation import Evaluate, Validation
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,10 @@ from concurrent import futures
 from typing import Any, Literal
 
 from tfchain.core.errors import InputError, ServerError, WorkerLostError
-from tfchain.training.launch.tuning import CHIEF, NUM_WORKERS, ORACLE_IP, ORACLE_PORT, TUNER_ID
 
+TUNER_ID, ORACLE_IP, ORACLE_PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+NUM_WORKERS = "TFCHAIN_TUNING_WORKERS"
+CHIEF = "chief"
 POLL_SECONDS = 0.2
 LINGER_SECONDS = 30.0  # for workers that come late, where their number is not known
 CHIEF_SECONDS = 600.0  # for the chief to load its model

@@ -1,0 +1,55 @@
+import dataclasses
+
+import pytest
+
+from tfchain.core.errors import InputError
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+
+
+def test_one_number_holds_for_all_layers_and_several_for_one_each(small_config: EncoderConfig) -> None:
+    shape = small_config.transformer
+    assert shape.layer_heads == (2, 2)
+    assert shape.layer_head_dim(1) == 4
+    shrunk = dataclasses.replace(shape, num_heads=(2, 1), intermediate_dim=(12, 5), head_dim=4)
+    assert shrunk.layer_heads == (2, 1)
+    assert shrunk.layer_intermediate_dims == (12, 5)
+
+
+def test_a_dict_round_trip_gives_the_same_config(small_config: EncoderConfig) -> None:
+    config = dataclasses.replace(
+        small_config,
+        transformer=dataclasses.replace(small_config.transformer, num_heads=(2, 1), head_dim=4),
+        pooling=PoolingConfig(modes=("mean", "cls")),
+        dense=(DenseConfig(in_dim=16, out_dim=3),),
+    )
+    assert EncoderConfig.from_dict(config.to_dict()) == config
+    assert config.embedding_dim == 3
+    assert dataclasses.replace(config, dense=()).embedding_dim == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_heads": (2, 2, 2)}, "one number or one a layer. Received: 3 numbers for num_layers=2"),
+        ({"num_heads": 3}, "`hidden_dim` must be a multiple of `num_heads`"),
+        ({"intermediate_dim": 0}, "`intermediate_dim` must be at least 1. Received: intermediate_dim=0"),
+        ({"activation": "softmax"}, "`activation` must be one of gelu"),
+        ({"max_positions": 0}, "`max_positions` must be at least 1. Received: max_positions=0"),
+        ({"vocabulary_size": 0}, "`vocabulary_size` must be at least 1"),
+        ({"attention_dropout": -0.1}, "`attention_dropout` must be in"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
+    ],
+)
+def test_values_out_of_range_are_named(small_config: EncoderConfig, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(small_config.transformer, **change)
+
+
+def test_an_unknown_pooling_mode_is_named() -> None:
+    with pytest.raises(InputError, match="must name at least one of cls, max"):
+        PoolingConfig(modes=("median",))  # type: ignore[arg-type]
+
+
+def test_positions_of_roberta_start_behind_the_padding_id(small_config: EncoderConfig) -> None:
+    shape: TransformerConfig = dataclasses.replace(small_config.transformer, position_offset=2)
+    assert shape.max_length == 14

@@ -1,0 +1,117 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.encoders.config import DenseConfig, PoolingConfig
+from tfchain.models.weights.folder import read_folder
+from tfchain.models.weights.pretrained import load_encoder
+
+BERT = {
+    "model_type": "bert", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 12, "max_position_embeddings": 16,
+}  # fmt: skip
+MODULE = "sentence_transformers.models."
+
+
+def write(folder: Path, kinds: list[str] | None = None, **files: object) -> Path:
+    """A folder with config.json, modules.json and others; `a__b` is the file b.json in the folder a."""
+    if kinds is not None:
+        listed = [{"idx": n, "path": "" if n == 0 else f"{n}", "type": name} for n, name in enumerate(kinds)]
+        files = {"modules": listed, **files}
+        for number in range(1, len(kinds)):
+            (folder / str(number)).mkdir()
+            (folder / str(number) / "config.json").write_text(
+                json.dumps({"in_features": 8, "out_features": 4, "activation_function": "torch.nn.Tanh"})
+            )
+    for name, values in {"config": BERT, **files}.items():
+        (folder / f"{name}.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_modules_out_of_order_are_refused_rather_than_put_in_another(tmp_path: Path) -> None:
+    names = ["Transformer", "Pooling", "Normalize", "Dense"]
+    with pytest.raises(ModelFolderError, match="Received: Transformer, Pooling, Normalize, Dense"):
+        read_folder(write(tmp_path, [MODULE + name for name in names]))
+
+
+@pytest.mark.parametrize("name", ["custom_st.Transformer", "sentence_transformers.models.LSTM"])
+def test_a_module_that_tfchain_has_not_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelFolderError, match=f"names a module '{name}'"):
+        read_folder(write(tmp_path, [name]))
+
+
+def test_modules_of_sentence_transformers_6_and_of_2_are_read(tmp_path: Path) -> None:
+    names = ["base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling"]
+    folder = read_folder(write(tmp_path, [f"sentence_transformers.{name}" for name in names]))
+    assert folder.encoder.pooling.modes == ("mean",)
+
+
+def test_settings_that_are_left_out_are_those_of_sentence_transformers(tmp_path: Path) -> None:
+    folder = write(tmp_path, [MODULE + name for name in ("Transformer", "Pooling", "Dense")])
+    read = read_folder(folder)
+    assert read.encoder.pooling == PoolingConfig(modes=("mean",), include_prompt=True)
+    assert read.encoder.dense == (DenseConfig(in_dim=8, out_dim=4, use_bias=True, activation="tanh"),)
+    assert not read.encoder.normalize
+    plain = (read.max_length, read.do_lower_case, read.prompts, read.default_prompt_name, read.similarity)
+    assert plain == (None, False, {}, None, "cosine")
+    (folder / "1" / "config.json").write_text(json.dumps({"include_prompt": False, "pooling_mode_cls_token": True}))
+    assert read_folder(folder).encoder.pooling == PoolingConfig(modes=("cls",), include_prompt=False)
+
+
+@pytest.mark.parametrize(
+    "values", [{"use_residual": True}, {"module_input_name": "token_embeddings"}, {"module_output_name": "other"}]
+)
+def test_a_dense_module_that_does_something_else_is_refused(tmp_path: Path, values: dict) -> None:
+    folder = write(tmp_path, [MODULE + name for name in ("Transformer", "Pooling", "Dense")])
+    (folder / "2" / "config.json").write_text(json.dumps({"in_features": 8, "out_features": 4, **values}))
+    with pytest.raises(ModelFolderError, match=f"Dense modules on sentence embeddings.*{next(iter(values))}"):
+        read_folder(folder)
+
+
+def test_older_names_of_the_settings_file_count_too(tmp_path: Path) -> None:
+    folder = write(tmp_path, [MODULE + "Transformer"], sentence_roberta_config={"max_seq_length": 10})
+    assert read_folder(folder).max_length == 10
+
+
+def test_a_maximum_above_the_positions_is_cut_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write(tmp_path, [MODULE + "Transformer"], sentence_bert_config={"max_seq_length": 514})
+    assert read_folder(folder).max_length == 16
+    assert "names a maximum of 514 tokens; the model has positions for 16" in caplog.text
+
+
+def test_a_similarity_that_tfchain_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write(tmp_path, [MODULE + "Transformer"], config_sentence_transformers={"similarity_fn_name": "euclidean"})
+    with caplog.at_level(logging.WARNING):
+        assert read_folder(folder).similarity == "cosine"
+    assert "compares vectors by euclidean" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"config": []}, "cannot be read"),
+        ({"config": {**BERT, "hidden_size": "8"}}, "cannot be read"),
+        ({"config": {**BERT, "hidden_size": None}}, "cannot be read"),
+        ({"config": {"model_type": "bert"}}, "lacks 'vocab_size'"),
+        ({"config": {**BERT, "model_type": "t5"}}, "names the architecture 't5'; tfchain reads bert, distilbert"),
+        ({"config": {**BERT, "hidden_act": "mish"}}, "The activation must be one of gelu"),
+        ({"config": {**BERT, "is_decoder": True}}, "has is_decoder=True"),
+        ({"config": {**BERT, "tfchain": {"x": 1}}}, "cannot be read"),
+        ({"modules": {}}, "Received: none"),
+        ({"modules": [{"path": ""}]}, "cannot be read: KeyError: 'type'"),
+    ],
+)
+def test_a_broken_configuration_is_one_clear_error(tmp_path: Path, files: dict, message: str) -> None:
+    with pytest.raises(ModelFolderError, match=message):
+        read_folder(write(tmp_path, **files))
+
+
+def test_a_folder_without_weights_or_with_pickles_alone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="has no model.safetensors, so there are no weights to read. Save the"):
+        load_encoder(read_folder(write(tmp_path)))
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(ModelFolderError, match="pytorch_model.bin is a pickle, which may run code, and is not read"):
+        load_encoder(read_folder(tmp_path))

@@ -1,0 +1,425 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tfchain.chains.search import NeuralSearchChain
+from tfchain.core.errors import FingerprintError, IndexFolderError, ModelFolderError
+from tfchain.core.types import Document
+from tfchain.models.indexes.binary_codebook import BinaryCodebook
+from tfchain.models.indexes.storage import VectorStorage
+from tfchain.tasks.search import index_folder
+from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder, locked
+
+
+@pytest.fixture
+def chain(tiny_model_path: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    made.add([{"id": f"d{number}", "text": f"the cat {number} sleeps", "n": number} for number in range(5)])
+    return made
+
+
+def load(path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.load(path, engine="tensorflow")
+
+
+def change(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def contents(chain: NeuralSearchChain) -> list:
+    return list(chain.index)
+
+
+def test_what_was_saved_is_loaded(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    assert contents(again) == contents(chain)
+    np.testing.assert_allclose(again.index.vectors.vectors, chain.index.vectors.vectors, atol=1e-7)
+    assert [hit.id for hit in again.search("cat 3").hits] == [hit.id for hit in chain.search("cat 3").hits]
+    assert again.hyperparameters == chain.hyperparameters
+    assert again.passages == chain.passages
+
+
+def test_a_second_save_writes_only_what_is_new(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    chain.save(path)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file() and "segment" in str(file)}
+    chain.add([{"id": "new", "text": "stocks fell"}, {"id": "d1", "text": "another cat"}])
+    chain.remove("d2")
+    chain.save(path)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    segments = sorted(one.name for one in path.glob("segment-*"))
+    assert len(segments) == 2
+    assert len((path / segments[1] / "documents.jsonl").read_text().splitlines()) == 2
+    again = load(path)
+    assert [one.id for one in again.index] == ["d0", "d3", "d4", "new", "d1"]
+    assert contents(again) == contents(chain)
+    again.remove("new")
+    again.save(path)
+    assert [one.id for one in load(path).index] == ["d0", "d3", "d4", "d1"]
+
+
+def test_a_folder_of_mostly_removed_documents_is_written_anew(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    chain.save(path)
+    for step in range(3):
+        chain.remove(["d0", "d1", "d2", "d3", "d4"])
+        chain.add([{"id": f"d{number}", "text": f"round {step} {number}"} for number in range(5)])
+        chain.save(path)
+    assert len(list(path.glob("segment-*"))) < 3
+    assert contents(load(path)) == contents(chain)
+
+
+def test_numbers_of_documents_without_id_are_not_given_twice(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.add(["a dog runs"])
+    chain.remove("5")
+    chain.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    again.add(["who does"])
+    assert "6" in again.index
+
+
+def test_what_another_process_saved_meanwhile_is_not_written_over(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = chain.save(tmp_path / "index")
+    other = load(path)
+    other.add(["a dog"])
+    other.save(path)
+    chain.add([{"id": "mine", "text": "the cat"}])
+    with pytest.raises(IndexFolderError, match="saved by another process since .* Nothing was written. Load it again"):
+        chain.save(path)
+    assert contents(load(path)) == contents(other)
+    NeuralSearchChain(chain.tokenizer, chain.model, engine="tensorflow").add(["new"]).save(path)  # asked to replace it
+    assert [one.text for one in load(path).index] == ["new"]
+
+
+def test_a_save_that_failed_can_be_done_again(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = chain.save(tmp_path / "index")
+    before = contents(load(path))
+    chain.add([{"id": "mine", "text": "the cat"}])
+    with monkeypatch.context() as patch:
+        patch.setattr("tfchain.tasks.search.index_folder.write_json", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            chain.save(path)
+    assert contents(load(path)) == before
+    chain.save(path)
+    assert contents(load(path)) == contents(chain)
+
+
+def test_a_folder_that_was_deleted_is_written_whole(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    path = chain.save(tmp_path / "index")
+    shutil.rmtree(path)
+    chain.add([{"id": "new", "text": "the cat"}])
+    chain.save(path)
+    assert contents(load(path)) == contents(chain)
+
+
+def test_similarity_is_kept_with_the_documents(tiny_model_path: Path, tmp_path: Path) -> None:
+    for similarity in ("cosine", "dot"):
+        made = NeuralSearchChain.from_pretrained(tiny_model_path, similarity=similarity, engine="tensorflow")
+        made.add(["the cat"]).save(tmp_path / "index")
+        again = load(tmp_path / "index").reindex()
+        assert again.index.vectors.similarity == again.text_encoder.similarity == similarity
+
+
+def test_what_is_saved_can_be_read_by_all(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    files = [one for one in (tmp_path / "index").rglob("*") if one.is_file() and not one.name.startswith(".")]
+    assert {oct(one.stat().st_mode & 0o777) for one in files} == {"0o644"}
+
+
+def test_saving_into_a_folder_of_something_else_is_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(IndexFolderError, match=r"holds no chain, but letter.txt. Nothing was written"):
+        chain.save(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_save_keeps_others_out_while_it_writes(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, tried = chain.save(tmp_path / "index"), []
+    write = index_folder.write_json
+
+    def write_slowly(place: Path, value: object) -> Path:
+        with pytest.raises(IndexFolderError, match="Another process is writing") as caught, locked(path):
+            pass
+        tried.append(caught)
+        return write(place, value)
+
+    monkeypatch.setattr(index_folder, "write_json", write_slowly)
+    chain.save(path)
+    assert len(tried) == 1
+    with locked(path):
+        pass
+
+
+def test_two_writers_at_once_are_refused(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    chain.save(tmp_path / "index")
+    with (
+        locked(tmp_path / "index"),
+        pytest.raises(IndexFolderError, match=r"Another process is writing .* Nothing was written"),
+    ):
+        chain.save(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "chain.json").unlink(), "holds no saved chain: it has no chain.json"),
+        (lambda path: (path / "chain.json").write_text("{"), "chain.json cannot be read"),
+        (lambda path: (path / "chain.json").write_text('{"format": 99}'), "has the format 99; this tfchain reads"),
+        (lambda path: (path / "segment-000001" / "vectors.npy").write_bytes(b"x"), "segment-000001 cannot be read"),
+        (lambda path: (path / "segment-000001" / "documents.jsonl").write_text(""), "segment-000001 is damaged"),
+        (
+            lambda path: (path / "chain.json").write_text('{"format": 1, "commit": "x"}'),
+            "damaged: KeyError",
+        ),
+        (lambda path: shutil.rmtree(next(path.glob("model-*"))), "lacks its model, model-"),
+        (lambda path: change(path / "chain.json", vectors={"precision": "int4"}), "index is damaged: .*'int4'"),
+        (lambda path: change(path / "chain.json", vectors={"bits": 4}), "index is damaged: .*'bits'"),
+        (lambda path: change(path / "chain.json", vectors="binary"), "index is damaged: TypeError"),
+    ],
+)
+def test_a_damaged_folder_is_named(chain: NeuralSearchChain, tmp_path: Path, damage, message: str) -> None:
+    chain.save(tmp_path / "index")
+    damage(tmp_path / "index")
+    with pytest.raises(IndexFolderError, match=message):
+        load(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("change_settings", "message"),
+    [
+        (lambda values: values["hyperparameters"].update(warp=9), "index has settings that cannot be read: .*'warp'"),
+        (lambda values: values["passages"].update(mode="whole"), "index has settings that cannot be read: .*'whole'"),
+    ],
+)
+def test_settings_of_a_newer_version_are_told_with_both_versions_before_the_model_is_loaded(
+    chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change_settings, message: str
+) -> None:
+    path = chain.save(tmp_path / "index")
+    values = json.loads((path / "chain.json").read_text())
+    mine = values["tfchain"]
+    change_settings(values["settings"])
+    monkeypatch.setattr("tfchain.chains.search.TextEncoder.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    for saved, advice in (
+        (mine, "Index the documents again"),
+        ("99.1", rf"saved by tfchain 99.1, and this is {mine}: "),
+    ):
+        change(path / "chain.json", settings=values["settings"], tfchain=saved)
+        with pytest.raises(IndexFolderError, match=f"{message}.*{advice}"):
+            load(path)
+
+
+def test_a_format_or_vectors_of_a_newer_version_are_told_with_both_versions(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    path = chain.save(tmp_path / "index")
+    change(path / "chain.json", tfchain="99.1", vectors={"precision": "float4"})
+    with pytest.raises(IndexFolderError, match=r"float4.* saved by tfchain 99.1, and this is .*: use tfchain 99.1"):
+        load(path)
+    change(path / "chain.json", format=7)
+    with pytest.raises(IndexFolderError, match=r"has the format 7; .* reads format 1. It was saved by tfchain 99.1"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"mean": np.zeros(8, "float32")}, r"a mean of 16 numbers .* Received: shapes \(8,\) and \(16, 16\)"),
+        ({"matrix": np.zeros((16, 8), "float32")}, r"a matrix of 16 x 16, .* Received: shapes \(16,\) and \(16, 8\)"),
+        ({"matrix": np.zeros((16, 16), "float64")}, "in float32. Received: .* float32 and float64"),
+        ({"mean": np.full(16, np.nan, "float32")}, "finite and in float32"),
+        ({"mean": None}, "cannot be read"),
+    ],
+)
+def test_a_damaged_codebook_is_named(chain: NeuralSearchChain, tmp_path: Path, files: dict, message: str) -> None:
+    chain.text_encoder = chain.text_encoder.with_vector_storage(VectorStorage("binary"))
+    book = BinaryCodebook(np.zeros(16, "float32"), np.eye(16, dtype="float32"))
+    index = DocumentIndex(16, chain.text_encoder.fingerprint, "cosine", VectorStorage("binary"), book)
+    index.add(list(chain.index), [1] * 5, chain.index.vectors.vectors, fingerprint=index.fingerprint)
+    path = tmp_path / "index"
+    IndexFolder(path).save(chain.text_encoder, index, {})
+    assert load_index_folder(path).index.vectors.codebook is not None
+    (folder,) = path.glob("codebook-*")
+    for name, values in files.items():
+        (folder / f"{name}.npy").write_bytes(b"") if values is None else np.save(folder / f"{name}.npy", values)
+    with pytest.raises(IndexFolderError, match=f"index/{folder.name} .*{message}.* Index the documents again"):
+        load_index_folder(path)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"vector_storage": {"precision": "int4"}}, "`precision` of vectors must be one of .* Received: .*'int4'"),
+        ({"vector_storage": {"bits": 4}}, "'bits'"),
+        ({"vector_storage": "binary"}, "TypeError"),
+        ({"precision": "int4"}, "`precision` must be one of float32, .* Received: precision='int4'"),
+    ],
+)
+def test_settings_of_the_model_that_are_damaged_are_named(
+    chain: NeuralSearchChain, tmp_path: Path, own: bool, values: dict, message: str
+) -> None:
+    model = chain.model
+    if own:  # a Keras model has its settings in a file of their own
+        chain = NeuralSearchChain(chain.tokenizer, keras.Model(model.input, model.output), engine="tensorflow")
+    chain.add(["the cat"])
+    path = chain.save(tmp_path / "index")
+    (folder,) = path.glob("model-*")
+    change(folder / ("text_encoder.json" if own else "config_sentence_transformers.json"), **values)
+    with pytest.raises(ModelFolderError, match=f"index/{folder.name}.*{message}"):
+        load(path)
+
+
+def test_an_index_made_by_another_model_is_refused_or_encoded_again(chain: NeuralSearchChain, tmp_path: Path) -> None:
+    from tests.tiny_model import save_tiny_model
+
+    path = chain.save(tmp_path / "index")
+    model = path / json.loads((path / "chain.json").read_text())["model"]
+    save_tiny_model(tmp_path / "other", seed=2)
+    for file in (tmp_path / "other").glob("*.safetensors"):
+        file.replace(model / file.name)
+    with pytest.raises(FingerprintError, match=r"were made by model .* call load\(path, reindex=True\)"):
+        load(path)
+    again = NeuralSearchChain.load(path, reindex=True, engine="tensorflow")
+    assert again.is_stale
+    again.search("cat")
+    assert not again.is_stale
+    np.testing.assert_allclose(
+        again.index.vectors.vectors, again.encode_document([one.full_text for one in again.index]), atol=1e-6
+    )
+
+
+def test_every_step_of_a_save_is_synced_before_the_next_one_counts_on_it(tmp_path: Path, disk_calls: list) -> None:
+    """The manifest names segments: were it kept before them, a power cut would leave an index that cannot be read."""
+    index = DocumentIndex(2, "f" * 64)
+    index.add([Document("a", "x")], [1], np.ones((1, 2), "float32"), fingerprint="f" * 64)
+
+    class Model:
+        fingerprint = "f" * 64
+
+        def save(self, path: Path) -> None:
+            (path / "weights").write_bytes(b"w")
+
+    IndexFolder(tmp_path / "index").save(Model(), index, {})
+    renamed = [Path(path).name for what, path, _ in disk_calls if what == "rename"]
+    assert renamed == [f"model-{'f' * 16}", "segment-000001", "chain.json"]
+    commit = next(
+        place for place, (what, path, _) in enumerate(disk_calls) if what == "rename" and path.endswith("chain.json")
+    )
+    synced = {Path(path).name for what, path, _ in disk_calls[:commit] if what == "sync"}
+    assert {"weights", "documents.jsonl", "counts.npy", "vectors.npy", "index"} <= synced
+    assert disk_calls[commit - 1][:1] == ("sync",)
+    assert disk_calls[commit - 1][2] == (tmp_path / "index" / "chain.json").read_bytes()
+    assert disk_calls[commit + 1][:2] == ("sync", str(tmp_path / "index"))
+
+
+# Writes the folder as a chain does, without its encoder, so that it is quick to start and can be killed often.
+SAVER = """
+import sys
+from pathlib import Path
+import numpy as np
+from tfchain.core.types import Document
+from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
+
+class Model:
+    fingerprint = "f" * 64
+    def save(self, path):
+        (path / "weights").write_bytes(bytes(300_000))
+
+path = Path(sys.argv[1])
+if (path / "chain.json").exists():
+    loaded = load_index_folder(path)
+    folder, index = loaded.folder, loaded.index
+else:
+    folder, index = IndexFolder(path), DocumentIndex(8, Model.fingerprint)
+print("ready", flush=True)
+while True:
+    step = index.next_number
+    documents = [Document(f"{step}-{n}", "text " * 50) for n in range(20)]
+    index.add(documents, [2] * 20, np.full((40, 8), step, "float32"), fingerprint=Model.fingerprint)
+    if step % 60 == 40:
+        index.remove([f"{step - 20}-{n}" for n in range(20)])
+    folder.save(Model(), index, {})
+    print(index.next_number, flush=True)
+"""
+
+
+def start(*command: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, "-c", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
+
+
+def test_killed_at_any_moment_of_saving_the_last_good_index_still_loads(tmp_path: Path) -> None:
+    path, moment, last = tmp_path / "index", random.Random(3), 0
+    for _ in range(40):
+        with start(SAVER, str(path)) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(moment.uniform(0, 0.15))
+            process.send_signal(signal.SIGKILL)
+            done = [int(line) for line in process.stdout.read().split()]
+        if not (path / "chain.json").exists():
+            assert not done
+            continue
+        index = load_index_folder(path).index
+        published = done[-1] if done else last
+        assert index.next_number in (published, published + 20)  # one more step may have been published
+        last = index.next_number
+        steps = {one.id.split("-")[0] for one in index}
+        assert len(index) == 20 * len(steps)
+        for row, document in zip(index.vectors.starts, index, strict=True):
+            assert document.text == "text " * 50
+            # vectors of (s, s, …) have the same direction for every s but 0
+            expected = 0 if document.id.startswith("0-") else 8**-0.5
+            np.testing.assert_allclose(index.vectors.vectors[row], expected, rtol=1e-6)
+    assert last >= 400, "the writer was killed before it wrote"
+
+
+EXPORTER = """
+import sys
+from tfchain.chains.search import NeuralSearchChain
+chain = NeuralSearchChain.load(sys.argv[1], engine="tensorflow")
+while True:
+    print(chain.export(sys.argv[2]), flush=True)
+"""
+
+
+def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
+    chain: NeuralSearchChain, tmp_path: Path
+) -> None:
+    from tfchain.deployment.export import check_proofs
+    from tfchain.deployment.repository import list_versions
+
+    chain.save(tmp_path / "index")
+    base_path, moment, done = tmp_path / "versions", random.Random(5), 0
+    for _ in range(8):
+        with start(EXPORTER, str(tmp_path / "index"), str(base_path)) as process:
+            assert process.stdout is not None
+            done += len(process.stdout.readline().splitlines())  # the first takes longest: kill within a later one
+            time.sleep(moment.uniform(0, 2.5))
+            process.send_signal(signal.SIGKILL)
+            done += len(process.stdout.read().splitlines())
+        versions = list_versions(base_path)
+        assert list(versions) == list(range(1, len(versions) + 1))
+        assert done <= len(versions) <= done + 1
+        done = len(versions)
+    for version in versions.values():
+        check_proofs(version, [])  # loads, and its warm-up requests run

@@ -1,0 +1,1 @@
+"""Chains: one object for a task's whole life, which composes the rooms."""

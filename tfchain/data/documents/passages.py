@@ -1,0 +1,198 @@
+"""Passages: long documents cut into overlapping parts that a model can read whole."""
+
+import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tfchain.core.errors import InputError
+from tfchain.core.types import Document, Passage
+from tfchain.data.documents.text_units import CountTokens, Units, count_roughly, make_units
+
+# Words longer than this may be cut where two passages overlap; shorter ones never are, however small the overlap.
+SHORT_UNIT = 16
+
+
+def split(document: Document, *, count_tokens: CountTokens, max_tokens: int, overlap_tokens: int) -> list[Passage]:
+    """Cuts one document into passages; see `split_all`, which is much faster for many."""
+    return split_all([document], count_tokens=count_tokens, max_tokens=max_tokens, overlap_tokens=overlap_tokens)[0]
+
+
+def split_all(
+    documents: Sequence[Document], *, count_tokens: CountTokens, max_tokens: int, overlap_tokens: int
+) -> list[list[Passage]]:
+    """Cuts documents into passages of at most `max_tokens`.
+
+    A document that fits is one passage, its `full_text`. Others are cut at the ends of sentences and lines, or at
+    words where that would leave a passage less than half full, or inside of words that are too long; each passage but
+    the first begins with up to `overlap_tokens` of what ended the one before. Together they cover all of the text.
+
+    The title stands before each passage. A title of more than half of `max_tokens` is shortened to its first words
+    that fit in half, in every passage. Of a document with a title alone, the title is cut; its offsets are 0.
+
+    Args:
+        documents: The documents. More at once is faster: each distinct word is counted once.
+        count_tokens: Gives the number of tokens, without special tokens, of each string.
+        max_tokens: The largest number of tokens of a passage, its title included, special tokens left out. No passage
+            counts more (each is counted as it will be encoded), unless a single character does.
+        overlap_tokens: How much two neighbours share, at most. 0 for none; less than `max_tokens`.
+
+    Returns:
+        The passages of each document, in the text's order.
+
+    Raises:
+        InputError: if `max_tokens` or `overlap_tokens` is out of range.
+
+    Example:
+        >>> words = lambda texts: [len(text.split()) for text in texts]
+        >>> document = Document("1", "One two three. Four five six.", title="Numbers")
+        >>> [passage.text for passage in split(document, count_tokens=words, max_tokens=5, overlap_tokens=1)]
+        ['Numbers One two three.', 'Numbers three. Four five six.']
+    """
+    if max_tokens < 1:
+        raise InputError(f"`max_tokens` must be at least 1. Received: max_tokens={max_tokens}.")
+    if not 0 <= overlap_tokens < max_tokens:
+        raise InputError(
+            f"`overlap_tokens` must be at least 0 and less than `max_tokens`. "
+            f"Received: overlap_tokens={overlap_tokens} with max_tokens={max_tokens}. A quarter of it is usual."
+        )
+    counted: dict[str, int] = {}
+    passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
+    whole = fit_whole(documents, max_tokens, count_tokens, counted)
+    long = {i: document for i, document in enumerate(documents) if not whole[i]}
+    drafts = dict(zip(long, make_drafts(list(long.values()), max_tokens, count_tokens, counted), strict=True))
+    while drafts:
+        parts = cut(list(drafts.values()), overlap_tokens, count_tokens, counted)
+        passages_of = dict(zip(drafts, parts, strict=True))
+        for i, found in passages_of.items():
+            passages[i] = found
+        drafts = shrink(drafts, passages_of, max_tokens, count_tokens)
+    return passages
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document being cut.
+
+    Args:
+        document: The document.
+        title: What stands before each passage.
+        body: What is cut: the text, or the title where there is no text.
+        budget: The number of tokens for each part of the body.
+    """
+
+    document: Document
+    title: str
+    body: str
+    budget: int
+
+
+def fit_whole(
+    documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+) -> list[bool]:
+    """Which documents need no cutting.
+
+    The sum over words tells it in most cases, at a fraction of the cost of counting each text. It may be a few tokens
+    in a hundred above the text's own number, so texts that seem to be up to a quarter too long are counted, too.
+    """
+    texts = [document.full_text for document in documents]
+    estimates = count_roughly(texts, count_tokens, counted)
+    near = [i for i, estimate in enumerate(estimates) if estimate <= max_tokens * 5 / 4]
+    counts = dict(zip(near, count_tokens([texts[i] for i in near]), strict=True)) if near else {}
+    return [i in counts and counts[i] <= max_tokens for i in range(len(documents))]
+
+
+def make_drafts(
+    documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+) -> list[Draft]:
+    """Shortens long titles and sets the budgets."""
+    half = max_tokens // 2
+    drafts = []
+    titles = [document.title if document.text.strip() else "" for document in documents]
+    for document, title, units in zip(
+        documents, titles, make_units(titles, [max(1, half)] * len(titles), count_tokens, counted), strict=True
+    ):
+        last = bisect.bisect_right(units.totals, half) - 1
+        kept = title[: units.bounds[last]]
+        body = document.text if document.text.strip() else document.title
+        drafts.append(Draft(document, kept, body, max_tokens - units.totals[last]))
+    return drafts
+
+
+def cut(
+    drafts: Sequence[Draft], overlap_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+) -> list[list[Passage]]:
+    """Cuts each draft's body into parts of its budget, as far as the sum over units tells."""
+    limits = [min(draft.budget, max(overlap_tokens, SHORT_UNIT)) for draft in drafts]
+    units = make_units([draft.body for draft in drafts], limits, count_tokens, counted)
+    passages = []
+    for draft, unit in zip(drafts, units, strict=True):
+        spans = trim_spans(draft.body, pack(unit, draft.budget, overlap_tokens))
+        passages.append([make_passage(draft, start, end) for start, end in spans])
+    return passages
+
+
+def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, int]]:
+    """Fills one passage after the other; yields each one's offsets.
+
+    A passage ends with the last sentence that fits, if that leaves it half full, else with the last unit. The next
+    begins at the first sentence within the overlap, if that leaves half of the overlap, else at the first unit.
+    """
+    totals, bounds = units.totals, units.bounds
+    last = len(bounds) - 1
+    start = end = 0  # places in `bounds`
+    while end < last:
+        full = max(bisect.bisect_right(totals, totals[start] + budget) - 1, end + 1)
+        if full < last:
+            half_full = bisect.bisect_left(totals, totals[start] + budget / 2)
+            full = units.last_sentence_end(max(half_full, end + 1), full) or full
+        end = full
+        yield bounds[start], bounds[end]
+        if end < last:
+            # Not so early that the unit behind `end` would find no room, or two passages would be the same.
+            room = bisect.bisect_left(totals, totals[end + 1] - budget)
+            start = min(end, max(start + 1, room, bisect.bisect_left(totals, totals[end] - overlap_tokens)))
+            half_shared = bisect.bisect_right(totals, totals[end] - overlap_tokens / 2) - 1
+            start = units.first_sentence_end(start, min(half_shared, end)) or start
+
+
+def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Takes white space off both ends, and leaves out what is nothing else or lies within its neighbour then."""
+    kept: list[tuple[int, int]] = []
+    for start, end in spans:
+        part = body[start:end]
+        if not part.strip():
+            continue
+        start, end = start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+        if kept and end <= kept[-1][1]:
+            continue
+        if kept and start <= kept[-1][0]:
+            kept.pop()
+        kept.append((start, end))
+    return kept
+
+
+def make_passage(draft: Draft, start: int, end: int) -> Passage:
+    """Puts the title before a part of the body."""
+    text = f"{draft.title} {draft.body[start:end]}".strip()
+    if not draft.document.text.strip():  # the title was cut: there is no text to point into
+        return Passage(draft.document.id, text, 0, 0)
+    return Passage(draft.document.id, text, start, end)
+
+
+def shrink(
+    drafts: Mapping[int, Draft], passages: Mapping[int, Sequence[Passage]], max_tokens: int, count_tokens: CountTokens
+) -> dict[int, Draft]:
+    """Counts the passages as they will be encoded; returns the drafts that need another round, with a smaller budget.
+
+    Tokenizers such as byte-pair encoders may count a text a little differently from the sum over its words.
+    """
+    texts = [passage.text for i in drafts for passage in passages[i]]
+    counts = iter(count_tokens(texts))
+    again = {}
+    for i, draft in drafts.items():
+        excess = max(next(counts) for _ in passages[i]) - max_tokens
+        if excess > 0 and draft.budget > 1:
+            # In proportion: taking off the excess itself leaves nothing where texts count twice the sum.
+            share = -(-draft.budget * excess // (max_tokens + excess))
+            again[i] = replace(draft, budget=max(1, draft.budget - max(share, draft.budget // 16, 1)))
+    return again

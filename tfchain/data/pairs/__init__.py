@@ -1,0 +1,1 @@
+"""Pairs to train on: read, checked, planned into batches."""

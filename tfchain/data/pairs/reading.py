@@ -1,0 +1,144 @@
+"""Training pairs in memory: a query, its document and its hard negatives a row, from any form that users have."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.data.documents.beir import BeirDataset, is_beir_folder, read_beir
+from tfchain.data.pairs.columns import ColumnReader
+from tfchain.data.pairs.sources import read_blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Rows to train on.
+
+    Args:
+        columns: The queries, their documents, then the negatives: `(columns) × n` texts. One column: texts alone.
+        labels: float32 `(n, k)`, `None` where there are none.
+        relevant: For each row the `text_key` of every document that is judged relevant for its query, `None` where
+            there are no judgments.
+        symmetric: Whether the texts are neither queries nor documents (two sentences, or one text), so that no prompt
+            is put before them.
+    """
+
+    columns: tuple[Sequence[str], ...]
+    labels: np.ndarray | None = None
+    relevant: tuple[frozenset[int] | tuple[int, ...], ...] | None = None
+    symmetric: bool = False
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def num_columns(self) -> int:
+        """How many texts a row has."""
+        return len(self.columns)
+
+    def keys(self) -> np.ndarray:
+        """The `text_key` of every text, int64 `(n, columns)`."""
+        return np.stack([text_keys(column) for column in self.columns], axis=1)
+
+
+def text_key(text: str) -> int:
+    """A number that stands for a text, the same on every machine: 63 bits of BLAKE2b, never 0.
+
+    White space at both ends does not count.
+    """
+    digest = blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1 or 1
+
+
+def text_keys(texts: Iterable[str]) -> np.ndarray:
+    """The `text_key` of each text, int64 `(n,)`."""
+    return np.fromiter((text_key(text) for text in texts), dtype=np.int64)
+
+
+def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
+    """Reads training rows into memory.
+
+    Args:
+        dataset: One of these:
+
+            - a list or a generator of `(query, document)` or `(query, document, negative, …)` tuples, of texts, or of
+              dicts. A dict has a query (`query`, `anchor`, `question`), a document (`positive`, `document`, `answer`,
+              `context`, `passage`, `text`) and negatives if there are (`negatives` with a list or a text, `negative`,
+              `negative_1`, …); or `sentence1` and `sentence2`; or `text` alone; each with labels if there are
+              (`score`, `scores`, `label`, `labels` or `margin`: a number or a list of them). Other keys are left out.
+            - the path of a `.jsonl`, `.csv`, `.tsv` (each also `.gz`), `.parquet` or `.tfrecord` file with these
+              columns, or of a folder of `.parquet` or `.tfrecord` files.
+            - the path of a BEIR folder, or a `BeirDataset`: a row for each query and each document of grade 1 and
+              above.
+            - a Hugging Face `Dataset`, or a `DatasetDict`.
+            - a data frame (pandas, Polars, Arrow) with these columns.
+            - a finite `tf.data.Dataset` of dicts or tuples of strings, not batched.
+            - `Pairs`, which are given back.
+        split: Which part of a BEIR folder or a `DatasetDict`. Default: `train`.
+
+    Returns:
+        The rows, in order.
+
+    Raises:
+        InputError: if there are no rows, columns are missing, a text is not a string or is empty, labels are not
+            finite numbers from -1e9 to 1e9, or rows differ in their columns or their number of negatives; with the
+            row's place.
+    """
+    if isinstance(dataset, Pairs):
+        return dataset
+    if isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset)):
+        dataset = read_beir(str(dataset), split=split)
+    if isinstance(dataset, BeirDataset):
+        return pair_judged(dataset)
+    reader: ColumnReader | None = None
+    columns: list[list[str]] = []
+    labels: list[np.ndarray] = []
+    for block in read_blocks(dataset, split=split):
+        reader = reader or ColumnReader(block.names, block.place(0))
+        rows = reader.read(block)
+        columns = columns or [[] for _ in rows.texts]
+        for column, texts in zip(columns, rows.texts, strict=True):
+            column += texts
+        if rows.labels is not None:
+            labels.append(rows.labels)
+    if reader is None:
+        received = str(dataset) if isinstance(dataset, str | os.PathLike) else f"an empty {type(dataset).__name__}"
+        raise InputError(
+            f"`dataset` must have at least one row. Received: {received}. Give it rows (a generator can be read once "
+            "only: make a new one)."
+        )
+    return Pairs(tuple(columns), np.concatenate(labels) if labels else None, symmetric=reader.layout.symmetric)
+
+
+def pair_judged(dataset: BeirDataset) -> Pairs:
+    """Makes a row of each query and each document that is judged relevant for it.
+
+    Raises:
+        InputError: if no query has such a document in the corpus.
+    """
+    relevant_ids = {
+        query: [id for id, grade in grades.items() if grade >= 1] for query, grades in dataset.qrels.items()
+    }
+    wanted = {id for ids in relevant_ids.values() for id in ids}
+    texts = {document.id: document.full_text for document in dataset.documents() if document.id in wanted}
+    keys = {id: text_key(text) for id, text in texts.items()}
+    queries: list[str] = []
+    documents: list[str] = []
+    relevant: list[tuple[int, ...]] = []
+    for query, ids in relevant_ids.items():
+        found = [id for id in ids if id in texts]
+        query_keys = tuple(keys[id] for id in found)  # one tuple, shared by the query's rows
+        queries += [dataset.queries[query]] * len(found)
+        documents += [texts[id] for id in found]
+        relevant += [query_keys] * len(found)
+    if not queries:
+        raise InputError(
+            "The dataset must judge a document of its corpus relevant (grade 1 or above). Received: "
+            f"{len(relevant_ids)} judged queries, {len(wanted)} documents judged relevant, none of them "
+            "in the corpus. Check that the judgments and the corpus belong together."
+        )
+    return Pairs((queries, documents), relevant=tuple(relevant))

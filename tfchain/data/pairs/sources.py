@@ -1,0 +1,214 @@
+"""Rows of training data from what users have: lists, files, folders, Hugging Face and tf.data datasets, in blocks."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.data.files.lines import open_bytes
+from tfchain.data.files.paths import printable, to_path
+from tfchain.data.files.place import Block, Place, places_from
+from tfchain.data.files.records import read_json_lines, record_ending
+from tfchain.data.files.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
+from tfchain.data.pairs.columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
+from tfchain.data.pairs.from_tensorflow import read_tf_dataset, read_tfrecord
+
+TFRECORD_ENDINGS = (".tfrecord", ".tfrecord.gz")
+FORMS = (
+    "a list or generator of (query, document, negative, …) tuples, of dicts, or of texts; a .jsonl, .csv, .tsv, "
+    ".parquet or .tfrecord file, a folder of such .parquet or .tfrecord files, or a BEIR folder; a Hugging Face "
+    "Dataset; a data frame; or a tf.data.Dataset"
+)
+
+
+def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
+    """Reads rows of any source but BEIR folders, some thousand at a time.
+
+    Args:
+        dataset: See `read_pairs`.
+        split: Which part of a Hugging Face `DatasetDict`. Default: `train`.
+
+    Yields:
+        Blocks with at least one row.
+
+    Raises:
+        InputError: if the type is not one of those, or a file is missing or broken.
+    """
+    tensorflow = sys.modules.get("tensorflow")  # who has a tf.data.Dataset has imported it
+    if isinstance(dataset, str | os.PathLike):
+        yield from read_path(to_path(dataset))
+    elif tensorflow is not None and isinstance(dataset, tensorflow.data.Dataset):
+        yield from read_tf_dataset(dataset)
+    elif hasattr(dataset, "column_names") and (hasattr(dataset, "iter") or isinstance(dataset, Mapping)):
+        yield from read_hugging_face(dataset, split)
+    elif is_frame(dataset):
+        yield from read_frame(dataset, used_names, "dataset")
+    elif isinstance(dataset, Iterable) and not is_other(dataset):
+        yield from read_rows((Place("dataset[", number, "]"), row) for number, row in enumerate(dataset))
+    else:
+        raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.")
+
+
+def is_other(dataset: Any) -> bool:
+    """Whether something can be iterated over, but does not give rows in an order."""
+    return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray)
+
+
+def read_path(path: Path) -> Iterator[Block]:
+    """Reads a file, or the files of a folder, sorted by name."""
+    for file in find_files(path):
+        yield from read_file(file)
+
+
+def find_files(path: Path) -> list[Path]:
+    """A file itself, or the .parquet (else .tfrecord) files of a folder, sorted by name.
+
+    Raises:
+        InputError: if a folder has none, or has both.
+    """
+    if not path.is_dir():
+        return [path]
+    try:
+        shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"Could not read the folder {printable(path)}: {os.strerror(error.errno or 0)}.") from error
+    parquet = [file for file in shown if record_ending(file) == ".parquet"]
+    records = [file for file in shown if is_tfrecord(file)]
+    if bool(parquet) == bool(records):
+        raise InputError(
+            f"Expected .parquet files or .tfrecord files in the folder {path}, or a BEIR folder with corpus.jsonl. "
+            f"Received: {len(parquet)} .parquet and {len(records)} .tfrecord of {len(shown)} files. Give the path of "
+            "another file itself, and put files of two kinds into two folders."
+        )
+    return parquet or records
+
+
+def is_tfrecord(path: Path) -> bool:
+    """Whether a file's name says that it holds TFRecords."""
+    return path.name.lower().endswith(TFRECORD_ENDINGS)
+
+
+def read_file(path: Path) -> Iterator[Block]:
+    """Reads a file by its name's ending."""
+    if is_tfrecord(path):
+        return read_rows(read_tfrecord(path))
+    ending = record_ending(path)
+    if ending == ".jsonl":
+        return read_rows(read_json_lines(path))
+    if ending == ".parquet":
+        return read_parquet(path, used_names)
+    if ending is not None:
+        return read_rows(read_cell_rows(path))
+    open_bytes(path).close()  # a missing file's error comes before that of its name
+    raise InputError(
+        f"Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord. Received: {path}."
+    )
+
+
+def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
+    """Gathers rows into blocks; all rows have the kind and the columns of the first."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
+    place, row = first
+    if isinstance(row, Mapping):
+        keys, names = row.keys(), used_names(list(row), place)
+    elif isinstance(row, list | tuple) and row:
+        keys, names = None, standard_names(len(row), symmetric=False)
+    else:  # a text; what is no text at all is told with its place when columns are checked
+        keys, names = None, standard_names(1, symmetric=False)
+    kind = row_kind(row)
+    rows = itertools.chain([first], rows)
+    while batch := list(itertools.islice(rows, BLOCK_ROWS)):
+        places = [place for place, _ in batch]
+        values = [row for _, row in batch]
+        for here, value in batch:
+            if row_kind(value) is not kind:
+                raise InputError(
+                    f"{here}: expected a {kind.__name__} as {place} is. Received: {value!r:.60} of type "
+                    f"{type(value).__name__}. A row is a (query, document, …) tuple, a dict or a text, all of one kind."
+                )
+            if kind is tuple and len(value) != len(names):
+                raise width_error(here, value, place, len(names))
+            if keys is not None and value.keys() != keys:
+                check_keys(here, value, place, names)
+        if kind is dict:
+            columns = [[value[name] for value in values] for name in names]
+        else:
+            columns = [list(column) for column in zip(*values, strict=True)] if kind is tuple else [values]
+        yield Block(names, columns, places.__getitem__)
+
+
+def row_kind(row: Any) -> type:
+    """The kind of a row: dict, tuple, or text, which stands for everything else."""
+    return tuple if isinstance(row, tuple | list) else dict if isinstance(row, Mapping) else str
+
+
+def width_error(place: Place, row: Any, first: Place, expected: int) -> InputError:
+    """Says that a tuple has another length than the first one."""
+    if min(len(row), expected) >= 2:
+        return ragged_error(place, len(row) - 2, first, expected - 2)
+    return InputError(
+        f"{place}: expected {expected} texts, as {first} has. Received: {len(row)}. A row is (query, document) or "
+        "(query, document, negative, …)."
+    )
+
+
+def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[str, ...]) -> None:
+    """Raises where a dict lacks a column of the first one, or has another one that would be read."""
+    if set(find_layout(list(row), place).names) != set(names):
+        raise InputError(
+            f"{place}: expected the columns of {first} ({', '.join(names)}). Received: {', '.join(map(str, row))}. "
+            "Give every row the same columns, with the same number of negatives."
+        )
+
+
+def read_cell_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Reads the columns of a file of cells that are of use; labels become numbers where they are."""
+    for place, record in read_cells(path, used_names):
+        yield (
+            place,
+            {
+                name: to_label(cell) if cell is not None and name in LABEL_NAMES else cell
+                for name, cell in record.items()
+            },
+        )
+
+
+def to_label(cell: str) -> Any:
+    """The number, or the JSON list of numbers, in a cell; the cell itself where there is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        pass
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
+def read_hugging_face(dataset: Any, split: str) -> Iterator[Block]:
+    """Reads a `datasets.Dataset` or `IterableDataset` in batches, or one split of a `DatasetDict`."""
+    if isinstance(dataset, Mapping):
+        if split not in dataset:
+            raise InputError(
+                f"The dataset has no split {split!r}. Those there: {', '.join(map(str, dataset))}. Give one of them, "
+                f"such as dataset[{next(iter(dataset), 'train')!r}]."
+            )
+        dataset = dataset[split]
+    if hasattr(dataset, "with_format"):
+        dataset = dataset.with_format(None)  # plain Python, whatever the user's format is
+    start = 0
+    names: tuple[str, ...] = ()
+    for batch in dataset.iter(batch_size=BLOCK_ROWS):
+        names = names or used_names(list(batch), Place("dataset[", 0, "]"))
+        columns = [list(batch[name]) for name in names]
+        yield Block(names, columns, places_from("dataset[", start, "]"))
+        start += len(columns[0])

@@ -1,0 +1,1 @@
+"""Shards: training data larger than memory."""

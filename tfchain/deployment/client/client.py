@@ -1,0 +1,238 @@
+"""A client for servers that speak TensorFlow Serving's protocols: numpy in, numpy out."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.core.texts import check_queries, check_texts, replace_surrogates
+from tfchain.core.types import Hit, SearchResult
+from tfchain.deployment.client.transport import RequestError, Transport
+from tfchain.deployment.client.transport_grpc import GrpcTransport
+from tfchain.deployment.client.transport_rest import RestTransport
+
+__all__ = ["Client", "RequestError"]
+
+
+class Client:
+    """Asks a TensorFlow Serving (stock or embedded) for predictions. May be shared by threads.
+
+    Importing and making a client is quick; the first call over gRPC imports TensorFlow, which tensorflow-serving-api's
+    stubs need. Over REST it is never imported.
+
+    Args:
+        grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
+        rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
+        timeout_seconds: How long a call may take. Default 30.
+
+    Raises:
+        InputError: if neither address is given.
+
+    Example:
+
+        with Client(rest_url="http://127.0.0.1:8501") as client:
+            client.search(["how do I merge two sorted lists"], model="docs")[0].hits
+    """
+
+    def __init__(
+        self, grpc_target: str | None = None, rest_url: str | None = None, *, timeout_seconds: float = 30.0
+    ) -> None:
+        if grpc_target is None and rest_url is None:
+            raise InputError(
+                "A client must have a `grpc_target` or a `rest_url`. Received: neither. "
+                "Give the server's address, such as rest_url='http://127.0.0.1:8501'."
+            )
+        self._address = (grpc_target, rest_url, timeout_seconds)
+        self._transports: dict[str, Transport] = {}
+        if grpc_target is not None:
+            self._transports["grpc"] = GrpcTransport(grpc_target, timeout_seconds)
+        if rest_url is not None:
+            self._transports["rest"] = RestTransport(rest_url, timeout_seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as a client of the same addresses, with connections of its own."""
+        return _connect, (type(self), *self._address)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for transport in self._transports.values():
+            transport.close()
+
+    def predict(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        model: str,
+        signature: str | None = None,
+        version: int | None = None,
+        output_filter: Sequence[str] | None = None,
+        protocol: str | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature.
+
+        Args:
+            inputs: Arrays, lists or scalars by input names. Text as `str` or `bytes`; half a surrogate goes as the
+                replacement character, as in a chain. Over gRPC the data types must be those of the signature.
+            model: The model's name.
+            signature: The signature; None for `serving_default`.
+            version: The version; None for the latest.
+            output_filter: The outputs wanted; None for all.
+            protocol: `"grpc"` or `"rest"`; None for gRPC where the client has an address for it, else REST.
+
+        Returns:
+            Arrays by output names. Texts come as `str` in object arrays; what is not UTF-8, and outputs whose name
+            ends in `_bytes`, as `bytes`.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        arrays = {name: _to_array(name, value) for name, value in inputs.items()}
+        return self._transport(protocol).predict(arrays, model, signature, version, list(output_filter or ()))
+
+    def metadata(self, model: str, *, version: int | None = None, protocol: str | None = None) -> dict[str, Any]:
+        """Returns a model's signatures, in the form of TensorFlow Serving's REST API.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        return self._transport(protocol).metadata(model, version)
+
+    def status(self, model: str, *, version: int | None = None, protocol: str | None = None) -> dict[int, str]:
+        """Returns the states of a model's versions, such as `{2: "AVAILABLE", 1: "END"}`.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        return self._transport(protocol).status(model, version)
+
+    def search(
+        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
+    ) -> list[SearchResult]:
+        """Searches with a model that a chain exported.
+
+        Args:
+            texts: The queries, or one.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
+        Returns:
+            One result a query.
+
+        Raises:
+            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached, or the model's answer is not that of a search.
+        """
+        texts = check_queries(texts)
+        if not texts:
+            return []
+        outputs = self.predict({"text": texts}, model=model, version=version, protocol=protocol)
+        missing = {"ids", "scores", "texts"} - outputs.keys()
+        if missing:
+            raise ServerError(
+                f"A search model must answer with ids, scores and texts. Received from {model}: {sorted(outputs)}. "
+                "Export a chain that has documents, or use `embed`."
+            )
+        return [
+            _to_result(text, *row)
+            for text, *row in zip(
+                texts, outputs["ids"].tolist(), outputs["scores"].tolist(), outputs["texts"].tolist(), strict=True
+            )
+        ]
+
+    def embed(
+        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
+    ) -> np.ndarray:
+        """Encodes texts with a model that a chain exported.
+
+        Args:
+            texts: The texts, or one; empty ones, too.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
+        Returns:
+            Vectors, float32 `(number of texts, dim)`.
+
+        Raises:
+            InputError: if something is not a string, as in `NeuralSearchChain.encode`.
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        texts = [texts] if isinstance(texts, str) else check_texts(texts)
+        if not texts:
+            return np.zeros((0, self._find_dim(model, version, protocol)), np.float32)
+        outputs = self.predict({"text": texts}, model=model, signature="embed", version=version, protocol=protocol)
+        return np.asarray(outputs["embedding"], np.float32)
+
+    def _find_dim(self, model: str, version: int | None, protocol: str | None) -> int:
+        """The width of a model's vectors, as its signature says it."""
+        signatures = self.metadata(model, version=version, protocol=protocol)["metadata"]["signature_def"]
+        try:
+            shape = signatures["signature_def"]["embed"]["outputs"]["embedding"]["tensor_shape"]
+            dim = int(shape["dim"][-1]["size"])
+        except (KeyError, IndexError):
+            dim = -1
+        if dim < 0:
+            raise InputError(
+                f"`embed` needs at least one text where the model does not say how wide its vectors are. "
+                f"Received: none for {model!r}. Give a list of texts."
+            )
+        return dim
+
+    def _transport(self, protocol: str | None) -> Transport:
+        if protocol is None:
+            return next(iter(self._transports.values()))
+        if protocol not in self._transports:
+            raise InputError(
+                f"`protocol` must be one that the client has an address for. Received: protocol={protocol!r}, "
+                f"addresses for {sorted(self._transports)}. Give `grpc_target` or `rest_url` to the client."
+            )
+        return self._transports[protocol]
+
+
+def _to_array(name: str, value: Any) -> np.ndarray:
+    """Makes an array that the wire knows; text becomes bytes in an object array."""
+    array = value if isinstance(value, np.ndarray) else np.array(value, dtype=object)
+    if not isinstance(value, np.ndarray) and not isinstance(next(iter(array.flat), None), str | bytes):
+        try:
+            numbers = np.asarray(value)
+            array = numbers if numbers.dtype.kind not in "US" else array  # of numbers and texts numpy makes texts
+        except ValueError as error:
+            raise InputError(
+                f"Input {name!r} must be nested lists of equal lengths. Received: {error}. Pad the shorter ones."
+            ) from error
+    if array.dtype.kind not in "USO":
+        return array
+    flat = np.empty(array.size, object)
+    flat[:] = [replace_surrogates(item).encode() if isinstance(item, str) else item for item in array.ravel().tolist()]
+    for item in flat:
+        if not isinstance(item, bytes):
+            raise InputError(
+                f"Input {name!r} must hold numbers, or texts alone. Received: {item!r} of type {type(item).__name__}. "
+                "Convert it to one of them."
+            )
+    return flat.reshape(array.shape)
+
+
+def _to_result(text: str, ids: list[Any], scores: list[float], found: list[Any]) -> SearchResult:
+    hits = [Hit(id=str(id_), score=score, text=str(body)) for id_, score, body in zip(ids, scores, found, strict=True)]
+    return SearchResult(text, hits[0].text if hits else text, hits)
+
+
+def _connect(kind: type[Client], grpc_target: str | None, rest_url: str | None, timeout_seconds: float) -> Client:
+    return kind(grpc_target, rest_url, timeout_seconds=timeout_seconds)

@@ -1,0 +1,41 @@
+"""What gRPC's messages and warm-up records share: a request's parts in plain Python values."""
+
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.deployment.server.grpc.tensor_proto import to_array
+from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.status import invalid_argument
+
+
+def decode_input(name: str, proto: Any) -> np.ndarray:
+    """Reads one input's TensorProto.
+
+    Raises:
+        StatusError: if it is not a tensor.
+    """
+    try:
+        return to_array(proto)
+    except (InputError, ValueError) as error:
+        raise invalid_argument(f"tensor parsing error: {name}") from error
+
+
+def to_model_spec(request: Any) -> ModelSpec:
+    """Reads which model a request of any RPC asks for.
+
+    Raises:
+        StatusError: if the request has no model spec, or one without a name.
+    """
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
+    proto = request.model_spec
+    if not proto.name:
+        raise invalid_argument("ModelSpec has no name specified.")
+    choice = proto.WhichOneof("version_choice")
+    return ModelSpec(
+        name=proto.name,
+        version=proto.version.value if choice == "version" else None,
+        label=proto.version_label if choice == "version_label" else None,
+    )

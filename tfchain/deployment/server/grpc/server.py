@@ -1,0 +1,192 @@
+"""The gRPC server: PredictionService and ModelService on tensorflow-serving-api's stubs, in front of the manager."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
+
+import grpc
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
+from tfchain.deployment.server.grpc.tensor_proto import to_proto
+from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.predict import predict
+from tfchain.deployment.server.status import (
+    Code,
+    StatusError,
+    cut_grpc_message,
+    invalid_argument,
+    not_supported_yet,
+    to_status,
+)
+
+_MAX_MESSAGE_BYTES = 2**31 - 1
+_GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+_SIGNATURE_DEF = "signature_def"
+_FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # gRPC gives a call without a deadline some centuries
+
+
+class GrpcServer:
+    """Serves the manager's models over gRPC; owns its ports and its threads.
+
+    Args:
+        manager: Holds the models.
+        addresses: Where to listen, such as `127.0.0.1:8500` (port 0 lets the system choose) or `unix:/path`.
+        num_threads: How many requests are worked on at the same time.
+        as_content: Whether answers hold raw bytes instead of typed lists of numbers.
+    """
+
+    def __init__(
+        self, manager: Manager, *, addresses: Sequence[str], num_threads: int, as_content: bool = False
+    ) -> None:
+        self._manager = manager
+        self._addresses = addresses
+        self._as_content = as_content
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
+        self._server: Any = None
+        self.ports: list[int] = []
+
+    def start(self) -> None:
+        """Opens the ports and serves until `close`.
+
+        Raises:
+            ServerError: if a port is in use.
+        """
+        options = [
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),  # two servers on one port would share its requests without a word
+        ]
+        self._server = grpc.server(self._pool, options=options)
+        _add_services(self._server, self)
+        for address in self._addresses:
+            try:
+                port = self._server.add_insecure_port(address)
+            except RuntimeError:
+                port = 0
+            if not port:
+                self._server.stop(None)
+                raise ServerError(
+                    f"The gRPC address {address} cannot be opened: it is in use, or not one of this machine. "
+                    "Stop what uses it, or choose another port."
+                )
+            self.ports.append(port)
+        self._server.start()
+
+    def close(self, timeout_seconds: float = 10.0) -> None:
+        """Takes no more requests, waits for those that run, and cancels what takes longer."""
+        if self._server is not None:
+            self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `PredictionService.Predict`."""
+        from tensorflow_serving.apis import predict_pb2
+
+        with self._manager.lend(to_model_spec(request)) as lease:
+            prediction = predict(
+                lease.servable,
+                request.model_spec.signature_name,
+                request.inputs,
+                to_array=decode_input,
+                output_filter=request.output_filter,
+                timeout_ms=_timeout_ms(context),
+            )
+            response = predict_pb2.PredictResponse()
+            _fill_spec(response, lease.name, lease.version)
+        response.model_spec.signature_name = prediction.signature_name
+        for name, array in prediction.outputs.items():
+            try:
+                to_proto(array, response.outputs[name], as_content=self._as_content)
+            except InputError as error:
+                raise StatusError(Code.UNIMPLEMENTED, f"output {name}: {error}") from error
+        return response
+
+    def metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `PredictionService.GetModelMetadata`."""
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        if not request.metadata_field:
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != _SIGNATURE_DEF:
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        with self._manager.lend(to_model_spec(request)) as lease:
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for name, signature in lease.servable.signature_defs.items():
+                signatures.signature_def[name].CopyFrom(signature)
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            _fill_spec(response, lease.name, lease.version)
+        response.metadata[_SIGNATURE_DEF].Pack(signatures)
+        return response
+
+    def status(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `ModelService.GetModelStatus`."""
+        from tensorflow_serving.apis import get_model_status_pb2
+
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        spec = request.model_spec
+        version = spec.version.value if spec.HasField("version") else None
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for status in self._manager.statuses(spec.name, version):
+            entry = response.model_version_status.add(version=status.version, state=int(status.state))
+            entry.status.error_code = status.error.code if status.error else Code.OK
+            entry.status.error_message = status.error.message if status.error else ""
+        return response
+
+
+def _add_services(server: Any, answers: GrpcServer) -> None:
+    """Binds the methods to the services that the stubs describe."""
+    from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+    class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+        Predict = staticmethod(_rpc(answers.predict))
+        GetModelMetadata = staticmethod(_rpc(answers.metadata))
+        Classify = staticmethod(_rpc(_refuse("Classify")))
+        Regress = staticmethod(_rpc(_refuse("Regress")))
+        MultiInference = staticmethod(_rpc(_refuse("MultiInference")))
+
+    class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+        GetModelStatus = staticmethod(_rpc(answers.status))
+        HandleReloadConfigRequest = staticmethod(_rpc(_refuse("HandleReloadConfigRequest")))
+
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(), server)
+
+
+def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+    """Ends a call with the code and the text of the StatusError that it raises."""
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return answer(request, context)
+        except Exception as error:
+            status = to_status(error)
+        return context.abort(_GRPC_CODES[status.code], cut_grpc_message(status.message))
+
+    return call
+
+
+def _refuse(name: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
+    def answer(request: Any, context: grpc.ServicerContext) -> NoReturn:
+        raise not_supported_yet(name)
+
+    return answer
+
+
+def _fill_spec(response: Any, name: str, version: int) -> None:
+    response.model_spec.name = name
+    response.model_spec.version.value = version
+
+
+def _timeout_ms(context: grpc.ServicerContext) -> int | None:
+    """Returns what is left of the client's deadline, None where it set none."""
+    left = context.time_remaining()
+    if left is None or left > _FOREVER_SECONDS:
+        return None
+    if left <= 0:
+        raise StatusError(Code.DEADLINE_EXCEEDED, "Deadline exceeded")
+    return max(int(left * 1000), 1)

@@ -1,0 +1,172 @@
+"""The REST API: turns a request's method, path and body into a call of the manager, and its outcome into an answer."""
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+
+from tfchain.deployment.server.json.proto import write_metadata, write_status
+from tfchain.deployment.server.json.request import read_predict_request
+from tfchain.deployment.server.json.response import write_predict_response
+from tfchain.deployment.server.json.text import INDENT, quote
+from tfchain.deployment.server.manager import Manager, ModelSpec
+from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
+from tfchain.deployment.server.servables.servable import TensorSpec
+from tfchain.deployment.server.status import HTTP_STATUS, invalid_argument, not_supported_yet, to_status
+
+_API = re.compile(r"/v1/.*", re.IGNORECASE | re.ASCII)
+_VERSION = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
+_POST = re.compile(
+    rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII
+)
+_GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<part>metadata))?", re.IGNORECASE | re.ASCII)
+_MAX_INFLATED_BYTES = 100 * 2**20
+_JSON = "application/json"
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
+_NOT_FOUND_PAGE = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back over HTTP.
+
+    Args:
+        status: The HTTP status.
+        headers: Header lines.
+        body: The body.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a path names, with the verb or the sub-resource behind it."""
+
+    spec: ModelSpec
+    action: str
+
+
+class RestApi:
+    """Answers HTTP requests as TensorFlow Serving's REST API does.
+
+    Args:
+        manager: Holds the models.
+        timeout_ms: How long a run may take.
+        has_cors: Whether every answer carries the headers that let other sites' pages read it.
+    """
+
+    def __init__(self, manager: Manager, *, timeout_ms: int = 30_000, has_cors: bool = False) -> None:
+        self._manager = manager
+        self._timeout_ms = timeout_ms
+        self._headers = (("Content-Type", _JSON), *(_CORS if has_cors else ()))
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answers one request.
+
+        Args:
+            method: The HTTP method, such as `POST`.
+            target: The path as it was sent (percent signs and all), with `?` and the query where there is one.
+            headers: The request's headers, by lower-case names.
+            body: The request's body as it was sent.
+        """
+        if _API.fullmatch(target) is None:
+            return Answer(404, (("Content-Type", "text/html"),), _NOT_FOUND_PAGE)
+        if method == "OPTIONS":
+            has_origin = headers.get("origin", "").startswith(("http://", "https://"))
+            return Answer(200 if has_origin else 400, self._headers, b"")
+        try:
+            text = self._dispatch(method, target, headers, body)
+        except Exception as error:
+            status = to_status(error)
+            text = f'{{\n{INDENT}"error": {quote(status.message)}\n}}'.encode("utf-8", "surrogateescape")
+            return Answer(HTTP_STATUS[status.code], self._headers, text)
+        return Answer(200, self._headers, text)
+
+    def _dispatch(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        found = _find_target(method, target)
+        if found.action == "predict":
+            return self._predict(found.spec, _inflate(headers, body))
+        if found.action in ("classify", "regress"):
+            raise not_supported_yet(f":{found.action}")
+        if found.action == "metadata":
+            with self._manager.lend(found.spec) as lease:
+                return write_metadata(lease.name, lease.version, lease.servable.signature_defs).encode()
+        statuses = self._manager.statuses(found.spec.name, found.spec.version)  # a label is not looked at, as in stock
+        return write_status(statuses).encode()
+
+    def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
+        lease = None
+        try:
+
+            def find_inputs(signature_name: str) -> Mapping[str, TensorSpec]:
+                nonlocal lease
+                lease = self._manager.lend(spec)
+                signature = lease.servable.signatures.get(signature_name or DEFAULT_SIGNATURE)
+                if signature is None:
+                    raise invalid_argument(
+                        f'Serving signature name: "{signature_name or DEFAULT_SIGNATURE}" not found in signature def'
+                    )
+                return signature.inputs
+
+            request = read_predict_request(body, find_inputs)
+            assert lease is not None  # find_inputs has been called, or it has raised
+            prediction = predict(
+                lease.servable,
+                request.signature_name,
+                request.inputs,
+                to_array=_as_it_is,
+                timeout_ms=self._timeout_ms,
+            )
+            return write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
+        finally:
+            if lease is not None:
+                lease.__exit__(None, None, None)
+
+
+def _as_it_is(_: str, array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def _find_target(method: str, target: str) -> _Target:
+    pattern = {"POST": _POST, "GET": _GET}.get(method)
+    match = pattern.fullmatch(target) if pattern is not None else None
+    if match is None:
+        raise invalid_argument(f"Malformed request: {method} {target}")
+    version = match["version"]
+    if version is not None and int(version) > 2**63 - 1:
+        raise invalid_argument(f"Failed to convert version: {version} to numeric.")
+    label = _decode(match["label"]) if match["label"] else None
+    spec = ModelSpec(_decode(match["name"] or ""), int(version) if version else None, label)
+    if method == "POST":
+        if match["verb"] not in ("classify", "regress", "predict"):  # the pattern takes capitals, the verb does not
+            raise invalid_argument(f"Malformed request: {method} {target}")
+        return _Target(spec, match["verb"])
+    if not spec.name:
+        raise invalid_argument("Missing model name in request.")
+    return _Target(spec, "metadata" if match["part"] == "metadata" else "status")
+
+
+def _decode(part: str) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")
+
+
+def _inflate(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Unpacks a gzip body; a broken one reads as empty, as in the stock server."""
+    if "gzip" not in headers.get("content-encoding", ""):
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        inflated = unpacker.decompress(body, _MAX_INFLATED_BYTES)
+    except zlib.error:
+        return b""
+    return inflated if unpacker.eof else b""

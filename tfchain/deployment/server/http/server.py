@@ -1,0 +1,145 @@
+"""The HTTP server in front of the REST API: one thread a connection, httptools for the protocol."""
+
+import contextlib
+import errno
+import socket
+import threading
+import time
+
+from tfchain.core.errors import ServerError
+from tfchain.deployment.server.http.connection import HttpConnection
+from tfchain.deployment.server.http.rest import RestApi
+
+_IDLE_SECONDS = 600.0
+_BACKLOG = 1024
+_ACCEPT_SECONDS = 0.25
+
+
+class HttpServer:
+    """Serves a REST API over HTTP/1.1; owns its socket and its threads.
+
+    A thread a connection answers a small request several times as fast as an event loop that hands each request to a
+    pool of threads: the loop and the two changes of threads cost more than all the rest of the answer.
+
+    Args:
+        api: Answers the requests.
+        host: The address to listen on; `0.0.0.0` means every address, of IPv6 too.
+        port: The port; 0 lets the system choose.
+        num_threads: How many requests are worked on at the same time.
+    """
+
+    def __init__(self, api: RestApi, *, host: str, port: int, num_threads: int) -> None:
+        self._api = api
+        self._host = host
+        self._wanted_port = port
+        self._slots = threading.BoundedSemaphore(num_threads)
+        self._connections: dict[HttpConnection, threading.Thread] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._listener: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        """Opens the port and serves until `close`.
+
+        Raises:
+            ServerError: if the port is in use.
+        """
+        self._listener = open_socket(self._host, self._wanted_port)
+        try:
+            self._listener.listen(_BACKLOG)
+        except OSError as error:  # another process listened between our bind and our listen
+            self._listener.close()
+            raise _port_error(self._host, self._wanted_port, error) from error
+        self._listener.settimeout(_ACCEPT_SECONDS)
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, args=(self._listener,), name="http", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_seconds: float = 10.0) -> None:
+        """Takes no more requests, waits for those that run, and gives up on what takes longer."""
+        self._closing.set()
+        if self._thread is None or self._listener is None:
+            return
+        with contextlib.suppress(OSError):  # where the system knows no such end, the thread looks up by itself soon
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_ACCEPT_SECONDS + 1.0)
+        self._listener.close()
+        with self._lock:
+            left = dict(self._connections)
+        for connection in left:
+            connection.is_closing = True  # all of them know before the first client can
+        for connection in left:
+            connection.finish()
+        deadline = time.monotonic() + timeout_seconds
+        for connection, thread in left.items():
+            thread.join(max(deadline - time.monotonic(), 0.0))
+            connection.abort()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._closing.is_set():
+            try:
+                stream, _ = listener.accept()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    self._closing.wait(0.05)  # too many files are open: others may close soon
+                    continue
+                return
+            connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
+            thread = threading.Thread(target=self._serve, args=(connection,), name="rest", daemon=True)
+            with self._lock:
+                self._connections[connection] = thread
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads can be had
+                with self._lock:
+                    del self._connections[connection]
+                stream.close()
+
+    def _serve(self, connection: HttpConnection) -> None:
+        with contextlib.suppress(OSError):
+            connection.run()
+        with self._lock:
+            del self._connections[connection]
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Binds a TCP socket that shares its port with no other process; it does not listen yet.
+
+    Raises:
+        ServerError: if the address cannot be had.
+    """
+    wanted: list[tuple[socket.AddressFamily | None, str]] = [(None, host)]
+    if host == "0.0.0.0":
+        wanted.insert(0, (socket.AF_INET6, "::"))  # with IPv4 on the same socket
+    for position, (family, address) in enumerate(wanted, 1):
+        try:
+            return _bind(family, address, port)
+        except OSError as error:
+            if position == len(wanted) or error.errno == errno.EADDRINUSE:
+                raise _port_error(host, port, error) from error
+    raise AssertionError("the loop ends in a return or in an error")
+
+
+def _port_error(host: str, port: int, error: OSError) -> ServerError:
+    return ServerError(
+        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Stop what uses it, or choose another port."
+    )
+
+
+def _bind(family: socket.AddressFamily | None, address: str, port: int) -> socket.socket:
+    if family is None:
+        family, _, _, _, _ = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        if family is socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((address, port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,1 @@
+"""Servables: loaded models that requests run on."""

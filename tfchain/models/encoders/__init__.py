@@ -1,0 +1,1 @@
+"""Encoders: their configuration, their layers, and the Keras model made of both."""

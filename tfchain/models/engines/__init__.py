@@ -1,0 +1,1 @@
+"""Engines: what computes vectors, in which precision."""

@@ -1,0 +1,168 @@
+"""Calibration: the ranges of what goes into an encoder's products, measured once on a sample of texts."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.sampling import spread_evenly
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.runtime.fork import check_tensorflow_runs
+
+FILE = "calibration.json"
+LEAST_TEXTS = 8
+MOST_TEXTS = 64  # more changed no vector by more than rounding does
+BATCH = 8  # texts
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A sample of texts as token ids, on which ranges are measured; anew when the encoder's weights have changed.
+
+    Args:
+        token_ids: Each text's ids.
+
+    Raises:
+        InputError: if there are fewer than eight texts.
+    """
+
+    token_ids: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.token_ids) < LEAST_TEXTS:
+            raise InputError(
+                f"Calibration needs at least {LEAST_TEXTS} texts with words in them: without, the ranges of what goes "
+                f"into products are unknown (NaN) or far too narrow. Received: {len(self.token_ids)}. Give more texts, "
+                "or Quantize('int8') without calibrated=True."
+            )
+
+    def save(self, folder: Path) -> None:
+        """Writes `calibration.json`."""
+        (folder / FILE).write_text(json.dumps({"token_ids": self.token_ids}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Calibration | None":
+        """Reads `calibration.json`; None where there is none.
+
+        Raises:
+            ModelFolderError: if it is damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        try:
+            listed = json.loads(path.read_text(encoding="utf-8"))["token_ids"]
+            return cls(tuple(tuple(int(one) for one in ids) for ids in listed))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelFolderError(
+                f"{path} is damaged: {type(error).__name__}: {error}. Calibrate the model again, or delete the file "
+                "and the precision in config_sentence_transformers.json."
+            ) from error
+
+
+def make_calibration(tokenize: Callable[[list[str]], Sequence[Sequence[int]]], texts: Sequence[str]) -> Calibration:
+    """Takes up to 64 texts that have words, evenly spread.
+
+    Args:
+        tokenize: From texts to token ids.
+        texts: Texts of the kind that will be encoded.
+
+    Raises:
+        InputError: if fewer than eight have words.
+    """
+    chosen = spread_evenly([text for text in texts if text.strip()], MOST_TEXTS)
+    return Calibration(tuple(tuple(int(one) for one in ids) for ids in (tokenize(chosen) if chosen else ())))
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """What was seen of a product's input, channel by channel, float32 `(in_dim,)` each.
+
+    Args:
+        low: The smallest value.
+        high: The largest value.
+        mean_square: The mean of the squares.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    mean_square: np.ndarray
+
+
+def measure_input_ranges(encoder: Encoder, calibration: Calibration, *, pad_token_id: int = 0) -> dict[str, InputRange]:
+    """Runs the sample through the encoder in float32 and looks at the inputs of the transformer's products.
+
+    Args:
+        encoder: The encoder.
+        calibration: The sample.
+        pad_token_id: Fills shorter texts up; padding is not looked at. Default: 0.
+
+    Returns:
+        The product's path, such as `layer_0/attention/query_key_value`, → its input's range.
+
+    Raises:
+        InputError: if a range is not finite: the encoder's weights are damaged.
+    """
+    import tensorflow as tf
+
+    from tfchain.models.engines.runner import pad  # the runner measures ranges, too
+
+    check_tensorflow_runs()
+    specs = [tf.TensorSpec([None, None], tf.int32)] * 2
+
+    @tf.function(input_signature=specs, autograph=False)
+    def look(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+        is_token = tf.reshape(padding_mask, [-1]) > 0
+        seen = {}
+        for name, values in find_product_inputs(encoder, token_ids, padding_mask).items():
+            rows = tf.boolean_mask(values, is_token)
+            low, high, square = tf.reduce_min(rows, 0), tf.reduce_max(rows, 0), tf.reduce_sum(tf.square(rows), 0)
+            seen[name] = tf.stack([low, high, square])
+        return seen
+
+    parts: dict[str, list[np.ndarray]] = {}
+    listed = sorted(calibration.token_ids, key=len)
+    for start in range(0, len(listed), BATCH):
+        ids, mask = pad(listed[start : start + BATCH], pad_token_id)
+        for name, values in look(tf.constant(ids), tf.constant(mask)).items():
+            parts.setdefault(name, []).append(values.numpy())
+    num_tokens = sum(len(ids) for ids in listed)
+    ranges = {}
+    for name, seen in parts.items():
+        stacked = np.stack(seen)  # (batches, 3, in_dim)
+        if not np.isfinite(stacked).all():
+            raise InputError(
+                f"The ranges of what goes into {name} are not finite (NaN or infinite), so it cannot be calibrated. "
+                "The model's weights are damaged, or its training diverged: use another model, or train it again."
+            )
+        ranges[name] = InputRange(
+            stacked[:, 0].min(axis=0), stacked[:, 1].max(axis=0), stacked[:, 2].sum(axis=0) / num_tokens
+        )
+    return ranges
+
+
+def find_product_inputs(encoder: Encoder, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+    """Runs the encoder's layers part by part; path of a product → its input, `(batch * length, in_dim)`."""
+    import tensorflow as tf
+
+    config = encoder.config.transformer
+    bias = encoder.get_layer("attention_mask")(padding_mask)
+    if config.relative_attention_buckets:
+        bias = bias + encoder.get_layer("relative_position_bias")(token_ids)
+    hidden = encoder.get_layer("embeddings")(token_ids)
+    found = {}
+    for number in range(config.num_layers):
+        name = f"layer_{number}"
+        layer = encoder.get_layer(name)
+        attended = layer.attend(hidden, bias)  # (batch * length, hidden_dim)
+        found[f"{name}/attention/query_key_value"] = tf.reshape(hidden, [-1, config.hidden_dim])
+        found[f"{name}/attention/output"] = layer.attention.mix(hidden, bias)
+        found[f"{name}/intermediate"] = attended
+        units = layer.widen(attended)
+        found[f"{name}/output"] = units
+        hidden = tf.reshape(layer.output_norm(attended + layer.output_product(units)), tf.shape(hidden))
+    return found

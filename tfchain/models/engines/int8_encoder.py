@@ -1,0 +1,203 @@
+"""An encoder that computes its transformer's products in int8 in TensorFlow, made of a float one and its ranges."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfchain.models.encoders.encoder import Encoder, add_attention_bias, add_embeddings, add_heads, make_inputs
+from tfchain.models.encoders.transformer import LayerNorm, TransformerEmbeddings, TransformerLayer, make_activation
+from tfchain.models.engines.calibration import InputRange
+from tfchain.models.engines.int8_product import Int8Product, QuantizedProduct, quantize_product
+from tfchain.models.weights.stored_weights import quantize_rows
+from tfchain.runtime.random_state import kept_random_state
+
+
+def make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
+    """The encoder with the transformer's products and the token embedding in int8, everything else in float32.
+
+    It is for computing alone: it has no gradients and no configuration to save.
+
+    Args:
+        encoder: The float encoder.
+        ranges: As `measure_input_ranges` gives them.
+
+    Returns:
+        A Keras model with the encoder's inputs and output.
+    """
+    with kept_random_state():
+        return _make_int8_copy(encoder, ranges)
+
+
+def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
+    config = encoder.config
+    inputs = make_inputs()
+    bias = add_attention_bias(config.transformer, inputs["token_ids"], inputs["padding_mask"])
+    hidden = add_embeddings(config.transformer, inputs["token_ids"], kind=Int8Embeddings)
+    for number in range(config.transformer.num_layers):
+        name = f"layer_{number}"
+        hidden = Int8TransformerLayer(encoder.get_layer(name), ranges, name=name)(hidden, bias)
+    copy = keras.Model(inputs, add_heads(config, hidden, inputs["padding_mask"]), name=encoder.name)
+
+    floats = {weight.path: weight for weight in encoder.weights}
+    for weight in copy.weights:
+        if weight.path in floats:  # the embedding's vectors, normalisations, position biases and heads
+            weight.assign(floats[weight.path])
+    copy.get_layer("embeddings").token.take_over(np.asarray(encoder.get_layer("embeddings").token.embeddings))
+    return copy
+
+
+class Int8Embedding(keras.layers.Layer):
+    """A table of int8 numbers with a scale for each row.
+
+    Args:
+        rows: Number of rows.
+        dim: Width of a row.
+
+    Call with int32 of any shape; gives float32 `(…, dim)`.
+    """
+
+    def __init__(self, rows: int, dim: int, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.rows = rows
+        self.dim = dim
+
+    def build(self, _: Any = None) -> None:
+        self.numbers = self.add_weight(
+            name="numbers", shape=(self.rows, self.dim), dtype="int8", initializer="zeros", trainable=False
+        )
+        self.scales = self.add_weight(name="scales", shape=(self.rows,), initializer="zeros", trainable=False)
+
+    def take_over(self, table: np.ndarray) -> None:
+        """Rounds a float table's values."""
+        numbers, scales = quantize_rows(table)
+        self.numbers.assign(numbers)
+        self.scales.assign(scales)
+
+    def call(self, places: Any) -> Any:
+        numbers = ops.cast(ops.take(self.numbers, places, axis=0), "float32")
+        return numbers * ops.expand_dims(ops.take(self.scales, places, axis=0), -1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, self.dim)
+
+
+class Int8Embeddings(TransformerEmbeddings):
+    """`TransformerEmbeddings` with an `Int8Embedding` for the tokens, which holds most of the weights."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.token = Int8Embedding(self.vocabulary_size, self.token_embedding_dim, name="token", dtype="float32")
+
+
+class Int8TransformerLayer(keras.layers.Layer):
+    """A `TransformerLayer` whose four products are `Int8Product`s; attention and normalisations stay in float32.
+
+    The products' scales are joined with each other where they meet, which saves passes over the activations: those of
+    query, key and value take the attention's 1/√width and the output product's input scales with them, and those of
+    the feed-forward network are inside its activation.
+
+    Args:
+        layer: The float layer.
+        ranges: As `measure_input_ranges` gives them.
+
+    Call with `hidden` float32 `(batch, length, dim)` and the attention `bias`; gives `(batch, length, dim)`.
+    """
+
+    def __init__(self, layer: TransformerLayer, ranges: Mapping[str, InputRange], **kwargs: Any) -> None:
+        super().__init__(trainable=False, dtype="float32", **kwargs)
+        self.num_heads = layer.num_heads
+        self.head_dim = layer.head_dim
+        self.activation = layer.activation
+        products = {
+            "query_key_value": (layer.attention.query_key_value, "attention/query_key_value"),
+            "attention_output": (layer.attention.output_product, "attention/output"),
+            "intermediate": (layer.intermediate, "intermediate"),
+            "output": (layer.output_product, "output"),
+        }
+        made = {
+            name: quantize_product(np.asarray(dense.kernel), np.asarray(dense.bias), ranges[f"{layer.name}/{path}"])
+            for name, (dense, path) in products.items()
+        }
+        self.query_key_value = Int8Product(made["query_key_value"], name="query_key_value")
+        self.attention_output = Int8Product(made["attention_output"], name="attention_output")
+        self.intermediate = Int8Product(made["intermediate"], name="intermediate")
+        self.output_product = Int8Product(made["output"], name="output")
+        self.scales = {
+            name: self._add_scales(name, values)
+            for name, values in join_scales(made, self.head_dim, self.activation).items()
+        }
+        epsilon = layer.norm_epsilon
+        self.attention_norm = LayerNorm(epsilon=epsilon, name="attention_norm", dtype="float32")
+        self.output_norm = LayerNorm(epsilon=epsilon, name="output_norm", dtype="float32")
+
+    def _add_scales(self, name: str, values: np.ndarray) -> Any:
+        weight = self.add_weight(name=f"{name}_scales", shape=values.shape, initializer="zeros", trainable=False)
+        weight.assign(values)
+        return weight
+
+    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
+        self.attention_norm.build(input_shape)
+        self.output_norm.build(input_shape)
+
+    def call(self, hidden: Any, bias: Any) -> Any:
+        shape = ops.shape(hidden)
+        flat = ops.reshape(hidden, (-1, shape[-1]))  # (batch * length, dim)
+        attended = self.attention_output(self._mix(flat, bias, shape)) * self.scales["attention_output"]
+        flat = self.attention_norm(flat + attended)
+        narrowed = self.output_product(self._widen(flat)) * self.scales["output"]
+        return ops.reshape(self.output_norm(flat + narrowed), shape)
+
+    def _mix(self, flat: Any, bias: Any, shape: Any) -> Any:
+        """The heads' results as the output product takes them, `(batch * length, num_heads * head_dim)`."""
+        heads, width = self.num_heads, self.head_dim
+        product = self.query_key_value(flat * self.scales["attention_input"]) * self.scales["query_key_value"]
+        product = ops.reshape(product, (shape[0], shape[1], 3, heads, width))
+        query, key, value = ops.unstack(ops.transpose(product, (2, 0, 3, 1, 4)), 3)  # (batch, heads, length, width)
+        weights = ops.softmax(ops.matmul(query, ops.swapaxes(key, -1, -2)) + bias)  # (batch, heads, length, length)
+        mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, width)
+        return ops.reshape(mixed, (-1, heads * width))
+
+    def _widen(self, flat: Any) -> Any:
+        """The feed-forward units as the output product takes them, `(batch * length, intermediate_dim)`."""
+        units = self.intermediate(flat * self.scales["intermediate_input"])
+        before, after = self.scales["activation_input"], self.scales["activation_output"]
+        if self.activation == "gelu":
+            return units * after * (1 + ops.erf(units * before))
+        return make_activation(self.activation)(units * before) * after
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        return input_shape
+
+
+def join_scales(made: Mapping[str, QuantizedProduct], head_dim: int, activation: str) -> dict[str, np.ndarray]:
+    """The vectors that a layer multiplies by, float32.
+
+    Args:
+        made: The layer's four products.
+        head_dim: Width of an attention head.
+        activation: Of the feed-forward network. The exact gelu x/2 · (1 + erf(x/√2)) has two multiplications of its
+            own, which the scales around it take over.
+    """
+    query_key_value, out = made["query_key_value"], made["attention_output"]
+    joined = query_key_value.output_scales.copy()
+    width = len(joined) // 3
+    joined[:width] /= math.sqrt(head_dim)  # of the query
+    joined[2 * width :] /= out.input_scales  # of the value, which attention only averages
+
+    before, after = made["intermediate"].output_scales, 1 / made["output"].input_scales
+    if activation == "gelu":
+        before, after = before / math.sqrt(2), before * after / 2
+    scales = {
+        "attention_input": 1 / query_key_value.input_scales,
+        "query_key_value": joined,
+        "attention_output": out.output_scales,
+        "intermediate_input": 1 / made["intermediate"].input_scales,
+        "activation_input": before,
+        "activation_output": after,
+        "output": made["output"].output_scales,
+    }
+    return {name: values.astype("float32") for name, values in scales.items()}

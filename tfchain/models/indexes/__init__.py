@@ -1,0 +1,1 @@
+"""Indexes: vectors in memory, how they are stored, and the search over them."""

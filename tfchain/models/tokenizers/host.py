@@ -1,0 +1,178 @@
+"""The Hugging Face tokenizer on the host: texts in, lists of token ids out, truncated but not padded."""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.errors import InputError
+from tfchain.core.texts import replace_surrogates
+from tfchain.models.tokenizers.hugging_face import load_transformers
+from tfchain.models.tokenizers.word_memory import WordMemory
+
+# Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
+PROBE = (
+    "",
+    "Hello, World! don't  e-mail\tme",
+    "Älter naïve CAFÉ Straße",
+    "你好，我是一个智能助手。ＡＢＣ①",
+    "[SEP] </s> <mask> [UNK]",
+    "x" * 120,
+    "3.14 + 2^10 = $5 \u200b\u0301 \U0001f600",
+    " leading and trailing ",
+    "tokenization unbelievable 2026",
+)
+
+
+class HostTokenizer:
+    """Turns texts into token ids with a Hugging Face tokenizer.
+
+    Use it for single texts and wherever Python is at hand; `WordPieceTokenizer` does the same inside a TensorFlow
+    graph, so that a server needs no Python, and is faster on many short texts.
+
+    Args:
+        tokenizer: A tokenizer of `transformers`. It is not changed.
+        max_length: The most tokens of a text, special tokens included; what is over is cut off at the end, or at the
+            beginning where the tokenizer's `truncation_side` is `left`.
+        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens that
+            are written in a text are found before. Default: False.
+        pad_token_id: Fills shorter texts up. Default: the tokenizer's own, else 0.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        do_lower_case: bool = False,
+        pad_token_id: int | None = None,
+    ) -> None:
+        if not callable(tokenizer) or not hasattr(tokenizer, "save_pretrained"):
+            raise InputError(
+                "`tokenizer` must be a transformers tokenizer. "
+                f"Received: {type(tokenizer).__name__}. Load one with transformers.AutoTokenizer.from_pretrained."
+            )
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.do_lower_case = do_lower_case
+        own = getattr(tokenizer, "pad_token_id", None)
+        self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
+        self._fast = _copy_backend(tokenizer, max_length, do_lower_case)
+        self._whole = _copy_backend(tokenizer, None, do_lower_case)
+        self._memory = (
+            None if self._whole is None else WordMemory.make(self._whole, max_length, truncation_side=_side(tokenizer))
+        )
+        self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
+
+    @property
+    def content_length(self) -> int:
+        """The most tokens of a text, special tokens left out."""
+        return self.max_length - self.num_special_tokens
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, at most `max_length` of them."""
+        texts = self._prepare(texts)
+        if self._memory is not None and len(texts) == 1:  # a query
+            ids = self._memory(texts[0])
+            if ids is not None:
+                return [ids]
+        if self._fast is not None:
+            return [encoding.ids for encoding in self._fast.encode_batch_fast(texts)]
+        return list(self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"])
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each whole text, special tokens left out, nothing cut off."""
+        texts = self._prepare(texts)
+        if self._whole is not None:
+            return [len(one.ids) for one in self._whole.encode_batch_fast(texts, add_special_tokens=False)]
+        return [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    def prompt_length(self, prompt: str) -> int:
+        """How many of a text's first tokens are the prompt's, counted as sentence-transformers does."""
+        ids = self([prompt])[0]
+        closing = {getattr(self.tokenizer, "sep_token_id", None), getattr(self.tokenizer, "eos_token_id", None)}
+        return len(ids) - (1 if ids and ids[-1] in closing else 0)
+
+    def save(self, path: Path) -> None:
+        """Writes the tokenizer's files into a folder; `max_length` is kept as the model's maximum."""
+        before = self.tokenizer.model_max_length
+        self.tokenizer.model_max_length = self.max_length
+        try:
+            self.tokenizer.save_pretrained(str(path))
+        except Exception as error:  # the Rust library raises plain Exceptions
+            if "No space left" in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
+        finally:
+            self.tokenizer.model_max_length = before
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that tell which ids come out, for fingerprints.
+
+        The vocabulary and the ids of a few texts, rather than the tokenizer's file: its layout changes with the
+        library's version where its answers do not.
+        """
+        vocabulary = sorted(self.tokenizer.get_vocab().items())
+        values = {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
+        side = _side(self.tokenizer)
+        return values if side == "right" else {**values, "truncation_side": side}
+
+    def _prepare(self, texts: Sequence[str]) -> list[str]:
+        texts = [replace_surrogates(text) for text in texts]
+        # A fast tokenizer's copy lower-cases itself, once it has found the special tokens.
+        return [text.lower() for text in texts] if self.do_lower_case and self._fast is None else texts
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Reads a folder's tokenizer through transformers.
+
+    Raises:
+        InputError: if the folder has none that transformers can read.
+    """
+    try:
+        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} has no tokenizer that transformers can read: {error}. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        ) from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one of nothing, without a word
+        raise InputError(
+            f"{path} has a tokenizer without a vocabulary: every word would be unknown. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        )
+    return tokenizer
+
+
+def to_tokenizer(tokenizer: Any) -> Any:
+    """A transformers tokenizer (or None) as it is; one read from a folder or by a hub name."""
+    if isinstance(tokenizer, str | Path):
+        from tfchain.models.weights.folder import find_folder
+
+        return load_tokenizer(find_folder(tokenizer))
+    return tokenizer
+
+
+def _side(tokenizer: Any) -> str:
+    """Where a tokenizer cuts off a text that is too long."""
+    return str(getattr(tokenizer, "truncation_side", "right"))
+
+
+def _copy_backend(tokenizer: Any, max_length: int | None, lowercases: bool) -> Any:
+    """A copy of the fast tokenizer without padding, truncating at `max_length`; None for a tokenizer in Python."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not hasattr(backend, "encode_batch_fast"):
+        return None
+    copy = type(backend).from_str(backend.to_str())
+    copy.no_padding()
+    if lowercases:
+        from tokenizers import normalizers
+
+        own = [] if copy.normalizer is None else [copy.normalizer]
+        copy.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # as sentence-transformers does
+    if max_length is None:
+        copy.no_truncation()
+    else:
+        copy.enable_truncation(max_length, direction=_side(tokenizer))
+    return copy

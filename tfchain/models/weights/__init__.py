@@ -1,0 +1,1 @@
+"""Weights: model folders, weight maps, files of safetensors."""

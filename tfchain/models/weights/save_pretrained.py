@@ -1,0 +1,201 @@
+"""Encoders into sentence-transformers folders, which sentence-transformers and tfchain read."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.weights.folder import OLD_POOLING_KEYS
+from tfchain.models.weights.pretrained import INT8_WEIGHTS, WEIGHTS
+from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
+from tfchain.models.weights.weight_maps import to_tensors
+
+
+def save_encoder(
+    encoder: Encoder,
+    path: Path,
+    *,
+    save_tokenizer: Callable[[Path], Any],
+    max_length: int,
+    do_lower_case: bool = False,
+    prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
+    similarity: str = "cosine",
+    precision: str = "float32",
+    vector_storage: Mapping[str, Any] | None = None,
+    portable: bool = True,
+    weight_type: WeightType = "float32",
+) -> None:
+    """Writes an encoder as a sentence-transformers folder.
+
+    Args:
+        encoder: The encoder.
+        path: An empty folder.
+        save_tokenizer: Writes the tokenizer's files into a folder.
+        max_length: The most tokens of a text.
+        do_lower_case: Whether texts are lower-cased before tokenizing.
+        prompts: Prompt name → what is put before a text.
+        default_prompt_name: The prompt of `encode` where none is named.
+        similarity: `cosine` or `dot`.
+        precision: What vectors are computed with; noted where it is not `float32`.
+        vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not noted.
+        portable: Whether sentence-transformers must be able to load it. False also writes shapes that only tfchain
+            reads (layers of different widths, a factorised embedding).
+        weight_type: `int8` stores matrices in a quarter of the space, rounded; only tfchain reads that.
+
+    Raises:
+        InputError: if `portable` is True, and the shape cannot be expressed or the weights are not float32.
+    """
+    if weight_type not in get_args(WeightType) or (portable and weight_type != "float32"):
+        known = "float32" if portable else " or ".join(get_args(WeightType))
+        raise InputError(f"`weight_type` must be {known}. Received: weight_type={weight_type!r}, portable={portable}.")
+    config = encoder.config
+    store, file = (quantize_tensors, INT8_WEIGHTS) if weight_type == "int8" else (dict, WEIGHTS)
+    save_tensors(path / file, store(transformer_tensors(encoder)))
+    values = to_hugging_face(config)
+    if is_portable(config):
+        values.pop("tfchain")
+    elif portable:
+        raise InputError(
+            "Only a transformer with the same heads and widths in all layers can be saved for sentence-transformers. "
+            f"Received: {config.transformer}. "
+            "Use the chain's save, which tfchain itself reads."
+        )
+    write(path / "config.json", values)
+    write(path / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": do_lower_case})
+    settings: dict[str, Any] = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}
+    settings |= {"similarity_fn_name": similarity}
+    settings |= {"precision": precision} if precision != "float32" else {}
+    settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
+    write(path / "config_sentence_transformers.json", settings)
+    save_tokenizer(path)
+
+    modules = ["Transformer", "Pooling", *["Dense"] * len(config.dense), *["Normalize"] * config.normalize]
+    listed = []
+    weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
+    for number, kind in enumerate(modules):
+        place = "" if number == 0 else f"{number}_{kind}"
+        listed.append(
+            {"idx": number, "name": str(number), "path": place, "type": f"sentence_transformers.models.{kind}"}
+        )
+        if number:
+            (path / place).mkdir()
+        if kind == "Pooling":
+            write(path / place / "config.json", _pooling_values(config))
+        if kind == "Dense":
+            dense = number - 2
+            write(path / place / "config.json", _dense_values(config, dense))
+            parts = {"linear.weight": weights[f"dense_{dense}/kernel"].T}
+            if config.dense[dense].use_bias:
+                parts["linear.bias"] = weights[f"dense_{dense}/bias"]
+            save_tensors(path / place / file, store(parts))
+    write(path / "modules.json", listed)
+
+
+def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
+    """The transformer's weights under their Hugging Face names."""
+    weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
+    return to_tensors(encoder.config.transformer, weights)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes a safetensors file that PyTorch and transformers read."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    # Its own save_file makes files that nobody else may read, and hides a full disk behind an error of its own.
+    path.write_bytes(save(arrays, metadata={"format": "pt"}))
+
+
+def is_portable(config: EncoderConfig) -> bool:
+    """Whether transformers has a configuration for this shape."""
+    shape = config.transformer
+    uniform = len(set(shape.layer_heads)) == 1 and len(set(shape.layer_intermediate_dims)) == 1
+    plain_heads = shape.layer_heads[0] * shape.layer_head_dim(0) == shape.hidden_dim
+    return uniform and plain_heads and shape.token_embedding_dim in (None, shape.hidden_dim)
+
+
+def to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
+    """The content of a config.json: transformers' keys, and tfchain's own shape under `tfchain`."""
+    shape = config.transformer
+    common: dict[str, Any] = {
+        "model_type": shape.architecture,
+        "architectures": [ARCHITECTURES[shape.architecture]],
+        "vocab_size": shape.vocabulary_size,
+        "max_position_embeddings": shape.max_positions,
+        "pad_token_id": shape.pad_token_id,
+        "dtype": "float32",
+        "tfchain": dataclasses.asdict(shape),
+    }
+    activation = {"gelu_new": "gelu_new"}.get(shape.activation, shape.activation)
+    heads, width = shape.layer_heads[0], shape.layer_intermediate_dims[0]
+    if shape.architecture == "distilbert":
+        return {
+            **common,
+            "dim": shape.hidden_dim,
+            "n_layers": shape.num_layers,
+            "n_heads": heads,
+            "hidden_dim": width,
+            "activation": activation,
+            "dropout": shape.dropout,
+            "attention_dropout": shape.attention_dropout,
+        }
+    more: dict[str, Any] = {"type_vocab_size": shape.num_token_types} if shape.num_token_types else {}
+    if shape.relative_attention_buckets:
+        more["relative_attention_num_buckets"] = shape.relative_attention_buckets
+    return {
+        **common,
+        **more,
+        "hidden_size": shape.hidden_dim,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": heads,
+        "intermediate_size": width,
+        "hidden_act": activation,
+        "layer_norm_eps": shape.norm_epsilon,
+        "hidden_dropout_prob": shape.dropout,
+        "attention_probs_dropout_prob": shape.attention_dropout,
+    }
+
+
+ARCHITECTURES = {
+    "bert": "BertModel",
+    "distilbert": "DistilBertModel",
+    "roberta": "RobertaModel",
+    "xlm-roberta": "XLMRobertaModel",
+    "mpnet": "MPNetModel",
+}
+
+
+def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
+    modes = config.pooling.modes
+    values: dict[str, Any] = {
+        "word_embedding_dimension": config.transformer.hidden_dim,
+        "include_prompt": config.pooling.include_prompt,
+    }
+    canonical = tuple(mode for mode in OLD_POOLING_KEYS.values() if mode in modes)
+    if canonical == modes:  # keys that every sentence-transformers since 2.0 reads
+        return {**values, **{key: mode in modes for key, mode in OLD_POOLING_KEYS.items()}}
+    return {**values, "pooling_mode": list(modes)}
+
+
+def _dense_values(config: EncoderConfig, number: int) -> dict[str, Any]:
+    dense = config.dense[number]
+    places = {"tanh": "activation.Tanh", "linear": "linear.Identity", "relu": "activation.ReLU",
+              "gelu": "activation.GELU", "sigmoid": "activation.Sigmoid"}  # fmt: skip
+    return {
+        "in_features": dense.in_dim,
+        "out_features": dense.out_dim,
+        "bias": dense.use_bias,
+        "activation_function": f"torch.nn.modules.{places[dense.activation]}",
+    }
+
+
+def write(path: Path, values: Any) -> None:
+    """Writes JSON into a folder that is not published yet."""
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

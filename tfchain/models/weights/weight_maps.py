@@ -1,0 +1,223 @@
+"""Where each weight of an encoder lies in a Hugging Face folder: the maps are data, one line a weight."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.encoders.config import TransformerConfig
+
+# What a folder may hold beside the encoder: heads that are known, those of language models alone, or anything.
+HeadTensors = Literal["known", "language", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightMap:
+    """The names of one family's tensors.
+
+    Args:
+        prefix: What stands before each name where the folder holds a model with a head.
+        embeddings: Our part → tensor.
+        layers: Where layer `{}` begins.
+        parts: Our part of a layer → its module there, whose `weight` and `bias` are read.
+        language_heads: What begins the names of a language model's tensors that an encoder does not need.
+        task_heads: The same of a model that was trained for a task, such as a classifier.
+    """
+
+    prefix: str
+    embeddings: Mapping[str, str]
+    layers: str
+    parts: Mapping[str, str]
+    language_heads: tuple[str, ...] = ("pooler.", "cls.", "lm_head.", "vocab_")
+    task_heads: tuple[str, ...] = ("classifier.", "pre_classifier.", "qa_outputs.")
+    renamed: Mapping[str, str] = field(
+        default_factory=lambda: {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    )
+
+
+BERT = WeightMap(
+    prefix="bert.",
+    embeddings={
+        "token": "embeddings.word_embeddings.weight",
+        "position": "embeddings.position_embeddings.weight",
+        "token_type": "embeddings.token_type_embeddings.weight",
+        "norm": "embeddings.LayerNorm",
+        "projection": "embeddings.projection",
+    },
+    layers="encoder.layer.{}.",
+    parts={
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "attention/output": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "intermediate": "intermediate.dense",
+        "output": "output.dense",
+        "output_norm": "output.LayerNorm",
+    },
+)
+
+ROBERTA = WeightMap(prefix="roberta.", embeddings=BERT.embeddings, layers=BERT.layers, parts=BERT.parts)
+
+DISTILBERT = WeightMap(
+    prefix="distilbert.",
+    embeddings={
+        "token": "embeddings.word_embeddings.weight",
+        "position": "embeddings.position_embeddings.weight",
+        "norm": "embeddings.LayerNorm",
+        "projection": "embeddings.projection",
+    },
+    layers="transformer.layer.{}.",
+    parts={
+        "query": "attention.q_lin",
+        "key": "attention.k_lin",
+        "value": "attention.v_lin",
+        "attention/output": "attention.out_lin",
+        "attention_norm": "sa_layer_norm",
+        "intermediate": "ffn.lin1",
+        "output": "ffn.lin2",
+        "output_norm": "output_layer_norm",
+    },
+)
+
+MPNET = WeightMap(
+    prefix="mpnet.",
+    embeddings={
+        "token": "embeddings.word_embeddings.weight",
+        "position": "embeddings.position_embeddings.weight",
+        "norm": "embeddings.LayerNorm",
+        "relative": "encoder.relative_attention_bias.weight",
+        "projection": "embeddings.projection",
+    },
+    layers="encoder.layer.{}.",
+    parts={
+        "query": "attention.attn.q",
+        "key": "attention.attn.k",
+        "value": "attention.attn.v",
+        "attention/output": "attention.attn.o",
+        "attention_norm": "attention.LayerNorm",
+        "intermediate": "intermediate.dense",
+        "output": "output.dense",
+        "output_norm": "output.LayerNorm",
+    },
+)
+
+WEIGHT_MAPS = {"bert": BERT, "distilbert": DISTILBERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "mpnet": MPNET}
+
+# Buffers that some versions of transformers wrote beside the weights.
+BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+
+def list_weights(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Pairs our weights with the tensors of a folder.
+
+    Args:
+        config: The transformer's shape.
+
+    Yields:
+        `(path, tensors)`: a weight's path in the Keras model and the names of the tensors that it is made of; several
+        are joined along the output (query, key and value).
+    """
+    names = WEIGHT_MAPS[config.architecture]
+    widened = config.token_embedding_dim not in (None, config.hidden_dim)
+    yield "embeddings/token/embeddings", (names.embeddings["token"],)
+    yield "embeddings/position/embeddings", (names.embeddings["position"],)
+    if config.num_token_types:
+        yield "embeddings/token_type/embeddings", (names.embeddings["token_type"],)
+    if widened:
+        yield from _dense("embeddings/projection", names.embeddings["projection"])
+    yield from _norm("embeddings/norm", names.embeddings["norm"])
+    if config.relative_attention_buckets:
+        yield "relative_position_bias/embeddings", (names.embeddings["relative"],)
+    for number in range(config.num_layers):
+        layer = names.layers.format(number)
+        parts = {ours: layer + theirs for ours, theirs in names.parts.items()}
+        fused = [parts[part] for part in ("query", "key", "value")]
+        yield from _dense(f"layer_{number}/attention/query_key_value", *fused)
+        yield from _dense(f"layer_{number}/attention/output", parts["attention/output"])
+        yield from _norm(f"layer_{number}/attention_norm", parts["attention_norm"])
+        yield from _dense(f"layer_{number}/intermediate", parts["intermediate"])
+        yield from _dense(f"layer_{number}/output", parts["output"])
+        yield from _norm(f"layer_{number}/output_norm", parts["output_norm"])
+
+
+def _dense(ours: str, *theirs: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield f"{ours}/kernel", tuple(f"{name}.weight" for name in theirs)
+    yield f"{ours}/bias", tuple(f"{name}.bias" for name in theirs)
+
+
+def _norm(ours: str, theirs: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield f"{ours}/gamma", (f"{theirs}.weight",)
+    yield f"{ours}/beta", (f"{theirs}.bias",)
+
+
+def to_weights(
+    config: TransformerConfig, tensors: Mapping[str, np.ndarray], *, heads: HeadTensors = "known"
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Turns a folder's tensors into our weights, one after the other, so that few are in memory at once.
+
+    Args:
+        config: The transformer's shape.
+        tensors: Name → array, as read (each is asked for once).
+        heads: Which tensors there may be that are not the transformer's. Default: heads that are known.
+
+    Returns:
+        `(path, float32 array)` pairs; kernels are `(in, out)` here and `(out, in)` there.
+
+    Raises:
+        ModelFolderError: if tensors are missing, or if there are some that nothing reads: of the transformer itself,
+            where the configuration has no place for them, or of a head that may not be there. Lists both.
+    """
+    names = WEIGHT_MAPS[config.architecture]
+    found = {_plain_name(name, names): name for name in tensors}
+    wanted = dict(list_weights(config))
+    needed = {name for parts in wanted.values() for name in parts}
+    passed_over = (*BUFFERS, *names.language_heads, *(() if heads == "language" else names.task_heads))
+    left_over = sorted(name for name in found if name not in needed and not name.startswith(passed_over))
+    if heads == "any":
+        own = (names.layers.split("{}")[0], "embeddings.")
+        left_over = [name for name in left_over if name.startswith(own)]
+    missing = sorted(needed - found.keys())
+    if missing or left_over:
+        raise ModelFolderError(
+            f"The weights do not fit a {config.architecture} encoder of {config.num_layers} layers. "
+            f"Missing tensors: {_some(missing)}. Left over, which nothing reads: {_some(left_over)}. "
+            "Check that config.json and the safetensors file belong together, and that the model encodes texts."
+        )
+    return _join(wanted, found, tensors)
+
+
+def _join(
+    wanted: Mapping[str, tuple[str, ...]], found: Mapping[str, str], tensors: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    for path, parts in wanted.items():
+        arrays = [np.asarray(tensors[found[name]], dtype="float32") for name in parts]
+        if path.endswith("kernel"):
+            arrays = [array.T for array in arrays]
+        yield path, arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def to_tensors(config: TransformerConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Turns our weights into a folder's tensors: the inverse of `to_weights`, without a prefix."""
+    tensors = {}
+    for path, names in list_weights(config):
+        for name, part in zip(names, np.split(weights[path], len(names), axis=-1), strict=True):
+            tensors[name] = np.ascontiguousarray(part.T if path.endswith("kernel") else part)
+    return tensors
+
+
+def _plain_name(name: str, names: WeightMap) -> str:
+    name = name.removeprefix(names.prefix)
+    for old, new in names.renamed.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

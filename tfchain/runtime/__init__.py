@@ -1,0 +1,1 @@
+"""What models and deployment share: LiteRT, token batches, the door to TensorFlow Text, quiet standard error."""

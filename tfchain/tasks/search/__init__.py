@@ -1,0 +1,1 @@
+"""Search: tokenizer, encoder and index composed into functions of text."""

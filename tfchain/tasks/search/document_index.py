@@ -1,0 +1,262 @@
+"""Documents and their vectors together: what a search looks through."""
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.types import Document, Hit
+from tfchain.models.indexes.binary_codebook import BinaryCodebook
+from tfchain.models.indexes.exact import Similarity, StoredVectors, VectorIndex
+from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
+
+Part = tuple[Sequence[Document], Sequence[int], np.ndarray | StoredVectors]  # documents, counts, vectors
+
+
+@dataclass(frozen=True)
+class _State:
+    """An index at one moment; whoever reads takes it once, and sees nothing of what others change.
+
+    Args:
+        vectors: Never changed.
+        documents: By slot of `vectors`; later states append to it.
+        slots: Id → slot; later states change it. None in a snapshot, until it is asked for.
+        next_number: What a document without an id is called next.
+    """
+
+    vectors: VectorIndex
+    documents: list[Document]
+    slots: dict[str, int] | None
+    next_number: int = 0
+
+    def in_order(self) -> list[Document]:
+        """The documents, in the order of the rows in `vectors`."""
+        return [self.documents[slot] for slot in self.vectors.slots.tolist()]
+
+
+class DocumentIndex:
+    """Documents, their passages' vectors, and the fingerprint of the model that made them.
+
+    Threads may add, remove and search at the same time: each call sees the documents as they are at one moment, and
+    what a call adds or removes appears at once. `snapshot` gives several calls the same moment.
+
+    Args:
+        dim: Width of the vectors.
+        fingerprint: Names the model; vectors of another are refused.
+        similarity: `cosine` or `dot`. Default: `cosine`.
+        storage: How vectors are kept. Default: float32.
+        codebook: As in `VectorIndex`. Default: learned where the storage asks for it.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        fingerprint: str,
+        similarity: Similarity = "cosine",
+        storage: VectorStorage = FLOAT_VECTORS,
+        codebook: BinaryCodebook | None = None,
+    ) -> None:
+        self.fingerprint = fingerprint
+        self._state = _State(VectorIndex(dim, similarity, storage, codebook), [], {})
+        self._is_snapshot = False
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._state.vectors)
+
+    def __contains__(self, document_id: object) -> bool:
+        return document_id in self._find_slots(self._state)
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._state.in_order())
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self._state
+        vectors = state.vectors.copy()
+        vectors.compact()
+        return {
+            "fingerprint": self.fingerprint,
+            "vectors": vectors,
+            "documents": state.in_order(),
+            "next_number": state.next_number,
+        }
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        documents = values["documents"]
+        slots = {document.id: slot for slot, document in enumerate(documents)}
+        self.fingerprint = values["fingerprint"]
+        self._state = _State(values["vectors"], documents, slots, values["next_number"])
+        self._is_snapshot = False
+        self._lock = threading.Lock()
+
+    @property
+    def vectors(self) -> VectorIndex:
+        """The vectors as they are now, for reading; `add` and `remove` change them together with the documents."""
+        return self._state.vectors
+
+    @property
+    def next_number(self) -> int:
+        """What a document without an id is called next: no document has or had this number."""
+        return self._state.next_number
+
+    @next_number.setter
+    def next_number(self, number: int) -> None:
+        with self._lock:
+            self._state = dataclasses.replace(self._state, next_number=number)
+
+    def snapshot(self) -> "DocumentIndex":
+        """The index as it is now, at no cost; it stays so, whatever is added to this one or removed from it."""
+        made = DocumentIndex.__new__(DocumentIndex)
+        made.fingerprint = self.fingerprint
+        made._state = dataclasses.replace(self._state, slots=None)
+        made._is_snapshot = True
+        made._lock = threading.Lock()
+        return made
+
+    def get(self, document_id: str) -> Document | None:
+        """The document of an id, None if it is not there."""
+        state = self._state
+        slot = self._find_slots(state).get(document_id)
+        return None if slot is None else state.documents[slot]
+
+    def add(
+        self,
+        documents: Sequence[Document],
+        counts: Sequence[int],
+        vectors: np.ndarray | StoredVectors,
+        *,
+        fingerprint: str,
+    ) -> None:
+        """Adds documents; one whose id is there takes the old one's place in the answers, and comes last in order.
+
+        Args:
+            documents: The documents, no id twice.
+            counts: How many passages each has.
+            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order, or as they were kept.
+            fingerprint: Of the model that made the vectors.
+
+        Raises:
+            FingerprintError: if another model made the vectors that are there.
+            InputError: if the numbers do not fit, or an id comes twice; nothing has changed then.
+        """
+        self.add_parts([(documents, counts, vectors)], fingerprint=fingerprint)
+
+    def add_parts(self, parts: Iterable[Part], *, fingerprint: str) -> None:
+        """Adds documents that come in parts, which appear all together.
+
+        Args:
+            parts: What `add` takes: documents, counts and vectors; no id twice in all of them. They are read one after
+                the other, while other writers wait.
+            fingerprint: Of the model that made the vectors.
+
+        Raises:
+            FingerprintError: if another model made the vectors that are there.
+            InputError: if the numbers do not fit, or an id comes twice; nothing has changed then.
+        """
+        if fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"Vectors of one model cannot be mixed with another's. Expected: model {self.fingerprint[:12]}. "
+                f"Received: model {fingerprint[:12]}. Encode all documents again with `reindex()`."
+            )
+        with self._lock:
+            state = self._own()
+            vectors = state.vectors.copy()
+            added: dict[str, Document] = {}
+            for documents, counts, rows in parts:
+                if len(documents) != len(counts):
+                    raise InputError(
+                        f"There must be one count a document. Received: {len(documents)} and {len(counts)}."
+                    )
+                for document in documents:
+                    if document.id in added:
+                        raise InputError(
+                            f"An id must come once. Received: {document.id!r} twice. Leave one of the documents out."
+                        )
+                    added[document.id] = document
+                vectors.add(rows, counts)
+            slots = self._find_slots(state)
+            replaced = [slots[document_id] for document_id in added if document_id in slots]
+            if replaced:
+                vectors.remove_slots(replaced)
+            first = state.vectors.num_slots
+            del state.documents[first:]  # what an interrupted call may have left
+            state.documents.extend(added.values())
+            slots.update(zip(added, range(first, first + len(added)), strict=True))
+            numbers = [int(one) for one in added if one.isdecimal() and len(one) < 19]
+            next_number = max(state.next_number + len(added), max(numbers, default=-1) + 1)
+            self._state = _tidy(_State(vectors, state.documents, slots, next_number))
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Removes documents.
+
+        Raises:
+            InputError: if an id is not there; nothing is removed then.
+        """
+        ids = list(dict.fromkeys(ids))
+        with self._lock:
+            state = self._own()
+            slots = self._find_slots(state)
+            missing = [one for one in ids if one not in slots]
+            if missing:
+                raise InputError(
+                    f"`ids` must be in the index. Received: {', '.join(map(repr, missing[:5]))}"
+                    f"{' and others' if len(missing) > 5 else ''}, not among the {len(self)} documents. "
+                    "Nothing is removed."
+                )
+            vectors = state.vectors.copy()
+            vectors.remove_slots([slots[one] for one in ids])
+            for one in ids:
+                del slots[one]
+            self._state = _tidy(dataclasses.replace(state, vectors=vectors))
+
+    def search(self, queries: np.ndarray, top_k: int, *, more: int = 0) -> list[list[Hit]]:
+        """Finds the best documents of each query vector, best first.
+
+        Args:
+            queries: float32 `(queries, dim)`.
+            top_k: How many documents; all, if there are fewer.
+            more: As in `VectorIndex.search`. Default: 0.
+        """
+        state = self._state
+        rows, scores = state.vectors.search(queries, top_k, more=more)
+        slots = state.vectors.slots[rows]  # (queries, hits)
+        return [
+            [make_hit(state.documents[slot], score) for slot, score in zip(*hits, strict=True)]
+            for hits in zip(slots.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def _find_slots(self, state: _State) -> dict[str, int]:
+        """Id → slot; in a snapshot made when it is asked for."""
+        if state.slots is not None:
+            return state.slots
+        slots = {state.documents[slot].id: slot for slot in state.vectors.slots.tolist()}
+        self._state = dataclasses.replace(state, slots=slots)
+        return slots
+
+    def _own(self) -> _State:
+        """The state to change; a snapshot's first change is preceded by a copy of what it shares."""
+        if self._is_snapshot:
+            state = self._state
+            documents = state.documents[: state.vectors.num_slots]
+            self._state = dataclasses.replace(state, documents=documents, slots=dict(self._find_slots(state)))
+            self._is_snapshot = False
+        return self._state
+
+
+def make_hit(document: Document, score: float) -> Hit:
+    """A hit on a document."""
+    return Hit(document.id, score, document.text, document.title, document.metadata)
+
+
+def _tidy(state: _State) -> _State:
+    """The state without what was removed, where that is so much that it is worth the time."""
+    if not state.vectors.is_sparse:
+        return state
+    vectors, documents = state.vectors.copy(), state.in_order()
+    vectors.compact()
+    slots = {document.id: slot for slot, document in enumerate(documents)}
+    return _State(vectors, documents, slots, state.next_number)

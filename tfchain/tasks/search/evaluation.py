@@ -1,0 +1,159 @@
+"""Evaluation of search: ranks a dataset's documents for its queries and compares with its judgements."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.checks import to_path
+from tfchain.core.errors import InputError
+from tfchain.core.types import Document
+from tfchain.data.documents.beir import BeirDataset, read_beir, to_dataset
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.search import PassageConfig, make_index, rank_queries
+from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
+
+logger = logging.getLogger(__name__)
+
+EvaluationSource = str | Path | BeirDataset | Mapping[str, Any]
+
+
+def read_evaluation(dataset: EvaluationSource, *, split: str = "test") -> BeirDataset:
+    """Reads what a search is evaluated on.
+
+    Args:
+        dataset: A BEIR folder, a `BeirDataset`, or a dict of `queries` (id → text), `qrels` (query id → document id →
+            grade), and `documents`, anything that `read_documents` takes.
+        split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
+
+    Raises:
+        InputError: if it is something else or cannot be read.
+    """
+    if isinstance(dataset, str | Path):
+        return read_beir(to_path("dataset", dataset), split=split)
+    if isinstance(dataset, Mapping):
+        check_names(dataset, ("queries", "qrels", "documents"), needed=("queries", "qrels"))
+        return to_dataset(**dataset)
+    if not isinstance(dataset, BeirDataset):
+        raise InputError(
+            "An evaluation needs a BEIR folder, a BeirDataset, or a dict of queries, qrels and documents. "
+            f"Received: {type(dataset).__name__}."
+        )
+    return to_dataset(queries=dataset.queries, qrels=dataset.qrels, documents=dataset.corpus)
+
+
+def evaluate_index(
+    text_encoder: TextEncoder,
+    index: DocumentIndex,
+    dataset: BeirDataset,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    batch_size: int = 32,
+) -> dict[str, float]:
+    """The metrics of an index of documents.
+
+    Args:
+        text_encoder: What made the index' vectors.
+        index: The documents.
+        dataset: Queries and judgements.
+        metrics: Names of ranking metrics.
+        batch_size: The most texts in one step. Default: 32.
+
+    Returns:
+        Metric → mean over the judged queries.
+    """
+    cutoff = largest_cutoff(metrics)
+    index = index.snapshot()
+    warn_of_unfindable(index, dataset)
+    top_k = min(cutoff or len(index), len(index))
+    qrels = dataset.qrels
+    run = rank_queries(text_encoder, index, dataset.queries, top_k=top_k, qrels=qrels, batch_size=batch_size)
+    return ranking_metrics(run, qrels, metrics)
+
+
+def warn_of_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
+    """Says how many queries have no relevant document among those that are searched: they count 0 whatever is found."""
+    relevant = {query: [id for id, grade in grades.items() if grade > 0] for query, grades in dataset.qrels.items()}
+    lost = [query for query, ids in relevant.items() if ids and not any(id in index for id in ids)]
+    if lost:
+        logger.warning(
+            "%d of %d queries, such as %r, count 0 in every metric: none of their relevant documents, such as %r, is "
+            "among the %d searched. Compare the ids in `qrels` with the documents'.",
+            *(len(lost), len(relevant), lost[0], relevant[lost[0]][0], len(index)),
+        )
+
+
+def choose_index(
+    text_encoder: TextEncoder,
+    dataset: BeirDataset,
+    index: DocumentIndex | None,
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> DocumentIndex:
+    """What an evaluation searches: the dataset's documents, or those that are there, if it has none or just them.
+
+    Args:
+        text_encoder: What made the index' vectors.
+        dataset: Queries and judgements, and perhaps documents.
+        index: Documents that are encoded already. None: there are none.
+        passages: How long documents are treated.
+        batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Raises:
+        InputError: if there are no documents.
+    """
+    documents = [] if dataset.corpus is None else list(dataset.documents())
+    if not documents and (index is None or not len(index)):
+        raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+    if index is not None:
+        is_same = len(documents) == len(index) and all(index.get(one.id) == one for one in documents)
+        if not documents or is_same:
+            return index
+    return make_index(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
+
+
+def make_evaluation(
+    dataset: BeirDataset,
+    documents: Iterable[Document],
+    passages: PassageConfig,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    batch_size: int = 32,
+    index_bytes: bool = False,
+) -> Callable[[TextEncoder], dict[str, float]]:
+    """A function from a text encoder to its metrics, for evaluating again and again while training.
+
+    Args:
+        dataset: Queries and judgements.
+        documents: What is searched; held in memory.
+        passages: How long documents are treated.
+        metrics: Names of ranking metrics.
+        batch_size: The most texts in one step. Default: 32.
+        index_bytes: Whether the metrics hold `index_bytes`, the size of the index, too. Default: False.
+
+    Raises:
+        InputError: if there are no documents.
+    """
+    held = list(documents)
+    if not held:
+        raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+
+    def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
+        index = make_index(text_encoder, held, passages, batch_size=batch_size, progress=False)
+        found = evaluate_index(text_encoder, index, dataset, metrics=metrics, batch_size=batch_size)
+        return found | {"index_bytes": index.vectors.nbytes} if index_bytes else found
+
+    return evaluate
+
+
+def check_names(given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> None:
+    """Stops names that nobody knows, and the lack of those that are needed."""
+    if not set(needed) <= set(given) <= set(known):
+        raise InputError(
+            f"Expected the names {', '.join(known)}, of which {' and '.join(needed)} are needed. "
+            f"Received: {', '.join(map(str, given)) or 'none'}."
+        )

@@ -1,0 +1,348 @@
+"""A chain's folder on disk: written in steps that each appear whole, read without ever seeing half a step.
+
+    chain.json              the list of what counts, replaced in one step: this is the commit
+    model-<fingerprint>/    tokenizer and encoder
+    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added; scales.npy of
+                            vectors in int8
+    codebook-<fingerprint>/ mean.npy and matrix.npy: what the bits of binary vectors stand for, where that was learned
+
+A save writes only what is new: documents added since the last one make a segment of their own, documents removed are
+noted in chain.json. What a killed save has left is not named in chain.json, and goes with the next save.
+"""
+
+import contextlib
+import fcntl
+import json
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
+from tfchain.core.errors import IndexFolderError
+from tfchain.core.fingerprint import make_fingerprint
+from tfchain.core.types import Document
+from tfchain.models.indexes.binary_codebook import BinaryCodebook
+from tfchain.models.indexes.exact import StoredVectors
+from tfchain.models.indexes.storage import VectorStorage
+from tfchain.tasks.search.document_index import DocumentIndex
+
+if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
+    from tfchain.models.text_encoder import TextEncoder
+
+MANIFEST = "chain.json"
+FORMAT = 1
+LOCK = ".lock"
+OURS = ("model-", "segment-", "codebook-")  # what the names of folders begin with
+
+
+@dataclass
+class IndexFolder:
+    """Where a chain is saved, and which of its documents are there already.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+    commit: str = ""  # names the last save of this chain here; another one's has another name
+    segments: list[str] = field(default_factory=list)
+    places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
+    removed: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.path = Path(self.path)  # a string is taken, too
+
+    def check(self) -> None:
+        """Raises what `save` would raise at once, so that no work is done in vain.
+
+        Raises:
+            IndexFolderError: if the folder holds something else, or another process has written there meanwhile.
+            TfchainError: if it cannot be made or written in.
+        """
+        check_is_ours(self.path)
+        check_can_write(self.path)
+        self._read_manifest()
+
+    def save(self, text_encoder: "TextEncoder", index: DocumentIndex, settings: Mapping[str, Any]) -> None:
+        """Publishes a chain: the folder holds it when this returns, and what it held before until then.
+
+        Args:
+            text_encoder: Tokenizer and encoder.
+            index: The documents and vectors.
+            settings: The chain's plain values.
+
+        Raises:
+            IndexFolderError: if another process is writing there or has written there meanwhile, or if the folder holds
+                something else.
+            TfchainError: if the disk is full.
+        """
+        index = index.snapshot()
+        check_is_ours(self.path)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            remove_partials(self.path)
+            manifest = self._read_manifest()
+            model = f"model-{text_encoder.fingerprint[:16]}"
+            if not (self.path / model).is_dir():
+                with new_folder(self.path / model) as partial:
+                    text_encoder.save(partial)
+            codebook = self._save_codebook(index)
+            if not self._continues(manifest, index, codebook):
+                self.segments, self.places, self.removed = [], {}, []
+            commit = uuid.uuid4().hex
+            self._note_removed(index)
+            self._add_segment(index)
+            write_json(
+                self.path / MANIFEST,
+                {
+                    "format": FORMAT,
+                    "tfchain": metadata.version("tfchain"),
+                    "commit": commit,
+                    "fingerprint": index.fingerprint,
+                    "model": model,
+                    "similarity": index.vectors.similarity,
+                    "dim": index.vectors.dim,
+                    "vectors": index.vectors.storage.to_dict(),
+                    "codebook": codebook,
+                    "documents": len(index),
+                    "next_number": index.next_number,
+                    "segments": self.segments,
+                    "removed": self.removed,
+                    "settings": dict(settings),
+                },
+            )
+            self.commit = commit
+            self._clear(model, codebook)
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
+        if manifest is not None and self.commit not in ("", manifest["commit"]):
+            raise IndexFolderError(
+                f"{self.path} was saved by another process since this chain was loaded from it or saved there. "
+                "Nothing was written. Load it again and add your documents to it, or save to another folder."
+            )
+        return manifest
+
+    def _save_codebook(self, index: DocumentIndex) -> str | None:
+        book = index.vectors.codebook
+        if book is None:
+            return None
+        name = f"codebook-{make_fingerprint({}, [('mean', book.mean), ('matrix', book.matrix)])[:16]}"
+        if not (self.path / name).is_dir():
+            with new_folder(self.path / name) as partial:
+                np.save(partial / "mean.npy", book.mean)
+                np.save(partial / "matrix.npy", book.matrix)
+        return name
+
+    def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex, codebook: str | None) -> bool:
+        """Whether this save can add to what is there: nobody else wrote, the same model, most of it still counts."""
+        return (
+            manifest is not None
+            and manifest["commit"] == self.commit
+            and manifest["fingerprint"] == index.fingerprint
+            and manifest.get("codebook") == codebook
+            and len(self.removed) <= len(self.places)
+        )
+
+    def _note_removed(self, index: DocumentIndex) -> None:
+        for document_id, (document, segment, row) in list(self.places.items()):
+            if index.get(document_id) is not document:  # gone, or another one of this name
+                self.removed.append((segment, row))
+                del self.places[document_id]
+
+    def _add_segment(self, index: DocumentIndex) -> None:
+        documents = list(index)
+        rows = [row for row, document in enumerate(documents) if document.id not in self.places]
+        if not rows:
+            return
+        added = [documents[row] for row in rows]
+        last = max((int(one.name.removeprefix("segment-")) for one in self.path.glob("segment-??????")), default=0)
+        name = f"segment-{last + 1:06d}"
+        with new_folder(self.path / name) as partial:
+            with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
+            np.save(partial / "counts.npy", index.vectors.counts[rows])
+            stored = index.vectors.take(rows)
+            np.save(partial / "vectors.npy", stored.values)
+            if stored.scales is not None:
+                np.save(partial / "scales.npy", stored.scales)
+        self.segments.append(name)
+        for row, document in enumerate(added):
+            self.places[document.id] = (document, len(self.segments) - 1, row)
+
+    def _clear(self, model: str, codebook: str | None) -> None:
+        counts = {model, codebook, *self.segments}
+        for found in self.path.iterdir():
+            if found.name.startswith(OURS) and found.name not in counts:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class LoadedFolder:
+    """What a chain's folder holds.
+
+    Args:
+        folder: The folder, ready for further saves.
+        model_path: The folder of tokenizer and encoder.
+        index: Documents and vectors.
+        settings: The chain's plain values.
+        advice: What to do if the settings cannot be read.
+    """
+
+    folder: IndexFolder
+    model_path: Path
+    index: DocumentIndex
+    settings: dict[str, Any]
+    advice: str
+
+
+def load_index_folder(path: str | Path) -> LoadedFolder:
+    """Reads the last chain that was saved whole.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        IndexFolderError: if there is none, or if a file is damaged.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    for _ in range(3):
+        try:
+            return _load(path, manifest)
+        except IndexFolderError:
+            again = read_manifest(path)
+            if again["commit"] == manifest["commit"]:
+                raise
+            manifest = again  # another process published a newer one and cleared the old away
+    return _load(path, manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Reads chain.json.
+
+    Raises:
+        IndexFolderError: if it is not there, broken, or of a newer tfchain.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except FileNotFoundError:
+        raise IndexFolderError(
+            f"{path} holds no saved chain: it has no {MANIFEST}. Make one with `chain.save` or `tfchain index`."
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
+    if version != FORMAT:
+        raise IndexFolderError(
+            f"{path} has the format {version}; this tfchain reads format {FORMAT}. "
+            + (advise(manifest) if "tfchain" in manifest else "Update tfchain, or index the documents again.")
+        )
+    return manifest
+
+
+def advise(manifest: Mapping[str, Any]) -> str:
+    """What to do with a folder that cannot be read: it may be of another version of tfchain."""
+    saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
+    if saved in (None, mine):
+        return "Index the documents again."
+    return f"It was saved by tfchain {saved}, and this is {mine}: use tfchain {saved}, or index the documents again."
+
+
+def check_is_ours(path: Path) -> None:
+    """Stops a save into a folder that holds something else."""
+    if path.is_file():
+        raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
+    if path.is_dir() and not (path / MANIFEST).exists():
+        others = [one.name for one in path.iterdir() if not one.name.startswith((".", *OURS))]
+        if others:
+            raise IndexFolderError(
+                f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
+                "Nothing was written. Name an empty folder or a new one."
+            )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
+    with writing(path):
+        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IndexFolderError(
+                f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
+            ) from None
+        yield
+
+
+def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
+    try:
+        loaded = _read(path, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise IndexFolderError(f"{path} is damaged: {type(error).__name__}: {error}. {advise(manifest)}") from error
+    if not loaded.model_path.is_dir():
+        raise IndexFolderError(f"{path} lacks its model, {loaded.model_path.name}. Index the documents again.")
+    return loaded
+
+
+def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
+    folder = IndexFolder(path, manifest["commit"], list(manifest["segments"]))
+    folder.removed = [(segment, row) for segment, row in manifest["removed"]]
+    storage = VectorStorage.from_dict(manifest.get("vectors"))
+    codebook = _read_codebook(path, manifest.get("codebook"), manifest["dim"])
+    index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"], storage, codebook)
+    removed = set(folder.removed)
+    for number, name in enumerate(folder.segments):
+        documents, counts, vectors = _read_segment(path / name)
+        kept = [row for row in range(len(documents)) if (number, row) not in removed]
+        if len(kept) != len(documents):
+            vectors = vectors[np.repeat(np.isin(np.arange(len(documents)), kept), counts)]
+        added = [documents[row] for row in kept]
+        index.add(added, counts[kept].tolist(), vectors, fingerprint=index.fingerprint)
+        folder.places.update((documents[row].id, (documents[row], number, row)) for row in kept)
+    index.next_number = manifest["next_number"]
+    if len(index) != manifest["documents"]:
+        raise IndexFolderError(f"{path} lacks documents: {len(index)} of {manifest['documents']}. Index them again.")
+    return LoadedFolder(folder, path / manifest["model"], index, dict(manifest["settings"]), advise(manifest))
+
+
+def _read_codebook(path: Path, name: str | None, dim: int) -> BinaryCodebook | None:
+    if name is None:
+        return None
+    try:
+        mean, matrix = np.load(path / name / "mean.npy"), np.load(path / name / "matrix.npy")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise IndexFolderError(f"{path / name} cannot be read: {error}. Index the documents again.") from error
+    fits = mean.shape == (dim,) and matrix.shape == (dim, dim) and mean.dtype == matrix.dtype == np.float32
+    if not fits or not np.isfinite(mean).all() or not np.isfinite(matrix).all():
+        raise IndexFolderError(
+            f"{path / name} is damaged: expected a mean of {dim} numbers and a matrix of {dim} x {dim}, finite and in "
+            f"float32. Received: shapes {mean.shape} and {matrix.shape}, {mean.dtype} and {matrix.dtype}. Index the "
+            "documents again."
+        )
+    return BinaryCodebook(mean, matrix)
+
+
+def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
+    try:
+        with open(path / "documents.jsonl", encoding="utf-8") as file:
+            documents = [Document(**json.loads(line)) for line in file]
+        counts, values = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
+        scales = np.load(path / "scales.npy") if (path / "scales.npy").is_file() else None
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
+    fits = counts.ndim == 1 and values.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
+    fits = fits and (scales is None or scales.shape == (len(values),))
+    if not fits or len(documents) != len(counts) or counts.sum() != len(values):
+        raise IndexFolderError(f"{path} is damaged: its files do not belong together. Index the documents again.")
+    return documents, counts, StoredVectors(values, scales)

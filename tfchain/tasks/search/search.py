@@ -1,0 +1,224 @@
+"""Search: the steps from documents to vectors, and from a question to hits, as functions of the rooms' parts."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+from tfchain.core.texts import check_queries
+from tfchain.core.types import Document, Hit, SearchResult
+from tfchain.data.documents.passages import split_all
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.document_index import DocumentIndex
+
+logger = logging.getLogger(__name__)
+
+PassageMode = Literal["split", "truncate"]
+DOCUMENTS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassageConfig:
+    """How documents longer than the model's maximum become vectors.
+
+    Args:
+        mode: `split` cuts them into overlapping passages, each with a vector, and scores a document by its best one;
+            `truncate` encodes what fits and leaves the rest out, as sentence-transformers does. Default: `split`.
+        overlap_tokens: Tokens that neighbouring passages share. Default: a tenth of the model's maximum.
+    """
+
+    mode: PassageMode = "split"
+    overlap_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(PassageMode):
+            raise InputError(f"`passages` must be 'split' or 'truncate'. Received: passages={self.mode!r}.")
+        if self.overlap_tokens is not None:
+            check_whole_number("overlap_tokens", self.overlap_tokens, least=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class EncodedDocuments:
+    """Documents with their passages' vectors.
+
+    Args:
+        documents: The documents.
+        counts: How many passages each has.
+        vectors: float32 `(passages, dim)`, in the documents' order.
+    """
+
+    documents: list[Document]
+    counts: list[int]
+    vectors: np.ndarray
+
+
+def encode_documents(
+    text_encoder: TextEncoder,
+    documents: Iterable[Document],
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> Iterator[EncodedDocuments]:
+    """Cuts documents into passages and encodes these, some thousand documents at a time.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        documents: The documents, read as they are needed.
+        passages: How long documents are treated.
+        batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Yields:
+        The documents with their vectors, in order.
+    """
+    tokenizer = text_encoder.tokenizer
+    iterator = iter(documents)
+    while part := list(islice(iterator, DOCUMENTS_AT_ONCE)):
+        if passages.mode == "truncate":
+            texts, counts = [document.full_text for document in part], [1] * len(part)
+        else:
+            prompt = text_encoder.document_prompt
+            room = tokenizer.content_length - (tokenizer.count_tokens([prompt])[0] if prompt else 0)
+            if room < 1:
+                raise InputError(
+                    f"The prompt for documents must leave room for a text. Received: {prompt!r:.80} for at most "
+                    f"{tokenizer.max_length} tokens. Shorten it, or raise `max_length`."
+                )
+            overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
+            cut = split_all(
+                part, count_tokens=tokenizer.count_tokens, max_tokens=room, overlap_tokens=min(overlap, room - 1)
+            )
+            texts, counts = [one.text for passage in cut for one in passage], [len(passage) for passage in cut]
+        vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
+        yield EncodedDocuments(part, counts, vectors)
+
+
+def new_index(text_encoder: TextEncoder) -> DocumentIndex:
+    """An index without documents that keeps vectors as the text encoder says."""
+    return DocumentIndex(
+        text_encoder.embedding_dim,
+        text_encoder.fingerprint,
+        text_encoder.similarity,
+        text_encoder.vector_storage,
+    )
+
+
+def make_index(
+    text_encoder: TextEncoder,
+    documents: Iterable[Document],
+    passages: PassageConfig,
+    *,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> DocumentIndex:
+    """An index of documents; the arguments are those of `encode_documents`."""
+    index = new_index(text_encoder)
+    parts = encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
+    fill_index(index, parts, fingerprint=index.fingerprint)
+    return index
+
+
+def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, fingerprint: str) -> None:
+    """Adds encoded documents in one step; what an index learns from goes in at once, so that it learns from enough.
+
+    Args:
+        index: Where they go.
+        parts: Documents with their vectors, no id twice; read as they are needed, while other writers wait.
+        fingerprint: Of the model that made the vectors.
+
+    Raises:
+        FingerprintError: if another model made the vectors that are there.
+        InputError: if a vector is not finite; nothing is added then.
+    """
+    joined = _join_first(parts, index.vectors.num_to_learn)
+    index.add_parts(((part.documents, part.counts, part.vectors) for part in joined), fingerprint=fingerprint)
+
+
+def _join_first(parts: Iterable[EncodedDocuments], num_vectors: int) -> Iterator[EncodedDocuments]:
+    """The parts, the first ones joined to one of so many vectors, or of all that there are."""
+    iterator = iter(parts)
+    first: list[EncodedDocuments] = []
+    while num_vectors > 0 and (part := next(iterator, None)) is not None:
+        first.append(part)
+        num_vectors -= len(part.vectors)
+    if first:
+        documents = [document for part in first for document in part.documents]
+        counts = [count for part in first for count in part.counts]
+        yield EncodedDocuments(documents, counts, np.concatenate([part.vectors for part in first]))
+    yield from iterator
+
+
+def search_texts(
+    text_encoder: TextEncoder,
+    index: DocumentIndex | None,
+    texts: Sequence[str],
+    *,
+    top_k: int = 10,
+    batch_size: int = 32,
+) -> list[SearchResult]:
+    """Answers questions.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        index: The documents; None or empty, each text is its own answer.
+        texts: The questions.
+        top_k: How many hits; all documents, if there are fewer. Default: 10.
+        batch_size: The most texts in one step. Default: 32.
+
+    Raises:
+        InputError: if a text is empty or `top_k` is less than 1.
+    """
+    texts = check_queries(texts)
+    top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    index = None if index is None else index.snapshot()
+    vectors = text_encoder.encode_query(texts, batch_size=batch_size)
+    if index is None or not len(index):
+        logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")
+        return [SearchResult(text, text) for text in texts]
+    found = index.search(vectors, top_k)
+    return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
+
+
+def rank_queries(
+    text_encoder: TextEncoder,
+    index: DocumentIndex,
+    queries: Mapping[str, str],
+    *,
+    top_k: int,
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    batch_size: int = 32,
+) -> dict[str, list[tuple[str, float]]]:
+    """The ranking of each query, as the metrics take it.
+
+    A document with the query's own id is left out, as BEIR does: where queries are documents, each would find itself.
+    One that is judged for the query stays: it only has the same name, as where both are numbered.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        index: The documents.
+        queries: Query id → text.
+        top_k: How many documents are ranked, the one left out not counted.
+        qrels: Grades by document id, by query id. Default: nothing is judged.
+        batch_size: The most texts in one step. Default: 32.
+
+    Returns:
+        Query id → `(document id, score)` pairs, best first.
+    """
+    vectors = text_encoder.encode_query(list(queries.values()), batch_size=batch_size)
+    found: list[list[Hit]] = index.search(vectors, top_k + 1)
+    judged = qrels or {}
+    return {
+        query: [(hit.id, hit.score) for hit in hits if hit.id != query or query in judged.get(query, ())][:top_k]
+        for query, hits in zip(queries, found, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""Batches: from rows of texts to the tensors of a step."""

@@ -1,0 +1,186 @@
+"""From rows of texts to the tensors of a step: which rows, whose replica, and how their texts are laid out."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import Batches
+from tfchain.data.pairs.samplers import Mixing, mix_plans, plan_epoch
+from tfchain.training.batches.layout import BatchLayout, Layout, TrainingSet
+
+logger = logging.getLogger(__name__)
+
+PREFETCHED = 4
+
+
+class BatchMaker:
+    """Makes every batch of a training anew from its step's number, the same on every machine.
+
+    Args:
+        sets: The datasets.
+        batch_size: Rows of a global batch.
+        batches: How rows are put together; see `Hyperparameters`.
+        seed: Of the order.
+        num_replicas: How many replicas share a global batch. Default: 1.
+        layout: How texts become tensors.
+        drop_remainder: Whether an epoch's last, shorter batch is left out. Default: False.
+        mixing: `round_robin` or `proportional`, of several datasets. Default: `round_robin`.
+        steps_per_epoch: Batches of an epoch: fewer leave rows out, more give some twice. Default: what there is.
+
+    Raises:
+        InputError: if a batch would be smaller than the number of replicas or could not be shared where shapes are
+            fixed, or an epoch has no batch.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[TrainingSet],
+        *,
+        batch_size: int,
+        batches: Batches = "no_duplicates",
+        seed: int = 0,
+        num_replicas: int = 1,
+        layout: Layout | None = None,
+        drop_remainder: bool = False,
+        mixing: Mixing = "round_robin",
+        steps_per_epoch: int | None = None,
+    ) -> None:
+        if batch_size < num_replicas:
+            raise InputError(
+                f"`batch_size` is the global one and must be at least the number of replicas ({num_replicas}). "
+                f"Received: batch_size={batch_size}. Raise it, or train on fewer devices."
+            )
+        if layout is not None and layout.fixed_length and drop_remainder and batch_size % num_replicas:
+            raise InputError(
+                f"Where shapes are fixed (TPU, XLA), `batch_size` must be a multiple of the number of replicas "
+                f"({num_replicas}). Received: batch_size={batch_size}."
+            )
+        self.sets = list(sets)
+        self.batch_size = batch_size
+        self.batches = batches
+        self.seed = seed
+        self.num_replicas = num_replicas
+        self.drop_remainder = drop_remainder
+        self.mixing = mixing
+        rows = batch_size // num_replicas if drop_remainder else None
+        self.layout = BatchLayout(self.sets, layout or Layout(), rows=rows)
+        self._held: int | None = None
+        self._turn = threading.Condition()
+        self._plans: dict[int, list[tuple[int, np.ndarray]]] = {}
+        self.steps_per_epoch = len(self.plan(0)) if steps_per_epoch is None else steps_per_epoch
+        if not self.steps_per_epoch:
+            raise InputError(
+                f"An epoch has no batch: {sum(map(len, self.sets))} rows, batch_size={batch_size}, "
+                f"drop_remainder={drop_remainder}, {num_replicas} replicas. Give more rows or a smaller batch."
+            )
+
+    def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+        """Dataset's number and rows of each batch of an epoch."""
+        if epoch not in self._plans:
+            of_sets = [
+                plan_epoch(
+                    len(one),
+                    self.batch_size,
+                    batches=self.batches,
+                    seed=self.seed + number,
+                    epoch=epoch,
+                    keys=one.keys,
+                    lengths=one.store.lengths(one.store.rows).sum(axis=1),
+                    drop_remainder=self.drop_remainder,
+                )
+                for number, one in enumerate(self.sets)
+            ]
+            # A batch with fewer rows than replicas would leave one without work, on every machine alike.
+            of_sets = [[rows for rows in plan if len(rows) >= self.num_replicas] for plan in of_sets]
+            if len(self.sets) == 1:
+                plan = [(0, rows) for rows in of_sets[0]]
+            else:
+                parts = [iter(one) for one in of_sets]
+                order = mix_plans([len(one) for one in of_sets], mixing=self.mixing, seed=self.seed, epoch=epoch)
+                plan = [(number, next(parts[number])) for number in order]
+            while len(self._plans) > 1:
+                del self._plans[min(self._plans)]
+            self._plans[epoch] = plan
+        return self._plans[epoch]
+
+    def make(self, step: int, replica: int) -> dict[str, Any]:
+        """One replica's rows of a step.
+
+        Args:
+            step: Counted from the training's beginning.
+            replica: The replica's number.
+
+        Returns:
+            What `BatchLayout.lay_out` gives.
+        """
+        epoch, number = divmod(step, self.steps_per_epoch)
+        with self._turn:
+            self._turn.wait_for(lambda: self._held is None or epoch < self._held)
+        plan = self.plan(epoch)
+        source, rows = plan[number % len(plan)]
+        rows = np.array_split(rows, self.num_replicas)[replica]
+        return self.layout.lay_out(self.sets[source], source, rows)
+
+    def hold(self, epoch: int | None) -> None:
+        """Makes batches of earlier epochs only, until it is told another one; None: of all. The others wait."""
+        with self._turn:
+            self._held = epoch
+            self._turn.notify_all()
+
+    def replace(self, sets: Sequence[TrainingSet], epoch: int) -> None:
+        """Puts other rows in the place of the datasets', with as many texts and labels each; an epoch keeps its steps.
+
+        Call it while an epoch is held.
+
+        Args:
+            sets: The datasets.
+            epoch: The one that is held.
+
+        Raises:
+            InputError: if the rows make no batch.
+        """
+        with self._turn:
+            self.sets = list(sets)
+            self._plans.clear()
+            num_batches = len(self.plan(epoch))
+        if not num_batches:
+            raise InputError(f"Epoch {epoch + 1} has no batch: {sum(map(len, self.sets))} rows are left.")
+        if num_batches < self.steps_per_epoch:
+            logger.info(
+                "Epoch %d has rows for %d batches; the first ones come again, as each epoch has %d steps.",
+                *(epoch + 1, num_batches, self.steps_per_epoch),
+            )
+
+    def dataset(self, first_step: int = 0, replicas: Sequence[int] = (0,)) -> Any:
+        """The batches from a step on, without end, as a `tf.data.Dataset`.
+
+        Args:
+            first_step: Counted from the training's beginning. Default: 0.
+            replicas: Numbers of the replicas that are fed: one element a step for each, in turn. Default: the first.
+        """
+        import tensorflow as tf
+
+        signature = self.layout.signature()
+        types = tf.nest.map_structure(lambda spec: spec.dtype, tf.nest.flatten(signature))
+
+        def make(number: Any) -> Any:
+            step, place = divmod(int(number), len(replicas))
+            return tf.nest.flatten(self.make(step, replicas[place]))
+
+        def to_batch(number: Any) -> Any:
+            flat = tf.numpy_function(make, [number], types)
+            for tensor, spec in zip(flat, tf.nest.flatten(signature), strict=True):
+                tensor.set_shape(spec.shape)
+            return tf.nest.pack_sequence_as(signature, flat)
+
+        numbers = tf.data.Dataset.counter(np.int64(first_step * len(replicas)))
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = (
+            2  # a batch that is held back must not take one of the step's threads
+        )
+        # Texts and numbers of NumPy: one thread is enough, and the order stays.
+        return numbers.map(to_batch).prefetch(PREFETCHED).with_options(options)

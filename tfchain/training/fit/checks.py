@@ -1,0 +1,135 @@
+"""What `fit` can refuse, refused before texts are tokenized, negatives mined or a model copied."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.checks import check_writable
+from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.data.shards.pair_shards import PairShards
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.batches.training_data import NamedPairs, can_be_mined
+from tfchain.training.distributed.strategies import find_task, is_tpu
+from tfchain.training.distributed.workers import count_replicas
+from tfchain.training.fit.callback_checks import check_callbacks_fit
+from tfchain.training.fit.divergence import find_not_finite
+from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.validation import Evaluate, Validation
+from tfchain.training.mining.mine import corpus_of
+from tfchain.training.mining.options import Mining
+from tfchain.training.mining.ranked_corpus import Corpus
+
+
+def check_arguments(
+    text_encoder: TextEncoder,
+    dataset: Any,
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    strategy: Any,
+    evaluate: Evaluate | None,
+    validation: Validation | None,
+) -> None:
+    """Raises where the arguments do not go together, the data apart.
+
+    Raises:
+        InputError: with what was expected, what came and what to do.
+    """
+    check_replicas(hyperparameters, strategy, is_sharded=isinstance(dataset, PairShards))
+    if validation is not None and evaluate is None:
+        raise InputError(
+            "`validation` needs a function that measures. Received: evaluate=None. Give one, or use `chain.fit`."
+        )
+    metrics = () if evaluate is None else (validation or Validation(dataset=None)).metrics
+    check_callbacks_fit(options.callbacks, hyperparameters, metrics)
+    if options.log_path is not None and find_task(strategy)[0] == 0:
+        check_writable("log_path", Path(options.log_path))
+    found = find_not_finite(text_encoder.own_encoder.weights)
+    if found is not None:
+        raise InputError(
+            f"The model's weights must be finite numbers. Received: NaN or infinity in {found}. Load it anew from "
+            "where it was sound."
+        )
+
+
+def check_replicas(hyperparameters: Hyperparameters, strategy: Any, *, is_sharded: bool = False) -> None:
+    """Raises where the hyperparameters do not work on so many devices."""
+    replicas = count_replicas(strategy)
+    if hyperparameters.batch_size < replicas:
+        raise InputError(
+            f"`batch_size` is the global one and must be at least the number of replicas ({replicas}). "
+            f"Received: batch_size={hyperparameters.batch_size}. Raise it, or train on fewer devices."
+        )
+    if hyperparameters.batch_size % replicas and (is_sharded or is_tpu(strategy)):
+        raise InputError(
+            f"`batch_size` is the global one; with PairShards and on TPUs it must be a multiple of the number of "
+            f"replicas ({replicas}). Received: batch_size={hyperparameters.batch_size}."
+        )
+    if hyperparameters.jit_compile and replicas > 1 and not is_tpu(strategy):
+        raise InputError(f"`jit_compile` works on one device, or on TPUs. Received: {replicas} replicas. Leave it out.")
+    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
+        raise InputError(
+            f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
+            f"{replicas} replicas. Use `mini_batch_size` for large batches."
+        )
+
+
+def check_datasets(
+    datasets: Sequence[NamedPairs],
+    text_encoder: TextEncoder,
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    *,
+    is_sharded: bool,
+    needs_full: bool,
+) -> None:
+    """Raises where the rows do not go with the model and the options.
+
+    Args:
+        datasets: The rows, read; of shards the first ones.
+        text_encoder: What is trained.
+        hyperparameters: Of the training.
+        options: The same.
+        is_sharded: Whether there are more rows than these.
+        needs_full: Whether shorter batches are left out.
+    """
+    guide_dim = None if options.guide is None else options.guide.embedding_dim
+    for named in datasets:
+        named.loss.check_vectors(text_encoder.embedding_dim, guide_dim)
+    if options.mining is not None:
+        check_mining(datasets, options.mining)
+    if is_sharded:
+        return
+    batch_size = hyperparameters.batch_size
+    for named in datasets:
+        if needs_full and options.mining is None and len(named.pairs) < batch_size:
+            raise InputError(
+                f"No batch is full, and `drop_remainder` leaves out all others (TPUs and XLA, too). Received: "
+                f"{len(named.pairs)} rows of {named.name}, batch_size={batch_size}. Use a smaller batch_size, or "
+                "drop_remainder=False."
+            )
+    most = sum(len(named.pairs) for named in datasets) * hyperparameters.epochs  # steps, were a batch one row
+    if hyperparameters.accumulation_steps > most:
+        raise InputError(
+            f"`accumulation_steps` must be at most the steps of the whole training, {most}, or the weights never "
+            f"change. Received: accumulation_steps={hyperparameters.accumulation_steps}."
+        )
+
+
+def check_mining(datasets: Sequence[NamedPairs], mining: Mining) -> None:
+    """Raises where no dataset can have mined negatives, or the documents to mine from cannot be read."""
+    minable = [named for named in datasets if can_be_mined(named.pairs)]
+    if not minable:
+        raise InputError(
+            "`mining` needs a dataset of queries and documents without labels. Received: "
+            + "; ".join(
+                f"{named.name} with {named.pairs.num_columns} text(s) a row"
+                + ("" if named.pairs.labels is None else ", labels")
+                for named in datasets
+            )
+            + "."
+        )
+    for named in minable:
+        corpus = corpus_of(named.source) if mining.corpus is None else mining.corpus
+        if corpus is not None:
+            Corpus(corpus).check()

@@ -1,0 +1,96 @@
+"""How a training runs, beside its hyperparameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfchain.core.checks import check_whole_number, to_path
+from tfchain.core.errors import InputError
+from tfchain.data.pairs.samplers import Mixing
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.batches.training_data import LossChoice
+from tfchain.training.fit.callback_checks import check_callbacks
+from tfchain.training.fit.training_hook import TrainingHook
+from tfchain.training.mining.options import Mining
+from tfchain.training.mining.pair_scores import CrossCheck, check_cross_check
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How a training runs, beside its hyperparameters.
+
+    Args:
+        loss: A loss, its name, a dict of `name` and arguments, or, with several datasets, a dict of such by the
+            datasets' names. Default: what suits the columns.
+        split: Of a BEIR folder. Default: `train`.
+        strategy: See `make_strategy`. Default: `auto`.
+        checkpoint: A folder to save to, and to go on from. Default: none.
+        checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
+        callbacks: Keras callbacks of your own. `ModelCheckpoint` saves the encoder; `ReduceLROnPlateau` and
+            `LearningRateScheduler` need schedule="constant" and warmup=0. What a callback keeps to itself, such as
+            the best value so far, is not in a checkpoint; `Validation(patience=…)` is. Default: none.
+        hooks: What changes how the encoder trains, such as pruning; see `TrainingHook`. Default: none.
+        log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
+        mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
+            `proportional` all batches in random order. Default: `round_robin`.
+        guide: The model that a guided loss asks, or that `embed_distill` learns from. Default: none.
+        mining: Adds hard negatives to the rows of the datasets without labels, before the first epoch and, if it says
+            so, again between epochs. Default: none.
+        cross_check: A better model that mining asks; see `mine_negatives`. Default: none.
+        data_service: `grpc://host:port` of a `tf.data` service that reads `PairShards`; see
+            `data.shards.service.read_through_service`. Default: none.
+        length_groups: Rectangles that a batch's texts are cut into by length; see `Layout`. Default: 4.
+        progress: Whether to show progress bars. Default: when standard error is a terminal.
+    """
+
+    loss: LossChoice = None
+    split: str = "train"
+    strategy: Any = "auto"
+    checkpoint: str | Path | None = None
+    checkpoint_every: int | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    hooks: Sequence[TrainingHook] = ()
+    log_path: str | Path | None = None
+    mixing: Mixing = "round_robin"
+    guide: TextEncoder | None = None
+    mining: Mining | None = None
+    cross_check: CrossCheck | None = None
+    data_service: str | None = None
+    length_groups: int = 4
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None:
+            check_whole_number("checkpoint_every", self.checkpoint_every)
+            if self.checkpoint is None:
+                raise InputError("`checkpoint_every` needs a folder. Received: checkpoint=None. Name one.")
+        if self.mixing not in ("round_robin", "proportional"):
+            raise InputError(f"`mixing` must be 'round_robin' or 'proportional'. Received: mixing={self.mixing!r}.")
+        check_whole_number("length_groups", self.length_groups, least=0)
+        if self.mining is not None and not isinstance(self.mining, Mining):
+            raise InputError(f"`mining` must be a `Mining`. Received: {self.mining!r}. Write mining=Mining().")
+        object.__setattr__(self, "callbacks", check_callbacks(self.callbacks))
+        for name in ("checkpoint", "log_path"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, to_path(name, getattr(self, name)))
+        if not isinstance(self.hooks, Sequence):
+            raise InputError(f"`hooks` must be a list of hooks. Received: {self.hooks!r:.100}.")
+        for hook in self.hooks:
+            if not isinstance(hook, TrainingHook):
+                raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {hook!r:.100}.")
+        if self.guide is not None and not isinstance(self.guide, TextEncoder):
+            raise InputError(
+                f"`guide` must be a TextEncoder. Received: {type(self.guide).__name__}. Of a chain, give "
+                "`chain.text_encoder`."
+            )
+        if self.progress is not None and not isinstance(self.progress, bool):
+            raise InputError(f"`progress` must be True, False or None. Received: progress={self.progress!r}.")
+        if not isinstance(self.split, str):
+            raise InputError(f"`split` must be a text. Received: split={self.split!r}.")
+        if self.cross_check is not None:
+            check_cross_check(self.cross_check)
+        if self.cross_check is not None and self.mining is None:
+            raise InputError("`cross_check` is for mining. Received: mining=None. Write mining=Mining() beside it.")

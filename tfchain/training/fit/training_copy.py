@@ -1,0 +1,133 @@
+"""The copy of an encoder that is trained: made for a strategy, a type, dropout, frozen layers, LoRA, remat."""
+
+import dataclasses
+from fnmatch import fnmatch
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.core.errors import InputError, first_line
+from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
+from tfchain.training.fit.gradients import find_seed_generators
+from tfchain.training.fit.remat import add_remat
+
+
+def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -> keras.Model:
+    """An encoder with the same weights, to be trained; call it in the strategy's scope.
+
+    The chain's own encoder was made outside of the scope and stays as it is until the training is over.
+
+    Args:
+        encoder: The encoder to start from.
+        hyperparameters: Type, dropout, frozen layers, LoRA's rank, remat, seed.
+
+    Raises:
+        InputError: if a pattern of frozen layers fits none, or the model is not tfchain's and would have to be built
+            anew with another type or dropout.
+    """
+    if isinstance(encoder, Encoder):
+        copy = _copy_encoder(encoder, hyperparameters)
+    else:
+        wanted = [
+            name
+            for name, default in (("dtype_policy", "float32"), ("dropout", None))
+            if getattr(hyperparameters, name) != default
+        ]
+        if wanted:
+            raise InputError(
+                f"`{wanted[0]}` needs one of tfchain's own encoders. Received: {type(encoder).__name__}. "
+                "Build the model with it, or leave it out."
+            )
+        copy = _clone(encoder)
+    copy.set_weights(encoder.get_weights())
+    for number, generator in enumerate(find_seed_generators(copy)):
+        generator.state.assign(np.array([hyperparameters.seed % 2**32, number * 2**20], dtype="uint32"))
+    if hyperparameters.lora_rank is not None:
+        add_lora(copy, hyperparameters.lora_rank, seed=hyperparameters.seed)
+    freeze_layers(copy, tuple(hyperparameters.freeze))
+    if hyperparameters.remat:
+        add_remat(copy)
+    if not copy.trainable_weights:
+        raise InputError(
+            f"`freeze` leaves nothing to train. Received: freeze={list(hyperparameters.freeze)}. Freeze fewer layers."
+        )
+    return copy
+
+
+def trained_weights(copy: keras.Model) -> list[np.ndarray]:
+    """The copy's weights in the order of the encoder it was made of, LoRA's additions merged."""
+    merged = {id(layer._kernel): _merge(layer) for layer in find_products(copy) if layer.lora_enabled}
+    extra = {
+        id(weight)
+        for layer in find_products(copy)
+        if layer.lora_enabled
+        for weight in (layer.lora_kernel_a, layer.lora_kernel_b)
+    }
+    kept = [weight for weight in copy.weights if id(weight) not in extra]
+    return [np.array(keras.ops.convert_to_numpy(merged.get(id(weight), weight))) for weight in kept]
+
+
+def _merge(layer: keras.layers.Dense) -> Any:
+    # Not `layer.kernel`, which is rounded to the type that the layer computes in.
+    addition = keras.ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b)
+    return layer._kernel + (layer.lora_alpha / layer.lora_rank) * addition
+
+
+def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
+    """Adds Keras' low-rank matrices to the transformer's products and freezes everything else but the heads."""
+    heads = [layer for layer in copy.layers if layer.name.startswith("dense_")] if isinstance(copy, Encoder) else []
+    products = [layer for layer in find_products(copy) if layer not in heads]
+    if not products:
+        raise InputError("`lora_rank` needs a model with Dense layers. Received: none. Leave it out.")
+    for layer in copy._flatten_layers(include_self=False):
+        if not list(layer._flatten_layers(include_self=False)) and layer not in heads:
+            layer.trainable = layer in products
+    for number, layer in enumerate(products):
+        layer.enable_lora(rank, a_initializer=keras.initializers.HeUniform(seed=seed + number))
+        if layer.bias is not None:
+            layer.bias.trainable = False
+
+
+def freeze_layers(copy: keras.Model, patterns: tuple[str, ...]) -> None:
+    """Stops the training of the layers whose path, or the beginning of it, fits a pattern."""
+    # A list: layers of inner models may have the same path.
+    paths = [(layer.path or layer.name, layer) for layer in copy._flatten_layers(include_self=False)]
+    for pattern in patterns:
+        found = [layer for path, layer in paths if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
+        if not found:
+            names = ", ".join(layer.name for layer in copy.layers if layer.weights)
+            raise InputError(f"`freeze` must fit layers. Received: {pattern!r}, which fits none. There are: {names}.")
+        for layer in found:
+            layer.trainable = False
+
+
+def find_products(model: keras.Model) -> list[keras.layers.Dense]:
+    """The Dense layers of a model, in order."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+
+
+def _clone(encoder: keras.Model) -> keras.Model:
+    try:
+        copy = keras.models.clone_model(encoder)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        copy, why = None, first_line(error)
+    else:
+        why = "its copy is not built"
+    if copy is None or not copy.built:
+        raise InputError(
+            "The encoder must be a functional Keras model, or of a class that `get_config` makes anew: a copy of it is "
+            f"trained. Received: {type(encoder).__name__}, which Keras cannot copy: {why}."
+        )
+    return copy
+
+
+def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder:
+    config = encoder.config
+    if hyperparameters.dropout is not None:
+        transformer = dataclasses.replace(
+            config.transformer, dropout=hyperparameters.dropout, attention_dropout=hyperparameters.dropout
+        )
+        config = dataclasses.replace(config, transformer=transformer)
+    return make_blank_encoder(config, name=encoder.name, dtype=hyperparameters.dtype_policy)

@@ -1,0 +1,214 @@
+"""Evaluation while training: ranking metrics every epoch or some steps, the best weights, early stopping."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.training.distributed.strategies import find_task
+from tfchain.training.distributed.workers import from_chief, gather_over_workers
+from tfchain.training.fit.divergence import check_finite
+from tfchain.training.metrics import DEFAULT_METRICS, check_metrics, to_measure_name
+
+logger = logging.getLogger(__name__)
+
+Evaluate = Callable[[TextEncoder], Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What is measured while training, and what follows from it.
+
+    Documents are ranked as the model will rank them: by vectors that are kept as its index keeps them
+    (`QuantizeVectors`). They are computed in float32, also for a model in another precision (`Quantize`), which would
+    have to be converted anew for each evaluation. Learned bits are learned anew each time, which takes seconds at 384
+    dimensions and minutes at 1,024; `codes="signs"` needs no learning.
+
+    Args:
+        dataset: What `chain.evaluate` takes: a BEIR folder, a `BeirDataset`, or a dict of `queries`, `qrels` and
+            `documents`. Held out: nothing of it may be trained on.
+        split: Of a BEIR folder. Default: `test`.
+        every: `epoch`, or a number of steps (the last one of an epoch counts in any case). Default: `epoch`.
+        metrics: Names of ranking metrics. Default: nDCG@10, MRR@10, recall@100, MAP@100.
+        monitor: The metric that decides which weights are best, higher is better. Default: the first.
+        patience: Evaluations without a better one after which training stops. Default: none, it does not stop.
+        restore_best: Whether the model ends with the best weights, not the last. Default: True.
+
+    Raises:
+        InputError: if a value is out of range or the monitor is not among the metrics.
+    """
+
+    dataset: Any
+    split: str = "test"
+    every: str | int = "epoch"
+    metrics: Sequence[str] = DEFAULT_METRICS
+    monitor: str | None = None
+    patience: int | None = None
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        for name in check_metrics(self.metrics):
+            to_measure_name(name)
+        if self.monitor is not None and self.monitor not in self.metrics:
+            raise InputError(
+                f"`monitor` must be one of the metrics ({', '.join(self.metrics)}). Received: {self.monitor!r}."
+            )
+        if self.every != "epoch":
+            check_whole_number("every", self.every, advice="Or write every='epoch'.")
+        if self.patience is not None:
+            check_whole_number("patience", self.patience)
+
+
+class TrainingTextEncoder(TextEncoder):
+    """Encodes with the weights as they are at the moment, and with other workers, a part of the texts each.
+
+    Args:
+        text_encoder: Whose tokenizer, length, prompts and vector storage are used; the precision is float32.
+        encoder: The encoder in training.
+        strategy: What it is trained under, None for one device.
+    """
+
+    def __init__(self, text_encoder: TextEncoder, encoder: keras.Model, strategy: Any = None) -> None:
+        super().__init__(
+            text_encoder.tokenizer.tokenizer,
+            encoder,
+            max_length=text_encoder.tokenizer.max_length,
+            do_lower_case=text_encoder.tokenizer.do_lower_case,
+            prompts=text_encoder.prompts,
+            default_prompt_name=text_encoder.default_prompt_name,
+            similarity=text_encoder.similarity,
+            engine="tensorflow",
+            vector_storage=text_encoder.vector_storage,
+        )
+        self.strategy = strategy
+        self.worker, self.num_workers = find_task(strategy)
+
+    @property
+    def fingerprint(self) -> str:
+        """One word for the whole training: its vectors do not outlive an evaluation."""
+        return "training"
+
+    def notice_changes(self) -> None:
+        """Nothing: the compiled function reads the weights anew each time."""
+
+    def _encode_part(
+        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        if self.num_workers == 1:
+            return super()._encode_part(texts, prompt, batch_size, advance)
+        share = -(-len(texts) // self.num_workers)  # rounded up; the last workers may have less, or nothing
+        own = texts[self.worker * share : (self.worker + 1) * share]
+        vectors = super()._encode_part(own, prompt, batch_size, advance) if len(own) else np.zeros((0, 0), "float32")
+        padded = np.zeros((share, self.embedding_dim), dtype="float32")
+        padded[: len(own)] = vectors.reshape(len(own), -1)
+        return gather_over_workers(self.strategy, padded)[: len(texts)]
+
+
+class RankingEvaluator(keras.callbacks.Callback):
+    """Measures while training; `History`, the progress bar and the logs show what it finds.
+
+    Args:
+        evaluate: From a text encoder to metrics.
+        text_encoder: With the encoder in training.
+        validation: When, what decides, and what follows.
+        strategy: Under several workers each encodes a part, and all take the chief's figures. Default: none.
+
+    Attributes:
+        results: `{"step": …, "epoch": …, metric: …}` of each evaluation, in order.
+        best_value: The best value of the monitored metric so far.
+        best_weights: The weights that had it, NumPy arrays.
+    """
+
+    def __init__(
+        self, evaluate: Evaluate, text_encoder: TextEncoder, validation: Validation, strategy: Any = None
+    ) -> None:
+        super().__init__()
+        self.evaluate = evaluate
+        self.text_encoder = text_encoder
+        self.validation = validation
+        self.strategy = strategy
+        self.monitor = validation.monitor or validation.metrics[0]
+        self.results: list[dict[str, float]] = []
+        self.best_value = -np.inf
+        self.best_weights: list[np.ndarray] | None = None
+        self.waited = 0
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        every = self.validation.every
+        if not isinstance(every, str) and not self.model.skipping and self.model.steps_done % every == 0:
+            self._run()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.results or self.results[-1]["step"] != self.model.steps_done:
+            self._run()
+        if logs is not None:
+            logs.update({name: value for name, value in self.results[-1].items() if name not in ("step", "epoch")})
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.validation.restore_best and self.best_weights is not None:
+            self.model.encoder.set_weights(self.best_weights)
+
+    def get_state(self) -> dict[str, Any]:
+        """Plain values that a checkpoint keeps; the best weights are kept beside."""
+        return {"results": self.results, "best_value": float(self.best_value), "waited": self.waited}
+
+    def set_state(self, state: Mapping[str, Any], best_weights: list[np.ndarray] | None) -> None:
+        """Goes on from a checkpoint."""
+        self.results, self.best_value, self.waited = list(state["results"]), state["best_value"], state["waited"]
+        self.best_weights = best_weights
+
+    def _run(self) -> None:
+        encoder = self.model.encoder
+        check_finite(encoder.variables, self.model.steps_done)  # NaN ranks somehow, and might be the best
+        with averaged_weights(self.model):
+            measured = dict(self.evaluate(self.text_encoder))
+            values = from_chief(self.strategy, np.array(list(measured.values()), dtype="float64"))
+            measured = dict(zip(measured, values.tolist(), strict=True))
+            self.results.append({"step": self.model.steps_done, "epoch": self._epoch, **measured})
+            value = measured[self.monitor]
+            logger.info("Step %d: %s", self.model.steps_done, ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
+            if not all(hook.is_settled for hook in self.model.hooks):
+                return  # such weights are on their way to a form, and no training may end with them
+            if value > self.best_value:
+                self.best_value, self.waited = value, 0
+                if self.validation.restore_best:
+                    self.best_weights = encoder.get_weights()
+                return
+        self.waited += 1
+        if self.validation.patience is not None and self.waited >= self.validation.patience:
+            logger.info("No better %s in %d evaluations: training stops.", self.monitor, self.waited)
+            self.model.stop_training = True
+
+
+class averaged_weights:
+    """Puts the moving averages in the weights' place within a block, where the optimizer keeps such."""
+
+    def __init__(self, model: keras.Model) -> None:
+        optimizer = model.optimizer
+        self.optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        self.weights = model.trainable_weights
+        self.hooks = model.hooks
+        self.kept: list[np.ndarray] = []
+
+    def __enter__(self) -> None:
+        if self.optimizer.use_ema:
+            self.kept = [np.array(weight) for weight in self.weights]
+            averages = self.optimizer._model_variables_moving_average
+            for weight, average in zip(self.weights, averages, strict=True):
+                weight.assign(np.array(average))
+            for hook in self.hooks:
+                hook.hold_form()
+
+    def __exit__(self, *_: Any) -> None:
+        for weight, value in zip(self.weights, self.kept, strict=False):
+            weight.assign(value)

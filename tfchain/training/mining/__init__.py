@@ -1,0 +1,1 @@
+"""Mining: hard negatives found by a model."""
