@@ -33,10 +33,10 @@ from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.deployment.export import export
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.metrics import ranking_metrics
 from tfchain.tasks.search.search import PassageConfig, make_index
 from tfchain.tasks.search.search_graph import make_search_graph
 from tfchain.tasks.search.served_precision import to_served
-from tfchain.training.metrics import ranking_metrics
 
 REPORT = Path(__file__).parent / "SERVING_RUNTIMES.md"
 TOP_K = 10

@@ -89,7 +89,7 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
         [[Quantize("int8")], [Quantize("bfloat16")]], dataset=DATASET, keep="smallest", max_ndcg_loss=1.0
     )
     assert [one.name for one in report.candidates] == ["float32", "int8", "bfloat16"]
-    assert report.rule == {"keep": "smallest", "max_ndcg_loss": 1.0}
+    assert report.rule == {"objective": "ndcg@10", "keep": "smallest", "max_loss": 1.0, "lower_is_better": False}
     for one in report.candidates:
         alone = NeuralSearchChain.from_pretrained(wide_model_path)
         alone.text_encoder = alone.text_encoder.with_precision(one.precision)
@@ -117,7 +117,7 @@ def test_a_compressed_chain_is_compressed_anew_from_the_float_model(chain: Neura
     (["int8"], {}, "Each recipe must be one of"),
     ([[Quantize("int8")], [Quantize("bfloat16")]], {}, "needs ndcg@10, which is not measured without a dataset"),
     ([Quantize("int8")], {"keep": "smallest"}, "needs ndcg@10, which is not measured without a dataset"),
-    ([Quantize("int8")], {"max_ndcg_loss": 0.02}, "max_ndcg_loss=0.02.* needs ndcg@10"),
+    ([Quantize("int8")], {"max_ndcg_loss": 0.02}, "a loss of at most 0.02.* needs ndcg@10"),
     ([Quantize("int8")], {"keep": "quickest"}, "`keep` must be one of"),
     ([Quantize("int8")], {"dataset": 7}, "An evaluation needs a BEIR folder"),
 ])  # fmt: skip
@@ -141,7 +141,9 @@ def test_calibrated_int8_on_a_processor_without_it_is_refused_before_anything_is
     with pytest.raises(TfchainError, match=message):
         compress(whole, recipes, texts=[one["text"] for one in DOCUMENTS])
     with pytest.raises(TfchainError, match=message):
-        compress_best(whole, [[Quantize("bfloat16")], recipes], Rule(), evaluate=lambda _: {"ndcg@10": 1.0})
+        compress_best(
+            whole, [[Quantize("bfloat16")], recipes], Rule(objective="ndcg@10"), evaluate=lambda _: {"ndcg@10": 1.0}
+        )
 
 
 def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(wide_model_path: Path) -> None:
@@ -152,7 +154,12 @@ def test_a_metric_that_the_evaluation_lacks_is_told_after_the_first_candidate(wi
         return {"recall@100": 1.0}
 
     with pytest.raises(InputError, match="needs ndcg@10, which was not measured for 'float32'"):
-        compress_best(TextEncoder.from_pretrained(wide_model_path), [[Quantize("bfloat16")]], Rule(), evaluate=evaluate)
+        compress_best(
+            TextEncoder.from_pretrained(wide_model_path),
+            [[Quantize("bfloat16")]],
+            Rule(objective="ndcg@10"),
+            evaluate=evaluate,
+        )
     assert measured == ["float32"]
 
 
@@ -161,7 +168,7 @@ def test_a_rule_on_speed_without_texts_is_refused_before_anything_is_measured(wi
         compress_best(
             TextEncoder.from_pretrained(wide_model_path),
             [[Quantize("bfloat16")]],
-            Rule(keep="fastest_bulk"),
+            Rule(objective="ndcg@10", keep="fastest_bulk"),
             evaluate=lambda _: pytest.fail("measured"),
         )
 

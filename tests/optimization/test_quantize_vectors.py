@@ -146,7 +146,7 @@ def test_the_report_weighs_the_index_with_the_files(tiny_model_path: Path) -> No
     made, report = compress_best(
         TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"),
         [[QuantizeVectors("binary", codes="signs")]],
-        Rule(keep="smallest", max_ndcg_loss=1.0),
+        Rule(objective="ndcg@10", keep="smallest", max_loss=1.0),
         evaluate=evaluate,
     )
     assert [one.index_bytes for one in report.candidates] == [20 * 64, 20 * 2]

@@ -30,12 +30,14 @@ def report() -> CompressionReport:
         metrics={"ndcg@10": 0.6402},
         files={"model.tflite": 23_040_000},
     )
-    return CompressionReport(candidates=(whole, small), kept="int8", rule={"keep": "smallest", "max_ndcg_loss": 0.01})
+    return CompressionReport(
+        candidates=(whole, small), kept="int8", rule={"keep": "smallest", "max_loss": 0.01}, objective="ndcg@10"
+    )
 
 
 def test_the_table_shows_each_figure_and_a_dash_for_what_was_not_measured(report: CompressionReport) -> None:
     head, whole, small = (line.split() for line in str(report).splitlines())
-    assert head[:3] == ["candidate", "nDCG@10", "recall@100"]
+    assert head[:3] == ["candidate", "ndcg@10", "recall@100"]
     assert whole == ["float32", "0.6451", "0.9250", "90.5", "7.96", "912", "7.65", "9.00", "52.3"]
     assert small == ["→", "int8", "0.6402", "–", "23.0", "–", "–", "–", "–", "–"]
 

@@ -53,7 +53,10 @@ def test_zeros_make_files_smaller_only_when_they_are_zipped(text_encoder: TextEn
 
 def test_candidates_are_compared_with_the_zeros_of_the_model_before(text_encoder: TextEncoder, tmp_path: Path) -> None:
     _, report = compress_best(
-        text_encoder, [[Prune(0.5)]], Rule(max_ndcg_loss=1.0), evaluate=lambda _: {"ndcg@10": 0.5, "recall@100": 1.0}
+        text_encoder,
+        [[Prune(0.5)]],
+        Rule(objective="ndcg@10", max_loss=1.0),
+        evaluate=lambda _: {"ndcg@10": 0.5, "recall@100": 1.0},
     )
     heads, before, after = str(report).strip().splitlines()
     assert heads.split()[-4:] == ["zeros", "%", "MB", "zipped"]

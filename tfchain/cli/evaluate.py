@@ -34,7 +34,7 @@ def evaluate_command(
       tfchain evaluate index data/scifact --split train --metric ndcg@10 --metric recall@50
     """
     from tfchain.data.documents.beir import read_beir
-    from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff
+    from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 
     names = metrics or DEFAULT_METRICS
     largest_cutoff(names)  # a wrong name, split or folder is said before the seconds that loading takes

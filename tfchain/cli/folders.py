@@ -8,7 +8,6 @@ from tfchain.core.errors import IndexFolderError, InputError
 
 CHAIN_FILE = "chain.json"
 MODEL_FILE = "saved_model.pb"
-DESCRIPTION = Path("assets.extra") / "tfchain.json"
 
 
 def is_chain(path: Path) -> bool:
@@ -73,6 +72,8 @@ def describe_version(path: Path) -> dict[str, Any]:
     Returns:
         Plain values; of a version that tfchain did not export the path and the number alone.
     """
+    from tfchain.deployment.repository import DESCRIPTION
+
     values: dict[str, Any] = {"version": path.name, "path": str(path)}
     try:
         return {**values, **json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))}

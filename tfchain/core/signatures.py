@@ -1,24 +1,23 @@
-"""The names of what an exported version offers: its signatures, and its flatbuffer."""
+"""The names that every exported version shares: signatures of any text model, and its flatbuffer."""
 
 from dataclasses import dataclass
 
+SERVING_DEFAULT = "serving_default"  # what the version's task answers
 EMBED = "embed"  # text → embedding, with the model's default prompt
 EMBED_IDS = "embed_ids"  # token_ids, padding_mask → embedding
-SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
-SERVING_DEFAULT = "serving_default"  # the same as SEARCH
-
-# Halves of the text signatures, in versions that hold a flatbuffer: what a server does before and behind an encoder
-# that it runs by itself.
 TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's default prompt
-TOKENIZE_QUERY = "tokenize_query"  # the same with the model's prompt for queries
-SEARCH_VECTORS = "search_vectors"  # embedding → ids, scores, texts
 
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks
+PREDICT = "tensorflow/serving/predict"  # methods of TensorFlow Serving, as a SignatureDef names them
+CLASSIFY = "tensorflow/serving/classify"
 
 
 @dataclass(frozen=True, slots=True)
 class Halves:
     """What lies before and behind the encoder in a signature of texts.
+
+    Versions that hold a flatbuffer have the halves as signatures of their own, and name them in their description: a
+    server that runs the flatbuffer by itself does the rest with them.
 
     Args:
         tokenize: The signature from texts to what `embed_ids` takes.
@@ -27,10 +26,3 @@ class Halves:
 
     tokenize: str
     answer: str | None
-
-
-HALVES = {
-    EMBED: Halves(TOKENIZE, None),
-    SEARCH: Halves(TOKENIZE_QUERY, SEARCH_VECTORS),
-    SERVING_DEFAULT: Halves(TOKENIZE_QUERY, SEARCH_VECTORS),
-}

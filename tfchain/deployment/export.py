@@ -1,5 +1,6 @@
 """Writes versions: a SavedModel that stock TensorFlow Serving loads, proved before it appears."""
 
+import dataclasses
 import errno
 import json
 import logging
@@ -14,7 +15,7 @@ import numpy as np
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
 from tfchain.core.proof import Proof
-from tfchain.core.signatures import TFLITE_FILE
+from tfchain.core.signatures import TFLITE_FILE, Halves
 from tfchain.deployment.arguments import check_base_path
 from tfchain.deployment.op_check import OpReport, check_ops
 from tfchain.deployment.repository import DESCRIPTION, next_version
@@ -41,6 +42,8 @@ def export(
     description: Mapping[str, Any] | None = None,
     files: Mapping[str, bytes] | None = None,
     litert_proofs: Sequence[Proof] = (),
+    halves: Mapping[str, Halves] | None = None,
+    methods: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes the next version below a base path.
 
@@ -57,6 +60,9 @@ def export(
         files: More files to lay beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
         litert_proofs: The same as `proofs`, asked of the embedded server with `--prefer_tflite_model`, for a version
             with `model.tflite`. Default: none.
+        halves: Signature of texts → the signatures before and behind the encoder, for such a server. Default: none.
+        methods: Signature → method of TensorFlow Serving, where that is not Predict: `core.signatures.CLASSIFY`.
+            Default: all are for Predict.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -73,7 +79,10 @@ def export(
         version = base_path / str(next_version(base_path))
         try:
             with new_folder(version) as partial:
-                _write(partial, module, signatures, proofs, description or {})
+                described = {**(description or {})}
+                if halves:
+                    described["halves"] = {name: dataclasses.asdict(pair) for name, pair in halves.items()}
+                _write(partial, module, signatures, proofs, described, methods or {})
                 for name, content in (files or {}).items():
                     (partial / name).write_bytes(content)
                 check_proofs(partial, proofs, litert_proofs)
@@ -84,7 +93,12 @@ def export(
 
 
 def _write(
-    path: Path, module: Any, signatures: Mapping[str, Any], proofs: Sequence[Proof], description: Mapping[str, Any]
+    path: Path,
+    module: Any,
+    signatures: Mapping[str, Any],
+    proofs: Sequence[Proof],
+    description: Mapping[str, Any],
+    methods: Mapping[str, str],
 ) -> None:
     import tensorflow as tf
 
@@ -96,9 +110,28 @@ def _write(
                 if os.strerror(code) in str(error):
                     raise OSError(code, os.strerror(code)) from error
             raise
+    if methods:
+        set_methods(path, methods)
     report = check_ops(path)
     _write_warm_up(path / WARM_UP, proofs)
     _write_description(path / DESCRIPTION, description, report, list(signatures))
+
+
+def set_methods(path: Path, methods: Mapping[str, str]) -> None:
+    """Says in a SavedModel which of TensorFlow Serving's methods its signatures are for.
+
+    Args:
+        path: The SavedModel's folder.
+        methods: Signature → method, such as `tensorflow/serving/classify`.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for graph in saved.meta_graphs:
+        for name, method in methods.items():
+            graph.signature_def[name].method_name = method
+    file.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Proof] = ()) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 
-DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder
+DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder: what its exporter says of it
 _INT64_MAX = 2**63 - 1
 # What TensorFlow Serving reads as a version: blanks around, a sign and leading zeros are all fine.
 _VERSION = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")

@@ -188,7 +188,7 @@ class PlanReader:
             if isinstance(options.get(name), int):
                 read_whole_number(found[name])
         if "metrics" in found:
-            from tfchain.training.metrics import largest_cutoff
+            from tfchain.tasks.search.metrics import largest_cutoff
 
             with located(found["metrics"].place):
                 largest_cutoff(options["metrics"])

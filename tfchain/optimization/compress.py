@@ -8,6 +8,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
+from tfchain.core.task import Evaluate
 from tfchain.models.engines.int8_product import check_int8_products
 from tfchain.models.engines.precision import Precision
 from tfchain.models.indexes.storage import FLOAT_VECTORS
@@ -36,11 +37,10 @@ from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
 from tfchain.optimization.shrink import shrink
 from tfchain.optimization.weight_report import report_weights
-from tfchain.training.fit.validation import Evaluate
 
 logger = logging.getLogger(__name__)
 FLOAT: Precision = "float32"
-INDEX_BYTES = "index_bytes"  # what an evaluation may measure beside the ranking
+INDEX_BYTES = "index_bytes"  # what an evaluation may measure beside the metrics of the task
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def compress(
         texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none;
             others do not need any. `Distill` also learns from rows of a text and its translations.
         teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
-        evaluate: From a text encoder to ranking metrics, such as `tasks.search.evaluation.make_evaluation` makes; an
-            `index_bytes` among them becomes the report's. Default: the ranking is not measured.
+        evaluate: From a text encoder to metrics, as a task makes it; an `index_bytes` among them becomes the
+            report's. Default: no metric is measured.
         workload: What speed and memory are measured with. Default: they are not measured, only the files are.
         progress: Whether to show progress bars. Default: when they take more than a second.
 
@@ -116,7 +116,7 @@ def compress_best(
         text_encoder: What to compress.
         candidates: Recipe lists.
         rule: Which one is kept; the model in float32, where no other is allowed and better.
-        evaluate: From a text encoder to ranking metrics, with nDCG@10 among them.
+        evaluate: From a text encoder to metrics, the rule's objective among them.
         texts: As in `compress`. Default: none.
         teacher: As in `compress`. Default: the model before all recipes.
         workload: What speed and memory are measured with. Default: they are not measured.
@@ -133,7 +133,7 @@ def compress_best(
     checked = check_candidates(candidates)
     _check_processor(checked)
     check_teacher(teacher, checked)
-    rule.check(ranking=True, speed=workload is not None)
+    rule.check(objective=True, speed=workload is not None)
     named: list[tuple[Recipe, ...]] = [(), *checked]
     make = _Maker(text_encoder, texts, teacher, progress)
     made = [make(recipes) for recipes in named]
@@ -151,7 +151,9 @@ def compress_best(
     kept = rule.choose(reports)
     if kept is reports[0]:
         logger.warning("No candidate is better by %s: the model in float32 is kept.", rule)
-    report = CompressionReport(candidates=tuple(reports), kept=kept.name, rule=dataclasses.asdict(rule))
+    report = CompressionReport(
+        candidates=tuple(reports), kept=kept.name, rule=dataclasses.asdict(rule), objective=rule.objective
+    )
     return made[reports.index(kept)], report
 
 

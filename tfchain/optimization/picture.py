@@ -1,4 +1,4 @@
-"""The picture of a report: ranking against size and speed, with the Pareto front; the door to matplotlib."""
+"""The picture of a report: the objective against size and speed, with the Pareto front; the door to matplotlib."""
 
 import io
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ DOTS_PER_INCH = 120
 
 
 def draw_pareto(report: "CompressionReport") -> bytes:
-    """Draws nDCG@10 against the size on disk, the time of one query and the texts a second, as far as measured.
+    """Draws the objective against the size on disk, the time of one query and the texts a second, as far as measured.
 
     Args:
-        report: Candidates with nDCG@10.
+        report: One with an objective that was measured of all candidates.
 
     Returns:
         A PNG file's bytes.
@@ -23,7 +23,9 @@ def draw_pareto(report: "CompressionReport") -> bytes:
     from matplotlib.figure import Figure  # not pyplot, which holds its figures in the process and wants a screen
 
     candidates = report.candidates
-    values = [one.metrics["ndcg@10"] for one in candidates]
+    objective = report.objective or ""
+    values = [one.metrics[objective] for one in candidates]
+    sign = -1 if report.rule.get("lower_is_better") else 1
     panels: list[tuple[str, list[float], bool]] = [("MB on disk", [one.size_bytes / 1e6 for one in candidates], False)]
     query = [one.query_median_ms for one in candidates if one.query_median_ms is not None]
     bulk = [one.texts_per_second for one in candidates if one.texts_per_second is not None]
@@ -35,7 +37,7 @@ def draw_pareto(report: "CompressionReport") -> bytes:
     figure = Figure(figsize=(PANEL_INCHES[0] * len(panels), PANEL_INCHES[1]), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (label, costs, more_is_better) in zip(axes, panels, strict=True):
-        front = find_front([-cost for cost in costs] if more_is_better else costs, values)
+        front = find_front([-cost for cost in costs] if more_is_better else costs, [sign * value for value in values])
         axis.plot([costs[one] for one in front], [values[one] for one in front], color="tab:blue", linewidth=1)
         for number, one in enumerate(candidates):
             color = "tab:blue" if number in front else "tab:gray"
@@ -45,7 +47,7 @@ def draw_pareto(report: "CompressionReport") -> bytes:
         axis.set_xlabel(label)
         axis.margins(0.2)
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("nDCG@10")
+    axes[0].set_ylabel(objective)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
     return file.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.optimization.report_folder import load_report, save_report
 
-COLUMNS = ("nDCG@10", "recall@100", "MB on disk", "index MB", "peak MB", "query ms", "95 % ms", "texts/s")
+COLUMNS = ("MB on disk", "index MB", "peak MB", "query ms", "95 % ms", "texts/s")
 WIDTH = 160  # of the table as text
 WEIGHT_COLUMNS = ("zeros %", "MB zipped")
 
@@ -22,7 +22,7 @@ class CandidateReport:
         name: Such as `int8`.
         recipes: The recipes as plain values; none for the model in float32.
         precision: What its vectors are computed with.
-        metrics: Ranking metric → value.
+        metrics: Metric of the task → value.
         files: Size in bytes of each file that a server of the model needs: `model.tflite`, or a SavedModel, and the
             tokenizer's.
         index_bytes: What the vectors of the documents that were ranked take in memory, scales and codebook included.
@@ -66,11 +66,13 @@ class CompressionReport:
         candidates: The candidates.
         kept: The name of the one that was kept. Default: none was chosen.
         rule: The rule as plain values. Default: there was none.
+        objective: The metric that the picture shows. Default: none was measured.
     """
 
     candidates: Sequence[CandidateReport]
     kept: str | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)
+    objective: str | None = None
 
     def __getitem__(self, name: str) -> CandidateReport:
         """The candidate of a name."""
@@ -79,6 +81,11 @@ class CompressionReport:
                 return one
         names = ", ".join(one.name for one in self.candidates)
         raise InputError(f"The report has the candidates {names}. Received: {name!r}.")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that were measured of any candidate, in order."""
+        return list(dict.fromkeys(name for candidate in self.candidates for name in candidate.metrics))
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -96,10 +103,11 @@ class CompressionReport:
         table.add_column("")
         table.add_column("candidate")
         with_weights = any(one.weights for one in self.candidates)
-        for name in (*COLUMNS, *(WEIGHT_COLUMNS if with_weights else ())):
+        for name in (*self.metrics, *COLUMNS, *(WEIGHT_COLUMNS if with_weights else ())):
             table.add_column(name, justify="right")
         for one in self.candidates:
-            cells = [*_to_cells(one), *(_to_weight_cells(one) if with_weights else ())]
+            cells = [*(_show(one.metrics.get(name), 4) for name in self.metrics), *_to_cells(one)]
+            cells += [*(_to_weight_cells(one) if with_weights else ())]
             table.add_row("→" if one.name == self.kept else "", one.name, *cells)
         return table
 
@@ -107,12 +115,13 @@ class CompressionReport:
         """Plain values for JSON."""
         return {
             "kept": self.kept,
+            "objective": self.objective,
             "rule": dict(self.rule),
             "candidates": [one.to_dict() for one in self.candidates],
         }
 
     def save(self, path: str | Path) -> Path:
-        """Writes `report.json`, `report.txt` (the table) and, where nDCG@10 was measured, `pareto.png`.
+        """Writes `report.json`, `report.txt` (the table) and, where the objective was measured, `pareto.png`.
 
         Args:
             path: A folder; made if it is not there.
@@ -125,8 +134,8 @@ class CompressionReport:
         """
         from tfchain.optimization.picture import draw_pareto
 
-        is_ranked = all("ndcg@10" in one.metrics for one in self.candidates)
-        return save_report(path, self.to_dict(), str(self), {"pareto.png": draw_pareto(self)} if is_ranked else {})
+        measured = self.objective and all(self.objective in one.metrics for one in self.candidates)
+        return save_report(path, self.to_dict(), str(self), {"pareto.png": draw_pareto(self)} if measured else {})
 
     @classmethod
     def load(cls, path: str | Path) -> "CompressionReport":
@@ -147,8 +156,6 @@ class CompressionReport:
 
 def _to_cells(one: CandidateReport) -> list[str]:
     return [
-        _show(one.metrics.get("ndcg@10"), 4),
-        _show(one.metrics.get("recall@100"), 4),
         _show(one.size_bytes / 1e6 if one.files else None, 1),
         _show(None if one.index_bytes is None else one.index_bytes / 1e6, 2),
         _show(one.peak_memory_mb, 0),

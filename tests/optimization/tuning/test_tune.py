@@ -19,7 +19,7 @@ from tfchain.optimization.tuning import trial as trial_module
 from tfchain.optimization.tuning.limits import Gauge, ShapeCost
 from tfchain.optimization.tuning.oracles import spread_seed
 from tfchain.optimization.tuning.report import TuningReport
-from tfchain.optimization.tuning.trial import Task
+from tfchain.optimization.tuning.trial import TuningProblem
 from tfchain.optimization.tuning.trial_values import Setting
 from tfchain.training.losses import InBatchSoftmax
 from tfchain.training.mining.options import Mining
@@ -44,15 +44,15 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Hyperparameters]:
     """The hyperparameters of every training; none is really done, and a rate of 1e-3 is the best."""
     done: list[Hyperparameters] = []
 
-    def train(task: Task, text_encoder: Any, setting: Setting, validation: Any) -> dict[str, list[float]]:
+    def train(task: TuningProblem, text_encoder: Any, setting: Setting, validation: Any) -> dict[str, list[float]]:
         hyperparameters = setting.hyperparameters
         done.append(hyperparameters)
         best = 1 / (1 + abs(math.log10(hyperparameters.learning_rate) + 3))
         scores = [best * (epoch + 1) / hyperparameters.epochs for epoch in range(hyperparameters.epochs)]
         return {"loss": [1.0] * len(scores), **dict.fromkeys(task.validation.metrics, scores)}
 
-    monkeypatch.setattr(Task, "train", train)
-    monkeypatch.setattr(Task, "make_encoder", lambda task, setting: task.text_encoder)
+    monkeypatch.setattr(TuningProblem, "train", train)
+    monkeypatch.setattr(TuningProblem, "make_encoder", lambda task, setting: task.text_encoder)
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     return done
 
@@ -107,7 +107,7 @@ def test_a_seed_gives_the_same_trials_and_a_killed_search_goes_on(
     if tuner != "grid":
         assert to_key(search(chain_like(chain), tuner=tuner, seed=1)) != to_key(whole)
 
-    real = Task.train
+    real = TuningProblem.train
     for place in (2, 1):  # killed in the third trial, then in the second one after that
         trained.clear()
 
@@ -116,10 +116,10 @@ def test_a_seed_gives_the_same_trials_and_a_killed_search_goes_on(
                 raise KeyboardInterrupt
             return real(*arguments)
 
-        monkeypatch.setattr(Task, "train", train)
+        monkeypatch.setattr(TuningProblem, "train", train)
         with pytest.raises(KeyboardInterrupt):
             search(chain_like(chain), tuner=tuner, path=tmp_path / "parts")
-    monkeypatch.setattr(Task, "train", real)
+    monkeypatch.setattr(TuningProblem, "train", real)
     trained.clear()
     assert to_key(search(chain_like(chain), tuner=tuner, path=tmp_path / "parts")) == to_key(whole)
     assert len(trained) == 3
@@ -201,7 +201,7 @@ def test_values_that_do_not_go_together_fail_their_trial_alone(
 ) -> None:
     monkeypatch.undo()
     whole = chain.text_encoder
-    monkeypatch.setattr(Task, "train", lambda task, made, *_: {key: [0.5] for key in task.validation.metrics})
+    monkeypatch.setattr(TuningProblem, "train", lambda task, made, *_: {key: [0.5] for key in task.validation.metrics})
     monkeypatch.setattr(Gauge, "__call__", lambda gauge, made: ShapeCost(1.0, 1.0))
     report = search(chain, {"shrink.layers": [3, 1]}, tuner="grid")
     assert [(one.status, one.message) for one in report.trials] == [
@@ -344,7 +344,7 @@ def test_a_failed_trial_is_told_and_a_resume_says_that_it_stays(
     chain: NeuralSearchChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scores = iter([[0.5, math.nan], [0.25, 0.5]])
-    monkeypatch.setattr(Task, "train", lambda task, *_: dict.fromkeys(task.validation.metrics, next(scores)))
+    monkeypatch.setattr(TuningProblem, "train", lambda task, *_: dict.fromkeys(task.validation.metrics, next(scores)))
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     report = search(chain, {"epochs": [2, 3]}, tuner="grid", path=tmp_path)
     assert [one.status for one in report.trials] == ["failed", "completed"]
@@ -361,7 +361,7 @@ def test_a_failed_trial_is_told_and_a_resume_says_that_it_stays(
 def test_only_another_shape_needs_a_refit(
     chain: NeuralSearchChain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Task, "train", lambda task, *_: {name: [0.5] for name in task.validation.metrics})
+    monkeypatch.setattr(TuningProblem, "train", lambda task, *_: {name: [0.5] for name in task.validation.metrics})
     monkeypatch.setattr(Gauge, "__call__", lambda gauge, made: ShapeCost(1.0, 1.0))
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     search(chain, {"pooling": ["mean"], "shrink.layers": [2]}, tuner="grid")  # as they are

@@ -64,7 +64,7 @@ def test_a_chief_that_cannot_listen_says_so(connect: Any) -> None:
 
 
 def make_small_oracle() -> Any:
-    return make_oracle(Search(tuner="grid"), SearchSpace({"epochs": [1, 2]}).hp, max_epochs=1)
+    return make_oracle(Search(objective="ndcg@10", tuner="grid"), SearchSpace({"epochs": [1, 2]}).hp, max_epochs=1)
 
 
 def test_a_chief_stays_until_all_its_workers_know_the_end(connect: Any, tmp_path: Path, monkeypatch: Any) -> None:

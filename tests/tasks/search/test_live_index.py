@@ -68,14 +68,14 @@ def test_the_block_keeps_the_documents_and_the_weights_of_its_beginning(live: Li
         thread.join(0.1)
         assert thread.is_alive(), "weights are written while they are in use"
         np.testing.assert_array_equal(current.text_encoder.encode("a dog"), before)
-        assert current.index is not None
-        assert [one.text for one in current.index] == list(TEXTS)
+        assert current.state is not None
+        assert [one.text for one in current.state] == list(TEXTS)
     thread.join(30)
     assert live.is_stale
     with live.current(ENCODING) as current:
-        assert current.index is not None
-        assert [one.text for one in current.index] == [*TEXTS[1:], "more"]
-        assert current.index.fingerprint == current.text_encoder.fingerprint
+        assert current.state is not None
+        assert [one.text for one in current.state] == [*TEXTS[1:], "more"]
+        assert current.state.fingerprint == current.text_encoder.fingerprint
         assert np.abs(current.text_encoder.encode("a dog") - before).max() > 1e-3
 
 
@@ -96,7 +96,7 @@ def test_searches_beside_trainings_find_each_document_by_its_own_text(live: Live
         while not done.is_set() or rounds < 2:
             rounds += 1
             with live.current(ENCODING) as current:
-                found = search_texts(current.text_encoder, current.index, TEXTS)
+                found = search_texts(current.text_encoder, current.state, TEXTS)
             assert [result["answer"] for result in found] == list(TEXTS)
             assert [result.hits[0].score for result in found] == pytest.approx([1] * 4, abs=1e-5)
 

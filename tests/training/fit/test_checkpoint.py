@@ -12,7 +12,7 @@ import pytest
 from tests.training.conftest import Stepper
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.training.fit.checkpoint import TrainingCheckpoint
-from tfchain.training.fit.validation import RankingEvaluator, Validation
+from tfchain.training.fit.validation import EvaluationCallback, Validation
 
 IDENTITY = {"model": "abc", "data": "def", "learning_rate": 0.1, "freeze": ("embeddings",)}
 
@@ -38,7 +38,7 @@ def run(
     epochs: int = 3,
     identity: Any = IDENTITY,
     **validation: Any,  # `evaluate_every` and others of `Validation`
-) -> tuple[Stepper, TrainingCheckpoint, RankingEvaluator]:
+) -> tuple[Stepper, TrainingCheckpoint, EvaluationCallback]:
     """Trains some epochs of four steps, from a checkpoint on where there is one."""
     trainer = Stepper(momentum=0.5)
     validation = {"every": validation.pop("evaluate_every", "epoch"), **validation}
@@ -47,7 +47,7 @@ def run(
         return {"ndcg@10": float(trainer.steps_done) if values is None else values[trainer.steps_done]}
 
     text_encoder: Any = None
-    evaluator = RankingEvaluator(
+    evaluator = EvaluationCallback(
         evaluate, text_encoder, Validation(dataset=None, metrics=["ndcg@10"], restore_best=False, **validation)
     )
     checkpoint = TrainingCheckpoint(path, identity, every=every, evaluator=evaluator)
@@ -108,10 +108,10 @@ def test_a_training_that_stopped_early_stays_stopped(tmp_path: Path, every: Any)
 def test_best_weights_and_patience_outlive_a_stop(tmp_path: Path) -> None:
     values = {4: 0.9, 8: 0.5, 12: 0.4, 16: 0.3}
 
-    def train(path: Path, stop: int | None = None) -> tuple[Stepper, RankingEvaluator]:
+    def train(path: Path, stop: int | None = None) -> tuple[Stepper, EvaluationCallback]:
         trainer = Stepper()
         text_encoder: Any = None
-        evaluator = RankingEvaluator(
+        evaluator = EvaluationCallback(
             lambda _: {"ndcg@10": values[trainer.steps_done]},
             text_encoder,
             Validation(dataset=None, metrics=["ndcg@10"], patience=3),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.conftest import MakeTextEncoder, Stepper
 from tfchain.core.errors import InputError
-from tfchain.training.fit.validation import RankingEvaluator, TrainingTextEncoder, Validation, averaged_weights
+from tfchain.training.fit.validation import EvaluationCallback, TrainingTextEncoder, Validation, averaged_weights
 
 
 def make(trainer: Stepper, values: Mapping[int, float] | None = None, **validation: Any) -> Any:
@@ -23,7 +23,7 @@ def make(trainer: Stepper, values: Mapping[int, float] | None = None, **validati
 
     options = {"metrics": ["mrr@10", "ndcg@10"], "monitor": "ndcg@10", **validation}
     text_encoder: Any = None
-    return RankingEvaluator(evaluate, text_encoder, Validation(dataset=None, **options)), measured
+    return EvaluationCallback(evaluate, text_encoder, Validation(dataset=None, **options)), measured
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_is_measured_is_the_average_and_the_training_goes_on_with_the_weigh
     )
 
     text_encoder: Any = None
-    evaluator = RankingEvaluator(evaluate, text_encoder, Validation(dataset=None, metrics=["ndcg@10"]))
+    evaluator = EvaluationCallback(evaluate, text_encoder, Validation(dataset=None, metrics=["ndcg@10"]))
     trainer.run(evaluator, watcher, epochs=3, steps_per_epoch=1)
     assert seen == [1, 1.5, 2.25]  # 1; (1 + 2) / 2; (1.5 + 3) / 2
     assert behind_epochs == [1, 2, 3]

@@ -1,6 +1,7 @@
 """How a search for hyperparameters runs: plain values, checked when they are given."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -8,6 +9,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 
 TunerName = Literal["random", "bayesian", "hyperband", "grid"]
+Mode = Literal["max", "min"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,8 @@ class Search:
             settings few epochs and the best of them more (Li et al. 2018), for long trainings; `grid` takes every
             combination, for small spaces. Default: `random`.
         max_trials: The most trials; a small space may end before. Default: 12.
-        objective: The ranking metric that counts; higher is better. Default: `ndcg@10`.
+        objective: The metric that counts, such as `ndcg@10` or `accuracy`.
+        mode: Whether the best objective is the `max` or the `min`, as in Keras' callbacks. Default: `max`.
         max_latency_ms: The most milliseconds, as the median, that encoding one query may take. Measured while the
             search runs, so it needs idle cores: other work, several workers on one machine too, makes it longer.
             Default: no limit.
@@ -31,9 +34,10 @@ class Search:
         InputError: if a value is of the wrong type or out of its range.
     """
 
+    objective: str
     tuner: TunerName = "random"
     max_trials: int = 12
-    objective: str = "ndcg@10"
+    mode: Mode = "max"
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
     seed: int = 0
@@ -44,7 +48,9 @@ class Search:
         object.__setattr__(self, "max_trials", check_whole_number("max_trials", self.max_trials))
         object.__setattr__(self, "seed", check_whole_number("seed", self.seed, least=0))
         if not isinstance(self.objective, str) or not self.objective:
-            raise InputError(f"`objective` must be the name of a ranking metric. Received: {self.objective!r}.")
+            raise InputError(f"`objective` must be the name of a metric. Received: {self.objective!r}.")
+        if self.mode not in get_args(Mode):
+            raise InputError(f"`mode` must be 'max' or 'min'. Received: mode={self.mode!r}.")
         for name in ("max_latency_ms", "max_size_mb"):
             value: Any = getattr(self, name)
             is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -52,3 +58,8 @@ class Search:
                 raise InputError(
                     f"`{name}` must be a number above 0, or None for no limit. Received: {name}={value!r}."
                 )
+
+    def choose_best(self, scores: Sequence[float]) -> int:
+        """The place of the best of some values of the objective, the earlier of equal ones."""
+        sign = 1 if self.mode == "max" else -1
+        return max(range(len(scores)), key=lambda place: sign * scores[place])

@@ -26,7 +26,7 @@ def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Orac
         max_epochs: The most epochs of a trial, for Hyperband.
     """
     common = {
-        "objective": keras_tuner.Objective(search.objective, "max"),
+        "objective": keras_tuner.Objective(search.objective, search.mode),
         "hyperparameters": hp,
         "seed": spread_seed(search.seed),
         "max_consecutive_failed_trials": NEVER,

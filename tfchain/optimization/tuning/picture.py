@@ -39,8 +39,9 @@ def draw_trials(report: "TuningReport") -> bytes:
 
 def _draw_time(axis: Any, report: "TuningReport") -> None:
     scores = [one.metrics.get(report.objective, np.nan) for one in report.trials]
-    axis.step(range(len(scores)), np.fmax.accumulate(scores), where="post", color="tab:gray", linewidth=1, label="best")
-    floor = np.nanmin(scores)
+    best_so_far = np.fmax.accumulate(scores) if report.sign > 0 else np.fmin.accumulate(scores)
+    axis.step(range(len(scores)), best_so_far, where="post", color="tab:gray", linewidth=1, label="best")
+    floor = np.nanmin(scores) if report.sign > 0 else np.nanmax(scores)
     for status, color in COLORS.items():
         found = [number for number, one in enumerate(report.trials) if one.status == status]
         if found:
@@ -65,7 +66,7 @@ def _draw_latency(axis: Any, report: "TuningReport") -> None:
     trials = report.completed
     costs = [float(one.latency_ms or 0) for one in trials]
     scores = [one.metrics[report.objective] for one in trials]
-    front = find_front(costs, scores)
+    front = find_front(costs, [report.sign * score for score in scores])
     axis.plot([costs[one] for one in front], [scores[one] for one in front], color="tab:blue", linewidth=1)
     for number, one in enumerate(trials):
         axis.scatter(costs[number], scores[number], color="tab:blue" if number in front else "tab:gray", s=30)

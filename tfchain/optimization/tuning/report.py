@@ -22,7 +22,7 @@ class TrialReport:
         id: Its number, as KerasTuner writes it.
         values: Hyperparameters by name.
         status: `completed`; `infeasible`: it broke a limit, and was not trained; `failed`: it could not be trained so.
-        metrics: Ranking metric → value, at the epoch with the best objective.
+        metrics: Metric → value, at the epoch with the best objective.
         epochs: The objective after each epoch.
         latency_ms: Median time of one query from text to vector; None where it was not measured.
         size_mb: Millions of bytes of the files that a server of the model needs; None where it was not measured.
@@ -58,17 +58,17 @@ class TuningReport:
 
     Args:
         trials: In the order in which they were begun.
-        objective: The metric that counts; higher is better.
-        search: The values of `Search`.
+        objective: The metric that counts.
+        search: The values of `Search`, whose `mode` says whether higher is better.
     """
 
     trials: Sequence[TrialReport]
-    objective: str = "ndcg@10"
+    objective: str
     search: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialReport:
-        """The completed trial with the highest objective, the earlier of equal ones.
+        """The completed trial with the best objective, the earlier of equal ones.
 
         Raises:
             InputError: if no trial was completed; the text says why.
@@ -76,7 +76,12 @@ class TuningReport:
         completed = self.completed
         if not completed:
             raise InputError(self._explain())
-        return max(completed, key=lambda one: one.metrics[self.objective])
+        return max(completed, key=lambda trial: self.sign * trial.metrics[self.objective])
+
+    @property
+    def sign(self) -> int:
+        """1 where a higher objective is better, -1 where a lower one is."""
+        return -1 if self.search.get("mode") == "min" else 1
 
     @property
     def completed(self) -> list[TrialReport]:

@@ -3,49 +3,41 @@
 import dataclasses
 from typing import Any
 
-from tfchain.core.fingerprint import make_fingerprint
-from tfchain.data.documents.beir import BeirDataset
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.space import SearchSpace
-from tfchain.optimization.tuning.trial import Task
+from tfchain.optimization.tuning.trial import TuningProblem
 from tfchain.optimization.tuning.trial_values import strip_loss
 from tfchain.training.fit.fit import describe_training
 from tfchain.training.mining.options import Mining
 
 
-def describe_search(task: Task, space: SearchSpace, search: Search) -> dict[str, Any]:
+def describe_search(problem: TuningProblem, space: SearchSpace, search: Search) -> dict[str, Any]:
     """Plain values that tell one search from another.
 
     What every trial sets itself is left out: after a search a chain has the best values, and the same call goes on.
 
     Args:
-        task: The model, the data, and what the space leaves as it is.
+        problem: The model, the data, and what the space leaves as it is.
         space: What is searched.
         search: Which tuner, what counts, the limits; `max_trials` may grow.
     """
     searched = space.always
-    datasets = [dataclasses.replace(one, loss=strip_loss(one.loss, searched)) for one in task.datasets]
-    options = task.options
+    datasets = [dataclasses.replace(one, loss=strip_loss(one.loss, searched)) for one in problem.datasets]
+    options = problem.options
     mined = [name.removeprefix("mining.") for name in searched if name.startswith("mining.")]
     if mined:
         default = Mining()
         own = dataclasses.replace(options.mining or default, **{name: getattr(default, name) for name in mined})
         options = dataclasses.replace(options, mining=own)
     described = describe_training(
-        task.text_encoder, task.dataset, datasets, task.hyperparameters, options, task.validation, 1
+        problem.text_encoder, problem.dataset, datasets, problem.hyperparameters, options, problem.validation, 1
     )
     return {
         "space": space.describe(),
         "search": {name: value for name, value in dataclasses.asdict(search).items() if name != "max_trials"},
         **{name: value for name, value in described.items() if name not in searched},
-        "metrics": list(task.validation.metrics),
-        "every": task.validation.every,
-        "patience": task.validation.patience,
-        "validation": describe_validation(task.validation.dataset),
-        "ranked": task.ranked,
+        "metrics": list(problem.validation.metrics or ()),
+        "every": problem.validation.every,
+        "patience": problem.validation.patience,
+        **problem.judged,
     }
-
-
-def describe_validation(dataset: BeirDataset) -> str:
-    """A fingerprint of queries and judgments."""
-    return make_fingerprint({"queries": dataset.queries, "qrels": dataset.qrels}, ())

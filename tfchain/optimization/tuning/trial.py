@@ -6,14 +6,15 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import TuningFolder
 from tfchain.optimization.tuning.hparams import log_trial
@@ -24,13 +25,13 @@ from tfchain.optimization.tuning.trial_values import Setting, make_setting, make
 from tfchain.training.batches.training_data import NamedPairs
 from tfchain.training.fit.fit import fit_text_encoder
 from tfchain.training.fit.options import FitOptions
-from tfchain.training.fit.validation import Evaluate, Validation
+from tfchain.training.fit.validation import Validation
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class TuningProblem:
     """What all trials of a search share.
 
     Args:
@@ -40,8 +41,9 @@ class Task:
         hyperparameters: Those that the values of a trial leave as they are.
         options: The same.
         evaluate: From a text encoder to metrics.
-        validation: When, and which metrics; its dataset is a `BeirDataset`.
-        ranked: A fingerprint of the documents that `evaluate` ranks, and of how it treats long ones. Default: none.
+        validation: When, and which metrics.
+        judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
+        fit: What trains a text encoder in place; see `fit_text_encoder`, which is the default.
     """
 
     text_encoder: TextEncoder
@@ -51,7 +53,8 @@ class Task:
     options: FitOptions
     evaluate: Evaluate
     validation: Validation
-    ranked: str = ""
+    judged: Mapping[str, str] = field(default_factory=dict)
+    fit: Callable[..., keras.callbacks.History] = fit_text_encoder
 
     def make_setting(self, values: Mapping[str, Any]) -> Setting:
         """What a trial with these values trains."""
@@ -71,7 +74,7 @@ class Task:
     def train(self, text_encoder: TextEncoder, setting: Setting, validation: Validation) -> dict[str, list[float]]:
         """Trains it in place; gives loss and metrics by epoch."""
         gc.collect()  # the trial before has left a graph that is full of circles
-        history = fit_text_encoder(
+        history = self.fit(
             text_encoder,
             self.dataset,
             setting.hyperparameters,
@@ -104,14 +107,16 @@ class TrialRunner:
     """Runs trials, and keeps what they find.
 
     Args:
-        task: What they share.
+        problem: What they share.
         search: The objective and the limits.
         folder: Where what they find is kept; a trial that is there already is not run again.
         gauge: Measures latency and size. Default: they are not measured.
     """
 
-    def __init__(self, task: Task, search: Search, folder: TuningFolder, gauge: Gauge | None = None) -> None:
-        self.task = task
+    def __init__(
+        self, problem: TuningProblem, search: Search, folder: TuningFolder, gauge: Gauge | None = None
+    ) -> None:
+        self.problem = problem
         self.search = search
         self.folder = folder
         self.gauge = gauge
@@ -148,8 +153,8 @@ class TrialRunner:
         return report
 
     def _run(self, report: TrialReport) -> TrialReport:
-        setting = self.task.make_setting(report.values)
-        text_encoder = self.task.make_encoder(setting)
+        setting = self.problem.make_setting(report.values)
+        text_encoder = self.problem.make_encoder(setting)
         if self.gauge is not None:
             cost = self.gauge(text_encoder)
             report = dataclasses.replace(report, latency_ms=cost.latency_ms, size_mb=cost.size_mb)
@@ -160,17 +165,19 @@ class TrialRunner:
         setting = dataclasses.replace(
             setting, options=dataclasses.replace(setting.options, log_path=self.folder.log_path(report.id))
         )
-        validation = dataclasses.replace(self.task.validation, monitor=objective, restore_best=False)
-        history = self.task.train(text_encoder, setting, validation)
+        validation = dataclasses.replace(
+            self.problem.validation, monitor=objective, mode=self.search.mode, restore_best=False
+        )
+        history = self.problem.train(text_encoder, setting, validation)
         scores = history[objective]
         bad = next((epoch for epoch, score in enumerate(scores) if not math.isfinite(score)), None)
         if bad is not None:
             raise InputError(
                 f"`{objective}` must be a finite number after each epoch. Received: {scores[bad]} after {bad + 1}."
             )
-        best = max(range(len(scores)), key=lambda epoch: scores[epoch])
+        best = self.search.choose_best(scores)
         return dataclasses.replace(
             report,
-            metrics={name: history[name][best] for name in self.task.validation.metrics},
+            metrics={name: history[name][best] for name in self.problem.validation.metrics or ()},
             epochs=tuple(scores),
         )

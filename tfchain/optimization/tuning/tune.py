@@ -3,12 +3,13 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import open_folder
 from tfchain.optimization.tuning.hparams import log_search
@@ -17,20 +18,20 @@ from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.search_identity import describe_search
 from tfchain.optimization.tuning.space import SearchSpace, Space
-from tfchain.optimization.tuning.trial import Task, TrialRunner, copy_callbacks
+from tfchain.optimization.tuning.trial import TrialRunner, TuningProblem, copy_callbacks
 from tfchain.optimization.tuning.trial_values import SHAPE_NAMES, check_losses
 from tfchain.optimization.tuning.workers import find_role, wait_for_last_trials
 from tfchain.training.distributed.strategies import find_task, make_strategy
-from tfchain.training.fit.fit import read_data
+from tfchain.training.fit.fit import fit_text_encoder, read_data
 from tfchain.training.fit.options import FitOptions
-from tfchain.training.fit.validation import Evaluate, Validation
+from tfchain.training.fit.validation import Validation
 
 logger = logging.getLogger(__name__)
 
 LEAST_HYPERBAND_EPOCHS = 2
 
 
-def make_task(
+def make_problem(
     text_encoder: TextEncoder,
     dataset: Any,
     hyperparameters: Hyperparameters,
@@ -38,8 +39,9 @@ def make_task(
     *,
     evaluate: Evaluate,
     validation: Validation,
-    ranked: str = "",
-) -> Task:
+    judged: Mapping[str, str] | None = None,
+    fit: Callable[..., Any] = fit_text_encoder,
+) -> TuningProblem:
     """What all trials share, read and checked once.
 
     Args:
@@ -48,8 +50,9 @@ def make_task(
         hyperparameters: Those that the space leaves as they are.
         options: The same: loss, strategy, mining. Each trial runs under the strategy, in one process.
         evaluate: From a text encoder to metrics.
-        validation: When, and which metrics; its dataset is a `BeirDataset`.
-        ranked: A fingerprint of the documents that `evaluate` ranks, and of how it treats long ones. Default: none.
+        validation: When, and which metrics.
+        judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
+        fit: What trains a text encoder in place. Default: `fit_text_encoder`.
 
     Raises:
         InputError: if the data cannot be read, or the options belong to one training alone.
@@ -68,7 +71,7 @@ def make_task(
     copy_callbacks(options.callbacks)  # or the reason why not, now
     if isinstance(dataset, Iterator):
         dataset = list(dataset)
-    return Task(
+    return TuningProblem(
         text_encoder=text_encoder,
         dataset=dataset,
         datasets=read_data(dataset, options),
@@ -76,25 +79,26 @@ def make_task(
         options=options,
         evaluate=evaluate,
         validation=validation,
-        ranked=ranked,
+        judged=judged or {},
+        fit=fit,
     )
 
 
 def tune(
-    task: Task,
+    problem: TuningProblem,
     space: Space,
     search: Search,
     *,
     queries: Sequence[str],
     path: str | Path | None = None,
 ) -> TuningReport:
-    """Searches for the hyperparameters with the best ranking; the text encoder stays as it is.
+    """Searches for the hyperparameters with the best objective; the text encoder stays as it is.
 
     Several processes that make the same call share the trials, where KerasTuner's variables say so: see
     `workers.find_role`. Each has the report at the end; the chief, which runs no trial, writes it.
 
     Args:
-        task: The model, the data, and what the space leaves as it is.
+        problem: The model, the data, and what the space leaves as it is.
         space: See `SearchSpace`.
         search: Which tuner, how many trials, what counts, the limits.
         queries: What latency is measured with, where there is a limit or the space changes the model's shape.
@@ -113,16 +117,17 @@ def tune(
     if role != "alone" and path is None:
         raise InputError("`path` must be a folder that all workers of a search see. Received: None. Name one.")
     searched = SearchSpace(space)
-    hyperparameters = task.hyperparameters
-    if search.objective not in task.validation.metrics:
+    hyperparameters = problem.hyperparameters
+    metrics = problem.validation.metrics or ()
+    if search.objective not in metrics:
         raise InputError(
-            f"`objective` must be a metric that is measured: {', '.join(task.validation.metrics)}. "
+            f"`objective` must be a metric that is measured: {', '.join(metrics)}. "
             f"Received: objective={search.objective!r}. Add it to the metrics of the validation."
         )
     if search.tuner == "hyperband":
         _check_hyperband(searched, hyperparameters, search.max_trials)
-    check_losses(searched.names, task.datasets, searched.choices("loss"))
-    identity = describe_search(task, searched, search)
+    check_losses(searched.names, problem.datasets, searched.choices("loss"))
+    identity = describe_search(problem, searched, search)
     from tfchain.optimization.tuning.oracles import make_oracle  # the door to KerasTuner
     from tfchain.optimization.tuning.tuner import SearchTuner
 
@@ -138,12 +143,12 @@ def tune(
         measures = is_limited or any(name in SHAPE_NAMES for name in searched.names)
         gauge = Gauge(folder.path / "shapes", queries) if measures else None
         if role != "worker":
-            log_search(folder.path / "logs", searched.names, task.validation.metrics)
+            log_search(folder.path / "logs", searched.names, metrics)
         tuner = SearchTuner(
             make_oracle(search, searched.hp, max_epochs=hyperparameters.epochs),
             folder.path,
             lambda hp: _to_values(searched, hp),
-            TrialRunner(task, search, folder, gauge),
+            TrialRunner(problem, search, folder, gauge),
         )
         tuner.search()
         if role == "worker":  # the chief writes the report; every process has it
@@ -170,20 +175,20 @@ def choose_values(report: TuningReport) -> dict[str, Any]:
     return {name: value for name, value in report.best.values.items() if name not in dealt}
 
 
-def train_with(task: Task, values: Mapping[str, Any], *, monitor: str) -> TextEncoder:
+def train_with(problem: TuningProblem, values: Mapping[str, Any], search: Search) -> TextEncoder:
     """Trains a copy of the task's model with the values of a trial, the best weights of all evaluations kept.
 
     Args:
-        task: The model, the data, and what the values leave as it is.
+        problem: The model, the data, and what the values leave as it is.
         values: Of a trial.
-        monitor: The metric that decides which weights are best: the search's objective.
+        search: Whose objective decides which weights are best.
 
     Returns:
         A text encoder of its own, in the shape of the trial.
     """
-    setting = task.make_setting(values)
-    made = task.make_encoder(setting)
-    task.train(made, setting, dataclasses.replace(task.validation, monitor=monitor))
+    setting = problem.make_setting(values)
+    made = problem.make_encoder(setting)
+    problem.train(made, setting, dataclasses.replace(problem.validation, monitor=search.objective, mode=search.mode))
     return made
 
 

@@ -1,18 +1,22 @@
 """Evaluation of search: ranks a dataset's documents for its queries and compares with its judgements."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfchain.core.checks import to_path
 from tfchain.core.errors import InputError
+from tfchain.core.fingerprint import make_fingerprint
+from tfchain.core.task import Evaluate
 from tfchain.core.types import Document
 from tfchain.data.documents.beir import BeirDataset, read_beir, to_dataset
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
 from tfchain.tasks.search.search import PassageConfig, make_index, rank_queries
-from tfchain.training.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -84,36 +88,17 @@ def warn_of_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
         )
 
 
-def choose_index(
-    text_encoder: TextEncoder,
-    dataset: BeirDataset,
-    index: DocumentIndex | None,
-    passages: PassageConfig,
-    *,
-    batch_size: int = 32,
-    progress: bool | None = None,
-) -> DocumentIndex:
-    """What an evaluation searches: the dataset's documents, or those that are there, if it has none or just them.
-
-    Args:
-        text_encoder: What made the index' vectors.
-        dataset: Queries and judgements, and perhaps documents.
-        index: Documents that are encoded already. None: there are none.
-        passages: How long documents are treated.
-        batch_size: The most texts in one step. Default: 32.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+def find_documents(dataset: BeirDataset, index: DocumentIndex | None) -> list[Document]:
+    """What is searched in an evaluation: the dataset's documents or, where it brings none, the index's.
 
     Raises:
         InputError: if there are no documents.
     """
     documents = [] if dataset.corpus is None else list(dataset.documents())
-    if not documents and (index is None or not len(index)):
+    documents = documents or list(index or ())
+    if not documents:
         raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
-    if index is not None:
-        is_same = len(documents) == len(index) and all(index.get(one.id) == one for one in documents)
-        if not documents or is_same:
-            return index
-    return make_index(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
+    return documents
 
 
 def make_evaluation(
@@ -121,33 +106,64 @@ def make_evaluation(
     documents: Iterable[Document],
     passages: PassageConfig,
     *,
+    index: DocumentIndex | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     batch_size: int = 32,
+    progress: bool | None = False,
     index_bytes: bool = False,
-) -> Callable[[TextEncoder], dict[str, float]]:
-    """A function from a text encoder to its metrics, for evaluating again and again while training.
+) -> Evaluate:
+    """A function from a text encoder to its metrics, for evaluating again and again.
 
     Args:
         dataset: Queries and judgements.
         documents: What is searched; held in memory.
         passages: How long documents are treated.
+        index: Searched as it is by the text encoder that made it, where it holds just these documents. Default: none.
         metrics: Names of ranking metrics.
         batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar while documents are encoded; None for when it takes more than a second.
+            Default: False.
         index_bytes: Whether the metrics hold `index_bytes`, the size of the index, too. Default: False.
 
     Raises:
-        InputError: if there are no documents.
+        InputError: if there are no documents, or a metric is unknown.
     """
     held = list(documents)
     if not held:
         raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+    largest_cutoff(metrics)
 
     def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
-        index = make_index(text_encoder, held, passages, batch_size=batch_size, progress=False)
-        found = evaluate_index(text_encoder, index, dataset, metrics=metrics, batch_size=batch_size)
-        return found | {"index_bytes": index.vectors.nbytes} if index_bytes else found
+        searched = index
+        if searched is None or not holds_just(searched, held) or searched.fingerprint != text_encoder.fingerprint:
+            searched = make_index(text_encoder, held, passages, batch_size=batch_size, progress=progress)
+        found = evaluate_index(text_encoder, searched, dataset, metrics=metrics, batch_size=batch_size)
+        return found | {"index_bytes": searched.vectors.nbytes} if index_bytes else found
 
     return evaluate
+
+
+def holds_just(index: DocumentIndex, documents: Sequence[Document]) -> bool:
+    """Whether an index holds these documents and no others."""
+    return len(documents) == len(index) and all(index.get(document.id) == document for document in documents)
+
+
+def describe_judged(dataset: BeirDataset, documents: Sequence[Document], passages: PassageConfig) -> dict[str, str]:
+    """Fingerprints of what an evaluation depends on beside the model.
+
+    Args:
+        dataset: Queries and judgements.
+        documents: What is searched, in order.
+        passages: How long documents are treated.
+
+    Returns:
+        `validation`, of queries and judgements; `ranked`, of documents and their treatment.
+    """
+    digest = hashlib.sha256(json.dumps(passages.to_dict(), sort_keys=True).encode())
+    for document in documents:
+        digest.update(json.dumps([document.id, document.title, document.text]).encode())
+    judged = make_fingerprint({"queries": dataset.queries, "qrels": dataset.qrels}, ())
+    return {"validation": judged, "ranked": digest.hexdigest()}
 
 
 def check_names(given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.search import new_index
 
 if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
     from tfchain.models.text_encoder import TextEncoder
@@ -70,12 +71,12 @@ class IndexFolder:
         check_can_write(self.path)
         self._read_manifest()
 
-    def save(self, text_encoder: "TextEncoder", index: DocumentIndex, settings: Mapping[str, Any]) -> None:
+    def save(self, text_encoder: "TextEncoder", index: DocumentIndex | None, settings: Mapping[str, Any]) -> None:
         """Publishes a chain: the folder holds it when this returns, and what it held before until then.
 
         Args:
             text_encoder: Tokenizer and encoder.
-            index: The documents and vectors.
+            index: The documents and vectors; None where none were ever added.
             settings: The chain's plain values.
 
         Raises:
@@ -83,7 +84,7 @@ class IndexFolder:
                 something else.
             TfchainError: if the disk is full.
         """
-        index = index.snapshot()
+        index = new_index(text_encoder) if index is None else index.snapshot()
         check_is_ours(self.path)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)

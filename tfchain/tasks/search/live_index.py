@@ -11,6 +11,7 @@ from tfchain.core.ids import to_ids
 from tfchain.core.types import Document
 from tfchain.data.documents.reading import DocumentSource, read_documents
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search import PassageConfig, encode_documents, fill_index, make_index, new_index
 
@@ -35,21 +36,6 @@ class Encoding:
     def options(self) -> dict[str, Any]:
         """The keyword arguments of `encode_documents` and `make_index`."""
         return {"batch_size": self.batch_size, "progress": self.progress}
-
-
-@dataclass(frozen=True)
-class Current:
-    """A model and its documents at one moment.
-
-    Args:
-        text_encoder: Tokenizer and encoder.
-        index: A snapshot of the documents, encoded by it; None where none were ever added.
-        changes: How often documents or model had changed.
-    """
-
-    text_encoder: TextEncoder
-    index: DocumentIndex | None
-    changes: int
 
 
 class LiveIndex:
@@ -94,6 +80,17 @@ class LiveIndex:
             if self._index is None:
                 self._index = new_index(self._text_encoder)
             return self._index
+
+    @property
+    def state(self) -> DocumentIndex | None:
+        """The documents; None where none were ever added."""
+        return self._index
+
+    def take(self, text_encoder: TextEncoder, index: DocumentIndex | None) -> None:
+        """Exchanges model and documents in one step."""
+        with self._lock:
+            self._text_encoder, self._index = text_encoder, index
+            self.note_change()
 
     def note_change(self) -> None:
         """Counts a change, of the documents or of the model."""

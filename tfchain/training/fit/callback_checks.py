@@ -52,22 +52,24 @@ def check_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
 
 
 def check_callbacks_fit(
-    callbacks: Sequence[keras.callbacks.Callback], hyperparameters: Hyperparameters, metrics: Sequence[str]
+    callbacks: Sequence[keras.callbacks.Callback], hyperparameters: Hyperparameters, metrics: Sequence[str] | None
 ) -> None:
     """Raises where one of Keras' callbacks would fail, or never act, in this training.
 
     Args:
         callbacks: What `check_callbacks` gave.
         hyperparameters: Of the training.
-        metrics: What is measured at each epoch's end.
+        metrics: What is measured at each epoch's end; None where it is not known.
 
     Raises:
         InputError: if a callback sets the learning rate beside a schedule, watches what is not measured, or has a path
             that cannot be written; with what to write instead.
     """
-    known = ["loss", *metrics]
+    known = ["loss", *(metrics or ())]
     adds_rate = any(isinstance(callback, RATE_SETTERS) for callback in callbacks)
-    knows_all = all(type(callback).__module__.startswith("keras.") for callback in callbacks)  # others may add logs
+    knows_all = metrics is not None and all(
+        type(callback).__module__.startswith("keras.") for callback in callbacks
+    )  # others may add logs
     for callback in callbacks:
         if isinstance(callback, RATE_SETTERS) and not has_settable_rate(hyperparameters):
             raise InputError(

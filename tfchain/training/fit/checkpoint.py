@@ -17,7 +17,7 @@ from tfchain.core.checks import check_writable
 from tfchain.core.errors import InputError, TfchainError, first_line
 from tfchain.training.fit.divergence import check_finite
 from tfchain.training.fit.training_hook import hook_variables
-from tfchain.training.fit.validation import RankingEvaluator
+from tfchain.training.fit.validation import EvaluationCallback
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         *,
         every: int | None = None,
         writes: bool = True,
-        evaluator: RankingEvaluator | None = None,
+        evaluator: EvaluationCallback | None = None,
         write_more: Callable[[Path], None] | None = None,
     ) -> None:
         super().__init__()

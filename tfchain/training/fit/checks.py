@@ -7,6 +7,7 @@ from typing import Any
 from tfchain.core.checks import check_writable
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.task import Evaluate
 from tfchain.data.shards.pair_shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.batches.training_data import NamedPairs, can_be_mined
@@ -15,7 +16,7 @@ from tfchain.training.distributed.workers import count_replicas
 from tfchain.training.fit.callback_checks import check_callbacks_fit
 from tfchain.training.fit.divergence import find_not_finite
 from tfchain.training.fit.options import FitOptions
-from tfchain.training.fit.validation import Evaluate, Validation
+from tfchain.training.fit.validation import Validation
 from tfchain.training.mining.mine import corpus_of
 from tfchain.training.mining.options import Mining
 from tfchain.training.mining.ranked_corpus import Corpus

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.task import Evaluate
 from tfchain.data.shards.pair_shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.fork import check_tensorflow_runs
@@ -31,7 +32,7 @@ from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.trainer import PairTrainer
 from tfchain.training.fit.training_copy import make_training_copy, trained_weights
 from tfchain.training.fit.training_hook import make_step_encoder
-from tfchain.training.fit.validation import Evaluate, RankingEvaluator, TrainingTextEncoder, Validation
+from tfchain.training.fit.validation import EvaluationCallback, TrainingTextEncoder, Validation
 from tfchain.training.fit.zero_loss import ZeroLossWarning, warn_without_negatives
 from tfchain.training.mining.rounds import MiningRounds
 
@@ -118,7 +119,7 @@ def _fit(
     callbacks: list[keras.callbacks.Callback] = [*options.hooks, DivergenceGuard()]
     evaluator = rounds = None
     if evaluate is not None:
-        evaluator = RankingEvaluator(evaluate, in_training, validation or Validation(dataset=None), strategy)
+        evaluator = EvaluationCallback(evaluate, in_training, validation or Validation(dataset=None), strategy)
         callbacks.append(evaluator)
     callbacks.extend(options.callbacks)
     if options.mining is not None:
@@ -246,7 +247,7 @@ def describe_training(
         described["mining"] = values
         described["cross_check"] = getattr(options.cross_check, "fingerprint", type(options.cross_check).__name__)
     if validation is not None:
-        described["monitor"] = validation.monitor or validation.metrics[0]
+        described["monitor"] = validation.monitor or next(iter(validation.metrics or ()), None)
     return described
 
 

@@ -1,42 +1,42 @@
-"""Evaluation while training: ranking metrics every epoch or some steps, the best weights, early stopping."""
+"""Evaluation while training: the task's metrics every epoch or some steps, the best weights, early stopping."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.distributed.strategies import find_task
 from tfchain.training.distributed.workers import from_chief, gather_over_workers
 from tfchain.training.fit.divergence import check_finite
-from tfchain.training.metrics import DEFAULT_METRICS, check_metrics, to_measure_name
 
 logger = logging.getLogger(__name__)
-
-Evaluate = Callable[[TextEncoder], Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """What is measured while training, and what follows from it.
 
-    Documents are ranked as the model will rank them: by vectors that are kept as its index keeps them
-    (`QuantizeVectors`). They are computed in float32, also for a model in another precision (`Quantize`), which would
-    have to be converted anew for each evaluation. Learned bits are learned anew each time, which takes seconds at 384
-    dimensions and minutes at 1,024; `codes="signs"` needs no learning.
+    Vectors are computed in float32, also for a model in another precision (`Quantize`), which would have to be
+    converted for each evaluation. A search ranks documents by vectors as its index keeps them (`QuantizeVectors`).
+    Learned bits are learned anew each time, which takes seconds at 384 dimensions and minutes at 1,024;
+    `codes="signs"` needs no learning.
 
     Args:
-        dataset: What `chain.evaluate` takes: a BEIR folder, a `BeirDataset`, or a dict of `queries`, `qrels` and
-            `documents`. Held out: nothing of it may be trained on.
+        dataset: What `chain.evaluate` takes, such as a BEIR folder for a search. Held out: nothing of it may be
+            trained on.
         split: Of a BEIR folder. Default: `test`.
         every: `epoch`, or a number of steps (the last one of an epoch counts in any case). Default: `epoch`.
-        metrics: Names of ranking metrics. Default: nDCG@10, MRR@10, recall@100, MAP@100.
-        monitor: The metric that decides which weights are best, higher is better. Default: the first.
+        metrics: Names of the task's metrics. Default: those that its `evaluate` measures.
+        monitor: The metric that decides which weights are best. Default: the first.
+        mode: Whether the best value of `monitor` is the `max` or the `min`, as in Keras' callbacks. Default: what
+            the task says of the metric, `max` where no task is asked.
         patience: Evaluations without a better one after which training stops. Default: none, it does not stop.
         restore_best: Whether the model ends with the best weights, not the last. Default: True.
 
@@ -47,15 +47,18 @@ class Validation:
     dataset: Any
     split: str = "test"
     every: str | int = "epoch"
-    metrics: Sequence[str] = DEFAULT_METRICS
+    metrics: Sequence[str] | None = None
     monitor: str | None = None
+    mode: Literal["max", "min"] | None = None
     patience: int | None = None
     restore_best: bool = True
 
     def __post_init__(self) -> None:
-        for name in check_metrics(self.metrics):
-            to_measure_name(name)
-        if self.monitor is not None and self.monitor not in self.metrics:
+        if self.metrics is not None and (isinstance(self.metrics, str) or not self.metrics):
+            raise InputError(f"`metrics` must be a list of names. Received: metrics={self.metrics!r}.")
+        if self.mode not in (None, "max", "min"):
+            raise InputError(f"`mode` must be 'max' or 'min'. Received: mode={self.mode!r}.")
+        if self.monitor is not None and self.metrics is not None and self.monitor not in self.metrics:
             raise InputError(
                 f"`monitor` must be one of the metrics ({', '.join(self.metrics)}). Received: {self.monitor!r}."
             )
@@ -110,7 +113,7 @@ class TrainingTextEncoder(TextEncoder):
         return gather_over_workers(self.strategy, padded)[: len(texts)]
 
 
-class RankingEvaluator(keras.callbacks.Callback):
+class EvaluationCallback(keras.callbacks.Callback):
     """Measures while training; `History`, the progress bar and the logs show what it finds.
 
     Args:
@@ -121,7 +124,7 @@ class RankingEvaluator(keras.callbacks.Callback):
 
     Attributes:
         results: `{"step": …, "epoch": …, metric: …}` of each evaluation, in order.
-        best_value: The best value of the monitored metric so far.
+        best_value: The best value of the monitored metric so far; with the sign turned where lower is better.
         best_weights: The weights that had it, NumPy arrays.
     """
 
@@ -133,7 +136,8 @@ class RankingEvaluator(keras.callbacks.Callback):
         self.text_encoder = text_encoder
         self.validation = validation
         self.strategy = strategy
-        self.monitor = validation.monitor or validation.metrics[0]
+        self.monitor = validation.monitor or (validation.metrics[0] if validation.metrics else None)
+        self.sign = -1 if validation.mode == "min" else 1
         self.results: list[dict[str, float]] = []
         self.best_value = -np.inf
         self.best_weights: list[np.ndarray] | None = None
@@ -175,7 +179,8 @@ class RankingEvaluator(keras.callbacks.Callback):
             values = from_chief(self.strategy, np.array(list(measured.values()), dtype="float64"))
             measured = dict(zip(measured, values.tolist(), strict=True))
             self.results.append({"step": self.model.steps_done, "epoch": self._epoch, **measured})
-            value = measured[self.monitor]
+            self.monitor = self.monitor or next(iter(measured))
+            value = self.sign * measured[self.monitor]
             logger.info("Step %d: %s", self.model.steps_done, ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
             if not all(hook.is_settled for hook in self.model.hooks):
                 return  # such weights are on their way to a form, and no training may end with them

@@ -1,5 +1,6 @@
 """A version whose encoder LiteRT runs: token ids go to it directly, texts between two halves that TensorFlow runs."""
 
+import json
 import logging
 import threading
 import time
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.core.signatures import EMBED_IDS, HALVES, TFLITE_FILE, Halves
+from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE, Halves
+from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
@@ -40,15 +42,16 @@ class LiteRTServable:
     Args:
         saved_model: The version's SavedModel, loaded; `close` closes it.
         encoder: The interpreters of the version's flatbuffer.
+        halves: Signature of texts → its halves, as the version's description names them.
 
     Attributes:
         num_failures: How many requests LiteRT failed at though they were valid, and the SavedModel answered.
     """
 
-    def __init__(self, saved_model: Servable, encoder: LiteRTPool) -> None:
+    def __init__(self, saved_model: Servable, encoder: LiteRTPool, halves: Mapping[str, Halves]) -> None:
         self._saved_model = saved_model
         self._encoder = encoder
-        self._halves = {name: halves for name, halves in HALVES.items() if _has_halves(saved_model, name, halves)}
+        self._halves = {name: pair for name, pair in halves.items() if _has_halves(saved_model, name, pair)}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(encoder.size, "litert")  # for requests of more than one batch
         self.num_failures = 0
@@ -229,13 +232,30 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
         raise StatusError(Code.UNIMPLEMENTED, f"{file} is not supported by the embedded server: {error}") from error
     except (ValueError, RuntimeError) as error:
         raise invalid_argument(f"Cannot build FlatBufferModel from {file}: {error}") from error
-    servable = LiteRTServable(saved_model, encoder)
-    whole = [name for name in HALVES if name in saved_model.signatures and name not in servable.halves]
+    servable = LiteRTServable(saved_model, encoder, read_halves(path))
+    whole = [
+        name
+        for name, signature in saved_model.signatures.items()
+        if signature.inputs.keys() == {"text"} and name not in servable.halves and not _is_half(name, servable.halves)
+    ]
     if whole:
         logger.warning(
             "%s has no halves of %s: the SavedModel answers there. Export the version again.", path, ", ".join(whole)
         )
     return servable
+
+
+def read_halves(path: Path | str) -> dict[str, Halves]:
+    """The halves that a version's description names; empty where it has none, or none that can be read."""
+    try:
+        described = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8")).get("halves", {})
+        return {name: Halves(**names) for name, names in described.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _is_half(name: str, halves: Mapping[str, Halves]) -> bool:
+    return any(name in (pair.tokenize, pair.answer) for pair in halves.values())
 
 
 def _has_halves(saved_model: Servable, name: str, halves: Halves) -> bool:

@@ -5,7 +5,7 @@ from math import log2
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.training.metrics import largest_cutoff, ranking_metrics
+from tfchain.tasks.search.metrics import largest_cutoff, ranking_metrics
 
 # Ranks: 1 x (not judged), 2 b (grade 1), 3 z (grade 0), 4 a (grade 3); c (grade 2) is not found.
 RUN = {"q": [("x", 0.9), ("b", 0.8), ("z", 0.7), ("a", 0.6)]}

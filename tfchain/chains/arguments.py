@@ -1,0 +1,61 @@
+"""What chains make of their arguments: a text encoder, a `Validation`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.errors import InputError
+from tfchain.core.task import Task
+from tfchain.models.bundled import find_bundled_model
+from tfchain.models.convert import to_encoder
+from tfchain.models.engines.runner import Engine
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizers.host import to_tokenizer
+from tfchain.training.fit.validation import Validation
+
+
+def make_text_encoder(tokenizer: Any, model: Any, *, engine: Engine = "auto", **settings: Any) -> TextEncoder:
+    """A text encoder of whatever a user has.
+
+    Args:
+        tokenizer: A transformers tokenizer, a folder or hub name to read one from, or None for the one in the model's
+            folder.
+        model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
+            `token_ids` and `padding_mask` to vectors, or a folder or hub name. None for the small English model that
+            comes with tfchain.
+        engine: What runs the encoder. Default: `auto`.
+        **settings: Arguments of `TextEncoder`; None for what the folder says.
+
+    Raises:
+        InputError: if there is a tokenizer and no model, or an argument is of the wrong type or out of its range.
+    """
+    changes = {name: value for name, value in settings.items() if value is not None}
+    if model is None:
+        if tokenizer is not None:
+            raise InputError("A tokenizer needs the model that it belongs to. Received: model=None. Give `model`.")
+        model = find_bundled_model()
+    if isinstance(model, str | Path):
+        return TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
+    return TextEncoder(to_tokenizer(tokenizer), to_encoder(model), engine=engine, **changes)
+
+
+def complete_validation(task: Task, validation: Any, *, first: str | None = None) -> Validation:
+    """A `Validation` with the task's metrics, and whether more or less of the monitored one is better.
+
+    Args:
+        task: The task.
+        validation: What `evaluate` takes, or a `Validation`.
+        first: A metric that is measured first where the validation names none. Default: none.
+
+    Raises:
+        InputError: if a metric is unknown, or the monitor is not among the metrics.
+    """
+    if not isinstance(validation, Validation):
+        validation = Validation(dataset=validation)
+    metrics = validation.metrics
+    if metrics is None:
+        metrics = tuple(dict.fromkeys((*([first] if first else []), *task.metrics)))
+    task.check_metrics(metrics)
+    monitor = validation.monitor or metrics[0]
+    mode = validation.mode or ("min" if monitor in task.lower_is_better else "max")
+    return dataclasses.replace(validation, metrics=metrics, monitor=monitor, mode=mode)

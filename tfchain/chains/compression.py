@@ -1,0 +1,79 @@
+"""Compression for a task: candidates are compared by the task's own evaluation, and one is kept."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfchain.core.task import Task
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.optimization.compress import compress, compress_best
+from tfchain.optimization.learning_texts import LearningTexts
+from tfchain.optimization.measure import make_workload
+from tfchain.optimization.recipes import Recipe
+from tfchain.optimization.report import CompressionReport
+from tfchain.optimization.rule import Keep, Rule
+
+
+def compress_for(
+    task: Task,
+    text_encoder: TextEncoder,
+    state: Any,
+    candidates: Sequence[Sequence[Recipe]],
+    *,
+    texts: LearningTexts | None = None,
+    teacher: TextEncoder | None = None,
+    dataset: Any = None,
+    split: str = "test",
+    keep: Keep | None = None,
+    max_loss: float | None = None,
+    batch_size: int = 32,
+    progress: bool | None = None,
+) -> tuple[TextEncoder, CompressionReport]:
+    """Compresses the model of a task.
+
+    Args:
+        task: The task.
+        text_encoder: What to compress; it stays as it is.
+        state: What the task keeps beside it.
+        candidates: Lists of recipes.
+        texts: What recipes learn from. Default: the texts that the task keeps, if it does.
+        teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
+        dataset: What the task is evaluated on. Default: nothing is measured but the files.
+        split: Of a folder with several. Default: `test`.
+        keep: What the candidate kept is best at. Default: `smallest`.
+        max_loss: The part of the float32 model's objective that may be lost. Default: 0.01.
+        batch_size: The most texts in one step. Default: 32.
+        progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+    Returns:
+        The text encoder kept, and the report.
+
+    Raises:
+        InputError: if the rule needs what is not measured, or as `compress` and `compress_best` do.
+        TfchainError: as `compress` and `compress_best` do.
+    """
+    given: dict[str, Any] = {"keep": keep, "max_loss": max_loss}
+    rule = Rule(
+        objective=task.objective,
+        lower_is_better=task.objective in task.lower_is_better,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    texts = task.learning_texts(state) if texts is None else texts
+    if dataset is None:
+        if len(candidates) > 1 or keep is not None or max_loss is not None:
+            rule.check(objective=False, speed=False)
+        made = compress(text_encoder, candidates[0], texts=texts, teacher=teacher, progress=progress)
+        return made.text_encoder, CompressionReport(candidates=(made.report,), kept=made.report.name)
+    judged = task.read_judged(dataset, split=split)
+    alone, bulk = task.workload(judged, state)
+    return compress_best(
+        text_encoder,
+        candidates,
+        rule,
+        evaluate=task.make_evaluation(
+            judged, state, metrics=task.compared, batch_size=batch_size, progress=False, costs=True
+        ),
+        texts=texts,
+        teacher=teacher,
+        workload=make_workload(alone, bulk, batch_size=batch_size),
+        progress=progress,
+    )

@@ -1,0 +1,155 @@
+"""Search as a task: the state is an index of documents, the objective how well they are ranked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+
+from tfchain.core.errors import IndexFolderError, InputError
+from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.task import Evaluate
+from tfchain.data.documents.beir import BeirDataset
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.evaluation import describe_judged, find_documents, make_evaluation, read_evaluation
+from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
+from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
+from tfchain.tasks.search.search import PassageConfig
+from tfchain.tasks.search.search_graph import check_graph_options, make_search_graph
+from tfchain.tasks.search.served_precision import to_served
+from tfchain.tasks.stages import Loaded, Served, Training
+from tfchain.training.fit.fit import fit_text_encoder
+from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.validation import Validation
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """Finds the documents that answer a question; see `core.task.Task` for what its methods do.
+
+    The state is a `DocumentIndex`, or None before there is one.
+
+    Args:
+        passages: How documents longer than the model's maximum are treated. Default: they are split.
+    """
+
+    passages: PassageConfig = field(default_factory=PassageConfig)
+
+    name: ClassVar[str] = "search"
+    objective: ClassVar[str] = "ndcg@10"
+    metrics: ClassVar[Sequence[str]] = DEFAULT_METRICS
+    compared: ClassVar[Sequence[str]] = ("ndcg@10", "recall@100")
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+
+    def check_metrics(self, metrics: Sequence[str]) -> None:
+        largest_cutoff(metrics)
+
+    def read_judged(self, source: Any, *, split: str) -> BeirDataset:
+        return read_evaluation(source, split=split)
+
+    def describe_judged(self, judged: BeirDataset, state: DocumentIndex | None) -> Mapping[str, str]:
+        return describe_judged(judged, find_documents(judged, state), self.passages)
+
+    def prepare(self, model: TextEncoder, state: DocumentIndex | None, dataset: Any, options: FitOptions) -> Training:
+        return Training(model, state, dataset, options)
+
+    def fit(
+        self,
+        training: Training,
+        hyperparameters: Hyperparameters,
+        *,
+        evaluate: Evaluate | None = None,
+        validation: Validation | None = None,
+    ) -> keras.callbacks.History:
+        return fit_text_encoder(
+            training.model,
+            training.dataset,
+            hyperparameters,
+            training.options,
+            evaluate=evaluate,
+            validation=validation,
+        )
+
+    def finish(
+        self, model: TextEncoder, state: DocumentIndex | None, judged: BeirDataset | None, *, batch_size: int
+    ) -> DocumentIndex | None:
+        return state
+
+    def make_evaluation(
+        self,
+        judged: BeirDataset,
+        state: DocumentIndex | None,
+        *,
+        metrics: Sequence[str],
+        batch_size: int,
+        progress: bool | None = None,
+        costs: bool = False,
+    ) -> Evaluate:
+        return make_evaluation(
+            judged,
+            find_documents(judged, state),
+            self.passages,
+            index=state,
+            metrics=metrics,
+            batch_size=batch_size,
+            progress=progress,
+            index_bytes=costs,
+        )
+
+    def learning_texts(self, state: DocumentIndex | None) -> list[str]:
+        return [document.full_text for document in state or () if document.full_text.strip()]
+
+    def workload(self, judged: BeirDataset, state: DocumentIndex | None) -> tuple[list[str], list[str]]:
+        return list(judged.queries.values()), [document.full_text for document in find_documents(judged, state)]
+
+    def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
+        check_graph_options(options["top_k"], signatures)
+
+    def serve(
+        self,
+        model: TextEncoder,
+        state: DocumentIndex | None,
+        *,
+        signatures: str,
+        batch_size: int,
+        options: Mapping[str, Any],
+    ) -> Served:
+        served = to_served(model, state, self.passages, signatures=signatures, batch_size=batch_size)
+        graph = make_search_graph(
+            served.text_encoder,
+            served.index,
+            top_k=options["top_k"],
+            signatures=signatures,
+            beside=served.beside,
+        )
+        described = {
+            "fingerprint": served.text_encoder.fingerprint,
+            "documents": len(state) if state is not None else 0,
+            **served.description,
+        }
+        return Served(graph, served.files, described)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"passages": self.passages.to_dict()}
+
+    def open_folder(self, path: Path) -> IndexFolder:
+        return IndexFolder(path)
+
+    @classmethod
+    def load_folder(cls, path: str | Path) -> Loaded:
+        """Reads a saved chain's folder.
+
+        Raises:
+            IndexFolderError: if there is no saved chain, or it is damaged.
+        """
+        loaded = load_index_folder(path)
+        try:
+            task = cls(PassageConfig(**loaded.settings["passages"]))
+        except (KeyError, TypeError, InputError) as error:
+            raise IndexFolderError(
+                f"{path} has settings that cannot be read: {type(error).__name__}: {error}. {loaded.advice}"
+            ) from error
+        options = {"similarity": loaded.index.vectors.similarity}
+        return Loaded(task, loaded.model_path, loaded.index, loaded.settings, loaded.folder, loaded.advice, options)

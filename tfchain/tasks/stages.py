@@ -1,0 +1,43 @@
+"""What a task hands to a chain: a training that is ready, a version before it is written, a folder that was read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.task import Folder, Task
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.text_graph import TextGraph
+from tfchain.training.fit.options import FitOptions
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that is ready to run; see `core.task.Training`."""
+
+    model: TextEncoder
+    state: Any
+    dataset: Any
+    options: FitOptions
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version before it is written; see `core.task.Served`."""
+
+    graph: TextGraph
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a saved chain's folder holds; see `core.task.Loaded`."""
+
+    task: Task
+    model_path: Path
+    state: Any
+    settings: Mapping[str, Any]
+    folder: Folder
+    advice: str = "Make the chain again."
+    model_options: Mapping[str, Any] = field(default_factory=dict)

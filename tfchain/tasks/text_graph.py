@@ -1,0 +1,257 @@
+"""A graph that answers texts: tokenizer and encoder in one module, to which a task adds what it makes of a vector."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+from tfchain.core.proof import Proof
+from tfchain.core.signatures import EMBED, EMBED_IDS, TOKENIZE, Halves
+from tfchain.models.engines.precision import TOLERANCES
+from tfchain.models.engines.runner import pad
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.runtime.fork import check_tensorflow_runs
+
+logger = logging.getLogger(__name__)
+
+# Asked of every version beside the task's own texts, so that a chain without any proves its answers too.
+SAMPLE_TEXTS = (
+    "how do I merge two sorted lists",
+    "The café's owner said: «It’s 20 °C, isn't it?»",
+    "你好，我是一个智能助手。",
+    "Ein Überblick über Straßennamen in Düsseldorf",
+    "[SEP] special tokens [MASK] written out",
+    "",
+)
+CUT_OFF = ("a text that is cut off at the end, 你好。 " * 200,)  # longer than any model's maximum
+MOST_TEXTS = 6
+MOST_CHARACTERS = 400  # of each of the task's own texts
+
+Answer = Callable[[Any], dict[str, Any]]  # from vectors (batch, dim) to a signature's outputs
+
+
+class TextGraph:
+    """A module with signatures of texts, and the proofs of what they answer.
+
+    It begins with `embed_ids` (token ids → embedding) and, unless `signatures="ids"`, `embed` (text → embedding, with
+    the model's default prompt). A task adds its own signatures with `add`, and their proofs with `prove`.
+
+    With `beside`, the halves of the text signatures are signatures, too, for a server that runs the encoder by itself:
+    one from text to token ids, one from vectors to the answer.
+
+    Args:
+        text_encoder: Tokenizer and encoder, in `float32`, `bfloat16` or calibrated `int8`.
+        name: Of the module.
+        texts: Texts of the task's own, which the version is asked beside `SAMPLE_TEXTS`. Default: none.
+        signatures: `text`, or `ids` for `embed_ids` alone, which needs no op of TF Text. Default: `text`.
+        beside: The text encoder, run by LiteRT, whose flatbuffer will lie beside the SavedModel. Default: none.
+
+    Raises:
+        InputError: if `signatures` is out of range, or TensorFlow does not compute in the text encoder's precision.
+
+    Attributes:
+        module: Owns the variables.
+        signatures: Name → `tf.function`.
+        proofs: Questions with Python's answers.
+        litert_proofs: The same of the flatbuffer.
+        halves: Signature of texts → the signatures before and behind the encoder; empty without `beside`.
+        methods: Signature → method of TensorFlow Serving, where that is not Predict.
+        has_text: Whether texts are answered: not with `signatures="ids"`, nor with a tokenizer that has no graph.
+    """
+
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        *,
+        name: str,
+        texts: Sequence[str] = (),
+        signatures: str = "text",
+        beside: TextEncoder | None = None,
+    ) -> None:
+        import tensorflow as tf
+
+        check_signatures(signatures)
+        check_tensorflow_runs()
+        if text_encoder.runner.needs_flatbuffer:
+            raise InputError(
+                "A SavedModel computes in float32, bfloat16 or calibrated int8. "
+                f"Received: a text encoder in {text_encoder.precision}. Give one `with_precision('float32')`."
+            )
+        self.text_encoder = text_encoder
+        self.beside = beside
+        step = max(1, len(texts) // MOST_TEXTS)
+        self.texts = [*SAMPLE_TEXTS, *(text[:MOST_CHARACTERS] for text in texts[::step][:MOST_TEXTS])]
+        self.tolerance = TOLERANCES[text_encoder.precision]
+        self.module = tf.Module(name=name)
+        self._encoder = text_encoder.runner.compute_encoder
+        self.module.encoder = [weight.value for weight in self._encoder.weights]
+        id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+        self.signatures: dict[str, Any] = {
+            EMBED_IDS: tf.function(self._embed_ids, input_signature=id_specs, autograph=False)
+        }
+        self.proofs = [prove_embed_ids(text_encoder, self.texts)]
+        self.litert_proofs = [] if beside is None else [prove_embed_ids(beside, self.texts)]
+        self.halves: dict[str, Halves] = {}
+        self.methods: dict[str, str] = {}
+        self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
+        if self._tokenizer is not None:
+            prompt = text_encoder.find_prompt(None)
+            self.add(EMBED, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=TOKENIZE)
+            for texts_asked, is_warm_up in ((self.texts, True), (CUT_OFF, False)):
+                self.proofs.append(prove_embed(text_encoder, texts_asked, is_warm_up=is_warm_up))
+                if beside is not None:
+                    self.litert_proofs.append(prove_embed(beside, texts_asked))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether texts are answered."""
+        return self._tokenizer is not None
+
+    def add(self, name: str, answer: Answer, *, prompt: str, tokenize: str, answer_name: str | None = None) -> None:
+        """Adds a signature from `text`, string `(batch,)`, to what the task makes of the texts' vectors.
+
+        Args:
+            name: Of the signature.
+            answer: From vectors, float32 `(batch, dim)`, to outputs by name.
+            prompt: What is put before each text.
+            tokenize: Name of the half before the encoder; halves of one name have one prompt.
+            answer_name: Name of the half behind it; None where the vectors are the answer. Default: None.
+        """
+        import tensorflow as tf
+
+        text_spec = [tf.TensorSpec([None], tf.string, name="text")]
+        self.signatures[name] = tf.function(
+            lambda text: answer(self.to_vectors(text, prompt)), input_signature=text_spec, autograph=False
+        )
+        if self.beside is None:
+            return
+        self.halves[name] = Halves(tokenize, answer_name)
+        if tokenize not in self.signatures:
+            self.signatures[tokenize] = tf.function(
+                lambda text: self._tokenize(text, prompt), input_signature=text_spec, autograph=False
+            )
+            for texts in (self.texts, CUT_OFF):
+                self.proofs.append(prove_tokenize(self.text_encoder, tokenize, prompt, texts))
+        if answer_name is not None and answer_name not in self.signatures:
+            vector_spec = [tf.TensorSpec([None, self.text_encoder.embedding_dim], tf.float32, name="embedding")]
+            self.signatures[answer_name] = tf.function(answer, input_signature=vector_spec, autograph=False)
+
+    def add_alias(self, alias: str, name: str) -> None:
+        """Offers a signature under another name, too."""
+        self.signatures[alias] = self.signatures[name]
+        if name in self.halves:
+            self.halves[alias] = self.halves[name]
+
+    def prove(
+        self,
+        name: str,
+        texts: Sequence[str],
+        vectors: np.ndarray,
+        outputs: Mapping[str, np.ndarray],
+        *,
+        ties: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Adds the proof of a signature that `add` made, and of its half behind the encoder.
+
+        Args:
+            name: Of the signature.
+            texts: What is asked.
+            vectors: The texts' vectors, float32 `(texts, dim)`.
+            outputs: What the signature must answer.
+            ties: As in `Proof`. Default: none.
+        """
+        proof = Proof(name, {"text": to_array(texts)}, outputs, ties or {}, tolerance=self.tolerance)
+        self.proofs.append(proof)
+        half = self.halves[name].answer if name in self.halves else None
+        if half is not None:
+            inputs = {"embedding": vectors}
+            self.proofs.append(dataclasses.replace(proof, signature=half, inputs=inputs, is_warm_up=False))
+
+    def to_vectors(self, text: Any, prompt: str) -> Any:
+        """Vectors of texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
+        return self._encoder(self._tokenize(text, prompt), training=False)
+
+    def _embed_ids(self, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        return {"embedding": self._encoder(inputs, training=False)}
+
+    def _tokenize(self, text: Any, prompt: str) -> dict[str, Any]:
+        import tensorflow as tf
+
+        asked = tf.strings.join([prompt, text]) if prompt else text
+        token_ids, padding_mask = self._tokenizer(asked, self.text_encoder.tokenizer.max_length)
+        skipped = self.text_encoder.skipped_tokens(prompt)
+        if skipped:
+            place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
+            padding_mask = tf.where((place < skipped) & (padding_mask == 1), 2, padding_mask)
+        return {"token_ids": token_ids, "padding_mask": padding_mask}
+
+
+def check_signatures(signatures: str) -> None:
+    """Raises where `signatures` is neither `text` nor `ids`."""
+    if signatures not in ("text", "ids"):
+        raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
+
+
+def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
+    """The same tokenizer inside a graph.
+
+    Raises:
+        InputError: if it has a part that the graph cannot express.
+    """
+    from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
+
+    if tokenizer.do_lower_case:
+        raise InputError("Texts are lower-cased before tokenizing here (`do_lower_case`), which the graph does not do.")
+    return WordPieceTokenizer.from_hugging_face(tokenizer.tokenizer)
+
+
+def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
+    try:
+        return make_graph_tokenizer(tokenizer)
+    except InputError as error:
+        logger.warning(
+            "The tokenizer has no TensorFlow graph yet, so the version answers token ids alone: its clients tokenize, "
+            "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
+            error,
+        )
+        return None
+
+
+def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
+    """What `embed_ids` answers for the token ids of texts."""
+    token_ids = text_encoder.tokenizer(texts)
+    ids, mask = pad(token_ids, text_encoder.tokenizer.pad_token_id)
+    expected = text_encoder.runner(token_ids)
+    tolerance = TOLERANCES[text_encoder.precision]
+    return Proof(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
+
+
+def prove_embed(text_encoder: TextEncoder, texts: Sequence[str], *, is_warm_up: bool = True) -> Proof:
+    """What `embed` answers for texts."""
+    expected = {"embedding": text_encoder.encode(texts, progress=False)}
+    tolerance = TOLERANCES[text_encoder.precision]
+    return Proof(EMBED, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
+
+
+def prove_tokenize(text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str]) -> Proof:
+    """What the half before the encoder answers for texts."""
+    tokenizer = text_encoder.tokenizer
+    token_ids = tokenizer([prompt + text for text in texts])
+    ids, mask = pad(token_ids, tokenizer.pad_token_id, skipped=text_encoder.skipped_tokens(prompt))
+    expected = {"token_ids": ids, "padding_mask": mask}
+    return Proof(signature, {"text": to_array(texts)}, expected, is_warm_up=False, tolerance=0.0)
+
+
+def to_array(texts: Sequence[str]) -> np.ndarray:
+    """Texts as the wire has them: an object array of UTF-8."""
+    return np.array([to_bytes(text) for text in texts], dtype=object)
+
+
+def to_bytes(text: str) -> bytes:
+    """A text as UTF-8; half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace")
