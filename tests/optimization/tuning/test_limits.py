@@ -12,7 +12,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.measure import Speed, Workload
 from tfchain.optimization.tuning import limits
 from tfchain.optimization.tuning.report import TuningReport
-from tfchain.optimization.tuning.trial import Task
+from tfchain.optimization.tuning.trial import TuningProblem
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(limits, "measure_speed", measure_speed)
     monkeypatch.setattr(limits, "measure_files", lambda one: {"a": 4_000_000 * count(one), "b": 1_000_000 * count(one)})
     monkeypatch.setattr(
-        Task,
+        TuningProblem,
         "train",
         lambda task, made, *_: {name: [0.25 * count(made)] for name in task.validation.metrics},
     )

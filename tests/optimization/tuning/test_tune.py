@@ -15,7 +15,6 @@ from tfchain import FitOptions, NeuralSearchChain, Range, Validation
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.optimization.tuning import picture
-from tfchain.optimization.tuning import trial as trial_module
 from tfchain.optimization.tuning.limits import Gauge, ShapeCost
 from tfchain.optimization.tuning.oracles import spread_seed
 from tfchain.optimization.tuning.report import TuningReport
@@ -251,9 +250,9 @@ def test_a_folder_of_another_search_is_refused_and_stays(
     ({"max_size_mb": -1.0}, "`max_size_mb` must be a number above 0, or None"),
     ({"seed": -1}, "`seed` must be a whole number of at least 0"),
     ({"objective": "accuracy"}, "accuracy"),
-    ({"objective": "ndcg@5", "validation": Validation(dataset=VALIDATION)},
+    ({"objective": "ndcg@5", "validation": Validation(dataset=VALIDATION, metrics=("ndcg@10", "mrr@10"))},
      "`objective` must be a metric that is measured: ndcg@10, .*Received: objective='ndcg@5'"),
-    ({"validation": None}, "`validation` must be queries with judgments"),
+    ({"validation": None}, "`validation` must be data with known answers"),
     ({"tuner": "hyperband"}, "`epochs` cannot be in the space of Hyperband"),
     ({"options": FitOptions(checkpoint="there")}, "`checkpoint` belongs to one training"),
     ({"options": FitOptions(log_path="there")}, "`log_path` belongs to one training"),
@@ -326,7 +325,7 @@ def test_of_the_options_only_what_a_search_finds_is_kept(
         seen.append((callback.count, validation.monitor))
         return SimpleNamespace(history={name: [0.5] for name in validation.metrics})
 
-    monkeypatch.setattr(trial_module, "fit_text_encoder", fit)
+    monkeypatch.setattr(search_task, "fit_text_encoder", fit)
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     own = Counter()
     options = FitOptions(callbacks=[own], split="dev", progress=False, loss=InBatchSoftmax(scale=5))
@@ -366,7 +365,7 @@ def test_only_another_shape_needs_a_refit(
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     search(chain, {"pooling": ["mean"], "shrink.layers": [2]}, tuner="grid")  # as they are
     with monkeypatch.context() as patch:
-        patch.setattr("tfchain.tasks.search.tuning.find_role", lambda environment: "worker")
+        patch.setattr("tfchain.chains.tuning.find_role", lambda environment: "worker")
         search(chain, {"pooling": ["cls"]}, tuner="grid", refit=True)
     assert "another shape" not in caplog.text
     search(chain, {"pooling": ["cls"]}, tuner="grid")
@@ -388,9 +387,9 @@ def test_an_objective_beside_the_usual_metrics_is_measured_too(
         asked.append(validation)
         return SimpleNamespace(history={name: [0.5, 0.75, 0.25] for name in validation.metrics})
 
-    monkeypatch.setattr(trial_module, "fit_text_encoder", fit)
+    monkeypatch.setattr(search_task, "fit_text_encoder", fit)
     report = search(chain, {"epochs": [3]}, objective="ndcg@5", tuner="grid")
-    assert asked[0].metrics == ("ndcg@5", "ndcg@10", "mrr@10", "recall@100", "map@100")
+    assert tuple(asked[0].metrics) == ("ndcg@5", "ndcg@10", "mrr@10", "recall@100", "map@100")
     assert (asked[0].monitor, asked[0].restore_best) == ("ndcg@5", False)
     assert report.best.metrics["map@100"] == 0.75  # at the best epoch
     assert report.best.epochs == (0.5, 0.75, 0.25)
