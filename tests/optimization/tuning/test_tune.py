@@ -20,6 +20,7 @@ from tfchain.optimization.tuning.oracles import spread_seed
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.trial import TuningProblem
 from tfchain.optimization.tuning.trial_values import Setting
+from tfchain.tasks.search import task as search_task
 from tfchain.training.losses import InBatchSoftmax
 from tfchain.training.mining.options import Mining
 
