@@ -11,7 +11,7 @@ JOBS ?= 2
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-torch lint format bench bench-train lock clean
+.PHONY: help install demo test test-torch lint format rooms bench bench-train lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: install  ## ruff, mypy, import-linter
 format: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+rooms: install  ## draw docs/rooms.svg from the imports
+	$(BIN)/python tools/draw_rooms.py
 
 bench: install $(PEERS_VENV)/.installed  ## measure beside sentence-transformers and others; writes benchmarks/RESULTS.md
 	$(QUIET) $(BIN)/python benchmarks/run.py --peers $(PEERS_VENV)/bin/python
