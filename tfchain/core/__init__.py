@@ -1,1 +1,1 @@
-"""Shared by every room: types, errors, atomic writes, fingerprints, the doors to heavy packages."""
+"""Shared by every room: types, errors, checks, atomic writes, fingerprints, the task contract."""

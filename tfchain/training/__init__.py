@@ -1,4 +1,4 @@
-"""Metrics and evaluation (training itself joins with its own issue)."""
+"""Fitting an encoder: steps, batches, losses, mined negatives, several workers."""
 
 from tfchain.runtime.keras_backend import check_keras_backend
 
