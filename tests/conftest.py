@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,28 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def conversions() -> dict[tuple[Any, ...], bytes]:
+    """The flatbuffers of this run, by what they were made of."""
+    return {}
+
+
+@pytest.fixture
+def shared_conversions(conversions: dict[tuple[Any, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteRT's converter runs once a run for the same weights, kind of function and precision: it takes seconds."""
+    from tfchain.models.encoders.encoder import fingerprint_model
+    from tfchain.models.engines.litert_conversion import convert_encoder
+
+    def convert(encoder: Any, function: Any, precision: str = "float32") -> bytes:
+        shapes = [tuple(one.shape) for one in function.input_signature]
+        key = (fingerprint_model(encoder), type(encoder), function.python_function.__qualname__, *shapes, precision)
+        if key not in conversions:
+            conversions[key] = convert_encoder(encoder, function, precision)
+        return conversions[key]
+
+    monkeypatch.setattr("tfchain.models.engines.runner.convert_encoder", convert)
 
 
 @pytest.fixture(scope="session")

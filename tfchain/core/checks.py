@@ -3,7 +3,7 @@
 import operator
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,20 @@ def check_whole_number(name: str, value: Any, *, least: int = 1, advice: str = "
     return number
 
 
-def check_known_settings(names: Iterable[str], known: Collection[str]) -> None:
+def check_known_settings(settings: Any, known: Collection[str]) -> None:
     """Stops settings that a newer version of tfchain has written.
 
     Raises:
         InputError: if there is one that this version has not; the message names it.
+        TypeError: if the settings are no dict.
     """
-    unknown = sorted(set(names) - set(known))
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings must be a dict, and are {settings!r:.100}")
+    unknown = sorted(set(settings) - set(known))
     if unknown:
         raise InputError(
             f"There are settings that this version of tfchain does not know, so a newer one wrote them: "
-            f"{', '.join(unknown)}. Install that version. Known here: {', '.join(sorted(known))}."
+            f"{', '.join(map(repr, unknown))}. Install that version. Known here: {', '.join(sorted(known))}."
         )
 
 
