@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Self, Unpack
 
 import keras
 
-from tfchain.chains.arguments import complete_validation
 from tfchain.chains.compression import compress_for
+from tfchain.chains.serving import check_deployment, export_for
+from tfchain.chains.training import train_for
 from tfchain.chains.tuning import tune_for
 from tfchain.core.atomic import new_folder
 from tfchain.core.checks import to_path
@@ -20,9 +21,8 @@ from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
-from tfchain.deployment.arguments import check_address, check_base_path, check_model_name, check_ports, check_timeout
+from tfchain.deployment.arguments import check_base_path, check_model_name
 from tfchain.deployment.deploy import Deployment, deploy
-from tfchain.deployment.export import export
 from tfchain.models.engines.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.learning_texts import LearningTexts
@@ -235,19 +235,11 @@ class Chain:
         options = dataclasses.replace(options or self.fit_options, **replaced)
         hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
-        evaluate = judged = None
-        if validation is not None:
-            validation = complete_validation(self.task, validation)
-            judged = self.task.read_judged(validation.dataset, split=validation.split)
-        training = self.task.prepare(self._live.text_encoder, self._live.state, dataset, options)
-        if judged is not None:
-            evaluate = self.task.make_evaluation(
-                judged, training.state, metrics=validation.metrics, batch_size=changed.batch_size, progress=False
-            )
-        history = self.task.fit(training, changed, evaluate=evaluate, validation=validation)
-        state = self.task.finish(training.model, training.state, judged, batch_size=changed.batch_size)
-        self._adopt(training.model, state)
-        return history
+        trained = train_for(
+            self.task, self._live.text_encoder, self._live.state, dataset, changed, options, validation=validation
+        )
+        self._adopt(trained.text_encoder, trained.state)
+        return trained.history
 
     def tune(
         self,
@@ -309,19 +301,15 @@ class Chain:
             max_size_mb=max_size_mb,
             seed=seed,
         )
-        if validation is None:
-            raise InputError(
-                "`validation` must be data with known answers, by which trials are compared. Received: None. Give what "
-                "`evaluate` takes, or a Validation; nothing of it may be trained on."
-            )
-        validation = complete_validation(self.task, validation, first=objective)
-        training = self.task.prepare(self.text_encoder, self.state, dataset, options or self.fit_options)
         tuned = tune_for(
             self.task,
-            training,
+            self._live.text_encoder,
+            self._live.state,
+            dataset,
             space,
             search,
             hyperparameters=self.hyperparameters,
+            options=options or self.fit_options,
             validation=validation,
             path=path,
             refit=refit,
@@ -504,37 +492,23 @@ class Chain:
         base_path = check_base_path(SAVED_MODELS / name if path is None else to_path("path", path))
         self.task.check_serving(signatures=signatures, options=options)
         check_tensorflow_runs()
-        batch_size = self.hyperparameters.batch_size
         with self._current() as current:
-            served = self.task.serve(
-                current.text_encoder, current.state, signatures=signatures, batch_size=batch_size, options=options
-            )
-            settings = self._settings(current)
-            if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
-                settings["report"] = {}
-            graph = served.graph
-            described = {"source": self._source, "task": self.task.name, **settings, **served.description}
-            return export(
+            return export_for(
+                self.task,
+                current,
                 base_path,
-                graph.module,
-                graph.signatures,
-                proofs=graph.proofs,
-                litert_proofs=graph.litert_proofs,
-                halves=graph.halves,
-                methods=graph.methods,
-                description=described,
-                files=served.files,
+                signatures=signatures,
+                options=options,
+                settings=self._settings(current),
+                source=self._source,
+                batch_size=self.hyperparameters.batch_size,
             )
 
     def _deploy(
         self, path: str | Path | None, *, name: str | None, serving: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Deployment:
         name = self.task.name if name is None else name
-        check_model_name(name, argument="name")
-        host, port, rest_port = (serving[key] for key in ("host", "grpc_port", "rest_port"))
-        check_address(host, {"port": port, "rest_port": rest_port})
-        check_timeout(serving["timeout_seconds"])
-        check_ports(host, port, rest_port)
+        check_deployment(name, serving)
         version = self._export(path, name=name, options=options)
         return deploy(version.parent, model_name=name, source=self._source, **serving)
 

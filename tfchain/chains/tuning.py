@@ -9,8 +9,10 @@ from typing import Any
 
 import keras
 
+from tfchain.chains.arguments import complete_validation
+from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.core.task import Task, Training
+from tfchain.core.task import Task
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
@@ -19,7 +21,6 @@ from tfchain.optimization.tuning.trial_values import Setting
 from tfchain.optimization.tuning.tune import choose_values, make_problem, train_with, tune
 from tfchain.optimization.tuning.workers import find_role
 from tfchain.training.fit.options import FitOptions
-from tfchain.training.fit.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Tuned:
 
 def tune_for(
     task: Task,
-    training: Training,
+    text_encoder: TextEncoder,
+    state: Any,
+    dataset: Any,
     space: Space,
     search: Search,
     *,
     hyperparameters: Hyperparameters,
-    validation: Validation,
+    options: FitOptions,
+    validation: Any,
     path: str | Path | None = None,
     refit: bool = False,
 ) -> Tuned:
@@ -56,11 +60,14 @@ def tune_for(
 
     Args:
         task: The task.
-        training: What each trial begins with a copy of; its model stays as it is.
+        text_encoder: What each trial begins with a copy of; it stays as it is.
+        state: What the task keeps beside it.
+        dataset: What the task trains on.
         space: See `SearchSpace`.
         search: Which tuner, how many trials, what counts, the limits.
         hyperparameters: Those that the space leaves as they are.
-        validation: What trials are compared on, with metrics and mode.
+        options: The same: loss, strategy and mining.
+        validation: What trials are compared on: what the task is evaluated on, or a `Validation`.
         path: A folder to keep the search in, and to go on from. Default: nothing is kept.
         refit: Whether a model is trained with the best values at the end; of several workers the chief does so.
             Default: False.
@@ -69,6 +76,13 @@ def tune_for(
         InputError: if something does not go together, or no trial was completed.
         TfchainError: if the disk is full.
     """
+    if validation is None:
+        raise InputError(
+            "`validation` must be data with known answers, by which trials are compared. Received: None. Give what "
+            "`evaluate` takes, or a Validation; nothing of it may be trained on."
+        )
+    validation = complete_validation(task, validation, first=search.objective)
+    training: Any = task.prepare(text_encoder, state, dataset, options)
     judged = task.read_judged(validation.dataset, split=validation.split)
     batch_size = hyperparameters.batch_size
     evaluate = task.make_evaluation(
@@ -78,7 +92,7 @@ def tune_for(
     def fit(
         text_encoder: TextEncoder, dataset: Any, values: Hyperparameters, options: FitOptions, **rest: Any
     ) -> keras.callbacks.History:
-        trial = dataclasses.replace(training, model=text_encoder, dataset=dataset, options=options)  # type: ignore[type-var]
+        trial = dataclasses.replace(training, model=text_encoder, dataset=dataset, options=options)
         history: keras.callbacks.History = task.fit(trial, values, **rest)
         return history
 

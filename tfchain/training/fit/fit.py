@@ -34,6 +34,7 @@ from tfchain.training.fit.training_copy import make_training_copy, trained_weigh
 from tfchain.training.fit.training_hook import make_step_encoder
 from tfchain.training.fit.validation import EvaluationCallback, TrainingTextEncoder, Validation
 from tfchain.training.fit.zero_loss import ZeroLossWarning, warn_without_negatives
+from tfchain.training.losses import PairLoss
 from tfchain.training.mining.rounds import MiningRounds
 
 __all__ = ["FitOptions", "fit_text_encoder"]
@@ -99,15 +100,7 @@ def _fit(
         needs_full=hyperparameters.drop_remainder or has_fixed_shapes(hyperparameters, strategy),
     )
     identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
-    checkpoint = saved = None
-    if options.checkpoint is not None:
-        every = options.checkpoint_every
-        checkpoint = TrainingCheckpoint(options.checkpoint, identity, every=every, writes=worker == 0)
-        saved = checkpoint.check()
-    # Random weights differ from worker to worker; the chief's are shared below.
-    found = {name: value for name, value in identity.items() if name != "model"}
-    check_agreement(strategy, "data, options and checkpoint", [found, saved.name if saved else None])
-
+    checkpoint, saved = _open_checkpoint(options, identity, strategy)
     with scope_of(strategy):
         copy = make_training_copy(text_encoder.own_encoder, hyperparameters)
         if num_workers > 1:
@@ -136,22 +129,7 @@ def _fit(
     losses = [named.loss for named in datasets]
     maker = make_batches(dataset, datasets, text_encoder, hyperparameters, options, strategy, rounds, saved)
 
-    with scope_of(strategy):
-        trainer = PairTrainer(
-            copy,
-            losses,
-            num_columns=[one.num_columns for one in maker.sets],
-            num_labels=[0 if one.labels is None else one.labels.shape[1] for one in maker.sets],
-            mini_batch_size=hyperparameters.mini_batch_size,
-            mask_false_negatives=hyperparameters.mask_false_negatives,
-            trim=maker.layout.layout.fixed_length is None,
-            step_encoder=step_encoder,
-        )
-        num_steps = maker.steps_per_epoch * hyperparameters.epochs
-        optimizer = make_optimizer(hyperparameters, step_encoder.trainable_weights, num_steps=num_steps)
-        trainer.hooks = tuple(options.hooks)
-        trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
-
+    trainer = _make_trainer(copy, step_encoder, maker, losses, hyperparameters, options, strategy)
     if not isinstance(maker, BatchMaker) or not warn_without_negatives(
         maker, losses, mask=hyperparameters.mask_false_negatives
     ):
@@ -169,28 +147,10 @@ def _fit(
     if checkpoint is not None and checkpoint.stopped:  # it had been ended early, and has nothing left to do
         epoch = hyperparameters.epochs
     for hook in options.hooks:
-        hook.begin(num_steps)
+        hook.begin(maker.steps_per_epoch * hyperparameters.epochs)
     if isinstance(maker, BatchMaker) and rounds is not None:
         rounds.attach(maker, epoch)
-    shown = options.progress if options.progress is not None else sys.stderr.isatty()
-    logger.info(
-        "Training: %d steps an epoch, %d epochs, %d replica(s), %d weights.",
-        *(maker.steps_per_epoch, hyperparameters.epochs, count_replicas(strategy)),
-        sum(map(_size, copy.trainable_weights)),
-    )
-    check_agreement(strategy, "steps", [maker.steps_per_epoch, trainer.steps_done])
-    with broken_rows(maker):
-        history = trainer.fit(
-            make_dataset(maker, strategy, trainer.steps_done),
-            epochs=hyperparameters.epochs,
-            initial_epoch=epoch,
-            steps_per_epoch=maker.steps_per_epoch,
-            callbacks=callbacks,
-            verbose=1 if shown and worker == 0 else 0,
-            shuffle=False,
-        )
-    if not count_updates(optimizer):
-        logger.warning("No step changed the weights: no gradient was finite. Train in float32 or bfloat16, or longer.")
+    history = _run(trainer, maker, callbacks, hyperparameters, options, strategy, first_epoch=epoch)
     if checkpoint is not None:  # what was before a stop is part of the history
         history.history = {name: list(values) for name, values in checkpoint.history.items()}
         history.epoch = list(checkpoint.epochs)
@@ -199,6 +159,82 @@ def _fit(
     weights = trained_weights(copy)
     check_finite(weights, trainer.steps_done)
     text_encoder.set_weights(weights)
+    return history
+
+
+def _open_checkpoint(
+    options: FitOptions, identity: dict[str, Any], strategy: Any
+) -> tuple[TrainingCheckpoint | None, Path | None]:
+    """The checkpoint that the options ask for, and the save in it to go on from; all workers agree on both."""
+    checkpoint = saved = None
+    if options.checkpoint is not None:
+        writes = find_task(strategy)[0] == 0
+        checkpoint = TrainingCheckpoint(options.checkpoint, identity, every=options.checkpoint_every, writes=writes)
+        saved = checkpoint.check()
+    # Random weights differ from worker to worker; the chief's are shared later.
+    found = {name: value for name, value in identity.items() if name != "model"}
+    check_agreement(strategy, "data, options and checkpoint", [found, saved.name if saved else None])
+    return checkpoint, saved
+
+
+def _make_trainer(
+    copy: keras.Model,
+    step_encoder: keras.Model,
+    maker: BatchMaker | ShardBatchMaker,
+    losses: Sequence[PairLoss],
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    strategy: Any,
+) -> PairTrainer:
+    """The Keras model of the training, compiled."""
+    with scope_of(strategy):
+        trainer = PairTrainer(
+            copy,
+            losses,
+            num_columns=[rows.num_columns for rows in maker.sets],
+            num_labels=[0 if rows.labels is None else rows.labels.shape[1] for rows in maker.sets],
+            mini_batch_size=hyperparameters.mini_batch_size,
+            mask_false_negatives=hyperparameters.mask_false_negatives,
+            trim=maker.layout.layout.fixed_length is None,
+            step_encoder=step_encoder,
+        )
+        num_steps = maker.steps_per_epoch * hyperparameters.epochs
+        optimizer = make_optimizer(hyperparameters, step_encoder.trainable_weights, num_steps=num_steps)
+        trainer.hooks = tuple(options.hooks)
+        trainer.compile(optimizer=optimizer, jit_compile=hyperparameters.jit_compile)
+    return trainer
+
+
+def _run(
+    trainer: PairTrainer,
+    maker: BatchMaker | ShardBatchMaker,
+    callbacks: Sequence[keras.callbacks.Callback],
+    hyperparameters: Hyperparameters,
+    options: FitOptions,
+    strategy: Any,
+    *,
+    first_epoch: int,
+) -> keras.callbacks.History:
+    """Runs Keras' `fit` over the batches that are left."""
+    shown = options.progress if options.progress is not None else sys.stderr.isatty()
+    logger.info(
+        "Training: %d steps an epoch, %d epochs, %d replica(s), %d weights.",
+        *(maker.steps_per_epoch, hyperparameters.epochs, count_replicas(strategy)),
+        sum(map(_size, trainer.encoder.trainable_weights)),
+    )
+    check_agreement(strategy, "steps", [maker.steps_per_epoch, trainer.steps_done])
+    with broken_rows(maker):
+        history = trainer.fit(
+            make_dataset(maker, strategy, trainer.steps_done),
+            epochs=hyperparameters.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=maker.steps_per_epoch,
+            callbacks=list(callbacks),
+            verbose=1 if shown and find_task(strategy)[0] == 0 else 0,
+            shuffle=False,
+        )
+    if not count_updates(trainer.optimizer):
+        logger.warning("No step changed the weights: no gradient was finite. Train in float32 or bfloat16, or longer.")
     return history
 
 
