@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tfchain.chains.classification import TextClassificationChain as TextClassificationChain
     from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
     from tfchain.core.errors import TfchainError as TfchainError
     from tfchain.core.types import Document as Document
@@ -51,6 +52,7 @@ _HOMES = {
     "ReduceDimensions": "tfchain.optimization.recipes",
     "SearchResult": "tfchain.core.types",
     "Shrink": "tfchain.optimization.recipes",
+    "TextClassificationChain": "tfchain.chains.classification",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
     "compress": "tfchain.optimization.compress",

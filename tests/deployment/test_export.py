@@ -190,6 +190,14 @@ def test_not_a_number_is_a_difference() -> None:
         compare(proof(1.0), {"y": np.array([np.nan], "float32")})
 
 
+def test_booleans_are_compared_as_they_are_but_where_rounding_decides() -> None:
+    near = {"y": np.array([False, True])}
+    expected = Proof("serving_default", {}, {"y": np.array([True, False])}, near)
+    compare(expected, {"y": np.array([True, True])})
+    with pytest.raises(ExportError, match="gave for 'y' .*False.*, expected .*True.* at \\(0,\\)"):
+        compare(expected, {"y": np.array([False, False])})
+
+
 def test_what_a_killed_export_left_goes_after_an_hour(tmp_path: Path) -> None:
     module, signatures = affine()
     for name, age in (("old", 7200), ("young", 60)):

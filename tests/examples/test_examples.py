@@ -123,6 +123,17 @@ def test_serve_and_query(tiny_model_path: Path, capsys: pytest.CaptureFixture[st
     assert vectors == "vectors: (2, 16)"
 
 
+def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("classify.py", "--model", tiny_model_path, "--epochs", 1)
+
+    head, trained, metrics, served = capsys.readouterr().out.splitlines()
+    assert head.startswith("head: ")
+    assert trained.removeprefix("trained: ") == served.removeprefix("served: ")
+    assert [part.split()[0] for part in metrics.removeprefix("metrics: ").split(", ")] == [
+        *("accuracy", "macro_f1", "log_loss", "ece")
+    ]
+
+
 def test_chinese_folder(
     tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,8 @@ from tfchain.core.types import Document
 from tfchain.data.documents.reading import read_documents
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.search.index_folder import LoadedFolder, load_index_folder, read_manifest
+from tfchain.tasks.manifest import read_manifest
+from tfchain.tasks.search.index_folder import LoadedFolder, load_index_folder
 
 logger = logging.getLogger(__name__)
 

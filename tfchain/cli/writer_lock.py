@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfchain.core.atomic import writing
 from tfchain.core.errors import IndexFolderError
-from tfchain.tasks.search.index_folder import check_is_ours
+from tfchain.tasks.manifest import check_is_ours
 
 LOCK = ".indexing"
 

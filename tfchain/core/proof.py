@@ -15,9 +15,9 @@ class Proof:
     Args:
         signature: The signature's name.
         inputs: Input name → array; texts as arrays of bytes objects.
-        outputs: Output name → array. Numbers may differ by `tolerance`, texts may not.
-        ties: Where texts may differ, because two hits are equally good but for rounding: output name → booleans of the
-            output's shape. Default: nowhere.
+        outputs: Output name → array. Numbers may differ by `tolerance`, texts and booleans may not.
+        ties: Where texts and booleans may differ, because two answers are equally good but for rounding: output name →
+            booleans of the output's shape. Default: nowhere.
         is_warm_up: Whether the version also keeps the inputs as a warm-up request. Default: True.
         tolerance: By how much numbers may differ, relative to the largest where that is above 1: rounding in the
             precision that they are computed with. Default: 1e-5, for float32.

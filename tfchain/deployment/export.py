@@ -190,7 +190,7 @@ def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
         answer = answers[name]
         if answer.shape != expected.shape:
             raise _differs(proof, name, f"the shape {answer.shape}, expected {expected.shape}")
-        if expected.dtype == object:
+        if expected.dtype in (object, bool):
             wrong = (answer != expected) & ~proof.ties.get(name, np.zeros(expected.shape, dtype=bool))
             if np.any(wrong):
                 place = tuple(int(one) for one in np.argwhere(wrong)[0])

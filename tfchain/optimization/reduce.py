@@ -39,6 +39,11 @@ def reduce_dimensions(
     encoder = text_encoder.own_encoder
     if not isinstance(encoder, Encoder):
         raise InputError(f"ReduceDimensions needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")
+    if encoder.config.head is not None:
+        raise InputError(
+            "ReduceDimensions makes vectors narrower, and this encoder ends in a head, whose outputs all count. "
+            f"Received: a head of {encoder.config.head.out_dim} outputs. Leave the recipe out."
+        )
     width = text_encoder.embedding_dim
     if recipe.dim > width:
         raise InputError(f"`dim` must be at most the model's {width} dimensions. Received: dim={recipe.dim}.")

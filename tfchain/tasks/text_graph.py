@@ -111,32 +111,38 @@ class TextGraph:
         """Whether texts are answered."""
         return self._tokenizer is not None
 
-    def add(self, name: str, answer: Answer, *, prompt: str, tokenize: str, answer_name: str | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        answer: Answer,
+        *,
+        prompt: str,
+        tokenize: str,
+        answer_name: str | None = None,
+        separator: str | None = None,
+    ) -> None:
         """Adds a signature from `text`, string `(batch,)`, to what the task makes of the texts' vectors.
 
         Args:
             name: Of the signature.
             answer: From vectors, float32 `(batch, dim)`, to outputs by name.
             prompt: What is put before each text.
-            tokenize: Name of the half before the encoder; halves of one name have one prompt.
+            tokenize: Name of the half before the encoder; halves of one name have one prompt and one separator.
             answer_name: Name of the half behind it; None where the vectors are the answer. Default: None.
+            separator: For texts in pairs, what stands between the two: the signature takes `text` and `text_pair`.
+                Default: single texts.
         """
-        import tensorflow as tf
-
-        text_spec = [tf.TensorSpec([None], tf.string, name="text")]
-        self.signatures[name] = tf.function(
-            lambda text: answer(self.to_vectors(text, prompt)), input_signature=text_spec, autograph=False
-        )
+        self.signatures[name] = self._of_texts(lambda text: answer(self.to_vectors(text, prompt)), separator)
         if self.beside is None:
             return
         self.halves[name] = Halves(tokenize, answer_name)
         if tokenize not in self.signatures:
-            self.signatures[tokenize] = tf.function(
-                lambda text: self._tokenize(text, prompt), input_signature=text_spec, autograph=False
-            )
+            self.signatures[tokenize] = self._of_texts(lambda text: self._tokenize(text, prompt), separator)
             for texts in (self.texts, CUT_OFF):
-                self.proofs.append(prove_tokenize(self.text_encoder, tokenize, prompt, texts))
+                self.proofs.append(prove_tokenize(self.text_encoder, tokenize, prompt, texts, separator))
         if answer_name is not None and answer_name not in self.signatures:
+            import tensorflow as tf
+
             vector_spec = [tf.TensorSpec([None, self.text_encoder.embedding_dim], tf.float32, name="embedding")]
             self.signatures[answer_name] = tf.function(answer, input_signature=vector_spec, autograph=False)
 
@@ -149,31 +155,49 @@ class TextGraph:
     def prove(
         self,
         name: str,
-        texts: Sequence[str],
+        inputs: Sequence[str] | Mapping[str, np.ndarray],
         vectors: np.ndarray,
         outputs: Mapping[str, np.ndarray],
         *,
         ties: Mapping[str, np.ndarray] | None = None,
+        tolerance: float | None = None,
     ) -> None:
         """Adds the proof of a signature that `add` made, and of its half behind the encoder.
 
         Args:
             name: Of the signature.
-            texts: What is asked.
+            inputs: The texts that are asked, or arrays by the signature's input names.
             vectors: The texts' vectors, float32 `(texts, dim)`.
             outputs: What the signature must answer.
             ties: As in `Proof`. Default: none.
+            tolerance: The same. Default: rounding in the text encoder's precision.
         """
-        proof = Proof(name, {"text": to_array(texts)}, outputs, ties or {}, tolerance=self.tolerance)
+        asked = inputs if isinstance(inputs, Mapping) else {"text": to_array(inputs)}
+        tolerance = self.tolerance if tolerance is None else tolerance
+        proof = Proof(name, asked, outputs, ties or {}, tolerance=tolerance)
         self.proofs.append(proof)
         half = self.halves[name].answer if name in self.halves else None
         if half is not None:
-            inputs = {"embedding": vectors}
-            self.proofs.append(dataclasses.replace(proof, signature=half, inputs=inputs, is_warm_up=False))
+            self.proofs.append(
+                dataclasses.replace(proof, signature=half, inputs={"embedding": vectors}, is_warm_up=False)
+            )
 
     def to_vectors(self, text: Any, prompt: str) -> Any:
         """Vectors of texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
         return self._encoder(self._tokenize(text, prompt), training=False)
+
+    def _of_texts(self, compute: Callable[[Any], Any], separator: str | None) -> Any:
+        """A `tf.function` of `text`, or of `text` and `text_pair`."""
+        import tensorflow as tf
+
+        specs = [tf.TensorSpec([None], tf.string, name=name) for name in ("text", "text_pair")]
+        if separator is None:
+            return tf.function(lambda text: compute(text), input_signature=specs[:1], autograph=False)
+        return tf.function(
+            lambda text, text_pair: compute(tf.strings.join([text, separator, text_pair])),
+            input_signature=specs,
+            autograph=False,
+        )
 
     def _embed_ids(self, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
@@ -238,13 +262,19 @@ def prove_embed(text_encoder: TextEncoder, texts: Sequence[str], *, is_warm_up: 
     return Proof(EMBED, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
 
 
-def prove_tokenize(text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str]) -> Proof:
-    """What the half before the encoder answers for texts."""
+def prove_tokenize(
+    text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str], separator: str | None = None
+) -> Proof:
+    """What the half before the encoder answers for texts, or for texts in pairs, each with itself."""
     tokenizer = text_encoder.tokenizer
+    inputs = {"text": to_array(texts)}
+    if separator is not None:
+        inputs["text_pair"] = to_array(texts)
+        texts = [f"{text}{separator}{text}" for text in texts]
     token_ids = tokenizer([prompt + text for text in texts])
     ids, mask = pad(token_ids, tokenizer.pad_token_id, skipped=text_encoder.skipped_tokens(prompt))
     expected = {"token_ids": ids, "padding_mask": mask}
-    return Proof(signature, {"text": to_array(texts)}, expected, is_warm_up=False, tolerance=0.0)
+    return Proof(signature, inputs, expected, is_warm_up=False, tolerance=0.0)
 
 
 def to_array(texts: Sequence[str]) -> np.ndarray:

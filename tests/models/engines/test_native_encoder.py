@@ -55,6 +55,11 @@ SHAPES: dict[str, dict[str, Any]] = {
             DenseConfig(in_dim=9, out_dim=7, activation="linear"),
         )
     },
+    "task's head": {"head": DenseConfig(in_dim=64, out_dim=5, activation="linear")},
+    "task's head behind heads": {
+        "dense": (DenseConfig(in_dim=64, out_dim=30),),
+        "head": DenseConfig(in_dim=30, out_dim=5, activation="linear"),
+    },
 }  # fmt: skip
 LENGTHS = (5, 1, 33, 16, 17, 0, 64, 2, 14, 29, 78)
 
@@ -120,7 +125,9 @@ def emulate(encoder: Encoder, ids: list[int], skipped: int = 0) -> np.ndarray:
     pooled = encoder.get_layer("pooling")(hidden[None].astype("float32"), mask[None].astype("int32"))
     for number in range(len(encoder.config.dense)):
         pooled = encoder.get_layer(f"dense_{number}")(pooled)
-    return np.asarray(encoder.get_layer("normalize")(pooled) if encoder.config.normalize else pooled)[0]
+    if encoder.config.normalize:
+        pooled = encoder.get_layer("normalize")(pooled)
+    return np.asarray(encoder.get_layer("head")(pooled) if encoder.config.head else pooled)[0]
 
 
 def product(values: np.ndarray, dense: keras.layers.Dense) -> np.ndarray:

@@ -23,6 +23,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         }
     },
     "dense": {"dense": (DenseConfig(in_dim=16, out_dim=3), DenseConfig(in_dim=3, out_dim=5)), "modes": ("mean", "max")},
+    "head": {"head": DenseConfig(in_dim=8, out_dim=3, activation="linear")},
     "unequal": {"normalize": False, "modes": ("cls", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")},
 }  # fmt: skip
 

@@ -32,9 +32,28 @@ def write(folder: Path, kinds: list[str] | None = None, **files: object) -> Path
 
 
 def test_modules_out_of_order_are_refused_rather_than_put_in_another(tmp_path: Path) -> None:
-    names = ["Transformer", "Pooling", "Normalize", "Dense"]
-    with pytest.raises(ModelFolderError, match="Received: Transformer, Pooling, Normalize, Dense"):
+    names = ["Transformer", "Pooling", "Normalize", "Dense", "Dense"]
+    with pytest.raises(ModelFolderError, match="Received: Transformer, Pooling, Normalize, Dense, Dense"):
         read_folder(write(tmp_path, [MODULE + name for name in names]))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "settings"), [(["Dense", "Normalize", "Dense"], {}), (["Dense", "Dense"], {"head": True})]
+)
+def test_a_dense_module_behind_the_vectors_is_a_head(
+    tmp_path: Path, kinds: list[str], settings: dict[str, object]
+) -> None:
+    listed = [MODULE + name for name in ["Transformer", "Pooling", *kinds]]
+    narrow = {"in_features": 4, "out_features": 3, "activation_function": "torch.nn.modules.linear.Identity"}
+    folder = write(tmp_path, listed, config_sentence_transformers=settings)
+    (folder / str(len(listed) - 1) / "config.json").write_text(json.dumps(narrow))
+
+    config = read_folder(folder).encoder
+
+    assert [dense.out_dim for dense in config.dense] == [4]
+    assert config.head == DenseConfig(in_dim=4, out_dim=3, activation="linear")
+    assert config.normalize is ("Normalize" in kinds)
+    assert (config.vector_dim, config.embedding_dim) == (4, 3)
 
 
 @pytest.mark.parametrize("name", ["custom_st.Transformer", "sentence_transformers.models.LSTM"])

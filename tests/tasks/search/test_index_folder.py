@@ -17,9 +17,10 @@ from tfchain.core.errors import FingerprintError, IndexFolderError, ModelFolderE
 from tfchain.core.types import Document
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.tasks.manifest import locked
 from tfchain.tasks.search import index_folder
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder, locked
+from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
 
 
 @pytest.fixture

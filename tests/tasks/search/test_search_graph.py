@@ -17,7 +17,8 @@ from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.search.search_graph import find_ties, has_clear_signs
+from tfchain.tasks.search.search_graph import has_clear_signs
+from tfchain.tasks.ties import find_ties
 
 PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
 # Answers as JSON, from a process that has tensorflow and tensorflow_text and never sees tfchain.

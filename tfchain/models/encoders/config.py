@@ -165,30 +165,48 @@ class DenseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """A whole text encoder: transformer, pooling, dense heads, normalisation.
+    """A whole text encoder: transformer, pooling, dense modules, normalisation, and a head where a task has one.
 
     Args:
         transformer: The transformer's shape.
         pooling: How token vectors become one. Default: the mean.
         dense: Dense modules behind the pooling, in order. Default: none.
         normalize: Whether vectors get length one. Default: False.
+        head: A Dense module behind the normalisation, which makes the numbers that a task asks for out of a vector,
+            such as a score for each label. Default: none, the vector is what comes out.
     """
 
     transformer: TransformerConfig
     pooling: PoolingConfig = dataclasses.field(default_factory=PoolingConfig)
     dense: tuple[DenseConfig, ...] = ()
     normalize: bool = False
+    head: DenseConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.head is not None and self.head.in_dim != self.vector_dim:
+            raise InputError(
+                f"`head` must take vectors of the encoder's width, {self.vector_dim}. "
+                f"Received: head.in_dim={self.head.in_dim}."
+            )
 
     @property
     def embedding_dim(self) -> int:
-        """Width of the vectors that come out."""
+        """Width of what comes out: the head's where there is one."""
+        return self.vector_dim if self.head is None else self.head.out_dim
+
+    @property
+    def vector_dim(self) -> int:
+        """Width of the vectors, before the head."""
         if self.dense:
             return self.dense[-1].out_dim
         return self.transformer.hidden_dim * len(self.pooling.modes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.head is None:
+            del values["head"]  # fingerprints of encoders without one stay as they are
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "EncoderConfig":
@@ -198,4 +216,5 @@ class EncoderConfig:
             pooling=PoolingConfig(**values["pooling"]),
             dense=tuple(DenseConfig(**one) for one in values["dense"]),
             normalize=values["normalize"],
+            head=DenseConfig(**values["head"]) if values.get("head") else None,
         )

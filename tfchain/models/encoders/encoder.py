@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig, TransformerConfig
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.transformer import (
     AttentionMask,
@@ -19,10 +19,12 @@ from tfchain.models.encoders.transformer import (
 from tfchain.runtime.allocator import start_tensorflow
 from tfchain.runtime.random_state import kept_random_state
 
+HEAD = "head"  # the name of the layer behind the vectors, where a task has one
+
 
 @keras.saving.register_keras_serializable("tfchain")
 class Encoder(keras.Model):
-    """A transformer, pooling, dense heads and normalisation in one Keras model.
+    """A transformer, pooling, dense modules, normalisation and a task's head in one Keras model.
 
     Use `tfchain.AutoModel.from_pretrained` to read one from a folder; make one of a configuration to train from
     nothing, or to hold a shrunk model's weights.
@@ -142,19 +144,24 @@ def add_embeddings(
 
 
 def add_heads(config: EncoderConfig, hidden: Any, padding_mask: Any) -> Any:
-    """Pooling, dense heads and normalisation, all in float32: a Keras tensor `(batch, embedding_dim)`."""
+    """Pooling, dense modules, normalisation and head, all in float32: a Keras tensor `(batch, embedding_dim)`."""
     pooled = Pooling(config.pooling.modes, name="pooling", dtype="float32")(hidden, padding_mask)
     for number, dense in enumerate(config.dense):
-        pooled = keras.layers.Dense(
-            dense.out_dim,
-            use_bias=dense.use_bias,
-            activation=make_activation(dense.activation),
-            name=f"dense_{number}",
-            dtype="float32",
-        )(pooled)
+        pooled = make_dense(dense, f"dense_{number}")(pooled)
     if config.normalize:
         pooled = Normalize(name="normalize", dtype="float32")(pooled)
-    return pooled
+    return pooled if config.head is None else make_dense(config.head, HEAD)(pooled)
+
+
+def make_dense(config: DenseConfig, name: str) -> keras.layers.Dense:
+    """A Dense module as a layer, in float32."""
+    return keras.layers.Dense(
+        config.out_dim,
+        use_bias=config.use_bias,
+        activation=make_activation(config.activation),
+        name=name,
+        dtype="float32",
+    )
 
 
 def fingerprint_model(model: keras.Model) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.encoder import HEAD, Encoder
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.transformer import (
     AttentionMask,
@@ -41,7 +42,8 @@ def find_obstacle_of(encoder: keras.Model) -> str | None:
     config = encoder.config
     if "max" in config.pooling.modes:
         return "the pooling 'max' is no weighted sum of token vectors"
-    unknown = [one.activation for one in config.dense if one.activation not in HEAD_ACTIVATIONS]
+    modules = (*config.dense, *([config.head] if config.head else []))
+    unknown = [module.activation for module in modules if module.activation not in HEAD_ACTIVATIONS]
     if unknown:
         return f"a dense head has the activation {unknown[0]!r}"
     for layer in encoder._flatten_layers(include_self=False):
@@ -89,11 +91,11 @@ class NativeEncoder:
         self.num_threads = min(num_threads, MOST_THREADS)
         self._modes = config.pooling.modes
         self._pad_token_id = config.transformer.pad_token_id
-        self._heads = [
-            (_to_float(layer.kernel), _to_float(layer.bias) if one.use_bias else None, HEAD_ACTIVATIONS[one.activation])
-            for one, layer in ((one, encoder.get_layer(f"dense_{number}")) for number, one in enumerate(config.dense))
+        self._dense = [
+            _DenseModule(module, encoder.get_layer(f"dense_{number}")) for number, module in enumerate(config.dense)
         ]
-        self._normalizes = config.normalize
+        self._normalizes = config.normalize and bool(config.dense)  # without them the kernels do it
+        self._head = None if config.head is None else _DenseModule(config.head, encoder.get_layer(HEAD))
         self._model = NativeModel(read_weights(encoder))
 
     def __call__(self, token_ids: Sequence[Sequence[int]], skipped: int = 0) -> np.ndarray:
@@ -118,14 +120,11 @@ class NativeEncoder:
             starts = np.zeros(len(filled) + 1, dtype="int32")
             np.cumsum([len(ids) for ids in filled], out=starts[1:])
         vectors = self._model(flat, starts, self._weigh(token_ids, starts, skipped), num_threads=self.num_threads)
-        if not self._heads:
-            return vectors
-        for kernel, bias, activate in self._heads:
-            vectors = vectors @ kernel
-            vectors = activate(vectors if bias is None else vectors + bias)
+        for module in self._dense:
+            vectors = module(vectors)
         if self._normalizes:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-        return vectors
+        return vectors if self._head is None else self._head(vectors)
 
     def encode(
         self,
@@ -176,6 +175,19 @@ class NativeEncoder:
                 else:
                     row[start if mode == "cls" else end - 1] = 1
         return weights
+
+
+class _DenseModule:
+    """A Dense module in float32, on NumPy."""
+
+    def __init__(self, config: DenseConfig, layer: keras.layers.Dense) -> None:
+        self._kernel = _to_float(layer.kernel)
+        self._bias = _to_float(layer.bias) if config.use_bias else None
+        self._activate = HEAD_ACTIVATIONS[config.activation]
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        vectors = vectors @ self._kernel
+        return self._activate(vectors if self._bias is None else vectors + self._bias)
 
 
 def read_weights(encoder: Encoder) -> Weights:

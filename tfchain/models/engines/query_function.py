@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.encoder import HEAD, Encoder
 
 
 def make_single_function(encoder: Encoder) -> Any:
@@ -33,7 +33,9 @@ def make_single_function(encoder: Encoder) -> Any:
         vectors = encoder.get_layer("pooling")(hidden, padding_mask)
         for number in range(len(config.dense)):
             vectors = encoder.get_layer(f"dense_{number}")(vectors)
-        return {"embedding": encoder.get_layer("normalize")(vectors) if config.normalize else vectors}
+        if config.normalize:
+            vectors = encoder.get_layer("normalize")(vectors)
+        return {"embedding": vectors if config.head is None else encoder.get_layer(HEAD)(vectors)}
 
     specs = [tf.TensorSpec([1, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     return tf.function(embed, input_signature=specs, autograph=False)

@@ -41,7 +41,7 @@ DENSE_ACTIVATIONS = {
     "GELU": "gelu",
     "Sigmoid": "sigmoid",
 }
-MODULES = ("Transformer", "Pooling", "Dense", "Dropout", "Normalize")  # in the order that tfchain runs them
+MODULES = ("Transformer", "Pooling", "Dense", "Dropout", "Normalize")  # in this order; a head is a Dense behind them
 # Where sentence-transformers has kept a Transformer module's settings.
 TRANSFORMER_SETTINGS = (
     "sentence_bert_config.json",
@@ -69,7 +69,7 @@ class ModelFolder:
     Args:
         encoder: The encoder's shape.
         transformer_path: The folder with config.json, the transformer's weights and the tokenizer's files.
-        dense_paths: The folder of each Dense module.
+        dense_paths: The folder of each Dense module, the head's last.
         max_length: The most tokens of a text, if the folder says so, else None.
         do_lower_case: Whether texts are lower-cased before tokenizing, an old sentence-transformers setting.
         prompts: Prompt name → what is put before a text.
@@ -191,22 +191,26 @@ def _read_model_settings(path: Path) -> dict[str, Any]:
 def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFolder:
     modules = [(check_module(one["type"], path), path / one["path"]) for one in listed]
     kinds = [kind for kind, _ in modules if kind != "Dropout"]
-    order = sorted(kinds, key=MODULES.index)
+    has_head = kinds[-2:] == ["Normalize", "Dense"] or (kinds[-1:] == ["Dense"] and bool(settings.get("head")))
+    order = sorted(kinds[:-1] if has_head else kinds, key=MODULES.index) + kinds[-1:] * has_head
     if kinds != order or kinds.count("Transformer") != 1 or kinds.count("Pooling") > 1:
         raise ModelFolderError(
-            f"modules.json of {path} must name one Transformer, then one Pooling, then Dense modules, then Normalize. "
+            f"modules.json of {path} must name one Transformer, then one Pooling, then Dense modules, then "
+            f"Normalize, then a Dense head. "
             f"Received: {', '.join(kinds) or 'none'}. Use another model."
         )
     places = {kind: place for kind, place in modules if kind in ("Transformer", "Pooling")}
     dense_paths = tuple(place for kind, place in modules if kind == "Dense")
+    dense = [to_dense_config(read_json(place / "config.json"), place) for place in dense_paths]
     place = places["Transformer"]
     encoder = EncoderConfig(
         transformer=to_transformer_config(read_json(place / "config.json"), place),
         pooling=to_pooling_config(read_json(places["Pooling"] / "config.json"), places["Pooling"])
         if "Pooling" in places
         else PoolingConfig(),
-        dense=tuple(to_dense_config(read_json(one / "config.json"), one) for one in dense_paths),
+        dense=tuple(dense[:-1] if has_head else dense),
         normalize="Normalize" in kinds,
+        head=dense[-1] if has_head else None,
     )
     tokens: dict[str, Any] = next(
         (read_json(place / name) for name in TRANSFORMER_SETTINGS if (place / name).is_file()), {}

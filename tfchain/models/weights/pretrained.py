@@ -10,7 +10,7 @@ import numpy as np
 
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.encoders.config import EncoderConfig
-from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.encoder import HEAD, Encoder, make_blank_encoder
 from tfchain.models.weights.folder import ModelFolder, read_json
 from tfchain.models.weights.folder_kind import find_other_architecture
 from tfchain.models.weights.stored_weights import SCALE, dequantize
@@ -36,7 +36,10 @@ def load_encoder(folder: ModelFolder) -> Encoder:
 
 
 def _dense_weights(folder: ModelFolder) -> Iterator[tuple[str, np.ndarray]]:
-    for number, (path, dense) in enumerate(zip(folder.dense_paths, folder.encoder.dense, strict=True)):
+    config = folder.encoder
+    modules = {f"dense_{number}": dense for number, dense in enumerate(config.dense)}
+    modules |= {} if config.head is None else {HEAD: config.head}
+    for path, (name, dense) in zip(folder.dense_paths, modules.items(), strict=True):
         tensors = TensorFiles(path)
         unread = sorted(set(tensors) - {"linear.weight", *(["linear.bias"] if dense.use_bias else [])})
         if unread:
@@ -44,9 +47,9 @@ def _dense_weights(folder: ModelFolder) -> Iterator[tuple[str, np.ndarray]]:
                 f"The Dense module in {path} has tensors that nothing reads: {', '.join(unread)}. "
                 "Check that its config.json and its safetensors file belong together."
             )
-        yield f"dense_{number}/kernel", np.asarray(tensors["linear.weight"], dtype="float32").T
+        yield f"{name}/kernel", np.asarray(tensors["linear.weight"], dtype="float32").T
         if dense.use_bias:
-            yield f"dense_{number}/bias", np.asarray(tensors["linear.bias"], dtype="float32")
+            yield f"{name}/bias", np.asarray(tensors["linear.bias"], dtype="float32")
 
 
 def convert_torch(model: Any) -> Encoder:

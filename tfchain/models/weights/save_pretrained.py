@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import EncoderConfig
-from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.encoder import HEAD, Encoder
 from tfchain.models.weights.folder import OLD_POOLING_KEYS
 from tfchain.models.weights.pretrained import INT8_WEIGHTS, WEIGHTS
 from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
@@ -73,10 +73,15 @@ def save_encoder(
     settings |= {"similarity_fn_name": similarity}
     settings |= {"precision": precision} if precision != "float32" else {}
     settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
+    settings |= {"head": True} if config.head is not None else {}  # without Normalize before it, it looks like `dense`
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 
     modules = ["Transformer", "Pooling", *["Dense"] * len(config.dense), *["Normalize"] * config.normalize]
+    modules += ["Dense"] * (config.head is not None)
+    dense_modules = iter(
+        [*((f"dense_{number}", dense) for number, dense in enumerate(config.dense)), (HEAD, config.head)]
+    )
     listed = []
     weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
     for number, kind in enumerate(modules):
@@ -89,11 +94,12 @@ def save_encoder(
         if kind == "Pooling":
             write(path / place / "config.json", _pooling_values(config))
         if kind == "Dense":
-            dense = number - 2
-            write(path / place / "config.json", _dense_values(config, dense))
-            parts = {"linear.weight": weights[f"dense_{dense}/kernel"].T}
-            if config.dense[dense].use_bias:
-                parts["linear.bias"] = weights[f"dense_{dense}/bias"]
+            name, dense = next(dense_modules)
+            assert dense is not None
+            write(path / place / "config.json", _dense_values(dense))
+            parts = {"linear.weight": weights[f"{name}/kernel"].T}
+            if dense.use_bias:
+                parts["linear.bias"] = weights[f"{name}/bias"]
             save_tensors(path / place / file, store(parts))
     write(path / "modules.json", listed)
 
@@ -184,8 +190,7 @@ def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
     return {**values, "pooling_mode": list(modes)}
 
 
-def _dense_values(config: EncoderConfig, number: int) -> dict[str, Any]:
-    dense = config.dense[number]
+def _dense_values(dense: DenseConfig) -> dict[str, Any]:
     places = {"tanh": "activation.Tanh", "linear": "linear.Identity", "relu": "activation.ReLU",
               "gelu": "activation.GELU", "sigmoid": "activation.Sigmoid"}  # fmt: skip
     return {

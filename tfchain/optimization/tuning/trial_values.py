@@ -58,6 +58,8 @@ def check_name(name: Any) -> str:
         prefix, _, rest = name.partition(".")
         if name in PLAIN_NAMES or rest in PREFIXES.get(prefix, ()):
             return name
+        if prefix == "loss" and rest.isidentifier():  # a task's own losses have others; `check_losses` knows them
+            return name
         if prefix in PREFIXES and rest:
             raise InputError(
                 f"`space` must name hyperparameters. Received: {name!r}. Those of {prefix}: "
@@ -230,7 +232,7 @@ def _with_pooling(encoder: Any, modes: tuple[PoolingMode, ...]) -> Encoder:
             f"`pooling` needs one of tfchain's own encoders. Received: {type(encoder).__name__}. Leave it out."
         )
     config = encoder.config
-    if config.dense and len(modes) != len(config.pooling.modes):
+    if (config.dense or config.head) and len(modes) != len(config.pooling.modes):
         raise InputError(
             f"`pooling` must keep the width that the model's Dense layer takes: {len(config.pooling.modes)} mode(s). "
             f"Received: pooling={list(modes)}."

@@ -10,13 +10,11 @@ A save writes only what is new: documents added since the last one make a segmen
 noted in chain.json. What a killed save has left is not named in chain.json, and goes with the next save.
 """
 
-import contextlib
-import fcntl
 import json
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -31,16 +29,23 @@ from tfchain.core.types import Document
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.tasks.manifest import (
+    FORMAT,
+    MANIFEST,
+    OURS,
+    advise,
+    check_is_ours,
+    check_task,
+    locked,
+    read_manifest,
+)
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search import new_index
 
 if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
     from tfchain.models.text_encoder import TextEncoder
 
-MANIFEST = "chain.json"
-FORMAT = 1
-LOCK = ".lock"
-OURS = ("model-", "segment-", "codebook-")  # what the names of folders begin with
+TASK = "search"
 
 
 @dataclass
@@ -105,6 +110,7 @@ class IndexFolder:
                 self.path / MANIFEST,
                 {
                     "format": FORMAT,
+                    "task": TASK,
                     "tfchain": metadata.version("tfchain"),
                     "commit": commit,
                     "fingerprint": index.fingerprint,
@@ -125,6 +131,8 @@ class IndexFolder:
 
     def _read_manifest(self) -> dict[str, Any] | None:
         manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
+        if manifest is not None:
+            check_task(self.path, manifest, TASK)
         if manifest is not None and self.commit not in ("", manifest["commit"]):
             raise IndexFolderError(
                 f"{self.path} was saved by another process since this chain was loaded from it or saved there. "
@@ -216,6 +224,7 @@ def load_index_folder(path: str | Path) -> LoadedFolder:
     """
     path = Path(path)
     manifest = read_manifest(path)
+    check_task(path, manifest, TASK)
     for _ in range(3):
         try:
             return _load(path, manifest)
@@ -225,65 +234,6 @@ def load_index_folder(path: str | Path) -> LoadedFolder:
                 raise
             manifest = again  # another process published a newer one and cleared the old away
     return _load(path, manifest)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Reads chain.json.
-
-    Raises:
-        IndexFolderError: if it is not there, broken, or of a newer tfchain.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        version = manifest["format"]
-    except FileNotFoundError:
-        raise IndexFolderError(
-            f"{path} holds no saved chain: it has no {MANIFEST}. Make one with `chain.save` or `tfchain index`."
-        ) from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
-    if version != FORMAT:
-        raise IndexFolderError(
-            f"{path} has the format {version}; this tfchain reads format {FORMAT}. "
-            + (advise(manifest) if "tfchain" in manifest else "Update tfchain, or index the documents again.")
-        )
-    return manifest
-
-
-def advise(manifest: Mapping[str, Any]) -> str:
-    """What to do with a folder that cannot be read: it may be of another version of tfchain."""
-    saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
-    if saved in (None, mine):
-        return "Index the documents again."
-    return f"It was saved by tfchain {saved}, and this is {mine}: use tfchain {saved}, or index the documents again."
-
-
-def check_is_ours(path: Path) -> None:
-    """Stops a save into a folder that holds something else."""
-    if path.is_file():
-        raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
-    if path.is_dir() and not (path / MANIFEST).exists():
-        others = [one.name for one in path.iterdir() if not one.name.startswith((".", *OURS))]
-        if others:
-            raise IndexFolderError(
-                f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
-                "Nothing was written. Name an empty folder or a new one."
-            )
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
-    with writing(path):
-        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexFolderError(
-                f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
-            ) from None
-        yield
 
 
 def _load(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:

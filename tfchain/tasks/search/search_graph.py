@@ -13,6 +13,7 @@ from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
+from tfchain.tasks.ties import find_ties
 
 SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
 TOKENIZE_QUERY = "tokenize_query"  # its halves: text → token_ids, padding_mask, with the prompt for queries
@@ -140,11 +141,3 @@ def has_clear_signs(index: VectorIndex, queries: np.ndarray) -> np.ndarray:
     sizes = np.abs(index.project(index.prepare(queries))[0])
     clear: np.ndarray = ((sizes == 0) | (sizes > TOLERANCE * sizes.max(axis=1, keepdims=True))).all(axis=1)
     return clear if clear.any() else np.ones_like(clear)
-
-
-def find_ties(scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Where a hit's score is its neighbour's but for rounding; `(queries, hits)`, best first, to booleans."""
-    # Two correct scores may each be off by the tolerance.
-    near = np.abs(np.diff(scores, axis=-1)) <= 2 * tolerance * max(1.0, float(np.abs(scores).max(initial=0)))
-    edge = np.zeros((len(scores), 1), dtype=bool)
-    return np.concatenate([edge, near], -1) | np.concatenate([near, edge], -1)

@@ -1,23 +1,16 @@
-"""What a version serves of a model in a precision: the parts of its SavedModel, and the flatbuffer beside it."""
+"""What a version serves of a search in a precision: the encoders, and the documents' vectors made for them."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfchain.core.errors import InputError
-from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE
-from tfchain.models.engines.int8_product import has_int8_products
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search import PassageConfig, make_index
+from tfchain.tasks.served_encoder import to_served_encoder
 
 logger = logging.getLogger(__name__)
-NEEDS_ONEDNN = (
-    "Its products are oneDNN's, which TensorFlow Serving for x86-64 has on by default on processors with AVX-512 VNNI, "
-    "AVX-VNNI or AMX, where they are fast. Do not serve it on others: there it does not load, and with "
-    "TF_ENABLE_ONEDNN_OPTS=1 in the environment its sums overflow and its vectors are inexact."
-)
 
 
 @dataclass(frozen=True)
@@ -50,11 +43,8 @@ def to_served(
 ) -> Served:
     """Prepares a text encoder and its documents for a version.
 
-    In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does, and both are served as they
-    are. Other `int8` and `float16` come as `model.tflite` for token ids beside a SavedModel of TensorFlow's, for which
-    the documents are encoded again: a query's vector and a document's must be made by the same model. For `int8` it
-    computes in int8, too, calibrated on the documents, and in float32 where that cannot be: fewer than eight documents,
-    an encoder that is not tfchain's own, or a process without oneDNN. For `float16` it computes in float32.
+    Where the SavedModel computes otherwise than Python does (`to_served_encoder` says when), the documents are encoded
+    again for it: a query's vector and a document's must be made by the same model. `int8` is calibrated on them.
 
     Args:
         text_encoder: Tokenizer and encoder.
@@ -68,48 +58,9 @@ def to_served(
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
     index = None if index is None else index.snapshot()
-    if not text_encoder.runner.needs_flatbuffer:
-        return Served(text_encoder, index, {}, _describe(text_encoder))
-    litert = text_encoder.with_precision(text_encoder.precision, engine="litert")
-    flatbuffer = litert.runner.make_flatbuffer()
-    served = _to_tensorflow(text_encoder, index)
-    if index is not None and signatures != "ids":
-        logger.info("The SavedModel computes in %s: encoding %d documents for it.", served.precision, len(index))
-        index = make_index(served, list(index), passages, batch_size=batch_size, progress=progress)
-    logger.warning(
-        "The version's SavedModel computes in %s; %s beside it is the encoder in %s. A stock server with "
-        "--prefer_tflite_model serves that file alone, and so offers token ids only: its clients tokenize, and send "
-        "`token_ids` and `padding_mask` (signature %s); it needs --enable_model_warmup=false, too, as the version's "
-        "warm-up records ask texts. The embedded server with that flag answers texts.",
-        *(served.precision, TFLITE_FILE, text_encoder.precision, EMBED_IDS),
-    )
-    beside = {
-        "file": TFLITE_FILE,
-        "precision": text_encoder.precision,
-        "fingerprint": text_encoder.fingerprint,
-        "signatures": [EMBED_IDS],
-    }
-    return Served(served, index, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside}, litert)
-
-
-def _to_tensorflow(text_encoder: TextEncoder, index: DocumentIndex | None) -> TextEncoder:
-    """What the SavedModel computes with in place of a text encoder of LiteRT's."""
-    if text_encoder.precision == "int8":
-        try:
-            if not has_int8_products():
-                raise InputError("oneDNN is off in this process, or the processor has no int8 instructions.")
-            calibration = text_encoder.calibrate([one.full_text for one in index or ()])
-            return text_encoder.with_precision("int8", engine="tensorflow", calibration=calibration)
-        except InputError as error:
-            logger.warning("The SavedModel cannot compute in int8, and computes in float32. %s", error)
-    return text_encoder.with_precision("float32", engine="tensorflow")
-
-
-def _describe(text_encoder: TextEncoder) -> dict[str, Any]:
-    """What the description says of the SavedModel's precision and index; int8 is told of in the log, too."""
-    vectors = text_encoder.vector_storage.to_dict()
-    described: dict[str, Any] = {"precision": text_encoder.precision, "vectors": vectors}
-    if text_encoder.precision == "int8":
-        logger.warning("The version computes in int8. %s", NEEDS_ONEDNN)
-        described["needs"] = NEEDS_ONEDNN
-    return described
+    served = to_served_encoder(text_encoder, [document.full_text for document in index or ()])
+    made = served.text_encoder
+    if made is not text_encoder and index is not None and signatures != "ids":
+        logger.info("The SavedModel computes in %s: encoding %d documents for it.", made.precision, len(index))
+        index = make_index(made, list(index), passages, batch_size=batch_size, progress=progress)
+    return Served(made, index, served.files, served.description, served.beside)

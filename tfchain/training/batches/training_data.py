@@ -113,7 +113,7 @@ def make_training_set(
     pairs = named.pairs
     named.loss.check_vectors(text_encoder.embedding_dim, None if guide is None else guide.embedding_dim)
     # SimCSE: a text with itself, each under its own dropout.
-    columns = pairs.columns * 2 if named.loss.max_columns == 1 else pairs.columns
+    columns = pairs.columns * 2 if named.loss.needs_copies else pairs.columns
     prompts = [""] * len(columns)
     if not pairs.symmetric:
         prompts = [text_encoder.query_prompt] + [text_encoder.document_prompt] * (len(columns) - 1)

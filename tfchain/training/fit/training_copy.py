@@ -9,7 +9,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
+from tfchain.models.encoders.encoder import HEAD, Encoder, make_blank_encoder
 from tfchain.training.fit.gradients import find_seed_generators
 from tfchain.training.fit.remat import add_remat
 
@@ -77,7 +77,8 @@ def _merge(layer: keras.layers.Dense) -> Any:
 
 def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
     """Adds Keras' low-rank matrices to the transformer's products and freezes everything else but the heads."""
-    heads = [layer for layer in copy.layers if layer.name.startswith("dense_")] if isinstance(copy, Encoder) else []
+    is_own = isinstance(copy, Encoder)
+    heads = [layer for layer in copy.layers if layer.name == HEAD or (is_own and layer.name.startswith("dense_"))]
     products = [layer for layer in find_products(copy) if layer not in heads]
     if not products:
         raise InputError("`lora_rank` needs a model with Dense layers. Received: none. Leave it out.")

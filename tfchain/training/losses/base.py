@@ -18,17 +18,20 @@ class PairLoss(keras.losses.Loss):
     negative, and a label says which. Losses that compare rows with each other must see the whole global batch: the
     trainer gathers it from all replicas first. Each loss computes in float32, also under mixed precision.
 
-    A loss of your own inherits from this, sets the class attributes, calls `super().__init__(name)`, gives its own
-    arguments in `get_config`, and is registered: `@keras.saving.register_keras_serializable("package")`.
+    A loss of your own inherits from this, sets the class attributes, and is registered:
+    `@keras.saving.register_keras_serializable("package")`. One with arguments calls `super().__init__(name)`, and gives
+    them in `get_config`.
 
     Args:
-        name: What logs and errors call it.
+        name: What logs and errors call it. Default: the class's name, in lower case.
 
     Attributes:
         min_columns: The fewest columns of text that it takes, the query included.
         max_columns: The most, or None for no limit.
+        needs_copies: Whether each text comes twice, under its own dropout each time.
         labels: `none`; `binary` (one a row: 1 or 0); `score` (one number a row); `margin` (a row has a margin for each
-            negative, or a score for each document); `scores` (a row has a teacher's score for each document).
+            negative, or a score for each document); `scores` (a row has a teacher's score for each document); `own`
+            (numbers that the loss checks itself, in `check`).
         needs_guide: Whether it needs the embeddings of a guide model too.
         guide_columns: Of how many columns it needs them, from the first on, or None for all; of others they may be 0.
         contrasts_rows: Whether a row's negatives are the other rows' documents, so that nothing is learned from a batch
@@ -46,13 +49,14 @@ class PairLoss(keras.losses.Loss):
 
     min_columns: int = 2
     max_columns: int | None = None
+    needs_copies: bool = False
     labels: LabelKind = "none"
     needs_guide: bool = False
     guide_columns: int | None = None
     contrasts_rows: bool = False
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name, reduction="sum_over_batch_size", dtype="float32")
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name or type(self).__name__.lower(), reduction="sum_over_batch_size", dtype="float32")
 
     def check(self, num_columns: int, labels: np.ndarray | None) -> None:
         """Says before training whether a dataset suits this loss.

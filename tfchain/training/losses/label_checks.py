@@ -6,7 +6,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 
-LabelKind = Literal["none", "binary", "score", "margin", "scores"]
+LabelKind = Literal["none", "binary", "score", "margin", "scores", "own"]
 WHAT_TO_DO = "Give rows of that form or choose another loss; `default_loss` names one for the columns that are there."
 
 
@@ -46,6 +46,11 @@ def check_labels(loss: str, kind: LabelKind, num_columns: int, labels: np.ndarra
     """
     if kind == "none":
         check_no_labels(loss, labels)
+        return
+    if kind == "own":
+        if labels is None:
+            raise InputError(f"The loss `{loss}` needs labels. Found none. {WHAT_TO_DO}")
+        to_table(loss, labels)
         return
     documents = num_columns - 1
     widths = {"margin": (documents - 1, documents), "scores": (documents,)}.get(kind, (1,))

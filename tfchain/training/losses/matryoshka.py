@@ -60,6 +60,7 @@ class Matryoshka(PairLoss):
             )
         self.min_columns = loss.min_columns
         self.max_columns = loss.max_columns
+        self.needs_copies = loss.needs_copies
         self.labels = loss.labels
         self.needs_guide = loss.needs_guide
         self.guide_columns = loss.guide_columns

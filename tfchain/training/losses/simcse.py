@@ -35,6 +35,7 @@ class SimCSE(PairLoss):
     min_columns = 1
     max_columns = 1
     contrasts_rows = True
+    needs_copies = True
 
     def __init__(self, scale: float = 20.0, temperature: float | None = None) -> None:
         super().__init__("simcse")

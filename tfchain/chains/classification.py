@@ -1,0 +1,307 @@
+"""`TextClassificationChain`: texts in, labels out, on the life that every chain has."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, Unpack
+
+import numpy as np
+
+from tfchain.chains.arguments import make_text_encoder
+from tfchain.chains.base import Chain
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
+from tfchain.deployment.client.client import Client
+from tfchain.deployment.deploy import Deployment
+from tfchain.models.engines.runner import Engine
+from tfchain.tasks.classification.predictions import Prediction, ScoredLabel, make_predictions
+from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, check_pairs
+from tfchain.tasks.text_rows import TextRows
+
+
+class TextClassificationChain(Chain):
+    """Text classification from labelled texts to a served model.
+
+    The labels come from the data. `fit_head` gives a first answer in seconds: it leaves the encoder as it is and fits a
+    logistic regression on its vectors, the better choice for a few dozen texts a label and less. `fit` trains the
+    encoder with the head, which is worth its time from some hundred texts on.
+
+    `fit` with `validation` calibrates: it divides the model's outputs by the temperature with the least log loss and,
+    with `multi_label`, gives each label the threshold of the best F1. Without, the temperature is 1, and thresholds
+    are 0.5; `calibrate` does it later.
+
+    What `model` gives for a text are the labels' logits, so that the signatures `embed` and `embed_ids` of a version
+    do, too. Saved chains keep a sample of 64 training texts, on which `export` calibrates int8.
+
+    Args:
+        tokenizer: As in `NeuralSearchChain`, as are model, learning_rate, batch_size, epochs, max_length and engine.
+        model: The encoder that gets a head. Default: the small English model that comes with tfchain.
+        learning_rate: Default: 2e-5.
+        batch_size: Default: 32.
+        epochs: Default: 1.
+        multi_label: Whether a text may have several labels, or none. Default: False, one each.
+        class_weights: `balanced`, by which rare labels count as much as frequent ones, or a dict of weights by label.
+            Default: all texts weigh the same.
+        label_smoothing: The part of the target that all labels share, in [0, 1). Default: 0.
+        max_length: The most tokens of a text. Default: what the folder, the tokenizer and the encoder allow.
+        engine: What runs the encoder. Default: `auto`.
+        **hyperparameters: Defaults of `fit`: see `Hyperparameters`.
+
+    Raises:
+        InputError: if an argument is of the wrong type or out of its range.
+
+    Example:
+        >>> chain = TextClassificationChain()
+        >>> chain.fit_head([("Where is my card?", "card"), ("I want a loan.", "loan")])
+        >>> chain.predict("My card has not come.")
+        {'text': 'My card has not come.', 'label': 'card'}
+    """
+
+    task_type: ClassVar[Any] = ClassificationTask
+    task: ClassificationTask
+
+    def __init__(
+        self,
+        tokenizer: Any = None,
+        model: Any = None,
+        learning_rate: float = 2e-5,
+        batch_size: int = 32,
+        epochs: int = 1,
+        *,
+        multi_label: bool = False,
+        class_weights: ClassWeights = None,
+        label_smoothing: float = 0.0,
+        max_length: int | None = None,
+        engine: Engine = "auto",
+        **hyperparameters: Unpack[HyperparameterOptions],
+    ) -> None:
+        chosen = Hyperparameters().replace(
+            learning_rate=learning_rate, batch_size=batch_size, epochs=epochs, **hyperparameters
+        )
+        task = ClassificationTask(multi_label, class_weights, label_smoothing)
+        text_encoder = make_text_encoder(tokenizer, model, engine=engine, max_length=max_length)
+        super().__init__(task, text_encoder, hyperparameters=chosen)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+        """Reads a sentence-transformers or Hugging Face folder as the encoder, still without labels.
+
+        Args:
+            name_or_path: A folder, or a name on the Hugging Face hub.
+            **options: The constructor's, all but tokenizer and model.
+
+        Raises:
+            ModelFolderError: if the folder cannot be read.
+        """
+        return cls(None, name_or_path, **options)
+
+    def __repr__(self) -> str:
+        return f"<TextClassificationChain: {len(self.labels)} labels>"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the model's outputs; none before the first `fit` or `fit_head`."""
+        return () if self.state is None else self.state.names
+
+    def fit_head(self, dataset: Any, *, validation: Any = None, split: str = "train") -> "TextClassificationChain":
+        """Fits a head on the vectors of labelled texts; the encoder stays as it is.
+
+        Use it for a first answer, where there are few texts a label, or where an encoder is shared. It takes one pass
+        over the texts and a logistic regression (scikit-learn's, with its defaults). `fit` goes on from this head.
+
+        Args:
+            dataset: What `fit` takes.
+            validation: Labelled texts to calibrate on, held out. Default: none, the temperature is 1.
+            split: Of a Hugging Face `DatasetDict`. Default: `train`.
+
+        Returns:
+            The chain.
+
+        Raises:
+            InputError: if the data cannot be read, or has fewer than two labels; the chain stays as it was.
+        """
+        rows = self.task.read(dataset, split=split)
+        judged = None if validation is None else self.task.read_judged(validation, split="test")
+        model, labels = self.task.adapt(self.text_encoder, self.state, rows, keeps_head=False)
+        batch_size = self.hyperparameters.batch_size
+        self._adopt(model, self.task.finish(model, labels, judged, batch_size=batch_size))
+        return self
+
+    def calibrate(self, dataset: Any, *, split: str = "test") -> "TextClassificationChain":
+        """Finds temperature and thresholds on held-out texts, such as after `compress`; the model stays as it is.
+
+        Args:
+            dataset: What `evaluate` takes.
+            split: Of a Hugging Face `DatasetDict`. Default: `test`.
+
+        Raises:
+            InputError: if the data cannot be read or has other labels, or the chain has none.
+        """
+        batch_size = self.hyperparameters.batch_size
+        with self._current() as current:
+            labels = self.task.check_state(current.state)
+            judged = self.task.read_judged(dataset, split=split)
+            check_pairs(judged, labels)
+            calibrated = self.task.finish(current.text_encoder, labels, judged, batch_size=batch_size)
+        self._adopt(current.text_encoder, calibrated)
+        return self
+
+    def predict(self, texts: Any, top_k: int = 5) -> Any:
+        """Gives texts labels.
+
+        Args:
+            texts: A text, or a list of them; for a chain of pairs a tuple of two texts, or a list of such.
+            top_k: How many labels with scores a prediction holds; all, if there are fewer. Default: 5.
+
+        Returns:
+            A `Prediction`: a dict of `text` and `label` (or `labels`, with `multi_label`), with the attribute `scores`,
+            labels with probabilities, best first; a list for a list.
+
+        Raises:
+            InputError: if something is no text, or the chain has no labels yet.
+        """
+        top_k = check_whole_number("top_k", top_k, advice="Ask for one label or more.")
+        is_one = isinstance(texts, str | tuple)
+        asked = [texts] if is_one else list(texts)
+        with self._current() as current:
+            labels = self.task.check_state(current.state)
+            rows = _to_rows(asked, paired=labels.paired)
+            outputs = (
+                self.task.compute(current.text_encoder, rows, batch_size=self.hyperparameters.batch_size)
+                if asked
+                else np.zeros((0, len(labels)), "float32")
+            )
+        predictions = make_predictions(asked, outputs, labels, top_k)
+        return predictions[0] if is_one else predictions
+
+    def export(
+        self,
+        path: str | Path | None = None,
+        *,
+        top_k: int = 5,
+        signatures: str = "text",
+        name: str | None = None,
+    ) -> Path:
+        """Writes the next version of a SavedModel that stock TensorFlow Serving gives texts labels with.
+
+        Its signatures: `classify_text` and `serving_default` (`text`, and `text_pair` for pairs → `labels`, `scores`,
+        and `chosen` with `multi_label`), `classify` for TensorFlow Serving's Classify API (`tf.Example`s with the
+        features `text` and `text_pair` → `classes`, `scores`), `embed` and `embed_ids`, which give the logits.
+
+        Before the version appears, its ops are checked and its answers compared with this chain's. Precisions are
+        served as those of a `NeuralSearchChain` are; int8 is calibrated on a sample of the training texts.
+
+        Args:
+            path: The base path; versions are folders in it. Default: `saved_models/<name>`.
+            top_k: How many labels a text gets, best first; all, if there are fewer. Default: 5.
+            signatures: `text` for all of them; `ids` for embed_ids alone, which needs no op of TF Text.
+            name: Of the model, for the default path. Default: `classification`.
+
+        Returns:
+            The version's folder, `<path>/<number>`.
+
+        Raises:
+            InputError: if the chain has no labels yet.
+            ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
+        """
+        return self._export(path, signatures=signatures, name=name, options={"top_k": top_k})
+
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        rest_port: int = 0,
+        name: str | None = None,
+        top_k: int = 5,
+        prefer_tflite_model: bool = False,
+        timeout_seconds: float = 120.0,
+    ) -> Deployment:
+        """Exports a version and serves it with the embedded server, in a process of its own.
+
+        Args:
+            path: The base path to export to. Default: `saved_models/<name>`.
+            host: The address to listen on. Default: this machine alone.
+            port: For gRPC; 0 lets the system choose. Default: 0.
+            rest_port: For REST; 0 lets the system choose. Default: 0.
+            name: The model's name in requests. Default: `classification`.
+            top_k: How many labels a text gets. Default: 5.
+            prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
+                by LiteRT between the two halves of the SavedModel's graph. Default: False.
+            timeout_seconds: How long to wait until the server is ready. Default: 120.
+
+        Returns:
+            A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
+
+        Raises:
+            InputError: if the chain has no labels yet.
+            ServerError: if the server does not start, for example because a port is in use.
+        """
+        serving: dict[str, Any] = {
+            "host": host,
+            "grpc_port": port,
+            "rest_port": rest_port,
+            "timeout_seconds": timeout_seconds,
+            "prefer_tflite_model": prefer_tflite_model,
+        }
+        return self._deploy(path, name=name, serving=serving, options={"top_k": top_k})
+
+
+class ClassificationClient(Client):
+    """Asks a TensorFlow Serving (stock or embedded) for the labels of texts; see `Client` for its arguments.
+
+    Example:
+
+        with ClassificationClient(rest_url="http://127.0.0.1:8501") as client:
+            client.classify(["Where is my card?"], model="classification")[0].scores
+    """
+
+    def classify(
+        self, texts: Any, *, model: str, version: int | None = None, protocol: str | None = None
+    ) -> list[Prediction]:
+        """Gives texts labels with a model that a `TextClassificationChain` exported.
+
+        Args:
+            texts: Texts, or one; for a model of pairs tuples of two texts, or one.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
+        Returns:
+            One prediction a text. Where a text may have several labels, those among the best that the model chose.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        asked = [texts] if isinstance(texts, str | tuple) else list(texts)
+        if not asked:
+            return []
+        rows = _to_rows(asked, paired=isinstance(asked[0], tuple))
+        inputs: dict[str, Any] = {"text": list(rows.texts)}
+        if rows.second_texts is not None:
+            inputs["text_pair"] = list(rows.second_texts)
+        outputs = self.predict(inputs, model=model, signature="classify_text", version=version, protocol=protocol)
+        predictions = []
+        for number, text in enumerate(asked):
+            names, values = outputs["labels"][number], outputs["scores"][number]
+            scores = [ScoredLabel(str(name), float(value)) for name, value in zip(names, values, strict=True)]
+            decision: str | list[str] = scores[0].label
+            if "chosen" in outputs:
+                decision = [str(name) for name, has in zip(names, outputs["chosen"][number], strict=True) if has]
+            predictions.append(Prediction(text, decision, scores))
+        return predictions
+
+
+def _to_rows(asked: Sequence[Any], *, paired: bool) -> TextRows:
+    """What is asked as rows without labels."""
+    if not paired:
+        for text in asked:
+            if not isinstance(text, str):
+                raise InputError(f"A text must be a string. Received: {text!r:.100} of type {type(text).__name__}.")
+        return TextRows(list(asked), [()] * len(asked))
+    for pair in asked:
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            raise InputError(f"A pair must be a tuple of two texts. Received: {pair!r:.100}.")
+    return TextRows([first for first, _ in asked], [()] * len(asked), [second for _, second in asked])

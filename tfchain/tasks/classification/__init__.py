@@ -1,0 +1,1 @@
+"""Text classification: labels for texts, one or several, with scores."""

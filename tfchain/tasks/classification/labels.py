@@ -1,0 +1,100 @@
+"""What a classification keeps beside its model: the labels, and how scores become decisions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfchain.core.errors import InputError
+
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a classifier, in the order of its outputs.
+
+    Args:
+        names: Each once.
+        multi_label: Whether a text may have several labels, or none. Default: one each.
+        paired: Whether a text is a pair of texts. Default: False.
+        temperature: What the model's outputs are divided by before they become probabilities; above 1 where the model
+            is surer than it should be (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Default: 1.
+        thresholds: For several labels, the probability from which on a text has the label, one for each. Default: 0.5.
+        texts: A sample of the training texts, on which the ranges of int8 are measured at export. Default: none.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+
+    names: tuple[str, ...]
+    multi_label: bool = False
+    paired: bool = False
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("names", "thresholds", "texts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.names) < 2 or len(set(self.names)) < len(self.names):
+            raise InputError(
+                f"A classification needs two different labels or more. Received: {list(self.names)!r:.200}."
+            )
+        if not 0 < self.temperature < float("inf"):
+            raise InputError(f"`temperature` must be above 0. Received: temperature={self.temperature!r}.")
+        if self.thresholds and len(self.thresholds) != len(self.names):
+            raise InputError(
+                f"`thresholds` must be one for each of the {len(self.names)} labels. Received: {len(self.thresholds)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def thresholds_or_default(self) -> np.ndarray:
+        """Float32 `(labels,)`."""
+        return np.array(self.thresholds or [DEFAULT_THRESHOLD] * len(self), dtype="float32")
+
+    def to_probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """From the model's outputs `(texts, labels)` to probabilities: of each text one in all, or each label's own."""
+        scaled = np.asarray(logits, dtype="float64") / self.temperature
+        if self.multi_label:
+            return 0.5 * (1 + np.tanh(0.5 * scaled))  # the logistic function, without overflow
+        powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    def to_decisions(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which labels each text has, booleans `(texts, labels)`."""
+        if self.multi_label:
+            return probabilities >= self.thresholds_or_default
+        return np.arange(len(self)) == probabilities.argmax(axis=-1)[:, None]
+
+    def to_table(self, targets: Any) -> np.ndarray:
+        """Labels of texts as booleans `(texts, labels)`.
+
+        Args:
+            targets: For each text a sequence of names.
+
+        Raises:
+            InputError: if a label is not among the names.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        table = np.zeros((len(targets), len(self)), dtype=bool)
+        for row, names in enumerate(targets):
+            for name in names:
+                if name not in places:
+                    raise InputError(
+                        f"Row {row} (counted from 0) has the label {name!r}, which the model has not. The labels: "
+                        f"{', '.join(self.names[:10])}{', …' if len(self) > 10 else ''}. Train on data that has it, or "
+                        "leave such rows out."
+                    )
+                table[row, places[name]] = True
+        return table
+
+
+def sort_labels(names: set[str]) -> tuple[str, ...]:
+    """Labels in their order: by number where all are whole numbers, else as texts."""
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))

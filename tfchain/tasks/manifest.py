@@ -1,0 +1,86 @@
+"""`chain.json`, the manifest of a saved chain: read, checked, and the lock that writers of a folder hold."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import writing
+from tfchain.core.errors import IndexFolderError
+
+MANIFEST = "chain.json"
+FORMAT = 1
+LOCK = ".lock"
+OURS = ("model-", "segment-", "codebook-")  # what the names of folders begin with
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Reads chain.json.
+
+    Raises:
+        IndexFolderError: if it is not there, broken, or of a newer tfchain.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except FileNotFoundError:
+        raise IndexFolderError(
+            f"{path} holds no saved chain: it has no {MANIFEST}. Make one with `chain.save` or `tfchain index`."
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
+    if version != FORMAT:
+        raise IndexFolderError(
+            f"{path} has the format {version}; this tfchain reads format {FORMAT}. "
+            + (advise(manifest) if "tfchain" in manifest else "Update tfchain, or index the documents again.")
+        )
+    return manifest
+
+
+def advise(manifest: Mapping[str, Any]) -> str:
+    """What to do with a folder that cannot be read: it may be of another version of tfchain."""
+    saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
+    if saved in (None, mine):
+        return "Index the documents again."
+    return f"It was saved by tfchain {saved}, and this is {mine}: use tfchain {saved}, or index the documents again."
+
+
+def check_task(path: Path, manifest: Mapping[str, Any], task: str) -> None:
+    """Raises where a saved chain is another task's; a folder that names none is a search's."""
+    found = manifest.get("task", "search")
+    if found != task:
+        raise IndexFolderError(
+            f"{path} holds a saved chain of the task {found!r}. Expected: {task!r}. Use the chain class of that task, "
+            "or another folder."
+        )
+
+
+def check_is_ours(path: Path) -> None:
+    """Stops a save into a folder that holds something else."""
+    if path.is_file():
+        raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
+    if path.is_dir() and not (path / MANIFEST).exists():
+        others = [file.name for file in path.iterdir() if not file.name.startswith((".", *OURS))]
+        if others:
+            raise IndexFolderError(
+                f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
+                "Nothing was written. Name an empty folder or a new one."
+            )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
+    with writing(path):
+        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IndexFolderError(
+                f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
+            ) from None
+        yield

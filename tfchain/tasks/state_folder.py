@@ -1,0 +1,131 @@
+"""A saved chain's folder for tasks whose state is a few plain values: `chain.json` and the model's folder."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
+from tfchain.core.errors import IndexFolderError
+from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.manifest import FORMAT, MANIFEST, check_is_ours, check_task, locked, read_manifest
+
+MODEL = "model-"
+
+
+@dataclass
+class StateFolder:
+    """Where a chain with a plain state is saved.
+
+    Args:
+        path: The folder.
+        task: The task's name.
+        to_plain: From the state to values that JSON holds.
+        commit: Names the last save of this chain here; empty before the first.
+    """
+
+    path: Path
+    task: str
+    to_plain: Callable[[Any], Any]
+    commit: str = ""
+
+    def check(self) -> None:
+        """Raises what `save` would raise at once, so that no work is done in vain.
+
+        Raises:
+            IndexFolderError: if the folder holds something else, or another process has written there meanwhile.
+            TfchainError: if it cannot be made or written in.
+        """
+        check_is_ours(self.path)
+        check_can_write(self.path)
+        if (self.path / MANIFEST).is_file():
+            self._check_manifest(read_manifest(self.path))
+
+    def save(self, model: TextEncoder, state: Any, settings: Mapping[str, Any]) -> None:
+        """Publishes a chain: the folder holds it when this returns, and what it held before until then.
+
+        Raises:
+            IndexFolderError: if another process is writing there or has written there meanwhile, or if the folder holds
+                something else.
+            TfchainError: if the disk is full.
+        """
+        check_is_ours(self.path)
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path):
+            remove_partials(self.path)
+            if (self.path / MANIFEST).is_file():
+                self._check_manifest(read_manifest(self.path))
+            name = f"{MODEL}{model.fingerprint[:16]}"
+            if not (self.path / name).is_dir():
+                with new_folder(self.path / name) as partial:
+                    model.save(partial)
+            commit = uuid.uuid4().hex
+            values = {"model": name, "state": self.to_plain(state), "settings": dict(settings)}
+            write_json(
+                self.path / MANIFEST,
+                {
+                    "format": FORMAT,
+                    "tfchain": metadata.version("tfchain"),
+                    "commit": commit,
+                    "task": self.task,
+                    **values,
+                },
+            )
+            self.commit = commit
+            for found in self.path.glob(f"{MODEL}*"):
+                if found.name != name:
+                    shutil.rmtree(found, ignore_errors=True)
+
+    def _check_manifest(self, manifest: Mapping[str, Any]) -> None:
+        check_task(self.path, manifest, self.task)
+        if self.commit not in ("", manifest["commit"]):
+            raise IndexFolderError(
+                f"{self.path} was saved by another process since this chain was loaded from it or saved there. Nothing "
+                "was written. Load it again, or save to another folder."
+            )
+
+
+@dataclass(frozen=True)
+class LoadedState:
+    """What a chain's folder holds.
+
+    Args:
+        commit: Names the save.
+        model_path: The folder of tokenizer and encoder.
+        state: Plain values.
+        settings: The chain's plain values.
+    """
+
+    commit: str
+    model_path: Path
+    state: Any
+    settings: dict[str, Any]
+
+
+def load_state_folder(path: str | Path, task: str) -> LoadedState:
+    """Reads the last chain that was saved whole.
+
+    Args:
+        path: The folder.
+        task: The name of the task that it must be of.
+
+    Raises:
+        IndexFolderError: if there is none, it is another task's, or it is damaged.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    check_task(path, manifest, task)
+    try:
+        model_path = path / manifest["model"]
+        loaded = LoadedState(manifest["commit"], model_path, manifest["state"], dict(manifest["settings"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexFolderError(
+            f"{path} is damaged: {type(error).__name__}: {error}. Save the chain there again."
+        ) from error
+    if not model_path.is_dir():
+        raise IndexFolderError(f"{path} lacks its model, {model_path.name}. Save the chain there again.")
+    return loaded
