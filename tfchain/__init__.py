@@ -11,12 +11,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tfchain.chains.classification import TextClassificationChain as TextClassificationChain
     from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
+    from tfchain.chains.search_client import Client as Client
     from tfchain.core.errors import TfchainError as TfchainError
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
     from tfchain.data.shards.pair_shards import PairShards as PairShards
-    from tfchain.deployment.client.client import Client as Client
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
     from tfchain.optimization.recipes import Cluster as Cluster
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AutoModel": "tfchain.models.auto",
-    "Client": "tfchain.deployment.client.client",
+    "Client": "tfchain.chains.search_client",
     "Cluster": "tfchain.optimization.recipes",
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",

@@ -22,6 +22,7 @@ from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
 from tfchain.deployment.arguments import check_base_path, check_model_name
+from tfchain.deployment.client.client import Client
 from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.models.engines.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
@@ -60,6 +61,7 @@ class Chain:
     """
 
     task_type: ClassVar[Any] = None
+    client_type: ClassVar[type[Client]] = Client
 
     def __init__(
         self,
@@ -510,7 +512,7 @@ class Chain:
         name = self.task.name if name is None else name
         check_deployment(name, serving)
         version = self._export(path, name=name, options=options)
-        return deploy(version.parent, model_name=name, source=self._source, **serving)
+        return deploy(version.parent, model_name=name, source=self._source, client_type=self.client_type, **serving)
 
     def _make_live(self, text_encoder: TextEncoder, state: Any) -> Any:
         """What holds model and state, and exchanges them in one step."""

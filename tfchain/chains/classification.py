@@ -19,6 +19,52 @@ from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, 
 from tfchain.tasks.text_rows import TextRows
 
 
+class ClassificationClient(Client):
+    """Asks a TensorFlow Serving (stock or embedded) for the labels of texts; see `Client` for its arguments.
+
+    Example:
+
+        with ClassificationClient(rest_url="http://127.0.0.1:8501") as client:
+            client.classify(["Where is my card?"], model="classification")[0].scores
+    """
+
+    def classify(
+        self, texts: Any, *, model: str, version: int | None = None, protocol: str | None = None
+    ) -> list[Prediction]:
+        """Gives texts labels with a model that a `TextClassificationChain` exported.
+
+        Args:
+            texts: Texts, or one; for a model of pairs tuples of two texts, or one.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
+        Returns:
+            One prediction a text. Where a text may have several labels, those among the best that the model chose.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached.
+        """
+        asked = [texts] if isinstance(texts, str | tuple) else list(texts)
+        if not asked:
+            return []
+        rows = _to_rows(asked, paired=isinstance(asked[0], tuple))
+        inputs: dict[str, Any] = {"text": list(rows.texts)}
+        if rows.second_texts is not None:
+            inputs["text_pair"] = list(rows.second_texts)
+        outputs = self.predict(inputs, model=model, signature="classify_text", version=version, protocol=protocol)
+        predictions = []
+        for number, text in enumerate(asked):
+            names, values = outputs["labels"][number], outputs["scores"][number]
+            scores = [ScoredLabel(str(name), float(value)) for name, value in zip(names, values, strict=True)]
+            decision: str | list[str] = scores[0].label
+            if "chosen" in outputs:
+                decision = [str(name) for name, has in zip(names, outputs["chosen"][number], strict=True) if has]
+            predictions.append(Prediction(text, decision, scores))
+        return predictions
+
+
 class TextClassificationChain(Chain):
     """Text classification from labelled texts to a served model.
 
@@ -58,6 +104,7 @@ class TextClassificationChain(Chain):
     """
 
     task_type: ClassVar[Any] = ClassificationTask
+    client_type: ClassVar[type[Client]] = ClassificationClient
     task: ClassificationTask
 
     def __init__(
@@ -246,52 +293,6 @@ class TextClassificationChain(Chain):
             "prefer_tflite_model": prefer_tflite_model,
         }
         return self._deploy(path, name=name, serving=serving, options={"top_k": top_k})
-
-
-class ClassificationClient(Client):
-    """Asks a TensorFlow Serving (stock or embedded) for the labels of texts; see `Client` for its arguments.
-
-    Example:
-
-        with ClassificationClient(rest_url="http://127.0.0.1:8501") as client:
-            client.classify(["Where is my card?"], model="classification")[0].scores
-    """
-
-    def classify(
-        self, texts: Any, *, model: str, version: int | None = None, protocol: str | None = None
-    ) -> list[Prediction]:
-        """Gives texts labels with a model that a `TextClassificationChain` exported.
-
-        Args:
-            texts: Texts, or one; for a model of pairs tuples of two texts, or one.
-            model: The model's name.
-            version: The version; None for the latest.
-            protocol: `"grpc"` or `"rest"`; None to choose.
-
-        Returns:
-            One prediction a text. Where a text may have several labels, those among the best that the model chose.
-
-        Raises:
-            RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
-        """
-        asked = [texts] if isinstance(texts, str | tuple) else list(texts)
-        if not asked:
-            return []
-        rows = _to_rows(asked, paired=isinstance(asked[0], tuple))
-        inputs: dict[str, Any] = {"text": list(rows.texts)}
-        if rows.second_texts is not None:
-            inputs["text_pair"] = list(rows.second_texts)
-        outputs = self.predict(inputs, model=model, signature="classify_text", version=version, protocol=protocol)
-        predictions = []
-        for number, text in enumerate(asked):
-            names, values = outputs["labels"][number], outputs["scores"][number]
-            scores = [ScoredLabel(str(name), float(value)) for name, value in zip(names, values, strict=True)]
-            decision: str | list[str] = scores[0].label
-            if "chosen" in outputs:
-                decision = [str(name) for name, has in zip(names, outputs["chosen"][number], strict=True) if has]
-            predictions.append(Prediction(text, decision, scores))
-        return predictions
 
 
 def _to_rows(asked: Sequence[Any], *, paired: bool) -> TextRows:

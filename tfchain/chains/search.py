@@ -10,11 +10,13 @@ import numpy as np
 
 from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
+from tfchain.chains.search_client import Client
 from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
+from tfchain.deployment.client import client as serving
 from tfchain.deployment.deploy import Deployment
 from tfchain.models.engines.runner import Engine
 from tfchain.models.indexes.exact import Similarity
@@ -72,6 +74,7 @@ class NeuralSearchChain(Chain):
     """
 
     task_type: ClassVar[Any] = SearchTask
+    client_type: ClassVar[type[serving.Client]] = Client
     task: SearchTask
 
     def __init__(

@@ -35,6 +35,7 @@ class Deployment:
         grpc_port: The gRPC port.
         rest_port: The REST port.
         pipe: The pipe at whose end the server stops.
+        client_type: What `client` makes. Default: the client of any task.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Deployment:
         grpc_port: int,
         rest_port: int,
         pipe: int,
+        client_type: type[Client] = Client,
     ) -> None:
         self.model_name = model_name
         self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
         self.rest_url = f"http://{_bracketed(host)}:{rest_port}"
         self._process = process
         self._pipe: int | None = pipe
+        self._client_type = client_type
         _running.add(self)
 
     def __enter__(self) -> "Deployment":
@@ -84,7 +87,7 @@ class Deployment:
 
     def client(self, *, timeout_seconds: float = 30.0) -> Client:
         """Returns a client for both protocols; close it, or use it in a `with` block."""
-        return Client(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
+        return self._client_type(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
 
     def stop(self, timeout_seconds: float = 15.0) -> None:
         """Ends the server: requests in flight are finished, and after the timeout it is killed. May be called twice."""
@@ -106,6 +109,7 @@ def deploy(
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
     source: str | None = None,
+    client_type: type[Client] = Client,
 ) -> Deployment:
     """Serves the latest version of a base path, and waits until it answers.
 
@@ -124,6 +128,7 @@ def deploy(
         log_path: A file for the server's log; None for none.
         source: Serves those versions alone whose description, as `export` wrote it, has this `source`: what others
             export to the same base path is left to them. Default: None, all versions.
+        client_type: What the deployment's `client` makes. Default: the client of any task.
 
     Returns:
         The running server.
@@ -135,7 +140,7 @@ def deploy(
     Example:
 
         with deploy("saved_models/docs", model_name="docs") as server, server.client() as client:
-            client.search(["how do I merge two sorted lists"], model="docs")
+            client.predict({"text": ["how do I merge two sorted lists"]}, model="docs")
     """
     check_model_name(model_name)
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
@@ -170,7 +175,13 @@ def deploy(
         ports = _wait_until_ready(process, ready, log, timeout_seconds)
         on_error.pop_all()
     return Deployment(
-        process, model_name=model_name, host=host, grpc_port=ports["grpc_port"], rest_port=ports["rest_port"], pipe=pipe
+        process,
+        model_name=model_name,
+        host=host,
+        grpc_port=ports["grpc_port"],
+        rest_port=ports["rest_port"],
+        pipe=pipe,
+        client_type=client_type,
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfchain.chains.search_client import Client
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.client.client import Client, RequestError
+from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 
 

@@ -1,4 +1,4 @@
-"""A client for servers that speak TensorFlow Serving's protocols: numpy in, numpy out."""
+"""A client for servers that speak TensorFlow Serving's protocols, whatever the task: numpy in, numpy out."""
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.core.errors import InputError, ServerError
-from tfchain.core.texts import check_queries, check_texts, replace_surrogates
-from tfchain.core.types import Hit, SearchResult
+from tfchain.core.errors import InputError
+from tfchain.core.texts import check_texts, replace_surrogates
 from tfchain.deployment.client.transport import RequestError, Transport
 from tfchain.deployment.client.transport_grpc import GrpcTransport
 from tfchain.deployment.client.transport_rest import RestTransport
@@ -17,7 +16,9 @@ __all__ = ["Client", "RequestError"]
 
 
 class Client:
-    """Asks a TensorFlow Serving (stock or embedded) for predictions. May be shared by threads.
+    """Asks a TensorFlow Serving (stock or embedded) for predictions. Threads may share it.
+
+    Chains have clients of their own that inherit from it, such as `tfchain.Client`, which searches.
 
     Importing and making a client is quick; the first call over gRPC imports TensorFlow, which tensorflow-serving-api's
     stubs need. Over REST it is never imported.
@@ -33,7 +34,7 @@ class Client:
     Example:
 
         with Client(rest_url="http://127.0.0.1:8501") as client:
-            client.search(["how do I merge two sorted lists"], model="docs")[0].hits
+            client.predict({"text": ["how do I merge two sorted lists"]}, model="docs")["texts"]
     """
 
     def __init__(
@@ -118,42 +119,6 @@ class Client:
         """
         return self._transport(protocol).status(model, version)
 
-    def search(
-        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
-    ) -> list[SearchResult]:
-        """Searches with a model that a chain exported.
-
-        Args:
-            texts: The queries, or one.
-            model: The model's name.
-            version: The version; None for the latest.
-            protocol: `"grpc"` or `"rest"`; None to choose.
-
-        Returns:
-            One result a query.
-
-        Raises:
-            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
-            RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached, or the model's answer is not that of a search.
-        """
-        texts = check_queries(texts)
-        if not texts:
-            return []
-        outputs = self.predict({"text": texts}, model=model, version=version, protocol=protocol)
-        missing = {"ids", "scores", "texts"} - outputs.keys()
-        if missing:
-            raise ServerError(
-                f"A search model must answer with ids, scores and texts. Received from {model}: {sorted(outputs)}. "
-                "Export a chain that has documents, or use `embed`."
-            )
-        return [
-            _to_result(text, *row)
-            for text, *row in zip(
-                texts, outputs["ids"].tolist(), outputs["scores"].tolist(), outputs["texts"].tolist(), strict=True
-            )
-        ]
-
     def embed(
         self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
     ) -> np.ndarray:
@@ -169,7 +134,7 @@ class Client:
             Vectors, float32 `(number of texts, dim)`.
 
         Raises:
-            InputError: if something is not a string, as in `NeuralSearchChain.encode`.
+            InputError: if something is not a string, as in a chain's `encode`.
             RequestError: if the server answers with an error.
             ServerError: if it cannot be reached.
         """
@@ -227,11 +192,6 @@ def _to_array(name: str, value: Any) -> np.ndarray:
                 "Convert it to one of them."
             )
     return flat.reshape(array.shape)
-
-
-def _to_result(text: str, ids: list[Any], scores: list[float], found: list[Any]) -> SearchResult:
-    hits = [Hit(id=str(id_), score=score, text=str(body)) for id_, score, body in zip(ids, scores, found, strict=True)]
-    return SearchResult(text, hits[0].text if hits else text, hits)
 
 
 def _connect(kind: type[Client], grpc_target: str | None, rest_url: str | None, timeout_seconds: float) -> Client:

@@ -20,7 +20,7 @@ from tfchain import (
     ReduceDimensions,
     Shrink,
 )
-from tfchain.deployment.client.client import Client
+from tfchain.chains.search_client import Client
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.deployment.server.servables.litert import LiteRTServable, load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions

@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 
 from tfchain.chains.search import NeuralSearchChain
+from tfchain.chains.search_client import Client
 from tfchain.core.errors import ExportError
 from tfchain.core.proof import Proof
 from tfchain.data.documents.reading import read_documents
-from tfchain.deployment.client.client import Client, RequestError
+from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.deploy import deploy
 from tfchain.deployment.export import export
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions

@@ -1,0 +1,71 @@
+"""The client of a search that is served: queries in, documents out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfchain.core.errors import ServerError
+from tfchain.core.texts import check_queries
+from tfchain.core.types import Hit, SearchResult
+from tfchain.deployment.client import client as serving
+
+
+class Client(serving.Client):
+    """Asks a TensorFlow Serving (stock or embedded) for a search, or for predictions. Threads may share it.
+
+    Importing and making a client is quick; the first call over gRPC imports TensorFlow, which tensorflow-serving-api's
+    stubs need. Over REST it is never imported.
+
+    Args:
+        grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
+        rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
+        timeout_seconds: How long a call may take. Default 30.
+
+    Raises:
+        InputError: if neither address is given.
+
+    Example:
+
+        with Client(rest_url="http://127.0.0.1:8501") as client:
+            client.search(["how do I merge two sorted lists"], model="docs")[0].hits
+    """
+
+    def search(
+        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
+    ) -> list[SearchResult]:
+        """Searches with a model that a chain exported.
+
+        Args:
+            texts: The queries, or one.
+            model: The model's name.
+            version: The version; None for the latest.
+            protocol: `"grpc"` or `"rest"`; None to choose.
+
+        Returns:
+            One result a query.
+
+        Raises:
+            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
+            RequestError: if the server answers with an error.
+            ServerError: if it cannot be reached, or the model's answer is not that of a search.
+        """
+        texts = check_queries(texts)
+        if not texts:
+            return []
+        outputs = self.predict({"text": texts}, model=model, version=version, protocol=protocol)
+        missing = {"ids", "scores", "texts"} - outputs.keys()
+        if missing:
+            raise ServerError(
+                f"A search model must answer with ids, scores and texts. Received from {model}: {sorted(outputs)}. "
+                "Export a chain that has documents, or use `embed`."
+            )
+        return [
+            _to_result(text, *row)
+            for text, *row in zip(
+                texts, outputs["ids"].tolist(), outputs["scores"].tolist(), outputs["texts"].tolist(), strict=True
+            )
+        ]
+
+
+def _to_result(text: str, ids: list[Any], scores: list[float], found: list[Any]) -> SearchResult:
+    hits = [Hit(id=str(id_), score=score, text=str(body)) for id_, score, body in zip(ids, scores, found, strict=True)]
+    return SearchResult(text, hits[0].text if hits else text, hits)
