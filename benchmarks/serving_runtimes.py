@@ -131,6 +131,7 @@ def export_version(folder: Path, text_encoder: TextEncoder, index: DocumentIndex
         graph.signatures,
         proofs=graph.proofs,
         litert_proofs=graph.litert_proofs,
+        halves=graph.halves,
         description=served.description,
         files=served.files,
     )

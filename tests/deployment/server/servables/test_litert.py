@@ -20,7 +20,7 @@ from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.deploy import deploy
 from tfchain.deployment.export import export
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
-from tfchain.deployment.server.servables.litert import LiteRTServable, add_litert, load_version
+from tfchain.deployment.server.servables.litert import LiteRTServable, add_litert, load_version, read_halves
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError
@@ -326,7 +326,8 @@ def test_where_litert_fails_the_saved_model_answers_and_it_is_told(
     version: Path, servable: LiteRTServable, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = load_version(version)
-    failing = LiteRTServable(plain, FailingPool(RuntimeError("no memory")))  # type: ignore[arg-type]
+    pool: Any = FailingPool(RuntimeError("no memory"))
+    failing = LiteRTServable(plain, pool, read_halves(version))
     inputs, signature = {"text": to_array(TEXTS)}, plain.signatures["embed"]
     (answer,) = failing.run(signature, inputs, ["embedding"])
     np.testing.assert_array_equal(answer, plain.run(signature, inputs, ["embedding"])[0])
@@ -337,7 +338,7 @@ def test_where_litert_fails_the_saved_model_answers_and_it_is_told(
 
 def test_a_request_waits_no_longer_than_its_deadline(version: Path) -> None:
     pool = LiteRTPool(version / "model.tflite", size=1, num_threads=1)
-    servable = LiteRTServable(load_version(version), pool)
+    servable = LiteRTServable(load_version(version), pool, read_halves(version))
     inputs = {"text": to_array(TEXTS)}
     with pool._lend((1, 1), None), pytest.raises(StatusError, match="Timed out waiting") as caught:
         servable.run(servable.signatures["embed"], inputs, ["embedding"], timeout_ms=50)
