@@ -14,8 +14,8 @@ from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable, load_saved_model
 from tfchain.deployment.server.servables.session import GraphSession
-from tfchain.deployment.server.servables.warmup import run_warmup
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.warmup import run_warmup
 
 
 def write_warmup(version_path: Path, *requests: Any) -> None:
@@ -72,9 +72,9 @@ def test_more_warmup_records_than_the_maximum_fail_the_load(
 ) -> None:
     write_warmup(version_path, *[warmup_request("", x=np.ones(1, np.float32))] * 3)
     servable = load_saved_model(version_path)
-    monkeypatch.setattr("tfchain.deployment.server.servables.warmup.MAX_RECORDS", 3)
+    monkeypatch.setattr("tfchain.deployment.server.warmup.MAX_RECORDS", 3)
     assert run_warmup(servable, version_path) == 3
-    monkeypatch.setattr("tfchain.deployment.server.servables.warmup.MAX_RECORDS", 2)
+    monkeypatch.setattr("tfchain.deployment.server.warmup.MAX_RECORDS", 2)
     with pytest.raises(StatusError, match=r"INVALID_ARGUMENT: Number of warmup records exceeds the maximum \(2\)"):
         run_warmup(servable, version_path)
     servable.close()

@@ -147,8 +147,8 @@ def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Pr
     """
     from tfchain.deployment.server.servables.litert import add_litert
     from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
-    from tfchain.deployment.server.servables.warmup import run_warmup
     from tfchain.deployment.server.status import StatusError
+    from tfchain.deployment.server.warmup import run_warmup
 
     load_tf_text()
     try:

@@ -43,7 +43,7 @@ class GrpcTransport(Transport):
         self._open()
         from tensorflow_serving.apis import predict_pb2
 
-        from tfchain.deployment.server.grpc.tensor_proto import to_array, to_proto
+        from tfchain.deployment.server.servables.tensor_proto import to_array, to_proto
 
         request = predict_pb2.PredictRequest(output_filter=output_filter)
         _fill_spec(request, model, version)

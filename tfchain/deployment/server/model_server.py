@@ -16,9 +16,9 @@ from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.servables.warmup import run_warmup
 from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.warmup import run_warmup
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,10 +17,12 @@ from tfchain.training.batches.layout import TrainingSet
 from tfchain.training.batches.maker import BatchMaker
 from tfchain.training.batches.training_data import NamedPairs, can_be_mined, make_judged
 from tfchain.training.distributed.workers import gather_over_workers
-from tfchain.training.fit.validation import TrainingTextEncoder
 from tfchain.training.mining.mine import corpus_of, mine_negatives
 from tfchain.training.mining.options import Mining
 from tfchain.training.mining.pair_scores import CrossCheck
+
+if TYPE_CHECKING:  # `fit` mines between its epochs
+    from tfchain.training.fit.validation import TrainingTextEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class MiningRounds(keras.callbacks.Callback):
         self,
         mining: Mining,
         datasets: Sequence[NamedPairs],
-        text_encoder: TrainingTextEncoder,
+        text_encoder: "TrainingTextEncoder",
         make_set: Callable[[NamedPairs], TrainingSet],
         *,
         epochs: int,

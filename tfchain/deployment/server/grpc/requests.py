@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.grpc.tensor_proto import to_array
 from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.servables.tensor_proto import to_array
 from tfchain.deployment.server.status import invalid_argument
 
 

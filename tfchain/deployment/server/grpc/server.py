@@ -8,9 +8,9 @@ import grpc
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
-from tfchain.deployment.server.grpc.tensor_proto import to_proto
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.predict import predict
+from tfchain.deployment.server.servables.tensor_proto import to_proto
 from tfchain.deployment.server.status import (
     Code,
     StatusError,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.grpc.tensor_proto import to_array
 from tfchain.deployment.server.servables.servable import Signature, TensorSpec
 from tfchain.deployment.server.servables.session import GraphSession
+from tfchain.deployment.server.servables.tensor_proto import to_array
 from tfchain.deployment.server.servables.xla import find_xla_outputs
 from tfchain.deployment.server.status import Code, StatusError, not_found
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.grpc.tensor_proto import to_array, to_proto
+from tfchain.deployment.server.servables.tensor_proto import to_array, to_proto
 
 TYPES = [
     "float32",
