@@ -1,17 +1,20 @@
 """What chains make of their arguments: a text encoder, a `Validation`."""
 
+from __future__ import annotations
+
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.task import Task
 from tfchain.models.bundled import find_bundled_model
-from tfchain.models.convert import to_encoder
 from tfchain.models.engines.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import to_tokenizer
-from tfchain.training.fit.validation import Validation
+
+if TYPE_CHECKING:
+    from tfchain.training.fit.validation import Validation
 
 
 def make_text_encoder(tokenizer: Any, model: Any, *, engine: Engine = "auto", **settings: Any) -> TextEncoder:
@@ -36,6 +39,8 @@ def make_text_encoder(tokenizer: Any, model: Any, *, engine: Engine = "auto", **
         model = find_bundled_model()
     if isinstance(model, str | Path):
         return TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
+    from tfchain.models.convert import to_encoder
+
     return TextEncoder(to_tokenizer(tokenizer), to_encoder(model), engine=engine, **changes)
 
 
@@ -50,6 +55,8 @@ def complete_validation(task: Task, validation: Any, *, first: str | None = None
     Raises:
         InputError: if a metric is unknown, or the monitor is not among the metrics.
     """
+    from tfchain.training.fit.validation import Validation
+
     if not isinstance(validation, Validation):
         validation = Validation(dataset=validation)
     metrics = validation.metrics

@@ -1,5 +1,7 @@
 """`Chain`: a model's whole life for any task. It composes the rooms, and holds no mechanism of its own."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import logging
@@ -7,38 +9,33 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
-import keras
-
-from tfchain.chains.compression import compress_for
-from tfchain.chains.serving import check_deployment, export_for
-from tfchain.chains.training import train_for
-from tfchain.chains.tuning import tune_for
 from tfchain.core.atomic import new_folder
 from tfchain.core.checks import to_path
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
-from tfchain.deployment.arguments import check_base_path, check_model_name
 from tfchain.deployment.client.client import Client
-from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.models.engines.runner import Engine
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.learning_texts import LearningTexts
-from tfchain.optimization.recipe_hooks import make_hooks
-from tfchain.optimization.recipes import Recipe, TrainingRecipe, check_candidates, check_training_recipes
-from tfchain.optimization.report import CompressionReport
-from tfchain.optimization.rule import Keep
-from tfchain.optimization.tuning.options import Search, TunerName
-from tfchain.optimization.tuning.report import TuningReport
-from tfchain.optimization.tuning.space import Space
-from tfchain.runtime.fork import check_tensorflow_runs
 from tfchain.tasks.live_model import Current, LiveModel
-from tfchain.training.batches.training_data import LossChoice
-from tfchain.training.fit.options import FitOptions
-from tfchain.training.mining.options import Mining
+
+if TYPE_CHECKING:  # a chain that answers does without TensorFlow, Keras and transformers: the methods import the rest
+    import keras
+
+    from tfchain.deployment.deploy import Deployment
+    from tfchain.optimization.learning_texts import LearningTexts
+    from tfchain.optimization.recipes import Recipe, TrainingRecipe
+    from tfchain.optimization.report import CompressionReport
+    from tfchain.optimization.rule import Keep
+    from tfchain.optimization.tuning.options import TunerName
+    from tfchain.optimization.tuning.report import TuningReport
+    from tfchain.optimization.tuning.space import Space
+    from tfchain.training.batches.training_data import LossChoice
+    from tfchain.training.fit.options import FitOptions
+    from tfchain.training.mining.options import Mining
 
 logger = logging.getLogger(__name__)
 SAVED_MODELS = Path("saved_models")
@@ -74,7 +71,7 @@ class Chain:
         self.task = task
         self._live = self._make_live(text_encoder, state)
         self.hyperparameters = hyperparameters or Hyperparameters()
-        self.fit_options = FitOptions()
+        self._fit_options: FitOptions | None = None
         self.report = {}
         self._folder: Any = None
         self._source = uuid.uuid4().hex  # what tells the versions of this chain from those of others
@@ -83,7 +80,7 @@ class Chain:
     def __reduce__(self) -> tuple[Any, ...]:
         with self._current() as current:
             packed = pack(lambda path: self._save_into(self.task.open_folder(path), current))
-            return _unpack, (type(self), packed, current.text_encoder.runner.engine, self.fit_options)
+            return _unpack, (type(self), packed, current.text_encoder.runner.engine, self._fit_options)
 
     @classmethod
     def load(cls, path: str | Path, *, engine: Engine = "auto") -> Self:
@@ -125,6 +122,19 @@ class Chain:
     def state(self) -> Any:
         """What the task keeps beside the model."""
         return self._live.state
+
+    @property
+    def fit_options(self) -> FitOptions:
+        """What `fit` takes where it is given no `options`; `tune` sets it."""
+        if self._fit_options is None:
+            from tfchain.training.fit.options import FitOptions
+
+            self._fit_options = FitOptions()
+        return self._fit_options
+
+    @fit_options.setter
+    def fit_options(self, options: FitOptions) -> None:
+        self._fit_options = options
 
     @property
     def report(self) -> dict[str, float]:
@@ -227,6 +237,10 @@ class Chain:
             InputError: if something does not fit; nothing has been trained then.
             WorkerLostError: if another worker of a distributed training stopped.
         """
+        from tfchain.chains.training import train_for
+        from tfchain.optimization.recipe_hooks import make_hooks
+        from tfchain.optimization.recipes import check_training_recipes
+
         given = {"batch_size": batch_size, "epochs": epochs, "learning_rate": learning_rate}
         changed = self.hyperparameters.replace(
             **{name: value for name, value in given.items() if value is not None}, **hyperparameters
@@ -293,6 +307,9 @@ class Chain:
             InputError: if something does not fit, or no trial keeps the limits; the chain stays as it was.
             TfchainError: if the disk is full; the trials that have ended are kept.
         """
+        from tfchain.chains.tuning import tune_for
+        from tfchain.optimization.tuning.options import Search
+
         objective = objective or self.task.objective
         search = Search(
             tuner=tuner,
@@ -330,7 +347,7 @@ class Chain:
         recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
         *,
         texts: LearningTexts | None = None,
-        teacher: "Chain | TextEncoder | None" = None,
+        teacher: Chain | TextEncoder | None = None,
         dataset: Any = None,
         split: str = "test",
         keep: Keep | None = None,
@@ -362,6 +379,9 @@ class Chain:
             TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for
                 a calibrated `Quantize`; the model stays as it was.
         """
+        from tfchain.chains.compression import compress_for
+        from tfchain.optimization.recipes import check_candidates
+
         kept, report = compress_for(
             self.task,
             self.text_encoder,
@@ -488,6 +508,10 @@ class Chain:
     def _export(
         self, path: str | Path | None, *, signatures: str = "text", name: str | None, options: Mapping[str, Any]
     ) -> Path:
+        from tfchain.chains.serving import export_for
+        from tfchain.deployment.arguments import check_base_path, check_model_name
+        from tfchain.runtime.fork import check_tensorflow_runs
+
         name = name or self.task.name
         if path is None:
             check_model_name(name, argument="name")
@@ -509,6 +533,9 @@ class Chain:
     def _deploy(
         self, path: str | Path | None, *, name: str | None, serving: Mapping[str, Any], options: Mapping[str, Any]
     ) -> Deployment:
+        from tfchain.chains.serving import check_deployment
+        from tfchain.deployment.deploy import deploy
+
         name = self.task.name if name is None else name
         check_deployment(name, serving)
         version = self._export(path, name=name, options=options)
@@ -542,9 +569,9 @@ class Chain:
         }
 
 
-def _unpack(kind: type[Chain], packed: bytes, engine: Engine, fit_options: FitOptions) -> Chain:
+def _unpack(kind: type[Chain], packed: bytes, engine: Engine, fit_options: FitOptions | None) -> Chain:
     with unpacked(packed) as path:
         chain = kind.load(path, engine=engine)
     chain._folder = None  # it is gone
-    chain.fit_options = fit_options
+    chain._fit_options = fit_options
     return chain

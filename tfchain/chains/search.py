@@ -1,10 +1,12 @@
 """`NeuralSearchChain`: documents in, answers out, on the life that every chain has."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
 
 import numpy as np
 
@@ -17,14 +19,9 @@ from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
 from tfchain.deployment.client import client as serving
-from tfchain.deployment.deploy import Deployment
 from tfchain.models.engines.runner import Engine
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.learning_texts import LearningTexts
-from tfchain.optimization.recipes import Recipe
-from tfchain.optimization.report import CompressionReport
-from tfchain.optimization.rule import Keep
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.live_index import Encoding, LiveIndex
@@ -34,6 +31,13 @@ from tfchain.tasks.search.search import (
     search_texts,
 )
 from tfchain.tasks.search.task import SearchTask
+
+if TYPE_CHECKING:
+    from tfchain.deployment.deploy import Deployment
+    from tfchain.optimization.learning_texts import LearningTexts
+    from tfchain.optimization.recipes import Recipe
+    from tfchain.optimization.report import CompressionReport
+    from tfchain.optimization.rule import Keep
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +160,7 @@ class NeuralSearchChain(Chain):
         """Whether the model has changed since the documents were encoded."""
         return self._live.is_stale
 
-    def add(self, documents: DocumentSource, *, progress: bool | None = None) -> "NeuralSearchChain":
+    def add(self, documents: DocumentSource, *, progress: bool | None = None) -> NeuralSearchChain:
         """Adds documents, in memory; `save` publishes them.
 
         Args:
@@ -174,7 +178,7 @@ class NeuralSearchChain(Chain):
         self._live.add(documents, self._encoding(progress))
         return self
 
-    def remove(self, ids: str | int | Iterable[str | int]) -> "NeuralSearchChain":
+    def remove(self, ids: str | int | Iterable[str | int]) -> NeuralSearchChain:
         """Removes documents by id.
 
         Args:
@@ -229,7 +233,7 @@ class NeuralSearchChain(Chain):
         recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
         *,
         texts: LearningTexts | None = None,
-        teacher: "NeuralSearchChain | TextEncoder | None" = None,
+        teacher: NeuralSearchChain | TextEncoder | None = None,
         dataset: Any = None,
         split: str = "test",
         keep: Keep | None = None,
@@ -271,7 +275,7 @@ class NeuralSearchChain(Chain):
             progress=progress,
         )
 
-    def reindex(self, *, progress: bool | None = None) -> "NeuralSearchChain":
+    def reindex(self, *, progress: bool | None = None) -> NeuralSearchChain:
         """Encodes all documents again, after the model's weights have changed."""
         self.text_encoder.refresh()
         self._live.encode_again(self._encoding(progress))

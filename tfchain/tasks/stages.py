@@ -1,14 +1,18 @@
 """What a task hands to a chain: a training that is ready, a version before it is written, a folder that was read."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfchain.core.task import Folder, Task
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.text_graph import TextGraph
-from tfchain.training.fit.options import FitOptions
+
+if TYPE_CHECKING:  # a chain that answers does without training and graphs
+    from tfchain.tasks.text_graph import TextGraph
+    from tfchain.training.fit.options import FitOptions
 
 
 @dataclass(frozen=True)

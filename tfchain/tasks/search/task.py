@@ -1,28 +1,28 @@
 """Search as a task: the state is an index of documents, the objective how well they are ranked."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-
-import keras
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfchain.core.errors import IndexFolderError, InputError
-from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.core.task import Evaluate
-from tfchain.data.documents.beir import BeirDataset
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.evaluation import describe_judged, find_documents, make_evaluation, read_evaluation
 from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
 from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 from tfchain.tasks.search.search import PassageConfig
-from tfchain.tasks.search.search_graph import check_graph_options, make_search_graph
-from tfchain.tasks.search.served_precision import to_served
 from tfchain.tasks.stages import Loaded, Served, Training
-from tfchain.training.fit.fit import fit_text_encoder
-from tfchain.training.fit.options import FitOptions
-from tfchain.training.fit.validation import Validation
+
+if TYPE_CHECKING:  # a chain that answers does without training and graphs: the methods import them
+    import keras
+
+    from tfchain.core.hyperparameters import Hyperparameters
+    from tfchain.data.documents.beir import BeirDataset
+    from tfchain.training.fit.options import FitOptions
+    from tfchain.training.fit.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,13 @@ class SearchTask:
         largest_cutoff(metrics)
 
     def read_judged(self, source: Any, *, split: str) -> BeirDataset:
+        from tfchain.tasks.search.evaluation import read_evaluation
+
         return read_evaluation(source, split=split)
 
     def describe_judged(self, judged: BeirDataset, state: DocumentIndex | None) -> Mapping[str, str]:
+        from tfchain.tasks.search.evaluation import describe_judged, find_documents
+
         return describe_judged(judged, find_documents(judged, state), self.passages)
 
     def prepare(self, model: TextEncoder, state: DocumentIndex | None, dataset: Any, options: FitOptions) -> Training:
@@ -63,6 +67,8 @@ class SearchTask:
         evaluate: Evaluate | None = None,
         validation: Validation | None = None,
     ) -> keras.callbacks.History:
+        from tfchain.training.fit.fit import fit_text_encoder
+
         return fit_text_encoder(
             training.model,
             training.dataset,
@@ -87,6 +93,8 @@ class SearchTask:
         progress: bool | None = None,
         costs: bool = False,
     ) -> Evaluate:
+        from tfchain.tasks.search.evaluation import find_documents, make_evaluation
+
         return make_evaluation(
             judged,
             find_documents(judged, state),
@@ -102,9 +110,13 @@ class SearchTask:
         return [document.full_text for document in state or () if document.full_text.strip()]
 
     def workload(self, judged: BeirDataset, state: DocumentIndex | None) -> tuple[list[str], list[str]]:
+        from tfchain.tasks.search.evaluation import find_documents
+
         return list(judged.queries.values()), [document.full_text for document in find_documents(judged, state)]
 
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
+        from tfchain.tasks.search.search_graph import check_graph_options
+
         check_graph_options(options["top_k"], signatures)
 
     def serve(
@@ -116,6 +128,9 @@ class SearchTask:
         batch_size: int,
         options: Mapping[str, Any],
     ) -> Served:
+        from tfchain.tasks.search.search_graph import make_search_graph
+        from tfchain.tasks.search.served_precision import to_served
+
         served = to_served(model, state, self.passages, signatures=signatures, batch_size=batch_size)
         graph = make_search_graph(
             served.text_encoder,
