@@ -16,17 +16,17 @@ from pathlib import Path
 CHILD = """
 import json, sys, time
 import tfchain.models.engines.native_encoder as native_encoder
-import tfchain.models.engines.runner as runner
+import tfchain.models.engines.litert_engine as litert_engine
 from benchmarks.scifact import find_minilm
 from tfchain.models.text_encoder import TextEncoder
 engine, tokens, texts = sys.argv[1], int(sys.argv[2]), json.load(sys.stdin)
-runner.TOKENS_IN_BATCH = tokens
-runner.TOKENS_A_THREAD = tokens  # of which TOKENS_IN_BATCH is the most, whatever the threads
+litert_engine.TOKENS_IN_BATCH = tokens
+litert_engine.TOKENS_A_THREAD = tokens  # of which TOKENS_IN_BATCH is the most, whatever the threads
 if engine != "pool":
-    runner.POOL_TOKENS = float("inf")
+    litert_engine.POOL_TOKENS = float("inf")
 if engine in ("native", "pool", "int8"):
     kind = "native" if engine == "native" else "litert"
-    native_encoder.TOKENS_A_THREAD = tokens // runner.count_cores()
+    native_encoder.TOKENS_A_THREAD = tokens // litert_engine.count_cores()
     encoder = TextEncoder.from_pretrained(find_minilm(), engine=kind, precision="int8")
 else:
     encoder = TextEncoder.from_pretrained(find_minilm(), engine=engine)

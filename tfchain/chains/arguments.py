@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfchain.core.errors import InputError
 from tfchain.core.task import Task
 from tfchain.models.bundled import find_bundled_model
-from tfchain.models.engines.runner import Engine
+from tfchain.models.engines.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import to_tokenizer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfchain.training.fit.validation import Validation
 
 
-def make_text_encoder(tokenizer: Any, model: Any, *, engine: Engine = "auto", **settings: Any) -> TextEncoder:
+def make_text_encoder(tokenizer: Any, model: Any, *, engine: EngineName = "auto", **settings: Any) -> TextEncoder:
     """A text encoder of whatever a user has.
 
     Args:

@@ -18,7 +18,7 @@ from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
 from tfchain.deployment.client.client import Client
-from tfchain.models.engines.runner import Engine
+from tfchain.models.engines.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current, LiveModel
 
@@ -83,7 +83,7 @@ class Chain:
             return _unpack, (type(self), packed, current.text_encoder.runner.engine, self._fit_options)
 
     @classmethod
-    def load(cls, path: str | Path, *, engine: Engine = "auto") -> Self:
+    def load(cls, path: str | Path, *, engine: EngineName = "auto") -> Self:
         """Reads what `save` published.
 
         Args:
@@ -569,7 +569,7 @@ class Chain:
         }
 
 
-def _unpack(kind: type[Chain], packed: bytes, engine: Engine, fit_options: FitOptions | None) -> Chain:
+def _unpack(kind: type[Chain], packed: bytes, engine: EngineName, fit_options: FitOptions | None) -> Chain:
     with unpacked(packed) as path:
         chain = kind.load(path, engine=engine)
     chain._folder = None  # it is gone

@@ -13,7 +13,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deploy import Deployment
-from tfchain.models.engines.runner import Engine
+from tfchain.models.engines.precision import EngineName
 from tfchain.tasks.classification.predictions import Prediction, ScoredLabel, make_predictions
 from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, check_pairs
 from tfchain.tasks.text_rows import TextRows
@@ -119,7 +119,7 @@ class TextClassificationChain(Chain):
         class_weights: ClassWeights = None,
         label_smoothing: float = 0.0,
         max_length: int | None = None,
-        engine: Engine = "auto",
+        engine: EngineName = "auto",
         **hyperparameters: Unpack[HyperparameterOptions],
     ) -> None:
         chosen = Hyperparameters().replace(

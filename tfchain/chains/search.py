@@ -19,7 +19,7 @@ from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
 from tfchain.deployment.client import client as serving
-from tfchain.models.engines.runner import Engine
+from tfchain.models.engines.precision import EngineName
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
@@ -94,7 +94,7 @@ class NeuralSearchChain(Chain):
         overlap_tokens: int | None = None,
         similarity: Similarity | None = None,
         prompts: Mapping[str, str] | None = None,
-        engine: Engine = "auto",
+        engine: EngineName = "auto",
         **hyperparameters: Unpack[HyperparameterOptions],
     ) -> None:
         chosen = Hyperparameters().replace(
@@ -118,7 +118,7 @@ class NeuralSearchChain(Chain):
         return cls(None, name_or_path, **options)
 
     @classmethod
-    def load(cls, path: str | Path, *, reindex: bool = False, engine: Engine = "auto") -> Self:
+    def load(cls, path: str | Path, *, reindex: bool = False, engine: EngineName = "auto") -> Self:
         """Reads what `save` published.
 
         Args:

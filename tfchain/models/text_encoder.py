@@ -3,9 +3,8 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-import keras
 import numpy as np
 
 from tfchain.core.checks import check_known_settings, check_whole_number
@@ -14,20 +13,23 @@ from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.progress import show_progress
 from tfchain.core.texts import check_texts
-from tfchain.models.encoders.encoder import Encoder, fingerprint_model
+from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.encoders.weight_watch import SharedModel, WeightWatch
 from tfchain.models.engines.calibration import Calibration, make_calibration
-from tfchain.models.engines.precision import Precision, check_precision, find_engines
-from tfchain.models.engines.runner import EncoderRunner, Engine
+from tfchain.models.engines.precision import EngineName, Precision, check_precision, find_engines
+from tfchain.models.engines.runner import EncoderRunner
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
 from tfchain.models.tokenizers.host import HostTokenizer, load_tokenizer
+from tfchain.models.tokenizers.stored import note_tokenizer, read_stored_tokenizer
 from tfchain.models.weights.folder import find_folder, read_folder
-from tfchain.models.weights.pretrained import load_encoder
-from tfchain.models.weights.save_pretrained import save_encoder, write
+from tfchain.models.weights.record import ModelRecord, read_record, write_record
+from tfchain.models.weights.stored_encoder import StoredEncoder
 from tfchain.models.weights.stored_weights import WeightType
-from tfchain.runtime.allocator import start_tensorflow
-from tfchain.runtime.random_state import kept_random_state
+from tfchain.models.weights.tensor_files import KERNEL_WEIGHTS
+
+if TYPE_CHECKING:
+    import keras
 
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 ENCODER_FILE = "encoder.keras"
@@ -66,20 +68,19 @@ class TextEncoder:
     def __init__(
         self,
         tokenizer: Any,
-        encoder: keras.Model | SharedModel,
+        encoder: "keras.Model | SharedModel",
         *,
         max_length: int | None = None,
         do_lower_case: bool = False,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity: Similarity = "cosine",
-        engine: Engine = "auto",
+        engine: EngineName = "auto",
         precision: Precision = "float32",
         vector_storage: VectorStorage = FLOAT_VECTORS,
         calibration: Calibration | None = None,
     ) -> None:
         self._shared = encoder if isinstance(encoder, SharedModel) else SharedModel(encoder)
-        encoder = self._shared.model
         self.prompts = check_prompts(prompts or {})
         self.default_prompt_name = default_prompt_name
         self.similarity: Similarity = similarity
@@ -92,27 +93,26 @@ class TextEncoder:
                 f"`default_prompt_name` must be one of the prompts ({', '.join(self.prompts) or 'there are none'}). "
                 f"Received: {default_prompt_name!r}."
             )
-        pad = encoder.config.transformer.pad_token_id if isinstance(encoder, Encoder) else None
+        config = self._shared.config
         self.tokenizer = HostTokenizer(
             tokenizer,
-            max_length=find_max_length(tokenizer, encoder, max_length),
+            max_length=find_max_length(tokenizer, config, max_length),
             do_lower_case=do_lower_case,
-            pad_token_id=pad,
+            pad_token_id=None if config is None else config.transformer.pad_token_id,
         )
-        check_vocabulary(tokenizer, encoder)
+        check_vocabulary(tokenizer, config)
         self.runner = EncoderRunner(
-            encoder,
+            self._shared,
             pad_token_id=self.tokenizer.pad_token_id,
             engine=engine,
             precision=precision,
             calibration=calibration,
         )
         self._fingerprint: str | None = None
-        self._encoder_fingerprint: str | None = None
         self._watch = WeightWatch(self._shared)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, engine: Engine = "auto", **changes: Any) -> "TextEncoder":
+    def from_pretrained(cls, name_or_path: str | Path, *, engine: EngineName = "auto", **changes: Any) -> "TextEncoder":
         """Reads a sentence-transformers or Hugging Face folder, or one that `save` wrote.
 
         Args:
@@ -125,15 +125,16 @@ class TextEncoder:
             InputError: as the constructor does, such as for a `calibration` where the precision is not `int8`.
         """
         path = find_folder(name_or_path)
+        record = read_record(path)
         if (path / ENCODER_FILE).is_file():
-            start_tensorflow()
-            with kept_random_state():
-                encoder = keras.saving.load_model(path / ENCODER_FILE, compile=False, safe_mode=True)
+            shared = _load_keras_model(path / ENCODER_FILE)
             settings = _read_settings(path)
             tokenizer_path = path
         else:
             folder = read_folder(path)
-            encoder = load_encoder(folder)
+            kernel_path = None if record is None or not (path / KERNEL_WEIGHTS).is_file() else path / KERNEL_WEIGHTS
+            fingerprint = None if record is None else record.encoder
+            shared = SharedModel(StoredEncoder(folder, fingerprint=fingerprint, kernel_path=kernel_path))
             settings = {
                 "max_length": folder.max_length,
                 "do_lower_case": folder.do_lower_case,
@@ -144,21 +145,21 @@ class TextEncoder:
                 "vector_storage": folder.vector_storage,
             }
             tokenizer_path = folder.transformer_path
+        is_as_saved = all(name == "similarity" or value is None for name, value in changes.items())
         settings |= changes
         if settings.get("precision") == "int8":
             settings = {"calibration": Calibration.load(path), **settings}
         tokenizer = settings.pop("tokenizer", None)
-        made = cls(
-            load_tokenizer(tokenizer_path) if tokenizer is None else tokenizer,
-            SharedModel(encoder, is_private=type(encoder) is Encoder),  # layers of others' may keep what they like
-            engine=engine,
-            **settings,
-        )
-        made.runner.refresh(made.encoder_fingerprint)
+        if tokenizer is None:
+            notes = None if record is None else record.tokenizer
+            tokenizer = read_stored_tokenizer(tokenizer_path, notes) or load_tokenizer(tokenizer_path)
+        made = cls(tokenizer, shared, engine=engine, **settings)
+        made._fingerprint = record.text_encoder if record is not None and is_as_saved else None
+        made.runner.refresh(shared.get_fingerprint)
         return made
 
     def with_precision(
-        self, precision: Precision, *, engine: Engine | None = None, calibration: Calibration | None = None
+        self, precision: Precision, *, engine: EngineName | None = None, calibration: Calibration | None = None
     ) -> "TextEncoder":
         """The same tokenizer and encoder, with vectors computed in another precision; this one stays as it is.
 
@@ -178,7 +179,7 @@ class TextEncoder:
             check_precision(precision)
             if engine == "native" and engine not in find_engines(precision, calibration is not None):
                 engine = "auto"
-        return self._with(self._shared, precision, engine, calibration, self.encoder_fingerprint)
+        return self._with(self._shared, precision, engine, calibration)
 
     def calibrate(self, texts: Sequence[str]) -> Calibration:
         """Takes a sample of texts for `with_precision("int8", calibration=...)`.
@@ -204,9 +205,9 @@ class TextEncoder:
         """
         self.notice_changes()
         engine, calibration = self.runner.engine, self.calibration
-        return self._with(self._shared, self.precision, engine, calibration, self.encoder_fingerprint, vector_storage)
+        return self._with(self._shared, self.precision, engine, calibration, vector_storage)
 
-    def with_encoder(self, encoder: keras.Model | SharedModel) -> "TextEncoder":
+    def with_encoder(self, encoder: "keras.Model | SharedModel") -> "TextEncoder":
         """The same tokenizer, settings and precision with another encoder, such as a smaller one.
 
         Args:
@@ -215,19 +216,18 @@ class TextEncoder:
         Raises:
             InputError: if it does not suit the tokenizer, its length or the precision.
         """
-        return self._with(encoder, self.precision, self.runner.engine, self.calibration, None)
+        return self._with(encoder, self.precision, self.runner.engine, self.calibration)
 
     def _with(
         self,
-        encoder: keras.Model | SharedModel,
+        encoder: "keras.Model | SharedModel",
         precision: Precision,
-        engine: Engine,
+        engine: EngineName,
         calibration: Calibration | None,
-        fingerprint: str | None,
         vector_storage: VectorStorage | None = None,
     ) -> "TextEncoder":
         made = TextEncoder(
-            self.tokenizer.tokenizer,
+            self.tokenizer.source,
             encoder,
             engine=engine,
             precision=precision,
@@ -235,16 +235,21 @@ class TextEncoder:
             vector_storage=vector_storage or self.vector_storage,
             **self._settings(),
         )
-        made.runner.refresh(fingerprint or made.encoder_fingerprint)
+        made.runner.refresh(made._shared.get_fingerprint)
         return made
 
     @property
-    def encoder(self) -> keras.Model:
+    def encoder(self) -> "keras.Model":
         """The Keras model. From the first time that it is asked for, its weights are looked at before every query."""
         return self._shared.hand_out()
 
     @property
-    def own_encoder(self) -> keras.Model:
+    def config(self) -> EncoderConfig | None:
+        """The encoder's shape; None for a Keras model that is not one of tfchain's own encoders."""
+        return self._shared.config
+
+    @property
+    def own_encoder(self) -> "keras.Model":
         """The Keras model for tfchain's own use: whoever changes its weights by this way calls `refresh`."""
         return self._shared.model
 
@@ -266,10 +271,10 @@ class TextEncoder:
     @property
     def encoder_fingerprint(self) -> str:
         """Names the encoder alone, its shape and its weights, whatever the tokenizer."""
-        found = self._encoder_fingerprint
+        found = self._shared.known_fingerprint
         if found is None:
             with self.unchanged():
-                found = self._encoder_fingerprint = fingerprint_model(self.own_encoder)
+                found = self._shared.fingerprint
         return found
 
     @property
@@ -335,7 +340,8 @@ class TextEncoder:
             self._forget()
 
     def _forget(self) -> None:
-        self._fingerprint = self._encoder_fingerprint = None
+        self._fingerprint = None
+        self._shared.forget()
         self._watch.reset()
         self.runner.refresh()
 
@@ -416,7 +422,7 @@ class TextEncoder:
 
     def skipped_tokens(self, prompt: str) -> int:
         """How many first tokens pooling leaves out for a prompt."""
-        leaves_out = isinstance(self.own_encoder, Encoder) and not self.own_encoder.config.pooling.include_prompt
+        leaves_out = self.config is not None and not self.config.pooling.include_prompt
         return self.tokenizer.prompt_length(prompt) if prompt and leaves_out else 0
 
     def _encode_part(
@@ -439,6 +445,8 @@ class TextEncoder:
             InputError: if `portable` is True and sentence-transformers has no such model, or `weight_type` is `int8`
                 and the folder must be portable or the encoder is not tfchain's own.
         """
+        from tfchain.models.weights.save_pretrained import save_encoder
+
         settings = self._settings()
         if self.precision != "float32" and not portable:
             settings["precision"] = self.precision
@@ -446,9 +454,14 @@ class TextEncoder:
                 self.calibration.save(path)
         if not self.vector_storage.is_plain and not portable:
             settings["vector_storage"] = self.vector_storage.to_dict()
-        if isinstance(self.own_encoder, Encoder):
+        if self.config is not None:
+            is_whole = not portable and weight_type == "float32"
+            if is_whole and self.precision == "int8" and self.calibration is None:
+                self._save_kernel_weights(path / KERNEL_WEIGHTS)
             settings |= {"portable": portable, "weight_type": weight_type}
             save_encoder(self.own_encoder, path, save_tokenizer=self.tokenizer.save, **settings)
+            if is_whole:
+                self._write_record(path)
             return
         if weight_type != "float32":
             raise InputError(
@@ -469,6 +482,21 @@ class TextEncoder:
         with self.unchanged():
             return _unpack, (pack(self.save), self.runner.engine)
 
+    def _save_kernel_weights(self, path: Path) -> None:
+        """The weights in int8, so that the next process does not quantize them; nothing where no kernel takes them."""
+        from tfchain.models.encoders.keras_weights import KerasWeights
+        from tfchain.models.engines.kernel_weights import NotFiniteError, make_kernel_weights, save_kernel_weights
+
+        assert self.config is not None
+        with contextlib.suppress(NotFiniteError):
+            save_kernel_weights(path, make_kernel_weights(self.config, KerasWeights(self.own_encoder)))
+
+    def _write_record(self, path: Path) -> None:
+        notes = note_tokenizer(self.tokenizer.source, path)
+        write_record(
+            path, ModelRecord(encoder=self.encoder_fingerprint, text_encoder=self.fingerprint, tokenizer=notes)
+        )
+
     def _settings(self) -> dict[str, Any]:
         """The constructor's plain values, but for what runs the encoder."""
         return {
@@ -480,7 +508,7 @@ class TextEncoder:
         }
 
 
-def _unpack(packed: bytes, engine: Engine) -> TextEncoder:
+def _unpack(packed: bytes, engine: EngineName) -> TextEncoder:
     with unpacked(packed) as path:
         return TextEncoder.from_pretrained(path, engine=engine)
 
@@ -496,9 +524,9 @@ def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
     return dict(prompts)
 
 
-def find_max_length(tokenizer: Any, encoder: keras.Model, asked: int | None) -> int:
+def find_max_length(tokenizer: Any, config: EncoderConfig | None, asked: int | None) -> int:
     """The most tokens of a text: what was asked, within what tokenizer and encoder allow."""
-    positions = encoder.config.transformer.max_length if isinstance(encoder, Encoder) else None
+    positions = None if config is None else config.transformer.max_length
     own = getattr(tokenizer, "model_max_length", None)
     limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
     if asked is None:
@@ -512,13 +540,26 @@ def find_max_length(tokenizer: Any, encoder: keras.Model, asked: int | None) -> 
     return asked
 
 
-def check_vocabulary(tokenizer: Any, encoder: keras.Model) -> None:
+def check_vocabulary(tokenizer: Any, config: EncoderConfig | None) -> None:
     """Stops a tokenizer whose ids the encoder has no rows for."""
-    if isinstance(encoder, Encoder) and len(tokenizer) > encoder.config.transformer.vocabulary_size:
+    if config is not None and len(tokenizer) > config.transformer.vocabulary_size:
         raise InputError(
             f"The tokenizer has {len(tokenizer)} tokens, the model has an embedding for "
-            f"{encoder.config.transformer.vocabulary_size}. Use the tokenizer that belongs to the model."
+            f"{config.transformer.vocabulary_size}. Use the tokenizer that belongs to the model."
         )
+
+
+def _load_keras_model(path: Path) -> SharedModel:
+    import keras
+
+    from tfchain.models.encoders.encoder import Encoder
+    from tfchain.runtime.allocator import start_tensorflow
+    from tfchain.runtime.random_state import kept_random_state
+
+    start_tensorflow()
+    with kept_random_state():
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return SharedModel(model, is_private=type(model) is Encoder)  # layers of others' may keep what they like
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -538,4 +579,6 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 
 def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    from tfchain.models.weights.save_pretrained import write
+
     write(path / "text_encoder.json", dict(settings))

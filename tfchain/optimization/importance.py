@@ -9,7 +9,7 @@ import numpy as np
 
 from tfchain.core.progress import show_progress
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.engines.runner import pad
+from tfchain.models.engines.padding import pad
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.fork import check_tensorflow_runs
 from tfchain.runtime.token_batches import make_batches

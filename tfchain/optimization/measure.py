@@ -14,7 +14,7 @@ from tfchain.core.atomic import writing
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.sampling import spread_evenly
 from tfchain.core.texts import check_texts
-from tfchain.models.engines.runner import make_function
+from tfchain.models.engines.tensorflow_engine import make_function
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.child_process import make_environment, make_python_command
 from tfchain.runtime.quiet_stderr import quiet_native_log

@@ -152,10 +152,10 @@ def test_a_change_that_no_watch_sees_is_told_to_all_by_refresh(tiny_model_path: 
     assert np.abs(expected - before[0]).max() > 1e-3
     for one in (first, second):
         np.testing.assert_allclose(one.encode("the cat"), expected, atol=1e-5)
-    copy = first.runner._compute_encoder
+    run = first.runner.running
     second.encode("the cat")  # what was told is not told back
     first.encode("the cat")
-    assert first.runner._compute_encoder is copy is not None
+    assert first.runner.running is run is not None
 
 
 def test_an_encoder_of_ones_own_is_watched_from_the_beginning(tiny_model_path: Path) -> None:

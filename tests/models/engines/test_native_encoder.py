@@ -13,10 +13,12 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
-from tfchain.models.engines import native_encoder, runner
+from tfchain.models.engines import litert_engine, native_encoder
 from tfchain.models.engines import native_library as native
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
-from tfchain.models.engines.runner import EncoderRunner, pad
+from tfchain.models.engines.padding import pad
+from tfchain.models.engines.runner import EncoderRunner
+from tfchain.models.engines.tensorflow_engine import TensorFlowEngine
 
 needs_kernels = pytest.mark.skipif(native.find_obstacle() is not None, reason=str(native.find_obstacle()))
 
@@ -341,7 +343,7 @@ def test_litert_computes_where_the_kernels_are_not_there(
 
 @needs_kernels
 def test_the_runner_takes_the_kernels_for_int8_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "convert_encoder", None)  # a conversion would fail
+    monkeypatch.setattr(litert_engine, "convert_encoder", None)  # a conversion would fail
     encoder = make_encoder()
     texts = make_texts()
     expected = NativeEncoder(encoder)(texts)
@@ -357,8 +359,8 @@ def test_the_runner_takes_the_kernels_for_int8_alone(monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(made(texts[2:3], progress=done.append), expected[2:3])
         assert done == [1]
         np.testing.assert_array_equal(made(texts, skipped=2), NativeEncoder(encoder)(texts, 2))
-    assert EncoderRunner(encoder, engine="tensorflow")._may_be_native is False
-    assert EncoderRunner(encoder, engine="litert", precision="int8")._may_be_native is False
+    assert type(EncoderRunner(encoder, engine="tensorflow").start()) is TensorFlowEngine
+    assert type(EncoderRunner(encoder, engine="litert", precision="int8").start()) is litert_engine.LiteRTEngine
 
 
 @needs_kernels
@@ -377,7 +379,7 @@ def test_changed_weights_count_after_a_refresh() -> None:
 
 @needs_kernels
 def test_weights_that_became_nan_go_to_litert_until_they_are_finite_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EncoderRunner, "_start_litert", lambda *_, **__: lambda *_: np.full((1, 64), np.nan))
+    monkeypatch.setattr(litert_engine.LiteRTEngine, "encode", lambda *_, **__: np.full((1, 64), np.nan))
     encoder = make_encoder()
     made = EncoderRunner(encoder, precision="int8")
     text = make_texts((12,))

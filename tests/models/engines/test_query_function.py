@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.engines.query_function import make_single_function
-from tfchain.models.engines.runner import EncoderRunner, make_function
+from tfchain.models.engines.runner import EncoderRunner
+from tfchain.models.engines.tensorflow_engine import make_function
 
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -94,9 +95,9 @@ def test_in_int8_a_text_alone_has_the_vector_that_it_has_among_others(wide_confi
     runner = EncoderRunner(encoder, engine="litert", precision="int8")
     texts = [[2, *range(4, 4 + length), 3] for length in (1, 7, 0, 12)]
     alone = np.concatenate([runner([text]) for text in texts])
-    assert runner._run is None  # a process that only answers queries holds one set of weights
+    assert runner.running.many is None  # a process that only answers queries holds one set of weights
     np.testing.assert_allclose(alone, runner(texts), atol=1e-5)
-    assert runner._run is not runner._run_one
+    assert runner.running.many is not runner.running.single
     np.testing.assert_allclose(runner(texts[1:2], skipped=2), runner([texts[1]] * 2, skipped=2)[:1], atol=1e-5)
     whole = EncoderRunner(encoder, engine="tensorflow")(texts)
     assert 1e-4 < np.abs(alone - whole).max() < 0.05
@@ -123,7 +124,7 @@ def test_it_is_kept_beside_the_one_for_many(
     expected = runner([[2, 5, 3]]), runner([[2, 5, 3], [2, 3]])
     names = sorted(path.name for path in cache.iterdir())
     assert [name.endswith("-int8-single.tflite") for name in names] == [True, False]
-    monkeypatch.setattr("tfchain.models.engines.runner.convert_encoder", None)  # another conversion would fail
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.convert_encoder", None)  # another conversion would fail
     again = make_kept_runner(encoder)
     np.testing.assert_array_equal(again([[2, 5, 3]]), expected[0])
     np.testing.assert_array_equal(again([[2, 5, 3], [2, 3]]), expected[1])
@@ -147,14 +148,14 @@ def test_of_weights_that_changed_without_a_word_nothing_is_kept_and_both_are_mad
 def test_in_float32_one_flatbuffer_is_for_all(wide_config: EncoderConfig) -> None:
     runner = EncoderRunner(Encoder(wide_config), engine="litert")
     runner([[2, 5, 3]])
-    assert runner._run_one is runner._run is not None
+    assert runner.running.single is runner.running.many is not None
 
 
 def test_a_keras_model_of_ones_own_has_one_flatbuffer_for_all(wide_config: EncoderConfig) -> None:
     encoder = Encoder(wide_config)
     runner = EncoderRunner(keras.Model(encoder.inputs, encoder.outputs), engine="litert", precision="int8")
     runner([[2, 5, 3]])
-    assert runner._run_one is runner._run is not None
+    assert runner.running.single is runner.running.many is not None
 
 
 def test_litert_runs_it_in_other_shapes_too(wide_config: EncoderConfig) -> None:

@@ -7,7 +7,9 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
-from tfchain.models.engines.runner import EncoderRunner, pad
+from tfchain.models.engines.litert_engine import LiteRTEngine
+from tfchain.models.engines.padding import pad
+from tfchain.models.engines.runner import EncoderRunner
 
 TEXTS = [[2, 3], [2, 5, 6, 7, 8, 3], [2, 9, 3], [2, 3], [2, 4, 4, 3]]
 
@@ -53,7 +55,7 @@ def test_the_flatbuffer_is_kept_by_fingerprint_and_used_again(
     expected = EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS)
     (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
     assert kept.name.startswith(fingerprint_model(encoder))
-    monkeypatch.setattr("tfchain.models.engines.runner.convert_encoder", None)  # a second conversion would fail
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.convert_encoder", None)  # a second conversion would fail
     np.testing.assert_array_equal(EncoderRunner(encoder, cache_key=fingerprint_model(encoder))(TEXTS), expected)
 
 
@@ -90,27 +92,27 @@ def test_many_texts_in_int8_are_shared_out_among_interpreters(
     small_config: EncoderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("tfchain.models.engines.runner.count_cores", lambda: 3)
-    monkeypatch.setattr("tfchain.models.engines.runner.TOKENS_A_THREAD", 8)
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.count_cores", lambda: 3)
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.TOKENS_A_THREAD", 8)
     encoder = Encoder(small_config)
     texts = [[2, *range(4, 4 + number % 7), 3] for number in range(60)]
     runner = EncoderRunner(encoder, engine="litert", precision="int8", cache_key=fingerprint_model(encoder))
     expected = runner(texts)
-    assert runner._pool is None
-    monkeypatch.setattr("tfchain.models.engines.runner.POOL_TOKENS", 100)
+    assert runner.running.pool is None
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.POOL_TOKENS", 100)
     done: list[int] = []
     np.testing.assert_allclose(runner(texts, batch_size=4, progress=done.append), expected, atol=1e-6)
     assert sum(done) == len(texts)
     assert max(done) == 4
-    assert runner._pool is not None
-    assert (runner._pool.size, runner._pool.num_threads) == (3, 1)
+    assert runner.running.pool is not None
+    assert (runner.running.pool.size, runner.running.pool.num_threads) == (3, 1)
 
     runner.refresh(fingerprint_model(encoder))
     (kept,) = (tmp_path / "tfchain" / "litert").iterdir()
     first = runner(texts[:2])  # the file is open now, and cleared away by other processes
     kept.unlink()
     np.testing.assert_allclose(runner(texts), expected, atol=1e-6)
-    assert runner._pool is None
+    assert runner.running.pool is None
     np.testing.assert_array_equal(first, runner(texts[:2]))
     assert runner([]).shape == (0, 8)
 
@@ -125,23 +127,31 @@ def test_vectors_are_float32_whatever_a_model_of_ones_own_computes_in(dtype: str
 
 
 def test_few_long_texts_have_all_threads(small_config: EncoderConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfchain.models.engines.runner.POOL_TOKENS", 1)
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.POOL_TOKENS", 1)
     runner = EncoderRunner(Encoder(small_config), engine="litert", precision="int8")
     for cores, num_texts, expected in ((4, 3, None), (4, 4, (4, 1)), (12, 6, (6, 2)), (15, 7, (7, 2)), (1, 9, None)):
-        monkeypatch.setattr("tfchain.models.engines.runner.count_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("tfchain.models.engines.litert_engine.count_cores", lambda cores=cores: cores)
         runner.refresh()
         runner([[2, 3]] * num_texts)
-        pool = runner._pool
+        pool = runner.running.pool
         assert (pool and (pool.size, pool.num_threads)) == expected
 
 
-def test_a_pool_of_weights_that_have_changed_is_not_kept(small_config: EncoderConfig) -> None:
+def test_a_pool_of_weights_that_have_changed_is_not_kept(
+    small_config: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.count_cores", lambda: 2)
     runner = EncoderRunner(Encoder(small_config), engine="litert", precision="int8")
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.POOL_TOKENS", 1)
     runner(TEXTS)
-    old = runner._run
+    old = runner.running
+    assert isinstance(old, LiteRTEngine)
+    assert old.pool is not None
     runner.refresh()
-    assert runner._find_pool(old, np.full(4096, 9)) is None
-    assert runner._pool is None
+    assert runner.running is None
+    runner(TEXTS)
+    assert isinstance(runner.running, LiteRTEngine)
+    assert runner.running.pool is not old.pool
 
 
 def test_one_text_tells_its_step_too(small_config: EncoderConfig) -> None:

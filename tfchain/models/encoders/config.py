@@ -10,6 +10,7 @@ from tfchain.core.errors import InputError
 Architecture = Literal["bert", "distilbert", "roberta", "xlm-roberta", "mpnet"]
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+HEAD = "head"  # the name of the layer behind the vectors, where a task has one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, TransformerConfig
+from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, TransformerConfig
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.transformer import (
     AttentionMask,
@@ -18,8 +18,6 @@ from tfchain.models.encoders.transformer import (
 )
 from tfchain.runtime.allocator import start_tensorflow
 from tfchain.runtime.random_state import kept_random_state
-
-HEAD = "head"  # the name of the layer behind the vectors, where a task has one
 
 
 @keras.saving.register_keras_serializable("tfchain")

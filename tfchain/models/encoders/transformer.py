@@ -10,8 +10,9 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
+
+from tfchain.models.encoders.anatomy import MAX_DISTANCE, make_buckets
 
 MASKED = -1e9  # added to the attention score of a padding token: its weight becomes exactly 0 in float32
 MASKED_FLOAT16 = -3e4  # float16 ends at 65,504
@@ -194,7 +195,7 @@ class RelativePositionBias(keras.layers.Layer):
     Call with `token_ids` `(batch, length)`, of which only the length counts; gives `(1, heads, length, length)`.
     """
 
-    def __init__(self, num_buckets: int, num_heads: int, max_distance: int = 128, **kwargs: Any) -> None:
+    def __init__(self, num_buckets: int, num_heads: int, max_distance: int = MAX_DISTANCE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_buckets = num_buckets
         self.num_heads = num_heads
@@ -213,19 +214,9 @@ class RelativePositionBias(keras.layers.Layer):
 
     def find_buckets(self, distance: Any) -> Any:
         """The table's rows for distances, int32, positive where the key is behind the query."""
-        near = ops.take(self._buckets(), ops.minimum(ops.abs(distance), self.max_distance))
+        buckets = make_buckets(self.num_buckets, self.max_distance)
+        near = ops.take(buckets, ops.minimum(ops.abs(distance), self.max_distance))
         return near + ops.where(distance > 0, self.num_buckets // 2, 0)
-
-    def _buckets(self) -> Any:
-        """The bucket of each distance from 0 to `max_distance`, in NumPy: 8 + i from 8 * (128/8)**(i/8) on."""
-        half = self.num_buckets // 2
-        exact = half // 2
-        distance = np.arange(self.max_distance + 1)
-        scaled = np.log(np.maximum(distance, 1).astype("float32") / exact) / np.float32(
-            math.log(self.max_distance / exact)
-        )
-        coarse = np.minimum(exact + (scaled * (half - exact)).astype("int32"), half - 1)
-        return np.where(distance < exact, distance, coarse).astype("int32")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (1, self.num_heads, input_shape[1], input_shape[1])

@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.sampling import spread_evenly
-from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.engines.padding import pad
 from tfchain.runtime.fork import check_tensorflow_runs
+
+if TYPE_CHECKING:
+    from tfchain.models.encoders.encoder import Encoder
 
 FILE = "calibration.json"
 LEAST_TEXTS = 8
@@ -93,7 +96,9 @@ class InputRange:
     mean_square: np.ndarray
 
 
-def measure_input_ranges(encoder: Encoder, calibration: Calibration, *, pad_token_id: int = 0) -> dict[str, InputRange]:
+def measure_input_ranges(
+    encoder: "Encoder", calibration: Calibration, *, pad_token_id: int = 0
+) -> dict[str, InputRange]:
     """Runs the sample through the encoder in float32 and looks at the inputs of the transformer's products.
 
     Args:
@@ -108,8 +113,6 @@ def measure_input_ranges(encoder: Encoder, calibration: Calibration, *, pad_toke
         InputError: if a range is not finite: the encoder's weights are damaged.
     """
     import tensorflow as tf
-
-    from tfchain.models.engines.runner import pad  # the runner measures ranges, too
 
     check_tensorflow_runs()
     specs = [tf.TensorSpec([None, None], tf.int32)] * 2
@@ -145,7 +148,7 @@ def measure_input_ranges(encoder: Encoder, calibration: Calibration, *, pad_toke
     return ranges
 
 
-def find_product_inputs(encoder: Encoder, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+def find_product_inputs(encoder: "Encoder", token_ids: Any, padding_mask: Any) -> dict[str, Any]:
     """Runs the encoder's layers part by part; path of a product → its input, `(batch * length, in_dim)`."""
     import tensorflow as tf
 

@@ -1,32 +1,21 @@
 """An encoder on the project's own int8 kernels: its weights in 8 bits, and lists of token ids to vectors."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from tfchain.models.encoders.config import DenseConfig
-from tfchain.models.encoders.encoder import HEAD, Encoder
-from tfchain.models.encoders.pooling import Normalize, Pooling
-from tfchain.models.encoders.transformer import (
-    AttentionMask,
-    LayerNorm,
-    RelativePositionBias,
-    SelfAttention,
-    TransformerEmbeddings,
-    TransformerLayer,
-    make_activation,
-)
-from tfchain.models.engines.native_library import MOST_THREADS, Layer, NativeModel, Product, Weights, find_obstacle
-from tfchain.models.weights.stored_weights import quantize_rows
+from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
+from tfchain.models.encoders.keras_weights import KerasWeights
+from tfchain.models.engines.kernel_weights import NotFiniteError, load_kernel_weights, make_kernel_weights
+from tfchain.models.engines.native_library import MOST_THREADS, NativeModel, find_obstacle
+from tfchain.models.weights.stored_encoder import StoredEncoder
 from tfchain.runtime.token_batches import encode_in_batches
 
+if TYPE_CHECKING:
+    from tfchain.models.encoders.encoder import Encoder
+
 TOKENS_A_THREAD = 128  # of a batch: with more, what the layers pass on leaves the processor's caches
-LAYERS = (
-    *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm),
-    *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
-)
 HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda values: values,
     "relu": lambda values: np.maximum(values, 0),
@@ -35,37 +24,26 @@ HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def find_obstacle_of(encoder: keras.Model) -> str | None:
-    """Why the kernels do not run an encoder in this process; None if they do."""
-    if type(encoder) is not Encoder:
-        return f"the model is a {type(encoder).__name__}, not one of tfchain's own encoders"
-    config = encoder.config
+def find_obstacle_of(encoder: "Encoder | StoredEncoder | Any") -> str | None:
+    """Why the kernels do not run an encoder in this process; None if they do.
+
+    Args:
+        encoder: A Keras model, or an encoder that lies in a folder, whose weights are not looked at here.
+    """
+    if isinstance(encoder, StoredEncoder):
+        return find_obstacle_of_shape(encoder.config) or find_obstacle()
+    from tfchain.models.engines.native_obstacles import find_obstacle_of_model
+
+    return find_obstacle_of_model(encoder) or find_obstacle_of_shape(encoder.config) or find_obstacle()
+
+
+def find_obstacle_of_shape(config: EncoderConfig) -> str | None:
+    """Why the kernels run no encoder of this shape; None if they do."""
     if "max" in config.pooling.modes:
         return "the pooling 'max' is no weighted sum of token vectors"
     modules = (*config.dense, *([config.head] if config.head else []))
     unknown = [module.activation for module in modules if module.activation not in HEAD_ACTIVATIONS]
-    if unknown:
-        return f"a dense head has the activation {unknown[0]!r}"
-    for layer in encoder._flatten_layers(include_self=False):
-        obstacle = _find_obstacle_of_layer(layer, encoder)
-        if obstacle is not None:
-            return f"its layer {layer.path} {obstacle}"
-    if not all(np.isfinite(np.asarray(weight)).all() for weight in encoder.weights):
-        return "not all of its weights are finite"
-    return find_obstacle()
-
-
-def _find_obstacle_of_layer(layer: Any, encoder: Encoder) -> str | None:
-    config = encoder.config.transformer
-    if type(layer) not in LAYERS and layer is not encoder.backbone:
-        return f"is of the class {type(layer).__name__}"
-    if getattr(layer, "quantization_mode", None) is not None:
-        return "is one that Keras has quantized"
-    if isinstance(layer, TransformerLayer) and layer.intermediate.activation is not make_activation(config.activation):
-        return "has another activation than the configuration says"
-    if isinstance(layer, LayerNorm) and layer.epsilon != config.norm_epsilon:
-        return "has another epsilon than the configuration says"
-    return None
+    return f"a dense head has the activation {unknown[0]!r}" if unknown else None
 
 
 class NativeEncoder:
@@ -82,21 +60,24 @@ class NativeEncoder:
         num_threads: Threads of a call; 16 at most. Default: 1.
 
     Raises:
+        NotFiniteError: if a weight is not finite.
         TfchainError: if the kernels do not run in this process.
         MemoryError: if there is not enough memory.
     """
 
-    def __init__(self, encoder: Encoder, *, num_threads: int = 1) -> None:
+    def __init__(self, encoder: "Encoder | StoredEncoder", *, num_threads: int = 1) -> None:
         config = encoder.config
+        weights = encoder if isinstance(encoder, StoredEncoder) else KerasWeights(encoder)
         self.num_threads = min(num_threads, MOST_THREADS)
         self._modes = config.pooling.modes
         self._pad_token_id = config.transformer.pad_token_id
-        self._dense = [
-            _DenseModule(module, encoder.get_layer(f"dense_{number}")) for number, module in enumerate(config.dense)
-        ]
+        self._dense = [_DenseModule(module, weights, f"dense_{number}") for number, module in enumerate(config.dense)]
         self._normalizes = config.normalize and bool(config.dense)  # without them the kernels do it
-        self._head = None if config.head is None else _DenseModule(config.head, encoder.get_layer(HEAD))
-        self._model = NativeModel(read_weights(encoder))
+        self._head = None if config.head is None else _DenseModule(config.head, weights, HEAD)
+        file = getattr(encoder, "kernel_file", None)
+        self._model = NativeModel(
+            make_kernel_weights(config, weights) if file is None else load_kernel_weights(file, config)
+        )
 
     def __call__(self, token_ids: Sequence[Sequence[int]], skipped: int = 0) -> np.ndarray:
         """Vectors of texts.
@@ -180,9 +161,9 @@ class NativeEncoder:
 class _DenseModule:
     """A Dense module in float32, on NumPy."""
 
-    def __init__(self, config: DenseConfig, layer: keras.layers.Dense) -> None:
-        self._kernel = _to_float(layer.kernel)
-        self._bias = _to_float(layer.bias) if config.use_bias else None
+    def __init__(self, config: DenseConfig, weights: Mapping[str, np.ndarray], name: str) -> None:
+        self._kernel = _to_finite(weights[f"{name}/kernel"], name)
+        self._bias = _to_finite(weights[f"{name}/bias"], name) if config.use_bias else None
         self._activate = HEAD_ACTIVATIONS[config.activation]
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
@@ -190,61 +171,8 @@ class _DenseModule:
         return self._activate(vectors if self._bias is None else vectors + self._bias)
 
 
-def read_weights(encoder: Encoder) -> Weights:
-    """An encoder's weights as the kernels take them: matrices in 8 bits, the rest in float32.
-
-    Args:
-        encoder: One that `find_obstacle_of` names nothing for.
-    """
-    config = encoder.config.transformer
-    embeddings = encoder.get_layer("embeddings")
-    tokens, token_scales = quantize_rows(_to_float(embeddings.token.embeddings))
-    fixed = _to_float(embeddings.position.embeddings)[config.position_offset :]
-    if embeddings.token_type is not None:
-        fixed = fixed + _to_float(embeddings.token_type.embeddings)[0]
-    projection = embeddings.projection
-    relative = None
-    if config.relative_attention_buckets:
-        bias = encoder.get_layer("relative_position_bias")
-        last = len(fixed) - 1
-        near = np.asarray(bias.find_buckets(np.arange(-last, last + 1)))
-        relative = _to_float(bias.table)[near].T  # (heads, 2 * positions - 1)
-        if len(relative) == 1:  # for however many a layer has
-            relative = np.repeat(relative, max(config.layer_heads), axis=0)
-    return Weights(
-        tokens=tokens,
-        token_scales=token_scales,
-        fixed=fixed,
-        projection=None if projection is None else _quantize(projection),
-        norm=np.stack([_to_float(embeddings.norm.gamma), _to_float(embeddings.norm.beta)]),
-        layers=[_read_layer(encoder.get_layer(f"layer_{number}")) for number in range(config.num_layers)],
-        activation=config.activation,
-        epsilon=config.norm_epsilon,
-        relative=relative,
-        normalizes=encoder.config.normalize and not encoder.config.dense,
-    )
-
-
-def _read_layer(layer: Any) -> Layer:
-    heads, width = layer.num_heads, layer.head_dim
-    first = _quantize(layer.attention.query_key_value)
-    order = np.arange(3 * heads * width).reshape(3, heads, width).swapaxes(0, 1).reshape(-1)
-    norms = (layer.attention_norm, layer.output_norm)
-    return Layer(
-        heads=heads,
-        head_dim=width,
-        query_key_value=Product(first.weights[order], first.scales[order], first.bias[order]),
-        attention_output=_quantize(layer.attention.output_product),
-        intermediate=_quantize(layer.intermediate),
-        output=_quantize(layer.output_product),
-        norms=np.stack([_to_float(weight) for norm in norms for weight in (norm.gamma, norm.beta)]),
-    )
-
-
-def _quantize(dense: keras.layers.Dense) -> Product:
-    weights, scales = quantize_rows(_to_float(dense.kernel).T)
-    return Product(weights, scales, _to_float(dense.bias))
-
-
-def _to_float(weight: Any) -> np.ndarray:
-    return np.asarray(weight, dtype="float32")
+def _to_finite(weight: np.ndarray, name: str) -> np.ndarray:
+    array = np.asarray(weight, dtype="float32")
+    if not np.isfinite(array).all():
+        raise NotFiniteError(name)
+    return array

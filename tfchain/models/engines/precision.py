@@ -7,14 +7,20 @@ from tfchain.core.errors import InputError
 if TYPE_CHECKING:  # a recipe names a precision without TensorFlow
     import keras
 
+    from tfchain.models.encoders.weight_watch import SharedModel
     from tfchain.models.engines.calibration import Calibration
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
-ENGINES_OF: dict[str, tuple[str, ...]] = {
-    "float32": ("tensorflow", "litert"),
+EngineName = Literal["auto", "tensorflow", "litert", "native"]
+CALIBRATED = "calibrated int8"
+# The one table of what computes what: the engines of each precision, in the order in which `auto` looks for one that
+# can run here. A faster kernel is another name in front of a row.
+ENGINES_OF: dict[str, tuple[EngineName, ...]] = {
+    "float32": ("litert", "tensorflow"),
     "bfloat16": ("tensorflow",),
     "float16": ("litert",),
-    "int8": ("litert", "native"),
+    "int8": ("native", "litert"),
+    CALIBRATED: ("tensorflow",),
 }
 # How far two correct computations of a vector's or a score's values may lie apart, relative to the largest where that
 # is above 1: rounding, which another padding or batch shifts. bfloat16 keeps 8 bits: 2**-8 is 0.004, and layers add up.
@@ -23,9 +29,14 @@ ENGINES_OF: dict[str, tuple[str, ...]] = {
 TOLERANCES = {"float32": 1e-5, "float16": 1e-5, "bfloat16": 1e-2, "int8": 1e-2}
 
 
-def find_engines(precision: str, calibrated: bool = False) -> tuple[str, ...]:
-    """The engines that compute in a precision; in int8 with fixed ranges TensorFlow, and others as they come."""
-    return ("tensorflow",) if calibrated else ENGINES_OF[precision]
+def find_engines(precision: str, calibrated: bool = False) -> tuple[EngineName, ...]:
+    """The engines that compute in a precision, the ones that `auto` prefers first.
+
+    Args:
+        precision: A `Precision`.
+        calibrated: Whether the ranges of activations are measured before, which is a row of its own for `int8`.
+    """
+    return ENGINES_OF[CALIBRATED if calibrated else precision]
 
 
 def check_precision(precision: Any, engine: str = "auto", calibrated: bool = False) -> None:
@@ -39,7 +50,7 @@ def check_precision(precision: Any, engine: str = "auto", calibrated: bool = Fal
     Raises:
         InputError: if they are out of range, or do not go together.
     """
-    if not isinstance(precision, str) or precision not in ENGINES_OF:
+    if not isinstance(precision, str) or precision not in get_args(Precision):
         raise InputError(
             f"`precision` must be one of {', '.join(get_args(Precision))}. Received: precision={precision!r}."
         )
@@ -47,10 +58,10 @@ def check_precision(precision: Any, engine: str = "auto", calibrated: bool = Fal
         raise InputError(f"`calibration` is for 'int8' alone. Received: precision={precision!r}. Leave it out.")
     engines = find_engines(precision, calibrated)
     if engine != "auto" and engine not in engines:
-        name = f"calibrated {precision}" if calibrated else precision
+        name, known = CALIBRATED if calibrated else precision, " or ".join(map(repr, sorted(engines)))
         advice = ", which is 'native' after Quantize('int8')" if engine == "native" else ", or precision='float32'"
         raise InputError(
-            f"`engine` and `precision` must go together: {name} is computed by {' or '.join(map(repr, engines))}. "
+            f"`engine` and `precision` must go together: {name} is computed by {known}. "
             f"Received: engine={engine!r}, precision={precision!r}. Use engine='auto'{advice}."
         )
 
@@ -60,19 +71,17 @@ def needs_flatbuffer(precision: str, calibrated: bool = False) -> bool:
     return "tensorflow" not in find_engines(precision, calibrated)
 
 
-def check_encoder(encoder: "keras.Model", precision: str, calibrated: bool = False) -> None:
+def check_encoder(shared: "SharedModel", precision: str, calibrated: bool = False) -> None:
     """Stops a model that no copy can be made of in this precision.
 
     Raises:
         InputError: if the precision is `bfloat16` or calibrated, and the encoder is not tfchain's own.
     """
-    from tfchain.models.encoders.encoder import Encoder
-
-    if (precision == "bfloat16" or calibrated) and not isinstance(encoder, Encoder):
+    if (precision == "bfloat16" or calibrated) and shared.config is None:
         name = "calibrated 'int8'" if calibrated else f"{precision!r}"
         raise InputError(
             f"`precision` {name} needs one of tfchain's own encoders. "
-            f"Received: {type(encoder).__name__}. Use 'int8' or 'float16', which LiteRT makes of any Keras model."
+            f"Received: {type(shared.model).__name__}. Use 'int8' or 'float16', which LiteRT makes of any Keras model."
         )
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tfchain.models.encoders.encoder import HEAD, Encoder
+from tfchain.models.encoders.config import HEAD
+from tfchain.models.encoders.encoder import Encoder
 
 
 def make_single_function(encoder: Encoder) -> Any:

@@ -1,6 +1,7 @@
 """The Hugging Face tokenizer on the host: texts in, lists of token ids out, truncated but not padded."""
 
 import errno
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.texts import replace_surrogates
 from tfchain.models.tokenizers.hugging_face import load_transformers
+from tfchain.models.tokenizers.stored import StoredTokenizer
 from tfchain.models.tokenizers.word_memory import WordMemory
 
 # Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
@@ -32,7 +34,7 @@ class HostTokenizer:
     graph, so that a server needs no Python, and is faster on many short texts.
 
     Args:
-        tokenizer: A tokenizer of `transformers`. It is not changed.
+        tokenizer: A tokenizer of `transformers`, or one that lies in a folder (`StoredTokenizer`). It is not changed.
         max_length: The most tokens of a text, special tokens included; what is over is cut off at the end, or at the
             beginning where the tokenizer's `truncation_side` is `left`.
         do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens that
@@ -48,22 +50,37 @@ class HostTokenizer:
         do_lower_case: bool = False,
         pad_token_id: int | None = None,
     ) -> None:
-        if not callable(tokenizer) or not hasattr(tokenizer, "save_pretrained"):
+        is_stored = isinstance(tokenizer, StoredTokenizer)
+        if not is_stored and not (callable(tokenizer) and hasattr(tokenizer, "save_pretrained")):
             raise InputError(
                 "`tokenizer` must be a transformers tokenizer. "
                 f"Received: {type(tokenizer).__name__}. Load one with transformers.AutoTokenizer.from_pretrained."
             )
-        self.tokenizer = tokenizer
+        self.source = tokenizer
         self.max_length = max_length
         self.do_lower_case = do_lower_case
         own = getattr(tokenizer, "pad_token_id", None)
         self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
-        self._fast = _copy_backend(tokenizer, max_length, do_lower_case)
-        self._whole = _copy_backend(tokenizer, None, do_lower_case)
+        self._is_fast = is_stored or hasattr(getattr(tokenizer, "backend_tokenizer", None), "encode_batch_fast")
         self._memory = (
             None if self._whole is None else WordMemory.make(self._whole, max_length, truncation_side=_side(tokenizer))
         )
         self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer, which is read when it is asked for where it lies in a folder."""
+        return self.source.load() if isinstance(self.source, StoredTokenizer) else self.source
+
+    @functools.cached_property
+    def _fast(self) -> Any:
+        """A copy of the fast tokenizer that truncates; None for a tokenizer in Python. A single query may need none."""
+        return _copy_backend(self.source, self.max_length, self.do_lower_case) if self._is_fast else None
+
+    @functools.cached_property
+    def _whole(self) -> Any:
+        """A copy that cuts nothing off."""
+        return _copy_backend(self.source, None, self.do_lower_case) if self._is_fast else None
 
     @property
     def content_length(self) -> int:
@@ -79,33 +96,34 @@ class HostTokenizer:
                 return [ids]
         if self._fast is not None:
             return [encoding.ids for encoding in self._fast.encode_batch_fast(texts)]
-        return list(self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"])
+        return list(self.source(texts, truncation=True, max_length=self.max_length)["input_ids"])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each whole text, special tokens left out, nothing cut off."""
         texts = self._prepare(texts)
         if self._whole is not None:
             return [len(one.ids) for one in self._whole.encode_batch_fast(texts, add_special_tokens=False)]
-        return [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        return [len(ids) for ids in self.source(texts, add_special_tokens=False)["input_ids"]]
 
     def prompt_length(self, prompt: str) -> int:
         """How many of a text's first tokens are the prompt's, counted as sentence-transformers does."""
         ids = self([prompt])[0]
-        closing = {getattr(self.tokenizer, "sep_token_id", None), getattr(self.tokenizer, "eos_token_id", None)}
+        closing = {getattr(self.source, "sep_token_id", None), getattr(self.source, "eos_token_id", None)}
         return len(ids) - (1 if ids and ids[-1] in closing else 0)
 
     def save(self, path: Path) -> None:
         """Writes the tokenizer's files into a folder; `max_length` is kept as the model's maximum."""
-        before = self.tokenizer.model_max_length
-        self.tokenizer.model_max_length = self.max_length
+        tokenizer = self.tokenizer
+        before = tokenizer.model_max_length
+        tokenizer.model_max_length = self.max_length
         try:
-            self.tokenizer.save_pretrained(str(path))
+            tokenizer.save_pretrained(str(path))
         except Exception as error:  # the Rust library raises plain Exceptions
             if "No space left" in str(error):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise
         finally:
-            self.tokenizer.model_max_length = before
+            tokenizer.model_max_length = before
 
     def describe(self) -> dict[str, Any]:
         """Plain values that tell which ids come out, for fingerprints.
@@ -113,9 +131,9 @@ class HostTokenizer:
         The vocabulary and the ids of a few texts, rather than the tokenizer's file: its layout changes with the
         library's version where its answers do not.
         """
-        vocabulary = sorted(self.tokenizer.get_vocab().items())
+        vocabulary = sorted(self.source.get_vocab().items())
         values = {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
-        side = _side(self.tokenizer)
+        side = _side(self.source)
         return values if side == "right" else {**values, "truncation_side": side}
 
     def _prepare(self, texts: Sequence[str]) -> list[str]:
@@ -160,10 +178,10 @@ def _side(tokenizer: Any) -> str:
 
 
 def _copy_backend(tokenizer: Any, max_length: int | None, lowercases: bool) -> Any:
-    """A copy of the fast tokenizer without padding, truncating at `max_length`; None for a tokenizer in Python."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or not hasattr(backend, "encode_batch_fast"):
-        return None
+    """A copy of the fast tokenizer without padding, truncating at `max_length`."""
+    if isinstance(tokenizer, StoredTokenizer) and not lowercases:
+        return tokenizer.whole if max_length is None else tokenizer.make_backend(max_length, _side(tokenizer))
+    backend = tokenizer.whole if isinstance(tokenizer, StoredTokenizer) else tokenizer.backend_tokenizer
     copy = type(backend).from_str(backend.to_str())
     copy.no_padding()
     if lowercases:

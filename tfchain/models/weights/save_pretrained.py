@@ -9,11 +9,11 @@ from typing import Any, get_args
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
-from tfchain.models.encoders.encoder import HEAD, Encoder
+from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.weights.folder import OLD_POOLING_KEYS
-from tfchain.models.weights.pretrained import INT8_WEIGHTS, WEIGHTS
 from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
+from tfchain.models.weights.tensor_files import INT8_WEIGHTS, WEIGHTS, write_tensors
 from tfchain.models.weights.weight_maps import to_tensors
 
 
@@ -57,7 +57,7 @@ def save_encoder(
         raise InputError(f"`weight_type` must be {known}. Received: weight_type={weight_type!r}, portable={portable}.")
     config = encoder.config
     store, file = (quantize_tensors, INT8_WEIGHTS) if weight_type == "int8" else (dict, WEIGHTS)
-    save_tensors(path / file, store(transformer_tensors(encoder)))
+    write_tensors(path / file, store(transformer_tensors(encoder)))
     values = to_hugging_face(config)
     if is_portable(config):
         values.pop("tfchain")
@@ -100,7 +100,7 @@ def save_encoder(
             parts = {"linear.weight": weights[f"{name}/kernel"].T}
             if dense.use_bias:
                 parts["linear.bias"] = weights[f"{name}/bias"]
-            save_tensors(path / place / file, store(parts))
+            write_tensors(path / place / file, store(parts))
     write(path / "modules.json", listed)
 
 
@@ -108,15 +108,6 @@ def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
     """The transformer's weights under their Hugging Face names."""
     weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
     return to_tensors(encoder.config.transformer, weights)
-
-
-def save_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes a safetensors file that PyTorch and transformers read."""
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    # Its own save_file makes files that nobody else may read, and hides a full disk behind an error of its own.
-    path.write_bytes(save(arrays, metadata={"format": "pt"}))
 
 
 def is_portable(config: EncoderConfig) -> bool:

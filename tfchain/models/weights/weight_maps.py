@@ -1,6 +1,6 @@
 """Where each weight of an encoder lies in a Hugging Face folder: the maps are data, one line a weight."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -167,6 +167,26 @@ def to_weights(
         `(path, float32 array)` pairs; kernels are `(in, out)` here and `(out, in)` there.
 
     Raises:
+        ModelFolderError: as `match_tensors` does.
+    """
+    matched = match_tensors(config, tensors, heads=heads)
+    return ((path, join_tensors(path, [tensors[name] for name in names])) for path, names in matched.items())
+
+
+def match_tensors(
+    config: TransformerConfig, tensors: Iterable[str], *, heads: HeadTensors = "known"
+) -> dict[str, tuple[str, ...]]:
+    """Finds the tensors that our weights are made of.
+
+    Args:
+        config: The transformer's shape.
+        tensors: The names in the folder.
+        heads: As in `to_weights`. Default: heads that are known.
+
+    Returns:
+        Path → the names of its tensors, as they are in the folder, in the order in which they are joined.
+
+    Raises:
         ModelFolderError: if tensors are missing, or if there are some that nothing reads: of the transformer itself,
             where the configuration has no place for them, or of a head that may not be there. Lists both.
     """
@@ -186,17 +206,23 @@ def to_weights(
             f"Missing tensors: {_some(missing)}. Left over, which nothing reads: {_some(left_over)}. "
             "Check that config.json and the safetensors file belong together, and that the model encodes texts."
         )
-    return _join(wanted, found, tensors)
+    return {path: tuple(found[name] for name in parts) for path, parts in wanted.items()}
 
 
-def _join(
-    wanted: Mapping[str, tuple[str, ...]], found: Mapping[str, str], tensors: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, np.ndarray]]:
-    for path, parts in wanted.items():
-        arrays = [np.asarray(tensors[found[name]], dtype="float32") for name in parts]
-        if path.endswith("kernel"):
-            arrays = [array.T for array in arrays]
-        yield path, arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+def join_tensors(path: str, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    """One of our weights in float32: its tensors turned where it is a kernel, and joined along the output."""
+    arrays = [np.asarray(tensor, dtype="float32") for tensor in tensors]
+    if path.endswith("kernel"):
+        arrays = [array.T for array in arrays]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def join_shapes(path: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of what `join_tensors` gives for tensors of these shapes; `()` where they do not go together."""
+    turned = [shape[::-1] if path.endswith("kernel") else shape for shape in shapes]
+    if any(len(shape) < 1 or shape[:-1] != turned[0][:-1] for shape in turned):
+        return ()
+    return (*turned[0][:-1], sum(shape[-1] for shape in turned))
 
 
 def to_tensors(config: TransformerConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

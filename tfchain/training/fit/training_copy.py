@@ -9,7 +9,8 @@ import numpy as np
 
 from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.models.encoders.encoder import HEAD, Encoder, make_blank_encoder
+from tfchain.models.encoders.config import HEAD
+from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 from tfchain.training.fit.gradients import find_seed_generators
 from tfchain.training.fit.remat import add_remat
 

@@ -1,0 +1,158 @@
+"""An encoder's weights as the project's own int8 kernels take them, made of float32 ones, or read from a file."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.encoders.anatomy import find_rows
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.engines.native_library import Layer, Product, Weights
+from tfchain.models.weights.stored_weights import quantize_rows
+from tfchain.models.weights.tensor_files import TensorFile, write_tensors
+
+PRODUCTS = ("query_key_value", "attention_output", "intermediate", "output")
+PRODUCT_PARTS = ("weights", "scales", "bias")
+
+
+class NotFiniteError(ValueError):
+    """A weight is NaN or infinite, which has no 8-bit number."""
+
+
+def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]) -> Weights:
+    """Quantizes an encoder's weights: matrices in 8 bits, the rest in float32.
+
+    Args:
+        config: The encoder's shape.
+        weights: Path → float32 array, as in `list_shapes`; each is asked for once, or twice.
+
+    Raises:
+        NotFiniteError: if one is not finite.
+    """
+    shape = config.transformer
+    tokens, token_scales = quantize_rows(_read(weights, "embeddings/token/embeddings"))
+    fixed = _read(weights, "embeddings/position/embeddings")[shape.position_offset :]
+    if shape.num_token_types:
+        fixed = fixed + _read(weights, "embeddings/token_type/embeddings")[0]
+    is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
+    relative = None
+    if shape.relative_attention_buckets:
+        last = len(fixed) - 1
+        rows = find_rows(shape, np.arange(-last, last + 1))
+        relative = _read(weights, "relative_position_bias/embeddings")[rows].T  # (heads, 2 * positions - 1)
+        if len(relative) == 1:  # for however many a layer has
+            relative = np.repeat(relative, max(shape.layer_heads), axis=0)
+    return Weights(
+        tokens=tokens,
+        token_scales=token_scales,
+        fixed=fixed,
+        projection=_quantize(weights, "embeddings/projection") if is_narrow else None,
+        norm=_read_norms(weights, "embeddings/norm"),
+        layers=[_make_layer(config, weights, number) for number in range(shape.num_layers)],
+        activation=shape.activation,
+        epsilon=shape.norm_epsilon,
+        relative=relative,
+        normalizes=config.normalize and not config.dense,
+    )
+
+
+def save_kernel_weights(path: Path, weights: Weights) -> None:
+    """Writes a safetensors file that `load_kernel_weights` reads.
+
+    Args:
+        path: The file.
+        weights: As `make_kernel_weights` gives them.
+    """
+    tensors = {"tokens": weights.tokens, "token_scales": weights.token_scales, "fixed": weights.fixed}
+    tensors |= {"norm": weights.norm} | ({} if weights.relative is None else {"relative": weights.relative})
+    products = {} if weights.projection is None else {"projection": weights.projection}
+    for number, layer in enumerate(weights.layers):
+        tensors[f"layer_{number}.norms"] = layer.norms
+        products |= {f"layer_{number}.{name}": getattr(layer, name) for name in PRODUCTS}
+    for name, product in products.items():
+        tensors |= {f"{name}.{part}": getattr(product, part) for part in PRODUCT_PARTS}
+    write_tensors(path, tensors)
+
+
+def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
+    """Reads what `save_kernel_weights` wrote.
+
+    Args:
+        file: The file.
+        config: The encoder's shape.
+
+    Raises:
+        ModelFolderError: if the file is damaged, or is another encoder's.
+    """
+    shape = config.transformer
+
+    def read(name: str, dtype: str, *expected: int) -> np.ndarray:
+        array = file.read(name) if name in file else None
+        if array is None or array.shape != expected or array.dtype != dtype:
+            raise ModelFolderError(
+                f"{file.path} must hold {name} in {dtype} of the shape {expected}. "
+                f"Received: {'none' if array is None else f'{array.dtype} of {array.shape}'}. Save the chain again."
+            )
+        return array
+
+    def read_product(name: str, outputs: int, inputs: int) -> Product:
+        rest = (read(f"{name}.{part}", "float32", outputs) for part in ("scales", "bias"))
+        return Product(read(f"{name}.weights", "int8", outputs, inputs), *rest)
+
+    def read_layers() -> Iterator[Layer]:
+        for number, (heads, wide) in enumerate(zip(shape.layer_heads, shape.layer_intermediate_dims, strict=True)):
+            head_dim = shape.layer_head_dim(number)
+            inside, name = heads * head_dim, f"layer_{number}"
+            sizes = ((3 * inside, dim), (dim, inside), (wide, dim), (dim, wide))
+            products = {kind: read_product(f"{name}.{kind}", *size) for kind, size in zip(PRODUCTS, sizes, strict=True)}
+            yield Layer(heads=heads, head_dim=head_dim, norms=read(f"{name}.norms", "float32", 4, dim), **products)
+
+    dim, token_dim = shape.hidden_dim, shape.token_embedding_dim or shape.hidden_dim
+    vocabulary, positions = shape.vocabulary_size, shape.max_length
+    heads = max(shape.layer_heads) if shape.layer_heads[0] == 1 else shape.layer_heads[0]
+    has_relative = bool(shape.relative_attention_buckets)
+    return Weights(
+        tokens=read("tokens", "int8", vocabulary, token_dim),
+        token_scales=read("token_scales", "float32", vocabulary),
+        fixed=read("fixed", "float32", positions, dim),
+        projection=read_product("projection", dim, token_dim) if token_dim != dim else None,
+        norm=read("norm", "float32", 2, dim),
+        layers=list(read_layers()),
+        activation=shape.activation,
+        epsilon=shape.norm_epsilon,
+        relative=read("relative", "float32", heads, 2 * positions - 1) if has_relative else None,
+        normalizes=config.normalize and not config.dense,
+    )
+
+
+def _make_layer(config: EncoderConfig, weights: Mapping[str, np.ndarray], number: int) -> Layer:
+    shape, name = config.transformer, f"layer_{number}"
+    heads, width = shape.layer_heads[number], shape.layer_head_dim(number)
+    first = _quantize(weights, f"{name}/attention/query_key_value")
+    order = np.arange(3 * heads * width).reshape(3, heads, width).swapaxes(0, 1).reshape(-1)
+    return Layer(
+        heads=heads,
+        head_dim=width,
+        query_key_value=Product(first.weights[order], first.scales[order], first.bias[order]),
+        attention_output=_quantize(weights, f"{name}/attention/output"),
+        intermediate=_quantize(weights, f"{name}/intermediate"),
+        output=_quantize(weights, f"{name}/output"),
+        norms=_read_norms(weights, f"{name}/attention_norm", f"{name}/output_norm"),
+    )
+
+
+def _quantize(weights: Mapping[str, np.ndarray], path: str) -> Product:
+    numbers, scales = quantize_rows(_read(weights, f"{path}/kernel").T)
+    return Product(numbers, scales, _read(weights, f"{path}/bias"))
+
+
+def _read_norms(weights: Mapping[str, np.ndarray], *paths: str) -> np.ndarray:
+    return np.stack([_read(weights, f"{path}/{part}") for path in paths for part in ("gamma", "beta")])
+
+
+def _read(weights: Mapping[str, np.ndarray], path: str) -> np.ndarray:
+    array = np.asarray(weights[path], dtype="float32")
+    if not np.isfinite(array).all():
+        raise NotFiniteError(path)
+    return array

@@ -1,0 +1,49 @@
+"""What of a Keras model the project's own kernels do not have."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.pooling import Normalize, Pooling
+from tfchain.models.encoders.transformer import (
+    AttentionMask,
+    LayerNorm,
+    RelativePositionBias,
+    SelfAttention,
+    TransformerEmbeddings,
+    TransformerLayer,
+    make_activation,
+)
+
+LAYERS = (
+    *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm),
+    *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
+)
+
+
+def find_obstacle_of_model(encoder: keras.Model) -> str | None:
+    """Why the kernels do not run a Keras model, on whatever processor; None if they do."""
+    if type(encoder) is not Encoder:
+        return f"the model is a {type(encoder).__name__}, not one of tfchain's own encoders"
+    for layer in encoder._flatten_layers(include_self=False):
+        obstacle = _find_obstacle_of_layer(layer, encoder)
+        if obstacle is not None:
+            return f"its layer {layer.path} {obstacle}"
+    if not all(np.isfinite(np.asarray(weight)).all() for weight in encoder.weights):
+        return "not all of its weights are finite"
+    return None
+
+
+def _find_obstacle_of_layer(layer: Any, encoder: Encoder) -> str | None:
+    config = encoder.config.transformer
+    if type(layer) not in LAYERS and layer is not encoder.backbone:
+        return f"is of the class {type(layer).__name__}"
+    if getattr(layer, "quantization_mode", None) is not None:
+        return "is one that Keras has quantized"
+    if isinstance(layer, TransformerLayer) and layer.intermediate.activation is not make_activation(config.activation):
+        return "has another activation than the configuration says"
+    if isinstance(layer, LayerNorm) and layer.epsilon != config.norm_epsilon:
+        return "has another epsilon than the configuration says"
+    return None

@@ -1,0 +1,249 @@
+"""A folder's tokenizer by the package `tokenizers` alone, without transformers, which takes seconds to import.
+
+transformers reads tokenizer.json in part, and builds the rest of a tokenizer of its own settings. So a folder's
+tokenizer is taken for what its tokenizer.json says in two cases: tfchain has saved it, and noted that the file is the
+whole tokenizer; or it is a BERT tokenizer, whose few parts are compared here with those that transformers would build.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOKENIZER = "tokenizer.json"
+SETTINGS = "tokenizer_config.json"
+# What transformers may read of a folder for a tokenizer, the sentencepiece models of slow ones left out.
+FILES = (
+    *(TOKENIZER, SETTINGS, "special_tokens_map.json", "added_tokens.json", "config.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)
+BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
+BERT_FAMILIES = ("bert", "distilbert")
+BERT_TOKENS = {
+    "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]",
+}  # fmt: skip
+# Settings that change no id; any other that is not looked at below sends a folder to transformers.
+HARMLESS = {
+    *("backend", "clean_up_tokenization_spaces", "do_basic_tokenize", "is_local", "local_files_only", "max_length"),
+    *("model_input_names", "model_max_length", "name_or_path", "pad_to_multiple_of", "pad_token_type_id"),
+    *("padding_side", "processor_class", "special_tokens_map_file", "stride", "tokenizer_class", "tokenizer_file"),
+    *("truncation_strategy", "do_lower_case", "strip_accents", "tokenize_chinese_chars"),
+}
+EMPTY = ("never_split", "extra_special_tokens", "additional_special_tokens")  # harmless where they name nothing
+SPECIAL = (True, False, False, False, False)  # what `_flags` gives for a special token
+NO_MAXIMUM = 10**30  # what transformers says where a folder says nothing
+
+
+@dataclass(frozen=True)
+class TokenizerNotes:
+    """What of a tokenizer tokenizer.json does not say.
+
+    Args:
+        pad_token_id: Fills shorter texts up; None where there is no such token.
+        sep_token_id: Closes a text; None where there is no such token.
+        eos_token_id: The same in other families.
+        truncation_side: Where a longer text is cut off.
+        model_max_length: The most tokens of a text.
+    """
+
+    pad_token_id: int | None = None
+    sep_token_id: int | None = None
+    eos_token_id: int | None = None
+    truncation_side: str = "right"
+    model_max_length: int = NO_MAXIMUM
+
+
+class StoredTokenizer:
+    """A tokenizer in a folder, with those of the transformers tokenizer's attributes that `HostTokenizer` asks for.
+
+    Args:
+        path: The folder. Its files are kept in memory, so that `load` works when a newer model has taken its place.
+        notes: What tokenizer.json does not say.
+    """
+
+    def __init__(self, path: Path, notes: TokenizerNotes) -> None:
+        self.path = path
+        self.pad_token_id = notes.pad_token_id
+        self.sep_token_id = notes.sep_token_id
+        self.eos_token_id = notes.eos_token_id
+        self.truncation_side = notes.truncation_side
+        self.model_max_length = notes.model_max_length
+        self._files = {name: (path / name).read_bytes() for name in FILES if (path / name).is_file()}
+        self._whole: Any = None
+        self._loaded: Any = None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self.whole.get_vocab_size())
+
+    @property
+    def whole(self) -> Any:
+        """A `tokenizers.Tokenizer` that cuts nothing off and fills nothing up."""
+        if self._whole is None:
+            self._whole = self.make_backend()
+        return self._whole
+
+    def make_backend(self, max_length: int | None = None, direction: str = "right") -> Any:
+        """A new `tokenizers.Tokenizer`, without padding.
+
+        Args:
+            max_length: The most tokens of a text. Default: nothing is cut off.
+            direction: Where longer texts are cut off. Default: `right`.
+        """
+        from tokenizers import Tokenizer
+
+        made = Tokenizer.from_buffer(self._files[TOKENIZER])
+        made.no_padding()
+        if max_length is None:
+            made.no_truncation()
+        else:
+            made.enable_truncation(max_length, direction=direction)
+        return made
+
+    def get_vocab(self) -> dict[str, int]:
+        """Token → id, added tokens included."""
+        vocabulary: dict[str, int] = self.whole.get_vocab()
+        return vocabulary
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many tokens a text, or a pair of texts, has beside its own."""
+        return int(self.whole.num_special_tokens_to_add(pair))
+
+    def load(self) -> Any:
+        """The transformers tokenizer."""
+        import tempfile
+
+        from tfchain.models.tokenizers.host import load_tokenizer
+
+        with self._lock:
+            if self._loaded is None:
+                if self._is_there():
+                    self._loaded = load_tokenizer(self.path)
+                else:
+                    with tempfile.TemporaryDirectory(prefix="tfchain-tokenizer-") as folder:
+                        for name, content in self._files.items():
+                            (Path(folder) / name).write_bytes(content)
+                        self._loaded = load_tokenizer(Path(folder))
+            return self._loaded
+
+    def _is_there(self) -> bool:
+        """Whether the folder is as it was."""
+        for name in FILES:
+            try:
+                content = (self.path / name).read_bytes()
+            except OSError:
+                content = None
+            if content != self._files.get(name):
+                return False
+        return True
+
+
+def read_stored_tokenizer(path: Path, notes: Mapping[str, Any] | None = None) -> StoredTokenizer | None:
+    """Reads a folder's tokenizer; None where it takes transformers to say what it is.
+
+    Args:
+        path: The folder.
+        notes: The values of `TokenizerNotes`, where tfchain has noted them as it saved the tokenizer. Default: none.
+    """
+    try:
+        if notes is not None:
+            return StoredTokenizer(path, TokenizerNotes(**notes))
+        return _read_bert(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # transformers explains what is wrong
+    except Exception as error:
+        if type(error) is not Exception:  # the Rust library raises plain ones for a damaged file
+            raise
+        return None
+
+
+def note_tokenizer(tokenizer: Any, path: Path) -> dict[str, Any] | None:
+    """What to note of a tokenizer that was saved in a folder; None where the folder's tokenizer.json is not all of it.
+
+    Args:
+        tokenizer: A transformers tokenizer, or a `StoredTokenizer`.
+        path: The folder.
+    """
+    names = ("pad_token_id", "sep_token_id", "eos_token_id", "truncation_side")
+    notes: dict[str, Any] = {name: getattr(tokenizer, name, None) for name in names}
+    if isinstance(tokenizer, StoredTokenizer):
+        backend = tokenizer.whole
+    else:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None or not hasattr(backend, "encode_batch_fast"):
+            return None
+        backend = type(backend).from_str(backend.to_str())
+        backend.no_padding()
+        backend.no_truncation()
+    if not (path / TOKENIZER).is_file():
+        return None
+    settings = _read_json(path / SETTINGS, needed=False)
+    notes["model_max_length"] = int(settings.get("model_max_length", NO_MAXIMUM))
+    saved = StoredTokenizer(path, TokenizerNotes(**notes))
+    return notes if saved.whole.to_str() == backend.to_str() else None
+
+
+def _read_bert(path: Path) -> StoredTokenizer | None:
+    if not (path / TOKENIZER).is_file():
+        return None
+    settings = _read_json(path / SETTINGS)
+    if settings.pop("truncation_side", "right") != "right":
+        return None
+    family = _read_json(path / "config.json").get("model_type")
+    if settings.get("tokenizer_class") not in BERT_CLASSES or family not in BERT_FAMILIES:
+        return None
+    tokens = {name: settings.get(name, token) for name, token in BERT_TOKENS.items()}
+    others = _read_json(path / "special_tokens_map.json", needed=False)
+    unknown = {name for name, value in settings.items() if value or name not in EMPTY} - HARMLESS - tokens.keys()
+    if unknown - {"added_tokens_decoder"} or others.items() - tokens.items():
+        return None
+    maximum = settings.get("model_max_length", NO_MAXIMUM)
+    if isinstance(maximum, bool) or not isinstance(maximum, int | float):
+        return None
+    made = StoredTokenizer(path, TokenizerNotes(model_max_length=int(maximum)))
+    if not _is_plain_bert(made.whole, settings, tokens) or (path / "added_tokens.json").is_file():
+        return None
+    made.pad_token_id = made.whole.token_to_id(tokens["pad_token"])
+    made.sep_token_id = made.whole.token_to_id(tokens["sep_token"])
+    return made
+
+
+def _is_plain_bert(backend: Any, settings: Mapping[str, Any], tokens: Mapping[str, str]) -> bool:
+    """Whether a tokenizer's parts are those that transformers' BertTokenizer builds of a folder's settings."""
+    model, normalizer = backend.model, backend.normalizer
+    kinds = [type(part).__name__ for part in (model, normalizer, backend.pre_tokenizer)]
+    if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
+        return False
+    opening, mask, closing = (model.token_to_id(tokens[name]) for name in ("cls_token", "mask_token", "sep_token"))
+    added = backend.get_added_tokens_decoder()
+    expected = {
+        "unknown": (model.unk_token, tokens["unk_token"]),
+        "prefix": (model.continuing_subword_prefix, "##"),
+        "longest": (model.max_input_chars_per_word, 100),
+        "clean": (normalizer.clean_text, True),
+        "chinese": (normalizer.handle_chinese_chars, settings.get("tokenize_chinese_chars", True)),
+        "accents": (normalizer.strip_accents, settings.get("strip_accents")),
+        "lowercase": (normalizer.lowercase, settings.get("do_lower_case", True)),
+        "around": (backend.encode(tokens["mask_token"]).ids, [opening, mask, closing]),
+        "added": (
+            {number: token.content for number, token in added.items()},
+            {model.token_to_id(token): token for token in tokens.values()},
+        ),
+        "special": ({_flags(token.__getstate__()) for token in added.values()}, {SPECIAL}),
+    }
+    for number, values in settings.get("added_tokens_decoder", {}).items():
+        expected[f"token {number}"] = (values["content"], _flags(values)), (added[int(number)].content, SPECIAL)
+    return all(found == wanted for found, wanted in expected.values())
+
+
+def _flags(token: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(token[name] for name in ("special", "normalized", "single_word", "lstrip", "rstrip"))
+
+
+def _read_json(path: Path, *, needed: bool = True) -> dict[str, Any]:
+    if not needed and not path.is_file():
+        return {}
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
