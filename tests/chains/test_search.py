@@ -21,7 +21,6 @@ from tfchain.deployment.server.source import latest_of
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.search.search_graph import SearchGraph
 
 
 @pytest.fixture
@@ -268,9 +267,8 @@ def test_two_chains_deployed_with_the_defaults_are_served_apart(
         return [list(latest_of(source)(list_versions(base_path))) for base_path, source in started]
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tfchain.chains.search.deploy", deploy)
-    monkeypatch.setattr("tfchain.chains.search.export", export)
-    monkeypatch.setattr("tfchain.chains.search.make_search_graph", lambda *_, **__: SearchGraph(None, {}, []))
+    monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)
+    monkeypatch.setattr("tfchain.chains.serving.export", export)
     chain.deploy()
     other.deploy()
     assert [base_path for base_path, _ in started] == [Path("saved_models/search")] * 2
@@ -521,7 +519,7 @@ def test_a_report_that_others_have_made_old_while_it_was_measured_is_not_kept(
         chain.add(["a dog"])
         return {"mrr@10": 0.5}
 
-    monkeypatch.setattr("tfchain.chains.search.evaluate_index", evaluate_and_add)
+    monkeypatch.setattr("tfchain.tasks.search.evaluation.evaluate_index", evaluate_and_add)
     assert chain.evaluate(dataset, metrics=["mrr@10"]) == {"mrr@10": 0.5}
     assert chain.report == {}
 

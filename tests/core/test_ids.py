@@ -15,7 +15,11 @@ def test_strings_and_whole_numbers_are_ids(value: object, expected: str) -> None
     assert type(to_id(value)) is str
 
 
-@pytest.mark.parametrize("value", [True, 7.0, None, b"7", uuid.UUID(int=7), "", np.array([1, 2]), ("a",)])
+def test_a_uuid_is_its_text() -> None:
+    assert to_id(uuid.UUID(int=7)) == "00000000-0000-0000-0000-000000000007"
+
+
+@pytest.mark.parametrize("value", [True, 7.0, None, b"7", "", np.array([1, 2]), ("a",)])
 def test_nothing_else_is_an_id(value: object) -> None:
     with pytest.raises(InputError, match="An id must"):
         to_id(value)

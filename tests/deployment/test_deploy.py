@@ -240,6 +240,15 @@ def test_the_server_outlives_ctrl_c_and_ends_with_the_process_that_started_it(ba
             time.sleep(0.05)
 
 
+def test_a_deployment_that_is_pickled_says_what_to_pass_on(deployment: Deployment) -> None:
+    for dump in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(
+            InputError, match=r"owns its server's process, and cannot be pickled or copied.*`client\(\)`"
+        ):
+            dump(deployment)
+    assert deployment.is_running
+
+
 def test_stop_ends_the_server_and_may_be_called_twice(deployment: Deployment) -> None:
     # the last test of this module: it ends the server that the others share
     pid = deployment.pid
@@ -259,12 +268,3 @@ def _floats() -> object:
     import numpy as np
 
     return np.array([1.0, 5.0], np.float32)
-
-
-def test_a_deployment_that_is_pickled_says_what_to_pass_on(deployment: Deployment) -> None:
-    for dump in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(
-            InputError, match=r"owns its server's process, and cannot be pickled or copied.*`client\(\)`"
-        ):
-            dump(deployment)
-    assert deployment.is_running

@@ -1,6 +1,7 @@
 """The ids of documents and queries, as users give them: strings, or whole numbers that become their decimal text."""
 
 import operator
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ def to_id(value: Any, what: str = "An id") -> str:
     """Gives an id as a string.
 
     Args:
-        value: A string, or a whole number of Python's or NumPy's.
+        value: A string, a whole number of Python's or NumPy's, or a UUID.
         what: What it is, for the error. Default: `An id`.
 
     Raises:
@@ -25,6 +26,8 @@ def to_id(value: Any, what: str = "An id") -> str:
         if not value:
             raise InputError(f"{what} must not be empty. Received: ''. Give it a name.")
         return str(value)  # NumPy's strings print otherwise
+    if isinstance(value, uuid.UUID):
+        return str(value)
     if not isinstance(value, bool) and hasattr(value, "__index__"):
         try:
             return str(operator.index(value))

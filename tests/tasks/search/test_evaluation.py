@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.documents.beir import BeirDataset
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.evaluation import choose_index, evaluate_index, read_evaluation
+from tfchain.tasks.search.evaluation import evaluate_index, find_documents, make_evaluation, read_evaluation
 from tfchain.tasks.search.search import PassageConfig, rank_queries
 
 
@@ -101,11 +102,26 @@ def test_whole_numbers_are_ids_of_queries_and_of_judged_documents(ids: tuple) ->
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ({"queries": {1.5: "x"}, "qrels": {"a": {"b": 1}}}, "A key of `queries` must be a string or a whole number"),
-        ({"queries": {"a": "x"}, "qrels": {"a": {None: 1}}}, r"A key of `qrels\['a'\]` must be a string"),
-        ({"queries": {"a": "x"}, "qrels": {"a": ["b"]}}, r"`qrels\['a'\]` must be a dict by id. Received: list"),
-        ({"queries": ["x"], "qrels": {"a": {"b": 1}}}, "`queries` must be a dict by id. Received: list"),
-        ({"queries": {1: "x", "1": "y"}, "qrels": {"1": {"b": 1}}}, "must have each id once. Received: '1'"),
+        (
+            {"queries": {1.5: "x"}, "qrels": {"a": {"b": 1}}},
+            r"`queries`: a key's `id` must be a string. Received: id=1\.5",
+        ),
+        (
+            {"queries": {"a": "x"}, "qrels": {"a": {None: 1}}},
+            r"`qrels\['a'\]` must have each id once, .* Received: None",
+        ),
+        (
+            {"queries": {"a": "x"}, "qrels": {"a": ["b"]}},
+            r"`qrels\['a'\]` must be a dict by id. .* of type list",
+        ),
+        (
+            {"queries": ["x"], "qrels": {"a": {"b": 1}}},
+            r"`queries` must be a dict by id. .* of type list",
+        ),
+        (
+            {"queries": {1: "x", "1": "y"}, "qrels": {"1": {"b": 1}}},
+            "`queries` must have each id once, .* Received: '1'",
+        ),
         ("", "`dataset` must be the path of a file or folder"),
         ({"a"}, "needs a BEIR folder, a BeirDataset, or a dict .* Received: set"),
     ],
@@ -127,13 +143,18 @@ def test_the_datasets_own_documents_are_searched_unless_they_are_just_those_that
     monkeypatch.setattr("tfchain.tasks.search.evaluation.make_index", make)
     same, fewer = list(INDEX), list(INDEX)[:3]
     other = [*fewer, Document("d", "another text")]
-    results = [
-        choose_index(ANGLES, BeirDataset({}, {}, corpus), INDEX, PassageConfig())
-        for corpus in (None, same, fewer, other, [*same, Document("e", "x")])
-    ]
-    assert results == [INDEX, INDEX, "made", "made", "made"]
+    searched: list[Any] = []
+    model: Any = SimpleNamespace(fingerprint=INDEX.fingerprint)
+    monkeypatch.setattr(
+        "tfchain.tasks.search.evaluation.evaluate_index", lambda _, index, *__, **___: searched.append(index) or {}
+    )
+    for corpus in (None, same, fewer, other, [*same, Document("e", "x")]):
+        dataset = BeirDataset({}, {}, corpus)
+        make_evaluation(dataset, find_documents(dataset, INDEX), PassageConfig(), index=INDEX)(model)
+    assert searched == [INDEX, INDEX, "made", "made", "made"]
     assert [len(ids) for ids in encoded] == [3, 4, 5]
-    assert choose_index(ANGLES, BeirDataset({}, {}, same), None, PassageConfig()) == "made"
+    make_evaluation(BeirDataset({}, {}, same), same, PassageConfig(), index=None)(model)
+    assert searched[-1] == "made"
     for empty in (None, DocumentIndex(2, "m")):
         with pytest.raises(InputError, match="There is nothing to search"):
-            choose_index(ANGLES, BeirDataset({}, {}), empty, PassageConfig())
+            find_documents(BeirDataset({}, {}), empty)

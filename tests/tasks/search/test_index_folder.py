@@ -215,7 +215,7 @@ def test_settings_of_a_newer_version_are_told_with_both_versions_before_the_mode
     values = json.loads((path / "chain.json").read_text())
     mine = values["tfchain"]
     change_settings(values["settings"])
-    monkeypatch.setattr("tfchain.chains.search.TextEncoder.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("tfchain.chains.base.TextEncoder.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
     for saved, advice in (
         (mine, "Index the documents again"),
         ("99.1", rf"saved by tfchain 99.1, and this is {mine}: "),

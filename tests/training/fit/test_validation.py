@@ -30,7 +30,7 @@ def make(trainer: Stepper, values: Mapping[int, float] | None = None, **validati
     ("values", "message"),
     [
         ({"monitor": "mrr@10", "metrics": ["ndcg@10"]}, r"`monitor` must be one of the metrics \(ndcg@10\)\. Received"),
-        ({"metrics": ["accuracy"]}, r"A metric must be one of ndcg, mrr, .* Received: 'accuracy'"),
+        ({"mode": "best"}, r"`mode` must be 'max' or 'min'\. Received: mode='best'"),
         ({"metrics": "ndcg@10"}, r"`metrics` must be a list of names"),
         ({"metrics": []}, r"`metrics` must be a list of names"),
         ({"every": 0}, r"`every` must be a whole number of at least 1\. Received: every=0\. Or write every='epoch'"),
