@@ -89,7 +89,7 @@ def test_a_task_of_thirty_lines_is_tuned(tiny_model_path: Path) -> None:
     space = {"learning_rate": [1e-6, 0.02]}
     report = chain.tune(ROWS, space, tuner="grid", validation=ROWS, refit=True)
     assert chain.hyperparameters.learning_rate == 0.02  # the error falls with a rate that learns
-    assert [trial.state for trial in report.trials] == ["completed"] * 2
+    assert [trial.status for trial in report.trials] == ["completed"] * 2
     assert has_head(chain.text_encoder)
 
 
