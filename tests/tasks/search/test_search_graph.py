@@ -20,7 +20,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.search_graph import has_clear_signs
 from tfchain.tasks.ties import find_ties
 
-PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
+PARITY = Path(__file__).parents[2] / "parity" / "fixtures"
 # Answers as JSON, from a process that has tensorflow and tensorflow_text and never sees tfchain.
 READER = """
 import json, sys
