@@ -55,7 +55,7 @@ def test_what_is_no_path_is_named(value: object) -> None:
 
 
 def test_a_home_folder_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="`path` names a home folder that is not there. Received: ~nobody-here/x"):
+    with pytest.raises(InputError, match="`path` names a home folder that does not exist. Received: ~nobody-here/x"):
         to_path("path", "~nobody-here/x")
 
 

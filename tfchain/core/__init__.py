@@ -1,1 +1,1 @@
-"""Shared by every room: types, errors, checks, atomic writes, fingerprints, the task contract."""
+"""Code that every room shares: types, errors, checks, atomic writes, fingerprints and the task contract."""

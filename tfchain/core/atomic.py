@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, synced, then renamed."""
+"""Files and folders that appear whole or not at all: written beside their target, synced, then renamed."""
 
 import contextlib
 import errno
@@ -15,8 +15,8 @@ from tfchain.core.errors import TfchainError
 
 PARTIAL_PREFIX = ".partial-"
 
-# What the operating system says when a place cannot be written. Other errors that a block raises (a missing input
-# file, a refused connection) are not about the place, and pass as they are.
+# The error numbers that mean a path cannot be written. Other errors that a block raises (a missing input file, a
+# refused connection) have nothing to do with the path, and pass through unchanged.
 CANNOT_WRITE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
     *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
@@ -25,17 +25,17 @@ CANNOT_WRITE = {
 
 @contextlib.contextmanager
 def new_folder(path: Path | str) -> Iterator[Path]:
-    """Yields an empty folder beside `path` that becomes `path` when the block ends well.
+    """Yields an empty folder beside `path`, and renames it to `path` when the block succeeds.
 
-    A block that raises leaves nothing behind. A process that is killed leaves a folder named `.partial-…`, which
-    no reader looks at and `remove_partials` clears away.
+    A block that raises leaves nothing behind. A killed process leaves a folder named `.partial-…`, which readers
+    ignore and `remove_partials` deletes.
 
     Args:
-        path: The folder to make. Must not exist, or be an empty folder.
+        path: The folder to make. It must not exist, or must be an empty folder.
 
     Raises:
-        FileExistsError: if something is there already.
-        TfchainError: if the disk is full or the place cannot be written.
+        FileExistsError: if `path` is a file or a folder that is not empty.
+        TfchainError: if the disk is full or `path` cannot be written.
     """
     path = Path(path)
     with writing(path):
@@ -53,17 +53,17 @@ def new_folder(path: Path | str) -> Iterator[Path]:
 
 
 def write_file(path: Path | str, data: bytes | str) -> Path:
-    """Writes a file in one step: readers see the old content or the new one, never a part.
+    """Writes a file in one step: readers see the old content or the new content, never part of it.
 
     Args:
-        path: The file, replaced if it is there.
-        data: Its content; a string is written as UTF-8.
+        path: The file; replaced if it exists.
+        data: The content; a string is written as UTF-8.
 
     Returns:
         The path.
 
     Raises:
-        TfchainError: if the disk is full or the place cannot be written; the old content is still there then.
+        TfchainError: if the disk is full or the file cannot be written; the old content then stays.
     """
     path = Path(path)
     with writing(path):
@@ -89,14 +89,15 @@ def write_json(path: Path | str, value: Any) -> Path:
 
 
 def remove_partials(folder: Path | str, *, older_than_seconds: float = 0) -> None:
-    """Clears away what killed writers left in a folder.
+    """Deletes the partial files and folders that killed writers left in a folder.
 
     Args:
-        folder: The folder; it need not be there.
-        older_than_seconds: Younger ones stay. Leave the default only while no other process can write there.
+        folder: The folder; it need not exist.
+        older_than_seconds: Keeps those that are younger. Use the default only while no other process can write to the
+            folder. Default: 0.
     """
     for left in Path(folder).glob(f"{PARTIAL_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process clears away, too
+        with contextlib.suppress(FileNotFoundError):  # another process may delete it first
             if time.time() - left.stat().st_mtime < older_than_seconds:
                 continue
             if left.is_dir():
@@ -106,13 +107,13 @@ def remove_partials(folder: Path | str, *, older_than_seconds: float = 0) -> Non
 
 
 def check_can_write(folder: Path | str) -> None:
-    """Finds out, before work is done, whether a folder can be made or written in; nothing is written.
+    """Checks, before any work is done, that a folder can be made or written to. Writes nothing.
 
     Args:
-        folder: The folder; it need not be there.
+        folder: The folder; it need not exist.
 
     Raises:
-        TfchainError: if it is a file, lies below one, or may not be written in.
+        TfchainError: if it is a file, lies below a file, or is not writable.
     """
     folder = Path(folder)
     with writing(folder):
@@ -126,7 +127,7 @@ def check_can_write(folder: Path | str) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's word about a full disk or a closed folder into one clear error."""
+    """Turns operating system errors about a full disk or an unwritable path into one clear error."""
     try:
         yield
     except OSError as error:
@@ -139,7 +140,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def rename_folder(partial: Path, path: Path) -> None:
-    """Renames a folder over nothing or over an empty folder; the system's three words for anything else become one."""
+    """Renames a folder to a new path or over an empty folder; anything else there raises a FileExistsError."""
     try:
         partial.rename(path)
     except OSError as error:
@@ -149,7 +150,7 @@ def rename_folder(partial: Path, path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Asks the disk to keep every file and folder below."""
+    """Flushes a folder, and every file and folder below it, to disk."""
     for parent, _, names in os.walk(folder):
         for name in names:
             handle = os.open(os.path.join(parent, name), os.O_RDONLY)
@@ -161,7 +162,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Asks the disk to keep a folder's list of names."""
+    """Flushes a folder's list of names to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

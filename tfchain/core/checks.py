@@ -1,4 +1,4 @@
-"""Checks of arguments that many rooms take."""
+"""Checks of arguments that several rooms share."""
 
 import operator
 import os
@@ -11,16 +11,16 @@ from tfchain.core.errors import InputError
 
 
 def check_whole_number(name: str, value: Any, *, least: int = 1, advice: str = "") -> int:
-    """Gives the value as an int.
+    """Returns a whole number as an int.
 
     Args:
         name: The argument's name, for the error.
-        value: What was given; NumPy's whole numbers are fine, strings, fractions and booleans are not.
-        least: The smallest that is allowed. Default: 1.
-        advice: What to do, for the error.
+        value: The value. NumPy's whole numbers are accepted; strings, fractions and booleans are not.
+        least: The smallest allowed value. Default: 1.
+        advice: What to do, for the error. Default: nothing.
 
     Raises:
-        InputError: if it is no whole number, or less than `least`.
+        InputError: if the value is not a whole number, or is less than `least`.
     """
     try:
         number = operator.index(value)
@@ -36,24 +36,24 @@ def check_whole_number(name: str, value: Any, *, least: int = 1, advice: str = "
 
 
 def check_known_settings(settings: Any, known: Collection[str]) -> None:
-    """Stops settings that a newer version of tfchain has written.
+    """Refuses settings that a newer version of tfchain wrote.
 
     Raises:
-        InputError: if there is one that this version has not; the message names it.
-        TypeError: if the settings are no dict.
+        InputError: if this version does not know a setting; the message names it.
+        TypeError: if the settings are not a dict.
     """
     if not isinstance(settings, Mapping):
-        raise TypeError(f"settings must be a dict, and are {settings!r:.100}")
+        raise TypeError(f"settings must be a dict. Received: {settings!r:.100}")
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise InputError(
-            f"There are settings that this version of tfchain does not know, so a newer one wrote them: "
+            f"This version of tfchain does not know these settings, so a newer version wrote them: "
             f"{', '.join(map(repr, unknown))}. Install that version. Known here: {', '.join(sorted(known))}."
         )
 
 
 def check_part(name: str, value: Any) -> None:
-    """Raises an InputError if the value is no number from 0 to 1."""
+    """Raises an InputError if the value is not a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InputError(
             f"`{name}` must be in [0, 1], a part of the training. Received: {name}={value!r}.", argument=name
@@ -61,13 +61,13 @@ def check_part(name: str, value: Any) -> None:
 
 
 def check_patterns(name: str, value: Any) -> tuple[str, ...]:
-    """Gives patterns as a tuple; one pattern may come alone.
+    """Returns patterns as a tuple; a single string counts as one pattern.
 
     Raises:
-        InputError: if something is no text.
+        InputError: if a pattern is not a string, or is empty.
     """
     patterns = (value,) if isinstance(value, str) else value
-    if not isinstance(patterns, Sequence) or not all(isinstance(one, str) and one for one in patterns):
+    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
         raise InputError(
             f"`{name}` must be a list of patterns, such as ['layer_0']. Received: {name}={value!r}.", argument=name
         )
@@ -75,14 +75,14 @@ def check_patterns(name: str, value: Any) -> tuple[str, ...]:
 
 
 def check_writable(name: str, path: Path) -> None:
-    """Makes a folder, and raises where files cannot be written to it.
+    """Makes a folder, and checks that files can be written to it.
 
     Args:
-        name: The argument that names it, for the error.
-        path: The folder; it need not be there.
+        name: The argument that names the folder, for the error.
+        path: The folder; it need not exist.
 
     Raises:
-        InputError: if it is a file, or the system refuses to write there.
+        InputError: if it is a file, or the operating system refuses to write to it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -91,20 +91,20 @@ def check_writable(name: str, path: Path) -> None:
     except OSError as error:
         raise InputError(
             f"`{name}` must be a folder to write to. Received: {path}: {os.strerror(error.errno or 0)}. "
-            "Name another, or let this user write there.",
+            "Name another folder, or let this user write to this one.",
             argument=name,
         ) from error
 
 
 def to_path(name: str, value: Any) -> Path:
-    """Gives a file's or folder's path, with `~` for the home folder.
+    """Returns the path of a file or folder, with `~` replaced by the home folder.
 
     Args:
         name: The argument's name, for the error.
         value: A string or a path.
 
     Raises:
-        InputError: if it is something else, empty, or holds a NUL.
+        InputError: if the value is of another type, is empty, or contains a NUL, or if the home folder does not exist.
     """
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or not text.strip() or "\0" in text:
@@ -114,18 +114,18 @@ def to_path(name: str, value: Any) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise InputError(f"`{name}` names a home folder that is not there. Received: {text}. {error}") from error
+        raise InputError(f"`{name}` names a home folder that does not exist. Received: {text}. {error}") from error
 
 
 def check_folder_name(name: str, value: Any) -> str:
-    """Gives a name that is a folder's as well.
+    """Returns a name that can also name a folder.
 
     Args:
         name: The argument's name, for the error.
-        value: What was given.
+        value: The value.
 
     Raises:
-        InputError: if it is no string, empty, or leads to another folder.
+        InputError: if the value is not a string, is empty, or leads to another folder.
     """
     if not isinstance(value, str) or not value.strip() or value in (".", "..") or any(sign in value for sign in "/\0"):
         raise InputError(f"`{name}` must be a name without `/`, such as 'search'. Received: {name}={value!r:.100}.")

@@ -1,17 +1,16 @@
-"""The errors that tfchain raises: each says what was expected, what came, and what to do."""
+"""The errors that tfchain raises: each says what was expected, what was received, and what to do."""
 
 
 class TfchainError(Exception):
-    """The root of all errors that tfchain raises on purpose; the command line prints its text and exits with 1."""
+    """The base of all errors that tfchain raises on purpose; the command line prints the message and exits with 1."""
 
 
 class InputError(TfchainError, ValueError):
-    """An argument, a document or a file's content is not what was asked for.
+    """An argument, a document or the content of a file is not what was expected.
 
     Args:
         message: The text.
-        argument: The name of the argument whose value is at fault, for those who know where it was written. Default:
-            none.
+        argument: The name of the argument at fault, for callers that know where its value was written. Default: none.
     """
 
     def __init__(self, message: str = "", *, argument: str | None = None) -> None:
@@ -20,23 +19,23 @@ class InputError(TfchainError, ValueError):
 
 
 class DivergedError(InputError):
-    """A training came to a loss or to weights that are not finite numbers; the model keeps the weights it had."""
+    """A training reached a loss or weights that are not finite; the model keeps the weights from before."""
 
 
 class ModelFolderError(TfchainError):
-    """A model folder cannot be read: no weights, an unknown architecture, missing or left-over tensors."""
+    """A model folder cannot be read: it has no weights, an unknown architecture, or missing or left-over tensors."""
 
 
 class IndexFolderError(TfchainError):
-    """A saved chain cannot be read or written: not there, damaged, or being written by another process."""
+    """A saved chain cannot be read or written: it is missing, damaged, or being written by another process."""
 
 
 class FingerprintError(TfchainError):
-    """Vectors of one model met another model."""
+    """Vectors of one model are used with another model."""
 
 
 class ExportError(TfchainError):
-    """A version could not be written: an op that stock TensorFlow Serving lacks, or answers that differ."""
+    """A version could not be written: it uses an op that stock TensorFlow Serving lacks, or its answers differ."""
 
 
 class ServerError(TfchainError):
@@ -48,10 +47,10 @@ class WorkerLostError(TfchainError):
 
 
 class MissingPackageError(TfchainError, ImportError):
-    """An optional package is not installed; the text says which extra brings it."""
+    """A required or optional package is not installed; the message says how to install it."""
 
 
 def first_line(error: BaseException, *, length: int = 200) -> str:
-    """The beginning of another library's message, to put into one of ours; the error's type where it says nothing."""
+    """Returns the first line of another library's error, to quote in ours; the error's type if it has no message."""
     lines = str(error).splitlines() or [""]
     return lines[0][:length] or type(error).__name__

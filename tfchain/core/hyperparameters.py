@@ -1,4 +1,4 @@
-"""The values that shape training and encoding, checked when they are given."""
+"""The hyperparameters of training and encoding, checked when they are set."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ DTypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 class HyperparameterOptions(TypedDict, total=False):
-    """What `fit` and the chain's constructor take by name; `Hyperparameters` says what each is."""
+    """The keyword arguments of `fit` and of the chain's constructor; `Hyperparameters` documents each."""
 
     weight_decay: float
     warmup: float
@@ -42,42 +42,42 @@ class Hyperparameters:
 
     Args:
         learning_rate: The optimizer's largest step size, above 0 and at most 1. Default: 2e-5.
-        batch_size: Texts in one step of encoding, pairs in one step of training, over all replicas. Default: 32.
+        batch_size: Texts per encoding step and pairs per training step, over all replicas. Default: 32.
         epochs: Passes over the training data, at least 1. Default: 1.
-        weight_decay: AdamW's decoupled decay (Loshchilov and Hutter 2019), in [0, 1), of all but biases and
+        weight_decay: AdamW's decoupled decay (Loshchilov and Hutter 2019), in [0, 1), of all weights except biases and
             normalisations. Default: 0.
-        warmup: Steps in which the learning rate rises from 0: a share of all steps below 1, or a number of steps.
-            Default: 0.1.
-        schedule: How the learning rate falls after that: `linear` or `cosine` to 0 behind the last step, or `constant`.
-            Default: `linear`.
-        max_gradient_norm: Gradients with a larger norm (over all weights together) are scaled down to it; None for no
+        warmup: Steps over which the learning rate rises from 0: below 1 a share of all steps, otherwise a number of
+            steps. Default: 0.1.
+        schedule: How the learning rate falls after the warmup: `linear` or `cosine`, to 0 after the last step, or
+            `constant`. Default: `linear`.
+        max_gradient_norm: Gradients with a larger norm (over all weights together) are scaled down to it; None disables
             clipping. Default: 1.
         accumulation_steps: Batches whose gradients are averaged before the weights change. In-batch negatives do not
-            cross batches: for more of them use `mini_batch_size`. Default: 1.
-        mini_batch_size: GradCache: texts that are encoded at once, so that `batch_size` may be thousands in the memory
-            of this many; costs one more forward pass. Default: none, the whole batch at once.
-        ema_momentum: The trained model is an exponential moving average of the weights, with this share of the old
-            average in each step, in (0, 1), 0.999 say. Default: none.
+            cross batches: for more negatives, use `mini_batch_size`. Default: 1.
+        mini_batch_size: GradCache: the number of texts encoded at once, so that a `batch_size` of thousands needs the
+            memory of this many texts; costs one more forward pass. Default: none, the whole batch at once.
+        ema_momentum: The trained model is an exponential moving average of the weights; this is the share of the old
+            average kept in each step, in (0, 1), such as 0.999. Default: none, no averaging.
         dtype_policy: `float32`; `mixed_bfloat16` computes in bfloat16 with float32 weights (GPUs from Ampere on, TPUs,
             CPUs with AVX-512 BF16 or AMX); `mixed_float16` is for older GPUs, with loss scaling. Default: `float32`.
-        dropout: Rate in all of the encoder's dropouts while training, in [0, 1). Default: the model's own.
-        freeze: Patterns of layer paths that are not trained, as `fnmatch` reads them: `embeddings`, `layer_[0-3]`.
+        dropout: The rate of all of the encoder's dropouts during training, in [0, 1). Default: the model's own rates.
+        freeze: `fnmatch` patterns of the paths of layers that are not trained, such as `embeddings` or `layer_[0-3]`.
             Default: none.
         lora_rank: Trains low-rank additions to the products' kernels (Hu et al. 2021) instead of the weights, which
             takes less memory for the optimizer; merged at the end. Default: none, all weights are trained.
-        remat: Forgets what the layers computed and computes it again for the gradients: less memory, a third more time.
+        remat: Discards the layers' activations and recomputes them for the gradients: less memory, a third more time.
             Default: False.
-        jit_compile: Compiles the step with XLA. On two CPU cores it was slower; on a GPU use it with texts of one
+        jit_compile: Compiles the step with XLA. It was slower on two CPU cores; on a GPU, use it with texts of equal
             length. Default: False.
-        batches: `random`; `no_duplicates`: no text twice in a batch; `length`: texts of like length together, which
+        batches: `random`; `no_duplicates`: no text twice in a batch; `length`: texts of similar length together, which
             saves padding; `no_duplicates_by_length`: both. Default: `no_duplicates`.
-        mask_false_negatives: Whether documents that are no negatives (the same text, the same query's, judged relevant)
-            are left out of in-batch softmaxes. Default: True.
-        drop_remainder: Whether an epoch's last, shorter batch is left out. TPUs need it. Default: False.
-        seed: Of shuffling, dropout and new weights, at least 0. Default: 0.
+        mask_false_negatives: Whether documents that are not negatives (the same text, the same query's, judged
+            relevant) are left out of in-batch softmaxes. Default: True.
+        drop_remainder: Whether the last batch of an epoch is left out if it is not full. TPUs need it. Default: False.
+        seed: The seed of shuffling, dropout and new weights, at least 0. Default: 0.
 
     Raises:
-        InputError: if a value is of the wrong type or out of its range.
+        InputError: if a value has the wrong type or is out of range.
     """
 
     learning_rate: float = 2e-5
@@ -117,7 +117,7 @@ class Hyperparameters:
         if self.dropout is not None:
             self._check_number("dropout", 0, 1, "0.1 is usual.")
         for name, least in (("batch_size", 1), ("epochs", 1), ("accumulation_steps", 1), ("seed", 0)):
-            object.__setattr__(self, name, check_whole_number(name, getattr(self, name), least=least))  # no NumPy type
+            object.__setattr__(self, name, check_whole_number(name, getattr(self, name), least=least))  # never NumPy's
         for name in ("mini_batch_size", "lora_rank"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_whole_number(name, getattr(self, name)))
@@ -134,7 +134,7 @@ class Hyperparameters:
                     f"`{name}` must be True or False. Received: {name}={getattr(self, name)!r}.", argument=name
                 )
         patterns = (self.freeze,) if isinstance(self.freeze, str) else self.freeze
-        if not isinstance(patterns, Sequence) or not all(isinstance(one, str) and one for one in patterns):
+        if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
             raise InputError(
                 f"`freeze` must be a list of patterns of layer paths. Received: freeze={self.freeze!r}.",
                 argument="freeze",
@@ -158,10 +158,10 @@ class Hyperparameters:
             )
 
     def replace(self, **changes: Any) -> "Hyperparameters":
-        """A copy with other values.
+        """Returns a copy with other values.
 
         Raises:
-            InputError: if there is no hyperparameter of a name, or a value is out of its range.
+            InputError: if a name is not a hyperparameter, or a value is out of range.
         """
         unknown = [name for name in changes if name not in HYPERPARAMETER_NAMES]
         if unknown:
@@ -171,7 +171,7 @@ class Hyperparameters:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns plain values for JSON."""
         return {**dataclasses.asdict(self), "freeze": list(self.freeze)}
 
 

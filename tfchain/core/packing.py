@@ -1,4 +1,4 @@
-"""A folder as bytes: how what has a saved form is pickled and copied."""
+"""A folder as bytes: how objects that save to a folder are pickled and copied."""
 
 import contextlib
 import io
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def pack(save: Callable[[Path], object]) -> bytes:
-    """The files of a folder, as bytes.
+    """Returns the files of a folder as bytes.
 
     Args:
-        save: Writes into an empty folder, which is there for this call alone.
+        save: Writes into an empty folder, which exists only during this call.
     """
     packed = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="tfchain-") as folder:
@@ -24,7 +24,7 @@ def pack(save: Callable[[Path], object]) -> bytes:
 
 @contextlib.contextmanager
 def unpacked(packed: bytes) -> Iterator[Path]:
-    """Yields a folder with the files that `pack` took; it is gone when the block ends."""
+    """Yields a folder with the files that `pack` packed; it is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="tfchain-") as folder:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(folder, filter="data")

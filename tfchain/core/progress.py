@@ -1,4 +1,4 @@
-"""A progress bar for what takes more than a second."""
+"""A progress bar for work that takes more than a second."""
 
 import contextlib
 import sys
@@ -10,9 +10,10 @@ def show_progress(total: int | None, what: str, *, shown: bool | None = None) ->
     """Shows a bar on standard error while the block runs.
 
     Args:
-        total: How many steps there are, None if that is not known.
-        what: What is done, in a word or two.
-        shown: True shows it at once, False never; None after a second, if standard error is a terminal.
+        total: The number of steps; None if it is not known.
+        what: The name of the work, in a word or two.
+        shown: True shows the bar at once, False never; None shows it after a second if standard error is a terminal.
+            Default: None.
 
     Yields:
         A function to call with the number of steps done since the last call.

@@ -1,4 +1,4 @@
-"""A question with the answer that is expected: what an exported version must prove before it appears."""
+"""A question with its expected answer: an exported version must give that answer before it is published."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Proof:
-    """Inputs of a signature and the outputs that Python gave for them.
+    """Inputs of a signature and the outputs that Python computed for them.
 
     Args:
         signature: The signature's name.
@@ -19,8 +19,8 @@ class Proof:
         ties: Where texts and booleans may differ, because two answers are equally good but for rounding: output name →
             booleans of the output's shape. Default: nowhere.
         is_warm_up: Whether the version also keeps the inputs as a warm-up request. Default: True.
-        tolerance: By how much numbers may differ, relative to the largest where that is above 1: rounding in the
-            precision that they are computed with. Default: 1e-5, for float32.
+        tolerance: How much numbers may differ, relative to the largest if that is above 1: the rounding error of the
+            precision they are computed in. Default: 1e-5, for float32.
     """
 
     signature: str

@@ -1,4 +1,4 @@
-"""A part of many items that stands for all of them, the same each time."""
+"""An evenly spaced sample of many items, the same each time."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 def spread_evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most so many of the items, at equal distances, in their order.
+    """Returns at most `count` of the items, evenly spaced, in their order.
 
     Example:
         >>> spread_evenly(["a", "b", "c", "d", "e"], 2)

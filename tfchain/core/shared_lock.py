@@ -1,4 +1,4 @@
-"""A lock that many threads hold together for reading, and one alone for writing."""
+"""A lock that many threads can share for reading, and that one thread holds alone for writing."""
 
 import contextlib
 import threading
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 
 class SharedLock:
-    """Keeps what is read from being written, and lets all readers in at the same time.
+    """Lets any number of threads read at the same time, and keeps writers out meanwhile.
 
-    A thread that waits to write keeps new readers out, so that it gets its turn; a thread that reads already may read
-    again within.
+    A thread that waits to write keeps new readers out, so that it gets its turn. A thread that already reads may enter
+    again.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class SharedLock:
         """Keeps everyone else out while the block runs.
 
         Raises:
-            RuntimeError: if this thread holds the lock already, and would wait for itself.
+            RuntimeError: if this thread already holds the lock, and would wait for itself.
         """
         me = threading.get_ident()
         with self._changed:
             if me in self._readers or me == self._writer:
-                raise RuntimeError("This thread reads what it wants to write. End the block that reads first.")
+                raise RuntimeError("This thread reads what it wants to write. Leave the block that reads first.")
             self._waiting += 1
             try:
                 self._changed.wait_for(lambda: self._writer is None and not self._readers)

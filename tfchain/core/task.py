@@ -1,4 +1,4 @@
-"""The task contract: what training, optimization, chains and deployment ask of a task. Protocols alone, no code."""
+"""The task contract: what training, optimization, chains and deployment need from a task. Protocols only, no code."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,15 +8,15 @@ Evaluate = Callable[[Any], Mapping[str, float]]  # from a model to its metrics
 
 
 class Graph(Protocol):
-    """What a version answers: a module with its signatures, and the answers that it must give.
+    """The graph of a version: a module with its signatures, and the answers they must give.
 
     Attributes:
         module: A `tf.Module` that owns the variables.
         signatures: Name → `tf.function` with an input signature.
-        proofs: Questions with Python's answers.
-        litert_proofs: The same for a flatbuffer that lies beside the SavedModel.
-        halves: Signature of texts → the signatures before and behind the encoder (`core.signatures.Halves`).
-        methods: Signature → the method of TensorFlow Serving that it is for, where that is not Predict.
+        proofs: Questions with Python's answers (`core.proof.Proof`).
+        litert_proofs: The same for a flatbuffer beside the SavedModel.
+        halves: Signature of texts → the signatures before and after the encoder (`core.signatures.Halves`).
+        methods: Signature → its TensorFlow Serving method, if that is not Predict.
     """
 
     @property
@@ -37,9 +37,9 @@ class Served(Protocol):
     """A version before it is written.
 
     Attributes:
-        graph: What it answers.
-        files: What lies beside `saved_model.pb`, name → content.
-        description: Plain values that describe it.
+        graph: Its module, signatures and proofs.
+        files: The files beside `saved_model.pb`, name → content.
+        description: Plain values that describe the version.
     """
 
     @property
@@ -51,13 +51,13 @@ class Served(Protocol):
 
 
 class Training(Protocol):
-    """One training that is ready to run.
+    """A training that is ready to run.
 
     Attributes:
-        model: What is trained, in place; the chain's own model, or one made of it (with a head for the data's labels).
-        state: What belongs to that model.
+        model: The model to train, in place: the chain's own, or one made from it (with a head for the data's labels).
+        state: The state that belongs to that model.
         dataset: The rows, as `Task.fit` takes them.
-        options: `FitOptions`, completed by the task (its loss).
+        options: `FitOptions`, completed by the task (with its loss).
     """
 
     @property
@@ -71,28 +71,28 @@ class Training(Protocol):
 
 
 class Folder(Protocol):
-    """A saved chain's folder, which is written in steps that each appear whole."""
+    """The folder of a saved chain, written in atomic steps."""
 
     @property
     def path(self) -> Path: ...
 
     def check(self) -> None:
-        """Raises what `save` would raise at once, so that no work is done in vain."""
+        """Raises early the errors that `save` would raise, before any work is done."""
 
     def save(self, model: Any, state: Any, settings: Mapping[str, Any]) -> None:
-        """Publishes the chain; what was there before is replaced in one step."""
+        """Publishes the chain, and replaces any earlier one in one step."""
 
 
 class Loaded(Protocol):
-    """What a saved chain's folder holds.
+    """The content of a saved chain's folder.
 
     Attributes:
         task: The task with its settings.
         model_path: The folder of the model.
-        model_options: Arguments for reading the model that the folder does not keep in the model itself.
-        state: What `Folder.save` was given.
-        settings: The same.
-        folder: Where to save again.
+        model_options: Arguments for loading the model that are not stored with the model itself.
+        state: The state given to `Folder.save`.
+        settings: The settings given to `Folder.save`.
+        folder: The folder to save to again.
         advice: What to do if the settings cannot be read.
     """
 
@@ -115,15 +115,15 @@ class Loaded(Protocol):
 class Task(Protocol):
     """A task: what a model is for.
 
-    A task is a set of functions without state. The chain holds the model (a `TextEncoder`, or what the task has in its
-    place) and the task's *state* (the documents of a search, the labels of a classification), and hands both in.
+    A task is a set of functions without state. The chain holds the model (a `TextEncoder`, or whatever the task uses
+    instead) and the task's *state* (the documents of a search, the labels of a classification), and passes both in.
 
     Attributes:
-        name: What saved chains and versions call it, such as `search`.
-        objective: The metric that compression and tuning go by.
-        metrics: What `evaluate` measures by default.
-        compared: What the report of a compression shows, the objective among them.
-        lower_is_better: Those of its metrics that are errors.
+        name: The task's name in saved chains and versions, such as `search`.
+        objective: The metric that compression and tuning optimize.
+        metrics: The metrics that `evaluate` measures by default.
+        compared: The metrics in a compression report, including the objective.
+        lower_is_better: The metrics for which lower is better.
     """
 
     @property
@@ -142,26 +142,26 @@ class Task(Protocol):
         """Raises an `InputError` for a metric that the task does not measure."""
 
     def read_judged(self, source: Any, *, split: str) -> Any:
-        """Reads what a model is evaluated on: rows or queries with what is right."""
+        """Reads evaluation data: rows or queries with the right answers."""
 
     def describe_judged(self, judged: Any, state: Any) -> Mapping[str, str]:
-        """Fingerprints, by name, of what an evaluation depends on beside the model."""
+        """Returns fingerprints, by name, of everything but the model that an evaluation depends on."""
 
     # Training and evaluation
     def prepare(self, model: Any, state: Any, dataset: Any, options: Any) -> Training:
-        """Makes a training of a dataset: the model with what it needs to learn the data, the rows, the loss."""
+        """Makes a training from a dataset: the model with what it needs to learn the data, the rows, and the loss."""
 
     def fit(
         self, training: Any, hyperparameters: Any, *, evaluate: Evaluate | None = None, validation: Any = None
     ) -> Any:
-        """Runs a training; its model keeps its weights until all has ended well.
+        """Runs a training; its model keeps its weights until the training succeeds.
 
         Returns:
-            Keras' `History`.
+            A Keras `History`.
         """
 
     def finish(self, model: Any, state: Any, judged: Any | None, *, batch_size: int) -> Any:
-        """The state after a training, such as a calibrated one; `judged` is what the training was validated on."""
+        """Returns the state after a training, such as a calibrated one; `judged` is the training's validation data."""
 
     def make_evaluation(
         self,
@@ -173,31 +173,31 @@ class Task(Protocol):
         progress: bool | None = None,
         costs: bool = False,
     ) -> Evaluate:
-        """A function from a model to its metrics, for evaluating again and again.
+        """Returns a function from a model to its metrics, for repeated evaluation.
 
-        With `costs` they hold `index_bytes`, the memory of the state that was made for the model, where it matters.
+        With `costs`, the metrics include `index_bytes`, the memory of the state made for the model, where it matters.
         """
 
     # Optimization
     def learning_texts(self, state: Any) -> Sequence[str] | None:
-        """Texts that recipes learn from where the user gives none; None where there are none."""
+        """Returns texts for recipes to learn from when the user gives none; None if the task has none."""
 
     def workload(self, judged: Any, state: Any) -> tuple[Sequence[str], Sequence[str]]:
-        """Texts that are timed one at a time, and texts that are timed in bulk."""
+        """Returns the texts to time one at a time, and the texts to time in bulk."""
 
     # Serving
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
-        """Raises an `InputError` for arguments of `export` that cannot be, before anything costly is done."""
+        """Raises an `InputError` for invalid arguments of `export`, before any costly work."""
 
     def serve(self, model: Any, state: Any, *, signatures: str, batch_size: int, options: Mapping[str, Any]) -> Served:
-        """What a version holds: graph, signatures, proofs; `options` are the task's own arguments of `export`."""
+        """Makes a version: graph, signatures, proofs. `options` are the task's own arguments of `export`."""
 
     # Keeping
     def settings(self) -> Mapping[str, Any]:
-        """The task's own settings as plain values, which a saved chain keeps."""
+        """Returns the task's own settings as plain values, for saved chains."""
 
     def open_folder(self, path: Path) -> Folder:
-        """A folder to save to."""
+        """Returns the folder at `path`, to save to."""
 
     @classmethod
     def load_folder(cls, path: str | Path) -> Loaded:

@@ -1,4 +1,4 @@
-"""Texts as users give them: lists of them, queries, and what UTF-8 cannot hold; chain and client share the checks."""
+"""Checks of texts and queries as users give them, which chain and client share, and characters UTF-8 cannot hold."""
 
 from collections.abc import Iterable, KeysView, Mapping, Set
 from typing import Any
@@ -7,13 +7,13 @@ from tfchain.core.errors import InputError
 
 
 def check_texts(texts: Any) -> list[str]:
-    """The texts as a list.
+    """Returns texts as a list.
 
     Args:
-        texts: Any iterable of strings that has an order, such as a list, a generator or a NumPy array.
+        texts: Any ordered iterable of strings, such as a list, a generator or a NumPy array.
 
     Raises:
-        InputError: if one is not a string, or they have no order.
+        InputError: if a text is not a string, or the iterable has no order.
     """
     if not _has_order(texts):
         raise InputError(
@@ -22,7 +22,7 @@ def check_texts(texts: Any) -> list[str]:
             + (
                 " Decode them first."
                 if isinstance(texts, bytes | bytearray)
-                else " Make a list of them, whose order the vectors keep."
+                else " Make a list of them: the vectors come in its order."
             )
         )
     items = list(texts)
@@ -36,13 +36,13 @@ def check_texts(texts: Any) -> list[str]:
 
 
 def check_queries(queries: Any) -> list[str]:
-    """The queries as a list.
+    """Returns queries as a list.
 
     Args:
-        queries: Any iterable of strings, such as a list or a NumPy array; or one string.
+        queries: Any ordered iterable of strings, such as a list or a NumPy array; or a single string.
 
     Raises:
-        InputError: if one is not a string, or has nothing but white space.
+        InputError: if a query is not a string, or is empty or only white space, or if the iterable has no order.
     """
     if not isinstance(queries, str) and not _has_order(queries):
         raise InputError(f"A query must be a string or a list of strings. Received: {type(queries).__name__}.")
@@ -54,20 +54,20 @@ def check_queries(queries: Any) -> list[str]:
             )
         if not text.strip():
             raise InputError(f"A query must not be empty. Received: {text!r} at place {number}. Ask for something.")
-    return [str(text) for text in items]  # NumPy's strings print otherwise
+    return [str(text) for text in items]  # NumPy's strings print differently
 
 
 def replace_surrogates(text: str) -> str:
-    """The text as UTF-8 can hold it.
+    """Returns a text that can be encoded as UTF-8.
 
-    A lone surrogate, half of a character of UTF-16, becomes the replacement character, as TensorFlow reads it; two
-    halves that belong together become their character.
+    A lone surrogate (half of a UTF-16 character) becomes the replacement character, as in TensorFlow; two matching
+    halves become their character.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if has_surrogate(text) else text
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether the text holds surrogates, and so cannot be written as UTF-8."""
+    """Returns whether the text contains surrogates, and so cannot be encoded as UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -76,7 +76,7 @@ def has_surrogate(text: str) -> bool:
 
 
 def _has_order(texts: Any) -> bool:
-    """Whether something gives one text after the other, in an order of its own."""
+    """Returns whether a value is an iterable with a defined order."""
     unordered = isinstance(texts, Mapping) or (isinstance(texts, Set) and not isinstance(texts, KeysView))
     is_other = unordered or isinstance(texts, bytes | bytearray | memoryview)
     return isinstance(texts, Iterable) and not is_other and getattr(texts, "ndim", 1) > 0

@@ -9,16 +9,17 @@ from tfchain.core.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a user adds to a chain.
+    """A document that a user adds to a chain.
 
     Args:
         id: The document's name, unique in an index. Not empty.
-        text: The body. May be empty only where there is a title.
-        title: What stands above the body; encoded before it, with a space between. Default `""`.
-        metadata: Anything JSON can hold; returned with each hit, never encoded. Default `{}`.
+        text: The body. May be empty only if there is a title.
+        title: The title; encoded before the body, separated by a space. Default: `""`.
+        metadata: Anything JSON can hold; returned with each hit, never encoded. Default: `{}`.
 
     Raises:
-        InputError: if `id`, `text` or `title` is not a string of valid Unicode, or if there is nothing to encode.
+        InputError: if `id`, `text` or `title` is not a string of valid Unicode, `id` is empty, or there is nothing to
+            encode.
     """
 
     id: str
@@ -47,21 +48,21 @@ class Document:
 
     @property
     def full_text(self) -> str:
-        """What is encoded: title, a space, text (the text alone where there is no title)."""
+        """The text to encode: title, a space, text (only the text if there is no title)."""
         return f"{self.title} {self.text}".strip() if self.title else self.text
 
 
 def check_unicode(name: str, value: str) -> None:
-    """Raises where half a surrogate pair is in a string: no tokenizer and no file takes it.
+    """Raises an InputError if a string contains half a surrogate pair, which tokenizers and files reject.
 
-    Broken JSON (`"\\ud83d"` without its other half) and file names of another encoding bring such strings.
+    Such strings come from broken JSON (`"\\ud83d"` without its other half) and from file names in another encoding.
     """
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"A document's `{name}` must be valid Unicode. Received: a lone surrogate {value[error.start]!r} "
-            f"at character {error.start} of {value[:40]!r}. Mend it with `text.encode('utf-8', 'replace').decode()`."
+            f"at character {error.start} of {value[:40]!r}. Fix it with `text.encode('utf-8', 'replace').decode()`."
         ) from None
 
 
@@ -71,9 +72,9 @@ class Passage:
 
     Args:
         document_id: The document it was cut from.
-        text: What is encoded: the document's title, a space, and `document.text[start:end]`.
+        text: The text to encode: the document's title, a space, and `document.text[start:end]`.
         start: Offset of the first character in the document's `text`.
-        end: Offset behind the last one.
+        end: Offset after the last character.
     """
 
     document_id: str
@@ -84,14 +85,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One document that a search found.
+    """A document that a search found.
 
     Args:
         id: The document's id.
         score: Cosine or dot product of the query's vector and the document's best passage.
         text: The document's text.
-        title: Its title, `""` where it has none.
-        metadata: What the user gave with it.
+        title: The document's title; `""` if it has none.
+        metadata: The metadata that the user gave with it.
     """
 
     id: str
@@ -102,11 +103,11 @@ class Hit:
 
 
 class SearchResult(dict[str, str]):
-    """What `search` returns for one text: a dict of exactly `text` and `answer`, with the hits beside it.
+    """The result of `search` for one text: a dict of exactly `text` and `answer`, with the hits as an attribute.
 
     Args:
-        text: The text that was asked.
-        answer: The text of the best hit; the text asked where no documents were added.
+        text: The query's text.
+        answer: The text of the best hit; the query's text if no documents were added.
         hits: The documents found, best first.
     """
 

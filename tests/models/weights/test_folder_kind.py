@@ -197,10 +197,10 @@ def test_settings_that_change_nothing_are_read(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_newer_version_are_named(tmp_path: Path) -> None:
-    message = "a newer one wrote them: 'rotary'. Install that version"
+    message = "a newer version wrote them: 'rotary'. Install that version"
     with pytest.raises(ModelFolderError, match=message):
         read_folder(write(tmp_path, config={**BERT, "tfchain": {"architecture": "bert", "rotary": True}}))
-    with pytest.raises(ModelFolderError, match="cannot be read: TypeError: settings must be a dict, and are 'bert'"):
+    with pytest.raises(ModelFolderError, match="cannot be read: TypeError: settings must be a dict. Received: 'bert'"):
         read_folder(write(tmp_path, config={**BERT, "tfchain": "bert"}))
     folder = write(tmp_path, [TRANSFORMER, POOLING], config_sentence_transformers={"vector_storage": {"rotary": 1}})
     with pytest.raises(ModelFolderError, match=message):
