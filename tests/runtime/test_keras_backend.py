@@ -68,5 +68,5 @@ def test_of_a_keras_that_is_imported_its_own_word_counts(monkeypatch: pytest.Mon
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     check_keras_backend()
     monkeypatch.setattr(keras.config, "backend", lambda: "torch")
-    with pytest.raises(InputError, match="Received: 'torch' from Keras, which is imported already"):
+    with pytest.raises(InputError, match="Received: 'torch' from Keras, which is already imported"):
         check_keras_backend()

@@ -39,6 +39,6 @@ def test_a_pool_lends_the_interpreter_that_has_the_shape_and_waits_for_one(flatb
     with pool._lend((1, 4), None) as same, pool._lend((1, 4), None) as other:
         assert same.shape == (1, 4)
         assert other.shape == ()
-        with pytest.raises(TimeoutError, match=r"No interpreter came back in 0\.05 s"):
+        with pytest.raises(TimeoutError, match=r"No interpreter was free within 0\.05 s"):
             pool(TOKEN_IDS, MASK, 0.05)
     np.testing.assert_array_equal(pool(TOKEN_IDS, MASK, 10), pool(TOKEN_IDS, MASK))

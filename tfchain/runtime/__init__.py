@@ -1,1 +1,1 @@
-"""What models and deployment share: LiteRT, token batches, the door to TensorFlow Text, quiet standard error."""
+"""Shared by models and deployment: LiteRT, token batches, the door to TensorFlow Text, forks, quiet standard error."""

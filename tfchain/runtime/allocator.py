@@ -1,4 +1,4 @@
-"""TensorFlow's memory on the CPU: kept between steps instead of given back after each."""
+"""TensorFlow's memory on the CPU: kept between steps instead of returned to the system after each."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ LIMIT = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 
 
 def start_tensorflow() -> None:
-    """Starts TensorFlow in this process with an allocator that keeps memory, unless it has been started already.
+    """Starts TensorFlow in this process with an allocator that keeps memory, unless TensorFlow has already started.
 
-    Call it where tfchain makes the first weights; they would start it, too. It is too late then to choose devices, or
-    to make a strategy of several workers. The environment is as it was afterwards.
+    Call it where tfchain makes the first weights, which would start TensorFlow anyway. Afterwards it is too late to
+    choose devices or to make a strategy of several workers. The environment variables are left unchanged.
     """
     if is_tensorflow_started():
         return
@@ -26,10 +26,10 @@ def start_tensorflow() -> None:
 
 @contextlib.contextmanager
 def caching_allocator() -> Iterator[None]:
-    """Lets TensorFlow, if it starts in this block, take its allocator from `keep_memory_between_steps`.
+    """Sets `keep_memory_between_steps` for the block, so that it applies if TensorFlow starts there.
 
-    TensorFlow reads the switch once, when it makes its devices. Behind the block the environment is as it was, so that
-    programs that are started from here do not get the switch.
+    TensorFlow reads the switch once, when it makes its devices. The block restores the environment at its end, so that
+    programs started later do not inherit the switch.
     """
     if is_tensorflow_started():
         yield
@@ -47,16 +47,16 @@ def caching_allocator() -> Iterator[None]:
 
 
 def keep_memory_between_steps(environment: MutableMapping[str, str]) -> None:
-    """Asks TensorFlow to take the CPU's memory through its own allocator, as it does a GPU's.
+    """Makes TensorFlow manage CPU memory with its own allocator, as it does for GPUs.
 
-    By default every large tensor is asked of the system and given back to it, and each of its pages is cleared and
-    mapped anew in the next step: on a virtual machine that can take as long as the training step itself
-    (benchmarks/TRAINING.md). TensorFlow reads the switch when its first op runs; a value that is there already is kept.
-    A program sets it for its whole life before TensorFlow starts; a library calls `start_tensorflow`.
+    By default, every large tensor is allocated from the system and returned to it, and the system clears and maps its
+    pages again in the next step: on a virtual machine, that can take as long as the training step itself
+    (benchmarks/TRAINING.md). TensorFlow reads the switch when its first op runs. A program calls this once, before
+    TensorFlow starts; a library calls `start_tensorflow`.
 
     Args:
-        environment: `os.environ`; afterwards `TF_CPU_ALLOCATOR_USE_BFC` is `true`, and
-            `TF_CPU_BFC_MEM_LIMIT_IN_MB`, which would be 64 GiB, the machine's memory.
+        environment: `os.environ`. Sets `TF_CPU_ALLOCATOR_USE_BFC` to `true`, and `TF_CPU_BFC_MEM_LIMIT_IN_MB` (64 GiB
+            by default) to the machine's memory. Values that are already set stay.
     """
     if SWITCH in environment:
         return

@@ -1,7 +1,7 @@
-"""Forked processes: what must be made anew in them, and TensorFlow, which cannot run there.
+"""Forked processes: what must be recreated in them, and TensorFlow, which cannot run there.
 
-A fork copies memory and one thread. Locks that another thread held stay locked, sockets are shared with the parent, and
-whoever waits for a thread of the parent's waits for ever.
+A fork copies the memory and one thread. Locks that another thread held stay locked, sockets are shared with the parent,
+and waiting for a thread of the parent never ends.
 """
 
 import os
@@ -13,10 +13,10 @@ from tfchain.core.errors import TfchainError
 
 
 class Forked(Protocol):
-    """What has something that a forked process must not take over."""
+    """An object with state that a forked process must not inherit."""
 
     def after_fork(self) -> None:
-        """Is called in every forked process, before anything else runs there."""
+        """Called in every forked process, before anything else runs there."""
 
 
 _owners: "weakref.WeakSet[Forked]" = weakref.WeakSet()
@@ -24,26 +24,26 @@ _has_lost_tensorflow = False
 
 
 def renew_after_fork(owner: Forked) -> None:
-    """Calls an object's `after_fork` in every process that is forked while it lives."""
+    """Calls an object's `after_fork` in every process that is forked while the object lives."""
     _owners.add(owner)
 
 
 def keep_forever(thing: Any) -> None:
-    """Keeps an object from being destroyed, even at the process's end: that would wait for threads that are lost."""
+    """Keeps an object from being destroyed, even when the process ends: its destructor would wait for lost threads."""
     import ctypes
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def is_tensorflow_started() -> bool:
-    """Whether TensorFlow has made its devices and threads in this process, as its first op does."""
+    """Returns whether TensorFlow has made its devices and threads in this process, as its first op does."""
     module = sys.modules.get("tensorflow.python.eager.context")
     context = None if module is None else module.context_safe()
     return context is not None and bool(context._initialized)
 
 
 def check_tensorflow_runs() -> None:
-    """Stops what would wait for ever: a graph in a process that was forked after TensorFlow had started.
+    """Refuses to run a graph in a process that was forked after TensorFlow had started, where it would hang.
 
     Raises:
         TfchainError: if this is such a process.
@@ -51,9 +51,9 @@ def check_tensorflow_runs() -> None:
     if _has_lost_tensorflow:
         raise TfchainError(
             "TensorFlow cannot run in this process: it was forked (os.fork, multiprocessing's 'fork', gunicorn "
-            "--preload) after TensorFlow had started, whose threads a fork does not copy. Start the process by "
-            "multiprocessing's 'spawn', or load the chain after the fork alone; or ask with engine='litert' or, in "
-            "int8, engine='native', which answer in forked processes, too."
+            "--preload) after TensorFlow had started, and a fork does not copy TensorFlow's threads. Start the process "
+            "with multiprocessing's 'spawn', load the chain only after the fork, or use engine='litert' or, in int8, "
+            "engine='native', which also work in forked processes."
         )
 
 

@@ -1,4 +1,4 @@
-"""The check of Keras' backend: tfchain computes on TensorFlow, whatever Keras is set to elsewhere."""
+"""The check of Keras' backend: tfchain needs Keras to run on TensorFlow."""
 
 import json
 import os
@@ -11,13 +11,13 @@ VARIABLE = "KERAS_BACKEND"
 
 
 def check_keras_backend() -> None:
-    """Stops a program whose Keras is set to another backend than TensorFlow, before Keras looks for that one.
+    """Refuses any Keras backend but TensorFlow, before Keras tries to import it.
 
-    Rooms that import Keras call it when they are imported. It looks where Keras looks: at Keras itself if it is
-    imported, else at the environment, else at keras.json.
+    Rooms that import Keras call this when they are imported. It looks where Keras looks: at Keras itself if it is
+    already imported, else at the environment, else at keras.json.
 
     Raises:
-        InputError: if the backend is another one; the message names where it is set.
+        InputError: if the backend is not TensorFlow; the message says where it is set.
     """
     backend, place = find_keras_backend()
     if backend == "tensorflow":
@@ -29,17 +29,17 @@ def check_keras_backend() -> None:
 
 
 def find_keras_backend() -> tuple[str, str]:
-    """The backend that Keras has or would take, and where it is set."""
+    """Returns the backend that Keras uses or would use, and where it is set."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
-        return keras.config.backend(), f"Keras, which is imported already ({VARIABLE} or keras.json)"
+        return keras.config.backend(), f"Keras, which is already imported ({VARIABLE} or keras.json)"
     named = os.environ.get(VARIABLE)
     if named:
         return named, f"the environment variable {VARIABLE}"
     path = _find_settings()
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # as Keras does, which writes a new one
+    except (OSError, ValueError):  # as Keras does, which then writes a new file
         settings = {}
     named = settings.get("backend") if isinstance(settings, dict) else None
     return (named, str(path)) if isinstance(named, str) else ("tensorflow", "Keras' default")

@@ -1,7 +1,7 @@
 """The one door to LiteRT's interpreter: an encoder's flatbuffer on the CPU, alone or as a pool of interpreters.
 
-TensorFlow's own `tf.lite.Interpreter` is used: it is there, and the package ai-edge-litert ran the same file at best as
-fast, on one machine in twice the time.
+It uses TensorFlow's own `tf.lite.Interpreter`, which needs no other package: ai-edge-litert was at best as fast on the
+same file, and on one machine took twice as long.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from tfchain.core.signatures import EMBED_IDS
 from tfchain.runtime.fork import keep_forever, renew_after_fork
 from tfchain.runtime.quiet_stderr import quiet_native_log
 
-# Of a batch, for each thread of an interpreter: with more, what the layers pass on leaves the processor's caches.
+# Tokens in a batch, per thread of an interpreter: with more, the layers' activations no longer fit the CPU's caches.
 TOKENS_A_THREAD = 256  # benchmarks/batches.py
-MOST_ERRORS = 100  # of one interpreter: it keeps the texts of all, and gives them with the next one
+MOST_ERRORS = 100  # before an interpreter is replaced: it keeps all error messages, and repeats them with the next
 
 
 class LiteRTEncoder:
-    """Runs an encoder's flatbuffer. One call at a time: a lock keeps threads apart.
+    """Runs an encoder's flatbuffer, one call at a time: threads wait for each other on a lock.
 
     Args:
         model: The flatbuffer's bytes, or the path of its file, which is mapped into memory rather than read.
-        num_threads: Threads for the kernels. Default: one a core.
+        num_threads: Threads for the kernels. Default: one per core.
 
     Raises:
-        ValueError: if it is no flatbuffer, or the file is not there.
+        ValueError: if it is not a flatbuffer, or the file does not exist.
         InputError: if it has no signature `embed_ids`.
     """
 
@@ -47,29 +47,29 @@ class LiteRTEncoder:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """`(batch, length)` of the last call, whose memory is at hand for the next; empty before the first."""
+        """`(batch, length)` of the last call, for which memory is already allocated; empty before the first call."""
         return self._shape
 
     def __call__(self, token_ids: np.ndarray, padding_mask: np.ndarray) -> np.ndarray:
-        """Token ids and mask, int32 `(batch, length)`, to vectors float32 `(batch, dim)`."""
+        """Encodes token ids and their mask, int32 `(batch, length)`, as vectors, float32 `(batch, dim)`."""
         with self._lock:
             if not self._is_open:
                 self._open_again()
             try:
                 return self._run(token_ids, padding_mask)
             except (RuntimeError, ValueError) as error:
-                self._shape = ()  # what was allocated may be half of it
+                self._shape = ()  # the allocation may be incomplete
                 self._num_errors += isinstance(error, RuntimeError)
                 if self._num_errors == MOST_ERRORS:
                     self._open()
                 raise
 
     def read(self) -> bytes:
-        """The flatbuffer."""
+        """Returns the flatbuffer's bytes."""
         return self.model if isinstance(self.model, bytes) else self.model.read_bytes()
 
     def after_fork(self) -> None:
-        """Leaves the interpreter to the parent, whose threads it computes on: the next call opens one."""
+        """Gives up the interpreter, which computes on the parent's threads; the next call opens a new one."""
         keep_forever(self._interpreter)
         self._lock = threading.Lock()
         self._is_open = False
@@ -89,7 +89,7 @@ class LiteRTEncoder:
         model = self.model
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with quiet_native_log(), warnings.catch_warnings():
-            # It points to ai-edge-litert, which is not faster.
+            # The warning recommends ai-edge-litert, which is not faster.
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
             self._interpreter = tf.lite.Interpreter(**source, num_threads=self.num_threads)
         signatures = sorted(self._interpreter.get_signature_list())
@@ -100,7 +100,7 @@ class LiteRTEncoder:
             )
         self._shape = ()
         self._num_errors = 0
-        self._inputs = {_plain(one["name"]): one["index"] for one in self._interpreter.get_input_details()}
+        self._inputs = {_plain(entry["name"]): entry["index"] for entry in self._interpreter.get_input_details()}
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._is_open = True
 
@@ -118,15 +118,15 @@ class LiteRTEncoder:
 
 
 class LiteRTPool:
-    """Several interpreters of one flatbuffer, for calls from many threads; each call has one for itself.
+    """Several interpreters of one flatbuffer, for calls from many threads; each call has an interpreter to itself.
 
     Args:
         model: As for `LiteRTEncoder`.
-        size: How many interpreters; each keeps its own copy of the weights in the order that its kernels want.
-        num_threads: Threads of each.
+        size: The number of interpreters; each keeps its own copy of the weights, laid out for its kernels.
+        num_threads: Threads of each interpreter.
 
     Raises:
-        ValueError: if it is no flatbuffer.
+        ValueError: if it is not a flatbuffer, or the file does not exist.
         InputError: if it has no signature `embed_ids`.
     """
 
@@ -142,18 +142,18 @@ class LiteRTPool:
     def __call__(
         self, token_ids: np.ndarray, padding_mask: np.ndarray, timeout_seconds: float | None = None
     ) -> np.ndarray:
-        """As `LiteRTEncoder`; waits for an interpreter first, where all are at work.
+        """Encodes as `LiteRTEncoder` does; first waits for an interpreter if all are busy.
 
         Args:
             token_ids: int32 `(batch, length)`.
             padding_mask: int32 `(batch, length)`.
-            timeout_seconds: How long to wait for an interpreter. Default: until one is there.
+            timeout_seconds: How long to wait for an interpreter. Default: until one is free.
 
         Returns:
             float32 `(batch, dim)`.
 
         Raises:
-            TimeoutError: if none came back in time.
+            TimeoutError: if no interpreter was free in time.
             RuntimeError: if a kernel refuses the values.
             ValueError: if the arrays do not fit the inputs.
         """
@@ -161,7 +161,7 @@ class LiteRTPool:
             return encoder(token_ids, padding_mask)
 
     def after_fork(self) -> None:
-        """Takes back what is lent: the threads that would bring it are the parent's."""
+        """Takes back the lent interpreters: the threads that would return them exist only in the parent."""
         self._idle = list(self._encoders)
         self._returned = threading.Condition()
 
@@ -172,20 +172,20 @@ class LiteRTPool:
             while not self._idle:
                 left = 1.0 if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"No interpreter came back in {timeout_seconds} s.")
+                    raise TimeoutError(f"No interpreter was free within {timeout_seconds} s.")
                 self._returned.wait(left)
-            same = next((one for one in self._idle if one.shape == shape), self._idle[-1])
-            self._idle.remove(same)
+            lent = next((encoder for encoder in self._idle if encoder.shape == shape), self._idle[-1])
+            self._idle.remove(lent)
         try:
-            yield same
+            yield lent
         finally:
             with self._returned:
-                self._idle.append(same)
+                self._idle.append(lent)
                 self._returned.notify()
 
 
 def count_cores() -> int:
-    """The cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

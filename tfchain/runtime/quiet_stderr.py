@@ -1,4 +1,4 @@
-"""Keeps what C++ libraries print off standard error while they do what was asked of them."""
+"""Keeps the log output of C++ libraries off standard error while they run."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ _kept = -1
 
 @contextlib.contextmanager
 def quiet_native_log() -> Iterator[None]:
-    """Sends the process's standard error to nowhere while the block runs; an exception still comes through.
+    """Discards the process's standard error while the block runs; exceptions still propagate.
 
-    Threads may overlap: standard error comes back when the last of them has left.
+    Blocks of several threads may overlap: standard error is restored when the last block ends.
     """
     try:
         _enter()
-    except OSError:  # no standard error to keep quiet
+    except OSError:  # the process has no standard error
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""What tfchain makes on its way leaves the random numbers of the program that calls it as they were."""
+"""Keeps tfchain's own work from changing the random numbers of the program that calls it."""
 
 import contextlib
 import random
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Gives Python's random numbers their state back after the block.
+    """Restores the state of Python's `random` after the block.
 
-    Keras draws a seed from them for every layer that it makes, also where the weights are set from a file next. Use it
-    where all that is random in the block is replaced; what another thread draws meanwhile is drawn again.
+    Keras draws a seed from `random` for every layer it makes, even if the weights are then loaded from a file. Use this
+    where every random value of the block is replaced. Numbers that another thread draws meanwhile are drawn again.
     """
     before = random.getstate()
     try:

@@ -1,4 +1,4 @@
-"""The one door to TensorFlow Text, whose ops a graph with a tokenizer needs."""
+"""The one door to TensorFlow Text, which provides the ops of tokenizers in graphs."""
 
 from types import ModuleType
 
@@ -8,13 +8,13 @@ from tfchain.core.errors import MissingPackageError
 def load_tf_text() -> ModuleType:
     """Imports TensorFlow Text, which also registers its ops.
 
-    Call it before building a tokenizer's graph, and before loading a SavedModel that holds one.
+    Call it before building a tokenizer's graph, and before loading a SavedModel that contains a tokenizer.
 
     Returns:
         The module `tensorflow_text`.
 
     Raises:
-        MissingPackageError: if it is not installed, or was built for another TensorFlow.
+        MissingPackageError: if it is not installed, or was built for another version of TensorFlow.
     """
     try:
         import tensorflow_text

@@ -1,4 +1,4 @@
-"""Runs an encoder on many texts: those of similar length go together, and the vectors come back in order."""
+"""Runs an encoder on many texts: batches texts of similar length, and returns the vectors in the original order."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-TOKENS_IN_BATCH = 2048  # more is no faster, and takes more memory: benchmarks/batches.py
+TOKENS_IN_BATCH = 2048  # more is not faster, and takes more memory: benchmarks/batches.py
 
 
 def encode_in_batches(
@@ -20,20 +20,21 @@ def encode_in_batches(
     progress: Callable[[int], Any] | None = None,
     run_all: Callable[[Callable[[np.ndarray], np.ndarray], list[np.ndarray]], Iterable[np.ndarray]] = map,
 ) -> np.ndarray | None:
-    """Vectors of texts, in the order given.
+    """Encodes texts, and returns their vectors in the order given.
 
     Args:
-        run: From what `take` gives, such as `token_ids` and `padding_mask`, int32 `(batch, length)`, to vectors,
-            float32 `(batch, dim)`.
-        take: From row numbers to the arguments of `run` for those texts.
+        run: Takes what `take` returns, such as `token_ids` and `padding_mask`, int32 `(batch, length)`; returns
+            vectors, float32 `(batch, dim)`.
+        take: Takes row numbers; returns the arguments of `run` for those texts.
         lengths: Tokens of each text, `(texts,)`.
-        batch_size: The most texts in one step. Default: 32.
-        tokens_in_batch: The most tokens in one step, if more than one text is in it. Default: 2048.
-        progress: Called with the number of texts done after each step. Default: not.
-        run_all: As `map`, such as an executor's, to take several steps at the same time. Default: one after the other.
+        batch_size: The maximum number of texts in one step. Default: 32.
+        tokens_in_batch: The maximum number of tokens in a step of more than one text. Default: 2048.
+        progress: Called after each step with the number of texts in it. Default: no call.
+        run_all: A function like `map`, such as an executor's, to run several steps at once. Default: `map`, which runs
+            one step after the other.
 
     Returns:
-        float32 `(texts, dim)`; None where there is no text.
+        float32 `(texts, dim)`; None if there are no texts.
     """
     vectors: np.ndarray | None = None
     batches = list(make_batches(lengths, batch_size, tokens_in_batch))
@@ -47,15 +48,15 @@ def encode_in_batches(
 
 
 def make_batches(lengths: np.ndarray, batch_size: int, tokens_in_batch: int = TOKENS_IN_BATCH) -> Iterator[np.ndarray]:
-    """Puts texts of similar length together, longest first, within a number of texts and of tokens.
+    """Groups texts of similar length, longest first, up to a number of texts and of tokens per batch.
 
     Args:
         lengths: Tokens of each text, `(texts,)`.
-        batch_size: The most texts in a batch.
-        tokens_in_batch: The most tokens in a batch of more than one text. Default: 2048.
+        batch_size: The maximum number of texts in a batch.
+        tokens_in_batch: The maximum number of tokens in a batch of more than one text. Default: 2048.
 
     Yields:
-        Row numbers of one batch; each row comes once.
+        The row numbers of a batch; each row appears once.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0
@@ -68,7 +69,7 @@ def make_batches(lengths: np.ndarray, batch_size: int, tokens_in_batch: int = TO
 
 @contextlib.contextmanager
 def map_on_threads(size: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A `map` that takes several steps at the same time; when the block ends early, steps not begun are left out."""
+    """Yields a `map` that runs several steps at once; if the block ends early, steps not yet begun are skipped."""
     executor = ThreadPoolExecutor(size, "tfchain-encode")
     try:
         yield executor.map
