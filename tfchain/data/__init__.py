@@ -1,1 +1,1 @@
-"""Records in, passages and batches out."""
+"""Reads records, and makes passages and batches of them."""

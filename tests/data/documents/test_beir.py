@@ -69,7 +69,7 @@ def test_broken_folders_are_refused_by_file_and_line(folder: Path, name: str, co
 
 def test_a_split_that_is_not_there_names_those_that_are(folder: Path) -> None:
     with pytest.raises(
-        InputError, match=r"no qrels/train.tsv. Received: split='train'. Those there: \['dev', 'test'\]"
+        InputError, match=r"no qrels/train.tsv. Received: split='train'. Available: \['dev', 'test'\]"
     ):
         read_beir(folder, split="train")
 

@@ -231,7 +231,7 @@ def test_a_metadata_column_of_a_csv_file_is_a_value_like_others(tmp_path: Path) 
         ("d.jsonl", '{"text": "x"}'.encode("utf-16"), r"d\.jsonl:1: not UTF-8: .*offset 0\. .*iconv -f UTF-16"),
         ("d.jsonl", b"", r"d\.jsonl is empty"),
         ("d.jsonl", b"\n \n", r"d\.jsonl holds no records"),
-        ("d.jsonl.gz", b'{"text": "x"}', r"Could not unpack .*d\.jsonl\.gz behind line 0: Not a gzipped file"),
+        ("d.jsonl.gz", b'{"text": "x"}', r"Could not unpack .*d\.jsonl\.gz after line 0: Not a gzipped file"),
         (
             "d.jsonl.gz",
             gzip.compress(b'{"text": "x"}\n' * 99, mtime=0)[:-9],  # a time would be in the test's name, and differ

@@ -214,7 +214,7 @@ def test_ids_that_are_whole_numbers_or_uuids_become_text(id: Any, kept: str) -> 
         (datetime.date(2024, 1, 1), r"`id` must be a string. Received: id=datetime.date"),
         (10**5000, r"`id` must be a string, or a whole number of at most 4,300 digits"),
         (np.datetime64("2024-01-01"), r"`id` must be a string. Received: id=np.datetime64\('2024-01-01'\)"),
-        ("a\0b", r"`id` must not hold the character NUL.* Received: 'a\\x00b'"),
+        ("a\0b", r"`id` must not contain the NUL character.* Received: 'a\\x00b'"),
         ("\ud83d", r"`id` must be valid Unicode"),
     ],
     ids=["float", "bytes", "date", "moment", "digits", "nul", "surrogate"],
@@ -225,7 +225,7 @@ def test_ids_that_are_something_else_are_refused_with_their_place(id: Any, messa
 
 
 def test_a_document_with_a_nul_in_its_id_is_refused_as_a_dict_is() -> None:
-    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `id` must not hold the character NUL"):
+    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `id` must not contain the NUL character"):
         list(read_documents([Document("a\0b", "x")]))
 
 

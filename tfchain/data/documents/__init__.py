@@ -1,1 +1,1 @@
-"""Documents: read, checked, cut into passages."""
+"""Documents: reading, checking, and cutting into passages."""

@@ -1,4 +1,4 @@
-"""BEIR folders: documents, queries, and which documents answer which query."""
+"""BEIR folders: documents, queries, and judgements of which documents answer which query."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,17 +18,17 @@ from tfchain.data.files.values import to_id, to_plain
 logger = logging.getLogger(__name__)
 
 QUERY_NAMES = ("queries.jsonl", "queries.jsonl.gz")
-LARGEST_GRADE = 1_000_000  # trec_eval takes memory for every grade up to the largest, and knows no larger than 2**31
+LARGEST_GRADE = 1_000_000  # trec_eval allocates memory for every grade up to the largest; its own limit is 2**31
 
 
 @dataclass(frozen=True)
 class BeirDataset:
-    """What an evaluation needs.
+    """The data of an evaluation.
 
     Args:
-        queries: Texts by query id; only those that are judged.
+        queries: Texts by query id, of judged queries only.
         qrels: Grades by document id, by query id: 0 is not relevant, 1 and above is.
-        corpus: Where the documents are read from, `None` where they are in an index already.
+        corpus: Where to read the documents from; `None` if they are already in an index. Default: `None`.
     """
 
     queries: dict[str, str]
@@ -36,17 +36,17 @@ class BeirDataset:
     corpus: DocumentSource | None = None
 
     def documents(self) -> Iterator[Document]:
-        """Reads the documents; at the end, a warning counts judged ones that were not there (a subset has such).
+        """Reads the documents; at the end, a warning counts judged documents that are missing (as in a subset).
 
-        Documents of a corpus.jsonl that have neither title nor text are left out, with a warning: no search can find
-        them, and where they are judged they count for the ideal ranking.
+        Documents of a corpus.jsonl with neither title nor text are skipped, with a warning: no search can find them,
+        and if they are judged they still count in the ideal ranking.
 
         Raises:
-            InputError: if there are none, or as `read_documents` does.
+            InputError: if the dataset has no corpus, or as `read_documents` does.
         """
         if self.corpus is None:
             raise InputError(
-                "This dataset has queries and qrels alone. Give `documents=` to `to_dataset` to read them."
+                "This dataset has only queries and qrels. Give `documents=` to `to_dataset` to read documents."
             )
         judged = {id for grades in self.qrels.values() for id in grades}
         missing = set(judged)
@@ -61,7 +61,7 @@ class BeirDataset:
 
 
 def is_beir_folder(path: Path | str) -> bool:
-    """Whether a path is a folder with `corpus.jsonl`."""
+    """Returns whether a path is a folder with a `corpus.jsonl` or `corpus.jsonl.gz`."""
     return find_corpus(to_path(path)) is not None
 
 
@@ -70,7 +70,7 @@ def read_beir(path: Path | str, *, split: str = "test") -> BeirDataset:
 
     Args:
         path: The folder. The documents are read later, by `documents()`.
-        split: Which judgements: `"test"`, `"train"`, `"dev"`, as there are.
+        split: Which judgements: `"test"`, `"train"`, `"dev"`, or any other in the folder. Default: `"test"`.
 
     Returns:
         The judged queries, the judgements and the path of the corpus.
@@ -89,14 +89,14 @@ def read_beir(path: Path | str, *, split: str = "test") -> BeirDataset:
     qrels_path = path / "qrels" / f"{split}.tsv"
     if not qrels_path.is_file():
         splits = sorted(found.stem for found in (path / "qrels").glob("*.tsv"))
-        raise InputError(f"{path} has no qrels/{split}.tsv. Received: split={split!r}. Those there: {splits}.")
+        raise InputError(f"{path} has no qrels/{split}.tsv. Received: split={split!r}. Available: {splits}.")
     qrels = read_qrels(qrels_path)
     queries = read_queries(queries_path, set(qrels))
     unknown = sorted(set(qrels) - set(queries))
     if unknown:
         raise InputError(
             f"{qrels_path}: {len(unknown)} of {len(qrels)} judged queries are not in {queries_path.name}, such as "
-            f"{unknown[0]!r}. Add them, or take their lines out."
+            f"{unknown[0]!r}. Add them, or remove their lines."
         )
     return BeirDataset({id: queries[id] for id in qrels}, qrels, corpus)
 
@@ -104,13 +104,13 @@ def read_beir(path: Path | str, *, split: str = "test") -> BeirDataset:
 def to_dataset(
     *, queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], documents: DocumentSource | None = None
 ) -> BeirDataset:
-    """Makes a dataset of dicts, as `read_beir` makes it of a folder.
+    """Makes a dataset from dicts, as `read_beir` makes it from a folder.
 
     Args:
-        queries: Texts by query id; those without judgements are left out. Ids of queries and documents are strings, or
-            whole numbers, which become their decimal text.
+        queries: Texts by query id; those without judgements are left out. Ids of queries and documents are strings or
+            whole numbers; numbers become decimal text.
         qrels: Grades (whole numbers from 0) by document id, by query id.
-        documents: What `read_documents` takes; a generator can be read once only.
+        documents: Any source that `read_documents` takes; a generator can be read only once. Default: none.
 
     Returns:
         The dataset.
@@ -140,10 +140,10 @@ def to_dataset(
 
 
 def with_text_ids(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
-    """A dict by ids as one by ids that are text.
+    """Returns a dict with its ids as text.
 
     Raises:
-        InputError: if it is no dict, an id is neither a text nor a whole number, or two become the same text.
+        InputError: if it is not a dict, an id is not text, a whole number or a UUID, or two ids become the same text.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"`{name}` must be a dict by id. Received: {values!r:.60} of type {type(values).__name__}.")
@@ -151,18 +151,19 @@ def with_text_ids(values: Mapping[Any, Any], name: str) -> dict[str, Any]:
     for key, value in values.items():
         id = to_id(key, f"`{name}`: a key")
         if id is None or id in found:
-            raise InputError(f"`{name}` must have each id once, and none that is empty. Received: {key!r:.60}.")
+            raise InputError(f"`{name}` must have each id once, and no empty id. Received: {key!r:.60}.")
         found[id] = value
     return found
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Reads the judgements: query id, document id and grade between tabs; the first line may name the columns.
+    """Reads judgements: tab-separated query id, document id and grade. The first line may name the columns.
 
     A grade is a whole number from 0, which may be written as `1.0`.
 
     Raises:
-        InputError: if a line is not that, or a document has two grades for a query; with the line's number.
+        InputError: if a line has another form, a document has two grades for a query, or there are no judgements; with
+            the line's number where there is one.
     """
     qrels: dict[str, dict[str, int]] = {}
     for number, line in read_lines(path):
@@ -179,7 +180,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if qrels.setdefault(query, {}).setdefault(document, grade) != grade:
             raise InputError(
                 f"{path}:{number}: document {document!r} has two grades for query {query!r}: "
-                f"{qrels[query][document]} and {grade}. Leave one."
+                f"{qrels[query][document]} and {grade}. Keep one."
             )
     if not qrels:
         raise InputError(f"{path} holds no judgements. Expected at least one line below the column names.")
@@ -196,20 +197,20 @@ def read_queries(path: Path, wanted: set[str]) -> dict[str, str]:
         if id not in wanted:
             continue
         if id in queries:
-            raise InputError(f"{place}: the query id {id!r} comes twice. Leave one.")
+            raise InputError(f"{place}: the query id {id!r} comes twice. Keep one.")
         queries[id] = check_query(record["text"], str(place))
     return queries
 
 
 def check_query(text: Any, place: str) -> str:
-    """Raises where a query is not a text that can be encoded."""
+    """Returns a query; raises an InputError if it is not a text that can be encoded."""
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{place}: a query must be a text that is not empty. Received: {text!r:.60}.")
     return check_string(text, f"{place}: a query")
 
 
 def check_grade(grade: Any, place: str) -> int:
-    """Raises where a grade is not a whole number from 0 that evaluations can compute with; gives it as an int."""
+    """Returns a grade as an int; raises an InputError if it is not a whole number from 0 to `LARGEST_GRADE`."""
     grade = to_plain(grade)
     if not isinstance(grade, int | float) or not float(grade).is_integer():
         raise InputError(
@@ -224,7 +225,7 @@ def check_grade(grade: Any, place: str) -> int:
 
 
 def to_number(cell: str) -> float | None:
-    """The number in a cell, `None` where there is none."""
+    """Returns the number in a cell; `None` if the cell is not a number."""
     try:
         return None if "_" in cell else float(cell)
     except ValueError:

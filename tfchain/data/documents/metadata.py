@@ -1,4 +1,4 @@
-"""Metadata of documents: what JSON can hold, and nothing else."""
+"""Metadata of documents: only values that JSON can hold."""
 
 import datetime
 import decimal
@@ -12,17 +12,17 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.data.files.values import is_missing, to_iso, to_plain
 
-MOST_LEVELS = 100  # a few hundred more, and Python's own copying and writing of nested values ends in a RecursionError
+MOST_LEVELS = 100  # a few hundred more, and Python raises a RecursionError when it copies or writes nested values
 
 
 def to_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turns a document's metadata into plain Python values that JSON can hold.
 
-    NumPy's and Arrow's values become Python's, dates become ISO 8601 strings, decimals and UUIDs become strings, and
-    a value that is missing (NaN, NaT, pandas' NA) becomes `None`.
+    NumPy and Arrow values become Python values, dates become ISO 8601 strings, decimals and UUIDs become strings, and
+    missing values (NaN, NaT, pandas' NA) become `None`.
 
     Raises:
-        InputError: if a key is not a string of valid Unicode or a value cannot be turned; with the key.
+        InputError: if a key is not a string of valid Unicode, or a value cannot be converted; with the key.
     """
     if not isinstance(values, Mapping):
         raise InputError(
@@ -33,7 +33,7 @@ def to_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_json(value: Any, key: str, level: int) -> Any:
-    """Turns one value, and what is in it; `key` is its path, for the error, `level` how deep it lies."""
+    """Converts a value and everything in it; `key` is its path, for the error, and `level` its depth."""
     if is_missing(value):
         return None
     value = to_plain(value)
@@ -51,7 +51,7 @@ def to_json(value: Any, key: str, level: int) -> Any:
         if level == MOST_LEVELS:
             raise InputError(
                 f"metadata {key[:60]!r}… must be nested at most {MOST_LEVELS} levels deep. Received: more. Flatten "
-                "it, or write it as a string of JSON."
+                "it, or write it as a JSON string."
             )
         if isinstance(value, Mapping):
             return {check_key(name, key): to_json(inner, f"{key}.{name}", level + 1) for name, inner in value.items()}
@@ -69,7 +69,7 @@ def to_json(value: Any, key: str, level: int) -> Any:
 
 
 def check_key(key: Any, parent: str = "") -> str:
-    """Raises where a key is not a string of valid Unicode; gives it back."""
+    """Returns a key; raises an InputError if it is not a string of valid Unicode."""
     if not isinstance(key, str):
         raise InputError(
             f"metadata keys must be strings. Received: {key!r:.60} of type {type(key).__name__}"
@@ -79,24 +79,24 @@ def check_key(key: Any, parent: str = "") -> str:
 
 
 def check_string(value: str, what: str) -> str:
-    """Raises where half a surrogate pair is in a string; gives it back as a plain one."""
+    """Returns a string as a plain `str`; raises an InputError if it contains half a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"{what} must be valid Unicode. Received: a lone surrogate {value[error.start]!r} at character "
-            f"{error.start} of {value[:40]!r}. Mend it with `text.encode('utf-8', 'replace').decode()`."
+            f"{error.start} of {value[:40]!r}. Fix it with `text.encode('utf-8', 'replace').decode()`."
         ) from None
     return str(value)
 
 
 def check_number(value: int, key: str) -> int:
-    """Raises where a whole number has more digits than Python writes or reads (4,300); gives it back."""
+    """Returns a whole number; raises an InputError if it has more digits (4,300) than Python writes or reads."""
     try:
         str(value)
     except ValueError:
         raise InputError(
-            f"metadata {key!r:.200} must be a number that JSON's readers take, of at most 4,300 digits. Received: a "
+            f"metadata {key!r:.200} must be a number that JSON readers accept, of at most 4,300 digits. Received: a "
             f"whole number of {value.bit_length():,} bits. Convert it to a string, such as hex(value)."
         ) from None
     return value

@@ -1,4 +1,4 @@
-"""Passages: long documents cut into overlapping parts that a model can read whole."""
+"""Passages: long documents cut into overlapping parts that each fit the model."""
 
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Passage
 from tfchain.data.documents.text_units import CountTokens, Units, count_roughly, make_units
 
-# Words longer than this may be cut where two passages overlap; shorter ones never are, however small the overlap.
+# Words of more tokens than this may be cut where two passages overlap; shorter words never are.
 SHORT_UNIT = 16
 
 
 def split(document: Document, *, count_tokens: CountTokens, max_tokens: int, overlap_tokens: int) -> list[Passage]:
-    """Cuts one document into passages; see `split_all`, which is much faster for many."""
+    """Cuts one document into passages; `split_all` is much faster for many documents."""
     return split_all([document], count_tokens=count_tokens, max_tokens=max_tokens, overlap_tokens=overlap_tokens)[0]
 
 
@@ -22,22 +22,22 @@ def split_all(
 ) -> list[list[Passage]]:
     """Cuts documents into passages of at most `max_tokens`.
 
-    A document that fits is one passage, its `full_text`. Others are cut at the ends of sentences and lines, or at
-    words where that would leave a passage less than half full, or inside of words that are too long; each passage but
-    the first begins with up to `overlap_tokens` of what ended the one before. Together they cover all of the text.
+    A document that fits is one passage, its `full_text`. Longer documents are cut at the ends of sentences and lines,
+    at words if that would leave a passage less than half full, and inside words that are too long. Each passage but the
+    first begins with up to `overlap_tokens` from the end of the previous passage. Together they cover the whole text.
 
-    The title stands before each passage. A title of more than half of `max_tokens` is shortened to its first words
-    that fit in half, in every passage. Of a document with a title alone, the title is cut; its offsets are 0.
+    Each passage begins with the title. A title longer than half of `max_tokens` is shortened, in every passage, to the
+    first words that fit into half. If a document has only a title, the title is cut, and the offsets are 0.
 
     Args:
-        documents: The documents. More at once is faster: each distinct word is counted once.
-        count_tokens: Gives the number of tokens, without special tokens, of each string.
-        max_tokens: The largest number of tokens of a passage, its title included, special tokens left out. No passage
-            counts more (each is counted as it will be encoded), unless a single character does.
-        overlap_tokens: How much two neighbours share, at most. 0 for none; less than `max_tokens`.
+        documents: The documents. Many at once are faster: each distinct word is counted once.
+        count_tokens: Returns the number of tokens, without special tokens, of each string.
+        max_tokens: The maximum number of tokens in a passage, with its title, without special tokens. No passage has
+            more (each is counted as it will be encoded), unless a single character has.
+        overlap_tokens: The maximum number of tokens that two neighbours share, from 0 to less than `max_tokens`.
 
     Returns:
-        The passages of each document, in the text's order.
+        The passages of each document, in text order.
 
     Raises:
         InputError: if `max_tokens` or `overlap_tokens` is out of range.
@@ -75,8 +75,8 @@ class Draft:
 
     Args:
         document: The document.
-        title: What stands before each passage.
-        body: What is cut: the text, or the title where there is no text.
+        title: The title put before each passage.
+        body: The string to cut: the text, or the title if there is no text.
         budget: The number of tokens for each part of the body.
     """
 
@@ -89,10 +89,10 @@ class Draft:
 def fit_whole(
     documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
 ) -> list[bool]:
-    """Which documents need no cutting.
+    """Returns, for each document, whether it fits without cutting.
 
-    The sum over words tells it in most cases, at a fraction of the cost of counting each text. It may be a few tokens
-    in a hundred above the text's own number, so texts that seem to be up to a quarter too long are counted, too.
+    The sum over words decides most cases, at a fraction of the cost of counting each text. The sum may exceed the
+    text's own count by a few per cent, so texts that seem up to a quarter too long are counted as well.
     """
     texts = [document.full_text for document in documents]
     estimates = count_roughly(texts, count_tokens, counted)
@@ -121,7 +121,7 @@ def make_drafts(
 def cut(
     drafts: Sequence[Draft], overlap_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
 ) -> list[list[Passage]]:
-    """Cuts each draft's body into parts of its budget, as far as the sum over units tells."""
+    """Cuts each draft's body into parts within its budget, by the sum over units."""
     limits = [min(draft.budget, max(overlap_tokens, SHORT_UNIT)) for draft in drafts]
     units = make_units([draft.body for draft in drafts], limits, count_tokens, counted)
     passages = []
@@ -132,10 +132,11 @@ def cut(
 
 
 def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, int]]:
-    """Fills one passage after the other; yields each one's offsets.
+    """Fills one passage after the other, and yields the offsets of each.
 
-    A passage ends with the last sentence that fits, if that leaves it half full, else with the last unit. The next
-    begins at the first sentence within the overlap, if that leaves half of the overlap, else at the first unit.
+    A passage ends with the last sentence that fits if that leaves it at least half full, else with the last unit that
+    fits. The next passage begins at the first sentence within the overlap if that keeps at least half of the overlap,
+    else at the first unit within it.
     """
     totals, bounds = units.totals, units.bounds
     last = len(bounds) - 1
@@ -148,7 +149,7 @@ def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, 
         end = full
         yield bounds[start], bounds[end]
         if end < last:
-            # Not so early that the unit behind `end` would find no room, or two passages would be the same.
+            # Not so early that the unit after `end` would have no room, or that two passages would be the same.
             room = bisect.bisect_left(totals, totals[end + 1] - budget)
             start = min(end, max(start + 1, room, bisect.bisect_left(totals, totals[end] - overlap_tokens)))
             half_shared = bisect.bisect_right(totals, totals[end] - overlap_tokens / 2) - 1
@@ -156,7 +157,7 @@ def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, 
 
 
 def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Takes white space off both ends, and leaves out what is nothing else or lies within its neighbour then."""
+    """Trims white space off both ends, and drops spans that are then empty or lie within their neighbour."""
     kept: list[tuple[int, int]] = []
     for start, end in spans:
         part = body[start:end]
@@ -174,7 +175,7 @@ def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, i
 def make_passage(draft: Draft, start: int, end: int) -> Passage:
     """Puts the title before a part of the body."""
     text = f"{draft.title} {draft.body[start:end]}".strip()
-    if not draft.document.text.strip():  # the title was cut: there is no text to point into
+    if not draft.document.text.strip():  # the title was cut: offsets have no text to point into
         return Passage(draft.document.id, text, 0, 0)
     return Passage(draft.document.id, text, start, end)
 
@@ -184,7 +185,7 @@ def shrink(
 ) -> dict[int, Draft]:
     """Counts the passages as they will be encoded; returns the drafts that need another round, with a smaller budget.
 
-    Tokenizers such as byte-pair encoders may count a text a little differently from the sum over its words.
+    With tokenizers such as byte-pair encoders, a text's count may differ a little from the sum over its words.
     """
     texts = [passage.text for i in drafts for passage in passages[i]]
     counts = iter(count_tokens(texts))
@@ -192,7 +193,7 @@ def shrink(
     for i, draft in drafts.items():
         excess = max(next(counts) for _ in passages[i]) - max_tokens
         if excess > 0 and draft.budget > 1:
-            # In proportion: taking off the excess itself leaves nothing where texts count twice the sum.
+            # In proportion: subtracting the excess itself would leave nothing where a text counts twice the sum.
             share = -(-draft.budget * excess // (max_tokens + excess))
             again[i] = replace(draft, budget=max(1, draft.budget - max(share, draft.budget // 16, 1)))
     return again

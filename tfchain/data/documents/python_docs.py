@@ -1,4 +1,4 @@
-"""The documentation strings of Python's standard library: real documents that every machine has."""
+"""The docstrings of Python's standard library: real documents that every machine has."""
 
 import ast
 import importlib
@@ -26,7 +26,7 @@ SKIPPED_MODULES = {
     "_bundled",
 }
 
-# Modules (or parts of them) written in C, which have no source to read. Importing these has no side effect.
+# Modules (or parts of them) written in C, which have no Python source to read. Importing them has no side effects.
 COMPILED_MODULES = (
     *("array", "binascii", "builtins", "cmath", "collections", "contextvars", "datetime", "decimal", "errno", "fcntl"),
     *("functools", "gc", "grp", "hashlib", "io", "itertools", "json", "marshal", "math", "mmap", "operator", "os"),
@@ -40,17 +40,17 @@ ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 
 
 def read_python_docs() -> Iterator[Document]:
-    """Reads what the running Python says about its modules, classes and functions.
+    """Reads the docstrings of the running Python's modules, classes and functions.
 
-    Sources are parsed, not run; parts that are written in C are imported and asked. Private names, tests and what
-    repeats another's text are left out. The order is always the same.
+    Python sources are parsed, not run; parts written in C are imported and inspected. Private names, tests and repeated
+    texts are left out. The order is always the same.
 
     Yields:
         Documents whose id is the qualified name (`heapq.merge`), whose title is the name with its signature, and
-        whose text is the documentation.
+        whose text is the docstring.
 
     Raises:
-        InputError: if this Python comes without the sources of its library.
+        InputError: if this Python comes without the sources of its standard library.
     """
     root = Path(sysconfig.get_path("stdlib"))
     if not (root / "heapq.py").is_file():
@@ -67,7 +67,7 @@ def read_python_docs() -> Iterator[Document]:
 
 
 def read_all(root: Path) -> Iterator[Found]:
-    """Module by module in the order of the alphabet: what the source says, then what is left to ask."""
+    """Reads the modules in alphabetical order: first their sources, then what is written in C."""
     for module in sorted(name for name in sys.stdlib_module_names if is_public(name) and name not in SKIPPED_MODULES):
         for path in source_paths(root, module):
             yield from read_source(
@@ -78,7 +78,7 @@ def read_all(root: Path) -> Iterator[Found]:
 
 
 def source_paths(root: Path, module: str) -> list[Path]:
-    """The source files of a module or package, private and skipped ones left out."""
+    """Returns the source files of a module or package, without private and skipped files."""
     if (root / f"{module}.py").is_file():
         return [root / f"{module}.py"]
     paths = []
@@ -90,7 +90,7 @@ def source_paths(root: Path, module: str) -> list[Path]:
 
 
 def read_source(path: Path, module: str) -> Iterator[Found]:
-    """Parses a file and reads the documentation in it."""
+    """Parses a file and reads its docstrings."""
     tree = ast.parse(path.read_bytes())
     if text := ast.get_docstring(tree):
         yield module, module, text
@@ -98,7 +98,7 @@ def read_source(path: Path, module: str) -> Iterator[Found]:
 
 
 def read_body(parent: ast.AST, prefix: str) -> Iterator[Found]:
-    """Reads the classes and functions of a module or class, also those below an `if` or a `try`."""
+    """Reads the classes and functions of a module or class, including those inside an `if`, `try` or `with`."""
     for node in ast.iter_child_nodes(parent):
         if isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
             yield from read_body(node, prefix)
@@ -111,7 +111,7 @@ def read_body(parent: ast.AST, prefix: str) -> Iterator[Found]:
 
 
 def signature_of_node(node: ast.ClassDef | Function) -> str:
-    """The arguments as they are written; of a class those of its `__init__`, without `self`."""
+    """Returns the arguments as written in the source; for a class, those of its `__init__` without `self`."""
     if isinstance(node, ast.ClassDef):
         made = next((inner for inner in node.body if isinstance(inner, Function) and inner.name == "__init__"), None)
         if made is None:
@@ -121,15 +121,15 @@ def signature_of_node(node: ast.ClassDef | Function) -> str:
 
 
 def read_compiled(name: str) -> Iterator[Found]:
-    """Asks an imported module for the documentation of what is written in C."""
+    """Imports a module and reads the docstrings of what is written in C."""
     try:
         module = importlib.import_module(name)
-    except ImportError:  # a Python that was built without it
+    except ImportError:  # this Python was built without it
         return
     if text := inspect.getdoc(module):
         yield name, name, text
     for member in sorted(filter(is_public, dir(module))):
-        # `sys.__excepthook__` and its kin are what was there before a debugger or a test runner put its own hook in.
+        # `sys.__excepthook__` and the like are the originals, before a debugger or a test runner set its own hook.
         value = vars(module).get(f"__{member}__", getattr(module, member))
         if inspect.isclass(value) and belongs(value, module):
             yield from describe(value, f"{name}.{member}")
@@ -141,23 +141,23 @@ def read_compiled(name: str) -> Iterator[Found]:
 
 
 def belongs(value: Any, module: ModuleType) -> bool:
-    """Whether a name is at home in a module, or in the C module behind it, and not merely imported there."""
+    """Returns whether a value is defined in a module, or in the C module behind it, and not merely imported there."""
     home = getattr(value, "__module__", None) or ""
     return home.lstrip("_") == module.__name__ or (module.__name__, home) in {("os", "posix"), ("io", "_io")}
 
 
 def describe(value: Any, name: str) -> Iterator[Found]:
-    """One name's documentation, if it has any."""
+    """Yields the docstring of a name, if it has one."""
     text = inspect.getdoc(value)
     if not text:
         return
     try:
         signature = ADDRESS.sub("...", str(inspect.signature(value)))
-    except (TypeError, ValueError):  # many C functions say it in the text alone
+    except (TypeError, ValueError):  # many C functions give their signature only in the text
         signature = ""
     yield name, name + signature, text
 
 
 def is_public(name: str) -> bool:
-    """Whether a name is for users."""
+    """Returns whether a name is public."""
     return not name.startswith("_")

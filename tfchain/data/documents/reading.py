@@ -1,4 +1,4 @@
-"""Documents from what users have: strings, dicts, generators, folders of text, files of records, BEIR folders."""
+"""Documents from any source: strings, dicts, iterables, data frames, text folders, files of records, BEIR folders."""
 
 import logging
 import os
@@ -27,32 +27,32 @@ CORPUS_NAMES = ("corpus.jsonl", "corpus.jsonl.gz")
 
 
 def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator[Document]:
-    """Reads documents one at a time, so that memory grows with the number of ids alone.
+    """Reads documents one at a time, so that memory grows only with the number of ids.
 
     Args:
         source: One of these, or an iterable of them (in which a string is always a text):
 
-            - a text: it gets its place in the whole call as its id, `"0"`, `"1"`, …
-            - a dict with `text`, and `id` (or `_id`, `docid`; a whole number or a UUID becomes a string), `title`,
-              `metadata` if there are; all other keys become metadata. Without an id it gets its place, as a text does.
-              What is missing in a table (`None`, NaN, NaT, an empty cell) is not there.
-            - a `Document`
+            - a text: its id is its position in the whole call, `"0"`, `"1"`, …
+            - a dict with `text`, and optionally `id` (or `_id`, `docid`; a whole number or a UUID becomes a string),
+              `title` and `metadata`; all other keys become metadata. Without an id it gets its position, as a text
+              does. An id, title or metadata that is missing (`None`, NaN, NaT, an empty cell) counts as absent.
+            - a `Document`.
             - a path: a folder of text files (the path below the folder is the id, a Markdown file's first heading the
-              title), one text file, a BEIR folder, a `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet` file
+              title), one text file, a BEIR folder, or a `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet` file
               with the columns of the dict above. `~` is the home folder.
-            - a data frame (pandas, Polars, Arrow) with these columns, alone.
+            - a data frame (pandas, Polars, Arrow) with these columns, not inside an iterable.
 
-            A lone string that names a file or a folder is a path, too. Documents with neither title nor text are an
-            error; in folders of text and BEIR folders (and of a corpus.jsonl itself), where users cannot always mend
-            them, they are skipped with a warning.
-        first_number: The number that the first document gets as its id if it has none. Default 0.
+            A single string that names a file or a folder is also a path. Documents with neither title nor text are an
+            error, but in folders of text, BEIR folders and corpus.jsonl files, which users cannot always fix, they are
+            skipped with a warning.
+        first_number: The id of the first document if it has none; later documents count on from it. Default: 0.
 
     Yields:
         The documents, in order; those of a folder sorted by path.
 
     Raises:
-        InputError: if a file is missing, empty, broken or not UTF-8 (with its line), if a document is not text or an
-            id comes twice (with both places).
+        InputError: if a file is missing, empty, broken or not UTF-8 (with the line), a document is not text, or an id
+            appears twice (with both places).
     """
     places: dict[str, Place] = {}
     for number, (place, item) in enumerate(read_items(source), first_number):
@@ -93,10 +93,10 @@ def read_items(source: Any) -> Iterator[tuple[Place, Any]]:
 
 
 def names_path(text: str) -> bool:
-    """Whether a lone string is a path, not a text.
+    """Returns whether a single string is a path rather than a text.
 
     Raises:
-        InputError: if it looks like a path, but nothing is there.
+        InputError: if it looks like a path, but no such file or folder exists.
     """
     if os.path.exists(os.path.expanduser(text) if "/" in text else text):
         return True
@@ -128,12 +128,12 @@ def read_path(path: Path) -> Iterator[Record]:
 
 
 def find_corpus(folder: Path) -> Path | None:
-    """The documents of a BEIR folder, `None` where it is not one."""
+    """Returns the corpus file of a BEIR folder; `None` if the folder has none."""
     return next((folder / name for name in CORPUS_NAMES if (folder / name).is_file()), None)
 
 
 def skip_blank(records: Iterator[Record], path: Path) -> Iterator[Record]:
-    """Leaves out records with neither title nor text, and says how many there were."""
+    """Skips records with neither title nor text, and logs how many there were."""
     skipped: list[Place] = []
     for place, record in records:
         if "text" in record and is_blank(record["text"]) and is_blank(record.get("title")):
@@ -150,15 +150,15 @@ def skip_blank(records: Iterator[Record], path: Path) -> Iterator[Record]:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a text is missing or holds nothing but white space."""
+    """Returns whether a text is missing, or is empty or only white space."""
     return is_missing(value) or (isinstance(value, str) and not value.strip())
 
 
 def to_document(item: Any, place: Place, default_id: str) -> Document:
-    """Makes a Document of a text or a dict, and checks one that is there already.
+    """Makes a Document from a text or a dict, or checks an existing Document.
 
     Raises:
-        InputError: if it cannot be one; the text begins with the place.
+        InputError: if the item cannot become a Document; the message begins with the place.
     """
     try:
         if isinstance(item, Document):
@@ -178,7 +178,7 @@ def to_document(item: Any, place: Place, default_id: str) -> Document:
 
 
 def from_mapping(record: Mapping[str, Any], default_id: str) -> Document:
-    """Makes a Document of a dict."""
+    """Makes a Document from a dict."""
     ids = {key: to_id(record[key], "A document") for key in ID_KEYS if key in record}
     id_key = next((key for key, found in ids.items() if found is not None), None)
     id = default_id if id_key is None else ids[id_key]

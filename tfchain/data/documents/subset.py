@@ -1,4 +1,4 @@
-"""A part of a corpus that holds every judged document, for evaluations that are made again and again."""
+"""A subset of a corpus with every judged document, for repeated evaluations."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -14,16 +14,16 @@ from tfchain.data.files.paths import to_path
 def subset_corpus(
     documents: Iterable[Document], judged: Mapping[str, Mapping[str, int]], size: int = 1000, *, seed: int = 0
 ) -> list[Document]:
-    """Every judged document, and others drawn at random until there are so many.
+    """Selects every judged document, and fills up to `size` with documents drawn at random.
 
-    A document is drawn by a hash of its id and the seed: the same ones whatever the order of the corpus, and a larger
-    subset holds a smaller one. Rankings among fewer documents are easier: compare figures of one subset only.
+    Documents are drawn by a hash of their id and the seed, so the order of the corpus does not matter, and a larger
+    subset contains every smaller one. Ranking fewer documents is easier: compare only results on the same subset.
 
     Args:
         documents: The corpus.
         judged: Grades by document id, by query id.
-        size: How many documents; all, where there are fewer. Default: 1000.
-        seed: Of the draw, at least 0. Default: 0.
+        size: The number of documents; all of them if there are fewer. Default: 1000.
+        seed: The seed of the draw, at least 0. Default: 0.
 
     Returns:
         The documents, in the order of the corpus.
@@ -33,14 +33,14 @@ def subset_corpus(
 
     Example:
         >>> corpus = [Document(id=str(number), text="a text") for number in range(9)]
-        >>> [one.id for one in subset_corpus(corpus, {"q": {"7": 1}}, 3)]
+        >>> [document.id for document in subset_corpus(corpus, {"q": {"7": 1}}, 3)]
         ['3', '4', '7']
     """
     check_whole_number("size", size)
     check_whole_number("seed", seed, least=0)
     held = list(documents)
     needed = {id for grades in judged.values() for id in grades}
-    others = sorted((one.id for one in held if one.id not in needed), key=lambda id: _draw(id, seed))
+    others = sorted((document.id for document in held if document.id not in needed), key=lambda id: _draw(id, seed))
     found = len(held) - len(others)
     if size < found:
         raise InputError(
@@ -48,19 +48,19 @@ def subset_corpus(
             "judge fewer."
         )
     chosen = needed.union(others[: size - found])
-    return [one for one in held if one.id in chosen]
+    return [document for document in held if document.id in chosen]
 
 
 def read_subset(path: Path | str, size: int = 1000, *, seed: int = 0) -> list[Document]:
-    """A subset of a BEIR folder's documents that holds every one that any of its splits judges.
+    """Reads a subset of a BEIR folder's documents that contains every document judged in any of its splits.
 
     Args:
-        path: The folder, SciFact's say.
-        size: How many documents. Default: 1000.
-        seed: Of the draw. Default: 0.
+        path: The folder, such as SciFact's.
+        size: The number of documents. Default: 1000.
+        seed: The seed of the draw. Default: 0.
 
     Raises:
-        InputError: if it is no BEIR folder, or as `subset_corpus` does.
+        InputError: if it is not a BEIR folder, or as `subset_corpus` does.
     """
     path = to_path(path)
     files = sorted((path / "qrels").glob("*.tsv"))

@@ -21,16 +21,16 @@ HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+")
 def read_text_folder(folder: Path) -> Iterator[Record]:
     """Reads the text files below a folder, sorted by path.
 
-    Hidden files and folders (`.git`) and links to folders are left out. Files with other endings are counted in one
-    log line. Links that lead nowhere, pipes and devices, and files whose names are not UTF-8 (the name is the id) are
-    left out with a warning.
+    Hidden files and folders (`.git`) and links to folders are skipped. Files with other endings are skipped and counted
+    in one log line. Broken links, pipes and devices, and files whose names are not UTF-8 (the name is the id) are
+    skipped with a warning.
 
     Yields:
         The place and a dict of `id` (the path below the folder), `title` (a Markdown file's first heading, else `""`)
         and `text`.
 
     Raises:
-        InputError: if there is no text file, or one is not UTF-8.
+        InputError: if there is no text file, or a text file is not UTF-8.
     """
     paths: list[Path] = []
     others = 0
@@ -61,7 +61,7 @@ def read_text_folder(folder: Path) -> Iterator[Record]:
 
 
 def warn_left_out(paths: list[Path], folder: Path, what: str) -> None:
-    """Says in one line how many files of a folder are left out, and why."""
+    """Logs in one line how many files of a folder are left out, and why."""
     if paths:
         logger.warning(
             "Left out %d of %s: %s, the first %s.", len(paths), printable(folder), what, printable(min(paths))
@@ -72,7 +72,7 @@ def read_text_file(path: Path, id: str) -> Record:
     """Reads one text file.
 
     Raises:
-        InputError: if it, or its id, is not UTF-8.
+        InputError: if the file or its id is not UTF-8.
     """
     if not has_valid_name(Path(id)):
         raise InputError(
@@ -84,7 +84,7 @@ def read_text_file(path: Path, id: str) -> Record:
 
 
 def first_heading(text: str) -> str:
-    """The first Markdown heading outside of a fenced block, `""` where there is none."""
+    """Returns the first Markdown heading outside fenced blocks; `""` if there is none."""
     fenced = False
     for line in text.splitlines():
         if FENCE.match(line):
@@ -95,7 +95,7 @@ def first_heading(text: str) -> str:
 
 
 def strip_heading(title: str) -> str:
-    """A heading without the spaces around it, and without the number signs that may close it."""
+    """Returns a heading without surrounding spaces and without closing number signs."""
     title = title.strip(" \t")
     bare = title.rstrip("#")
     return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else title

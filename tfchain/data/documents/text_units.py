@@ -1,4 +1,4 @@
-"""Units: the smallest parts that a text is cut at (words, Chinese sentences), with their numbers of tokens."""
+"""Units: the parts between which a text can be cut (words, Chinese sentences), with their numbers of tokens."""
 
 import bisect
 import re
@@ -8,22 +8,22 @@ from itertools import accumulate, chain
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
-# A word with the white space before it (tokenizers that see spaces count " word" otherwise than "word"). Chinese has no
-# spaces: its sentences are the units, and are cut further only where they are too long.
+# A word with the white space before it (tokenizers that see spaces count " word" differently from "word"). Chinese has
+# no spaces: its units are sentences, which are cut further only if they are too long.
 UNIT = re.compile(r"\s*[^\s。！？；]*[。！？；]*[\"”’」』）]*")
-SENTENCE_END = re.compile(r"[.!?。！？；]+[\"')\]”’」』）]*")  # of 3.14, too: it is no unit's end
+SENTENCE_END = re.compile(r"[.!?。！？；]+[\"')\]”’」』）]*")  # also in 3.14, where no unit ends
 WHITE_SPACE = re.compile(r"\s+")
 CLAUSE_END = re.compile(r"[，、：,;:/\-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """A text's units, which lie side by side and cover all of it.
+    """A text's units, which are adjacent and cover the whole text.
 
     Args:
         bounds: Offsets in the text: unit `i` is `text[bounds[i]:bounds[i + 1]]`.
-        totals: Tokens before each bound, so that units `i` to `j` count `totals[j] - totals[i]`.
-        sentence_ends: The places in `bounds` where a sentence or a line ends, ascending.
+        totals: Tokens before each bound: units `i` to `j - 1` have `totals[j] - totals[i]`.
+        sentence_ends: Indices into `bounds` where a sentence or a line ends, ascending.
     """
 
     bounds: list[int]
@@ -31,12 +31,12 @@ class Units:
     sentence_ends: list[int]
 
     def last_sentence_end(self, low: int, high: int) -> int | None:
-        """The last place in `[low, high]` where a sentence ends."""
+        """Returns the last index in `[low, high]` where a sentence ends; None if there is none."""
         place = bisect.bisect_right(self.sentence_ends, high) - 1
         return self.sentence_ends[place] if place >= 0 and self.sentence_ends[place] >= low else None
 
     def first_sentence_end(self, low: int, high: int) -> int | None:
-        """The first place in `[low, high]` where a sentence ends."""
+        """Returns the first index in `[low, high]` where a sentence ends; None if there is none."""
         place = bisect.bisect_left(self.sentence_ends, low)
         ends = self.sentence_ends
         return ends[place] if place < len(ends) and ends[place] <= high else None
@@ -45,14 +45,14 @@ class Units:
 def make_units(
     texts: Sequence[str], limits: Sequence[int], count_tokens: CountTokens, counted: dict[str, int]
 ) -> list[Units]:
-    """Cuts texts into units and counts each distinct unit once, all texts' together.
+    """Cuts texts into units, and counts each distinct unit once over all texts.
 
     Args:
         texts: The texts.
-        limits: For each text, the largest number of tokens of a unit; larger ones are cut near their middle, at
-            a comma or the like where there is one, again and again. A single character is never cut.
-        count_tokens: Gives the number of tokens, without special tokens, of each string.
-        counted: Numbers of units that are known already; new ones are added.
+        limits: For each text, the maximum number of tokens in a unit; longer units are cut repeatedly near their
+            middle, at a comma or similar mark if there is one. A single character is never cut.
+        count_tokens: Returns the number of tokens, without special tokens, of each string.
+        counted: Numbers of tokens of units that are already known; new units are added.
 
     Returns:
         The units of each text.
@@ -68,18 +68,18 @@ def make_units(
 
 
 def count_roughly(texts: Sequence[str], count_tokens: CountTokens, counted: dict[str, int]) -> list[int]:
-    """The sum over each text's units: near its number of tokens, and fast, for each distinct unit is counted once.
+    """Estimates each text's number of tokens by the sum over its units; fast, as each distinct unit is counted once.
 
-    Some tokenizers put a token before each string, as if a space stood there; one is taken off for each unit that has
-    no space before it.
+    Some tokenizers put a token before each string, as if it began with a space; the estimate subtracts one token for
+    each unit that has no space before it.
 
     Args:
         texts: The texts.
-        count_tokens: Gives the number of tokens, without special tokens, of each string.
-        counted: Numbers of units that are known already; new ones are added.
+        count_tokens: Returns the number of tokens, without special tokens, of each string.
+        counted: Numbers of tokens of units that are already known; new units are added.
 
     Returns:
-        A number for each text.
+        An estimate for each text.
     """
     parts = [cut_at_spaces(text) for text in texts]
     new = [part for part in dict.fromkeys(chain.from_iterable(parts)) if part not in counted]
@@ -92,15 +92,15 @@ def count_roughly(texts: Sequence[str], count_tokens: CountTokens, counted: dict
 
 
 def cut_at_spaces(text: str) -> list[str]:
-    """Words (with the white space before them) and Chinese sentences, which joined give the text."""
+    """Cuts a text into words (with the white space before them) and Chinese sentences; joined, they are the text."""
     parts: list[str] = UNIT.findall(text)
-    if not parts[-1]:  # the pattern matches nothing, too, at the end
+    if not parts[-1]:  # the pattern also matches the empty string at the end
         parts.pop()
     return parts
 
 
 def cut_long(parts: list[str], limit: int, counted: Mapping[str, int]) -> bool:
-    """Cuts the parts that count more than `limit` in two, in place; says whether there were any."""
+    """Cuts parts of more than `limit` tokens in two, in place; returns whether it cut any."""
     before = len(parts)
     cut: list[str] = []
     for part in parts:
@@ -114,17 +114,17 @@ def cut_long(parts: list[str], limit: int, counted: Mapping[str, int]) -> bool:
 
 
 def middle(part: str) -> int:
-    """Where to cut a part that is too long: behind the mark nearest its middle, else in the middle."""
+    """Returns where to cut a part that is too long: after the mark nearest its middle, else in the middle."""
     half = len(part) // 2
     marks = [match.end() for match in CLAUSE_END.finditer(part, 0, len(part) - 1)]
     return min(marks, key=lambda mark: abs(mark - half), default=half)
 
 
 def to_units(text: str, parts: list[str], counted: Mapping[str, int]) -> Units:
-    """Puts bounds, running totals and sentence ends together."""
+    """Computes bounds, running totals and sentence ends."""
     bounds = list(accumulate(map(len, parts), initial=0))
     totals = list(accumulate(map(counted.__getitem__, parts), initial=0))
     ends = {match.end() for match in SENTENCE_END.finditer(text)}
-    # Before white space with a line feed in it. A pattern with the line feed, `\s*\n`, takes quadratic time on spaces.
+    # Lines end before white space that contains a line feed. The pattern `\s*\n` would take quadratic time on spaces.
     ends.update(match.start() for match in WHITE_SPACE.finditer(text) if "\n" in match.group())
     return Units(bounds, totals, [place for place, bound in enumerate(bounds) if bound in ends])

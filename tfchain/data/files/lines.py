@@ -19,13 +19,13 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
     """Reads a file line by line, so that memory does not grow with it.
 
-    Lines end at a line feed alone (not at U+2028 and its kin, which may stand inside of a JSON string).
+    Lines end only at a line feed (not at U+2028 and the like, which may occur inside a JSON string).
 
     Args:
-        path: A UTF-8 file, with or without a byte order mark; gzipped where its name ends in `.gz`.
+        path: A UTF-8 file, with or without a byte order mark; gzipped if its name ends in `.gz`.
 
     Yields:
-        The line's number, from 1, and its text with the line's end.
+        The line's number, from 1, and its text, including the line feed.
 
     Raises:
         InputError: if the file is missing, empty, not readable, not gzip, or not UTF-8.
@@ -40,7 +40,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
                 offset += len(line)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InputError(
-                f"Could not unpack {path} behind line {number}: {error}. Expected a whole gzip file. Fetch it again."
+                f"Could not unpack {path} after line {number}: {error}. Expected a whole gzip file. Fetch it again."
             ) from error
     if not number:
         raise InputError(f"{path} is empty. Expected lines of text.")
@@ -60,16 +60,16 @@ def read_text(path: Path | str) -> str:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file to read; the errors of opening become one that says what to do.
+    """Opens a file for reading; raises an InputError that says what to do if that fails.
 
-    Pipes and devices are refused: opening a pipe that nobody writes to never ends, and rows are read more than once.
+    Refuses pipes and devices: opening a pipe without a writer blocks forever, and rows are read more than once.
     """
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise InputError(
-                f"Expected an ordinary file. Received a pipe, a socket or a device: {printable(path)}. Write what it "
-                "gives into a file."
+                f"Expected an ordinary file. Received a pipe, a socket or a device: {printable(path)}. Write its "
+                "content to a file."
             )
         if path.suffix.lower() == ".gz":
             return cast(BinaryIO, gzip.open(path, "rb"))
@@ -89,7 +89,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def decode(data: bytes, path: Path, *, line: int, offset: int) -> str:
-    """Decodes bytes of a file, which begin at a line and a byte offset of it."""
+    """Decodes a part of a file that begins at the given line and byte offset."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,11 +1,11 @@
-"""Where a record stands, for errors, and blocks of records that know it."""
+"""The place where a record was found, for errors, and blocks of records with their places."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a record stands; as a string `corpus.jsonl:17`, `data.parquet, row 17` or `documents[17]`."""
+    """Where a record was found. As a string: `corpus.jsonl:17`, `data.parquet, row 17` or `documents[17]`."""
 
     before: str
     number: int | None = None
@@ -19,12 +19,12 @@ Record = tuple[Place, Mapping[str, Any]]
 
 
 class Block(NamedTuple):
-    """Some rows of a dataset, column by column, as they were found.
+    """Some rows of a dataset, column by column, not yet checked.
 
     Args:
         names: The columns' names.
-        columns: The values of each column, all of one length.
-        place: Gives the place of a row of this block by its number, for errors.
+        columns: The values of each column; all columns have the same length.
+        place: Returns the place of a row, by its number in this block, for errors.
     """
 
     names: Sequence[str]
@@ -33,5 +33,5 @@ class Block(NamedTuple):
 
 
 def places_from(before: str, start: int, after: str = "") -> Callable[[int], Place]:
-    """Gives the places of rows that are numbered one after the other, for `Block`."""
+    """Returns a function from a row's number in a block to its place, for rows that are numbered from `start`."""
     return lambda row: Place(before, start + row, after)

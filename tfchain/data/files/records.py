@@ -1,4 +1,4 @@
-"""Records of files (.jsonl, .csv, .tsv, .parquet): dicts, one at a time, each with the place where it stands."""
+"""Records of files (.jsonl, .csv, .tsv, .parquet): dicts, one at a time, each with its place."""
 
 import json
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from tfchain.data.files.tables import read_cells, read_parquet
 
 
 def read_records(path: Path | str) -> Iterator[Record]:
-    """Reads the records of a file by its name's ending.
+    """Reads the records of a file, in the format that its name's ending gives.
 
     Args:
-        path: A file of JSON objects, one a line (`.jsonl`), of comma or tab separated cells below a line of column
-            names (`.csv`, `.tsv`; cells with quotes as spreadsheets write them, an empty one is `None`), each plain or
+        path: A file of JSON objects, one per line (`.jsonl`), or of comma- or tab-separated cells below a line of
+            column names (`.csv`, `.tsv`; cells quoted as in spreadsheets, empty cells are `None`), each plain or
             gzipped (`.gz`); or a `.parquet` file.
 
     Yields:
@@ -30,7 +30,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
     ending = record_ending(path)
     if ending is None:
         if not path.exists():
-            open_bytes(path)  # raises: a missing file's error comes before that of its name
+            open_bytes(path)  # raises: for a missing file, say so rather than complain about its name
         raise InputError(
             f"Expected a file that ends in {', '.join(READERS)}, .jsonl.gz, .csv.gz or .tsv.gz. Received: {path}."
         )
@@ -43,7 +43,7 @@ def read_records(path: Path | str) -> Iterator[Record]:
 
 
 def record_ending(path: Path) -> str | None:
-    """The ending that says how a file of records is read, `None` where it is not one."""
+    """Returns the ending that says how to read a file of records; `None` if it is not a file of records."""
     name = path.name.lower()
     ending = Path(name.removesuffix(".gz")).suffix
     if ending not in READERS or (ending == ".parquet" and name.endswith(".gz")):
@@ -52,7 +52,7 @@ def record_ending(path: Path) -> str | None:
 
 
 def read_json_lines(path: Path) -> Iterator[Record]:
-    """Reads one JSON object a line; blank lines are skipped."""
+    """Reads one JSON object per line, and skips blank lines."""
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -63,7 +63,7 @@ def read_json_lines(path: Path) -> Iterator[Record]:
             raise InputError(f"{place}: JSON nested too deep to be read. Flatten it, or leave the line out.") from None
         except ValueError as error:
             hint = " A file that is one JSON array must be rewritten." if line.lstrip().startswith("[") else ""
-            raise InputError(f"{place}: broken JSON: {error}. Expected one JSON object a line.{hint}") from None
+            raise InputError(f"{place}: broken JSON: {error}. Expected one JSON object per line.{hint}") from None
         if not isinstance(record, dict):
             raise InputError(
                 f"{place}: expected a JSON object. Received: {type(record).__name__} {line.strip()[:60]!r}."
@@ -74,7 +74,7 @@ def read_json_lines(path: Path) -> Iterator[Record]:
 def read_cell_records(path: Path) -> Iterator[Record]:
     """Reads the rows of a file of cells."""
     for place, record in read_cells(path, choose_all):
-        # A cell cannot hold a dict, so a column of this name is a value like all others.
+        # A cell cannot hold a dict, so a column named `metadata` is a value like any other.
         values: dict[str, Any] = dict(record)
         if "metadata" in values:
             values["metadata"] = {"metadata": values["metadata"]}
@@ -88,21 +88,21 @@ def read_parquet_records(path: Path) -> Iterator[Record]:
 
 
 def block_records(block: Block) -> Iterator[Record]:
-    """The rows of a block as dicts."""
+    """Yields the rows of a block as dicts."""
     for row, values in enumerate(zip(*block.columns, strict=True)):
         yield block.place(row), dict(zip(block.names, values, strict=True))
 
 
 def choose_all(columns: list[str], place: Place) -> list[str]:
-    """All columns of a table of documents.
+    """Chooses all columns of a table of documents.
 
     Raises:
-        InputError: if none holds texts.
+        InputError: if there is no column `text`.
     """
     if "text" not in columns:
         raise InputError(
-            f"{place.before.removesuffix(':')}: expected a column named `text` (and `id`, `title` if there are). "
-            f"Received the columns: {', '.join(columns)}. Rename the one that holds the texts."
+            f"{place.before.removesuffix(':')}: expected a column named `text` (and optionally `id`, `title`). "
+            f"Received the columns: {', '.join(columns)}. Rename the column that holds the texts."
         )
     return columns
 

@@ -1,4 +1,4 @@
-"""Tables for documents and pairs alike: .csv, .tsv and .parquet files and data frames, checked where they begin."""
+"""Tables of documents or pairs: .csv, .tsv and .parquet files and data frames, with checked column names."""
 
 import csv
 import sys
@@ -14,18 +14,19 @@ from tfchain.data.files.values import from_arrow
 
 BLOCK_ROWS = 1024
 ChooseColumns = Callable[[list[str], Place], Sequence[str]]
-PANDAS_INDEX = "__index_level_"  # how pandas names its rows' labels in Arrow: no column of the user's
+PANDAS_INDEX = "__index_level_"  # pandas' name for row labels in Arrow: not one of the user's columns
 
 
 def read_cells(path: Path, choose: ChooseColumns) -> Iterator[tuple[Place, dict[str, str | None]]]:
     """Reads the rows of a `.csv` or `.tsv` file (each also `.gz`) below its line of column names.
 
     Args:
-        path: The file. Its name tells what stands between cells.
-        choose: Gets the columns' names and the place of their line; gives the names of those to read, or raises.
+        path: The file. Its name decides the delimiter.
+        choose: Takes the columns' names and the place of their line; returns the names of the columns to read, or
+            raises.
 
     Yields:
-        The place where a row begins, and its cells by column: strings, `None` for empty ones.
+        The place where a row begins, and its cells by column: strings, `None` for empty cells.
 
     Raises:
         InputError: if the file is missing, not UTF-8 or broken; with the line's number.
@@ -35,7 +36,7 @@ def read_cells(path: Path, choose: ChooseColumns) -> Iterator[tuple[Place, dict[
     columns: list[str] | None = None
     chosen: set[str] = set()
     while True:
-        number = rows.line_num + 1  # where the row begins: a quoted cell may hold line ends
+        number = rows.line_num + 1  # where the row begins: a quoted cell may span lines
         try:
             row = next_row(rows)
         except StopIteration:
@@ -61,7 +62,7 @@ def read_cells(path: Path, choose: ChooseColumns) -> Iterator[tuple[Place, dict[
 
 
 def next_row(rows: Iterator[list[str]]) -> list[str]:
-    """Reads a row whose cells may have any length (the csv module's limit, one for the whole process, is put back)."""
+    """Reads a row with cells of any length, and restores the csv module's limit, which is global to the process."""
     limit = csv.field_size_limit(sys.maxsize)
     try:
         return next(rows)
@@ -74,7 +75,7 @@ def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
 
     Args:
         path: The file.
-        choose: Gets the columns' names; gives the names of those to read, or raises.
+        choose: Takes the columns' names and the file's place; returns the names of the columns to read, or raises.
 
     Raises:
         InputError: if the file is missing or broken, or a value cannot be read; with the row and the column.
@@ -83,7 +84,7 @@ def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
     from pyarrow import parquet
 
     check_name(path)
-    open_bytes(path).close()  # a missing file's error, as for all others
+    open_bytes(path).close()  # raises the same error for a missing file as the other formats
     try:
         with parquet.ParquetFile(path, pre_buffer=False) as file:
             found = file.schema_arrow.names
@@ -96,22 +97,22 @@ def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
 
 
 def is_frame(source: Any) -> bool:
-    """Whether this is a data frame or an Arrow table: iterating over one gives its columns."""
+    """Returns whether a source is a data frame or an Arrow table, which iterate over columns rather than rows."""
     return hasattr(source, "columns") and any(
         hasattr(source, name) for name in ("__arrow_c_stream__", "to_dict", "to_pylist")
     )
 
 
 def read_frame(frame: Any, choose: ChooseColumns, name: str) -> Iterator[Block]:
-    """Reads a data frame (pandas, Polars, Arrow, …) in blocks of rows, through Arrow's interface of streams.
+    """Reads a data frame (pandas, Polars, Arrow, …) in blocks of rows, through Arrow's stream interface.
 
     Args:
         frame: The data frame.
-        choose: Gets the columns' names; gives the names of those to read, or raises.
+        choose: Takes the columns' names and the frame's place; returns the names of the columns to read, or raises.
         name: The argument's name, for errors.
 
     Raises:
-        InputError: if it has no such interface, or Arrow has no type for its columns.
+        InputError: if the frame lacks that interface, or Arrow has no type for its columns.
     """
     import pyarrow
 
@@ -150,11 +151,11 @@ def to_blocks(batches: Iterable[Any], names: list[str], before: str, start: int,
 
 
 def to_values(array: Any, name: str, place: Callable[[int], Place]) -> list[Any]:
-    """The values of an Arrow array as Python's; of a date that Python has none for, its text."""
+    """Converts an Arrow array to Python values; dates that Python cannot represent become text."""
     try:
         return list(array.to_pylist())
     except (ValueError, OverflowError):
-        pass  # one by one, to find the value
+        pass  # convert the values singly, to find the one at fault
     values = []
     for row, scalar in enumerate(array):
         try:
@@ -162,13 +163,13 @@ def to_values(array: Any, name: str, place: Callable[[int], Place]) -> list[Any]
         except (ValueError, OverflowError) as error:
             raise InputError(
                 f"{place(row)}: the column `{name}` holds a value that cannot be read: {error}. Expected a value of "
-                f"{array.type}. Mend it, or leave the row out."
+                f"{array.type}. Fix it, or leave the row out."
             ) from None
     return values
 
 
 def check_distinct(columns: list[str], where: str) -> None:
-    """Raises where two columns have one name."""
+    """Raises an InputError if two columns have the same name."""
     twice = {name for name in columns if columns.count(name) > 1}
     if twice:
         raise InputError(f"{where}: expected each column once. Received twice: {', '.join(sorted(twice))}.")

@@ -1,4 +1,4 @@
-"""Single values of users' data: which are missing, plain Python's own, dates as text, and ids."""
+"""Single values of users' data: missing values, conversion to plain Python values, dates as text, and ids."""
 
 import datetime
 import decimal
@@ -11,24 +11,24 @@ from tfchain.core.errors import InputError
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for nothing: `None`, NaN, NaT, or pandas' NA.
+    """Returns whether a value is missing: `None`, NaN, NaT, or pandas' NA.
 
-    An empty string is a value: readers of cells, where nothing else can stand for nothing, give `None` for it.
+    An empty string is a value; readers of cells, where only the empty string can mean "missing", turn it into `None`.
     """
     if value is None:
         return True
     if isinstance(value, decimal.Decimal):
         return value.is_nan()
     if isinstance(value, float | np.floating | np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta):
-        return bool(value != value)  # pandas' NaT is a datetime, and unlike itself as NaN is
-    return type(value).__name__ == "NAType"  # pandas' NA: comparing with it gives NA
+        return bool(value != value)  # pandas' NaT is a datetime, and like NaN not equal to itself
+    return type(value).__name__ == "NAType"  # pandas' NA: comparisons with it return NA
 
 
 def to_plain(value: Any) -> Any:
-    """Turns a NumPy or Arrow value into Python's own; NumPy's dates, and everything else, pass."""
+    """Turns a NumPy or Arrow value into a Python value; NumPy's dates and everything else stay unchanged."""
     if isinstance(value, np.floating):
-        return float(value)  # `tolist` leaves a long double as it is
-    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":  # `tolist` makes numbers of nanoseconds
+        return float(value)  # `tolist` does not convert a long double
+    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":  # `tolist` would turn nanoseconds into numbers
         return list(value) if value.ndim else value[()]
     if isinstance(value, np.generic | np.ndarray) and not isinstance(value, np.datetime64 | np.timedelta64):
         return value.tolist()
@@ -36,8 +36,10 @@ def to_plain(value: Any) -> Any:
 
 
 def from_arrow(scalar: Any) -> Any:
-    """An Arrow scalar as Python's own value; dates and times that Python has none for (nanoseconds, the year 10000)
-    become text in ISO 8601, in UTC where there is a time zone.
+    """Converts an Arrow scalar to a Python value.
+
+    Dates and times that Python cannot represent (nanoseconds, the year 10000) become ISO 8601 text, in UTC if they have
+    a time zone.
     """
     from pyarrow import types
 
@@ -65,26 +67,26 @@ def from_arrow(scalar: Any) -> Any:
 
 
 def to_iso(moment: np.datetime64) -> str | None:
-    """A NumPy date in ISO 8601, as `datetime.isoformat` writes it where Python has the date; `None` for NaT."""
+    """Returns a NumPy date in ISO 8601, as `datetime.isoformat` writes it if Python has the date; `None` for NaT."""
     if np.isnat(moment):
         return None
     unit = np.datetime_data(moment.dtype)[0]
     if unit not in ("Y", "M", "W", "D") and moment == moment.astype("datetime64[us]"):
         plain = moment.astype("datetime64[us]").item()
-        if isinstance(plain, datetime.datetime):  # else a year that Python has no date for
+        if isinstance(plain, datetime.datetime):  # else a year that Python cannot represent
             return plain.isoformat()
     return str(moment)
 
 
 def to_id(value: Any, what: str) -> str | None:
-    """An id as text, `None` where it is missing or empty.
+    """Returns an id as text; `None` if it is missing or empty.
 
     Args:
-        value: A string, a whole number of Python's or NumPy's, or a UUID.
-        what: What it is the id of, such as `A document`, for the error.
+        value: A string, a whole number (Python's or NumPy's), or a UUID.
+        what: What the id belongs to, such as `A document`, for the error.
 
     Raises:
-        InputError: if it is something else.
+        InputError: if the value has another type, too many digits, or a NUL character.
     """
     value = to_plain(value)
     if is_missing(value):
@@ -100,11 +102,11 @@ def to_id(value: Any, what: str) -> str | None:
     if not isinstance(value, str):
         raise InputError(
             f"{what}'s `id` must be a string. Received: id={value!r:.60} of type {type(value).__name__}. Convert it to "
-            "text (whole numbers and UUIDs need not be)."
+            "text (whole numbers and UUIDs are converted for you)."
         )
     if "\0" in value:
         raise InputError(
-            f"{what}'s `id` must not hold the character NUL, where C libraries take it to end. Received: "
+            f"{what}'s `id` must not contain the NUL character, which ends strings in C libraries. Received: "
             f"{value!r:.60}. Leave the character out."
         )
     return str(value) or None
