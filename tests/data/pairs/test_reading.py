@@ -158,7 +158,7 @@ def test_one_split_of_a_dict_of_hub_datasets_is_read() -> None:
 
     datasets = HubDatasets(train=HubDataset({"query": ["q"], "positive": ["d"]}))
     assert columns(read_pairs(datasets)) == [["q"], ["d"]]
-    with pytest.raises(InputError, match="no split 'dev'. Those there: train"):
+    with pytest.raises(InputError, match="no split 'dev'. Available: train"):
         read_pairs(datasets, split="dev")
 
 
@@ -183,9 +183,9 @@ def test_tf_datasets_of_dicts_tuples_and_texts_are_read() -> None:
         read_pairs(ragged)
     with pytest.raises(InputError, match="must give flat dicts or tuples of string tensors"):
         read_pairs(data(((["q"], ["d"]), ["e"])))
-    with pytest.raises(InputError, match="must end. Received: a tf.data.Dataset that repeats for ever"):
+    with pytest.raises(InputError, match="must end. Received: a tf.data.Dataset that repeats forever"):
         read_pairs(data(["a"]).repeat())
-    with pytest.raises(InputError, match=r"one row an element. Received: `query` of shape \(None,\)"):
+    with pytest.raises(InputError, match=r"one row per element. Received: `query` of shape \(None,\)"):
         read_pairs(data((["q"], ["d"])).batch(2))
     with pytest.raises(InputError, match=r"dataset\[0\]: expected texts in UTF-8. Received: b'\\xff'"):
         read_pairs(data([b"\xff"]))

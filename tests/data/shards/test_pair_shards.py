@@ -129,7 +129,7 @@ def test_files_with_other_columns_than_the_first_are_refused(tmp_path: Path) -> 
 def test_broken_and_missing_files_are_refused(tmp_path: Path) -> None:
     (file,) = write_tfrecords([("q", "d")], tmp_path / "out", shards=1)
     (tmp_path / "broken.tfrecord").write_bytes(file.read_bytes()[:-6])
-    with pytest.raises(InputError, match=r"Could not read .*broken\.tfrecord as TFRecords behind record 0"):
+    with pytest.raises(InputError, match=r"Could not read .*broken\.tfrecord as TFRecords after record 0"):
         list(read_tfrecord_pairs(tmp_path / "broken.tfrecord"))
     with pytest.raises(InputError, match=r"No such file: .*missing\.parquet"):
         PairShards([tmp_path / "missing.parquet"]).layout()

@@ -1,1 +1,1 @@
-"""Pairs to train on: read, checked, planned into batches."""
+"""Training pairs: reading, checking, and planning batches."""

@@ -1,4 +1,4 @@
-"""The columns of training rows: which hold the query, the documents and the labels, and whether they are sound."""
+"""The columns of training rows: which hold the query, the documents and the labels, and whether they are valid."""
 
 import logging
 import re
@@ -21,20 +21,20 @@ SENTENCE_NAMES = ("sentence1", "sentence2")
 LABEL_NAMES = ("score", "scores", "label", "labels", "margin")
 TEXT_NAME = "text"
 NEGATIVE = re.compile(r"negatives?|negative_([0-9]{1,9})")
-LARGEST_LABEL = 1e9  # squared and summed over any batch, it is far from the largest float32, 3.4e38
+LARGEST_LABEL = 1e9  # its square, summed over any batch, is far below the largest float32, 3.4e38
 EXPECTED = (
     f"Expected a query ({', '.join(QUERY_NAMES)}) and a document ({', '.join(DOCUMENT_NAMES)}), and negatives "
-    f"(negative, negatives, negative_1, …) if there are; or {' and '.join(SENTENCE_NAMES)}; or {TEXT_NAME} alone; "
+    f"(negative, negatives, negative_1, …) if any; or {' and '.join(SENTENCE_NAMES)}; or {TEXT_NAME} alone; "
     f"each with {', '.join(LABEL_NAMES)} if there are labels."
 )
 
 
 class Rows(NamedTuple):
-    """Some rows that passed the checks.
+    """Rows that passed the checks.
 
     Args:
-        texts: The query's column, the document's, those of the negatives; `(columns) × n` texts.
-        labels: float32 `(n, k)`, `None` where there are none.
+        texts: The columns of the query, the document and the negatives; `(columns) × n` texts.
+        labels: float32 `(n, k)`; `None` if there are none.
     """
 
     texts: list[list[str]]
@@ -46,10 +46,10 @@ class Layout:
     """Which columns are read.
 
     Args:
-        texts: The columns of texts that come first: query and document, two sentences, or one text.
-        negatives: The columns that hold one negative or a list of them.
-        label: The column of labels.
-        symmetric: Whether no text is a query or a document: two sentences, or one text.
+        texts: The columns of the first texts: query and document, two sentences, or one text.
+        negatives: The columns that hold a negative or a list of negatives. Default: none.
+        label: The column of labels. Default: none.
+        symmetric: Whether the texts are neither queries nor documents: two sentences, or one text. Default: False.
     """
 
     texts: tuple[str, ...]
@@ -64,14 +64,14 @@ class Layout:
 
 
 class ColumnReader:
-    """Turns blocks of one dataset into rows; the first block decides which columns there are.
+    """Turns blocks of one dataset into rows; the first block decides which columns are expected.
 
     Args:
         names: The names of the first block's columns.
         place: The first row's place.
 
     Raises:
-        InputError: if the names tell no query and document.
+        InputError: if the names do not identify the query and the document.
     """
 
     def __init__(self, names: Sequence[str], place: Place) -> None:
@@ -83,8 +83,8 @@ class ColumnReader:
         """Checks a block's values.
 
         Raises:
-            InputError: if a column is missing, a text is not a text, labels are not finite numbers, or a row has
-                another number of negatives or labels than the first; with the row's place.
+            InputError: if a column is missing, a text is not a string or is empty, labels are not finite numbers, or a
+                row has a different number of negatives or labels from the first; with the row's place.
         """
         self._check_names(block)
         by_name = dict(zip(block.names, block.columns, strict=True))
@@ -103,11 +103,11 @@ class ColumnReader:
             )
 
     def _spread(self, values: Sequence[Any], name: str, block: Block) -> list[list[Any]]:
-        """Makes columns of lists of negatives; a lone string is a list of one, nothing a list of none."""
+        """Turns lists of negatives into columns; a single string counts as a list of one, a missing value as empty."""
         lists = [to_list(value) for value in values]
         width = self._widths.setdefault(name, len(lists[0]))
-        if any(len(one) != width for one in lists):
-            number = next(number for number, one in enumerate(lists) if len(one) != width)
+        if any(len(negatives) != width for negatives in lists):
+            number = next(number for number, negatives in enumerate(lists) if len(negatives) != width)
             raise ragged_error(block.place(number), len(lists[number]), self._first, width)
         return [list(column) for column in zip(*lists, strict=True)]
 
@@ -125,7 +125,7 @@ class ColumnReader:
         if labels is None or not are_sound(labels):
             raise InputError(
                 f"{place}: `{name}` must be a finite number from -{LARGEST_LABEL:.0e} to {LARGEST_LABEL:.0e}, or a "
-                f"list of them. Received: {shorten(value)} of type {type(value).__name__}. Mend it, or leave the row "
+                f"list of them. Received: {shorten(value)} of type {type(value).__name__}. Fix it, or leave the row "
                 "out."
             )
         if labels.shape[1] != width:
@@ -136,14 +136,14 @@ class ColumnReader:
 
 
 def find_layout(names: Sequence[str], place: Place) -> Layout:
-    """Tells from the columns' names what they hold.
+    """Finds out from the columns' names what they hold.
 
     Args:
-        names: The columns that were found.
-        place: Where, for the error.
+        names: The names of the columns.
+        place: Where the columns were found, for the error.
 
     Raises:
-        InputError: if there is no query or no document, or more than one column could be it.
+        InputError: if there is no query or no document, or if several columns could hold the same thing.
     """
     received = f"Received the columns: {', '.join(map(str, names))}."
     label = pick_one([name for name in LABEL_NAMES if name in names], "the labels", place, received)
@@ -166,7 +166,7 @@ def find_layout(names: Sequence[str], place: Place) -> Layout:
 
 
 def used_names(names: Sequence[str], place: Place) -> tuple[str, ...]:
-    """The columns that are read; the others are named in one log line."""
+    """Returns the names of the columns that are read, and logs the names of the others in one line."""
     used = find_layout(names, place).names
     others = [str(name) for name in names if name not in used]
     if others:
@@ -175,22 +175,22 @@ def used_names(names: Sequence[str], place: Place) -> tuple[str, ...]:
 
 
 def pick_one(found: list[str], what: str, place: Place, received: str) -> str | None:
-    """The only column that can hold something, `None` where there is none."""
+    """Returns the only column found; `None` if there is none. Raises an InputError if there are several."""
     if len(found) > 1:
         raise InputError(
-            f"{place}: more than one column can hold {what}: {', '.join(found)}. {received} Leave one of them."
+            f"{place}: more than one column can hold {what}: {', '.join(found)}. {received} Keep one of them."
         )
     return found[0] if found else None
 
 
 def negative_order(name: str) -> tuple[int, str]:
-    """Puts negative and negatives first, then negative_1, negative_2, … negative_10 by their numbers."""
+    """Sorts negative and negatives first, then negative_1, negative_2, … negative_10 by number."""
     match = NEGATIVE.fullmatch(name)
     return (int(match[1]) if match and match[1] else -1), name
 
 
 def standard_names(num_columns: int, *, symmetric: bool) -> tuple[str, ...]:
-    """The names under which rows are written: any reader of pairs knows them again.
+    """Returns the column names for writing rows, which every reader of pairs recognizes.
 
     Args:
         num_columns: The number of text columns.
@@ -204,13 +204,13 @@ def standard_names(num_columns: int, *, symmetric: bool) -> tuple[str, ...]:
 
 
 def check_texts(values: Sequence[Any], name: str, place: Callable[[int], Place]) -> list[str]:
-    """The texts of a column, each not empty and of valid Unicode.
+    """Returns the texts of a column, after checking that each is valid Unicode and not empty.
 
     Raises:
-        InputError: if one is not; with its place.
+        InputError: if a text is not; with its place.
     """
     try:
-        "".join(values).encode()  # the whole column in one step: texts are sound nearly always
+        "".join(values).encode()  # the whole column in one step: nearly all texts are valid
         sound = not any(not value or value.isspace() for value in values)
     except (TypeError, UnicodeEncodeError):
         sound = False
@@ -221,7 +221,7 @@ def check_texts(values: Sequence[Any], name: str, place: Callable[[int], Place])
 
 
 def check_text(value: Any, name: str, place: Place) -> None:
-    """Raises where a value is not a text that can be encoded."""
+    """Raises an InputError if a value is not a text that can be encoded."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(
             f"{place}: `{name}` must be a text that is not empty. Received: {value!r:.60} of type "
@@ -232,20 +232,20 @@ def check_text(value: Any, name: str, place: Place) -> None:
     except UnicodeEncodeError as error:
         raise InputError(
             f"{place}: `{name}` must be valid Unicode. Received: a lone surrogate {value[error.start]!r} at character "
-            f"{error.start} of {value[:40]!r}. Mend it with `text.encode('utf-8', 'replace').decode()`."
+            f"{error.start} of {value[:40]!r}. Fix it with `text.encode('utf-8', 'replace').decode()`."
         ) from None
 
 
 def ragged_error(place: Place, found: int, first: Place, expected: int) -> InputError:
-    """Says that a row has another number of negatives than the first one."""
+    """Makes the error for a row whose number of negatives differs from the first row's."""
     return InputError(
-        f"{place}: expected {expected} negatives, as {first} has. Received: {found}. All rows of a dataset have the "
-        "same number: cut longer lists, leave out rows with fewer, or give the two kinds as datasets of their own."
+        f"{place}: expected {expected} negatives, as {first} has. Received: {found}. All rows of a dataset must have "
+        "the same number: cut longer lists, leave out rows with fewer, or give the two kinds as separate datasets."
     )
 
 
 def to_list(value: Any) -> list[Any]:
-    """A list of negatives as a list."""
+    """Returns negatives as a list: of a list, a single text, or nothing."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -254,12 +254,12 @@ def to_list(value: Any) -> list[Any]:
 
 
 def count_labels(value: Any) -> int:
-    """How many labels a row has."""
+    """Returns how many labels a row has."""
     return len(value) if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) else 1
 
 
 def to_numbers(values: Sequence[Any]) -> np.ndarray | None:
-    """Labels as float32 `(n, k)`; what float32 cannot hold is infinite; `None` where they are not numbers."""
+    """Returns labels as float32 `(n, k)`, infinite if out of float32's range; `None` if they are not numbers."""
     try:
         labels = np.array([float(value) if isinstance(value, Decimal) else value for value in values])
     except ValueError:  # lists of different lengths
@@ -271,13 +271,13 @@ def to_numbers(values: Sequence[Any]) -> np.ndarray | None:
 
 
 def are_sound(labels: np.ndarray) -> bool:
-    """Whether losses can compute with labels: no NaN, and none so large that its square overflows."""
+    """Returns whether losses can compute with labels: none is NaN, or so large that its square could overflow."""
     return bool((np.abs(labels) <= LARGEST_LABEL).all())
 
 
 def shorten(value: Any) -> str:
-    """A value for an error, at most 60 characters of it."""
+    """Returns a value's `repr` for an error, cut to 60 characters."""
     try:
         return f"{value!r:.60}"
-    except ValueError:  # a whole number of more digits than Python writes
+    except ValueError:  # a whole number with more digits than Python prints
         return "a number of thousands of digits"

@@ -1,4 +1,4 @@
-"""Batches in which no text comes twice, filled in one pass over the rows."""
+"""Batches in which no text appears twice, filled in one pass over the rows."""
 
 from collections import deque
 from itertools import islice
@@ -7,19 +7,19 @@ import numpy as np
 
 
 def fill_distinct(order: np.ndarray, keys: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Deals rows to batches so that no key comes twice in one.
+    """Distributes rows over batches so that no key appears twice in a batch.
 
-    Rows come in the order given; a row with a key that the batch has already waits under that key and is tried first
-    in the next batch. A key that stands in as many of the rows left as there are batches left gets a row into each of
-    them, so that it does not end in a row of short batches.
+    Rows are taken in the given order. A row with a key that the batch already has waits under that key, and is tried
+    first in the next batch. A key that as many of the remaining rows have as there are batches left is placed in each
+    of those batches, so that it does not end in a series of short batches.
 
     Args:
         order: Row numbers, each once.
-        keys: `(rows, columns)`; a key twice in one row counts once.
-        batch_size: Rows in a batch.
+        keys: `(rows, columns)`; a key that appears twice in a row counts once.
+        batch_size: Rows per batch.
 
     Returns:
-        Row numbers of each batch, int64; short ones stand at the end for the most part.
+        The row numbers of each batch, int64; short batches are mostly at the end.
     """
     filler = BatchFiller(order, keys, batch_size)
     batches: list[np.ndarray] = []
@@ -31,23 +31,23 @@ def fill_distinct(order: np.ndarray, keys: np.ndarray, batch_size: int) -> list[
 class BatchFiller:
     """Fills one batch after the other; see `fill_distinct`.
 
-    Every step of a batch is bounded by its size, not by the number of rows that wait, so the whole takes time in
-    proportion to rows and batches, however many duplicates there are.
+    The work on a batch is bounded by its size, not by the number of waiting rows, so the total time is proportional to
+    rows and batches, however many duplicates there are.
     """
 
     def __init__(self, order: np.ndarray, keys: np.ndarray, batch_size: int) -> None:
         self.num_left = len(order)
         self._batch_size = batch_size
         self._order = order.tolist()
-        self._next = 0  # where the rows begin in `_order` that no batch was offered yet
+        self._next = 0  # index in `_order` of the first row that has not been offered to a batch
         self._placed = bytearray(len(order))
         self._keys, counts = share_keys(keys)
         self._members = list_members(self._order, self._keys, len(counts))
         self._first_member = [0] * len(counts)
-        self._counts = counts  # by key: its rows that are in no batch yet
+        self._counts = counts  # by key: the number of its rows that are not in a batch yet
         self._by_count: list[dict[int, None]] = [{} for _ in range(max(counts, default=0) + 1)]
         for key, count in enumerate(counts):
-            self._by_count[count][key] = None  # a dict is a set that keeps its order on every machine
+            self._by_count[count][key] = None  # the dict serves as a set with the same order on every machine
         self._most = len(self._by_count) - 1
         self._batches_left = max(-(-len(order) // batch_size), self._most)
         self._parked: dict[int, deque[int]] = {}
@@ -56,7 +56,7 @@ class BatchFiller:
         self._used: set[int] = set()
 
     def fill(self) -> list[int]:
-        """The next batch."""
+        """Returns the row numbers of the next batch."""
         self._batch, self._used = [], set()
         self._take_urgent()
         self._take_waiting()
@@ -65,7 +65,7 @@ class BatchFiller:
         return self._batch
 
     def _take_urgent(self) -> None:
-        """Takes a row of each key that would not find enough batches later."""
+        """Takes a row of each key that would otherwise run out of batches."""
         while self._most and not self._by_count[self._most]:
             self._most -= 1
         for count in range(self._most, self._batches_left - 1, -1):
@@ -87,7 +87,7 @@ class BatchFiller:
                 return
 
     def _take_waiting(self) -> None:
-        """Takes rows that had to wait, one of each key at most."""
+        """Takes waiting rows, at most one per key."""
         for _ in range(min(len(self._waiting), 4 * self._batch_size)):
             if len(self._batch) == self._batch_size:
                 return
@@ -103,7 +103,7 @@ class BatchFiller:
                 del self._parked[key]
 
     def _take_new(self) -> None:
-        """Takes rows in their order; those that collide begin to wait."""
+        """Takes new rows in order; rows that collide start to wait."""
         order, placed = self._order, self._placed
         while len(self._batch) < self._batch_size and self._next < len(order):
             row = order[self._next]
@@ -112,7 +112,7 @@ class BatchFiller:
                 self._offer(row)
 
     def _offer(self, row: int) -> None:
-        """Puts a row into the batch, or parks it under the key that is in its way."""
+        """Puts a row into the batch, or parks it under the key that collides."""
         for key in self._keys[row]:
             if key in self._used:
                 if key not in self._parked:
@@ -136,10 +136,10 @@ class BatchFiller:
 
 
 def share_keys(keys: np.ndarray) -> tuple[list[list[int]], list[int]]:
-    """The keys that more than one row has, numbered from 0: those of each row, and how many rows have each."""
+    """Numbers the keys that several rows share, from 0; returns each row's keys, and the number of rows of each key."""
     values, numbers = np.unique(keys, return_inverse=True)
     numbers = numbers.reshape(keys.shape)
-    again = np.zeros(keys.shape, dtype=bool)  # the row has this key in a column before
+    again = np.zeros(keys.shape, dtype=bool)  # the row has this key in an earlier column
     for column in range(1, keys.shape[1]):
         again[:, column] = (numbers[:, :column] == numbers[:, column : column + 1]).any(axis=1)
     counts = np.bincount(numbers[~again], minlength=len(values))
@@ -151,7 +151,7 @@ def share_keys(keys: np.ndarray) -> tuple[list[list[int]], list[int]]:
 
 
 def list_members(order: list[int], keys: list[list[int]], num_keys: int) -> list[list[int]]:
-    """The rows of each key, in the order given."""
+    """Returns the rows of each key, in the given order."""
     members: list[list[int]] = [[] for _ in range(num_keys)]
     for row in order:
         for key in keys[row]:

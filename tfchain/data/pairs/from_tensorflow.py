@@ -1,4 +1,4 @@
-"""Training rows out of TensorFlow's forms: TFRecord files and tf.data datasets."""
+"""Training rows from TensorFlow's formats: TFRecord files and tf.data datasets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_tf_dataset(dataset: Any) -> Iterator[Block]:
 
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise InputError(
-            "`dataset` must end. Received: a tf.data.Dataset that repeats for ever. Leave out `repeat()`: `epochs` "
+            "`dataset` must end. Received: a tf.data.Dataset that repeats forever. Leave out `repeat()`: `epochs` "
             "says how often it is read."
         )
     spec = dataset.element_spec
@@ -36,10 +36,10 @@ def read_tf_dataset(dataset: Any) -> Iterator[Block]:
         )
     if parts[0].shape.rank:
         raise InputError(
-            f"`dataset` must give one row an element. Received: `{names[0]}` of shape {parts[0].shape}. "
+            f"`dataset` must give one row per element. Received: `{names[0]}` of shape {parts[0].shape}. "
             "Use `dataset.unbatch()`."
         )
-    # What comes out of tf.py_function has an unknown shape: take it for a scalar, TensorFlow tells if it is not.
+    # Values from tf.py_function have an unknown shape: assume a scalar, and TensorFlow raises an error if it is not.
     shapes = [[] if part.shape.rank is None else part.shape for part in parts]
     dataset = dataset.map(lambda *row: tuple(map(tf.ensure_shape, row, shapes))).ragged_batch(BLOCK_ROWS)
     start = 0
@@ -51,9 +51,9 @@ def read_tf_dataset(dataset: Any) -> Iterator[Block]:
 
 
 def decode_value(value: Any, number: int) -> Any:
-    """Bytes, or a list of them, as text."""
+    """Returns bytes, or a list of them, as text."""
     if isinstance(value, list):
-        return [decode_value(one, number) for one in value]
+        return [decode_value(item, number) for item in value]
     return to_text(value, Place("dataset[", number, "]")) if isinstance(value, bytes) else value
 
 
@@ -75,7 +75,7 @@ def read_tfrecord(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
                 yield place, to_row(read_example(tf.train.Example, record, place), place)
     except tf.errors.OpError as error:
         raise InputError(
-            f"Could not read {path} as TFRecords behind record {number}: {str(error).splitlines()[0]}. Write or fetch "
+            f"Could not read {path} as TFRecords after record {number}: {str(error).splitlines()[0]}. Write or fetch "
             "the file again."
         ) from error
 
@@ -88,13 +88,13 @@ def read_example(kind: Any, record: bytes, place: Place) -> Any:
         return kind.FromString(record)
     except DecodeError as error:
         raise InputError(
-            f"{place}: expected a tf.train.Example. Received: {len(record)} bytes that are none ({error}). Write the "
+            f"{place}: expected a tf.train.Example. Received: {len(record)} other bytes ({error}). Write the "
             "file with `write_tfrecords`."
         ) from None
 
 
 def to_row(example: Any, place: Place) -> dict[str, Any]:
-    """The values of a `tf.train.Example`; lists of one are their value."""
+    """Returns the values of a `tf.train.Example`; a list of one value becomes that value."""
     row = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
@@ -106,7 +106,7 @@ def to_row(example: Any, place: Place) -> dict[str, Any]:
 
 
 def to_text(value: Any, place: Place) -> Any:
-    """Bytes as text."""
+    """Returns bytes as text, and other values unchanged."""
     try:
         return value.decode() if isinstance(value, bytes) else value
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Training pairs in memory: a query, its document and its hard negatives a row, from any form that users have."""
+"""Training pairs in memory, from any source: each row is a query, its document and its hard negatives."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,13 @@ class Pairs:
     """Rows to train on.
 
     Args:
-        columns: The queries, their documents, then the negatives: `(columns) × n` texts. One column: texts alone.
-        labels: float32 `(n, k)`, `None` where there are none.
-        relevant: For each row the `text_key` of every document that is judged relevant for its query, `None` where
-            there are no judgments.
-        symmetric: Whether the texts are neither queries nor documents (two sentences, or one text), so that no prompt
-            is put before them.
+        columns: The queries, their documents, then the negatives: `(columns) × n` texts. A single column holds texts
+            without pairs.
+        labels: float32 `(n, k)`; `None` if there are none. Default: `None`.
+        relevant: For each row, the `text_key` of every document judged relevant for its query; `None` if there are no
+            judgments. Default: `None`.
+        symmetric: Whether the texts are neither queries nor documents (two sentences, or one text), so that they get no
+            prompt. Default: False.
     """
 
     columns: tuple[Sequence[str], ...]
@@ -37,25 +38,25 @@ class Pairs:
 
     @property
     def num_columns(self) -> int:
-        """How many texts a row has."""
+        """The number of texts in a row."""
         return len(self.columns)
 
     def keys(self) -> np.ndarray:
-        """The `text_key` of every text, int64 `(n, columns)`."""
+        """Returns the `text_key` of every text, int64 `(n, columns)`."""
         return np.stack([text_keys(column) for column in self.columns], axis=1)
 
 
 def text_key(text: str) -> int:
-    """A number that stands for a text, the same on every machine: 63 bits of BLAKE2b, never 0.
+    """Returns a number that identifies a text, the same on every machine: 63 bits of BLAKE2b, never 0.
 
-    White space at both ends does not count.
+    Ignores white space at both ends.
     """
     digest = blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1 or 1
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:
-    """The `text_key` of each text, int64 `(n,)`."""
+    """Returns the `text_key` of each text, int64 `(n,)`."""
     return np.fromiter((text_key(text) for text in texts), dtype=np.int64)
 
 
@@ -67,9 +68,9 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
 
             - a list or a generator of `(query, document)` or `(query, document, negative, …)` tuples, of texts, or of
               dicts. A dict has a query (`query`, `anchor`, `question`), a document (`positive`, `document`, `answer`,
-              `context`, `passage`, `text`) and negatives if there are (`negatives` with a list or a text, `negative`,
-              `negative_1`, …); or `sentence1` and `sentence2`; or `text` alone; each with labels if there are
-              (`score`, `scores`, `label`, `labels` or `margin`: a number or a list of them). Other keys are left out.
+              `context`, `passage`, `text`) and optional negatives (`negatives` with a list or a text, `negative`,
+              `negative_1`, …); or `sentence1` and `sentence2`; or only `text`; each with optional labels (`score`,
+              `scores`, `label`, `labels` or `margin`: a number or a list of numbers). Other keys are ignored.
             - the path of a `.jsonl`, `.csv`, `.tsv` (each also `.gz`), `.parquet` or `.tfrecord` file with these
               columns, or of a folder of `.parquet` or `.tfrecord` files.
             - the path of a BEIR folder, or a `BeirDataset`: a row for each query and each document of grade 1 and
@@ -77,7 +78,7 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
             - a Hugging Face `Dataset`, or a `DatasetDict`.
             - a data frame (pandas, Polars, Arrow) with these columns.
             - a finite `tf.data.Dataset` of dicts or tuples of strings, not batched.
-            - `Pairs`, which are given back.
+            - `Pairs`, which are returned unchanged.
         split: Which part of a BEIR folder or a `DatasetDict`. Default: `train`.
 
     Returns:
@@ -108,17 +109,17 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
     if reader is None:
         received = str(dataset) if isinstance(dataset, str | os.PathLike) else f"an empty {type(dataset).__name__}"
         raise InputError(
-            f"`dataset` must have at least one row. Received: {received}. Give it rows (a generator can be read once "
-            "only: make a new one)."
+            f"`dataset` must have at least one row. Received: {received}. Give it rows (a generator can be read only "
+            "once: make a new one)."
         )
     return Pairs(tuple(columns), np.concatenate(labels) if labels else None, symmetric=reader.layout.symmetric)
 
 
 def pair_judged(dataset: BeirDataset) -> Pairs:
-    """Makes a row of each query and each document that is judged relevant for it.
+    """Makes a row for each query and each document judged relevant for it.
 
     Raises:
-        InputError: if no query has such a document in the corpus.
+        InputError: if no query has a relevant document in the corpus.
     """
     relevant_ids = {
         query: [id for id, grade in grades.items() if grade >= 1] for query, grades in dataset.qrels.items()

@@ -1,4 +1,4 @@
-"""Training rows one at a time: blocks of a dataset, checked, as dicts, and shuffled in bounded memory."""
+"""Training rows, one at a time: checks blocks of a dataset, splits them into dicts, and shuffles in bounded memory."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,17 @@ Row = dict[str, Any]
 
 
 def read_rows(files: Iterable[Path], reader: ColumnReader | None = None) -> Iterator[Row]:
-    """Reads files one behind the other.
+    """Reads files one after the other.
 
     Args:
-        files: The files; each has at least one row, or else none is told.
+        files: The files; together they must have at least one row.
         reader: Knows the columns that all rows must have. Default: those of the first row.
 
     Yields:
-        A dict of the texts by their standard names, and `labels`, a tuple of numbers, where there are labels.
+        Dicts of the texts by their standard names, with `labels`, a tuple of numbers, if there are labels.
+
+    Raises:
+        InputError: if there are no rows, or a row is not valid.
     """
     blocks = itertools.chain.from_iterable(read_file(file) for file in files)
     for found, rows in check_blocks(blocks, reader):
@@ -31,10 +34,10 @@ def read_rows(files: Iterable[Path], reader: ColumnReader | None = None) -> Iter
 
 
 def check_blocks(blocks: Iterable[Block], reader: ColumnReader | None = None) -> Iterator[tuple[ColumnReader, Rows]]:
-    """Checks blocks by a reader, or by the columns of the first one.
+    """Checks blocks with a reader, by default one for the columns of the first block.
 
     Raises:
-        InputError: if there is no block, or a row is not sound.
+        InputError: if there is no block, or a row is not valid.
     """
     found = False
     for block in blocks:
@@ -46,9 +49,9 @@ def check_blocks(blocks: Iterable[Block], reader: ColumnReader | None = None) ->
 
 
 def split_rows(rows: Rows, *, symmetric: bool) -> Iterator[Row]:
-    """Makes a dict of each row."""
+    """Yields each row as a dict."""
     names = standard_names(len(rows.texts), symmetric=symmetric)
-    labels = [] if rows.labels is None else [tuple(one) for one in rows.labels.tolist()]
+    labels = [] if rows.labels is None else [tuple(numbers) for numbers in rows.labels.tolist()]
     for number, texts in enumerate(zip(*rows.texts, strict=True)):
         row: Row = dict(zip(names, texts, strict=True))
         if labels:
@@ -57,7 +60,7 @@ def split_rows(rows: Rows, *, symmetric: bool) -> Iterator[Row]:
 
 
 def shuffle(rows: Iterable[Row], size: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Gives rows in random order out of a buffer of some size, which each row passes through."""
+    """Yields rows in random order, drawn from a buffer of `size` rows that every row passes through."""
     rows = iter(rows)
     buffer = list(itertools.islice(rows, size))
     if size > 1:

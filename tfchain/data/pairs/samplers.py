@@ -1,4 +1,4 @@
-"""Which rows are in which batch: deterministic plans of an epoch, and the order in which datasets take turns."""
+"""Which rows go into which batch: deterministic plans of an epoch, and the order in which datasets take turns."""
 
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ from tfchain.data.pairs.distinct_batches import fill_distinct
 Batches = Literal["random", "no_duplicates", "length", "no_duplicates_by_length"]
 Mixing = Literal["round_robin", "proportional"]
 
-POOL_BATCHES = 50  # as many batches are sorted by length at once: of like length, and still not the same each epoch
+POOL_BATCHES = 50  # batches sorted by length together: lengths are similar, yet batches differ from epoch to epoch
 
 
 def plan_epoch(
@@ -25,27 +25,28 @@ def plan_epoch(
     lengths: np.ndarray | None = None,
     drop_remainder: bool = False,
 ) -> list[np.ndarray]:
-    """Deals rows to batches. The same arguments give the same plan on every machine.
+    """Distributes rows over batches. The same arguments give the same plan on every machine.
 
     Args:
-        num_rows: How many rows there are.
-        batch_size: Rows in a batch.
-        batches: `random`: every row equally likely to meet any other. `no_duplicates`: no text twice in a batch, so
+        num_rows: The number of rows.
+        batch_size: Rows per batch.
+        batches: `random`: every row is equally likely to meet any other. `no_duplicates`: no text twice in a batch, so
             that no negative of the in-batch softmax is the query's own document; a row that collides waits for a later
-            batch. `length`: rows of like length together, so that little is padded. `no_duplicates_by_length`: both.
-        seed: Of the whole training.
-        epoch: From 0; each has its own plan.
-        keys: The `text_key` of every text, int64 `(n, columns)`, for `no_duplicates…` (`Pairs.keys()`).
-        lengths: The number of tokens of each row (its longest text, say), `(n,)`, for `…length`.
-        drop_remainder: Whether batches that are not full are left out.
+            batch. `length`: rows of similar length together, which saves padding. `no_duplicates_by_length`: both.
+            Default: `random`.
+        seed: The seed of the whole training. Default: 0.
+        epoch: The epoch, from 0; each epoch has its own plan. Default: 0.
+        keys: The `text_key` of every text, int64 `(n, columns)` (`Pairs.keys()`). Needed by `no_duplicates…` only.
+        lengths: The number of tokens of each row (such as of its longest text), `(n,)`. Needed by `…length` only.
+        drop_remainder: Whether batches that are not full are left out. Default: False.
 
     Returns:
-        Row numbers of each batch, int64. Every row comes once, but for those that `drop_remainder` leaves out. Full
-        batches come first; `random` and `length` have at most one that is not full, `no_duplicates…` has more only
-        where a text stands in more rows than there are batches (or many texts stand in each other's way).
+        The row numbers of each batch, int64. Every row appears once, except those that `drop_remainder` leaves out.
+        Full batches come first. `random` and `length` have at most one batch that is not full; `no_duplicates…` has
+        more only if a text is in more rows than there are batches (or many texts collide with each other).
 
     Raises:
-        InputError: if an argument is of the wrong type or shape, or no batch is left.
+        InputError: if an argument has the wrong type or shape, or no batch is left.
     """
     for name, value, least in (
         *(("num_rows", num_rows, 1), ("batch_size", batch_size, 1)),
@@ -77,7 +78,7 @@ def plan_epoch(
 
 
 def sort_pools(order: np.ndarray, lengths: np.ndarray, batch_size: int) -> np.ndarray:
-    """Sorts rows by length within pools of some batches; rows that fill no batch stay at the end, of any length."""
+    """Sorts rows by length within pools of `POOL_BATCHES` batches; the rows after the last full batch stay unsorted."""
     order = order.copy()
     end = len(order) - len(order) % batch_size
     pool = POOL_BATCHES * batch_size
@@ -88,21 +89,21 @@ def sort_pools(order: np.ndarray, lengths: np.ndarray, batch_size: int) -> np.nd
 
 
 def mix_plans(sizes: list[int], *, mixing: Mixing = "round_robin", seed: int = 0, epoch: int = 0) -> list[int]:
-    """The order in which several datasets give their batches.
+    """Plans the order in which several datasets provide their batches.
 
     Args:
-        sizes: How many batches each dataset has in this epoch.
-        mixing: `round_robin`: one of each in turn until the shortest has no more. `proportional`: all batches of all,
-            in random order.
-        seed: Of the whole training.
-        epoch: From 0.
+        sizes: The number of batches of each dataset in this epoch.
+        mixing: `round_robin`: one batch of each in turn until the shortest dataset ends. `proportional`: all batches of
+            all datasets, in random order. Default: `round_robin`.
+        seed: The seed of the whole training. Default: 0.
+        epoch: The epoch, from 0. Default: 0.
 
     Returns:
-        The number of the dataset that gives the next batch, for each step. `round_robin` has
-        `len(sizes) * min(sizes)` steps, `proportional` `sum(sizes)`.
+        For each step, the number of the dataset that provides the batch. `round_robin` has `len(sizes) * min(sizes)`
+        steps, `proportional` `sum(sizes)`.
 
     Raises:
-        InputError: if a dataset has no batch, or `mixing` is neither word.
+        InputError: if a dataset has no batch, or `mixing` is neither of these.
     """
     if mixing not in get_args(Mixing):
         raise InputError(f"`mixing` must be one of {', '.join(get_args(Mixing))}. Received: mixing={mixing!r}.")
@@ -112,7 +113,7 @@ def mix_plans(sizes: list[int], *, mixing: Mixing = "round_robin", seed: int = 0
         raise InputError(f"Every dataset must have at least one batch. Received: sizes={sizes!r}. Use a smaller batch.")
     if mixing == "round_robin":
         return list(range(len(sizes))) * min(sizes)
-    # A third number, so that this order is not the one in which a dataset of this size is shuffled.
+    # The third number keeps this order different from the shuffle of a dataset of the same size.
     order: list[int] = (
         np.random.default_rng([seed, epoch, 1]).permutation(np.repeat(np.arange(len(sizes)), sizes)).tolist()
     )
@@ -120,7 +121,7 @@ def mix_plans(sizes: list[int], *, mixing: Mixing = "round_robin", seed: int = 0
 
 
 def check_array(name: str, values: Any, shape: tuple[int | None, ...], batches: str) -> np.ndarray:
-    """Raises where an array of whole numbers is missing or has another shape."""
+    """Returns an array of whole numbers; raises an InputError if it is missing or has another type or shape."""
     array = None if values is None else np.asarray(values)
     if (
         array is None

@@ -1,4 +1,4 @@
-"""Rows of training data from what users have: lists, files, folders, Hugging Face and tf.data datasets, in blocks."""
+"""Blocks of training rows from any source: lists, files, folders, data frames, Hugging Face and tf.data datasets."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ FORMS = (
 
 
 def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
-    """Reads rows of any source but BEIR folders, some thousand at a time.
+    """Reads rows from any source but BEIR folders, about a thousand at a time.
 
     Args:
         dataset: See `read_pairs`.
@@ -38,9 +38,9 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
         Blocks with at least one row.
 
     Raises:
-        InputError: if the type is not one of those, or a file is missing or broken.
+        InputError: if the dataset has another type, or a file is missing or broken.
     """
-    tensorflow = sys.modules.get("tensorflow")  # who has a tf.data.Dataset has imported it
+    tensorflow = sys.modules.get("tensorflow")  # whoever passes a tf.data.Dataset has imported it
     if isinstance(dataset, str | os.PathLike):
         yield from read_path(to_path(dataset))
     elif tensorflow is not None and isinstance(dataset, tensorflow.data.Dataset):
@@ -56,21 +56,21 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
 
 
 def is_other(dataset: Any) -> bool:
-    """Whether something can be iterated over, but does not give rows in an order."""
+    """Returns whether a dataset is iterable, but not over rows in order."""
     return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray)
 
 
 def read_path(path: Path) -> Iterator[Block]:
-    """Reads a file, or the files of a folder, sorted by name."""
+    """Reads a file, or the files of a folder in the order of their names."""
     for file in find_files(path):
         yield from read_file(file)
 
 
 def find_files(path: Path) -> list[Path]:
-    """A file itself, or the .parquet (else .tfrecord) files of a folder, sorted by name.
+    """Returns a file itself, or the .parquet or .tfrecord files of a folder, sorted by name.
 
     Raises:
-        InputError: if a folder has none, or has both.
+        InputError: if a folder has neither kind, or both.
     """
     if not path.is_dir():
         return [path]
@@ -90,12 +90,12 @@ def find_files(path: Path) -> list[Path]:
 
 
 def is_tfrecord(path: Path) -> bool:
-    """Whether a file's name says that it holds TFRecords."""
+    """Returns whether a file's name says that it holds TFRecords."""
     return path.name.lower().endswith(TFRECORD_ENDINGS)
 
 
 def read_file(path: Path) -> Iterator[Block]:
-    """Reads a file by its name's ending."""
+    """Reads a file, in the format that its name's ending gives."""
     if is_tfrecord(path):
         return read_rows(read_tfrecord(path))
     ending = record_ending(path)
@@ -105,7 +105,7 @@ def read_file(path: Path) -> Iterator[Block]:
         return read_parquet(path, used_names)
     if ending is not None:
         return read_rows(read_cell_rows(path))
-    open_bytes(path).close()  # a missing file's error comes before that of its name
+    open_bytes(path).close()  # raises: for a missing file, say so rather than complain about its name
     raise InputError(
         f"Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord. Received: {path}."
     )
@@ -122,7 +122,7 @@ def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
         keys, names = row.keys(), used_names(list(row), place)
     elif isinstance(row, list | tuple) and row:
         keys, names = None, standard_names(len(row), symmetric=False)
-    else:  # a text; what is no text at all is told with its place when columns are checked
+    else:  # a text; the check of the columns reports anything else, with its place
         keys, names = None, standard_names(1, symmetric=False)
     kind = row_kind(row)
     rows = itertools.chain([first], rows)
@@ -147,12 +147,12 @@ def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
 
 
 def row_kind(row: Any) -> type:
-    """The kind of a row: dict, tuple, or text, which stands for everything else."""
+    """Returns the kind of a row: dict, tuple, or str for everything else."""
     return tuple if isinstance(row, tuple | list) else dict if isinstance(row, Mapping) else str
 
 
 def width_error(place: Place, row: Any, first: Place, expected: int) -> InputError:
-    """Says that a tuple has another length than the first one."""
+    """Makes the error for a tuple whose length differs from the first row's."""
     if min(len(row), expected) >= 2:
         return ragged_error(place, len(row) - 2, first, expected - 2)
     return InputError(
@@ -162,7 +162,7 @@ def width_error(place: Place, row: Any, first: Place, expected: int) -> InputErr
 
 
 def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[str, ...]) -> None:
-    """Raises where a dict lacks a column of the first one, or has another one that would be read."""
+    """Raises an InputError if a dict lacks a column of the first row, or has another column that would be read."""
     if set(find_layout(list(row), place).names) != set(names):
         raise InputError(
             f"{place}: expected the columns of {first} ({', '.join(names)}). Received: {', '.join(map(str, row))}. "
@@ -171,7 +171,7 @@ def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[
 
 
 def read_cell_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Reads the columns of a file of cells that are of use; labels become numbers where they are."""
+    """Reads the relevant columns of a file of cells; labels become numbers if they can be parsed."""
     for place, record in read_cells(path, used_names):
         yield (
             place,
@@ -183,7 +183,7 @@ def read_cell_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
 
 
 def to_label(cell: str) -> Any:
-    """The number, or the JSON list of numbers, in a cell; the cell itself where there is none."""
+    """Parses a cell as a number or as JSON (a list of numbers); returns the cell itself if it is neither."""
     try:
         return float(cell)
     except ValueError:
@@ -199,12 +199,12 @@ def read_hugging_face(dataset: Any, split: str) -> Iterator[Block]:
     if isinstance(dataset, Mapping):
         if split not in dataset:
             raise InputError(
-                f"The dataset has no split {split!r}. Those there: {', '.join(map(str, dataset))}. Give one of them, "
+                f"The dataset has no split {split!r}. Available: {', '.join(map(str, dataset))}. Give one of them, "
                 f"such as dataset[{next(iter(dataset), 'train')!r}]."
             )
         dataset = dataset[split]
     if hasattr(dataset, "with_format"):
-        dataset = dataset.with_format(None)  # plain Python, whatever the user's format is
+        dataset = dataset.with_format(None)  # plain Python values, whatever format the user has set
     start = 0
     names: tuple[str, ...] = ()
     for batch in dataset.iter(batch_size=BLOCK_ROWS):

@@ -1,4 +1,4 @@
-"""Token ids of many texts in flat arrays: each text is tokenized once, and batches are padded from there."""
+"""Token ids of many texts in flat arrays: tokenizes each text once, and pads batches from the arrays."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ class TokenStore:
     """The token ids of a dataset's texts. Make one with `TokenStore.build`.
 
     Args:
-        token_ids: The ids of all texts, one behind the other, int32.
-        offsets: Where each text begins, and the end of the last one, int64 `(texts + 1,)`.
-        rows: Which text stands in each column of each row, int64 `(n, columns)`.
+        token_ids: The ids of all texts, one text after the other, int32.
+        offsets: Where each text begins, and where the last text ends, int64 `(texts + 1,)`.
+        rows: Which text each column of each row holds, int64 `(n, columns)`.
     """
 
     def __init__(self, token_ids: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> None:
@@ -35,20 +35,21 @@ class TokenStore:
         prompts: Sequence[str] = (),
         progress: Callable[[int], Any] | None = None,
     ) -> "TokenStore":
-        """Tokenizes the distinct texts of some columns, some thousand at a time.
+        """Tokenizes the distinct texts of some columns, a few thousand at a time.
 
         Args:
             texts_columns: The columns of `Pairs`.
-            tokenize: From texts to their token ids, special tokens included, cut to the model's maximum, not padded.
-            prompts: What is put before the texts of each column. Default: nothing.
-            progress: Called with the number of texts (`rows * columns` in all) that are done since the last call.
+            tokenize: Takes texts; returns their token ids, with special tokens, cut to the model's maximum, not padded.
+            prompts: The prompt put before the texts of each column. Default: no prompts.
+            progress: Called with the number of texts (of `rows * columns` in total) done since the last call. Default:
+                no call.
 
         Returns:
-            The store. Texts are the same where they and their prompts are equal to the letter.
+            The store. Texts with the same prompt that are exactly equal are stored once.
 
         Raises:
-            InputError: if the columns differ in length, there is not one prompt a column, or `tokenize` gives another
-                number of texts than it got.
+            InputError: if the columns differ in length, the number of prompts is not the number of columns, or
+                `tokenize` does not return a list for each text.
         """
         prompts = tuple(prompts) or ("",) * len(texts_columns)
         sizes = [len(texts) for texts in texts_columns]
@@ -59,7 +60,7 @@ class TokenStore:
             )
         token_ids, lengths = array("i"), array("q")
         rows = np.empty((sizes[0], len(sizes)), dtype=np.int64)
-        seen: dict[str, dict[str, int]] = {}  # by prompt and text, where it is in the store
+        seen: dict[str, dict[str, int]] = {}  # prompt → text → its number in the store
         for column, (texts, prompt) in enumerate(zip(texts_columns, prompts, strict=True)):
             numbers = seen.setdefault(prompt, {})
             for start in range(0, len(texts), BLOCK_TEXTS):
@@ -86,32 +87,33 @@ class TokenStore:
         return len(self.offsets) - 1
 
     def lengths(self, indices: np.ndarray | None = None) -> np.ndarray:
-        """The number of tokens of some texts, in the shape of `indices`; of all where none are given. int64."""
+        """Returns the number of tokens of some texts, int64, in the shape of `indices`; by default of all texts."""
         if indices is None:
             return np.diff(self.offsets)
         return self.offsets[np.add(indices, 1)] - self.offsets[indices]
 
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
-        """The token ids of some texts, `(indices,)`; views, not copies."""
+        """Returns the token ids of some texts, one array per index; views, not copies."""
         starts, ends = self.offsets[indices].tolist(), self.offsets[np.add(indices, 1)].tolist()
         return [self.token_ids[start:end] for start, end in zip(starts, ends, strict=True)]
 
     def pad(
         self, indices: np.ndarray, *, pad_id: int, length: int | None = None, skipped: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of some texts as a batch.
+        """Returns the token ids of some texts as a padded batch.
 
         Args:
-            indices: Which texts, `(batch,)`; a column of `rows`, say.
-            pad_id: Fills shorter texts up.
+            indices: The texts, `(batch,)`, such as a column of `rows`.
+            pad_id: The token id that fills up shorter texts.
             length: The width of the batch. Default: that of its longest text.
-            skipped: How many first tokens pooling leaves out (a prompt's): the mask is 2 there. Default: 0.
+            skipped: The number of first tokens that pooling leaves out (those of a prompt); the mask is 2 there.
+                Default: 0.
 
         Returns:
             `token_ids` and `padding_mask`, int32 `(batch, length)`; the mask is 1 for a token, 0 for padding.
 
         Raises:
-            InputError: if a text is longer than `length`: cutting it here would take its last special token.
+            InputError: if a text is longer than `length`: cutting it here would remove its last special token.
         """
         lengths = self.lengths(indices)
         longest = int(lengths.max(initial=1))  # an encoder needs one position, even for texts without tokens
