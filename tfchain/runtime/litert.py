@@ -96,7 +96,7 @@ class LiteRTEncoder:
         if EMBED_IDS not in signatures:
             raise InputError(
                 f"A flatbuffer must have the signature {EMBED_IDS}. Received: {', '.join(signatures) or 'none'}. "
-                "Give one that a chain exported."
+                "Use one that a chain exported."
             )
         self._shape = ()
         self._num_errors = 0

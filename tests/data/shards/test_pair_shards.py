@@ -61,7 +61,7 @@ def test_sentences_in_memory_stay_sentences_in_tfrecords(tmp_path: Path) -> None
 def test_a_bad_row_leaves_no_folder_of_tfrecords(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dataset\[1\]: `positive` must be a text"):
         write_tfrecords([("q", "d"), ("q", "")], tmp_path / "out", shards=1)
-    with pytest.raises(InputError, match="at least one row a file. Received: 1 rows for shards=2"):
+    with pytest.raises(InputError, match="at least one row per file. Received: 1 rows for shards=2"):
         write_tfrecords([("q", "d")], tmp_path / "out", shards=2)
     assert list(tmp_path.iterdir()) == []
 
@@ -192,9 +192,7 @@ def test_counts_that_a_newer_tfchain_wrote_or_that_are_broken_are_refused(tmp_pa
     assert json.loads(counts.read_text()) == {"format": 1, "rows": {file.name: 2}}
 
     counts.write_text('{"format": 2, "files": []}')
-    with pytest.raises(
-        InputError, match=r"shards\.json is of format 2, which a newer tfchain wrote. Expected: format 1"
-    ):
+    with pytest.raises(InputError, match=r"shards\.json has format 2, which a newer tfchain wrote. Expected: format 1"):
         PairShards(file).count_rows()
     for text in (
         "[]",
@@ -204,7 +202,7 @@ def test_counts_that_a_newer_tfchain_wrote_or_that_are_broken_are_refused(tmp_pa
         f'{{"rows": {{"{file.name}": true}}}}',
     ):
         counts.write_text(text)
-        with pytest.raises(InputError, match=r"shards\.json does not tell how many rows pairs-00000-of-00001"):
+        with pytest.raises(InputError, match=r"shards\.json does not say how many rows pairs-00000-of-00001"):
             PairShards(file).count_rows()
     counts.write_text(f'{{"rows": {{"{file.name}": 2}}}}')  # as written before there was a format
     assert PairShards(file).count_rows() == 2

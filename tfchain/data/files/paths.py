@@ -1,4 +1,4 @@
-"""Paths as users give them: `~` is the home folder, and file names may not be UTF-8."""
+"""Paths as users give them: `~` is the home folder, and file names can be in any encoding."""
 
 import os
 from pathlib import Path

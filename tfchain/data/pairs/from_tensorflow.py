@@ -31,12 +31,12 @@ def read_tf_dataset(dataset: Any) -> Iterator[Block]:
     parts = dataset.element_spec
     if not all(isinstance(part, tf.TensorSpec) for part in parts):
         raise InputError(
-            f"`dataset` must give flat dicts or tuples of string tensors. Received: the element_spec {spec}. Map it to "
-            "{'query': …, 'positive': …}."
+            f"`dataset` must yield flat dicts or tuples of string tensors. Received: the element_spec {spec}. Map it "
+            "to {'query': …, 'positive': …}."
         )
     if parts[0].shape.rank:
         raise InputError(
-            f"`dataset` must give one row per element. Received: `{names[0]}` of shape {parts[0].shape}. "
+            f"`dataset` must yield one row per element. Received: `{names[0]}` of shape {parts[0].shape}. "
             "Use `dataset.unbatch()`."
         )
     # Values from tf.py_function have an unknown shape: assume a scalar, and TensorFlow raises an error if it is not.

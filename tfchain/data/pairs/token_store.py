@@ -69,7 +69,7 @@ class TokenStore:
                 found = tokenize([prompt + text for text in new]) if new else []
                 if len(found) != len(new):
                     raise InputError(
-                        f"`tokenize` must give a list for each text. Received: {len(found)} of {len(new)}."
+                        f"`tokenize` must return a list for each text. Received: {len(found)} of {len(new)}."
                     )
                 for text, ids in zip(new, found, strict=True):
                     numbers[text] = len(lengths)

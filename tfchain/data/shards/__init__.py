@@ -1,1 +1,1 @@
-"""Shards: training data larger than memory."""
+"""Shards: training data that does not fit into memory."""

@@ -1,4 +1,4 @@
-"""The files of a sharded dataset: which there are, how many rows each holds, and which worker reads which."""
+"""The files of a sharded dataset: lists them, counts their rows, and deals them to workers."""
 
 import json
 import os
@@ -13,14 +13,18 @@ from tfchain.data.files.paths import check_name, to_path
 from tfchain.data.files.records import record_ending
 from tfchain.data.pairs.sources import find_files, is_tfrecord
 
-COUNTS_NAME = "shards.json"  # beside TFRecords, which do not tell how many they are
+COUNTS_NAME = "shards.json"  # beside TFRecords, which do not store their number of rows
 COUNTS_FORMAT = 1
 
 Paths = Path | str | Sequence[Path | str]
 
 
 def list_files(paths: Paths) -> list[Path]:
-    """The files of a folder, sorted by name, or those given, in their order; all must be there."""
+    """Returns the files of a folder, sorted by name, or the given files, in their order.
+
+    Raises:
+        InputError: if there are no files, or a file is missing or of another kind.
+    """
     files = find_files(to_path(paths)) if isinstance(paths, str | os.PathLike) else [to_path(path) for path in paths]
     if not files:
         raise InputError("`paths` must name at least one file. Received: none.")
@@ -33,10 +37,10 @@ def list_files(paths: Paths) -> list[Path]:
 
 
 def count_file_rows(file: Path) -> int | None:
-    """How many rows a file has, by its metadata or by the file beside it; `None` where neither tells.
+    """Returns how many rows a file has, by its metadata or by the file of counts beside it; `None` if unknown.
 
     Raises:
-        InputError: if the Parquet file, or the file beside TFRecords, is broken or of a newer tfchain.
+        InputError: if the Parquet file or the file of counts is broken, or a newer tfchain wrote the latter.
     """
     if not is_tfrecord(file):
         import pyarrow
@@ -58,7 +62,7 @@ def count_file_rows(file: Path) -> int | None:
     kind = found.get("format", COUNTS_FORMAT) if isinstance(found, dict) else None
     if isinstance(kind, int) and kind > COUNTS_FORMAT:
         raise InputError(
-            f"{beside} is of format {kind}, which a newer tfchain wrote. Expected: format {COUNTS_FORMAT}. Update "
+            f"{beside} has format {kind}, which a newer tfchain wrote. Expected: format {COUNTS_FORMAT}. Update "
             "tfchain, or write the rows again with `write_tfrecords`."
         )
     rows = found.get("rows") if isinstance(found, dict) else None
@@ -67,7 +71,7 @@ def count_file_rows(file: Path) -> int | None:
         return None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise InputError(
-            f"{beside} does not tell how many rows {file.name} has. Expected {{'rows': {{name: number}}}}. Received: "
+            f"{beside} does not say how many rows {file.name} has. Expected {{'rows': {{name: number}}}}. Received: "
             f"{text[:60]!r}. Delete it, or write the rows again with `write_tfrecords`."
         )
     return count
@@ -76,9 +80,9 @@ def count_file_rows(file: Path) -> int | None:
 def deal_files(
     counts: list[int] | None, num_files: int, seed: int, epoch: int, worker: int, num_workers: int
 ) -> list[int]:
-    """The numbers of one worker's files, in the order in which it reads them.
+    """Returns the numbers of one worker's files, in the order in which it reads them.
 
-    Files of like size are dealt in groups, one to each worker, so that every worker gets about as many rows.
+    Files of similar size are dealt in groups, one file to each worker, so that all workers get about as many rows.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(num_files)

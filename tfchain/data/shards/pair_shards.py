@@ -1,4 +1,4 @@
-"""Training data larger than memory: shards of TFRecord or Parquet, dealt to workers and shuffled as they are read."""
+"""Training data larger than memory: TFRecord or Parquet shards, dealt to workers and shuffled while reading."""
 
 import contextlib
 import itertools
@@ -29,11 +29,11 @@ Uneven = Literal["error", "drop"]
 
 @dataclass(frozen=True)
 class ShardLayout:
-    """What every row of some shards holds.
+    """The layout of every row of a sharded dataset.
 
     Args:
         columns: The names of the texts: query, positive, negative_1, …; sentence1 and sentence2; or text.
-        num_labels: How many labels a row has, 0 for none.
+        num_labels: The number of labels of a row; 0 if there are none.
         symmetric: Whether the texts are neither queries nor documents.
     """
 
@@ -43,15 +43,14 @@ class ShardLayout:
 
 
 class PairShards:
-    """Training rows out of many files, read as they are needed.
+    """Training rows from many files, read on demand.
 
     Args:
-        paths: A folder of .parquet or of .tfrecord files, a file, or a list of files. Every worker gives the same.
-        shuffle_rows: How many rows wait in the buffer out of which the next one is drawn; 1 keeps a file's order.
-            Default: 10,000.
-        uneven: What to do where one worker's files hold more rows than another's. `error`: refuse. `drop`: each worker
-            ends an epoch after as many rows as the one with the fewest has. Default: `error`, for a worker that goes on
-            alone waits for ever.
+        paths: A folder of .parquet or .tfrecord files, a file, or a list of files. The same on every worker.
+        shuffle_rows: The size of the shuffle buffer, in rows; 1 keeps the order of a file. Default: 10,000.
+        uneven: What to do if some workers' files have more rows than others'. `error`: refuse. `drop`: every worker
+            ends the epoch after as many rows as the worker with the fewest has. Default: `error`, since a worker that
+            continues alone waits forever.
     """
 
     def __init__(self, paths: Paths, *, shuffle_rows: int = 10_000, uneven: Uneven = "error") -> None:
@@ -64,13 +63,13 @@ class PairShards:
         self._counted: tuple[list[Path], list[int] | None] | None = None
 
     def layout(self) -> ShardLayout:
-        """Tells what the rows hold, by the first block of the first file."""
+        """Returns the layout of the rows, from the first block of rows."""
         return self._open()[1]
 
     def count_rows(self, *, num_workers: int = 1, seed: int = 0, epoch: int = 0) -> int | None:
-        """How many rows each worker gives in an epoch, `None` where the files do not tell.
+        """Returns how many rows each worker reads in an epoch; `None` if the files do not say.
 
-        Parquet files tell, and TFRecords that `write_tfrecords` wrote.
+        Parquet files store their number of rows, and `write_tfrecords` stores it beside TFRecords.
 
         Raises:
             InputError: as `iterate` does.
@@ -85,18 +84,18 @@ class PairShards:
         """Reads one worker's rows of one epoch; the same arguments give the same rows in the same order.
 
         Args:
-            seed: Of the whole training, the same on all workers.
-            epoch: From 0. Files are dealt anew in each.
-            worker: This worker's number, from 0.
-            num_workers: How many there are; each file goes to one of them.
+            seed: The seed of the whole training, the same on all workers.
+            epoch: The epoch, from 0. Files are dealt again in each epoch.
+            worker: This worker's number, from 0. Default: 0.
+            num_workers: The number of workers; each file goes to one of them. Default: 1.
 
         Returns:
-            Rows: a dict of the texts by the names of `layout().columns`, and `labels`, a tuple of numbers, where there
-            are labels.
+            An iterator of rows: dicts of the texts by the names in `layout().columns`, with `labels`, a tuple of
+            numbers, if there are labels.
 
         Raises:
             InputError: at once if a file is missing, or the files or their rows cannot be dealt evenly; while reading
-                if a file is broken, or has other columns or another number of negatives than the first one.
+                if a file is broken, or differs from the first in its columns or its number of negatives.
         """
         check_whole_number("seed", seed, least=0)
         check_whole_number("epoch", epoch, least=0)
@@ -112,7 +111,7 @@ class PairShards:
         return itertools.islice(rows, limit)
 
     def _open(self) -> tuple[ColumnReader, ShardLayout]:
-        """Reads the first rows of all, the same on every worker: they decide which columns there are."""
+        """Reads the first block, the same on every worker: it decides which columns are expected."""
         files, _ = self._count()
         reader, rows = next(check_blocks(itertools.chain.from_iterable(read_file(file) for file in files)))
         names = standard_names(len(rows.texts), symmetric=reader.layout.symmetric)
@@ -120,7 +119,7 @@ class PairShards:
         return reader, ShardLayout(names, num_labels, reader.layout.symmetric)
 
     def _count(self) -> tuple[list[Path], list[int] | None]:
-        """The files, and how many rows each has."""
+        """Returns the files, and how many rows each has; `None` if that is unknown."""
         if self._counted is None:
             files = list_files(self.paths)
             counts = [count_file_rows(file) for file in files]
@@ -129,7 +128,7 @@ class PairShards:
         return self._counted
 
     def _check(self, num_workers: int) -> list[int] | None:
-        """Raises where the shards are unequal; gives the files' counts where they are known."""
+        """Returns the files' row counts if known; raises an InputError if the files cannot be dealt evenly."""
         check_whole_number("num_workers", num_workers)
         files, counts = self._count()
         if len(files) % num_workers:
@@ -140,8 +139,8 @@ class PairShards:
             )
         if counts is None and self.uneven == "drop" and num_workers > 1:
             raise InputError(
-                "uneven='drop' needs the number of rows of each file. Received: TFRecord files that do not tell. Write "
-                "them with `write_tfrecords`, or use Parquet."
+                "uneven='drop' needs the number of rows of each file. Received: TFRecord files without it. Write them "
+                "with `write_tfrecords`, or use Parquet."
             )
         ranked = sorted(counts or (), reverse=True)
         groups = [ranked[start : start + num_workers] for start in range(0, len(ranked), num_workers)]
@@ -150,28 +149,28 @@ class PairShards:
             raise InputError(
                 f"Unequal shards: {len(files)} files for {num_workers} workers, {sizes}: one worker would end before "
                 "another. Expected the same number of rows for each. Write files of equal size, or use uneven='drop' "
-                "to leave out the rows that are too many."
+                "to leave out the surplus rows."
             )
         return counts
 
 
 def write_tfrecords(dataset: Any, path: Path | str, *, shards: int) -> list[Path]:
-    """Writes training rows as TFRecords, a row at a time, so that they need not fit into memory.
+    """Writes training rows as TFRecords, one row at a time, so that they need not fit into memory.
 
     Each row is a `tf.train.Example` with a bytes list for each text (`query`, `positive`, `negative_1`, …) and a float
-    list `labels` if there are labels. Rows go to the files in turn: the files differ by one row at most.
+    list `labels` if there are labels. Rows go to the files in turn, so that the files differ by at most one row.
 
     Args:
-        dataset: What `read_pairs` takes. Judgments of a BEIR folder are not written.
-        path: The folder to make; it appears when all is written. Must not exist, or be empty.
-        shards: How many files. A multiple of the number of workers that will read them.
+        dataset: Any dataset that `read_pairs` takes. Judgments of a BEIR folder are not written.
+        path: The folder to make; it appears when everything is written. It must not exist, or must be empty.
+        shards: The number of files: a multiple of the number of workers that will read them.
 
     Returns:
         The files.
 
     Raises:
         InputError: as `read_pairs` does.
-        FileExistsError: if something is there already.
+        FileExistsError: if `path` is a file or a folder that is not empty.
     """
     import tensorflow as tf
 
@@ -187,23 +186,23 @@ def write_tfrecords(dataset: Any, path: Path | str, *, shards: int) -> list[Path
                     writers[total % shards].write(to_example(row).SerializeToString(deterministic=True))
                     total += 1
         if total < shards:
-            raise InputError(f"Expected at least one row a file. Received: {total} rows for shards={shards}.")
+            raise InputError(f"Expected at least one row per file. Received: {total} rows for shards={shards}.")
         counts = {name: total // shards + (number < total % shards) for number, name in enumerate(names)}
         write_json(folder / COUNTS_NAME, {"format": COUNTS_FORMAT, "rows": counts})
     return [path / name for name in names]
 
 
 def read_tfrecord_pairs(paths: Paths) -> Iterator[Row]:
-    """Reads rows of TFRecord files in their order, in bounded memory; `read_pairs` takes what it gives.
+    """Reads the rows of TFRecord files in order, in bounded memory; `read_pairs` accepts the result.
 
     Args:
         paths: A folder, a file, or a list of files, such as `write_tfrecords` makes.
 
     Yields:
-        Rows as `PairShards.iterate` gives them.
+        Rows, as `PairShards.iterate` returns them.
 
     Raises:
-        InputError: if a file is missing, broken or no TFRecord file, or rows differ in their columns.
+        InputError: if a file is missing, broken or not a TFRecord file, or rows differ in their columns.
     """
     files = list_files(paths)
     others = [file for file in files if not is_tfrecord(file)]
@@ -213,7 +212,7 @@ def read_tfrecord_pairs(paths: Paths) -> Iterator[Row]:
 
 
 def dataset_blocks(dataset: Any) -> Iterator[Block]:
-    """Reads rows of any source; only BEIR folders are read into memory."""
+    """Reads rows from any source as blocks; reads only BEIR folders into memory."""
     if isinstance(dataset, BeirDataset) or (isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset))):
         dataset = read_pairs(dataset)
     if not isinstance(dataset, Pairs):
@@ -229,7 +228,7 @@ def dataset_blocks(dataset: Any) -> Iterator[Block]:
 
 
 def to_example(row: Row) -> Any:
-    """A row as a `tf.train.Example`."""
+    """Returns a row as a `tf.train.Example`."""
     import tensorflow as tf
 
     features = {

@@ -1,4 +1,4 @@
-"""Rows of shards read by other machines, through a `tf.data` service."""
+"""Rows of shards that other machines read, received through a `tf.data` service."""
 
 import itertools
 import queue
@@ -17,23 +17,23 @@ from tfchain.data.shards.pair_shards import PairShards
 
 BLOCK_ROWS = 256
 CONNECT_SECONDS = 10
-FIRST_SECONDS = 300  # the workers fill a buffer of rows to shuffle before they send the first
+FIRST_SECONDS = 300  # the workers fill their shuffle buffer before they send the first row
 
 
 def read_through_service(shards: PairShards, address: str, *, seed: int) -> Iterator[Row]:
-    """Rows without end, read, unpacked and shuffled by the service's workers, first come, first served.
+    """Returns an endless iterator of rows, which the service's workers read, unpack and shuffle.
 
-    Several trainings that give the same shards and seed share the rows, so that each goes to one of them. Which rows
-    come when depends on the machines: a training is not repeatable to the bit, and one that goes on from a checkpoint
-    sees other rows than it would have.
+    Trainings that use the same shards and seed share the rows, first come, first served. Which rows come when
+    depends on the machines, so a training is not exactly repeatable, and one that resumes from a checkpoint sees
+    different rows from an uninterrupted one.
 
     Args:
-        shards: TFRecord files that the service's workers see under the same paths.
+        shards: TFRecord files that the service's workers can read under the same paths.
         address: `grpc://host:port` of the service's dispatcher (`tf.data.experimental.service.DispatchServer`).
-        seed: Of the order of files and rows.
+        seed: The seed of the order of files and rows.
 
     Raises:
-        InputError: at once if the address is none or nobody answers, or the files are no TFRecord files.
+        InputError: at once if the address is not valid, no service answers, or a file is not a TFRecord file.
     """
     files = list_files(shards.paths)
     others = [file for file in files if not is_tfrecord(file)]
@@ -44,7 +44,7 @@ def read_through_service(shards: PairShards, address: str, *, seed: int) -> Iter
 
 
 def check_address(address: str) -> None:
-    """Raises where no dispatcher answers."""
+    """Raises an InputError if an address is not valid, or no dispatcher answers there."""
     parts = urlsplit(address if isinstance(address, str) else "")
     try:
         port = parts.port
@@ -62,10 +62,10 @@ def check_address(address: str) -> None:
 
 
 def first_of(blocks: Iterator[Any], address: str) -> Any:
-    """The first of some blocks.
+    """Returns the first block.
 
     Raises:
-        TfchainError: if none comes in time: a dispatcher without workers answers, but never sends anything.
+        TfchainError: if no block arrives in time: a dispatcher without workers answers, but never sends anything.
     """
     results: queue.Queue[Any] = queue.Queue()
 
@@ -81,7 +81,7 @@ def first_of(blocks: Iterator[Any], address: str) -> Any:
     except queue.Empty:
         raise TfchainError(
             f"The tf.data service at {address} sent no row within {FIRST_SECONDS} seconds. Start workers for it "
-            "(`tf.data.experimental.service.WorkerServer`) that see the files."
+            "(`tf.data.experimental.service.WorkerServer`) that can read the files."
         ) from None
     if error is not None:
         raise error
