@@ -169,7 +169,7 @@ def test_files_that_do_not_tell_are_counted(tmp_path: Path, text_encoder: Any) -
     ("changes", "message"),
     [
         ({"batch_size": 500}, r"An epoch has no batch: 403 rows on each of 1 worker\(s\), batch_size=500"),
-        ({"loss": "guided_in_batch_softmax"}, "asks a guide model about every text, which PairShards cannot"),
+        ({"loss": "guided_in_batch_softmax"}, "needs a guide model's vectors, which PairShards cannot"),
         ({"mining": Mining()}, r"`mining` needs all queries in memory\. Received: PairShards"),
         ({"data_service": "localhost"}, r"`data_service` must be 'grpc://host:port'\. Received: 'localhost'"),
         ({"data_service": "grpc://localhost:x"}, r"`data_service` must be 'grpc://host:port'"),
@@ -187,7 +187,7 @@ def test_bad_input_is_refused_before_the_first_step(
 def test_shards_beside_other_datasets_and_a_service_without_shards_are_refused(
     shards: PairShards, text_encoder: Any
 ) -> None:
-    with pytest.raises(InputError, match=r"PairShards are trained on alone\. Received: the dataset 'b' beside"):
+    with pytest.raises(InputError, match=r"PairShards must be the only dataset\. Received: the dataset 'b' beside"):
         fit(text_encoder, {"a": ROWS, "b": shards})
     with pytest.raises(InputError, match=r"`data_service` reads PairShards\. Received: list"):
         fit(text_encoder, ROWS, data_service="grpc://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""How rows of texts become the tensors of a step: rectangles of like length, and what the losses ask beside them."""
+"""How rows of texts become the tensors of a step: rectangles of similar length, and what the losses need with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class TrainingSet:
 
     Args:
         store: The token ids of its texts.
-        keys: int64 `(rows, columns)`, what tells texts apart.
-        judged: int64 `(rows, most)`, keys of the documents judged relevant, filled up with 0.
+        keys: int64 `(rows, columns)`, identify the texts.
+        judged: int64 `(rows, most)`, keys of the documents judged relevant, padded with 0.
         labels: float32 `(rows, k)`, or None.
         guide: float32 `(texts of the store, dim)`: a guide model's vectors, or None.
-        skipped: First tokens of each column's texts that pooling leaves out (prompts).
+        skipped: How many leading tokens of each column's texts pooling leaves out (prompts).
     """
 
     store: TokenStore
@@ -45,10 +45,10 @@ class Layout:
     """How a replica's texts become tensors.
 
     Args:
-        groups: Into how many rectangles the texts are cut by length, so that little is padding; 0 makes one of each
-            column, as sentence-transformers does. Default: 4.
-        fixed_length: All texts are padded to it, in one rectangle: for TPUs and XLA. Default: none.
-        pad_token_id: Fills up. Default: 0.
+        groups: Number of rectangles that the texts are split into by length, to save padding; 0 makes a rectangle of
+            each column, as sentence-transformers does. Default: 4.
+        fixed_length: Pads all texts to this length, in one rectangle: for TPUs and XLA. Default: none.
+        pad_token_id: The token id that texts are padded with. Default: 0.
     """
 
     groups: int = 4
@@ -60,36 +60,36 @@ class BatchLayout:
     """Lays out rows of one or several datasets, all in the same tensors.
 
     Args:
-        sets: The datasets, or, of datasets that are read bit by bit, a part of each.
+        sets: The datasets, or a part of each if they are read piece by piece.
         layout: How texts become tensors.
-        rows: Rows of each batch, where shapes must be fixed. Default: any number.
+        rows: Rows of each batch, if shapes must be fixed. Default: any number.
     """
 
     def __init__(self, sets: Sequence[TrainingSet], layout: Layout, *, rows: int | None = None) -> None:
         self.layout = layout
         self.rows = rows if layout.fixed_length else None
-        self.num_columns = max(one.num_columns for one in sets)
-        self.num_judged = max(one.judged.shape[1] for one in sets)
-        self.num_labels = max(0 if one.labels is None else one.labels.shape[1] for one in sets)
-        self.guide_dim = max(0 if one.guide is None else one.guide.shape[1] for one in sets)
+        self.num_columns = max(dataset.num_columns for dataset in sets)
+        self.num_judged = max(dataset.judged.shape[1] for dataset in sets)
+        self.num_labels = max(0 if dataset.labels is None else dataset.labels.shape[1] for dataset in sets)
+        self.guide_dim = max(0 if dataset.guide is None else dataset.guide.shape[1] for dataset in sets)
 
     def lay_out(self, one: TrainingSet, source: int, rows: np.ndarray) -> dict[str, Any]:
-        """The tensors of some rows.
+        """Makes the tensors of some rows.
 
         Args:
-            one: Their dataset.
-            source: Its number.
-            rows: Numbers of rows in it.
+            one: The dataset of the rows.
+            source: The dataset's number.
+            rows: The rows' numbers in the dataset.
 
         Returns:
-            `chunks`: rectangles of `(token_ids, padding_mask)`, int32, longest texts first; `places`: where in them the
-            text of each row and column is, row after row; `keys`, `judged`, `labels`, `guide` `(rows, …)`; `source`.
+            `chunks`: rectangles of `(token_ids, padding_mask)`, int32, longest texts first; `places`: each text's
+            position in them, row by row; `keys`, `judged`, `labels`, `guide` `(rows, …)`; `source`.
         """
         texts = one.store.rows[rows]  # (rows, columns)
         missing = self.num_columns - one.num_columns
         left_out = [*(one.skipped or [0] * one.num_columns)]
-        # Where another dataset has more columns, the query stands in for them: it is encoded anyway, no loss looks.
-        # Where shapes are fixed, it is encoded again for each of them.
+        # If another dataset has more columns, the query fills them: it is encoded anyway, and no loss reads them.
+        # If shapes are fixed, it is encoded again for each of them.
         repeated = missing if self.layout.fixed_length else 0
         encoded = _repeat_first(texts, repeated)
         skipped = np.tile(np.array(left_out + left_out[:1] * repeated), len(rows))
@@ -155,7 +155,7 @@ class BatchLayout:
         return chunks + [np.zeros(0, dtype="int64")] * (self._num_chunks - len(chunks))
 
     def _rectangle(self, store: TokenStore, texts: np.ndarray, skipped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if not len(texts):  # a text of one token of padding: some layers fail on none at all
+        if not len(texts):  # a text of one padding token: some layers fail without any text
             return np.full((1, 1), self.layout.pad_token_id, "int32"), np.ones((1, 1), "int32")
         token_ids, padding_mask = store.pad(texts, pad_id=self.layout.pad_token_id, length=self.layout.fixed_length)
         if skipped.any():
@@ -165,14 +165,14 @@ class BatchLayout:
 
 
 def cut_by_length(lengths: np.ndarray, groups: int) -> np.ndarray:
-    """Where to cut texts so that the rectangles around the parts hold the fewest tokens.
+    """Finds where to split texts so that the rectangles around the parts hold the fewest tokens.
 
     Args:
         lengths: Tokens of each text, longest first.
-        groups: How many parts at most.
+        groups: The largest number of parts.
 
     Returns:
-        Up to `groups - 1` places, rising.
+        Up to `groups - 1` positions, in ascending order.
 
     Example:
         >>> cut_by_length(np.array([9, 9, 2, 2, 2]), 2)
@@ -199,10 +199,10 @@ def _labels(one: TrainingSet, rows: np.ndarray) -> np.ndarray:
 
 
 def _repeat_first(values: np.ndarray, times: int) -> np.ndarray:
-    """Adds the first column behind the others, some times."""
+    """Appends the first column this many times."""
     return np.concatenate([values, np.repeat(values[:, :1], times, axis=1)], axis=1)
 
 
 def _widen(values: np.ndarray, width: int) -> np.ndarray:
-    """Adds columns of 0 up to a width."""
+    """Appends columns of 0 up to a width."""
     return np.pad(values, [(0, 0), (0, width - values.shape[1])])

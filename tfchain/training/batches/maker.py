@@ -1,4 +1,4 @@
-"""From rows of texts to the tensors of a step: which rows, whose replica, and how their texts are laid out."""
+"""Turns rows of texts into the tensors of a step: chooses the rows of each replica and lays out their texts."""
 
 import logging
 import threading
@@ -18,22 +18,23 @@ PREFETCHED = 4
 
 
 class BatchMaker:
-    """Makes every batch of a training anew from its step's number, the same on every machine.
+    """Makes each batch of a training from its step number alone, the same on every machine.
 
     Args:
         sets: The datasets.
         batch_size: Rows of a global batch.
-        batches: How rows are put together; see `Hyperparameters`.
-        seed: Of the order.
-        num_replicas: How many replicas share a global batch. Default: 1.
+        batches: How rows are combined into batches; see `Hyperparameters`.
+        seed: Seed of the order.
+        num_replicas: Number of replicas that share a global batch. Default: 1.
         layout: How texts become tensors.
         drop_remainder: Whether an epoch's last, shorter batch is left out. Default: False.
-        mixing: `round_robin` or `proportional`, of several datasets. Default: `round_robin`.
-        steps_per_epoch: Batches of an epoch: fewer leave rows out, more give some twice. Default: what there is.
+        mixing: `round_robin` or `proportional`, for several datasets. Default: `round_robin`.
+        steps_per_epoch: Batches of an epoch; fewer than the rows make leave rows out, more repeat some.
+            Default: as many as the rows make.
 
     Raises:
-        InputError: if a batch would be smaller than the number of replicas or could not be shared where shapes are
-            fixed, or an epoch has no batch.
+        InputError: if a batch would be smaller than the number of replicas, or could not be shared evenly although
+            shapes are fixed, or an epoch has no batch.
     """
 
     def __init__(
@@ -51,12 +52,12 @@ class BatchMaker:
     ) -> None:
         if batch_size < num_replicas:
             raise InputError(
-                f"`batch_size` is the global one and must be at least the number of replicas ({num_replicas}). "
+                f"`batch_size` is global and must be at least the number of replicas ({num_replicas}). "
                 f"Received: batch_size={batch_size}. Raise it, or train on fewer devices."
             )
         if layout is not None and layout.fixed_length and drop_remainder and batch_size % num_replicas:
             raise InputError(
-                f"Where shapes are fixed (TPU, XLA), `batch_size` must be a multiple of the number of replicas "
+                f"If shapes are fixed (TPU, XLA), `batch_size` must be a multiple of the number of replicas "
                 f"({num_replicas}). Received: batch_size={batch_size}."
             )
         self.sets = list(sets)
@@ -79,28 +80,29 @@ class BatchMaker:
             )
 
     def plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """Dataset's number and rows of each batch of an epoch."""
+        """The dataset's number and the rows of each batch of an epoch."""
         if epoch not in self._plans:
             of_sets = [
                 plan_epoch(
-                    len(one),
+                    len(dataset),
                     self.batch_size,
                     batches=self.batches,
                     seed=self.seed + number,
                     epoch=epoch,
-                    keys=one.keys,
-                    lengths=one.store.lengths(one.store.rows).sum(axis=1),
+                    keys=dataset.keys,
+                    lengths=dataset.store.lengths(dataset.store.rows).sum(axis=1),
                     drop_remainder=self.drop_remainder,
                 )
-                for number, one in enumerate(self.sets)
+                for number, dataset in enumerate(self.sets)
             ]
-            # A batch with fewer rows than replicas would leave one without work, on every machine alike.
+            # A batch with fewer rows than replicas would leave a replica without work; every machine drops it alike.
             of_sets = [[rows for rows in plan if len(rows) >= self.num_replicas] for plan in of_sets]
             if len(self.sets) == 1:
                 plan = [(0, rows) for rows in of_sets[0]]
             else:
-                parts = [iter(one) for one in of_sets]
-                order = mix_plans([len(one) for one in of_sets], mixing=self.mixing, seed=self.seed, epoch=epoch)
+                parts = [iter(batches) for batches in of_sets]
+                counts = [len(batches) for batches in of_sets]
+                order = mix_plans(counts, mixing=self.mixing, seed=self.seed, epoch=epoch)
                 plan = [(number, next(parts[number])) for number in order]
             while len(self._plans) > 1:
                 del self._plans[min(self._plans)]
@@ -108,14 +110,14 @@ class BatchMaker:
         return self._plans[epoch]
 
     def make(self, step: int, replica: int) -> dict[str, Any]:
-        """One replica's rows of a step.
+        """Makes the tensors of one replica's rows of a step.
 
         Args:
-            step: Counted from the training's beginning.
+            step: The step, counted from the start of the training.
             replica: The replica's number.
 
         Returns:
-            What `BatchLayout.lay_out` gives.
+            What `BatchLayout.lay_out` returns.
         """
         epoch, number = divmod(step, self.steps_per_epoch)
         with self._turn:
@@ -126,19 +128,19 @@ class BatchMaker:
         return self.layout.lay_out(self.sets[source], source, rows)
 
     def hold(self, epoch: int | None) -> None:
-        """Makes batches of earlier epochs only, until it is told another one; None: of all. The others wait."""
+        """Holds back the batches of this epoch and later ones until the next call; None holds back nothing."""
         with self._turn:
             self._held = epoch
             self._turn.notify_all()
 
     def replace(self, sets: Sequence[TrainingSet], epoch: int) -> None:
-        """Puts other rows in the place of the datasets', with as many texts and labels each; an epoch keeps its steps.
+        """Replaces the rows of the datasets with others of as many texts and labels; an epoch keeps its steps.
 
-        Call it while an epoch is held.
+        Call it while an epoch is held back.
 
         Args:
-            sets: The datasets.
-            epoch: The one that is held.
+            sets: The new datasets.
+            epoch: The epoch that is held back.
 
         Raises:
             InputError: if the rows make no batch.
@@ -151,16 +153,16 @@ class BatchMaker:
             raise InputError(f"Epoch {epoch + 1} has no batch: {sum(map(len, self.sets))} rows are left.")
         if num_batches < self.steps_per_epoch:
             logger.info(
-                "Epoch %d has rows for %d batches; the first ones come again, as each epoch has %d steps.",
+                "Epoch %d has rows for %d batches; the first ones are repeated, as each epoch has %d steps.",
                 *(epoch + 1, num_batches, self.steps_per_epoch),
             )
 
     def dataset(self, first_step: int = 0, replicas: Sequence[int] = (0,)) -> Any:
-        """The batches from a step on, without end, as a `tf.data.Dataset`.
+        """The batches from a step on, as a `tf.data.Dataset` without end.
 
         Args:
-            first_step: Counted from the training's beginning. Default: 0.
-            replicas: Numbers of the replicas that are fed: one element a step for each, in turn. Default: the first.
+            first_step: The step, counted from the start of the training. Default: 0.
+            replicas: Numbers of the replicas to feed: each step has an element for each, in turn. Default: the first.
         """
         import tensorflow as tf
 
@@ -182,5 +184,5 @@ class BatchMaker:
         options.threading.private_threadpool_size = (
             2  # a batch that is held back must not take one of the step's threads
         )
-        # Texts and numbers of NumPy: one thread is enough, and the order stays.
+        # NumPy on texts and numbers: one thread is enough, and it keeps the order.
         return numbers.map(to_batch).prefetch(PREFETCHED).with_options(options)

@@ -1,4 +1,4 @@
-"""Batches of data larger than memory: rows are read, put together, tokenized and forgotten as the steps need them."""
+"""Batches of data larger than memory: rows are read, batched, tokenized and dropped as the steps need them."""
 
 import itertools
 import logging
@@ -23,33 +23,33 @@ from tfchain.training.losses import default_loss, get_loss
 
 logger = logging.getLogger(__name__)
 
-EXAMPLE_ROWS = 1000  # a default loss is chosen by the labels of so many
+EXAMPLE_ROWS = 1000  # a default loss is chosen by the labels of this many rows
 
 
 class ShardBatchMaker:
     """Makes a worker's batches one after the other.
 
-    Rows wait in a pool of 50 batches, where `batches` puts them together by their texts and their length in characters;
-    rows that fit into no full batch wait for the next pool. An epoch has full batches only, and as many on each
-    worker; the rows that are too few for one more are left out.
+    Rows wait in a pool of 50 batches, where `batches` combines them by their texts and their length in characters;
+    rows that do not fit into a full batch wait for the next pool. An epoch has full batches only, the same number on
+    each worker; rows too few for another batch are left out.
 
     Args:
         shards: The rows.
         example: The first rows of all, and the loss.
-        text_encoder: Whose tokenizer and prompts are used.
+        text_encoder: Supplies the tokenizer and the prompts.
         batch_size: Rows of a global batch.
-        batches: How rows are put together; see `Hyperparameters`.
-        seed: Of the order.
-        num_replicas: How many replicas share a global batch. Default: 1.
-        num_workers: How many machines share the files. Default: 1.
+        batches: How rows are combined into batches; see `Hyperparameters`.
+        seed: Seed of the order.
+        num_replicas: Number of replicas that share a global batch. Default: 1.
+        num_workers: Number of machines that share the files. Default: 1.
         layout: How texts become tensors.
         service: The address of a `tf.data` service that reads the files; see `read_through_service`. Default: none.
 
     Attributes:
-        error: What was wrong with a row, once a batch could not be made.
+        error: The error that kept a batch from being made, or None.
 
     Raises:
-        InputError: if the files cannot be dealt evenly, the batch cannot, or an epoch has no batch.
+        InputError: if the files or the batch cannot be divided evenly, or an epoch has no batch.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ShardBatchMaker:
     ) -> None:
         if batch_size % num_replicas:
             raise InputError(
-                f"`batch_size` is the global one; with PairShards it must be a multiple of the number of replicas "
+                f"`batch_size` is global; with PairShards it must be a multiple of the number of replicas "
                 f"({num_replicas}). Received: batch_size={batch_size}."
             )
         self.shards = shards
@@ -94,11 +94,11 @@ class ShardBatchMaker:
             )
 
     def dataset(self, first_step: int = 0, replicas: Sequence[int] = (0,)) -> Any:
-        """The batches from a step on, without end, as a `tf.data.Dataset`.
+        """The batches from a step on, as a `tf.data.Dataset` without end.
 
         Args:
-            first_step: Counted from the training's beginning. Default: 0.
-            replicas: Numbers of this worker's replicas: one element a step for each, in turn. Default: the first.
+            first_step: The step, counted from the start of the training. Default: 0.
+            replicas: Numbers of this worker's replicas: each step has an element for each, in turn. Default: the first.
         """
         import tensorflow as tf
 
@@ -109,11 +109,11 @@ class ShardBatchMaker:
                 self.error = error
                 raise
 
-        # The prefetch runs ahead by some batches, while the devices compute.
+        # The prefetch runs a few batches ahead while the devices compute.
         return tf.data.Dataset.from_generator(make, output_signature=self.layout.signature()).prefetch(4)
 
     def make(self, first_step: int, replicas: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """What `BatchLayout.lay_out` gives, for each step from one on and each of some replicas, without end."""
+        """Yields what `BatchLayout.lay_out` returns, for each step from the first on and each replica, without end."""
         epoch, skipped = divmod(first_step, self.steps_per_epoch)
         worker = replicas[0] // len(replicas)
         while True:
@@ -124,10 +124,10 @@ class ShardBatchMaker:
             epoch, skipped = epoch + 1, 0
 
     def hold(self, epoch: int | None) -> None:
-        """Nothing: rows of shards are not replaced."""
+        """Does nothing: rows of shards are not replaced."""
 
     def _batches_of(self, epoch: int, worker: int) -> Iterator[list[Row]]:
-        """The batches of an epoch, and the same again where its files hold too few rows for all steps."""
+        """Yields the batches of an epoch, again and again if its files hold too few rows for all steps."""
         while True:
             batches = self._batches_once(epoch, worker)
             first = next(batches, None)
@@ -147,7 +147,7 @@ class ShardBatchMaker:
             left = dict(enumerate(pool))
             for batch in plan:
                 rows_of_batch = [left.pop(int(place)) for place in batch]
-                if self.service is not None:  # its rows come once: what an epoch leaves is the next one's
+                if self.service is not None:  # its rows come once: what an epoch leaves goes to the next
                     self._waiting = list(left.values())
                 yield rows_of_batch
             waiting = list(left.values())
@@ -157,7 +157,7 @@ class ShardBatchMaker:
         yield from (waiting[start : start + size] for start in range(0, len(waiting) - size + 1, size))
 
     def _plan(self, pool: list[Row], size: int, numbers: list[int]) -> list[np.ndarray]:
-        """Full batches of the rows of a pool."""
+        """Plans full batches of a pool's rows."""
         if len(pool) < size:
             return []
         columns = [[row[name] for row in pool] for name in self.rows_layout.columns]
@@ -170,7 +170,7 @@ class ShardBatchMaker:
             lengths=np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)]),
         )
         full = [batch for batch in plan if len(batch) == size]
-        # A pool of nothing but duplicates would wait for ever.
+        # A pool of nothing but duplicates would wait forever.
         return full or [np.arange(start, start + size) for start in range(0, len(pool) - size + 1, size)]
 
     def _rows(self, epoch: int, worker: int) -> Iterator[Row]:
@@ -184,10 +184,10 @@ class ShardBatchMaker:
             return counted
         if self.num_workers > 1:
             raise InputError(
-                "Several workers need to know how many rows each file has. Received: TFRecord files that do not tell. "
+                "Several workers need to know how many rows each file has. Received: TFRecord files that do not say. "
                 "Write them with `write_tfrecords`, or use Parquet."
             )
-        logger.info("The files do not tell how many rows they have: they are read once to count.")
+        logger.info("The files do not say how many rows they have: they are read once to count.")
         return sum(1 for _ in self.shards.iterate(seed=self.seed, epoch=0))
 
     def _make_set(self, pairs: Pairs) -> TrainingSet:
@@ -197,11 +197,11 @@ class ShardBatchMaker:
 
 
 def read_example(shards: PairShards, loss: LossChoice = None) -> NamedPairs:
-    """The first rows of some shards, and the loss for all.
+    """Reads the first rows of some shards, and chooses the loss for all.
 
     Args:
         shards: The rows.
-        loss: A loss, its name, or a dict of `name` and its arguments. Default: what suits the columns.
+        loss: A loss, its name, or a dict of `name` and its arguments. Default: chosen by the columns.
 
     Raises:
         InputError: if the rows cannot be read, or do not suit the loss; or if the loss needs a guide model.
@@ -214,12 +214,12 @@ def read_example(shards: PairShards, loss: LossChoice = None) -> NamedPairs:
         log_default_loss("dataset", pairs, chosen)
     chosen.check(pairs.num_columns, pairs.labels)
     if chosen.needs_guide:
-        raise InputError(f"The loss `{chosen.name}` asks a guide model about every text, which PairShards cannot give.")
+        raise InputError(f"The loss `{chosen.name}` needs a guide model's vectors, which PairShards cannot have.")
     return NamedPairs("dataset", pairs, chosen)
 
 
 def to_pairs(rows: Sequence[Row], layout: ShardLayout) -> Pairs:
-    """Rows as columns."""
+    """Turns rows into columns."""
     labels = np.array([row["labels"] for row in rows], dtype="float32") if layout.num_labels else None
     return Pairs(tuple([row[name] for row in rows] for name in layout.columns), labels, symmetric=layout.symmetric)
 

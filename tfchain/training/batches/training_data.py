@@ -1,4 +1,4 @@
-"""From what a user gives as a dataset to training sets with their losses."""
+"""Turns what a user passes as a dataset into training sets with their losses."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,50 +33,52 @@ class NamedPairs:
 
 
 def read_datasets(dataset: Any, loss: LossChoice = None, *, split: str = "train", mined: int = 0) -> list[NamedPairs]:
-    """Reads one or several datasets and finds each one's loss.
+    """Reads one or several datasets and chooses a loss for each.
 
     Args:
-        dataset: Anything that `read_pairs` takes, or a dict of such by name.
-        loss: A loss, its name, or a dict of `name` and its arguments; with several datasets also a dict of such by the
-            datasets' names. Default: what suits the columns, which the log names.
-        split: Of a BEIR folder. Default: `train`.
+        dataset: Anything that `read_pairs` accepts, or a dict of datasets by name.
+        loss: A loss, its name, or a dict of `name` and its arguments; with several datasets also a dict from their
+            names to any of these. Default: chosen by the columns, and logged.
+        split: The split of a BEIR folder. Default: `train`.
         mined: Negatives that will be added to each row that can have them. Default: 0.
 
     Raises:
         InputError: if a dataset cannot be read, or its columns or labels do not suit the loss.
     """
-    # A Hugging Face `DatasetDict` is a dict, too, but of splits: `read_pairs` takes the one that is asked for.
+    # A Hugging Face `DatasetDict` is also a dict, but of splits: `read_pairs` picks the split.
     several = isinstance(dataset, Mapping) and not hasattr(dataset, "column_names")
     if several and not dataset:
         raise InputError("`dataset` must hold at least one dataset. Received: an empty dict.")
     datasets = dict(dataset) if several else {"dataset": dataset}
     losses = _losses_by_name(list(datasets), loss)
     read = []
-    for name, one in datasets.items():
-        if isinstance(one, PairShards):
-            raise InputError(f"PairShards are trained on alone. Received: the dataset {name!r} beside others.")
-        pairs = read_pairs(one, split=split)
+    for name, source in datasets.items():
+        if isinstance(source, PairShards):
+            raise InputError(f"PairShards must be the only dataset. Received: the dataset {name!r} beside others.")
+        pairs = read_pairs(source, split=split)
         check_pairs(name, pairs)
         num_columns = pairs.num_columns + (mined if can_be_mined(pairs) else 0)
         chosen = get_loss(losses[name]) if losses[name] is not None else default_loss(num_columns, pairs.labels)
         if losses[name] is None:
             log_default_loss(name, pairs, chosen)
         chosen.check(num_columns, pairs.labels)
-        read.append(NamedPairs(name, pairs, chosen, one))
+        read.append(NamedPairs(name, pairs, chosen, source))
     return read
 
 
 def log_default_loss(name: str, pairs: Pairs, loss: PairLoss) -> None:
-    """Says which loss was chosen for which columns."""
+    """Logs which loss was chosen for which columns."""
     labels = "" if pairs.labels is None else " and labels"
     logger.info("%s has %d columns%s: the loss is %s.", name, pairs.num_columns, labels, loss.name)
 
 
 def check_pairs(name: str, pairs: Pairs) -> None:
-    """Raises where `Pairs` that somebody made by hand are not sound; the readers' own always are."""
+    """Raises if `Pairs` made by hand are inconsistent; those that the readers make never are."""
     sizes = [len(column) for column in pairs.columns]
     if not sizes or len(set(sizes)) > 1 or not sizes[0]:
-        raise InputError(f"`Pairs` must have columns of one length, of a row at least. Received: {name}, {sizes} rows.")
+        raise InputError(
+            f"`Pairs` must have columns of equal length, with a row or more. Received: {name}, {sizes} rows."
+        )
     labels = pairs.labels
     if labels is not None and (np.ndim(labels) != 2 or len(labels) != sizes[0]):
         raise InputError(
@@ -103,8 +105,8 @@ def make_training_set(
 
     Args:
         named: The dataset and its loss.
-        text_encoder: Whose tokenizer and prompts are used.
-        guide: The model whose vectors a guided loss asks for. Default: none.
+        text_encoder: Supplies the tokenizer and the prompts.
+        guide: The model whose vectors a guided loss needs. Default: none.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Raises:
@@ -131,10 +133,10 @@ def make_training_set(
 
 
 def make_judged(pairs: Pairs) -> np.ndarray:
-    """The keys of the documents judged relevant for each row's query, int64 `(rows, most)`, filled up with 0."""
+    """The keys of the documents judged relevant for each row's query, int64 `(rows, most)`, padded with 0."""
     if pairs.relevant is None:
         return np.zeros((len(pairs), 1), dtype="int64")
-    judged = np.zeros((len(pairs), max(1, *(len(one) for one in pairs.relevant))), dtype="int64")
+    judged = np.zeros((len(pairs), max(1, *(len(keys) for keys in pairs.relevant))), dtype="int64")
     for row, keys in zip(judged, pairs.relevant, strict=True):
         row[: len(keys)] = sorted(keys)
     return judged
@@ -142,18 +144,20 @@ def make_judged(pairs: Pairs) -> np.ndarray:
 
 def describe_datasets(datasets: Sequence[NamedPairs]) -> str:
     """A fingerprint of all texts, labels and losses, in order."""
-    values = {one.name: [one.loss.name, one.loss.get_config(), one.pairs.symmetric] for one in datasets}
-    arrays = [(f"{one.name}/keys", one.pairs.keys()) for one in datasets]
-    arrays += [(f"{one.name}/labels", one.pairs.labels) for one in datasets if one.pairs.labels is not None]
-    arrays += [(f"{one.name}/judged", make_judged(one.pairs)) for one in datasets if one.pairs.relevant is not None]
+    values = {named.name: [named.loss.name, named.loss.get_config(), named.pairs.symmetric] for named in datasets}
+    arrays = [(f"{named.name}/keys", named.pairs.keys()) for named in datasets]
+    arrays += [(f"{named.name}/labels", named.pairs.labels) for named in datasets if named.pairs.labels is not None]
+    arrays += [
+        (f"{named.name}/judged", make_judged(named.pairs)) for named in datasets if named.pairs.relevant is not None
+    ]
     return make_fingerprint(_to_plain(values), arrays)
 
 
 def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _to_plain(one) for name, one in value.items()}
+        return {str(name): _to_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_plain(one) for one in value]
+        return [_to_plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
@@ -169,7 +173,7 @@ def _losses_by_name(names: list[str], loss: Any) -> dict[str, Any]:
 
 
 def _encode_guide(guide: TextEncoder, named: NamedPairs, store: TokenStore, progress: bool | None) -> np.ndarray:
-    """The guide's vector of each text of the store, 0 for those that the loss does not ask about."""
+    """The guide's vector of each text of the store, 0 for texts that the loss does not need."""
     pairs = named.pairs
     vectors = np.zeros((len(store), guide.embedding_dim), dtype="float32")
     for number, column in enumerate(pairs.columns[: named.loss.guide_columns]):
