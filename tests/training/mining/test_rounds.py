@@ -90,7 +90,7 @@ def test_a_checkpoint_without_its_negatives_is_damaged_and_other_mining_is_anoth
 ) -> None:
     options = {**OPTIONS, "checkpoint": tmp_path / "checkpoint"}
     fit(make_text_encoder(), PAIRS, mining=EVERY, **options)
-    with pytest.raises(InputError, match=r"is of another training: mining was"):
+    with pytest.raises(InputError, match=r"belongs to another training: mining was"):
         fit(make_text_encoder(), PAIRS, mining=Mining(num_negatives=1), **options)
     for file in (tmp_path / "checkpoint").glob("*/negatives.json"):
         file.write_text("{")
@@ -165,7 +165,7 @@ def test_a_training_without_mining_does_not_go_on_with_ones_checkpoint(
 ) -> None:
     options = {**OPTIONS, "checkpoint": tmp_path / "checkpoint"}
     fit(make_text_encoder(), PAIRS, mining=EVERY, **options)
-    with pytest.raises(InputError, match=r"is of another training: mining was .* is None"):
+    with pytest.raises(InputError, match=r"belongs to another training: mining was .* is None"):
         fit(make_text_encoder(), PAIRS, **options)
 
 

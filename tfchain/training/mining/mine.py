@@ -1,4 +1,4 @@
-"""Hard negatives: documents that a model ranks high for a query though they do not answer it."""
+"""Hard negatives: documents that a model ranks high for a query although they do not answer it."""
 
 import os
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from tfchain.training.mining.ranked_corpus import (
 
 __all__ = ["Mining", "mine_negatives"]
 
-SAMPLE_SIZE = 1_024  # random documents at hand for rows with too few candidates
+SAMPLE_SIZE = 1_024  # random documents kept ready for rows with too few candidates
 
 
 def mine_negatives(
@@ -39,28 +39,28 @@ def mine_negatives(
     split: str = "train",
     progress: bool | None = None,
 ) -> Pairs:
-    """Adds to each row the documents that the model takes for answers though they are none.
+    """Adds to each row documents that the model mistakes for answers.
 
-    Never a negative is: a text that stands in a row of the same query already (its positives, its negatives), a
-    document that is judged relevant for the query, the query's own text. Texts are compared by `text_key`. Rows of
-    the same query have the same candidates.
+    A negative is never a text that is already in a row of the same query (its positives and negatives), a document
+    judged relevant for the query, or the query's own text. Texts are compared by `text_key`. Rows of the same query
+    have the same candidates.
 
     The corpus is read in blocks, and more than once: to rank its documents, for a cross-check, and for the texts of
-    those that are chosen. Memory grows with the number of queries (their vectors, and `range_max` keys and scores
-    each) and with the texts of the negatives, not with the corpus. A document longer than the model's maximum counts
-    by its beginning, as in training.
+    the chosen documents. Memory grows with the number of queries (their vectors, and `range_max` keys and scores
+    each) and with the texts of the negatives, not with the corpus. A document longer than the model's maximum length
+    is truncated, as in training.
 
     Args:
-        text_encoder: The model whose mistakes are looked for.
-        pairs: Anything that `read_pairs` takes, without labels.
+        text_encoder: The model whose mistakes become negatives.
+        pairs: Anything that `read_pairs` accepts, without labels.
         mining: How many negatives, and which. Default: `Mining()`.
-        corpus: The documents to mine from: anything that `read_documents` takes and that can be read more than once,
-            or a function that makes such. Default: `mining.corpus`; else, if `pairs` is a BEIR dataset, its corpus;
+        corpus: The documents to mine from: anything that `read_documents` accepts and that can be read more than once,
+            or a function that returns it. Default: `mining.corpus`; else, if `pairs` is a BEIR dataset, its corpus;
             else the documents of the pairs.
-        cross_check: A better model that tells hard negatives from answers that nobody marked: a text encoder, or a
-            function from queries and documents to scores. What it scores above the positive (less the margin) is
-            left out. Default: none.
-        split: Of a BEIR folder. Default: `train`.
+        cross_check: A better model that tells hard negatives from unmarked answers: a text encoder, or a function from
+            queries and documents to scores. Candidates that it scores above the positive (minus the margin) are left
+            out. Default: none.
+        split: The split of a BEIR folder. Default: `train`.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Returns:
@@ -84,15 +84,7 @@ def mine_negatives(
     options: dict[str, Any] = {"symmetric": rows.symmetric, "batch_size": mining.batch_size, "progress": progress}
     own = EncoderScorer(text_encoder, queries.texts, **options)
     judge: PairScorer = own if cross_check is None else make_scorer(cross_check, queries.texts, options)
-    candidates = Candidates(own.queries, mining.range_max, queries.by_document)
-    sample = Sample(max(SAMPLE_SIZE, 4 * mining.range_max), mining.seed)
-    with show_progress(None, "mining", shown=progress) as advance:
-        for keys, texts in source.blocks():
-            candidates.add(keys, own.encode(texts))
-            sample.add(keys)
-            advance(len(texts))
-    if not len(sample.keys):
-        raise InputError("`corpus` must have at least one document. Received: none.")
+    candidates, sample = rank_corpus(source, queries, own, mining, progress)
     scores = candidates.scores
     if cross_check is not None:
         with show_progress(None, "checking", shown=progress) as advance:
@@ -101,7 +93,7 @@ def mine_negatives(
     if cross_check is not None or mining.absolute_margin is not None or mining.relative_margin is not None:
         positives = score_positives(rows, queries, judge)
     kept = filter_candidates(candidates.keys != 0, scores, positives, mining)
-    numbers, negatives = choose_negatives(candidates.keys, kept, queries, sample.keys, mining)
+    numbers, negatives = choose_negatives(candidates.keys, kept, queries, sample, mining)
     found = source.fetch(negatives)
     return Pairs(
         (
@@ -114,11 +106,11 @@ def mine_negatives(
 
 
 def check_rows(pairs: Pairs) -> Pairs:
-    """Raises where rows cannot have mined negatives."""
+    """Raises if rows cannot have mined negatives."""
     if pairs.num_columns < 2:
         raise InputError(
             "`pairs` must have a query and a document in each row. Received: one text a row. Mining needs to know "
-            "what is no negative."
+            "what is not a negative."
         )
     if pairs.labels is not None:
         raise InputError(
@@ -135,37 +127,60 @@ def find_corpus(pairs: Any, rows: Pairs, corpus: Any) -> Corpus:
 
 
 def corpus_of(dataset: Any) -> Any:
-    """The documents that come with a dataset; None where its rows are all there is."""
+    """The documents that come with a dataset; None if it has only rows."""
     if isinstance(dataset, BeirDataset):
         return dataset.corpus
     return dataset if isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset)) else None
 
 
 def make_scorer(cross_check: CrossCheck, queries: list[str], options: dict[str, Any]) -> PairScorer:
-    """What scores pairs for a cross-check."""
+    """Makes the scorer of pairs for a cross-check."""
     if hasattr(cross_check, "encode_query"):
         return EncoderScorer(cast(TextEncoder, cross_check), queries, **options)
     return FunctionScorer(cast(Callable[..., np.ndarray], cross_check), queries)
 
 
+def rank_corpus(
+    corpus: Corpus, queries: Queries, scorer: EncoderScorer, mining: Mining, progress: bool | None
+) -> tuple[Candidates, np.ndarray]:
+    """Reads the corpus once: ranks its documents for each query, and draws some at random.
+
+    Returns:
+        The candidates, and the keys of random documents, int64.
+
+    Raises:
+        InputError: if the corpus is empty.
+    """
+    candidates = Candidates(scorer.queries, mining.range_max, queries.by_document)
+    sample = Sample(max(SAMPLE_SIZE, 4 * mining.range_max), mining.seed)
+    with show_progress(None, "mining", shown=progress) as advance:
+        for keys, texts in corpus.blocks():
+            candidates.add(keys, scorer.encode(texts))
+            sample.add(keys)
+            advance(len(texts))
+    if not len(sample.keys):
+        raise InputError("`corpus` must have at least one document. Received: none.")
+    return candidates, sample.keys
+
+
 def check_candidates(
     candidates: Candidates, corpus: Corpus, scorer: PairScorer, advance: Callable[[int], None]
 ) -> np.ndarray:
-    """Scores the candidates as their texts pass by, so that no texts are held.
+    """Scores the candidates while the corpus is read, so that their texts are not held in memory.
 
     Returns:
-        float32 `(queries, size)`, -inf where there is no candidate.
+        float32 `(queries, size)`, -inf where a candidate is missing.
     """
     table = KeyTable(candidates.keys.ravel(), np.arange(candidates.keys.size))
     scores = np.full(candidates.keys.size, np.nan, dtype=np.float32)
     scores[candidates.keys.ravel() == 0] = -np.inf
     for keys, texts in corpus.blocks():
         places, documents = table.find(keys)
-        new = np.isnan(scores[places])  # a text that an earlier block had, too, has its scores
+        new = np.isnan(scores[places])  # a text that an earlier block also had is already scored
         places, documents = places[new], documents[new]
         if len(places):
             asked, documents = np.unique(documents, return_inverse=True)
-            scores[places] = scorer.score(places // candidates.size, documents, [texts[one] for one in asked])
+            scores[places] = scorer.score(places // candidates.size, documents, [texts[document] for document in asked])
         advance(len(texts))
     if np.isnan(scores).any():
         raise changed_corpus(int(np.isnan(scores).sum()))

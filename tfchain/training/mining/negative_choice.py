@@ -1,4 +1,4 @@
-"""Which of a query's candidates become negatives: the filters, the choice, and what fills up a row."""
+"""Chooses which of a query's candidates become negatives: filters them, picks some, and fills up short rows."""
 
 import logging
 
@@ -15,13 +15,13 @@ def filter_candidates(kept: np.ndarray, scores: np.ndarray, positives: np.ndarra
     """Leaves out candidates by their scores.
 
     Args:
-        kept: bool `(queries, size)`: where there is a candidate.
+        kept: bool `(queries, size)`: True for a candidate.
         scores: float32 `(queries, size)`.
-        positives: float32 `(queries,)`: the score of each query's positive; `None` where no margin is asked for.
-        mining: The margins and limits. With `positives` and no margin, none may score above the positive.
+        positives: float32 `(queries,)`: the score of each query's positive; None if no margin is used.
+        mining: The margins and limits. With `positives` and no margin, no candidate may score above the positive.
 
     Returns:
-        bool `(queries, size)`: the candidates that are left.
+        bool `(queries, size)`: the remaining candidates.
     """
     removed = {}
     if positives is not None:
@@ -51,9 +51,9 @@ def choose_negatives(
     Args:
         candidates: int64 `(queries, size)`: text keys, best first.
         kept: bool `(queries, size)`: those that the filters left.
-        queries: The queries and what may not be their negatives.
+        queries: The queries and the texts that may not be their negatives.
         sample: int64: keys of random documents, for rows with too few candidates.
-        mining: How many, from which ranks, and what happens if there are too few.
+        mining: How many to choose, from which ranks, and what to do if there are too few.
 
     Returns:
         `(rows, keys)`: the numbers of the rows that have all their negatives, and int64 `(rows, num_negatives)`.
@@ -102,7 +102,7 @@ def choose_negatives(
 def _draw(
     sample: np.ndarray, candidates: np.ndarray, queries: Queries, query: int, number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Random documents that are no candidates: what a filter left out may well answer the query."""
+    """Draws random documents that are not candidates: those that a filter left out may well answer the query."""
     excluded, _ = queries.by_query.find(np.array([query]))
     free = sample[~np.isin(sample, np.concatenate([candidates[query], excluded]))]
     return rng.choice(free, min(number, len(free)), replace=False)

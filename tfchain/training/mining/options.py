@@ -1,4 +1,4 @@
-"""How hard negatives are mined: plain values, checked when they are given."""
+"""How hard negatives are mined: plain values, checked when they are set."""
 
 import math
 from dataclasses import dataclass
@@ -16,32 +16,32 @@ Sampling = Literal["top", "random"]
 class Mining:
     """How negatives are mined.
 
-    The filters mean what they do in sentence-transformers' `mine_hard_negatives`. With `relative_margin=0.05` they are
-    the "TopK-PercPos (95%)" that NV-Retriever (Moreira et al. 2024, arXiv 2407.15831) found best. With a cross-check
-    model, margins and score limits look at its scores, ranks at those of the model that is trained.
+    The filters work as in sentence-transformers' `mine_hard_negatives`. With `relative_margin=0.05` they are the
+    "TopK-PercPos (95%)" that NV-Retriever (Moreira et al. 2024, arXiv 2407.15831) found best. With a cross-check
+    model, margins and score limits apply to its scores, ranks to those of the model in training.
 
     Args:
-        num_negatives: How many a row gets. Default: 3.
-        range_min: The first so many candidates that the score filters leave are skipped: they are the likeliest to
-            answer the query after all. Default: 0.
-        range_max: The most similar documents that are candidates at all; those that may not be a negative (see
-            `mine_negatives`) are not counted. A cross-check model scores this many a query. Default: 100.
+        num_negatives: Negatives per row. Default: 3.
+        range_min: Skips this many of the best candidates that the score filters leave, because they are the most likely
+            to answer the query after all. Default: 0.
+        range_max: How many of the most similar documents are candidates; those that may not be negatives (see
+            `mine_negatives`) do not count. A cross-check model scores this many per query. Default: 100.
         max_score: Candidates with a higher score are left out. Default: none.
         min_score: Candidates with a lower score are left out. Default: none.
-        absolute_margin: Candidates are left out whose score is above the positive's minus this. Of a query with
-            several positives the lowest counts. Default: none; 0 with a cross-check model.
+        absolute_margin: Candidates whose score is above the positive's minus this margin are left out. If a query has
+            several positives, the lowest score counts. Default: none; 0 with a cross-check model.
         relative_margin: The same with this share of the positive's score (of its absolute value), in [0, 1].
             Default: none.
-        sampling: `top` takes the best of what is left, `random` draws from it. Default: `top`.
-        fill: What happens to a row with too few candidates: True fills it up with random documents of the corpus from
-            beyond `range_max`, and drops it only if there are not enough of them; False drops it. Default: True.
-        corpus: The documents to mine from; see `mine_negatives`. Default: none named here.
-        every: In `fit`, epochs after which the negatives are mined anew. Default: once, before the first.
-        seed: Of what is drawn at random. Default: 0.
-        batch_size: Texts in one step of encoding. Default: 32.
+        sampling: `top` takes the best of the remaining candidates, `random` draws from them. Default: `top`.
+        fill: What to do with a row with too few candidates: True fills it up with random documents of the corpus from
+            beyond `range_max`, and drops it only if these are not enough; False drops it. Default: True.
+        corpus: The documents to mine from; see `mine_negatives`, also for the default.
+        every: In `fit`, mine again after this many epochs. Default: mine once, before the first.
+        seed: Seed of the random choices. Default: 0.
+        batch_size: Texts encoded at once. Default: 32.
 
     Raises:
-        InputError: if a value is of the wrong type or out of its range.
+        InputError: if a value has the wrong type or is out of range.
     """
 
     num_negatives: int = 3

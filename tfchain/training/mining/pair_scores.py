@@ -1,4 +1,4 @@
-"""Scores of queries with documents, by an encoder or by a function such as a cross-encoder's `predict`."""
+"""Scores pairs of queries and documents with an encoder, or with a function such as a cross-encoder's `predict`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ CrossCheck = Callable[[list[str], list[str]], np.ndarray] | TextEncoder
 
 
 def check_cross_check(cross_check: Any) -> None:
-    """Raises an InputError for what is neither a text encoder nor a function."""
+    """Raises an InputError if `cross_check` is neither a text encoder nor a function."""
     if not hasattr(cross_check, "encode_query") and not callable(cross_check):
         raise InputError(
             "`cross_check` must be a text encoder, or a function from queries and documents to scores. "
@@ -40,17 +40,17 @@ class PairScorer(Protocol):
 
 
 class EncoderScorer:
-    """Compares vectors as the encoder's similarity says.
+    """Compares vectors by the encoder's similarity.
 
     Args:
         text_encoder: The encoder.
-        queries: All queries; they are encoded at once.
-        symmetric: Whether no prompts are put before texts.
-        batch_size: Texts in one step.
+        queries: All queries; the constructor encodes them.
+        symmetric: Whether texts are encoded without prompts.
+        batch_size: Texts encoded at once.
         progress: Whether to show a progress bar for the queries.
 
     Attributes:
-        queries: Their vectors, float32 `(queries, dim)`, of length one where the similarity is cosine.
+        queries: The queries' vectors, float32 `(queries, dim)`, of length 1 if the similarity is the cosine.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class FunctionScorer:
     """Asks a function for the score of each pair.
 
     Args:
-        function: From a list of queries and a list of documents, equally long, to their scores, higher for a better
-            match.
+        function: Takes a list of queries and a list of documents, equally long, and returns their scores, higher for a
+            better match.
         queries: All queries.
     """
 
@@ -117,7 +117,7 @@ class FunctionScorer:
             given = np.asarray(self.function(asked, [texts[place] for place in places[part]]))
             if given.shape != (len(asked),) or given.dtype.kind not in "fiu" or not np.isfinite(given).all():
                 raise InputError(
-                    f"`cross_check` must give one finite number for each of {len(asked)} pairs. Received: shape "
+                    f"`cross_check` must return one finite number for each of {len(asked)} pairs. Received: shape "
                     f"{given.shape}, dtype {given.dtype}. For a cross-encoder: lambda queries, documents: "
                     "model.predict(list(zip(queries, documents)))."
                 )

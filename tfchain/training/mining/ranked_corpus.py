@@ -1,4 +1,4 @@
-"""The best documents of each query, out of a corpus that is read in blocks and never held."""
+"""Finds the best documents for each query in a corpus that is read in blocks and never held in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
 class Corpus:
     """Documents that can be read several times, a block at a time.
 
-    Mining reads them once to rank them, and once more for the texts of the few that were chosen: reading costs little
-    beside encoding, and so neither texts nor ids are kept.
+    Mining reads them once to rank them, and once more for the texts of the chosen few: reading is cheap compared with
+    encoding, so neither texts nor ids are kept.
 
     Args:
-        source: What `read_documents` takes, or a function without arguments that gives such. Two documents of one id
-            are no error here: ids are not looked at, since remembering them would take memory with each document.
+        source: What `read_documents` accepts, or a function without arguments that returns it. Duplicate ids are not an
+            error here: ids are ignored, because remembering them would take memory for each document.
 
     Raises:
         InputError: if the source can be read only once.
@@ -41,16 +41,16 @@ class Corpus:
             yield to_document(item, place, str(number)).full_text
 
     def check(self) -> None:
-        """Looks at the first document, before anything costly is done.
+        """Reads the first document, before anything costly is done.
 
         Raises:
-            InputError: if there is none, or it cannot be read.
+            InputError: if there is no document, or it cannot be read.
         """
         if next(iter(self), None) is None:
             raise InputError("`corpus` must have at least one document. Received: none.")
 
     def blocks(self) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """The documents' text keys, int64, and their texts; none comes twice in a block."""
+        """Yields blocks of the documents' text keys, int64, and their texts, without duplicates in a block."""
         block: dict[int, str] = {}
         for text in self:
             block.setdefault(text_key(text), text)
@@ -64,7 +64,7 @@ class Corpus:
         """Reads the texts of some keys.
 
         Raises:
-            InputError: if one is not there any more.
+            InputError: if a document is no longer there.
         """
         texts: dict[int, str] = {}
         wanted = np.unique(wanted)
@@ -93,11 +93,11 @@ class Documents(Corpus):
 
 
 class KeyTable:
-    """Numbers by key, where a key may have several.
+    """Looks up numbers by key; a key may have several.
 
     Args:
         keys: int64 `(n,)`.
-        numbers: int64 `(n,)`, what belongs to each.
+        numbers: int64 `(n,)`, the number that belongs to each key.
     """
 
     def __init__(self, keys: np.ndarray, numbers: np.ndarray) -> None:
@@ -106,7 +106,7 @@ class KeyTable:
         self.numbers = numbers[order]
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All numbers of some keys.
+        """Finds all numbers of some keys.
 
         Returns:
             `(numbers, places)`, both int64: each number, and the place in `keys` of the key that it belongs to.
@@ -119,7 +119,7 @@ class KeyTable:
 
 
 class Queries:
-    """The different queries of training rows, and the documents that may not be their negatives.
+    """The distinct queries of training rows, and the documents that may not be their negatives.
 
     Args:
         pairs: The rows.
@@ -128,7 +128,7 @@ class Queries:
         texts: The queries.
         of_row: The number of each row's query, int64 `(rows,)`.
         by_document: Numbers of the queries by the keys of texts that may not be their negatives.
-        by_query: The same the other way round.
+        by_query: Keys of those texts by the queries' numbers.
     """
 
     def __init__(self, pairs: Pairs) -> None:
@@ -136,9 +136,9 @@ class Queries:
         _, first, self.of_row = np.unique(keys[:, 0], return_index=True, return_inverse=True)
         self.texts = [pairs.columns[0][row] for row in first]
         judged = pairs.relevant or [()] * len(pairs)
-        own_judged = [key for one in judged for key in one]
+        own_judged = [key for relevant in judged for key in relevant]
         numbers = np.concatenate(
-            [np.repeat(self.of_row, keys.shape[1]), np.repeat(self.of_row, [len(one) for one in judged])]
+            [np.repeat(self.of_row, keys.shape[1]), np.repeat(self.of_row, [len(relevant) for relevant in judged])]
         )
         excluded = np.concatenate([keys.ravel(), np.array(own_judged, dtype=np.int64)])
         self.by_document = KeyTable(excluded, numbers)
@@ -146,12 +146,12 @@ class Queries:
 
 
 class Candidates:
-    """For each query the best documents so far, without those that are excluded for it.
+    """Keeps the best documents so far for each query, except those that are excluded for it.
 
     Args:
         queries: float32 `(queries, dim)`.
         size: How many documents are kept for a query.
-        excluded: Numbers of the queries that a document is no candidate for, by its key.
+        excluded: Numbers of the queries that a document is not a candidate for, by its key.
 
     Attributes:
         keys: int64 `(queries, size)`, best first; 0 where there is none.
@@ -166,10 +166,10 @@ class Candidates:
         self.scores = np.full((len(queries), size), -np.inf, dtype=np.float32)
 
     def add(self, keys: np.ndarray, vectors: np.ndarray) -> None:
-        """Takes a block into account.
+        """Adds a block of documents to the ranking.
 
         Args:
-            keys: The documents' text keys, no two alike.
+            keys: The documents' text keys, all different.
             vectors: float32 `(documents, dim)`.
         """
         queries, documents = self.excluded.find(keys)
@@ -187,7 +187,7 @@ class Candidates:
     def _merge(self, part: slice, keys: np.ndarray, scores: np.ndarray) -> None:
         keys = np.concatenate([self.keys[part], keys], axis=1)
         scores = np.concatenate([self.scores[part], scores], axis=1)
-        # A text that an earlier block had, too: the sort is stable, so the second of two equal keys is the newer one.
+        # An earlier block may hold the same text: the sort is stable, so the second of two equal keys is the newer.
         order = np.argsort(keys, axis=1, kind="stable")
         ordered = np.take_along_axis(keys, order, axis=1)
         rows, places = np.nonzero(ordered[:, 1:] == ordered[:, :-1])
@@ -198,14 +198,14 @@ class Candidates:
 
 
 class Sample:
-    """Keys of some documents drawn at random, each text equally likely, however often it comes.
+    """Keys of some documents drawn at random, each text equally likely, however often it occurs.
 
-    Text keys are random numbers themselves, so those that are nearest to a random number (by exclusive or) are a
-    fair draw, whatever the order of reading.
+    Text keys are random numbers themselves, so the keys nearest to a random number (by exclusive or) are a fair draw,
+    whatever the order of reading.
 
     Args:
-        size: How many.
-        seed: Of the draw.
+        size: How many keys to keep.
+        seed: Seed of the draw.
     """
 
     def __init__(self, size: int, seed: int) -> None:
@@ -214,16 +214,16 @@ class Sample:
         self._mask = np.random.default_rng([seed, 1]).integers(2**63)
 
     def add(self, keys: np.ndarray) -> None:
-        """Takes a block into account."""
+        """Adds a block of documents to draw from."""
         keys = np.union1d(self.keys, keys)
         self.keys = keys[np.argsort(keys ^ self._mask)[: self.size]]
 
 
 def changed_corpus(missing: int) -> InputError:
-    """The error where a corpus, read again, lacks documents that it had."""
+    """The error for a corpus that lacks documents when it is read again."""
     return InputError(
-        f"`corpus` must give the same documents each time it is read. Received: {missing} candidates less than at "
-        "first. Give a path that nothing writes to, a list, or a function that makes a new generator each time."
+        f"`corpus` must give the same documents each time it is read. Received: {missing} candidates fewer than the "
+        "first time. Give a path that nothing writes to, a list, or a function that makes a new generator each time."
     )
 
 

@@ -1,4 +1,4 @@
-"""Hard negatives mined before a training, and anew between its epochs."""
+"""Mines hard negatives before a training, and again between its epochs."""
 
 import dataclasses
 import json
@@ -30,22 +30,22 @@ FILE_NAME = "negatives.json"
 
 
 class MiningRounds(keras.callbacks.Callback):
-    """Mines negatives with the weights as they are, before the first epoch and after every so many.
+    """Mines negatives with the current weights, before the first epoch and again every few epochs.
 
-    Put it before a checkpoint among the callbacks: what is saved at an epoch's end then holds the next one's negatives.
+    Put it before a checkpoint among the callbacks, so that a save at an epoch's end holds the next epoch's negatives.
 
     Args:
-        mining: How, and how often.
-        datasets: The rows as they were given; what they were read from may have a corpus.
-        text_encoder: With the encoder in training; under several workers each encodes a part of the texts.
+        mining: How to mine, and how often.
+        datasets: The original rows; their source may have a corpus.
+        text_encoder: The text encoder with the encoder in training; with several workers, each encodes a part.
         make_set: Tokenizes rows.
-        epochs: Of the whole training.
+        epochs: Epochs of the whole training.
         cross_check: See `mine_negatives`. Default: none.
         progress: Whether to show progress bars. Default: when it takes more than a second.
 
     Attributes:
-        rows: The datasets with the negatives of the moment.
-        steps_per_epoch: Of the whole training: those of the first round.
+        rows: The datasets with the current negatives.
+        steps_per_epoch: Steps of each epoch, set by the first round.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class MiningRounds(keras.callbacks.Callback):
         self.rows: list[NamedPairs] = []
         self.steps_per_epoch: int | None = None
         self._maker: BatchMaker | None = None
-        self._judged = [make_judged(one.pairs).shape[1] for one in datasets]
+        self._judged = [make_judged(named.pairs).shape[1] for named in datasets]
 
     def start(self, saved: Path | None) -> list[TrainingSet]:
-        """The first epoch's rows: mined, or those that a checkpoint holds.
+        """Mines the first epoch's rows, or reads them from a checkpoint.
 
         Args:
-            saved: The save that the training goes on from, if any.
+            saved: The save that the training resumes from, if any.
         """
         if saved is None:
             self.rows = self.mine(0)
@@ -85,7 +85,7 @@ class MiningRounds(keras.callbacks.Callback):
         return self._make_sets()
 
     def attach(self, maker: BatchMaker, epoch: int) -> None:
-        """Takes the maker whose rows are replaced, in a training that begins with some epoch."""
+        """Sets the maker whose rows are replaced, and the epoch that the training starts with."""
         self._maker = maker
         self.steps_per_epoch = maker.steps_per_epoch
         maker.hold(self._next_round(epoch))
@@ -98,7 +98,7 @@ class MiningRounds(keras.callbacks.Callback):
         self._maker.hold(self._next_round(epoch + 1))
 
     def mine(self, epoch: int) -> list[NamedPairs]:
-        """Mines for each dataset that can have negatives; each epoch draws others where it draws at random."""
+        """Mines for each dataset that can have negatives; each epoch has its own random choices."""
         mining = dataclasses.replace(self.mining, seed=self.mining.seed + epoch)
         mined = []
         for named in self.datasets:
@@ -121,23 +121,23 @@ class MiningRounds(keras.callbacks.Callback):
         return mined
 
     def write(self, folder: Path) -> None:
-        """Puts the negatives of the moment into a checkpoint's folder."""
+        """Writes the current negatives into a checkpoint folder."""
         content = {
             "steps_per_epoch": self.steps_per_epoch,
             "datasets": [
                 {
-                    "columns": [list(column) for column in one.pairs.columns],
-                    "relevant": one.pairs.relevant and [sorted(keys) for keys in one.pairs.relevant],
+                    "columns": [list(column) for column in named.pairs.columns],
+                    "relevant": named.pairs.relevant and [sorted(keys) for keys in named.pairs.relevant],
                 }
-                if can_be_mined(one.pairs)
+                if can_be_mined(named.pairs)
                 else None
-                for one in self.rows
+                for named in self.rows
             ],
         }
         (folder / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
 
     def read(self, folder: Path) -> tuple[list[NamedPairs], int]:
-        """What `write` wrote.
+        """Reads what `write` wrote.
 
         Raises:
             TfchainError: if the file is damaged.
@@ -145,11 +145,11 @@ class MiningRounds(keras.callbacks.Callback):
         try:
             content: Mapping[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
             rows = []
-            for named, one in zip(self.datasets, content["datasets"], strict=True):
+            for named, saved in zip(self.datasets, content["datasets"], strict=True):
                 pairs = named.pairs
-                if one is not None:
-                    relevant = one["relevant"] and tuple(frozenset(keys) for keys in one["relevant"])
-                    pairs = Pairs(tuple(one["columns"]), relevant=relevant, symmetric=pairs.symmetric)
+                if saved is not None:
+                    relevant = saved["relevant"] and tuple(frozenset(keys) for keys in saved["relevant"])
+                    pairs = Pairs(tuple(saved["columns"]), relevant=relevant, symmetric=pairs.symmetric)
                 rows.append(dataclasses.replace(named, pairs=pairs))
             return rows, int(content["steps_per_epoch"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -158,7 +158,7 @@ class MiningRounds(keras.callbacks.Callback):
             ) from error
 
     def _next_round(self, epoch: int) -> int | None:
-        """The first epoch after this one that needs other negatives."""
+        """The first epoch after this one that needs new negatives."""
         every = self.mining.every
         if every is None:
             return None
@@ -174,13 +174,13 @@ class MiningRounds(keras.callbacks.Callback):
         return sets
 
     def _compare(self, mined: Sequence[NamedPairs]) -> None:
-        """Raises if the workers found other negatives: they would train on other rows."""
+        """Raises if the workers found different negatives, because they would train on different rows."""
         if self.text_encoder.num_workers == 1:
             return
-        found = make_fingerprint({}, [(one.name, one.pairs.keys()) for one in mined])
+        found = make_fingerprint({}, [(named.name, named.pairs.keys()) for named in mined])
         number = np.frombuffer(bytes.fromhex(found)[:8], dtype="int64")[None]
         if len(np.unique(gather_over_workers(self.text_encoder.strategy, number))) > 1:
             raise TfchainError(
-                "The workers mined other negatives than each other. Give all the same corpus, and a cross-check that "
-                "scores alike on all machines."
+                "The workers mined different negatives. Give all of them the same corpus, and a cross-check that gives "
+                "the same scores on all machines."
             )
