@@ -105,7 +105,7 @@ def test_matryoshka_takes_what_the_loss_inside_takes():
     [
         (
             lambda: Matryoshka("cosent", [2]),
-            "`loss` must be a loss of tfchain, InBatchSoftmax\\(\\) say. Received: loss='cosent'",
+            "`loss` must be a loss of tfchain, such as InBatchSoftmax\\(\\). Received: loss='cosent'",
         ),
         (lambda: Matryoshka(CoSENT(), []), "`dims` must be a list of at least one width. Received: dims=\\[\\]."),
         (lambda: Matryoshka(CoSENT(), [4, 0]), "`dims` must be a whole number of at least 1. Received: dims=0."),

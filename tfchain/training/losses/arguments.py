@@ -1,4 +1,4 @@
-"""Checks of the numbers and words that the losses' constructors take."""
+"""Checks the numbers and words that the losses' constructors take."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from tfchain.core.errors import InputError
 
 
 def check_number(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> float:
-    """Gives the value as a float.
+    """Returns the value as a float.
 
     Args:
         name: The argument's name, for the error.
         value: What was given; NumPy's numbers are fine, strings and booleans are not.
         above: A bound that the value must exceed. Default: none.
-        least: The smallest that is allowed. Default: none.
+        least: The smallest value allowed. Default: none.
 
     Raises:
-        InputError: if it is no finite number, or out of its bounds.
+        InputError: if the value is not a finite number, or out of bounds.
     """
     try:
         number = math.nan if isinstance(value, bool | str) else float(value)
@@ -31,15 +31,15 @@ def check_number(name: str, value: Any, *, above: float | None = None, least: fl
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    """Gives the value, one of the words that are allowed.
+    """Returns the value if it is an allowed word.
 
     Args:
         name: The argument's name, for the error.
         value: What was given.
-        choices: The words that are allowed.
+        choices: The allowed words.
 
     Raises:
-        InputError: if it is none of them.
+        InputError: if it is not one of them.
     """
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}.")
@@ -47,12 +47,12 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def to_scale(scale: Any, temperature: Any, *, default: float = 20.0) -> float:
-    """The factor of the similarities, from the two ways to give it: `scale`, or `temperature` = 1 / scale.
+    """Returns the factor of the similarities, given as `scale` or as `temperature` = 1 / scale.
 
     Args:
         scale: The factor.
         temperature: Its inverse, or None.
-        default: The scale that stands where only a temperature was given.
+        default: The value of `scale` that counts as not given.
 
     Raises:
         InputError: if a value is not above 0, or the two contradict each other.

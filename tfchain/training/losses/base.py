@@ -1,4 +1,4 @@
-"""PairLoss: what every loss of a search model says about itself, and what it is called with."""
+"""PairLoss: what every loss of a search model declares about itself, and what it is called with."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from tfchain.training.losses.label_checks import LabelKind, check_columns, check
 
 
 class PairLoss(keras.losses.Loss):
-    """A loss of the embeddings of one batch of pairs; the base of all losses here.
+    """A loss over the embeddings of a batch of pairs; the base class of all losses here.
 
     A row is a query (or anchor), a positive, and hard negatives; for some losses the second text is a positive or a
     negative, and a label says which. Losses that compare rows with each other must see the whole global batch: the
@@ -33,18 +33,18 @@ class PairLoss(keras.losses.Loss):
             negative, or a score for each document); `scores` (a row has a teacher's score for each document); `own`
             (numbers that the loss checks itself, in `check`).
         needs_guide: Whether it needs the embeddings of a guide model too.
-        guide_columns: Of how many columns it needs them, from the first on, or None for all; of others they may be 0.
-        contrasts_rows: Whether a row's negatives are the other rows' documents, so that nothing is learned from a batch
-            without any.
+        guide_columns: For how many columns it needs them, from the first on, or None for all; for others they may be 0.
+        contrasts_rows: Whether a row's negatives are the other rows' documents, so that a batch without any teaches
+            nothing.
 
-    Call with `y_true`, a dict of what the loss needs of this, each float32:
+    Call with `y_true`, a dict of the following entries as far as the loss needs them, each float32:
         `labels`: `(batch, k)`.
         `masked`: `(batch, documents)`, 1 where a document is a false negative of the query and is left out of the
-            softmax; the own positive never is. `documents` is `batch * (columns - 1)`; the document of row j and column
-            c (the positive is column 1) stands at `(c - 1) * batch + j`.
+            softmax; a query's own positive never is. `documents` is `batch * (columns - 1)`; the document of row j and
+            column c (the positive is column 1) is at `(c - 1) * batch + j`.
         `guide`: `(batch, columns, guide_dim)`.
-    and `y_pred`, the embeddings `(batch, columns, dim)` as the encoder gives them. `call` gives one value for each row
-    `(batch,)`, or a scalar where the rows cannot be told apart; calling the loss gives the mean.
+    and `y_pred`, the embeddings `(batch, columns, dim)` as the encoder returns them. `call` returns a value for each
+    row `(batch,)`, or a scalar if the loss does not split into rows; calling the loss returns the mean.
     """
 
     min_columns: int = 2
@@ -59,11 +59,11 @@ class PairLoss(keras.losses.Loss):
         super().__init__(name=name or type(self).__name__.lower(), reduction="sum_over_batch_size", dtype="float32")
 
     def check(self, num_columns: int, labels: np.ndarray | None) -> None:
-        """Says before training whether a dataset suits this loss.
+        """Checks before training whether a dataset suits this loss.
 
         Args:
             num_columns: Columns of text, the query included.
-            labels: `(rows, k)` or `(rows,)`, or None where the dataset has none.
+            labels: `(rows, k)` or `(rows,)`, or None if the dataset has none.
 
         Raises:
             InputError: if there are too few or too many columns, or labels are missing, too many, NaN or out of range.
@@ -72,27 +72,27 @@ class PairLoss(keras.losses.Loss):
         check_labels(self.name, self.labels, num_columns, labels)
 
     def check_vectors(self, dim: int, guide_dim: int | None) -> None:
-        """Says before training whether vectors of a width suit this loss.
+        """Checks before training whether vectors of a width suit this loss.
 
         Args:
             dim: The width of the model's vectors.
-            guide_dim: The width of the guide's, None without one.
+            guide_dim: The width of the guide's vectors, None without a guide.
 
         Raises:
-            InputError: if the loss needs a guide and there is none, or a width does not fit.
+            InputError: if the loss needs a guide and has none, or a width does not fit.
         """
         if self.needs_guide and guide_dim is None:
             raise InputError(f"The loss `{self.name}` needs a guide model. Give it to `fit` as `guide=`.")
 
     def take(self, y_true: Mapping[str, Any], key: str) -> Any:
-        """One entry of `y_true` in float32.
+        """An entry of `y_true` in float32.
 
         Args:
             y_true: What the loss was called with.
             key: The entry's name.
 
         Raises:
-            InputError: if it is not there.
+            InputError: if the entry is missing.
         """
         if key not in y_true:
             raise InputError(

@@ -15,20 +15,20 @@ Distance = Literal["cosine", "euclidean", "manhattan"]
 
 @keras.saving.register_keras_serializable("tfchain")
 class Contrastive(PairLoss):
-    """Half the squared distance for a positive, half the square of what it lacks to the margin for a negative.
+    """Half the squared distance for a positive, half the squared shortfall from the margin for a negative.
 
     Columns: two texts; labels: 1 if they belong together, 0 if not.
 
-    Which sibling: `online_contrastive` learns from the batch's hard pairs only, which sentence-transformers' docs find
-    often better; `cosent` where labels are grades instead of 1 and 0; `in_batch_softmax` where all pairs are positives,
-    which this loss would draw to one point.
+    Which sibling: `online_contrastive` learns from the batch's hard pairs only, which is often better according to
+    sentence-transformers' docs; `cosent` if labels are grades instead of 1 and 0; `in_batch_softmax` if all pairs are
+    positives, which this loss would draw to a single point.
 
     Paper: Hadsell, Chopra and LeCun 2006, Dimensionality Reduction by Learning an Invariant Mapping
     (https://doi.org/10.1109/CVPR.2006.100).
 
     Args:
-        distance: `cosine` (1 less the similarity), `euclidean` or `manhattan`. Default: `cosine`.
-        margin: The distance from which on a negative costs nothing, above 0. Default: 0.5.
+        distance: `cosine` (1 minus the similarity), `euclidean` or `manhattan`. Default: `cosine`.
+        margin: The distance beyond which a negative costs nothing, above 0. Default: 0.5.
 
     Raises:
         InputError: if a value is out of range.
@@ -55,22 +55,22 @@ class Contrastive(PairLoss):
 
 @keras.saving.register_keras_serializable("tfchain")
 class OnlineContrastive(PairLoss):
-    """The contrastive loss of the batch's hard pairs alone, summed.
+    """The contrastive loss of the batch's hard pairs only, summed.
 
-    Columns: two texts; labels: 1 if they belong together, 0 if not. Hard are the negatives that are closer than the
-    furthest positive, and the positives that are further than the closest negative. In a batch without positives the
-    negatives that are closer than their mean are hard, in one without negatives the positives that are further than
-    theirs. The squares are summed, not halved and not averaged, so the loss grows with the batch.
+    Columns: two texts; labels: 1 if they belong together, 0 if not. A negative is hard if it is closer than the
+    furthest positive, a positive if it is further than the closest negative. In a batch without positives, the
+    negatives closer than their mean are hard; in a batch without negatives, the positives further than theirs. The
+    squares are summed, neither halved nor averaged, so the loss grows with the batch.
 
-    Which sibling: `contrastive` where batches are too small to hold hard pairs; `cosent` where labels are grades.
+    Which sibling: `contrastive` if batches are too small to hold hard pairs; `cosent` if labels are grades.
 
     Source: sentence-transformers' OnlineContrastiveLoss, after Hadsell, Chopra and LeCun 2006
     (https://doi.org/10.1109/CVPR.2006.100); the choice of hard pairs within the batch as in Schroff et al. 2015
     (https://arxiv.org/abs/1503.03832).
 
     Args:
-        distance: `cosine` (1 less the similarity), `euclidean` or `manhattan`. Default: `cosine`.
-        margin: The distance from which on a negative costs nothing, above 0. Default: 0.5.
+        distance: `cosine` (1 minus the similarity), `euclidean` or `manhattan`. Default: `cosine`.
+        margin: The distance beyond which a negative costs nothing, above 0. Default: 0.5.
 
     Raises:
         InputError: if a value is out of range.

@@ -20,8 +20,8 @@ class CoSENT(PairLoss):
     Columns: two texts; labels: one score a row. Only the order of the scores counts, so any range will do; rows with
     equal scores are not compared.
 
-    Which sibling: `angle` where similarities are near 1 or -1 and the cosine's gradient fades; `cosine_mse` where the
-    cosine itself is to equal the score; `online_contrastive` where scores are only 1 and 0.
+    Which sibling: `angle` if similarities are near 1 or -1, where the cosine's gradient fades; `cosine_mse` if the
+    cosine itself should equal the score; `online_contrastive` if scores are only 1 and 0.
 
     Paper: Huang et al. 2024, CoSENT: Consistent Sentence Embedding via Similarity Ranking
     (https://doi.org/10.1109/TASLP.2024.3402087).
@@ -30,7 +30,7 @@ class CoSENT(PairLoss):
         scale: Factor of the cosine similarities, above 0. Default: 20.
 
     Raises:
-        InputError: if it is not above 0.
+        InputError: if `scale` is not above 0.
     """
 
     max_columns = 2
@@ -51,14 +51,14 @@ class CoSENT(PairLoss):
 
 @keras.saving.register_keras_serializable("tfchain")
 class AnglE(PairLoss):
-    """CoSENT with the angle between the vectors, read as complex numbers, in the place of the cosine.
+    """CoSENT with the angle between the vectors, read as complex numbers, instead of the cosine.
 
     Columns: two texts with one score a row, of any range; or a query, a positive and one or more negatives without
-    labels: then positives count 1 and negatives 0. With labels beside negatives, a row's positive counts its label (in
-    [0, 1]) and its negatives 1 less it, as in sentence-transformers.
+    labels: then positives score 1 and negatives 0. If rows with negatives have labels, a row's positive scores its
+    label (in [0, 1]) and its negatives 1 minus that label, as in sentence-transformers.
 
-    Which sibling: `cosent` is the plainer one, try it first; for search take `in_batch_softmax`, to which the paper
-    adds this loss.
+    Which sibling: `cosent` is simpler, so try it first; for search use `in_batch_softmax`, to which the paper adds this
+    loss.
 
     Paper: Li and Li 2024, AoE: Angle-optimized Embeddings for Semantic Textual Similarity
     (https://arxiv.org/abs/2309.12871). The sign of the difference follows the authors' code, not their equation 3.
@@ -67,7 +67,7 @@ class AnglE(PairLoss):
         scale: Factor of the angle similarities, above 0. Default: 20.
 
     Raises:
-        InputError: if it is not above 0.
+        InputError: if `scale` is not above 0.
     """
 
     labels = "score"
@@ -105,12 +105,12 @@ def ranking_loss(similarities: Any, scores: Any) -> Any:
 
     Args:
         similarities: Scaled similarities, `(pairs,)`.
-        scores: What they should be ordered by, `(pairs,)`.
+        scores: The scores that should order them, `(pairs,)`.
 
     Returns:
-        A scalar, 0 where all scores are the same.
+        A scalar, 0 if all scores are the same.
     """
-    differences = ops.expand_dims(similarities, 0) - ops.expand_dims(similarities, 1)  # [i, k]: of k less of i
+    differences = ops.expand_dims(similarities, 0) - ops.expand_dims(similarities, 1)  # [i, k]: of k minus of i
     is_higher = ops.expand_dims(scores, 1) > ops.expand_dims(scores, 0)
     terms = ops.reshape(ops.where(is_higher, differences, LEFT_OUT), (-1,))
     return ops.logsumexp(ops.concatenate([ops.zeros((1,), dtype="float32"), terms], axis=0))

@@ -1,4 +1,4 @@
-"""Cosine MSE: the cosine of two texts is to equal their score."""
+"""Cosine MSE: trains the cosine of two texts to equal their score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,13 @@ from tfchain.training.losses.similarity import pairwise_similarity
 
 @keras.saving.register_keras_serializable("tfchain")
 class CosineMSE(PairLoss):
-    """The squared difference of the cosine similarity and the score.
+    """The squared difference between the cosine similarity and the score.
 
     Columns: two texts; labels: one score a row, in [-1, 1] (divide grades of 0 to 5 by 5).
 
-    Which sibling: `cosent` learns from the same rows and is what sentence-transformers' docs advise; use this one where
-    the cosine's value itself matters, for a fixed threshold say. `margin_mse` and `kl_divergence` where a
-    teacher scored several documents of one query.
+    Which sibling: `cosent` learns from the same rows and is what sentence-transformers' docs advise; use this loss if
+    the cosine's value itself matters, for example for a fixed threshold. `margin_mse` and `kl_divergence` if a teacher
+    scored several documents of a query.
 
     Paper: Reimers and Gurevych 2019, Sentence-BERT, its regression objective (https://arxiv.org/abs/1908.10084).
     """

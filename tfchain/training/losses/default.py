@@ -1,4 +1,4 @@
-"""From a name or from a dataset's columns to a loss."""
+"""Makes a loss from its name, or chooses one by a dataset's columns."""
 
 import inspect
 from collections.abc import Mapping
@@ -40,11 +40,11 @@ LOSSES: dict[str, type[PairLoss]] = {
 
 
 def get_loss(name_or_loss: str | PairLoss | Mapping[str, Any]) -> PairLoss:
-    """Makes a loss from its name, or from a mapping as a configuration file has it.
+    """Makes a loss from its name, or from a mapping as in a configuration file.
 
     Args:
-        name_or_loss: A name of `LOSSES`; or `{"name": …, argument: value, …}`, in which the `loss` of `matryoshka` is a
-            name or such a mapping again; or a loss, which is given back.
+        name_or_loss: A name of `LOSSES`; or `{"name": …, argument: value, …}`, in which the `loss` of `matryoshka` is
+            again a name or a mapping; or a loss, which is returned unchanged.
 
     Raises:
         InputError: if a name or an argument is unknown, or an argument is missing or out of range.
@@ -95,10 +95,10 @@ def default_loss(num_columns: int, labels: np.ndarray | None) -> PairLoss:
 
     Args:
         num_columns: Columns of text, the query included.
-        labels: `(rows, k)` or `(rows,)`, or None where the dataset has none.
+        labels: `(rows, k)` or `(rows,)`, or None if the dataset has none.
 
     Raises:
-        InputError: if no loss takes such columns and labels, or a label is no finite number.
+        InputError: if no loss takes these columns and labels, or a label is not a finite number.
 
     Example:
         >>> default_loss(2, None).name

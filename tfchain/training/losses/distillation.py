@@ -14,14 +14,14 @@ from tfchain.training.losses.similarity import SIMILARITIES, pairwise_similarity
 
 @keras.saving.register_keras_serializable("tfchain")
 class MarginMSE(PairLoss):
-    """The squared difference of the model's and the teacher's margin between a query's first and its other documents.
+    """The squared difference between the model's and the teacher's margins of a query's first document over the others.
 
     Columns: query, a document, and one or more other documents; labels: for each other document the teacher's score of
-    the first less its own, or the teacher's scores of all documents. The documents need not be a positive and
-    negatives: both may be relevant, or neither.
+    the first document minus its own, or the teacher's scores of all documents. The documents need not be a positive
+    and negatives: all may be relevant, or none.
 
-    Which sibling: `kl_divergence` where a row has many documents and their order matters more than their distances;
-    `in_batch_softmax` where there is no teacher, which is also quicker to learn, for it compares with the whole batch.
+    Which sibling: `kl_divergence` if a row has many documents and their order matters more than their distances;
+    `in_batch_softmax` without a teacher, which also learns faster, because it compares with the whole batch.
 
     Paper: Hofstätter et al. 2020 (https://arxiv.org/abs/2010.02666).
 
@@ -66,17 +66,17 @@ class KLDivergence(PairLoss):
 
     Columns: query and two or more documents; labels: the teacher's score of each document, of any range.
 
-    Which sibling: `margin_mse` where a row has few documents, or the teacher's distances are to be kept;
-    `in_batch_softmax` where there is no teacher.
+    Which sibling: `margin_mse` if a row has few documents, or to keep the teacher's distances; `in_batch_softmax`
+    without a teacher.
 
     Papers: Lin, Yang and Lin 2020 (https://arxiv.org/abs/2010.11386); the temperature from Hinton, Vinyals and Dean
     2015 (https://arxiv.org/abs/1503.02531).
 
     Args:
         temperature: Divisor of the scores before the softmax, above 0; higher is softer. The loss is multiplied by its
-            square, so that the gradients stay of one size. Default: 1.
-        teacher_temperature: The teacher's own, where its scores are spread wider or narrower: take about their spread.
-            Default: None, the same.
+            square, so that the gradients keep their size. Default: 1.
+        teacher_temperature: The teacher's temperature, if its scores are spread wider or narrower: use about their
+            spread. Default: None, the same as `temperature`.
         similarity: The model's score: `dot` or `cosine` (with a temperature of 0.05 or so). Default: `dot`.
 
     Raises:

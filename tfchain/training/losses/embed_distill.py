@@ -1,4 +1,4 @@
-"""Embedding distillation: the model's vector of a text is to be the teacher's."""
+"""Embedding distillation: trains vectors to match the teacher's."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -22,23 +22,23 @@ class EmbedDistill(PairLoss):
     """The distance of each text's vector from a teacher's vector of the same text, averaged over the columns.
 
     Columns: any number, plain texts are enough; no labels, but the teacher's embeddings of all columns, which `fit`
-    makes of the teacher given as `guide=`. The vectors must be as wide as the teacher's.
+    computes with the teacher given as `guide=`. The vectors must be as wide as the teacher's.
 
-    Which sibling: this is the way to make a small model of a large one (`optimization.recipes.Distill` does so), for it
-    learns from any text. `margin_mse` and `kl_divergence` learn a teacher's scores instead, and suit teachers of
+    Which sibling: use this loss to make a small model from a large one, as `optimization.recipes.Distill` does, because
+    it learns from any text. `margin_mse` and `kl_divergence` learn a teacher's scores instead, and suit teachers of
     other widths or without vectors (cross-encoders).
 
     Paper: Kim et al. 2023, EmbedDistill (https://arxiv.org/abs/2301.12005); with `target="first"` Reimers and Gurevych
     2020 (https://arxiv.org/abs/2004.09813).
 
     Args:
-        distance: `cosine` (one less the cosine), `l2` (the paper's; Euclidean) or `mse` (mean squared difference).
+        distance: `cosine` (1 minus the cosine), `l2` (the paper's; Euclidean) or `mse` (mean squared difference).
             Default: `cosine`.
         target: `own`: each column learns the teacher's vector of itself; `first`: all columns learn the teacher's
-            vector of the first one, such as a sentence and its translation. Default: `own`.
+            vector of the first column, for example for a sentence and its translation. Default: `own`.
 
     Raises:
-        InputError: if a value is none of those. When called: if the vectors are not as wide as the teacher's.
+        InputError: if a value is not one of these. When called: if the vectors are not as wide as the teacher's.
     """
 
     min_columns = 1
@@ -55,7 +55,7 @@ class EmbedDistill(PairLoss):
         if dim != guide_dim:
             raise InputError(
                 f"The loss `{self.name}` needs vectors as wide as the teacher's. Received: {dim} and {guide_dim} (the "
-                "teacher's). Give the model a Dense head of that width, or learn scores by `margin_mse` or "
+                "teacher's). Give the model a Dense head of that width, or learn scores with `margin_mse` or "
                 "`kl_divergence`."
             )
 

@@ -1,4 +1,4 @@
-"""Which documents of a batch are no negatives for a query, though another query's documents."""
+"""Finds a batch's false negatives: documents of other queries that may answer a query too."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ def false_negative_mask(keys: Any, judged: Any) -> Any:
     """Marks the documents of a batch that must not count as a query's negatives.
 
     A document is marked for a query if it has the text of the query's own positive, or the query's text, or is among
-    the documents that the query's judgements call relevant, or is the positive of a row with the same query. The own
-    positive is never marked.
+    the documents that the query's judgements call relevant, or is the positive of a row with the same query. A query's
+    own positive is never marked.
 
     Args:
         keys: int64 `(batch, columns)`: the texts' keys (`text_key`), the query's first, then the positive's.
-        judged: int64 `(batch, most)`: keys of all documents judged relevant for the row's query, filled up with 0.
+        judged: int64 `(batch, most)`: keys of all documents judged relevant for the row's query, padded with 0.
 
     Returns:
-        float32 `(batch, documents)`, 1 for a false negative; the document of row `j` and column `c` stands at
+        float32 `(batch, documents)`, 1 for a false negative; the document of row `j` and column `c` is at
         `(c - 1) * batch + j`, as in the losses.
 
     Example:

@@ -1,4 +1,4 @@
-"""In-batch softmax with a guide model that says which of the negatives are none (GISTEmbed)."""
+"""In-batch softmax with a guide model that finds the false negatives (GISTEmbed)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,20 +18,20 @@ class GuidedInBatchSoftmax(PairLoss):
     """In-batch softmax in which a guide model's similarities leave out false negatives.
 
     Columns: query, positive, and any number of hard negatives (sentence-transformers takes one); no labels, but the
-    guide's embeddings of all columns. A text is left out of a query's softmax if the guide finds it closer than the
-    query and its positive are, less the margin. Beside the documents, the other queries are negatives of the query, and
-    the other positives are negatives of the positive. A text is never its own negative, also where the guide finds the
-    query and its positive to be the same.
+    guide's embeddings of all columns. A text is left out of a query's softmax if its similarity, according to the
+    guide, is above that of the query and its positive, minus the margin. Besides the documents, the other queries are
+    negatives of the query, and the other positives are negatives of the positive. A text is never its own negative,
+    even if the guide finds the query and its positive identical.
 
-    Which sibling: `in_batch_softmax` needs no guide and is faster; use it where rows are about different things.
-    Where the guide is much better than the model, `kl_divergence` or `margin_mse` learn its scores themselves.
+    Which sibling: `in_batch_softmax` needs no guide and is faster; use it if rows are about different things. If the
+    guide is much better than the model, `kl_divergence` or `margin_mse` learn its scores directly.
 
     Paper: Solatorio 2024, GISTEmbed (https://arxiv.org/abs/2402.16829).
 
     Args:
         temperature: Divisor of the cosine similarities, above 0. Default: 0.01.
-        margin_strategy: `absolute`: left out above the positive's similarity less `margin`; `relative`: above it less
-            `margin` times its absolute value. Default: `absolute`.
+        margin_strategy: `absolute`: left out above the positive's similarity minus `margin`; `relative`: above it
+            minus `margin` times its absolute value. Default: `absolute`.
         margin: Larger leaves out more. Default: 0.
         contrast_queries: Whether other queries are negatives (`contrast_anchors` in sentence-transformers).
             Default: True, as in the paper.
@@ -77,7 +77,7 @@ class GuidedInBatchSoftmax(PairLoss):
         left_out = ops.logical_or(masked, ops.logical_and(guided > threshold, ops.logical_not(own)))
         parts = [ops.where(left_out, LEFT_OUT, similarities / self.temperature)]
 
-        # Rows that share a relevant document are about one thing: their queries and positives are not to part.
+        # Rows that share a relevant document are about the same thing: do not push their texts apart.
         apart = ops.logical_or(same, masked[:, :num_queries])
         contrasted = [(queries, guide_queries)] if self.contrast_queries else []
         if self.contrast_positives:

@@ -20,9 +20,9 @@ class InBatchSoftmax(PairLoss):
     Columns: query, positive, and any number of hard negatives; no labels. Other rows' positives and all hard negatives
     are the query's negatives, so a larger batch teaches more.
 
-    Which sibling: `guided_in_batch_softmax` where many other rows' documents would suit the query too, and a good model
-    is at hand to say which; `kl_divergence` or `margin_mse` where a teacher scored each document; `triplet` only where
-    batches must be tiny; `online_contrastive` where pairs come with labels 1 and 0.
+    Which sibling: `guided_in_batch_softmax` if many other rows' documents would suit the query too, and a good model
+    can say which; `kl_divergence` or `margin_mse` if a teacher scored each document; `triplet` only if batches must be
+    tiny; `online_contrastive` if pairs have labels 1 and 0.
 
     Papers: van den Oord, Li and Vinyals 2018 (https://arxiv.org/abs/1807.03748), Henderson et al. 2017
     (https://arxiv.org/abs/1705.00652); in both directions Günther et al. 2023 (https://arxiv.org/abs/2310.19923).
@@ -30,7 +30,7 @@ class InBatchSoftmax(PairLoss):
     Args:
         scale: Factor of the similarities, above 0. The inverse of the temperature. 10 to 100 are usual with the cosine;
             give 1 with the dot product. Default: 20.
-        temperature: The inverse of `scale`, to give instead of it. Default: None.
+        temperature: The inverse of `scale`, to give instead of `scale`. Default: None.
         directions: `query_to_document`, or `both`: the mean with the cross-entropy of finding a positive's own query
             among all queries, for texts of one kind or for searching both ways. Default: `query_to_document`.
         similarity: `cosine` or `dot`. Default: `cosine`.
@@ -72,7 +72,7 @@ class InBatchSoftmax(PairLoss):
 
 
 def in_batch_losses(logits: Any, masked: Any | None, *, directions: str = "query_to_document") -> Any:
-    """Cross-entropies of the own positives.
+    """Cross-entropies of the queries' own positives.
 
     Args:
         logits: Scaled similarities of queries and documents, `(batch, documents)`; document i is query i's positive.

@@ -1,4 +1,4 @@
-"""Checks of a dataset's columns and labels against what a loss takes, before any step is taken."""
+"""Checks a dataset's columns and labels against what a loss takes, before training."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ WHAT_TO_DO = "Give rows of that form or choose another loss; `default_loss` name
 
 
 def check_columns(loss: str, least: int, most: int | None, num_columns: int) -> None:
-    """Raises where a dataset has too few or too many columns of text.
+    """Raises if a dataset has too few or too many columns of text.
 
     Args:
         loss: The loss's name, for the error.
@@ -33,11 +33,11 @@ def check_columns(loss: str, least: int, most: int | None, num_columns: int) -> 
 
 
 def check_labels(loss: str, kind: LabelKind, num_columns: int, labels: np.ndarray | None) -> None:
-    """Raises where labels are missing, of the wrong shape, no numbers, or out of their range.
+    """Raises if labels are missing, of the wrong shape, not numbers, or out of range.
 
     Args:
         loss: The loss's name, for the error.
-        kind: What it takes, a word of `LabelKind`.
+        kind: The labels that the loss takes, a word of `LabelKind`.
         num_columns: Columns of text, the query included.
         labels: `(rows, k)` or `(rows,)`, or None.
 
@@ -57,7 +57,7 @@ def check_labels(loss: str, kind: LabelKind, num_columns: int, labels: np.ndarra
     needed = {
         "binary": "one label a row, 1 for a positive and 0 for a negative",
         "score": "one score a row",
-        "margin": f"{documents - 1} margins (positive less negative) or {documents} scores a row",
+        "margin": f"{documents - 1} margins (positive minus negative) or {documents} scores a row",
         "scores": f"{documents} teacher's scores a row, one for each document",
     }[kind]
     if labels is None:
@@ -70,7 +70,7 @@ def check_labels(loss: str, kind: LabelKind, num_columns: int, labels: np.ndarra
 
 
 def check_no_labels(loss: str, labels: np.ndarray | None) -> None:
-    """Raises where a loss without labels is given some that say more than "every row is a positive".
+    """Raises if a loss without labels is given labels that say more than "every row is a positive".
 
     Args:
         loss: The loss's name, for the error.
@@ -90,23 +90,23 @@ def check_no_labels(loss: str, labels: np.ndarray | None) -> None:
 
 
 def check_range(loss: str, table: np.ndarray, fits: np.ndarray, needed: str) -> None:
-    """Raises where a label is out of its range.
+    """Raises if a label is out of range.
 
     Args:
         loss: The loss's name, for the error.
         table: The labels, `(rows, k)`.
-        fits: True where a label is in its range, `(rows, k)`.
+        fits: True where a label is in range, `(rows, k)`.
         needed: The range, for the error.
 
     Raises:
-        InputError: with the first that is not, and its row.
+        InputError: with the first label out of range, and its row.
     """
     misfits = np.argwhere(~fits)
     if misfits.size:
         row, column = misfits[0]
         raise InputError(
             f"The labels of the loss `{loss}` must be {needed}. Received: {table[row, column]:g} in row {row} "
-            f"(counted from 0), {len(misfits)} such labels in all. Mend those rows or leave them out."
+            f"(counted from 0), {len(misfits)} such labels in all. Correct those rows or leave them out."
         )
 
 
@@ -118,7 +118,7 @@ def to_table(loss: str, labels: Any) -> np.ndarray:
         labels: `(rows, k)` or `(rows,)`.
 
     Raises:
-        InputError: if they are no numbers, not finite, or of another shape.
+        InputError: if they are not numbers, not finite, or of another shape.
     """
     table = np.asarray(labels)
     if table.dtype.kind not in "biuf":

@@ -1,4 +1,4 @@
-"""Matryoshka: any loss at several widths at once, so that the first dimensions of a vector can be used alone."""
+"""Matryoshka: any loss at several widths at once, so that the first dimensions of a vector can be used on their own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from tfchain.training.losses.similarity import normalize
 
 @keras.saving.register_keras_serializable("tfchain")
 class Matryoshka(PairLoss):
-    """The weighted sum of a loss of the embeddings cut to each width and scaled to length 1.
+    """The weighted sum of a loss over the embeddings cut to each width and scaled to length 1.
 
     Columns and labels: those of the loss inside. A guide's embeddings are not cut.
 
-    When: where vectors are to be stored shorter than the model makes them. Put the full width among `dims`, or it
-    is not trained. A loss that needs the vectors' length (`margin_mse` or `kl_divergence` with `dot` and a teacher of
-    wide scores) does not suit, because cut vectors have length 1.
+    When: to store vectors shorter than the model makes them. Include the full width in `dims`, or it is not trained.
+    A loss that needs the vectors' length (`margin_mse` or `kl_divergence` with `dot` and a teacher of wide scores) is
+    not suitable, because cut vectors have length 1.
 
     Paper: Kusupati et al. 2022 (https://arxiv.org/abs/2205.13147).
 
@@ -32,8 +32,8 @@ class Matryoshka(PairLoss):
         weights: A weight above 0 for each width. Default: all 1.
 
     Raises:
-        InputError: if `loss` is none, or dims or weights are empty, out of range or not equally many. When called: if a
-            width is above the embeddings' own.
+        InputError: if `loss` is not a loss, or dims or weights are empty, out of range or not equally many. When
+            called: if a width is above the embeddings' own.
 
     Example:
         >>> from tfchain.training.losses import InBatchSoftmax
@@ -45,7 +45,7 @@ class Matryoshka(PairLoss):
     def __init__(self, loss: PairLoss, dims: Sequence[int], weights: Sequence[float] | None = None) -> None:
         super().__init__("matryoshka")
         if not isinstance(loss, PairLoss):
-            raise InputError(f"`loss` must be a loss of tfchain, InBatchSoftmax() say. Received: loss={loss!r}.")
+            raise InputError(f"`loss` must be a loss of tfchain, such as InBatchSoftmax(). Received: loss={loss!r}.")
         if not isinstance(dims, list | tuple) or not dims:
             raise InputError(f"`dims` must be a list of at least one width. Received: dims={dims!r}.")
         self.loss = loss
@@ -74,7 +74,7 @@ class Matryoshka(PairLoss):
         self.loss.check_vectors(min(self.dims), guide_dim)
 
     def check_width(self, dim: int) -> None:
-        """Raises an InputError where a width is above the embeddings' own."""
+        """Raises an InputError if a width is above the embeddings' own."""
         if max(self.dims) > dim:
             raise InputError(
                 f"`dims` of the loss `{self.name}` must be at most the embeddings' width of {dim}. "
@@ -98,5 +98,5 @@ class Matryoshka(PairLoss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Matryoshka":
-        """The loss with the arguments that `get_config` gave."""
+        """The loss with the arguments that `get_config` returned."""
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})

@@ -1,4 +1,4 @@
-"""Score distillation: the model is to find the same texts of a batch alike as the teacher does."""
+"""Score distillation: trains the model to find the same texts of a batch similar as the teacher does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,22 +17,22 @@ class ScoreDistill(PairLoss):
     """Kullback-Leibler divergence of a text's softmax over the batch's other texts from the teacher's.
 
     Columns: any number, plain texts are enough; no labels, but the teacher's embeddings of all columns, which `fit`
-    makes of the teacher given as `guide=`. Every text of every column is compared with all others of the batch by the
-    cosine. The teacher's vectors may be of any width. Larger batches teach more.
+    computes with the teacher given as `guide=`. Every text of every column is compared with all others of the batch by
+    the cosine. The teacher's vectors may be of any width. Larger batches teach more.
 
-    Which sibling: `embed_distill` where the teacher's vectors are as wide as the model's: the model then gives vectors
-    that may stand beside the teacher's in one index; this one learns their order alone. `kl_divergence` where a teacher
-    without vectors (a cross-encoder) scored a query's documents.
+    Which sibling: `embed_distill` if the teacher's vectors are as wide as the model's: the model's vectors can then
+    share an index with the teacher's, while this loss learns only their order. `kl_divergence` if a teacher without
+    vectors (a cross-encoder) scored a query's documents.
 
     Papers: Koohpayegani, Tejankar and Pirsiavash 2020, CompRess (https://arxiv.org/abs/2010.14713); Fang et al. 2021,
-    SEED (https://arxiv.org/abs/2101.04731). Both compare with a queue of earlier samples in place of the batch.
+    SEED (https://arxiv.org/abs/2101.04731). Both compare with a queue of earlier samples instead of the batch.
     With `target="first"` a row's texts are translations of each other, as in Reimers and Gurevych 2020
     (https://arxiv.org/abs/2004.09813).
 
     Args:
         temperature: Divisor of the cosines before both softmaxes, above 0. Default: 0.05.
-        target: `own`: the teacher's vector of each column is its own; `first`: the teacher's vector of a row's first
-            text stands for all of the row's. Default: `own`.
+        target: `own`: each text is matched with the teacher's vector of itself; `first`: all texts of a row are matched
+            with the teacher's vector of the first. Default: `own`.
 
     Raises:
         InputError: if a value is out of range.
@@ -57,7 +57,7 @@ class ScoreDistill(PairLoss):
         return ops.mean(ops.reshape(divergences, ops.shape(y_pred)[:2]), axis=-1)
 
     def _log_softmax(self, embeddings: Any) -> Any:
-        """Over the other texts, `(texts, texts)`; what stands for the text itself is the same for both models."""
+        """Over the other texts, `(texts, texts)`; the diagonal (each text itself) is the same for both models."""
         vectors = ops.reshape(embeddings, (-1, embeddings.shape[-1]))
         logits = similarity_matrix(vectors, vectors, "cosine") / self.temperature
         own = ops.cast(ops.eye(ops.shape(logits)[0]), "bool")

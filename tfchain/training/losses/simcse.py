@@ -26,7 +26,7 @@ class SimCSE(PairLoss):
 
     Args:
         scale: Factor of the cosine similarities, above 0. Default: 20, the paper's temperature of 0.05.
-        temperature: The inverse of `scale`, to give instead of it. Default: None.
+        temperature: The inverse of `scale`, to give instead of `scale`. Default: None.
 
     Raises:
         InputError: if a value is not above 0, or the two contradict each other.

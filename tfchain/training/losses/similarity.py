@@ -1,4 +1,4 @@
-"""How alike two vectors are, as tensors: similarities and distances that stay finite, and so do their gradients."""
+"""Similarities and distances of vectors, which stay finite, as do their gradients."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from keras import ops
 
 SIMILARITIES = ("cosine", "dot")
 DISTANCES = ("cosine", "euclidean", "manhattan")
-# What a softmax leaves out: exp of it is 0, and unlike minus infinity it never makes NaN of a gradient.
+# The logit that a softmax leaves out: its exp is 0, and unlike minus infinity it never turns a gradient into NaN.
 LEFT_OUT = -1e30
 SMALLEST_SQUARE = 1e-24
 
 
 def normalize(vectors: Any) -> Any:
-    """Scales vectors to length 1; a zero vector has no direction, stays zero and passes no gradient on.
+    """Scales vectors to length 1; a zero vector has no direction, stays zero and has no gradient.
 
     Args:
         vectors: `(..., dim)`.
@@ -21,7 +21,7 @@ def normalize(vectors: Any) -> Any:
         `(..., dim)`.
     """
     squares = ops.sum(vectors * vectors, axis=-1, keepdims=True)
-    # Asked this way round, NaN is no zero vector: it stays NaN, and the loss shows it.
+    # Compared this way round, NaN is not a zero vector: it stays NaN, and the loss shows it.
     is_zero = squares <= SMALLEST_SQUARE
     # Two `where`s: with one, the gradient of the branch that is not taken would be 0 times infinity.
     return ops.where(is_zero, 0.0, vectors / ops.sqrt(ops.where(is_zero, 1.0, squares)))
@@ -44,11 +44,11 @@ def similarity_matrix(left: Any, right: Any, similarity: str) -> Any:
 
 
 def pairwise_similarity(left: Any, right: Any, similarity: str) -> Any:
-    """Similarities of vectors that stand at the same place.
+    """Similarities of vectors at the same position.
 
     Args:
         left: `(..., dim)`.
-        right: `(..., dim)`, or of a shape that spreads over `left`'s.
+        right: `(..., dim)`, or a shape that broadcasts to `left`'s.
         similarity: One of `SIMILARITIES`.
 
     Returns:
@@ -60,15 +60,15 @@ def pairwise_similarity(left: Any, right: Any, similarity: str) -> Any:
 
 
 def pairwise_distance(left: Any, right: Any, distance: str) -> Any:
-    """Distances of vectors that stand at the same place.
+    """Distances of vectors at the same position.
 
     Args:
         left: `(..., dim)`.
-        right: `(..., dim)`, or of a shape that spreads over `left`'s.
-        distance: One of `DISTANCES`; `cosine` is 1 less the cosine similarity.
+        right: `(..., dim)`, or a shape that broadcasts to `left`'s.
+        distance: One of `DISTANCES`; `cosine` is 1 minus the cosine similarity.
 
     Returns:
-        `(...)`. Where two vectors are the same, the Euclidean distance passes no gradient on.
+        `(...)`. Where two vectors are the same, the Euclidean distance has no gradient.
     """
     if distance == "cosine":
         return 1.0 - pairwise_similarity(left, right, "cosine")
@@ -84,7 +84,7 @@ def angle_similarity(left: Any, right: Any) -> Any:
     """AnglE's similarity: |cosine + sine|, the halves of the vectors read as real and imaginary part.
 
     Args:
-        left: `(..., dim)`; an odd `dim` is filled up with a zero.
+        left: `(..., dim)`; an odd `dim` is padded with a zero.
         right: `(..., dim)`.
 
     Returns:

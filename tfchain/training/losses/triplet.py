@@ -19,13 +19,13 @@ class Triplet(PairLoss):
     compared with each other, so a small batch loses nothing.
 
     Which sibling: `in_batch_softmax` takes the same rows, uses the batch's other documents as negatives too and is the
-    usual choice for search; `margin_mse` where a teacher says how far apart the documents are.
+    usual choice for search; `margin_mse` if a teacher says how far apart the documents are.
 
     Papers: Schroff, Kalenichenko and Philbin 2015 (https://arxiv.org/abs/1503.03832), Hermans, Beyer and Leibe 2017
     (https://arxiv.org/abs/1703.07737).
 
     Args:
-        distance: `euclidean`, `manhattan`, or `cosine` (1 less the similarity). Default: `euclidean`.
+        distance: `euclidean`, `manhattan`, or `cosine` (1 minus the similarity). Default: `euclidean`.
         margin: By how much the negative must be further away, at least 0. Vectors of length 1 are never further than 2
             apart: give them a margin below 1. Default: 5, as in sentence-transformers.
 
