@@ -76,10 +76,13 @@ def test_slurms_workers_keep_the_order_of_their_process_numbers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SLURM_PROCID": ""}, r"names no task of a cluster\. Received: nodes 'a\[1-2\]', .* SLURM_PROCID=''"),
-        ({"SLURM_PROCID": "2"}, "names no task of a cluster"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "1"}, "names no task of a cluster"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "one"}, r"cannot be read: Invalid tasks-per-node .* Start the workers by srun"),
+        ({"SLURM_PROCID": ""}, r"must name a task of a cluster\. Received: nodes 'a\[1-2\]', .* SLURM_PROCID=''"),
+        ({"SLURM_PROCID": "2"}, "must name a task of a cluster"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1"}, "must name a task of a cluster"),
+        (
+            {"SLURM_STEP_TASKS_PER_NODE": "one"},
+            r"cannot be read: Invalid tasks-per-node .* Start the workers with srun",
+        ),
         ({"SLURM_STEP_NODELIST": "a[1-"}, "cannot be read: Invalid hostlist"),
     ],
 )

@@ -148,7 +148,7 @@ def test_when_a_worker_dies_the_other_stops_with_a_clear_message(runs: dict[str,
     assert runs["seconds"] < 90
     log = (runs["folder"] / "multi_worker-0.log").read_text()
     assert "WorkerLostError: Another of the 2 workers stopped or cannot be reached, so this one stops, too." in log
-    assert "they go on from" in log
+    assert "they resume from" in log
 
 
 def test_a_restart_of_all_workers_ends_with_the_losses_of_a_run_that_never_stopped(runs: dict[str, Any]) -> None:

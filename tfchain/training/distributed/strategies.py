@@ -1,4 +1,4 @@
-"""Which devices and machines a training runs on: a word, the environment, or a `tf.distribute.Strategy`."""
+"""Chooses the devices and machines of a training, from a name, the environment or a `tf.distribute.Strategy`."""
 
 import json
 import logging
@@ -17,20 +17,20 @@ StrategyName = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
 
 
 def make_strategy(strategy: Any = "auto") -> Any:
-    """The strategy that a training runs under.
+    """Makes the strategy that a training runs under.
 
     Args:
         strategy: `one` trains on one device; `mirrored` on all GPUs of this machine, or on its logical CPU devices;
             `multi_worker` on the machines that the environment variable TF_CONFIG names, or SLURM's; `tpu` on the TPU
-            that the environment names; `auto` takes the first that fits: multi_worker, tpu, mirrored where there is
-            more than one GPU, one. A `tf.distribute.Strategy` is taken as it is. Default: `auto`.
+            that the environment names; `auto` takes the first that fits: multi_worker, tpu, mirrored if there is
+            more than one GPU, one. A `tf.distribute.Strategy` is used unchanged. Default: `auto`.
 
     Returns:
-        A `tf.distribute.Strategy`, or None for one device. Make the multi-worker one before TensorFlow has run
+        A `tf.distribute.Strategy`, or None for one device. Make the multi-worker strategy before TensorFlow has run
         anything: it starts the server that the workers talk through.
 
     Raises:
-        InputError: if the name is unknown, TF_CONFIG cannot be read or names no such task, or there is no such device.
+        InputError: if the name is unknown, TF_CONFIG cannot be read or its task does not exist, or the device does not.
     """
     import tensorflow as tf
 
@@ -60,10 +60,10 @@ def read_tf_config(environment: Mapping[str, str]) -> dict[str, Any] | None:
     """Reads and checks the environment variable TF_CONFIG.
 
     Returns:
-        `{"cluster": {"worker": [addresses], …}, "task": {"type": …, "index": …}}`; None where it is not set.
+        `{"cluster": {"worker": [addresses], …}, "task": {"type": …, "index": …}}`; None if it is not set.
 
     Raises:
-        InputError: if it is no JSON, lacks a part, or its task is not in its cluster.
+        InputError: if it is not JSON, lacks a part, or its task is not in its cluster.
     """
     text = environment.get("TF_CONFIG", "").strip()
     if not text:
@@ -108,10 +108,10 @@ def read_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
     and puts node10 before node9 while SLURM counts its processes in the nodes' own order; only its parsers are used.
 
     Returns:
-        Workers at the nodes' ports from 8888 on, in the order of their SLURM_PROCID; None outside of a job.
+        Workers at the nodes' ports from 8888 on, in the order of their SLURM_PROCID; None outside a job.
 
     Raises:
-        InputError: if a variable is missing or does not fit the others: not started by srun.
+        InputError: if a variable is missing or does not fit the others, as without srun.
     """
     from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import (
         expand_hostlist,
@@ -130,22 +130,23 @@ def read_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
         hosts, counts = expand_hostlist(nodes), expand_tasks_per_node(tasks)
     except ValueError as error:
         raise InputError(
-            f"SLURM's environment cannot be read: {error}. {received} Start the workers by srun."
+            f"SLURM's environment cannot be read: {error}. {received} Start the workers with srun."
         ) from None
     workers = [
         f"{host}:{SLURM_PORT + number}" for host, count in zip(hosts, counts, strict=False) for number in range(count)
     ]
     if len(hosts) != len(counts) or not index.isdecimal() or int(index) >= len(workers):
-        raise InputError(f"SLURM's environment names no task of a cluster. {received} Start the workers by srun.")
+        raise InputError(f"SLURM's environment must name a task of a cluster. {received} Start the workers with srun.")
     return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": int(index)}}
 
 
 def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequence[str] = (), index: int = 0) -> Any:
-    """A `MultiWorkerMirroredStrategy`.
+    """Makes a `MultiWorkerMirroredStrategy`.
 
     Args:
-        config: What `read_tf_config` gave. Default: none.
-        hosts: Addresses of all workers, `host:port`, in place of a config. Default: none, then SLURM is asked.
+        config: What `read_tf_config` returned. Default: none.
+        hosts: Addresses of all workers, `host:port`, instead of a config. Default: none. Without a config either,
+            SLURM's environment is read.
         index: This worker's number among the hosts. Default: 0.
 
     Raises:
@@ -161,7 +162,7 @@ def make_multi_worker(config: Mapping[str, Any] | None = None, *, hosts: Sequenc
         config = read_slurm(os.environ)
     if config is None:
         raise InputError(
-            "strategy='multi_worker' needs the machines' addresses. Set TF_CONFIG on each, start by SLURM's srun, or "
+            "strategy='multi_worker' needs the machines' addresses. Set TF_CONFIG on each, start with SLURM's srun, or "
             "use `tfchain launch`."
         )
     options = tf.distribute.experimental.CommunicationOptions(
@@ -202,14 +203,14 @@ def find_task(strategy: Any) -> tuple[int, int]:
 
 
 def is_multi_worker(strategy: Any) -> bool:
-    """Whether other processes take part."""
+    """Whether the strategy spans several processes."""
     import tensorflow as tf
 
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def is_tpu(strategy: Any) -> bool:
-    """Whether it runs on TPUs, whose shapes must be fixed."""
+    """Whether the strategy runs on TPUs, which need fixed shapes."""
     import tensorflow as tf
 
     return isinstance(strategy, tf.distribute.TPUStrategy)

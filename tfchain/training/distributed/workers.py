@@ -1,4 +1,4 @@
-"""What workers share and agree on: weights, vectors, the same data; and what happens when one is lost."""
+"""What workers share and agree on: weights, vectors, the same data; and what happens if a worker is lost."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tfchain.training.distributed.strategies import find_task, is_multi_worker
 
 
 def gather_over_workers(strategy: Any, values: np.ndarray) -> np.ndarray:
-    """The rows of all workers, in their order; every worker must call it, with as many rows."""
+    """Gathers the rows of all workers, in their order; every worker must call it with the same number of rows."""
     import tensorflow as tf
 
     @tf.function
@@ -30,18 +30,18 @@ def gather_over_workers(strategy: Any, values: np.ndarray) -> np.ndarray:
 
 
 def from_chief(strategy: Any, values: np.ndarray) -> np.ndarray:
-    """The chief's values, on every worker; each must call it, with the same shape."""
+    """Returns the chief's values on every worker; each must call it, with the same shape."""
     if strategy is None or not is_multi_worker(strategy):
         return values
     return gather_over_workers(strategy, values[None])[0]
 
 
 def check_agreement(strategy: Any, what: str, values: Any) -> None:
-    """Raises where the workers would not train on the same: they would wait for each other for ever, or diverge.
+    """Raises if the workers would not train on the same data: they would wait for each other forever, or diverge.
 
     Args:
-        strategy: What they train under.
-        what: Names the values for the error.
+        strategy: The strategy of the training.
+        what: Names the values in the error.
         values: Plain values, which must be the same on all workers.
     """
     if find_task(strategy)[1] == 1:
@@ -51,9 +51,9 @@ def check_agreement(strategy: Any, what: str, values: Any) -> None:
     if len(set(found)) > 1:
         differing = [number for number, value in enumerate(found) if value != found[0]]
         raise InputError(
-            f"The workers' {what} differ: expected the same on all, but worker {differing[0]} has others than worker "
-            "0. Give all of them the same rows (as many, in the same order) and arguments, and a checkpoint's folder "
-            "that all see."
+            f"The workers' {what} differ: expected the same on all, but those of worker {differing[0]} are not those "
+            "of worker 0. Give all of them the same rows (as many, in the same order) and arguments, and a checkpoint "
+            "folder that all can reach."
         )
 
 
@@ -63,12 +63,12 @@ def count_replicas(strategy: Any) -> int:
 
 
 def scope_of(strategy: Any) -> Any:
-    """The strategy's scope; nothing on one device."""
+    """The strategy's scope; a null context on one device."""
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
 def share_weights(strategy: Any, model: keras.Model, *, is_chief: bool) -> None:
-    """Gives the chief's weights to all workers: new weights are random, and other on each machine."""
+    """Gives the chief's weights to all workers: new weights are random, and differ between machines."""
     import tensorflow as tf
 
     values = [np.array(weight) if is_chief else np.zeros(weight.shape, weight.dtype) for weight in model.weights]
@@ -77,7 +77,9 @@ def share_weights(strategy: Any, model: keras.Model, *, is_chief: bool) -> None:
     @tf.function
     def share(own: Any) -> Any:
         def of_replica(own: Any) -> Any:
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, [one * 1 for one in own])
+            return tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.SUM, [part * 1 for part in own]
+            )
 
         return strategy.run(of_replica, args=(own,))
 
@@ -87,7 +89,7 @@ def share_weights(strategy: Any, model: keras.Model, *, is_chief: bool) -> None:
 
 @contextlib.contextmanager
 def lost_workers(num_workers: int, checkpoint: str | Path | None) -> Iterator[None]:
-    """Turns what TensorFlow says when another worker is gone into one clear error."""
+    """Turns the errors that TensorFlow raises when another worker is gone into a clear one."""
     import tensorflow as tf
 
     try:
@@ -101,7 +103,7 @@ def lost_workers(num_workers: int, checkpoint: str | Path | None) -> Iterator[No
     ) as error:
         if num_workers < 2:
             raise
-        go_on = f"Start all of them again: they go on from {checkpoint}." if checkpoint else "Start all of them again."
+        go_on = f"Start all of them again: they resume from {checkpoint}." if checkpoint else "Start all of them again."
         raise WorkerLostError(
             f"Another of the {num_workers} workers stopped or cannot be reached, so this one stops, too. {go_on} "
             f"TensorFlow said: {first_line(error)}"
