@@ -131,7 +131,7 @@ def test_a_stopped_training_goes_on_with_the_same_zeros(tiny_model_path: Path, t
     options = {"epochs": 5, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):
         fit(made[1], hooks=[make_hook(recipe)], callbacks=[Stop(7)], **options)
-    with pytest.raises(InputError, match="of another training: hooks was"):
+    with pytest.raises(InputError, match="to another training: hooks was"):
         fit(made[2], hooks=[make_hook(Prune(0.7))], **options)
     fit(made[2], hooks=[make_hook(recipe)], **options)
     assert_same_weights(made[0], made[2])

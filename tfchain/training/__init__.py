@@ -1,4 +1,4 @@
-"""Fitting an encoder: steps, batches, losses, mined negatives, several workers."""
+"""Trains an encoder: steps, batches, losses, mined negatives, several workers."""
 
 from tfchain.runtime.keras_backend import check_keras_backend
 

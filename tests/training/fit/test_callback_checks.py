@@ -32,7 +32,10 @@ class Adding(keras.callbacks.Callback):
 
 REFUSED: dict[str, tuple[Make, str]] = {
     "BackupAndRestore": (lambda path: keras_callbacks.BackupAndRestore(str(path)), r"`checkpoint=` saves a training"),
-    "SwapEMAWeights": (lambda _: keras_callbacks.SwapEMAWeights(), r"`ema_momentum=` ends with the averages"),
+    "SwapEMAWeights": (
+        lambda _: keras_callbacks.SwapEMAWeights(),
+        r"`ema_momentum=` ends the training with the averages",
+    ),
     "CallbackList": (lambda _: keras_callbacks.CallbackList([]), r"Give the callbacks themselves"),
 }
 WORK = {"CSVLogger", "EarlyStopping", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"}
@@ -102,7 +105,7 @@ def check(callback: Any, *others: Any, metrics: Any = ("ndcg@10",), **values: An
         (lambda path: keras_callbacks.ModelCheckpoint(path / "file" / "a.keras"), r"must be a folder to write to"),
         (lambda path: keras_callbacks.ModelCheckpoint(path / "folder.keras"), r"must be a file\. Received: the folder"),
         (lambda path: keras_callbacks.CSVLogger(path / "gone" / "a.csv"), r"CSVLogger must be in a folder that is the"),
-        (lambda path: keras_callbacks.CSVLogger(path), r"CSVLogger must be in a folder that is there"),
+        (lambda path: keras_callbacks.CSVLogger(path), r"CSVLogger must be in an existing folder"),
         (lambda path: keras_callbacks.TensorBoard(str(path / "file")), r"`TensorBoard\.log_dir` must be a folder"),
     ],
 )

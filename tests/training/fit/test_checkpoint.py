@@ -172,7 +172,7 @@ def test_what_a_killed_save_left_is_cleared_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "xyz"}, r"of another training: model was abc, is xyz\. Name another folder"),
+        ({"model": "xyz"}, r"to another training: model was abc, is xyz\. Name another folder"),
         ({"data": "xyz"}, r"data was def, is xyz\."),
         (
             {"learning_rate": 0.2, "freeze": ()},
@@ -275,7 +275,9 @@ def test_a_save_of_another_tfchain_was_called_damaged(tmp_path: Path, saved: Pat
     shutil.copytree(saved, tmp_path / "copy")
     save = tmp_path / "copy" / "step-000000004"
     (save / "state.json").write_text(json.dumps({"version": version, "unknown": 1}))
-    message = rf"form 2, which this tfchain reads\. Received: {save} in the form {version} of {what} one\. Go on with"
+    message = (
+        rf"format 2, which this tfchain reads\. Received: {save} in format {version} of {what} tfchain\. Resume with"
+    )
     with pytest.raises(InputError, match=message):
         run(tmp_path / "copy")
     assert save.exists()

@@ -154,7 +154,7 @@ def test_shards_that_do_not_suit_are_refused_before_anything_costly(
             {"loss": {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [9]}},
             r"at most the embeddings' width of 8",
         ),
-        (GUIDED, r"asks a guide model about every text, which PairShards cannot give"),
+        (GUIDED, r"needs a guide model's vectors, which PairShards cannot have"),
     ):
         with pytest.raises(InputError, match=message):
             fit(make_text_encoder(), shards, **values)

@@ -169,8 +169,8 @@ def test_a_checkpoint_of_another_model_dataset_or_hyperparameter_is_refused(
     other = make_text_encoder(seed=2)
     before = weights_of(other)
     for text_encoder, dataset, values, message in (
-        (other, ROWS, {}, r"of another training: model was"),
-        (make_text_encoder(), ROWS[:7], {}, r"of another training: data was"),
+        (other, ROWS, {}, r"to another training: model was"),
+        (make_text_encoder(), ROWS[:7], {}, r"to another training: data was"),
         (make_text_encoder(), ROWS, {"loss": {"name": "in_batch_softmax", "scale": 5}}, r"another training: data was"),
         (make_text_encoder(), ROWS, {"learning_rate": 1e-4}, r"learning_rate was 0\.001, is 0\.0001\. Name another"),
         (make_text_encoder(), ROWS, {"epochs": 2}, r"epochs was 1, is 2\."),
@@ -280,7 +280,7 @@ def test_judgements_keep_a_querys_other_documents_out_of_the_softmax(
     ("dataset", "values", "message"),
     [
         ([], {}, r"`dataset` must have at least one row"),
-        (Pairs(([], [])), {}, r"columns of one length, of a row at least\. Received: dataset, \[0, 0\] rows"),
+        (Pairs(([], [])), {}, r"columns of equal length, with a row or more\. Received: dataset, \[0, 0\] rows"),
         ([{"query": "alone"}], {}, r"query"),
         ([{"sentence1": "a", "sentence2": "b", "score": float("nan")}], {}, r"finite|NaN|nan"),
         (Pairs((["a"], ["b", "c"])), {}, r"`Pairs` must have columns of one length.*\[1, 2\] rows"),
@@ -290,7 +290,7 @@ def test_judgements_keep_a_querys_other_documents_out_of_the_softmax(
         ([{"query": "a", "positive": "b", "label": 0.5}], {"loss": "contrastive"}, r"must be 0 or 1\. Received: 0\.5"),
         (PAIRS, {"loss": "triplet"}, r"The loss `triplet` takes"),
         (PAIRS, {"strategy": "three"}, r"`strategy` must be one of auto, one, mirrored, multi_worker, tpu"),
-        (PAIRS, {"freeze": ["nothing"]}, r"`freeze` must fit layers"),
+        (PAIRS, {"freeze": ["nothing"]}, r"`freeze` must match layers"),
         (PAIRS, {"batch_size": 64, "drop_remainder": True}, r"No batch is full"),
         (PAIRS, {"mixing": "random"}, r"`mixing` must be 'round_robin' or 'proportional'"),
         (PAIRS, {"checkpoint_every": 5}, r"`checkpoint_every` needs a folder"),

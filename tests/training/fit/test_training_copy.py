@@ -98,7 +98,7 @@ def test_frozen_layers_are_those_that_a_pattern_fits(make_encoder: MakeEncoder, 
 
 
 def test_a_pattern_that_fits_no_layer_is_an_error_that_names_layers(make_encoder: MakeEncoder) -> None:
-    with pytest.raises(InputError, match=r"'layer_7', which fits none\. There are: embeddings, layer_0\."):
+    with pytest.raises(InputError, match=r"'layer_7', which matches none\. Layers: embeddings, layer_0\."):
         make(make_encoder(), freeze=["embeddings", "layer_7"])
 
 

@@ -69,7 +69,7 @@ def test_a_checkpoint_keeps_its_variables_and_refuses_other_hooks(
     options = {"epochs": 3, "checkpoint": tmp_path / "run"}
     with pytest.raises(KeyboardInterrupt):
         fit(make_text_encoder(), hooks=[Halving()], callbacks=[Stop(5)], **options)
-    with pytest.raises(InputError, match=r"of another training: hooks was \[\{'name': 'halving'\}\], is None"):
+    with pytest.raises(InputError, match=r"to another training: hooks was \[\{'name': 'halving'\}\], is None"):
         fit(make_text_encoder(), **options)
     hook = Halving()
     fit(make_text_encoder(), hooks=[hook], **options)

@@ -1,1 +1,1 @@
-"""Fit: one training on Keras' own loop, from options to trained weights."""
+"""Fit: runs a training on Keras' own loop, from options to trained weights."""

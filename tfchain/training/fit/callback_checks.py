@@ -1,4 +1,4 @@
-"""Checks of users' callbacks: of Keras' own, those that work in `fit` and those that have something in their place."""
+"""Checks users' callbacks: refuses Keras callbacks that cannot work in `fit`, and names what to use instead."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.training.fit.optimizer import has_settable_rate
 from tfchain.training.fit.training_hook import TrainingHook
 
-# Keras' callbacks that cannot work here, and what does the same. OrbaxCheckpoint is not in every Keras 3.
+# Keras callbacks that cannot work here, and what to use instead. Not every Keras 3 has OrbaxCheckpoint.
 INSTEAD = {
-    "BackupAndRestore": "`checkpoint=` saves a training and goes on with it, in the middle of an epoch too",
-    "OrbaxCheckpoint": "`checkpoint=` saves a training and goes on with it, `ModelCheckpoint` keeps encoders",
-    "SwapEMAWeights": "`ema_momentum=` ends with the averages, and validation measures them",
+    "BackupAndRestore": "`checkpoint=` saves a training and resumes it, even in the middle of an epoch",
+    "OrbaxCheckpoint": "`checkpoint=` saves a training and resumes it, `ModelCheckpoint` keeps encoders",
+    "SwapEMAWeights": "`ema_momentum=` ends the training with the averages, and validation measures them",
     "CallbackList": "Give the callbacks themselves",
 }
 RATE_SETTERS = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
@@ -24,10 +24,11 @@ MONITORS = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.EarlyStopping, ke
 
 
 def check_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
-    """Gives callbacks as a tuple.
+    """Returns the callbacks as a tuple.
 
     Raises:
-        InputError: if they are no list, one is none, or is one that cannot work in `fit`; with what to use instead.
+        InputError: if they are not a list, or an item is not a Keras callback or cannot work in `fit`; the message
+            says what to use instead.
     """
     if isinstance(callbacks, str) or not isinstance(callbacks, Sequence):
         what = f"one {_name(callbacks)}" if isinstance(callbacks, keras.callbacks.Callback) else f"{callbacks!r:.100}"
@@ -54,22 +55,22 @@ def check_callbacks(callbacks: Any) -> tuple[keras.callbacks.Callback, ...]:
 def check_callbacks_fit(
     callbacks: Sequence[keras.callbacks.Callback], hyperparameters: Hyperparameters, metrics: Sequence[str] | None
 ) -> None:
-    """Raises where one of Keras' callbacks would fail, or never act, in this training.
+    """Raises if a Keras callback would fail, or have no effect, in this training.
 
     Args:
-        callbacks: What `check_callbacks` gave.
-        hyperparameters: Of the training.
-        metrics: What is measured at each epoch's end; None where it is not known.
+        callbacks: What `check_callbacks` returned.
+        hyperparameters: The training's hyperparameters.
+        metrics: The metrics measured at the end of each epoch; None if they are not known.
 
     Raises:
-        InputError: if a callback sets the learning rate beside a schedule, watches what is not measured, or has a path
-            that cannot be written; with what to write instead.
+        InputError: if a callback sets the learning rate although a schedule does, watches a value that is not measured,
+            or has a path that cannot be written; the message says what to write instead.
     """
     known = ["loss", *(metrics or ())]
     adds_rate = any(isinstance(callback, RATE_SETTERS) for callback in callbacks)
     knows_all = metrics is not None and all(
         type(callback).__module__.startswith("keras.") for callback in callbacks
-    )  # others may add logs
+    )  # other callbacks may add logs
     for callback in callbacks:
         if isinstance(callback, RATE_SETTERS) and not has_settable_rate(hyperparameters):
             raise InputError(
@@ -89,11 +90,11 @@ def check_callbacks_fit(
 
 
 def _check_monitor(callback: Any, known: Sequence[str], *, knows_all: bool) -> None:
-    """Raises where Keras would warn after each epoch and do nothing, or fail after the first."""
+    """Raises if Keras would warn after each epoch and do nothing, or fail after the first epoch."""
     monitor = callback.monitor
     if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only:
         if monitor == "val_loss":
-            return  # the default, which is not looked at
+            return  # the default, which is ignored
     elif monitor not in known and (knows_all or monitor.startswith("val_")):
         raise InputError(
             f"{_name(callback)} must watch what is measured at an epoch's end: {', '.join(known)}. Received: "
@@ -109,7 +110,7 @@ def _check_monitor(callback: Any, known: Sequence[str], *, knows_all: bool) -> N
 
 
 def _check_path(callback: Any, known: Sequence[str], *, knows_all: bool) -> None:
-    """Raises where a file's name asks for what is not measured, or its folder cannot be written."""
+    """Raises if the file name uses a value that is not measured, or its folder cannot be written."""
     values = {**dict.fromkeys(known, 0.5), "epoch": 1}
     if callback.save_freq != "epoch":
         values = {"epoch": 1, "batch": 1, "loss": 0.5}
@@ -131,7 +132,7 @@ def _check_path(callback: Any, known: Sequence[str], *, knows_all: bool) -> None
 def _check_csv(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(
-            f"The file of CSVLogger must be in a folder that is there. Received: {path}. Make the folder, or use "
+            f"The file of CSVLogger must be in an existing folder. Received: {path}. Create the folder, or use "
             "`log_path=`, which writes training.csv.",
             argument="callbacks",
         )

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: everything that it needs to go on as if it had never stopped."""
+"""Training checkpoints: everything that a training needs to resume as if it had never stopped."""
 
 import json
 import logging
@@ -27,24 +27,24 @@ STATE_NAMES = ("identity", "epoch", "step", "stopped", "num_metrics", "history",
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
-    """Saves weights, optimizer, dropout's generators, metrics, History and position; the newest folder is whole.
+    """Saves weights, optimizer, dropout generators, metrics, History and position; the newest folder is complete.
 
-    Each save is a folder `step-<number>` that appears in one step; the last two are kept. A training that was killed
-    between two saves goes on from the last, takes the same batches again and comes to the same losses. Weights that are
-    not finite numbers are never saved.
+    Each save is a folder `step-<number>` that appears atomically; the last two are kept. A training that was killed
+    between two saves resumes from the last one, takes the same batches again and arrives at the same losses. Weights
+    that are not finite are never saved.
 
     Args:
-        path: The checkpoint's folder, on a disk that all workers see.
-        identity: Plain values that say which training this is; another one's checkpoint is refused.
-        every: Save after this many steps, beside each epoch's end. Default: epochs' ends alone.
-        writes: Whether this process is the one that writes. Default: True.
-        evaluator: Whose best weights and results are kept, too. Default: none.
-        write_more: Given the folder of a save, writes what else belongs to it. Default: nothing.
+        path: The checkpoint folder, on a disk that all workers can reach.
+        identity: Plain values that identify the training; a checkpoint of another training is refused.
+        every: Also save after this many steps. Default: save only at the end of each epoch.
+        writes: Whether this process writes the saves. Default: True.
+        evaluator: The evaluator whose best weights and results are saved as well. Default: none.
+        write_more: Called with the folder of a save, to write what else belongs to it. Default: nothing.
 
     Attributes:
-        history: Losses and metrics by epoch, those before a stop included.
+        history: Losses and metrics by epoch, including those before an interruption.
         epochs: The numbers of those epochs.
-        stopped: Whether the training that was restored had been ended early, by `patience` say.
+        stopped: Whether the restored training had been stopped early, for example by `patience`.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._metrics: list[np.ndarray] = []
 
     def find(self) -> Path | None:
-        """The newest save, None where there is none.
+        """The newest save, or None if there is none.
 
         Raises:
-            InputError: if the path is something else than a checkpoint's folder.
+            InputError: if the path is not a checkpoint folder.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"`checkpoint` must be a folder. Received: {self.path}, which is a file. Name another.")
         saves = sorted(self.path.glob("step-*"))
-        if not saves and self.path.is_dir() and any(not one.name.startswith(".") for one in self.path.iterdir()):
+        if not saves and self.path.is_dir() and any(not entry.name.startswith(".") for entry in self.path.iterdir()):
             raise InputError(
                 f"`checkpoint` must be a new folder or hold a checkpoint. Received: {self.path}, which "
                 "holds something else. Name another."
@@ -86,15 +86,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         return saves[-1] if saves else None
 
     def check(self) -> Path | None:
-        """The newest save, once it is sure that it belongs to this training.
+        """The newest save, after checking that it belongs to this training.
 
         Raises:
-            InputError: if it is another model's, another dataset's or has other hyperparameters, or nothing can be
-                written there; TfchainError if it is damaged.
+            InputError: if it was made with another model, dataset or hyperparameters, or the folder cannot be written.
+            TfchainError: if it is damaged.
         """
         found = self.find()
         if self.writes:
-            check_writable("checkpoint", self.path)  # now, and not after the first epoch
+            check_writable("checkpoint", self.path)  # now, rather than after the first epoch
         if found is None:
             return None
         state = self._read_state(found)
@@ -106,16 +106,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 for name in differing
             )
             raise InputError(
-                f"The checkpoint in {self.path} is of another training: {what}. "
-                "Name another folder, or go on with what it was made with."
+                f"The checkpoint in {self.path} belongs to another training: {what}. "
+                "Name another folder, or train with what it was made with."
             )
         return found
 
     def restore(self, model: Any) -> tuple[int, int] | None:
-        """Puts a save's values into the model.
+        """Loads the values of the newest save into the model.
 
         Returns:
-            The epoch to go on with and the steps of it that are done; None where there is no save.
+            The epoch to resume and the number of its steps already done; None if there is no save.
         """
         found = self.check()
         if found is None:
@@ -133,7 +133,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if self.evaluator is not None and state["evaluator"] is not None:
             weights = None if best is None else [best[str(number)] for number in range(len(best))]
             self.evaluator.set_state(state["evaluator"], weights)
-        logger.info("Going on from %s: epoch %d, step %d.", found, state["epoch"] + 1, state["step"])
+        logger.info("Resuming from %s: epoch %d, step %d.", found, state["epoch"] + 1, state["step"])
         return state["epoch"], state["step"]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -144,7 +144,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        is_last = batch + 1 == self.params.get("steps")  # what follows, evaluation say, is saved with it
+        is_last = batch + 1 == self.params.get("steps")  # saved at the epoch's end, with the evaluation
         ends = is_last or self.model.stop_training
         if self.every and not self.model.skipping and not ends and self.model.steps_done % self.every == 0:
             self._save(self._epoch, batch + 1)
@@ -156,9 +156,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, step: int) -> None:
-        # Every worker looks, so that all of them stop; what was saved before stays the newest.
+        # Every worker checks, so that all of them stop; the previous save stays the newest.
         check_finite([*self.model.encoder.variables, *self.model.optimizer.variables], self.model.steps_done)
-        # All workers read: what is kept a part on each is put together by them all.
+        # All workers read: they gather the variables that have a part on each worker together.
         metrics = [np.array(variable) for variable in _metric_variables(self.model)]
         if not self.writes:
             return
@@ -206,8 +206,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if version != VERSION:
             what = "a newer" if version > VERSION else "an older"
             raise InputError(
-                f"`checkpoint` must be in the form {VERSION}, which this tfchain reads. Received: {path} in the form "
-                f"{version} of {what} one. Go on with that tfchain, or name another folder to train anew."
+                f"`checkpoint` must be in format {VERSION}, which this tfchain reads. Received: {path} in format "
+                f"{version} of {what} tfchain. Resume with that version, or name another folder to start over."
             )
         return state
 
@@ -217,9 +217,9 @@ def _damaged(path: Path, error: Exception) -> TfchainError:
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    """Everything that changes while training, by name: weights, dropout's generators, optimizer's and hooks' state."""
-    variables = {f"encoder/{number}": one for number, one in enumerate(model.encoder.variables)}
-    variables |= {f"optimizer/{number}": one for number, one in enumerate(model.optimizer.variables)}
+    """Everything that changes during training, by name: weights, dropout generators, optimizer and hook state."""
+    variables = {f"encoder/{number}": variable for number, variable in enumerate(model.encoder.variables)}
+    variables |= {f"optimizer/{number}": variable for number, variable in enumerate(model.optimizer.variables)}
     return variables | hook_variables(model.hooks)
 
 

@@ -1,4 +1,4 @@
-"""What `fit` can refuse, refused before texts are tokenized, negatives mined or a model copied."""
+"""Checks that `fit` makes before texts are tokenized, negatives are mined or a model is copied."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +31,10 @@ def check_arguments(
     evaluate: Evaluate | None,
     validation: Validation | None,
 ) -> None:
-    """Raises where the arguments do not go together, the data apart.
+    """Raises if the arguments do not fit together; `check_datasets` checks the data.
 
     Raises:
-        InputError: with what was expected, what came and what to do.
+        InputError: with what was expected, what was received and what to do.
     """
     check_replicas(hyperparameters, strategy, is_sharded=isinstance(dataset, PairShards))
     if validation is not None and evaluate is None:
@@ -48,27 +48,27 @@ def check_arguments(
     found = find_not_finite(text_encoder.own_encoder.weights)
     if found is not None:
         raise InputError(
-            f"The model's weights must be finite numbers. Received: NaN or infinity in {found}. Load it anew from "
-            "where it was sound."
+            f"The model's weights must be finite numbers. Received: NaN or infinity in {found}. Load the model again "
+            "from a sound copy."
         )
 
 
 def check_replicas(hyperparameters: Hyperparameters, strategy: Any, *, is_sharded: bool = False) -> None:
-    """Raises where the hyperparameters do not work on so many devices."""
+    """Raises if the hyperparameters do not work on this number of devices."""
     replicas = count_replicas(strategy)
     if hyperparameters.batch_size < replicas:
         raise InputError(
-            f"`batch_size` is the global one and must be at least the number of replicas ({replicas}). "
+            f"`batch_size` is global and must be at least the number of replicas ({replicas}). "
             f"Received: batch_size={hyperparameters.batch_size}. Raise it, or train on fewer devices."
         )
     if hyperparameters.batch_size % replicas and (is_sharded or is_tpu(strategy)):
         raise InputError(
-            f"`batch_size` is the global one; with PairShards and on TPUs it must be a multiple of the number of "
-            f"replicas ({replicas}). Received: batch_size={hyperparameters.batch_size}."
+            f"`batch_size` is global; with PairShards and on TPUs it must be a multiple of the number of replicas "
+            f"({replicas}). Received: batch_size={hyperparameters.batch_size}."
         )
     if hyperparameters.jit_compile and replicas > 1 and not is_tpu(strategy):
         raise InputError(f"`jit_compile` works on one device, or on TPUs. Received: {replicas} replicas. Leave it out.")
-    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, in the middle of a graph
+    if hyperparameters.accumulation_steps > 1 and replicas > 1:  # Keras' own fails there, inside a graph
         raise InputError(
             f"`accumulation_steps` works on one device. Received: {hyperparameters.accumulation_steps} steps and "
             f"{replicas} replicas. Use `mini_batch_size` for large batches."
@@ -84,15 +84,15 @@ def check_datasets(
     is_sharded: bool,
     needs_full: bool,
 ) -> None:
-    """Raises where the rows do not go with the model and the options.
+    """Raises if the rows do not fit the model and the options.
 
     Args:
-        datasets: The rows, read; of shards the first ones.
-        text_encoder: What is trained.
-        hyperparameters: Of the training.
-        options: The same.
-        is_sharded: Whether there are more rows than these.
-        needs_full: Whether shorter batches are left out.
+        datasets: The rows; of shards, only the first.
+        text_encoder: The text encoder to train.
+        hyperparameters: The training's hyperparameters.
+        options: The training's options.
+        is_sharded: Whether `datasets` holds only the first rows.
+        needs_full: Whether incomplete batches are left out.
     """
     guide_dim = None if options.guide is None else options.guide.embedding_dim
     for named in datasets:
@@ -105,11 +105,11 @@ def check_datasets(
     for named in datasets:
         if needs_full and options.mining is None and len(named.pairs) < batch_size:
             raise InputError(
-                f"No batch is full, and `drop_remainder` leaves out all others (TPUs and XLA, too). Received: "
+                f"No batch is full, and `drop_remainder` leaves out all others (as do TPUs and XLA). Received: "
                 f"{len(named.pairs)} rows of {named.name}, batch_size={batch_size}. Use a smaller batch_size, or "
                 "drop_remainder=False."
             )
-    most = sum(len(named.pairs) for named in datasets) * hyperparameters.epochs  # steps, were a batch one row
+    most = sum(len(named.pairs) for named in datasets) * hyperparameters.epochs  # steps, if each batch were one row
     if hyperparameters.accumulation_steps > most:
         raise InputError(
             f"`accumulation_steps` must be at most the steps of the whole training, {most}, or the weights never "
@@ -118,7 +118,7 @@ def check_datasets(
 
 
 def check_mining(datasets: Sequence[NamedPairs], mining: Mining) -> None:
-    """Raises where no dataset can have mined negatives, or the documents to mine from cannot be read."""
+    """Raises if no dataset can have mined negatives, or the documents to mine from cannot be read."""
     minable = [named for named in datasets if can_be_mined(named.pairs)]
     if not minable:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Stops a training whose loss or weights are no finite numbers any more, before anything keeps them."""
+"""Stops a training once its loss or weights are no longer finite, before anything saves them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,22 @@ import keras
 from tfchain.core.errors import DivergedError
 
 ADVICE = (
-    "Likely causes: too high a learning rate, labels or scores of extreme size, a loss of one's own that divides by 0 "
-    "or takes the logarithm of 0, float16. Lower `learning_rate`, raise `warmup`, keep `max_gradient_norm` at 1.0, "
-    "look for extreme labels, or train in float32. With a checkpoint, name another folder: this one would come to the "
-    "same again."
+    "Likely causes: too high a learning rate, labels or scores of extreme size, a custom loss that divides by 0 or "
+    "takes the logarithm of 0, float16. Lower `learning_rate`, raise `warmup`, keep `max_gradient_norm` at 1.0, "
+    "look for extreme labels, or train in float32. With a checkpoint, name another folder: resuming from "
+    "this one would diverge again."
 )
 
 
 class DivergenceGuard(keras.callbacks.Callback):
-    """Looks at each step's loss and, at an epoch's end, at the weights; put it before all that keeps weights.
+    """Checks the loss after each step and the weights after each epoch; put it before callbacks that save weights.
 
-    The loss that Keras brings to the host for its callbacks anyway is enough for the steps: it is the epoch's mean so
-    far, which stays NaN once a step's loss was. In float16 a step whose gradients are not finite changes no weight, and
-    its loss does not count (see `PairTrainer`), so that only an epoch of nothing but such losses is an error.
+    For the steps it reads the loss that Keras passes to callbacks anyway: the epoch's mean so far, which stays NaN
+    once a step's loss was NaN. In float16, a step whose gradients are not finite changes no weight and its loss is not
+    counted (see `PairTrainer`), so it is an error only if no loss of a whole epoch is finite.
 
     Raises:
-        DivergedError: with epoch and step.
+        DivergedError: with the epoch and the step.
     """
 
     def __init__(self) -> None:
@@ -52,14 +52,14 @@ class DivergenceGuard(keras.callbacks.Callback):
 
 
 def check_finite(weights: Sequence[Any], steps_done: int) -> None:
-    """Raises where weights are NaN or infinite.
+    """Raises if weights are NaN or infinite.
 
     Args:
-        weights: Keras variables or NumPy arrays; those of whole numbers are left alone.
-        steps_done: Of the whole training, for the error.
+        weights: Keras variables or NumPy arrays; integers are ignored.
+        steps_done: Steps done since the start of the training, for the error message.
 
     Raises:
-        DivergedError: with the first that is not, by name where it has one.
+        DivergedError: naming the first weight that is not finite.
     """
     found = find_not_finite(weights)
     if found is not None:
@@ -70,7 +70,7 @@ def check_finite(weights: Sequence[Any], steps_done: int) -> None:
 
 
 def find_not_finite(weights: Sequence[Any]) -> str | None:
-    """The first weight that holds NaN or infinity, by its path or its place; None where all are finite."""
+    """The path or position of the first weight that holds NaN or infinity; None if all are finite."""
     for place, weight in enumerate(weights):
         is_float = "float" in keras.backend.standardize_dtype(weight.dtype)
         if is_float and not bool(keras.ops.all(keras.ops.isfinite(weight))):
@@ -79,5 +79,5 @@ def find_not_finite(weights: Sequence[Any]) -> str | None:
 
 
 def is_loss_scaled(optimizer: Any) -> bool:
-    """Whether steps whose gradients are not finite are left out, as float16 needs it."""
+    """Whether steps with gradients that are not finite are skipped, as float16 requires."""
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

@@ -1,4 +1,4 @@
-"""Training an encoder: data, strategy, copy, optimizer and callbacks put together for Keras' `Model.fit`."""
+"""Trains an encoder: puts together data, strategy, copy, optimizer and callbacks for Keras' `Model.fit`."""
 
 import contextlib
 import dataclasses
@@ -53,23 +53,23 @@ def fit_text_encoder(
 ) -> keras.callbacks.History:
     """Trains a text encoder's model in place.
 
-    Everything is checked before the first step; the model keeps its weights until the training has ended well, with a
-    loss and weights that are finite numbers.
+    Everything is checked before the first step; the model keeps its old weights until the training has succeeded, with
+    a finite loss and finite weights.
 
     Args:
         text_encoder: The tokenizer and the encoder.
-        dataset: Anything that `read_pairs` takes, or a dict of such by name.
-        hyperparameters: What is trained how.
+        dataset: Anything that `read_pairs` accepts, or a dict of datasets by name.
+        hyperparameters: Batch size, learning rate, epochs and so on.
         options: Loss, strategy, checkpoint, logs.
-        evaluate: From a text encoder to metrics, for `validation`. Default: nothing is evaluated.
-        validation: When to evaluate, and what follows.
+        evaluate: Function from a text encoder to metrics, for `validation`. Default: no evaluation.
+        validation: When to evaluate, and what to do with the result.
 
     Returns:
-        Keras' `History`: losses and metrics by epoch, those before a stop included.
+        Keras' `History`: losses and metrics by epoch, including those before an interruption.
 
     Raises:
-        InputError: if the data, a hyperparameter, the strategy or the checkpoint does not fit.
-        DivergedError: if the loss or a weight is no finite number any more.
+        InputError: if the data, a hyperparameter, the strategy or the checkpoint is not suitable.
+        DivergedError: if the loss or a weight is no longer finite.
         WorkerLostError: if another worker stopped.
     """
     options = options or FitOptions()
@@ -101,13 +101,7 @@ def _fit(
     )
     identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
     checkpoint, saved = _open_checkpoint(options, identity, strategy)
-    with scope_of(strategy):
-        copy = make_training_copy(text_encoder.own_encoder, hyperparameters)
-        if num_workers > 1:
-            share_weights(strategy, copy, is_chief=worker == 0)
-        for hook in options.hooks:
-            hook.prepare(copy)
-        step_encoder = make_step_encoder(options.hooks, copy)
+    copy, step_encoder = _make_encoders(text_encoder, hyperparameters, options, strategy)
     in_training = TrainingTextEncoder(text_encoder, copy, strategy)
     callbacks: list[keras.callbacks.Callback] = [*options.hooks, DivergenceGuard()]
     evaluator = rounds = None
@@ -144,14 +138,14 @@ def _fit(
         callbacks.extend(make_log_callbacks(options.log_path, append=(epoch, step) != (0, 0)))
     trainer.steps_done = epoch * maker.steps_per_epoch + step
     trainer.steps_to_skip = step
-    if checkpoint is not None and checkpoint.stopped:  # it had been ended early, and has nothing left to do
+    if checkpoint is not None and checkpoint.stopped:  # it was stopped early and has nothing left to do
         epoch = hyperparameters.epochs
     for hook in options.hooks:
         hook.begin(maker.steps_per_epoch * hyperparameters.epochs)
     if isinstance(maker, BatchMaker) and rounds is not None:
         rounds.attach(maker, epoch)
     history = _run(trainer, maker, callbacks, hyperparameters, options, strategy, first_epoch=epoch)
-    if checkpoint is not None:  # what was before a stop is part of the history
+    if checkpoint is not None:  # the history includes the epochs before an interruption
         history.history = {name: list(values) for name, values in checkpoint.history.items()}
         history.epoch = list(checkpoint.epochs)
     for hook in options.hooks:
@@ -165,7 +159,7 @@ def _fit(
 def _open_checkpoint(
     options: FitOptions, identity: dict[str, Any], strategy: Any
 ) -> tuple[TrainingCheckpoint | None, Path | None]:
-    """The checkpoint that the options ask for, and the save in it to go on from; all workers agree on both."""
+    """The checkpoint named in the options, and the save in it to resume from; all workers agree on both."""
     checkpoint = saved = None
     if options.checkpoint is not None:
         writes = find_task(strategy)[0] == 0
@@ -177,6 +171,20 @@ def _open_checkpoint(
     return checkpoint, saved
 
 
+def _make_encoders(
+    text_encoder: TextEncoder, hyperparameters: Hyperparameters, options: FitOptions, strategy: Any
+) -> tuple[keras.Model, keras.Model]:
+    """The copy that is trained, prepared by the hooks, and the model that the steps encode with."""
+    worker, num_workers = find_task(strategy)
+    with scope_of(strategy):
+        copy = make_training_copy(text_encoder.own_encoder, hyperparameters)
+        if num_workers > 1:
+            share_weights(strategy, copy, is_chief=worker == 0)
+        for hook in options.hooks:
+            hook.prepare(copy)
+        return copy, make_step_encoder(options.hooks, copy)
+
+
 def _make_trainer(
     copy: keras.Model,
     step_encoder: keras.Model,
@@ -186,7 +194,7 @@ def _make_trainer(
     options: FitOptions,
     strategy: Any,
 ) -> PairTrainer:
-    """The Keras model of the training, compiled."""
+    """Makes and compiles the Keras model that runs the training."""
     with scope_of(strategy):
         trainer = PairTrainer(
             copy,
@@ -215,7 +223,7 @@ def _run(
     *,
     first_epoch: int,
 ) -> keras.callbacks.History:
-    """Runs Keras' `fit` over the batches that are left."""
+    """Runs Keras' `fit` over the remaining batches."""
     shown = options.progress if options.progress is not None else sys.stderr.isatty()
     logger.info(
         "Training: %d steps an epoch, %d epochs, %d replica(s), %d weights.",
@@ -239,7 +247,7 @@ def _run(
 
 
 def read_data(dataset: Any, options: FitOptions) -> list[NamedPairs]:
-    """The rows of each dataset with its loss; of shards, the first rows."""
+    """Reads the rows of each dataset and chooses its loss; of shards, reads only the first rows."""
     if not isinstance(dataset, PairShards):
         if options.data_service is not None:
             raise InputError(f"`data_service` reads PairShards. Received: {type(dataset).__name__}.")
@@ -248,7 +256,7 @@ def read_data(dataset: Any, options: FitOptions) -> list[NamedPairs]:
     if options.mining is not None:
         raise InputError(
             "`mining` needs all queries in memory. Received: PairShards. Call `mine_negatives` on parts of the data, "
-            "and write what it gives with `write_tfrecords`."
+            "and write the result with `write_tfrecords`."
         )
     return [read_example(dataset, options.loss)]
 
@@ -262,7 +270,7 @@ def describe_training(
     validation: Validation | None,
     num_workers: int,
 ) -> dict[str, Any]:
-    """Plain values that tell one training from another, for its checkpoint."""
+    """Plain values that identify a training, for its checkpoint."""
     described = {
         "model": text_encoder.fingerprint,
         "data": describe_datasets(datasets),
@@ -271,7 +279,7 @@ def describe_training(
     }
     if isinstance(dataset, PairShards):
         described["files"] = describe_shards(dataset)
-        described["workers"] = num_workers  # they share the files: other numbers of them have other batches
+        described["workers"] = num_workers  # they share the files: the batches depend on their number
     if options.hooks:
         described["hooks"] = [dict(hook.describe()) for hook in options.hooks]
     if options.guide is not None:
@@ -297,7 +305,7 @@ def make_batches(
     rounds: MiningRounds | None,
     saved: Path | None,
 ) -> BatchMaker | ShardBatchMaker:
-    """What makes the batches; negatives are mined here, or read from a save."""
+    """Makes the batch maker; negatives are mined here, or read from a save."""
     fixed = has_fixed_shapes(hyperparameters, strategy)
     common: dict[str, Any] = {
         "batch_size": hyperparameters.batch_size,
@@ -319,7 +327,7 @@ def make_batches(
         sets = rounds.start(saved)
     else:
         sets = [
-            make_training_set(one, text_encoder, guide=options.guide, progress=options.progress) for one in datasets
+            make_training_set(named, text_encoder, guide=options.guide, progress=options.progress) for named in datasets
         ]
     return BatchMaker(
         sets,
@@ -331,13 +339,13 @@ def make_batches(
 
 
 def has_fixed_shapes(hyperparameters: Hyperparameters, strategy: Any) -> bool:
-    """Whether all batches have one shape, as TPUs and XLA need it."""
+    """Whether all batches must have the same shape, as TPUs and XLA require."""
     return is_tpu(strategy) or hyperparameters.jit_compile
 
 
 @contextlib.contextmanager
 def broken_rows(maker: BatchMaker | ShardBatchMaker) -> Iterator[None]:
-    """Tells what was wrong with a row in place of TensorFlow's message; lets nothing wait that comes too late."""
+    """Raises the error of a broken row instead of TensorFlow's, and in the end releases whatever waits for a batch."""
     try:
         yield
     except Exception as error:
@@ -349,7 +357,7 @@ def broken_rows(maker: BatchMaker | ShardBatchMaker) -> Iterator[None]:
 
 
 def make_dataset(maker: BatchMaker | ShardBatchMaker, strategy: Any, first_step: int) -> Any:
-    """The batches from a step on, distributed over the strategy's replicas; each worker makes its own rows alone."""
+    """The batches from a step on, distributed over the strategy's replicas; each worker makes only its own rows."""
     if strategy is None:
         return maker.dataset(first_step)
 

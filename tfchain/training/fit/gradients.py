@@ -1,4 +1,4 @@
-"""The gradients of a loss over the whole global batch: plain, and with GradCache in the memory of a mini-batch.
+"""Gradients of a loss over the whole global batch: plain, or by GradCache with the memory of a mini-batch.
 
 Every replica encodes its own rows, gathers all rows' embeddings and computes the same loss of the whole batch. The
 loss's gradient with respect to its own rows' embeddings then goes back through its own encoder, and the sum over the
@@ -18,13 +18,13 @@ LossOfBatch = Callable[[Any, Batch], Any]
 def plain_gradients(
     encoder: keras.Model, batch: Batch, loss_of: LossOfBatch, *, num_columns: int, scale: Callable[[Any], Any]
 ) -> tuple[Any, list[Any]]:
-    """Loss and gradients, all rows encoded at once.
+    """Computes loss and gradients with all rows encoded at once.
 
     Args:
-        encoder: From `token_ids` and `padding_mask` to `(texts, dim)`.
+        encoder: Model from `token_ids` and `padding_mask` to `(texts, dim)`.
         batch: This replica's rows, as `batches.BatchMaker` lays them out.
-        loss_of: From the embeddings of the global batch, float32 `(batch, columns, dim)`, and what was gathered beside
-            them, to the loss.
+        loss_of: Function from the embeddings of the global batch, float32 `(batch, columns, dim)`, and the tensors
+            gathered with them, to the loss.
         num_columns: Texts in a row.
         scale: The optimizer's `scale_loss`, for float16.
 
@@ -51,23 +51,23 @@ def cached_gradients(
     mini_batch_size: int,
     trim: bool = True,
 ) -> tuple[Any, list[Any]]:
-    """Loss and gradients by GradCache (Gao et al. 2021): the memory of `mini_batch_size` texts, one more forward pass.
+    """Computes loss and gradients by GradCache (Gao et al. 2021): the memory of a mini-batch, one more forward pass.
 
-    All texts are encoded mini-batch by mini-batch without keeping what a gradient needs; the loss and its gradient
-    with respect to the embeddings follow; then each mini-batch is encoded again and its gradients are added up. Both
-    passes see the same dropout masks: the generators are set back before the second.
+    First, all texts are encoded mini-batch by mini-batch without keeping activations. Then the loss and its gradient
+    with respect to the embeddings are computed. Finally, each mini-batch is encoded again and its gradients are added
+    up. Both passes see the same dropout masks: the generators are reset before the second pass.
 
     Args:
-        encoder: As in `plain_gradients`, like all that is not named here.
+        encoder: As in `plain_gradients`, like all arguments not listed here.
         mini_batch_size: Texts encoded at once.
-        trim: Whether a mini-batch is cut to its longest text; False where shapes must be fixed (TPU, XLA).
+        trim: Whether a mini-batch is cut to its longest text; False if shapes must be fixed (TPU, XLA).
     """
     ((token_ids, padding_mask),) = batch["chunks"]  # sorted by length, (texts, length)
-    num_texts = token_ids.shape[0] or tf.shape(token_ids)[0]  # a number where shapes are fixed: XLA needs one
+    num_texts = token_ids.shape[0] or tf.shape(token_ids)[0]  # a number if shapes are fixed: XLA needs it
     num_parts = (num_texts + mini_batch_size - 1) // mini_batch_size
     short = num_parts * mini_batch_size - num_texts
     length = token_ids.shape[1] or tf.shape(token_ids)[1]
-    # A text of one token each fills the last mini-batch up: pooling over none would divide by zero.
+    # Texts of a single token fill up the last mini-batch: pooling over no token would divide by zero.
     filler = tf.pad(tf.ones((short, 1), padding_mask.dtype), [[0, 0], [0, length - 1]])
     shape = (num_parts, mini_batch_size, length)
     token_ids = tf.reshape(tf.pad(token_ids, [[0, short], [0, 0]]), shape)
@@ -93,7 +93,7 @@ def cached_gradients(
     embeddings = to_rows(sorted_embeddings, batch["places"], num_columns)
     loss, gradient = embedding_gradient(embeddings, batch, loss_of)
 
-    # Back to the order by length, a text of padding at the end has no gradient.
+    # Back to the order by length; the filler texts at the end have no gradient.
     flat = tf.reshape(scale(gradient), (-1, dim))
     flat = tf.scatter_nd(batch["places"][:, None], flat, (num_parts * mini_batch_size, dim))
     of_parts = tf.reshape(flat, (num_parts, mini_batch_size, dim))
@@ -106,7 +106,7 @@ def cached_gradients(
         with tf.GradientTape() as tape:
             part = encode(number)
         gradients = to_dense(tape.gradient(part, weights, output_gradients=of_parts[number]), weights)
-        return number + 1, tuple(total + one for total, one in zip(sums, gradients, strict=True))
+        return number + 1, tuple(total + addend for total, addend in zip(sums, gradients, strict=True))
 
     zeros = tuple(tf.zeros(weight.shape, tf.float32) for weight in weights)
     _, sums = tf.while_loop(lambda number, _: number < num_parts, backward, (0, zeros), parallel_iterations=1)
@@ -125,14 +125,14 @@ def embedding_gradient(embeddings: Any, batch: Batch, loss_of: LossOfBatch) -> t
 
 
 def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[str, Any], Any]:
-    """Rows of all replicas, in the replicas' order.
+    """Gathers the rows of all replicas, in the replicas' order.
 
     Args:
         embeddings: This replica's, `(rows, columns, dim)`; replicas may have different numbers of rows.
-        extras: Other tensors by name with one row each; scalars, which all replicas share, stay as they are.
+        extras: Other tensors by name, with the same rows; scalars, which all replicas share, are not gathered.
 
     Returns:
-        The embeddings and the extras of the global batch, and the number of the first own row.
+        The embeddings and the extras of the global batch, and the number of this replica's first row.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
@@ -140,7 +140,7 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
 
     def gather(value: Any) -> Any:
         gathered = context.all_gather(tf.identity(value), axis=0)  # the identity has a device, a batch's part has none
-        return tf.ensure_shape(gathered, (None, *value.shape[1:]))  # which is unknown after several workers' gather
+        return tf.ensure_shape(gathered, (None, *value.shape[1:]))  # unknown after a gather over several workers
 
     counts = gather(tf.shape(embeddings)[:1])
     start = tf.reduce_sum(counts[: context.replica_id_in_sync_group])
@@ -149,7 +149,7 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
 
 
 def encode_once_traced(encoder: keras.Model) -> Callable[[Any, Any], Any]:
-    """The encoder as a graph of its own, which a step's rectangles share: tracing is most of a training's start."""
+    """The encoder as a graph of its own that a step's rectangles share: tracing takes most of a training's start-up."""
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
         return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
@@ -163,7 +163,7 @@ def to_rows(embeddings: Any, places: Any, num_columns: int) -> Any:
 
 
 def to_dense(gradients: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
-    """Embedding tables' gradients as whole tensors: their norm is wrong as long as a row comes twice; no None."""
+    """Makes gradients dense, as the norm of an embedding table's is wrong if rows repeat; None becomes zeros."""
     return [
         tf.zeros_like(weight) if gradient is None else tf.convert_to_tensor(gradient)
         for gradient, weight in zip(gradients, weights, strict=True)
@@ -171,7 +171,7 @@ def to_dense(gradients: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
 
 
 def find_seed_generators(model: keras.Model) -> list[Any]:
-    """The generators behind a model's dropouts, in order, each once."""
+    """The seed generators of a model's dropout layers, in order, without duplicates."""
     found = {}
     for layer in model._flatten_layers():
         for value in (getattr(layer, "seed_generator", None), *getattr(layer, "_seed_generators", ())):

@@ -1,9 +1,9 @@
-"""What Keras 3's `Model.fit` lacks under `MultiWorkerMirroredStrategy`, and for going on in the middle of an epoch.
+"""Adds to Keras 3's `Model.fit` what multi-worker training and resuming in the middle of an epoch need.
 
-Keras 3.15 fails there in two places (keras-team/keras#20585). `_maybe_symbolic_build` takes a batch of all workers to
-build the model; ours are built when they are made, so there is nothing to do. `reduce_per_replica` takes the mean of
-the logs over their first axis, which a scalar lacks; ours get one. `tests/training/workers` tries Keras without this
-file and fails when it has been mended upstream.
+Keras 3.15 fails under `MultiWorkerMirroredStrategy` in two places (keras-team/keras#20585). `_maybe_symbolic_build`
+takes a batch of all workers to build the model; ours are built when they are made, so it has nothing to do.
+`reduce_per_replica` averages the logs over their first axis, which a scalar lacks; ours get that axis.
+`tests/training/workers` runs Keras without this file, and fails once Keras is fixed upstream.
 """
 
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from tfchain.training.fit.training_hook import TrainingHook
 
 
 class FitOverWorkers:
-    """Put it before `keras.Model` in a class' bases; the model must be built, and its `train_step` return `to_logs`."""
+    """A mixin to put before `keras.Model`; the model must be built, and its `train_step` must return `to_logs`."""
 
     steps_to_skip: int = 0
-    """Steps of the first epoch that were done before a stop: `fit` counts them and does not run them."""
+    """Steps of the first epoch that were done before an interruption: `fit` counts them without running them."""
     skipping: bool = False
-    """Whether the last step was such a one."""
+    """Whether the last step was skipped."""
     steps_done: int = 0
-    """Steps that were run since the training's beginning, those before a stop included."""
+    """Steps run since the start of the training, including those before an interruption."""
     hooks: tuple[TrainingHook, ...] = ()
-    """What changes how the encoder trains."""
+    """The hooks that change how the encoder trains."""
 
     def to_logs(self, logs: Mapping[str, Any]) -> dict[str, Any]:
-        """The logs of a step, as `fit` can reduce them."""
+        """The logs of a step, in a shape that `fit` can reduce."""
         several = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
         return {name: tf.expand_dims(value, 0) if several else value for name, value in logs.items()}
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Keras' step, behind a count of the steps to skip."""
+        """Makes Keras' train function, which first skips `steps_to_skip` steps."""
         super().make_train_function(force)  # type: ignore[misc]
         run: Any = self.train_function  # type: ignore[has-type]
         if getattr(run, "skips_steps", False):
@@ -52,4 +52,4 @@ class FitOverWorkers:
         return train_function
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing: the model is built already."""
+        """Does nothing: the model is already built."""

@@ -1,4 +1,4 @@
-"""What a training leaves to look at: `training.csv`, and events for TensorBoard."""
+"""Training logs: `training.csv`, and events for TensorBoard."""
 
 import csv
 from pathlib import Path
@@ -10,11 +10,11 @@ CSV_NAME = "training.csv"
 
 
 def make_log_callbacks(path: Path | str, *, append: bool = False) -> list[keras.callbacks.Callback]:
-    """Callbacks that write a line an epoch to `training.csv`, and losses and metrics for TensorBoard.
+    """Makes callbacks that write a line per epoch to `training.csv`, and losses and metrics for TensorBoard.
 
     Args:
-        path: A folder, made where it is not there.
-        append: Whether a training goes on, whose lines stay. Default: False.
+        path: A folder; created if it does not exist.
+        append: Whether to keep the existing lines, for a training that is resumed. Default: False.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -22,13 +22,13 @@ def make_log_callbacks(path: Path | str, *, append: bool = False) -> list[keras.
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Writes a line an epoch: its number, and the metrics by name.
+    """Writes a line per epoch: its number, and the metrics by name.
 
     Keras' own `CSVLogger` adds a column of `NA` for each metric, named as if Keras had validation data.
 
     Args:
-        path: The file; its folder must be there.
-        append: Whether lines that are there stay.
+        path: The file; its folder must exist.
+        append: Whether to keep existing lines.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -53,12 +53,12 @@ class EpochLines(keras.callbacks.Callback):
 class ScalarEvents(keras.callbacks.Callback):
     """Writes the logs of steps and epochs as scalars that TensorBoard shows.
 
-    Keras' own `TensorBoard` callback needs the package tensorboard to write; TensorFlow itself can, and only reading
-    needs it then.
+    Keras' own `TensorBoard` callback needs the package tensorboard to write. TensorFlow can write the events itself,
+    so that only reading them needs the package.
 
     Args:
-        path: The events' folder.
-        every: Steps between two scalars of steps. Default: 10.
+        path: The folder for the events.
+        every: Steps between two scalars of the step group. Default: 10.
     """
 
     def __init__(self, path: Path, *, every: int = 10) -> None:

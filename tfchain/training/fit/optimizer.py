@@ -1,4 +1,4 @@
-"""AdamW with warm-up and decay, as the hyperparameters ask for it."""
+"""AdamW with warm-up and decay, made from the hyperparameters."""
 
 import math
 from typing import Any
@@ -13,12 +13,12 @@ from tfchain.core.hyperparameters import Hyperparameters
 
 @keras.saving.register_keras_serializable("tfchain")
 class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a line to its peak, then falls to 0 or stays.
+    """A learning rate that rises linearly to its peak, then stays there or falls to 0.
 
     Args:
         peak: The largest learning rate.
         num_steps: Steps of the whole training.
-        warmup_steps: Steps until the peak; step `n` of them, counted from 0, has `(n + 1) / (warmup_steps + 1)` of it.
+        warmup_steps: Steps until the peak; step `n`, counted from 0, uses `(n + 1) / (warmup_steps + 1)` of the peak.
         schedule: `linear`, `cosine` (half a period; Loshchilov and Hutter 2017) or `constant`. Default: `linear`.
     """
 
@@ -44,10 +44,10 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tfchain")
 class ReplicatedAdamW(keras.optimizers.AdamW):
-    """Keras' AdamW for gradients that were summed over the replicas before.
+    """Keras' AdamW for gradients that are already summed over the replicas.
 
-    Keras' own optimizers clip each replica's gradients and sum them afterwards, so that two replicas would train
-    otherwise than one process with the same global batch.
+    Keras' own optimizers clip each replica's gradients and sum them afterwards, so two replicas would train differently
+    from a single process with the same global batch.
     """
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
@@ -55,7 +55,7 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
 
 
 def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer, built for the weights; call it in the strategy's scope.
+    """Makes the optimizer and builds it for the weights; call it in the strategy's scope.
 
     Args:
         hyperparameters: Learning rate, schedule, decay, clipping, accumulation, moving average, type.
@@ -63,10 +63,10 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         num_steps: Batches of the whole training.
 
     Raises:
-        InputError: if gradients would be gathered over more steps than there are.
+        InputError: if gradients would be accumulated over more steps than the training has.
 
     Returns:
-        An AdamW with β = (0.9, 0.999) and ε = 1e-8, as PyTorch's; under `mixed_float16` in a `LossScaleOptimizer`.
+        An AdamW with β = (0.9, 0.999) and ε = 1e-8, as in PyTorch; in a `LossScaleOptimizer` under `mixed_float16`.
     """
     weights = list(weights)
     if num_steps < hyperparameters.accumulation_steps:
@@ -98,17 +98,17 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(weights)
     inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
-    if inner.use_ema:  # Keras' averages begin at 0, and stay there as long as float16's loss scale skips steps
+    if inner.use_ema:  # Keras' averages start at 0, and stay there as long as float16's loss scale skips steps
         for average, weight in zip(inner._model_variables_moving_average, weights, strict=True):
             average.assign(weight)
     return optimizer
 
 
 def has_settable_rate(hyperparameters: Hyperparameters) -> bool:
-    """Whether callbacks may set the learning rate: only where no schedule decides on it."""
+    """Whether callbacks may set the learning rate: only if no schedule sets it."""
     return hyperparameters.schedule == "constant" and not hyperparameters.warmup
 
 
 def count_updates(optimizer: keras.optimizers.Optimizer) -> int:
-    """Steps that changed the weights; float16's loss scale skips those whose gradients are not finite."""
+    """Counts the steps that changed the weights; float16's loss scale skips those whose gradients are not finite."""
     return int(np.array(getattr(optimizer, "inner_optimizer", optimizer).iterations))

@@ -1,4 +1,4 @@
-"""How a training runs, beside its hyperparameters."""
+"""How a training runs, apart from its hyperparameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,29 +20,30 @@ from tfchain.training.mining.pair_scores import CrossCheck, check_cross_check
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """How a training runs, beside its hyperparameters.
+    """How a training runs, apart from its hyperparameters.
 
     Args:
-        loss: A loss, its name, a dict of `name` and arguments, or, with several datasets, a dict of such by the
-            datasets' names. Default: what suits the columns.
-        split: Of a BEIR folder. Default: `train`.
+        loss: A loss, its name, a dict of `name` and arguments, or, with several datasets, a dict from their names to
+            any of these. Default: chosen by the columns.
+        split: The split of a BEIR folder. Default: `train`.
         strategy: See `make_strategy`. Default: `auto`.
-        checkpoint: A folder to save to, and to go on from. Default: none.
-        checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
-        callbacks: Keras callbacks of your own. `ModelCheckpoint` saves the encoder; `ReduceLROnPlateau` and
-            `LearningRateScheduler` need schedule="constant" and warmup=0. What a callback keeps to itself, such as
-            the best value so far, is not in a checkpoint; `Validation(patience=…)` is. Default: none.
-        hooks: What changes how the encoder trains, such as pruning; see `TrainingHook`. Default: none.
+        checkpoint: A folder to save to and resume from. Default: none.
+        checkpoint_every: Also save after this many steps. Default: save only at the end of each epoch.
+        callbacks: Keras callbacks. `ModelCheckpoint` saves the encoder; `ReduceLROnPlateau` and
+            `LearningRateScheduler` need schedule="constant" and warmup=0. The state of a callback, such as the best
+            value so far, is not part of a checkpoint; that of `Validation(patience=…)` is. Default: none.
+        hooks: Hooks that change how the encoder trains, such as pruning; see `TrainingHook`. Default: none.
         log_path: A folder for `training.csv` and TensorBoard's events. Default: none.
-        mixing: Of several datasets: `round_robin` takes a batch of each in turn until the shortest is used up,
-            `proportional` all batches in random order. Default: `round_robin`.
-        guide: The model that a guided loss asks, or that `embed_distill` learns from. Default: none.
-        mining: Adds hard negatives to the rows of the datasets without labels, before the first epoch and, if it says
-            so, again between epochs. Default: none.
-        cross_check: A better model that mining asks; see `mine_negatives`. Default: none.
+        mixing: How several datasets are mixed: `round_robin` takes a batch of each in turn until the shortest is used
+            up, `proportional` takes all batches in random order. Default: `round_robin`.
+        guide: The model that a guided loss consults, or that `embed_distill` or `score_distill` learns from.
+            Default: none.
+        mining: Adds hard negatives to the rows of the datasets without labels, before the first epoch and, with
+            `every`, again between epochs. Default: none.
+        cross_check: A better model that checks mined negatives; see `mine_negatives`. Default: none.
         data_service: `grpc://host:port` of a `tf.data` service that reads `PairShards`; see
             `data.shards.service.read_through_service`. Default: none.
-        length_groups: Rectangles that a batch's texts are cut into by length; see `Layout`. Default: 4.
+        length_groups: Number of rectangles that a batch's texts are split into by length; see `Layout`. Default: 4.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
     """
 
@@ -83,14 +84,14 @@ class FitOptions:
                 raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {hook!r:.100}.")
         if self.guide is not None and not isinstance(self.guide, TextEncoder):
             raise InputError(
-                f"`guide` must be a TextEncoder. Received: {type(self.guide).__name__}. Of a chain, give "
+                f"`guide` must be a TextEncoder. Received: {type(self.guide).__name__}. For a chain, pass "
                 "`chain.text_encoder`."
             )
         if self.progress is not None and not isinstance(self.progress, bool):
             raise InputError(f"`progress` must be True, False or None. Received: progress={self.progress!r}.")
         if not isinstance(self.split, str):
-            raise InputError(f"`split` must be a text. Received: split={self.split!r}.")
+            raise InputError(f"`split` must be a string. Received: split={self.split!r}.")
         if self.cross_check is not None:
             check_cross_check(self.cross_check)
         if self.cross_check is not None and self.mining is None:
-            raise InputError("`cross_check` is for mining. Received: mining=None. Write mining=Mining() beside it.")
+            raise InputError("`cross_check` is for mining. Received: mining=None. Add mining=Mining().")

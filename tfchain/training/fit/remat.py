@@ -1,4 +1,4 @@
-"""Rematerialisation: layers that forget what they computed and compute it again for the gradients."""
+"""Rematerialisation: layers drop their activations and compute them again for the gradients."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from tfchain.training.fit.gradients import find_seed_generators
 
 
 def add_remat(model: keras.Model) -> None:
-    """Makes each transformer layer of a model keep nothing but its input for the gradients (Chen et al. 2016).
+    """Makes each transformer layer of a model keep only its input for the gradients (Chen et al. 2016).
 
-    Keras' own `RematScope` fails in a graph here on layers that take `training`, and draws new dropout masks when a
-    layer is computed again; this one sets the generators back first.
+    Keras' own `RematScope` fails in a graph on layers that take `training`, and draws new dropout masks when it
+    computes a layer again; this function resets the generators first.
 
     Args:
         model: A model with `TransformerLayer`s; they are changed in place.
 
     Raises:
-        InputError: if it has none.
+        InputError: if the model has none.
     """
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, TransformerLayer)]
     if not layers:

@@ -17,17 +17,17 @@ from tfchain.training.losses.false_negatives import false_negative_mask
 class PairTrainer(FitOverWorkers, keras.Model):
     """Trains an encoder on batches of rows of texts.
 
-    `chain.fit` makes one; use it yourself for batches of your own. Make it in the strategy's scope.
+    `chain.fit` makes a trainer itself; make your own to train on custom batches, in the strategy's scope.
 
     Args:
-        encoder: From `token_ids` and `padding_mask` to `(texts, dim)`; its weights are trained in place.
-        losses: One loss a dataset, or one for all.
-        num_columns: Texts in a row, of each dataset. Default: 2.
-        num_labels: Labels of a row, of each dataset. Default: 0.
-        mini_batch_size: GradCache's; none encodes a batch at once.
-        mask_false_negatives: Whether to work out `masked` for the losses. Default: True.
+        encoder: Model from `token_ids` and `padding_mask` to `(texts, dim)`; its weights are trained in place.
+        losses: A loss for each dataset, or a single loss for all.
+        num_columns: Texts in a row, for each dataset or for all. Default: 2.
+        num_labels: Labels of a row, for each dataset or for all. Default: 0.
+        mini_batch_size: Texts that GradCache encodes at once. Default: None, a batch is encoded at once.
+        mask_false_negatives: Whether to compute `masked` for the losses. Default: True.
         trim: Whether mini-batches are cut to their longest text. Default: True.
-        step_encoder: What the steps encode with, where a loss of each text's own is added; see
+        step_encoder: The model that the steps encode with, if it adds a loss for each text; see
             `TrainingHook.make_step_encoder`. Default: the encoder.
     """
 
@@ -76,14 +76,14 @@ class PairTrainer(FitOverWorkers, keras.Model):
         self.optimizer.apply(gradients, self.step_encoder.trainable_weights)
         # Weighted by the rows, so that a short last batch counts less; every replica has the global batch's loss.
         rows = tf.shape(data["keys"])[0]
-        if is_loss_scaled(self.optimizer):  # such a step has changed nothing, and would make the epoch's mean NaN
+        if is_loss_scaled(self.optimizer):  # a skipped step changes nothing, but would make the mean NaN
             is_finite = tf.math.is_finite(loss)
             loss, rows = tf.where(is_finite, loss, 0.0), tf.where(is_finite, rows, 0)
         self.loss_tracker.update_state(loss, sample_weight=rows)
         return self.to_logs({"loss": self.loss_tracker.result()})
 
     def save(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the encoder: what `keras.callbacks.ModelCheckpoint` writes is loaded by `keras.models.load_model`."""
+        """Saves the encoder, so that `keras.models.load_model` can load what Keras' `ModelCheckpoint` writes."""
         self.encoder.save(filepath, overwrite=overwrite, **kwargs)
 
     def save_weights(self, filepath: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
@@ -98,17 +98,17 @@ class PairTrainer(FitOverWorkers, keras.Model):
         """The loss of the whole global batch.
 
         Args:
-            embeddings: float32 `(batch, columns, dim)`, or wider by each text's own loss.
-            extras: `keys`, `judged`, `labels`, `guide`, and `source`, the number of the dataset, as they are there.
+            embeddings: float32 `(batch, columns, dim)`, or one wider if the step encoder adds a loss for each text.
+            extras: Those of `keys`, `judged`, `labels`, `guide` and `source` (the dataset's number) that exist.
 
         Returns:
-            A scalar; NaN where a vector is not finite.
+            A scalar; NaN if a vector is not finite.
         """
         dim = self.encoder.output_shape[-1]
         loss = self._loss_of_vectors(embeddings[..., :dim], extras)
         if embeddings.shape[-1] > dim:
             loss += tf.reduce_mean(embeddings[..., dim:])
-        # A comparison with NaN is False, so that many a loss would take a vector of NaN for one that costs nothing.
+        # A comparison with NaN is False, so many losses would be 0 for a vector of NaN.
         return loss + tf.where(tf.reduce_all(tf.math.is_finite(embeddings)), 0.0, float("nan"))
 
     def _loss_of_vectors(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
@@ -129,7 +129,7 @@ class PairTrainer(FitOverWorkers, keras.Model):
             truth["guide"] = extras["guide"][:, :columns]
         if self.mask_false_negatives and "keys" in extras and columns > 1:  # one column has no documents
             truth["masked"] = false_negative_mask(extras["keys"][:, :columns], extras["judged"])
-        # `call`, as calling a Keras loss divides by the number of replicas: this is the global batch's loss already.
+        # `call`, as calling a Keras loss divides by the number of replicas: this is already the global batch's loss.
         return tf.reduce_mean(self.pair_losses[number].call(truth, embeddings[:, :columns]))
 
     def _for_each(self, value: int | Sequence[int]) -> list[int]:

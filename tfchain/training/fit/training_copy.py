@@ -1,4 +1,4 @@
-"""The copy of an encoder that is trained: made for a strategy, a type, dropout, frozen layers, LoRA, remat."""
+"""Makes the copy of an encoder that is trained: strategy, data type, dropout, frozen layers, LoRA, remat."""
 
 import dataclasses
 from fnmatch import fnmatch
@@ -16,17 +16,17 @@ from tfchain.training.fit.remat import add_remat
 
 
 def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -> keras.Model:
-    """An encoder with the same weights, to be trained; call it in the strategy's scope.
+    """Makes an encoder with the same weights for training; call it in the strategy's scope.
 
-    The chain's own encoder was made outside of the scope and stays as it is until the training is over.
+    The chain's own encoder was made outside the scope and does not change until the training is over.
 
     Args:
         encoder: The encoder to start from.
-        hyperparameters: Type, dropout, frozen layers, LoRA's rank, remat, seed.
+        hyperparameters: Data type, dropout, frozen layers, LoRA's rank, remat, seed.
 
     Raises:
-        InputError: if a pattern of frozen layers fits none, or the model is not tfchain's and would have to be built
-            anew with another type or dropout.
+        InputError: if a pattern of frozen layers matches none, nothing is left to train, or the model is not one of
+            tfchain's and would have to be rebuilt with another data type or dropout.
     """
     if isinstance(encoder, Encoder):
         copy = _copy_encoder(encoder, hyperparameters)
@@ -58,7 +58,7 @@ def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -
 
 
 def trained_weights(copy: keras.Model) -> list[np.ndarray]:
-    """The copy's weights in the order of the encoder it was made of, LoRA's additions merged."""
+    """The copy's weights in the order of the original encoder, with LoRA's matrices merged in."""
     merged = {id(layer._kernel): _merge(layer) for layer in find_products(copy) if layer.lora_enabled}
     extra = {
         id(weight)
@@ -71,7 +71,7 @@ def trained_weights(copy: keras.Model) -> list[np.ndarray]:
 
 
 def _merge(layer: keras.layers.Dense) -> Any:
-    # Not `layer.kernel`, which is rounded to the type that the layer computes in.
+    # Not `layer.kernel`, which is rounded to the layer's compute dtype.
     addition = keras.ops.matmul(layer.lora_kernel_a, layer.lora_kernel_b)
     return layer._kernel + (layer.lora_alpha / layer.lora_rank) * addition
 
@@ -93,14 +93,14 @@ def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
 
 
 def freeze_layers(copy: keras.Model, patterns: tuple[str, ...]) -> None:
-    """Stops the training of the layers whose path, or the beginning of it, fits a pattern."""
-    # A list: layers of inner models may have the same path.
+    """Freezes the layers whose path, or the end of it, matches a pattern."""
+    # A list, not a dict: layers of inner models may have the same path.
     paths = [(layer.path or layer.name, layer) for layer in copy._flatten_layers(include_self=False)]
     for pattern in patterns:
         found = [layer for path, layer in paths if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
         if not found:
             names = ", ".join(layer.name for layer in copy.layers if layer.weights)
-            raise InputError(f"`freeze` must fit layers. Received: {pattern!r}, which fits none. There are: {names}.")
+            raise InputError(f"`freeze` must match layers. Received: {pattern!r}, which matches none. Layers: {names}.")
         for layer in found:
             layer.trainable = False
 
@@ -119,8 +119,8 @@ def _clone(encoder: keras.Model) -> keras.Model:
         why = "its copy is not built"
     if copy is None or not copy.built:
         raise InputError(
-            "The encoder must be a functional Keras model, or of a class that `get_config` makes anew: a copy of it is "
-            f"trained. Received: {type(encoder).__name__}, which Keras cannot copy: {why}."
+            "The encoder must be a functional Keras model, or of a class that `get_config` can rebuild, because a copy "
+            f"of it is trained. Received: {type(encoder).__name__}, which Keras cannot copy: {why}."
         )
     return copy
 

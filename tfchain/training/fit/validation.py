@@ -1,4 +1,4 @@
-"""Evaluation while training: the task's metrics every epoch or some steps, the best weights, early stopping."""
+"""Evaluation during training: the task's metrics every epoch or every few steps, best weights, early stopping."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,24 +21,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What is measured while training, and what follows from it.
+    """What to measure during training, and what to do with the result.
 
-    Vectors are computed in float32, also for a model in another precision (`Quantize`), which would have to be
-    converted for each evaluation. A search ranks documents by vectors as its index keeps them (`QuantizeVectors`).
-    Learned bits are learned anew each time, which takes seconds at 384 dimensions and minutes at 1,024;
+    Vectors are computed in float32, even for a model in another precision (`Quantize`), which would have to be
+    converted for each evaluation. A search ranks documents by vectors as its index stores them (`QuantizeVectors`).
+    Learned bits are learned again each time, which takes seconds at 384 dimensions and minutes at 1,024;
     `codes="signs"` needs no learning.
 
     Args:
-        dataset: What `chain.evaluate` takes, such as a BEIR folder for a search. Held out: nothing of it may be
-            trained on.
-        split: Of a BEIR folder. Default: `test`.
-        every: `epoch`, or a number of steps (the last one of an epoch counts in any case). Default: `epoch`.
+        dataset: What `chain.evaluate` accepts, such as a BEIR folder for search. It must be held out: do not train on
+            any of it.
+        split: The split of a BEIR folder. Default: `test`.
+        every: `epoch`, or a number of steps (the end of an epoch is always evaluated). Default: `epoch`.
         metrics: Names of the task's metrics. Default: those that its `evaluate` measures.
         monitor: The metric that decides which weights are best. Default: the first.
         mode: Whether the best value of `monitor` is the `max` or the `min`, as in Keras' callbacks. Default: what
-            the task says of the metric, `max` where no task is asked.
-        patience: Evaluations without a better one after which training stops. Default: none, it does not stop.
-        restore_best: Whether the model ends with the best weights, not the last. Default: True.
+            the task defines for the metric, `max` without a task.
+        patience: Training stops after this many evaluations without improvement. Default: none, it does not stop.
+        restore_best: Whether the model ends with the best weights instead of the last. Default: True.
 
     Raises:
         InputError: if a value is out of range or the monitor is not among the metrics.
@@ -69,12 +69,12 @@ class Validation:
 
 
 class TrainingTextEncoder(TextEncoder):
-    """Encodes with the weights as they are at the moment, and with other workers, a part of the texts each.
+    """Encodes with the current weights; with several workers, each encodes a part of the texts.
 
     Args:
-        text_encoder: Whose tokenizer, length, prompts and vector storage are used; the precision is float32.
+        text_encoder: Supplies tokenizer, length, prompts and vector storage; the precision is float32.
         encoder: The encoder in training.
-        strategy: What it is trained under, None for one device.
+        strategy: The strategy of the training; None for one device.
     """
 
     def __init__(self, text_encoder: TextEncoder, encoder: keras.Model, strategy: Any = None) -> None:
@@ -94,18 +94,18 @@ class TrainingTextEncoder(TextEncoder):
 
     @property
     def fingerprint(self) -> str:
-        """One word for the whole training: its vectors do not outlive an evaluation."""
+        """The same for the whole training: vectors are not kept beyond an evaluation."""
         return "training"
 
     def notice_changes(self) -> None:
-        """Nothing: the compiled function reads the weights anew each time."""
+        """Does nothing: the compiled function reads the current weights each time."""
 
     def _encode_part(
         self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
     ) -> np.ndarray:
         if self.num_workers == 1:
             return super()._encode_part(texts, prompt, batch_size, advance)
-        share = -(-len(texts) // self.num_workers)  # rounded up; the last workers may have less, or nothing
+        share = -(-len(texts) // self.num_workers)  # rounded up; the last workers may have fewer, or none
         own = texts[self.worker * share : (self.worker + 1) * share]
         vectors = super()._encode_part(own, prompt, batch_size, advance) if len(own) else np.zeros((0, 0), "float32")
         padded = np.zeros((share, self.embedding_dim), dtype="float32")
@@ -114,18 +114,18 @@ class TrainingTextEncoder(TextEncoder):
 
 
 class EvaluationCallback(keras.callbacks.Callback):
-    """Measures while training; `History`, the progress bar and the logs show what it finds.
+    """Evaluates during training; `History`, the progress bar and the logs show the metrics.
 
     Args:
-        evaluate: From a text encoder to metrics.
-        text_encoder: With the encoder in training.
-        validation: When, what decides, and what follows.
-        strategy: Under several workers each encodes a part, and all take the chief's figures. Default: none.
+        evaluate: Function from a text encoder to metrics.
+        text_encoder: The text encoder with the encoder in training.
+        validation: When to evaluate, which metric decides, and what to do with the result.
+        strategy: With several workers, each encodes a part, and all use the chief's metrics. Default: none.
 
     Attributes:
         results: `{"step": …, "epoch": …, metric: …}` of each evaluation, in order.
-        best_value: The best value of the monitored metric so far; with the sign turned where lower is better.
-        best_weights: The weights that had it, NumPy arrays.
+        best_value: The best value of the monitored metric so far; negated if lower is better.
+        best_weights: The weights with that value, as NumPy arrays.
     """
 
     def __init__(
@@ -163,17 +163,17 @@ class EvaluationCallback(keras.callbacks.Callback):
             self.model.encoder.set_weights(self.best_weights)
 
     def get_state(self) -> dict[str, Any]:
-        """Plain values that a checkpoint keeps; the best weights are kept beside."""
+        """Plain values for a checkpoint; the best weights are saved separately."""
         return {"results": self.results, "best_value": float(self.best_value), "waited": self.waited}
 
     def set_state(self, state: Mapping[str, Any], best_weights: list[np.ndarray] | None) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state from a checkpoint."""
         self.results, self.best_value, self.waited = list(state["results"]), state["best_value"], state["waited"]
         self.best_weights = best_weights
 
     def _run(self) -> None:
         encoder = self.model.encoder
-        check_finite(encoder.variables, self.model.steps_done)  # NaN ranks somehow, and might be the best
+        check_finite(encoder.variables, self.model.steps_done)  # NaN would still be ranked, and might look best
         with averaged_weights(self.model):
             measured = dict(self.evaluate(self.text_encoder))
             values = from_chief(self.strategy, np.array(list(measured.values()), dtype="float64"))
@@ -183,7 +183,7 @@ class EvaluationCallback(keras.callbacks.Callback):
             value = self.sign * measured[self.monitor]
             logger.info("Step %d: %s", self.model.steps_done, ", ".join(f"{k} {v:.4f}" for k, v in measured.items()))
             if not all(hook.is_settled for hook in self.model.hooks):
-                return  # such weights are on their way to a form, and no training may end with them
+                return  # a hook is still changing the weights, and no training may end with them
             if value > self.best_value:
                 self.best_value, self.waited = value, 0
                 if self.validation.restore_best:
@@ -196,7 +196,7 @@ class EvaluationCallback(keras.callbacks.Callback):
 
 
 class averaged_weights:
-    """Puts the moving averages in the weights' place within a block, where the optimizer keeps such."""
+    """Replaces the weights with their moving averages within a block, if the optimizer keeps averages."""
 
     def __init__(self, model: keras.Model) -> None:
         optimizer = model.optimizer

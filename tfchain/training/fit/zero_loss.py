@@ -1,4 +1,4 @@
-"""Warns where there is nothing to learn: batches without negatives, or a loss of 0."""
+"""Warns if there is nothing to learn: batches without negatives, or a loss of 0."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,18 @@ from tfchain.training.losses.false_negatives import false_negative_mask
 
 logger = logging.getLogger(__name__)
 
-BATCHES = 8  # of the first epoch that are looked at
+BATCHES = 8  # batches of the first epoch to look at
 
 
 def warn_without_negatives(maker: BatchMaker, losses: Sequence[PairLoss], *, mask: bool) -> bool:
-    """Warns about datasets whose loss learns from a batch's other rows, where these hold no negative.
+    """Warns about datasets whose loss learns from a batch's other rows, if these hold no negatives.
 
     Looks at the first batches of the first epoch.
 
     Args:
-        maker: With the datasets, tokenized.
-        losses: One a dataset.
-        mask: Whether documents that are no negatives are left out.
+        maker: Holds the tokenized datasets.
+        losses: A loss for each dataset.
+        mask: Whether false negatives are left out.
 
     Returns:
         Whether it warned.
@@ -46,7 +46,7 @@ def warn_without_negatives(maker: BatchMaker, losses: Sequence[PairLoss], *, mas
 
 
 def find_cause(training_set: TrainingSet, rows: np.ndarray, *, mask: bool) -> str | None:
-    """Why none of a batch's rows has a negative; None where one has."""
+    """The reason why no row of a batch has a negative; None if a row has one."""
     keys, judged = training_set.keys[rows], training_set.judged[rows]
     num_documents = keys[:, 1:].size
     if num_documents == 1:
@@ -67,7 +67,7 @@ def find_cause(training_set: TrainingSet, rows: np.ndarray, *, mask: bool) -> st
 
 
 class ZeroLossWarning(keras.callbacks.Callback):
-    """Warns once if the loss of the training's first epoch is exactly 0: then no gradient has changed anything."""
+    """Warns once if the loss of the training's first epoch is exactly 0: in that case no gradient changed anything."""
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if epoch == 0 and (logs or {}).get("loss") == 0:
