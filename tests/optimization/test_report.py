@@ -69,9 +69,9 @@ def test_a_candidate_is_found_by_its_name(report: CompressionReport) -> None:
 
 def test_a_damaged_report_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text('{"candidates": [{"nam')
-    with pytest.raises(InputError, match="report.json is no report: JSONDecodeError.* Write one with `save`"):
+    with pytest.raises(InputError, match="report.json is not a report: JSONDecodeError.* Write one with `save`"):
         CompressionReport.load(tmp_path)
-    with pytest.raises(InputError, match="is no report: FileNotFoundError"):
+    with pytest.raises(InputError, match="is not a report: FileNotFoundError"):
         CompressionReport.load(tmp_path / "none")
 
 

@@ -1,4 +1,4 @@
-"""Weight clustering while an encoder trains: first centroids by TensorFlow Model Optimization, then their means."""
+"""Weight clustering while an encoder trains: initial centroids from TensorFlow Model Optimization, then means."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,20 @@ from tfchain.optimization.recipes import Cluster
 from tfchain.optimization.recipes.cluster import CentroidInit
 from tfchain.optimization.tfmot import load_tfmot
 
-NONE, ZERO = -1, 0  # in the place of a cluster's number: no cluster yet, the weights that are zero
+NONE, ZERO = -1, 0  # instead of a cluster's number: no cluster yet; a weight that is zero
 INITS = {"linear": "LINEAR", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}
 
 
 class ClusteringHook(FormHook):
     """Keeps the weights of an encoder's matrices on a few values while it trains, as `Cluster` says.
 
-    Which weight is in which cluster is found once; behind every step a cluster's weights become their mean, which is
-    what a step on the mean of their gradients would give (TensorFlow Model Optimization's `GradientAggregation.AVG`).
-    The weights are the same on every replica, and so are the means.
+    Weights are assigned to clusters once; after every step the weights of a cluster become their mean, which is what a
+    step on the mean of their gradients would give (TensorFlow Model Optimization's `GradientAggregation.AVG`). The
+    weights are the same on every replica, and so are the means.
 
     Args:
-        recipe: How many values, from where on.
-        seed: Of `init="random"`. Default: 0.
+        recipe: How many values, and when they are chosen.
+        seed: Seed of `init="random"`. Default: 0.
     """
 
     recipe: Cluster
@@ -39,8 +39,8 @@ class ClusteringHook(FormHook):
     def prepare(self, encoder: keras.Model) -> None:
         super().prepare(encoder)
         self._places = [
-            keras.Variable(np.full(one.variable.shape, NONE), dtype="int32", trainable=False, name="cluster")
-            for one in self._matrices
+            keras.Variable(np.full(matrix.variable.shape, NONE), dtype="int32", trainable=False, name="cluster")
+            for matrix in self._matrices
         ]
 
     def begin(self, num_steps: int) -> None:
@@ -56,7 +56,7 @@ class ClusteringHook(FormHook):
                 matrix.variable.assign(share_means(np.array(matrix.variable), numbers))
 
     def strip(self, encoder: keras.Model) -> None:
-        self._choose()  # where the training ended before the clusters were found
+        self._choose()  # if the training ended before the clusters were found
         self.hold_form()
 
     def _act(self, step: int) -> None:
@@ -71,15 +71,15 @@ class ClusteringHook(FormHook):
 
 
 def find_clusters(weights: np.ndarray, recipe: Cluster, seed: int = 0) -> np.ndarray:
-    """The number of each weight's cluster, from 1 on; 0 for weights that are zero.
+    """Assigns each weight the number of its cluster, from 1 on; 0 for weights that are zero.
 
     Args:
         weights: A matrix.
-        recipe: How many clusters, from which centroids on.
-        seed: Of `init="random"`. Default: 0.
+        recipe: How many clusters, and the initial centroids.
+        seed: Seed of `init="random"`. Default: 0.
 
     Returns:
-        int32, of the weights' shape.
+        int32, in the weights' shape.
     """
     others = weights[weights != 0]
     count = recipe.num_clusters - int(others.size < weights.size)  # zero is one of the values
@@ -93,7 +93,7 @@ def find_clusters(weights: np.ndarray, recipe: Cluster, seed: int = 0) -> np.nda
 
 
 def make_centroids(weights: np.ndarray, count: int, init: CentroidInit, seed: int = 0) -> np.ndarray:
-    """The first centroids, in rising order; see `Cluster`."""
+    """The initial centroids in ascending order; see `Cluster`."""
     if init == "random":
         drawn = np.random.default_rng(seed).uniform(weights.min(), weights.max(), count)
         return np.sort(drawn.astype(weights.dtype))
@@ -106,7 +106,7 @@ def make_centroids(weights: np.ndarray, count: int, init: CentroidInit, seed: in
 def move_centroids(weights: np.ndarray, centroids: np.ndarray, max_iterations: int) -> np.ndarray:
     """Lloyd's algorithm: each centroid becomes the mean of the weights nearest to it, until none moves.
 
-    One that is nearest to no weight goes to a weight that is farthest from its own.
+    A centroid that no weight is nearest to moves to one of the weights farthest from their own centroids.
     """
     count = len(centroids)
     for _ in range(max_iterations):
@@ -124,12 +124,12 @@ def move_centroids(weights: np.ndarray, centroids: np.ndarray, max_iterations: i
 
 
 def find_nearest(weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The place of each weight's nearest centroid in their rising order; of two as near, the smaller one's."""
+    """The index of each weight's nearest centroid, in ascending order; the smaller centroid if two are equally near."""
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)
 
 
 def share_means(weights: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The weights, each replaced by the mean of its cluster; those of cluster 0 are zero."""
+    """Replaces each weight by the mean of its cluster; those of cluster 0 become zero."""
     sizes = np.bincount(places.reshape(-1))
     means = np.bincount(places.reshape(-1), weights.reshape(-1)) / np.maximum(sizes, 1)
     means[ZERO] = 0

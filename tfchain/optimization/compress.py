@@ -40,7 +40,7 @@ from tfchain.optimization.weight_report import report_weights
 
 logger = logging.getLogger(__name__)
 FLOAT: Precision = "float32"
-INDEX_BYTES = "index_bytes"  # what an evaluation may measure beside the metrics of the task
+INDEX_BYTES = "index_bytes"  # an evaluation may measure this besides the task's metrics
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Compressed:
     """A compressed model.
 
     Args:
-        text_encoder: The new text encoder; the one it was made of stays as it is.
-        report: What was measured.
+        text_encoder: The new text encoder; the original is unchanged.
+        report: The measurements.
     """
 
     text_encoder: TextEncoder
@@ -66,27 +66,27 @@ def compress(
     workload: Workload | None = None,
     progress: bool | None = None,
 ) -> Compressed:
-    """Applies recipes in order; gives a new text encoder with its report.
+    """Applies recipes in order; returns a new text encoder and its report.
 
-    `Prune`, `QuantizeAware` and `Cluster` act in the `Distill` of their list. Where there is none, `Prune` and
-    `Cluster` change the weights as they are at once.
+    `Prune`, `QuantizeAware` and `Cluster` act in the `Distill` of their list. Without a `Distill`, `Prune` and
+    `Cluster` change the current weights at once.
 
     Args:
         text_encoder: What to compress.
-        recipes: The recipes, or one.
-        texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: none;
-            others do not need any. `Distill` also learns from rows of a text and its translations.
-        teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
-        evaluate: From a text encoder to metrics, as a task makes it; an `index_bytes` among them becomes the
-            report's. Default: no metric is measured.
-        workload: What speed and memory are measured with. Default: they are not measured, only the files are.
-        progress: Whether to show progress bars. Default: when they take more than a second.
+        recipes: A recipe, or a list of them.
+        texts: Texts that `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from; other recipes
+            need none. `Distill` also accepts rows of a text and its translations. Default: none.
+        teacher: The model whose vectors `Distill` learns. Default: the model before all recipes.
+        evaluate: Maps a text encoder to metrics, as a task provides it; an `index_bytes` among them moves to the
+            report's field of that name. Default: no metric is measured.
+        workload: The texts for measuring speed and memory. Default: only the files are measured.
+        progress: Whether to show progress bars. Default: when the work takes more than a second.
 
     Raises:
-        InputError: if there is no recipe, something is none, one does not suit the encoder, texts are missing, or there
-            is a teacher and no `Distill`.
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
-            calibrated `Quantize`.
+        InputError: if there is no recipe, an item is not a recipe, a recipe does not suit the encoder, texts are
+            missing, or a teacher is given without `Distill`.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow cannot compute int8 products
+            here for a calibrated `Quantize`.
 
     Example:
         >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
@@ -110,25 +110,25 @@ def compress_best(
     workload: Workload | None = None,
     progress: bool | None = None,
 ) -> tuple[TextEncoder, CompressionReport]:
-    """Makes and measures every candidate and the model in float32, and gives the one that the rule keeps.
+    """Makes and measures every candidate and the float32 model, and returns the one that the rule keeps.
 
     Args:
         text_encoder: What to compress.
         candidates: Recipe lists.
-        rule: Which one is kept; the model in float32, where no other is allowed and better.
-        evaluate: From a text encoder to metrics, the rule's objective among them.
+        rule: Decides which candidate is kept; the float32 model stays if no other is both allowed and better.
+        evaluate: Maps a text encoder to metrics, the rule's objective among them.
         texts: As in `compress`. Default: none.
         teacher: As in `compress`. Default: the model before all recipes.
-        workload: What speed and memory are measured with. Default: they are not measured.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+        workload: The texts for measuring speed and memory. Default: they are not measured.
+        progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Returns:
-        The text encoder, and the report of all.
+        The text encoder, and the report on all candidates.
 
     Raises:
-        InputError: as `compress` does, or if the rule needs what is not measured.
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for a
-            calibrated `Quantize`.
+        InputError: as `compress` does, or if the rule needs something that is not measured.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow cannot compute int8 products
+            here for a calibrated `Quantize`.
     """
     checked = check_candidates(candidates)
     _check_processor(checked)
@@ -137,16 +137,16 @@ def compress_best(
     named: list[tuple[Recipe, ...]] = [(), *checked]
     make = _Maker(text_encoder, texts, teacher, progress)
     made = [make(recipes) for recipes in named]
-    files = [measure_files(one) for one in made]  # a conversion that fails is told before the long part
-    weights = any(map(_changes_weights, named))  # of all then, to compare with
+    files = [measure_files(encoder) for encoder in made]  # a failing conversion is reported before the long part
+    weights = any(map(_changes_weights, named))  # then of all candidates, for comparison
     reports: list[CandidateReport] = []
     with show_progress(len(made), "measuring candidates", shown=progress) as advance:
-        for one, recipes, sizes in zip(made, named, files, strict=True):
-            measured = _measure(one, recipes, sizes, evaluate, workload, weights=weights)
+        for encoder, recipes, sizes in zip(made, named, files, strict=True):
+            measured = _measure(encoder, recipes, sizes, evaluate, workload, weights=weights)
             same = sum(name_recipes(other) == measured.name for other in named[: len(reports)])
-            # Names tell the values that matter most: where two agree, a number tells the candidates apart.
+            # Names show the values that matter most; candidates with the same name get a number.
             reports.append(dataclasses.replace(measured, name=f"{measured.name} #{same + 1}") if same else measured)
-            rule.choose(reports[:1])  # a rule on something that the evaluation lacks is told after the first
+            rule.choose(reports[:1])  # fails after the first candidate if the rule's metric is missing
             advance(1)
     kept = rule.choose(reports)
     if kept is reports[0]:
@@ -158,23 +158,23 @@ def compress_best(
 
 
 def _check_processor(candidates: Sequence[Sequence[Recipe]]) -> None:
-    """Stops a calibrated `Quantize` before the long part, where its products cannot be computed."""
-    if any(isinstance(one, Quantize) and one.calibrated for recipes in candidates for one in recipes):
+    """Stops a calibrated `Quantize` before the long part if this processor cannot compute its products."""
+    if any(isinstance(recipe, Quantize) and recipe.calibrated for recipes in candidates for recipe in recipes):
         check_int8_products()
 
 
 def check_teacher(teacher: TextEncoder | None, candidates: Sequence[Sequence[Recipe]]) -> None:
-    """Raises an InputError if the teacher is no text encoder, or no recipe asks it."""
+    """Raises an InputError if the teacher is not a text encoder, or no recipe uses it."""
     if teacher is None:
         return
     if not isinstance(teacher, TextEncoder):
         raise InputError(f"`teacher` must be a TextEncoder. Received: {type(teacher).__name__}.")
-    if not any(isinstance(one, Distill) for recipes in candidates for one in recipes):
+    if not any(isinstance(recipe, Distill) for recipes in candidates for recipe in recipes):
         raise InputError("`teacher` is for Distill. Received: recipes without it. Add Distill(), or leave it out.")
 
 
 class _Maker:
-    """Applies recipes; what candidates begin with alike is made once."""
+    """Applies recipes; a beginning that candidates share is made once."""
 
     def __init__(
         self,
@@ -197,8 +197,8 @@ class _Maker:
 
     def _apply(self, before: tuple[Recipe, ...], recipe: Recipe) -> TextEncoder:
         if isinstance(recipe, Distill):
-            acting = [one for one in before if isinstance(one, TRAINING)]
-            student = self(tuple(one for one in before if one not in acting))
+            acting = [earlier for earlier in before if isinstance(earlier, TRAINING)]
+            student = self(tuple(earlier for earlier in before if earlier not in acting))
             hooks = make_hooks(acting, seed=recipe.seed)
             return distill(student, self.teacher, recipe, self.rows, hooks=hooks, progress=self.progress)
         text_encoder = self(before)
@@ -229,7 +229,7 @@ def _measure(
     speed: dict[str, Any] = {} if workload is None else dataclasses.asdict(measure_speed(text_encoder, workload))
     report = CandidateReport(
         name=name,
-        recipes=tuple(to_values(one) for one in recipes),
+        recipes=tuple(to_values(recipe) for recipe in recipes),
         precision=text_encoder.precision,
         metrics=metrics,
         files=files,
@@ -242,4 +242,4 @@ def _measure(
 
 
 def _changes_weights(recipes: Sequence[Recipe]) -> bool:
-    return any(isinstance(one, Prune | Cluster) for one in recipes)
+    return any(isinstance(recipe, Prune | Cluster) for recipe in recipes)

@@ -1,4 +1,4 @@
-"""Distillation: a text encoder that learns another one's vectors, from plain texts or from translations."""
+"""Distillation: a text encoder learns another one's vectors, from plain texts or from translations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,29 +27,29 @@ def distill(
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> TextEncoder:
-    """A text encoder that has learned the teacher's vectors; the student given stays as it is.
+    """Returns a text encoder that has learned the teacher's vectors; the given student is unchanged.
 
     Args:
-        student: What to train, one of tfchain's own encoders.
-        teacher: Whose vectors are learned; for the objective `embeddings` as wide as the student's, for `layers` one
-            of tfchain's own encoders with the student's tokenizer.
-        recipe: How long, how fast.
-        texts: What to learn from. Rows of a text and its translations teach a student other languages: for all of a
-            row's texts it learns the teacher's vector of the first one, so that the teacher need not know the others'
+        student: The encoder to train, one of tfchain's own.
+        teacher: The encoder whose vectors are learned. For the objective `embeddings` its vectors are as wide as the
+            student's; for `layers` it is one of tfchain's own encoders with the student's tokenizer.
+        recipe: How long and how fast to train, and what to learn.
+        texts: The texts to learn from. Rows of a text and its translations teach a student other languages: for all
+            texts of a row it learns the teacher's vector of the first one, so the teacher need not know the other
             languages, nor share the student's vocabulary (Reimers and Gurevych 2020,
             https://arxiv.org/abs/2004.09813; its loss is `distance="mse"`). Not for the objective `layers`.
-        hooks: What acts while training, such as pruning; see `optimization.recipe_hooks.make_hook`. Default: none.
-        checkpoint: A folder to save to, and to go on from; see `FitOptions`. Default: none.
+        hooks: Training hooks, such as pruning; see `optimization.recipe_hooks.make_hook`. Default: none.
+        checkpoint: A folder to save to and resume from; see `FitOptions`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 
     Raises:
-        InputError: if there are no texts, the widths differ, the student is not tfchain's own, or the teacher does not
-            suit the objective.
+        InputError: if there are no texts, the widths differ, the student is not one of tfchain's own encoders, or the
+            teacher does not suit the objective.
 
     Example:
         >>> english = TextEncoder.from_pretrained("all-MiniLM-L6-v2")
         >>> multilingual = TextEncoder.from_pretrained("multilingual-MiniLM")  # 384 wide, as the teacher
-        >>> pairs = [("The cat sleeps.", "Die Katze schläft."), ("Who runs?", "Wer rennt?")]  # and many more
+        >>> pairs = [("The cat sleeps.", "Die Katze schläft."), ("Who runs?", "Wer rennt?")]  # and many more pairs
         >>> made = distill(multilingual, english, Distill(distance="mse", epochs=5), pairs)
     """
     if not texts:
@@ -60,9 +60,9 @@ def distill(
     if recipe.objective == "embeddings" and student.embedding_dim != teacher.embedding_dim:
         raise InputError(
             f"Distill needs vectors as wide as the teacher's. Received: {student.embedding_dim} and "
-            f"{teacher.embedding_dim} (the teacher's). Distill scores in place of them: Distill(objective='scores')."
+            f"{teacher.embedding_dim} (the teacher's). Distill the scores instead: Distill(objective='scores')."
         )
-    # Without roles: no prompts; a text's vector is the teacher's of the same text, whatever role it plays later.
+    # Without roles, so without prompts: a text learns the teacher's vector of the same text, whatever its later role.
     pairs = read_learning_texts(texts)
     target: Target = "own" if pairs.num_columns == 1 else "first"
     if recipe.objective == "layers":

@@ -1,4 +1,4 @@
-"""What pruning and clustering have in common: matrices that are brought into a form behind every step."""
+"""What pruning and clustering have in common: matrices that are constrained after every step."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,11 +14,11 @@ from tfchain.training.fit.training_hook import TrainingHook
 class FormHook(TrainingHook):
     """Keeps an encoder's matrices in a form while it trains, as a recipe says.
 
-    Subclasses set `lora_effect`, add their state in `prepare`, set `_settled_from` in `begin`, and say in `_act` what
-    happens behind a step.
+    Subclasses set `lora_effect`, add their state in `prepare`, set `_settled_from` in `begin`, and implement in `_act`
+    what happens after a step.
 
     Args:
-        recipe: Which form, from where on.
+        recipe: The form, and when it begins.
 
     Attributes:
         lora_effect: What LoRA's additions would do to the form, for the error that refuses them.
@@ -30,7 +30,7 @@ class FormHook(TrainingHook):
         super().__init__()
         self.recipe = recipe
         self._matrices: list[Matrix] = []
-        self._settled_from = 0  # steps, after which the form is the last one
+        self._settled_from = 0  # the step from which the form no longer changes
 
     def describe(self) -> Mapping[str, Any]:
         return to_values(self.recipe)
@@ -58,5 +58,5 @@ class FormHook(TrainingHook):
         return bool(self.model.steps_done >= self._settled_from)
 
     def _act(self, step: int) -> None:
-        """Does what is due behind so many steps of the whole training; 0 is before the first."""
+        """Does what is due after `step` steps of the whole training; 0 is before the first."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What an encoder's heads and feed-forward units do on texts, and how the others take over what some of them did."""
+"""What an encoder's heads and feed-forward units contribute on texts, and how the kept ones make up for the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ from tfchain.runtime.fork import check_tensorflow_runs
 from tfchain.runtime.token_batches import make_batches
 
 TEXTS_AT_ONCE = 256
-DAMPING = 1e-4  # of the features' mean square: keeps what hardly varies from getting wild weights
+DAMPING = 1e-4  # times the features' mean square; keeps features that hardly vary from getting extreme weights
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Second moments of what goes into a product, over the tokens of some texts.
+    """Second moments of a product's inputs, over the tokens of some texts.
 
     Args:
-        features: Σ xᵀx with x = (features, 1), float64 `(dim + 1, dim + 1)`; the last row and column are the sums, and
-            the corner is the number of tokens.
+        features: Σ xᵀx with x = (features, 1), float64 `(dim + 1, dim + 1)`; the last row and column hold the sums, and
+            the corner holds the number of tokens.
     """
 
     features: np.ndarray
 
     @property
     def num_tokens(self) -> float:
-        """How many tokens were seen."""
+        """The number of tokens seen."""
         return float(self.features[-1, -1])
 
 
 @dataclass(frozen=True)
 class LayerMoments:
-    """What goes into a layer's two output products.
+    """The moments of the inputs of a layer's two output products.
 
     Args:
-        attention: All heads' results, head after head.
+        attention: The outputs of all heads, head after head.
         intermediate: The feed-forward units.
     """
 
@@ -51,15 +51,15 @@ class LayerMoments:
 def measure_moments(
     text_encoder: TextEncoder, texts: Sequence[str], *, progress: bool | None = None
 ) -> list[LayerMoments]:
-    """Runs texts through the encoder and sums up what its layers compute; memory does not grow with the texts.
+    """Runs texts through the encoder and sums what its layers compute; memory does not grow with the number of texts.
 
     Args:
-        text_encoder: The text encoder, whose encoder is tfchain's own.
-        texts: A few hundred texts of the kind that it is for.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+        text_encoder: A text encoder whose encoder is one of tfchain's own.
+        texts: A few hundred texts of the kind that the model is for.
+        progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Returns:
-        One for each layer.
+        The moments of each layer.
     """
     import tensorflow as tf
 
@@ -85,7 +85,7 @@ def measure_moments(
 
     token_ids = text_encoder.tokenizer(list(texts))
     with show_progress(len(token_ids), "looking at what layers do", shown=progress) as advance:
-        for rows in make_batches(np.array([len(one) for one in token_ids]), TEXTS_AT_ONCE):
+        for rows in make_batches(np.array([len(ids) for ids in token_ids]), TEXTS_AT_ONCE):
             ids, mask = pad([token_ids[row] for row in rows], text_encoder.tokenizer.pad_token_id)
             flat = [product.numpy() for product in add_up(ids, mask)]
             for number, both in enumerate(sums):
@@ -96,15 +96,15 @@ def measure_moments(
 
 
 def rank_groups(moments: Moments, kernel: np.ndarray, group_width: int) -> np.ndarray:
-    """How much each group of features adds to what the product gives: the mean square of its part of the output.
+    """How much each group of features adds to the product's output: the mean square of its part.
 
     Args:
-        moments: Of the product's input.
+        moments: The moments of the product's input.
         kernel: The product's weights, `(features, out)`.
         group_width: Features of a group: a head's width, or 1 for feed-forward units.
 
     Returns:
-        One number for each group, `(features / group_width,)`; the least is the first to go.
+        One number for each group, `(features / group_width,)`; the group with the smallest goes first.
     """
     groups = len(kernel) // group_width
     ranks = np.empty(groups)
@@ -116,16 +116,16 @@ def rank_groups(moments: Moments, kernel: np.ndarray, group_width: int) -> np.nd
 
 
 def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The weights and bias with which the kept features alone come nearest to what all of them gave.
+    """Returns the weights and bias with which the kept features alone best approximate the output of all features.
 
-    Least squares over the tokens that were seen: the kept features take over what they can of the others, and the bias
-    takes over the others' mean.
+    Least squares over the tokens that were seen: the kept features make up for the others as far as they can, and the
+    bias absorbs the others' mean.
 
     Args:
-        moments: Of the product's input.
+        moments: The moments of the product's input.
         kernel: The product's weights, `(features, out)`.
         bias: Its bias, `(out,)`.
-        kept: Numbers of the kept features.
+        kept: Indices of the kept features.
 
     Returns:
         Weights `(kept, out)` and bias `(out,)`, float32.
@@ -133,7 +133,7 @@ def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarr
     with_one = np.append(kept, len(kernel))
     inner = moments.features[np.ix_(with_one, with_one)].copy()
     whole = np.concatenate([kernel.astype("float64"), bias[None].astype("float64")])
-    # Damped towards the weights that are there, not towards 0: where the texts say nothing, nothing changes.
+    # Damped towards the current weights, not towards 0: where the texts give no information, nothing changes.
     damping = DAMPING * max(float(np.mean(np.diag(inner)[:-1])), 1e-12)
     inner[np.diag_indices(len(kept))] += damping
     target = moments.features[with_one] @ whole
@@ -143,12 +143,12 @@ def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarr
 
 
 class ProductInputs(keras.layers.Layer):
-    """Runs an encoder's layers part by part, and gives the inputs of their output products.
+    """Runs an encoder's layers part by part, and returns the inputs of their output products.
 
     Args:
         encoder: The encoder.
 
-    Call with the encoder's inputs; gives, for each layer, `(tokens, heads * head_dim)` and
+    Call with the encoder's inputs; returns, for each layer, `(tokens, heads * head_dim)` and
     `(tokens, intermediate_dim)`.
     """
 

@@ -1,4 +1,4 @@
-"""Layer distillation: the hidden states of a student's layers are to be those of a teacher's layers."""
+"""Layer distillation: the hidden states of a student's layers learn to match those of a teacher's layers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,28 +20,28 @@ LayerPairs = Sequence[tuple[int, int]]
 class LayerDistillationHook(TrainingHook):
     """Adds the distance between a student's and a teacher's hidden states to the loss of any training.
 
-    For a text of n tokens, and the layers s of the student that learn from the layers t of the teacher,
+    For a text of n tokens, where layers s of the student learn from layers t of the teacher,
 
         loss = weight * mean over (s, t) of 1/n * sum over tokens of mean over units of (H_s W - H_t)^2
 
     which is L_hidn of TinyBERT (Jiao et al. 2020, https://arxiv.org/abs/1909.10351, equation 8) with the mean over the
-    layers in place of the sum, and without padding. W is one matrix for all layers, learned beside the student and
-    dropped behind the training; where both models' layers are of one width, there is none. The teacher's hidden states
-    are computed in every step, without dropout, of the same token ids under the same padding, and are never stored: a
-    step takes longer by a forward pass of the teacher. `Distill(objective="layers")` makes one; give it to
-    `FitOptions(hooks=[...])` to add it to another training, on several devices or with GradCache too (which asks the
-    teacher twice).
+    layers instead of the sum, and without padding. W is one matrix for all layers, trained with the student and dropped
+    after training; if both models' layers have the same width, it is left out. The teacher's hidden states are computed
+    in every step, without dropout, from the same token ids with the same padding, and are never stored: a step takes
+    longer by a forward pass of the teacher. `Distill(objective="layers")` makes this hook; pass it to
+    `FitOptions(hooks=[...])` to add it to another training. It also works on several devices and with GradCache, which
+    runs the teacher twice.
 
     Args:
         teacher: One of tfchain's own encoders, with the student's tokenizer (`check_same_tokenizer`).
         layers: Pairs of a student's layer and the teacher's layer that it learns, counted from 0. Default: all of the
-            student's, spread evenly over the teacher's; see `map_layers`.
-        weight: Of this loss beside the other. Default: 1.
-        seed: Of the matrix. Default: 0.
+            student's layers, spread evenly over the teacher's; see `map_layers`.
+        weight: Weight of this loss relative to the other. Default: 1.
+        seed: Seed of the matrix. Default: 0.
 
     Raises:
-        InputError: if the teacher is not tfchain's own; in `prepare` also if the student is not, or there is no such
-            layer.
+        InputError: if the teacher is not one of tfchain's own encoders; in `prepare` also if the student is not, or a
+            layer does not exist.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LayerDistillationHook(TrainingHook):
 
     def make_step_encoder(self, encoder: keras.Model) -> keras.Model:
         policy = encoder.get_layer("embeddings").dtype_policy.name
-        # Made anew in the strategy's scope, in the type that the student computes in.
+        # Made again in the strategy's scope, in the dtype that the student computes in.
         teacher = make_training_copy(self.teacher.own_encoder, Hyperparameters(dropout=0.0, dtype_policy=policy))
         teacher.trainable = False
         return StudentAndTeacher(encoder, teacher, self._pairs, projection=self._projection, weight=self.weight)
@@ -98,16 +98,16 @@ class LayerDistillationHook(TrainingHook):
 
 
 class StudentAndTeacher(keras.Model):
-    """A student that tells, behind each text's vector, how far its hidden states are from the teacher's.
+    """A student that returns, after each text's vector, how far its hidden states are from the teacher's.
 
     Args:
         student: One of tfchain's own encoders.
-        teacher: Another one.
+        teacher: Another of tfchain's own encoders.
         layers: Pairs of a student's layer and the teacher's layer that it learns, counted from 0.
         projection: From the student's width to the teacher's. Default: none.
-        weight: What the distance is multiplied by. Default: 1.
+        weight: The factor for the distance. Default: 1.
 
-    Call with a dict of `token_ids` and `padding_mask`, int32 `(texts, length)`; gives float32 `(texts, dim + 1)`.
+    Call with a dict of `token_ids` and `padding_mask`, int32 `(texts, length)`; returns float32 `(texts, dim + 1)`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class StudentAndTeacher(keras.Model):
         weight: float = 1.0,
     ) -> None:
         super().__init__(name="student_and_teacher", dtype="float32")
-        self.student = student  # first, so that its weights are the first
+        self.student = student  # first, so that its weights come first
         self.projection = projection
         self.seen = show_layers(student, [pair[0] for pair in layers])
         self.taught = show_layers(teacher, [pair[1] for pair in layers])
@@ -135,8 +135,8 @@ class StudentAndTeacher(keras.Model):
         vectors, *hidden = self.seen(inputs, training=training)
         _, *targets = self.taught(inputs, training=False)
         distances = [
-            hidden_distance(self._project(one), ops.stop_gradient(target), inputs["padding_mask"])
-            for one, target in zip(hidden, targets, strict=True)
+            hidden_distance(self._project(states), ops.stop_gradient(target), inputs["padding_mask"])
+            for states, target in zip(hidden, targets, strict=True)
         ]
         own = self.weight * ops.mean(ops.stack(distances, axis=-1), axis=-1, keepdims=True)  # (texts, 1)
         return ops.concatenate([ops.cast(vectors, "float32"), own], axis=-1)
@@ -163,7 +163,7 @@ def hidden_distance(hidden: Any, target: Any, padding_mask: Any) -> Any:
 
 
 def map_layers(num_student: int, num_teacher: int) -> tuple[tuple[int, int], ...]:
-    """Which layer of a teacher each layer of a student learns, spread evenly: the last learns the last.
+    """Says which layer of a teacher each layer of a student learns, spread evenly: the last learns the last.
 
     Counted from 1 as in TinyBERT, layer m of M learns layer m * N / M of N, rounded up.
 
@@ -179,22 +179,24 @@ def map_layers(num_student: int, num_teacher: int) -> tuple[tuple[int, int], ...
 
 
 def show_layers(encoder: Encoder, layers: Sequence[int]) -> keras.Model:
-    """The same encoder, giving the hidden states behind some layers as well.
+    """The same encoder, which also returns the hidden states after some of its layers.
 
     Args:
-        encoder: One of tfchain's own encoders; what is trained of the one is trained of the other.
-        layers: Their numbers, counted from 0.
+        encoder: One of tfchain's own encoders; the returned model shares its weights.
+        layers: Layer numbers, counted from 0.
 
     Returns:
-        A model of the same inputs; its outputs are a list of the vectors `(texts, dim)` and, for each number,
+        A model with the same inputs; its outputs are a list of the vectors `(texts, dim)` and, for each number,
         `(texts, length, hidden_dim)`.
     """
-    inputs = {one.name: one for one in encoder.inputs}
-    return keras.Model(inputs, [encoder.outputs[0], *(encoder.get_layer(f"layer_{one}").output for one in layers)])
+    inputs = {tensor.name: tensor for tensor in encoder.inputs}
+    return keras.Model(
+        inputs, [encoder.outputs[0], *(encoder.get_layer(f"layer_{number}").output for number in layers)]
+    )
 
 
 def check_same_tokenizer(student: TextEncoder, teacher: TextEncoder) -> None:
-    """Raises an InputError if the two do not make the same token ids of a text, cut at the student's length."""
+    """Raises an InputError if the two tokenize a text differently, cut at the student's length."""
     teachers = HostTokenizer(
         teacher.tokenizer.tokenizer,
         max_length=student.tokenizer.max_length,

@@ -1,4 +1,4 @@
-"""Measures a text encoder for the report: files on disk here, memory and speed in a process of its own."""
+"""Measures a text encoder for the report: files on disk here, memory and speed in a separate process."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ from tfchain.runtime.quiet_stderr import quiet_native_log
 NUM_QUERIES = 100
 NUM_TEXTS = 256
 MEASURE_SECONDS = 3600
-GZIP_LEVEL = 6  # the program's default
+GZIP_LEVEL = 6  # the gzip program's default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Workload:
         batch_size: The most texts in one step. Default: 32.
 
     Raises:
-        InputError: if there are none, or one is no text.
+        InputError: if there are no texts, or an item is not a text.
     """
 
     queries: Sequence[str]
@@ -49,7 +49,7 @@ class Workload:
 
 
 def make_workload(queries: Iterable[str], texts: Iterable[str], *, batch_size: int = 32) -> Workload:
-    """A workload of at most 100 queries and 256 texts, taken at equal distances."""
+    """A workload of at most 100 queries and 256 texts, an evenly spaced sample."""
     return Workload(
         queries=spread_evenly(list(queries), NUM_QUERIES),
         texts=spread_evenly(list(texts), NUM_TEXTS),
@@ -59,7 +59,7 @@ def make_workload(queries: Iterable[str], texts: Iterable[str], *, batch_size: i
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What `measure_speed` finds; the words are those of `CandidateReport`."""
+    """What `measure_speed` finds; the fields are those of `CandidateReport`."""
 
     peak_memory_mb: float
     query_median_ms: float
@@ -68,10 +68,10 @@ class Speed:
 
 
 def measure_files(text_encoder: TextEncoder) -> dict[str, int]:
-    """The files that a server of the model needs, really written: name → bytes.
+    """Writes the files that a server of the model needs and returns their sizes: name → bytes.
 
-    For `float16`, and `int8` that is not calibrated, these are `model.tflite` and the tokenizer's, else a SavedModel
-    (`embed_ids`) and the tokenizer's.
+    With `float16`, or `int8` without calibration, these are `model.tflite` and the tokenizer's files; otherwise a
+    SavedModel (`embed_ids`) and the tokenizer's files.
 
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
@@ -81,13 +81,13 @@ def measure_files(text_encoder: TextEncoder) -> dict[str, int]:
 
 
 def measure_zipped_files(text_encoder: TextEncoder) -> dict[str, int]:
-    """As `measure_files`, each file zipped by gzip."""
+    """Like `measure_files`, with each file compressed by gzip."""
     with _written_files(text_encoder) as files:
         return {name: len(gzip.compress(path.read_bytes(), GZIP_LEVEL)) for name, path in files.items()}
 
 
 def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
-    """Memory and speed of a process that only loads the text encoder and encodes.
+    """Measures memory and speed in a process that only loads the text encoder and encodes.
 
     Args:
         text_encoder: The text encoder.
@@ -96,7 +96,7 @@ def measure_speed(text_encoder: TextEncoder, workload: Workload) -> Speed:
     Raises:
         TfchainError: if the process fails.
     """
-    text_encoder.encode(list(workload.queries[:1]), progress=False)  # converts now, so that the process finds it done
+    text_encoder.encode(list(workload.queries[:1]), progress=False)  # converts now, so that the process need not
     with tempfile.TemporaryDirectory(prefix="tfchain-measure-") as name:
         folder, task = Path(name) / "model", Path(name) / "task.json"
         with writing(folder):
@@ -131,8 +131,8 @@ def _written_files(text_encoder: TextEncoder) -> Iterator[dict[str, Path]]:
             else:
                 _save_graph(text_encoder, folder)
             text_encoder.tokenizer.save(folder)
-        files = sorted(one for one in folder.rglob("*") if one.is_file())
-        yield {str(one.relative_to(folder)): one for one in files}
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        yield {str(file.relative_to(folder)): file for file in files}
 
 
 def _save_graph(text_encoder: TextEncoder, folder: Path) -> None:

@@ -16,7 +16,7 @@ BULK_ROUNDS = 3
 
 
 def measure(task: dict[str, Any]) -> dict[str, float]:
-    """Loads the model, encodes the queries one by one and the texts in bulk.
+    """Loads the model, then encodes the queries one by one and the texts in bulk.
 
     Args:
         task: `model`, a folder; `engine`, `queries`, `texts` and `batch_size`.
@@ -53,7 +53,7 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
 def read_peak_memory_mb() -> float:
     """The most memory that this process has held, in millions of bytes.
 
-    Not `getrusage`: its figure comes over from the process that started this one.
+    Not `getrusage`: its figure is inherited from the parent process.
     """
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024 / 1e6

@@ -12,23 +12,25 @@ DOTS_PER_INCH = 120
 
 
 def draw_pareto(report: "CompressionReport") -> bytes:
-    """Draws the objective against the size on disk, the time of one query and the texts a second, as far as measured.
+    """Draws the objective against size on disk, time per query and texts per second, where these were measured.
 
     Args:
-        report: One with an objective that was measured of all candidates.
+        report: A report whose objective was measured for all candidates.
 
     Returns:
         A PNG file's bytes.
     """
-    from matplotlib.figure import Figure  # not pyplot, which holds its figures in the process and wants a screen
+    from matplotlib.figure import Figure  # not pyplot, which keeps its figures in the process and needs a screen
 
     candidates = report.candidates
     objective = report.objective or ""
-    values = [one.metrics[objective] for one in candidates]
+    values = [candidate.metrics[objective] for candidate in candidates]
     sign = -1 if report.rule.get("lower_is_better") else 1
-    panels: list[tuple[str, list[float], bool]] = [("MB on disk", [one.size_bytes / 1e6 for one in candidates], False)]
-    query = [one.query_median_ms for one in candidates if one.query_median_ms is not None]
-    bulk = [one.texts_per_second for one in candidates if one.texts_per_second is not None]
+    panels: list[tuple[str, list[float], bool]] = [
+        ("MB on disk", [candidate.size_bytes / 1e6 for candidate in candidates], False)
+    ]
+    query = [candidate.query_median_ms for candidate in candidates if candidate.query_median_ms is not None]
+    bulk = [candidate.texts_per_second for candidate in candidates if candidate.texts_per_second is not None]
     if len(query) == len(candidates):
         panels.append(("ms for one query (median)", query, False))
     if len(bulk) == len(candidates):
@@ -38,12 +40,14 @@ def draw_pareto(report: "CompressionReport") -> bytes:
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (label, costs, more_is_better) in zip(axes, panels, strict=True):
         front = find_front([-cost for cost in costs] if more_is_better else costs, [sign * value for value in values])
-        axis.plot([costs[one] for one in front], [values[one] for one in front], color="tab:blue", linewidth=1)
-        for number, one in enumerate(candidates):
+        axis.plot(
+            [costs[number] for number in front], [values[number] for number in front], color="tab:blue", linewidth=1
+        )
+        for number, candidate in enumerate(candidates):
             color = "tab:blue" if number in front else "tab:gray"
-            marker = "*" if one.name == report.kept else "o"
+            marker = "*" if candidate.name == report.kept else "o"
             axis.scatter(costs[number], values[number], color=color, marker=marker, s=90 if marker == "*" else 30)
-            axis.annotate(one.name, (costs[number], values[number]), xytext=(5, 5), textcoords="offset points")
+            axis.annotate(candidate.name, (costs[number], values[number]), xytext=(5, 5), textcoords="offset points")
         axis.set_xlabel(label)
         axis.margins(0.2)
         axis.grid(alpha=0.3)
@@ -54,14 +58,14 @@ def draw_pareto(report: "CompressionReport") -> bytes:
 
 
 def find_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """The Pareto front: where no other point costs no more and is worth no less, and differs; cheapest first.
+    """The Pareto front, cheapest first: points that no different point matches or beats in both cost and value.
 
     Args:
         costs: Less is better.
         values: More is better.
 
     Returns:
-        Places in the lists.
+        Indices into the lists.
     """
     points = list(zip(costs, values, strict=True))
     front = [

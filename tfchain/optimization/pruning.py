@@ -1,4 +1,4 @@
-"""Pruning while an encoder trains: masks by TensorFlow Model Optimization, kept on after every step."""
+"""Pruning while an encoder trains: masks from TensorFlow Model Optimization, applied after every step."""
 
 import functools
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ POOLING = {"average": "AVG", "max": "MAX"}
 class PruningHook(FormHook):
     """Keeps the smallest weights of an encoder's matrices at zero while it trains, as `Prune` says.
 
-    Masks are chosen behind the steps that the schedule names, from weights that are the same on every replica, so that
-    they agree without a word between them; behind every step the weights are multiplied by them. `strip` leaves the
-    plain encoder with its zeros, exactly as many in each matrix as asked, however the training ended.
+    Masks are chosen after the steps that the schedule names, from weights that are the same on every replica, so that
+    they agree without communication; after every step the weights are multiplied by them. `strip` leaves the plain
+    encoder with its zeros, exactly as many in each matrix as asked for, however the training ended.
 
     Args:
-        recipe: What is pruned how.
+        recipe: What is pruned, and how.
     """
 
     recipe: Prune
@@ -41,10 +41,12 @@ class PruningHook(FormHook):
             self._check(matrix)
         self._strategy = tf.distribute.get_strategy()
         self._masks = [
-            keras.Variable(np.ones(one.variable.shape), dtype=one.variable.dtype, trainable=False, name="mask")
-            for one in self._matrices
+            keras.Variable(np.ones(matrix.variable.shape), dtype=matrix.variable.dtype, trainable=False, name="mask")
+            for matrix in self._matrices
         ]
-        pairs = [(one.variable.value, mask.value, None) for one, mask in zip(self._matrices, self._masks, strict=True)]
+        pairs = [
+            (matrix.variable.value, mask.value, None) for matrix, mask in zip(self._matrices, self._masks, strict=True)
+        ]
         block_size = self.recipe.block_size or (1, 1)
         m_by_n = (2, 4) if self.recipe.pattern == "2:4" else None
         pooling = POOLING[self.recipe.block_pooling]
@@ -70,13 +72,13 @@ class PruningHook(FormHook):
             self._pruning.weight_mask_op()
 
     def strip(self, encoder: keras.Model) -> None:
-        # Chosen anew: the weights may be an earlier moment's, or moving averages. Zeros are the smallest of all, so
-        # that those of a mask stay where they are.
+        # Chosen again: the weights may be from an earlier step, or moving averages. Zeros are the smallest of all, so
+        # those of a mask stay where they are.
         self._sparsity = self._sparsity_asked
         with self._strategy.scope():
             self._pruning.choose_masks()
         self.hold_form()
-        for matrix in self._matrices:  # a negative weight times zero is the negative zero, which zips badly
+        for matrix in self._matrices:  # a negative weight times zero is negative zero, which compresses badly
             matrix.variable.assign(np.array(matrix.variable) + 0.0)
 
     @property
@@ -88,7 +90,7 @@ class PruningHook(FormHook):
 
     def _act(self, step: int) -> None:
         is_turn, sparsity = self._schedule(step)
-        if bool(is_turn) or step == self._end:  # the last turn may come before the end, with less than was asked for
+        if bool(is_turn) or step == self._end:  # the last turn may come before the end, with too few zeros
             is_last = step >= self._settled_from
             self._sparsity = self._sparsity_asked if is_last else float(sparsity)  # float32 would round it
             with self._strategy.scope():
@@ -110,7 +112,7 @@ class PruningHook(FormHook):
 
 @functools.cache
 def _exact_pruning() -> type[Any]:
-    """TensorFlow Model Optimization's `Pruning`, with the number of zeros exact where magnitudes are equal."""
+    """TensorFlow Model Optimization's `Pruning`, with the exact number of zeros even if magnitudes are equal."""
     pruning: type[Any] = load_tfmot("sparsity.keras.pruning_impl").Pruning
 
     class ExactPruning(pruning):
@@ -119,12 +121,12 @@ def _exact_pruning() -> type[Any]:
             self.sparsity = sparsity
 
         def choose_masks(self) -> None:
-            """Makes the masks of the weights as they are."""
+            """Makes the masks from the current weights."""
             for weight, mask, _ in self._pruning_vars:
                 mask.assign(self._maybe_update_block_mask(tf.convert_to_tensor(weight))[1])
 
         def _update_mask(self, weights: Any) -> tuple[Any, Any]:
-            # The original keeps all weights that are as large as the smallest kept one, and floats do coincide.
+            # The original keeps all weights as large as the smallest kept one, and floats do coincide.
             size = weights.shape.num_elements()
             kept = max(1, size - round(size * self.sparsity()))
             values, places = tf.math.top_k(tf.reshape(tf.abs(weights), [-1]), k=kept)

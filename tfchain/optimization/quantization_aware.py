@@ -1,4 +1,4 @@
-"""Quantization-aware training: an encoder's products and embeddings are rounded by fake quantization."""
+"""Quantization-aware training: fake quantization rounds an encoder's products and embeddings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,16 +13,16 @@ from tfchain.optimization.tfmot import load_tfmot
 from tfchain.optimization.weight_matrices import TABLES, find_matrices
 from tfchain.training.fit.training_hook import TrainingHook
 
-LEAST_VALUES = 1024  # LiteRT quantizes what has more
+LEAST_VALUES = 1024  # LiteRT quantizes tables with more values than this
 
 
 class QuantizationAwareHook(TrainingHook):
     """Rounds kernels and inputs of an encoder's Dense layers, and its embeddings, while it trains: see `QuantizeAware`.
 
-    Evaluations during the training see the rounding, too. `strip` takes it out, and leaves plain float weights.
+    Evaluations during training see the rounding, too. `strip` removes it, and leaves plain float weights.
 
     Args:
-        recipe: What is rounded how.
+        recipe: What is rounded, and how.
     """
 
     def __init__(self, recipe: QuantizeAware) -> None:
@@ -39,11 +39,11 @@ class QuantizationAwareHook(TrainingHook):
         kinds = (keras.layers.Dense,) if bits is None else (keras.layers.Dense, *TABLES)
         matrices = find_matrices(encoder, self.recipe.layers, recipe="QuantizeAware", kinds=kinds)
         self._strategy = tf.distribute.get_strategy()
-        products = [one.layer for one in matrices if isinstance(one.layer, keras.layers.Dense)]
+        products = [matrix.layer for matrix in matrices if isinstance(matrix.layer, keras.layers.Dense)]
         self._products = [FakeQuantizedProduct(layer, self.recipe) for layer in products]
         if bits is not None:
-            tables = [one for one in matrices if one.layer not in products]
-            large = [one.layer for one in tables if np.prod(one.variable.shape) > LEAST_VALUES]
+            tables = [matrix for matrix in matrices if matrix.layer not in products]
+            large = [matrix.layer for matrix in tables if np.prod(matrix.variable.shape) > LEAST_VALUES]
             self._tables = [FakeQuantizedTable(layer, bits) for layer in large]
         for fake in self._fakes:
             fake.layer.call = fake.call
@@ -55,7 +55,7 @@ class QuantizationAwareHook(TrainingHook):
                 self._share()
 
     def variables(self) -> Sequence[Any]:
-        return [one for product in self._products for one in (product.low, product.high, product.count)]
+        return [variable for product in self._products for variable in (product.low, product.high, product.count)]
 
     def strip(self, encoder: keras.Model) -> None:
         for fake in self._fakes:
@@ -66,13 +66,13 @@ class QuantizationAwareHook(TrainingHook):
         return [*self._products, *self._tables]
 
     def _take_means(self) -> None:
-        """Gives the mean over the replicas to all of them: each has seen its own rows."""
+        """Gives all replicas the mean of their values: each has seen only its own rows."""
         for variable in self.variables():
             variable.value.assign(variable.value.read_value())
 
 
 class FakeQuantizedProduct:
-    """What a Dense layer computes with its kernel and its inputs rounded.
+    """A Dense layer's computation with its kernel and inputs rounded.
 
     Args:
         layer: The layer.
@@ -82,14 +82,14 @@ class FakeQuantizedProduct:
     def __init__(self, layer: keras.layers.Dense, recipe: QuantizeAware) -> None:
         self.layer = layer
         self.recipe = recipe
-        # Each replica moves its own copy: an update that all agree on cannot be made within a graph of its own.
+        # Each replica updates its own copy: an update that all agree on cannot be made within a graph of its own.
         kind: dict[str, Any] = {"trainable": False, "synchronization": "on_read", "aggregation": "mean"}
         kind["autocast"] = False  # float32 in mixed precision, too
         self.low, self.high, self.count = (keras.Variable(0.0, dtype="float32", name=name, **kind) for name in NAMES)
         self._quantize = load_tfmot("quantization.keras.quant_ops")
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """In the place of the layer's own `call`."""
+        """Replaces the layer's own `call`."""
         layer = self.layer
         outputs = ops.matmul(self.round_inputs(inputs, training=bool(training)), self.round_kernel(layer.kernel))
         if layer.bias is not None:
@@ -97,7 +97,7 @@ class FakeQuantizedProduct:
         return outputs if layer.activation is None else layer.activation(outputs)
 
     def round_kernel(self, kernel: Any) -> Any:
-        """The kernel in symmetric steps of each output's own, `(inputs, outputs)`: `round(w / s) * s`.
+        """Rounds the kernel `(inputs, outputs)` in symmetric steps, each output with its own: `round(w / s) * s`.
 
         `s` is the output's largest magnitude over `2**(bits - 1) - 1`, as in LiteRT's int8.
         """
@@ -108,14 +108,14 @@ class FakeQuantizedProduct:
             -largest,
             largest,
             per_channel=True,
-            is_training=False,  # the range is known: it is that of the weights as they are
+            is_training=False,  # the range is known: that of the current weights
             num_bits=self.recipe.weight_bits,
             narrow_range=True,
         )
         return tf.cast(rounded, kernel.dtype)
 
     def round_inputs(self, inputs: Any, *, training: bool) -> Any:
-        """The inputs in even steps between moving averages of their ends, zero among the steps."""
+        """Rounds the inputs in even steps between moving averages of their extremes; zero is one of the steps."""
         if self.recipe.activation_bits is None:
             return inputs
         whole = tf.cast(inputs, tf.float32)
@@ -124,13 +124,13 @@ class FakeQuantizedProduct:
             whole,
             tf.convert_to_tensor(low),
             tf.convert_to_tensor(high),
-            is_training=False,  # moved above: the original wants all replicas to meet in the middle of a layer
+            is_training=False,  # moved above: the original synchronizes all replicas in the middle of a layer
             num_bits=self.recipe.activation_bits,
         )
         return tf.cast(rounded, inputs.dtype)
 
     def _move(self, inputs: Any) -> tuple[Any, Any]:
-        """Moves the averages by a batch's ends: `a - (1 - d) * (a - x)`, d being at most `n / (n + 1)` at first."""
+        """Moves the averages by a batch's extremes: `a - (1 - d) * (a - x)`; at first d is at most `n / (n + 1)`."""
         count = self.count.value
         decay = tf.minimum(tf.constant(self.recipe.ema_decay, tf.float32), count / (count + 1))
         ends = (tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0))
@@ -144,10 +144,10 @@ class FakeQuantizedProduct:
 
 
 class FakeQuantizedTable:
-    """What an Embedding layer gives with its table rounded in symmetric steps, one step for all: `round(w / s) * s`.
+    """An Embedding layer's output with its table rounded in symmetric steps, one step for all: `round(w / s) * s`.
 
-    `s` is the table's largest magnitude over `2**(bits - 1) - 1`, as in LiteRT's int8. The rows that are asked for are
-    rounded, and not the whole table.
+    `s` is the table's largest magnitude over `2**(bits - 1) - 1`, as in LiteRT's int8. Only the looked-up rows are
+    rounded, not the whole table.
 
     Args:
         layer: The layer.
@@ -161,7 +161,7 @@ class FakeQuantizedTable:
         self._quantize = load_tfmot("quantization.keras.quant_ops")
 
     def call(self, inputs: Any) -> Any:
-        """In the place of the layer's own `call`."""
+        """Replaces the layer's own `call`."""
         rows = self._look_up(inputs)
         table = tf.convert_to_tensor(self.layer.embeddings)
         largest = tf.stop_gradient(tf.reduce_max(tf.abs(tf.cast(table, tf.float32))))

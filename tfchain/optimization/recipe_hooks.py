@@ -1,4 +1,4 @@
-"""Recipes that act while training: the hook of each, and what it does to weights that are not trained."""
+"""Recipes that act while training: the hook of each, and its effect on weights that are not trained."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,14 +21,14 @@ HOOKS: Mapping[type[Any], Callable[[Any, int], TrainingHook]] = {
 
 
 def make_hook(recipe: TrainingRecipe, seed: int = 0) -> TrainingHook:
-    """The hook that makes a recipe take effect in one training: `FitOptions(hooks=[make_hook(Prune(0.5))])`.
+    """Makes the hook that applies a recipe in one training: `FitOptions(hooks=[make_hook(Prune(0.5))])`.
 
     Args:
-        recipe: One that acts while training.
-        seed: Of what the recipe draws at random. Default: 0.
+        recipe: A recipe that acts while training.
+        seed: Seed for what the recipe draws at random. Default: 0.
 
     Raises:
-        InputError: if it is no such recipe.
+        InputError: if the recipe does not act while training.
     """
     if type(recipe) not in HOOKS:
         raise InputError(
@@ -39,21 +39,21 @@ def make_hook(recipe: TrainingRecipe, seed: int = 0) -> TrainingHook:
 
 
 def make_hooks(recipes: Sequence[TrainingRecipe], seed: int = 0) -> list[TrainingHook]:
-    """A hook for each recipe, in their order; see `make_hook`."""
+    """Makes a hook for each recipe, in their order; see `make_hook`."""
     return [make_hook(recipe, seed) for recipe in recipes]
 
 
 def apply_once(text_encoder: TextEncoder, recipe: TrainingRecipe) -> TextEncoder:
-    """A text encoder whose weights a recipe has brought into its form without a training; the one given stays.
+    """Applies a recipe to a copy of a text encoder without training; the given one is unchanged.
 
-    `QuantizeAware` has no such form: it changes nothing.
+    `QuantizeAware` changes nothing without training.
 
     Args:
-        text_encoder: Whose weights.
+        text_encoder: The text encoder.
         recipe: The recipe.
 
     Raises:
-        InputError: if the encoder has nothing that it works on.
+        InputError: if the encoder has nothing for the recipe to work on.
     """
     copy = make_training_copy(text_encoder.own_encoder, Hyperparameters())
     hook = make_hook(recipe)

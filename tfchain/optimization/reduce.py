@@ -1,4 +1,4 @@
-"""Reduction of dimensions: an encoder whose last head gives narrower vectors."""
+"""Reduction of dimensions: an encoder whose last head produces narrower vectors."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import ReduceDimensions
 
-MOST_TEXTS = 20_000  # some fifty a dimension are enough for principal directions
+MOST_TEXTS = 20_000  # about fifty per dimension are enough for principal directions
 
 
 def reduce_dimensions(
@@ -23,18 +23,18 @@ def reduce_dimensions(
     *,
     progress: bool | None = None,
 ) -> TextEncoder:
-    """A text encoder with narrower vectors; the one given stays as it is.
+    """Returns a text encoder with narrower vectors; the given one is unchanged.
 
     Args:
-        text_encoder: What to make narrower, one of tfchain's own encoders.
-        recipe: The width, and how.
-        texts: Whose vectors show the principal directions; of more than 20,000, so many at equal distances. Needed for
-            `pca`. Default: none.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+        text_encoder: The text encoder, one of tfchain's own.
+        recipe: The width, and the method.
+        texts: Texts whose vectors show the principal directions; of more than 20,000, an evenly spaced sample of that
+            size. Required for `pca`. Default: none.
+        progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Raises:
-        InputError: if the encoder is not tfchain's own, the width is more than its own, or there are fewer texts than
-            dimensions to find.
+        InputError: if the encoder is not one of tfchain's own, the width exceeds the encoder's, or there are fewer
+            texts than dimensions to find.
     """
     encoder = text_encoder.own_encoder
     if not isinstance(encoder, Encoder):
@@ -56,34 +56,34 @@ def reduce_dimensions(
 
 
 def find_directions(vectors: np.ndarray, dim: int) -> np.ndarray:
-    """The orthonormal directions whose span keeps most of the vectors' squared length: principal components, uncentred.
+    """Finds the orthonormal directions that keep most of the vectors' squared length: uncentred principal components.
 
     Args:
-        vectors: `(vectors, width)`, at least `dim`.
-        dim: How many directions.
+        vectors: `(vectors, width)`, at least `dim` of them.
+        dim: The number of directions.
 
     Returns:
         float32 `(width, dim)`, the most important first; the largest value of each is positive, so that the same
-        vectors always give the same.
+        vectors always give the same directions.
     """
     values = vectors.astype("float64")
-    _, found = np.linalg.eigh(values.T @ values)  # in rising order
+    _, found = np.linalg.eigh(values.T @ values)  # in ascending order
     directions = found[:, ::-1][:, :dim]
     largest = np.abs(directions).argmax(axis=0)
     return (directions * np.sign(directions[largest, np.arange(dim)])).astype("float32")
 
 
 def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Encoder:
-    """An encoder whose vectors are the given one's, projected.
+    """Returns an encoder whose vectors are the given encoder's, projected.
 
-    A head without activation takes the projection in; one with an activation keeps the units that are asked for, if
-    the directions are single dimensions; else a head is put behind. One is put behind a head that was pruned or
-    clustered, too, where a product with the directions would undo that.
+    A head without activation absorbs the projection. If the directions are single dimensions, a head with an activation
+    keeps only their units. Otherwise a new head follows. A new head also follows a head that was pruned or clustered if
+    multiplying it by the directions would undo that.
 
     Args:
-        encoder: The encoder; it stays as it is.
+        encoder: The encoder; it is unchanged.
         directions: float32 `(embedding_dim, dim)`.
-        normalize: Whether the new vectors get length one, also where the given encoder's do not.
+        normalize: Whether the new vectors have length one, even if the given encoder's do not.
     """
     config = encoder.config
     dim = directions.shape[1]
@@ -105,7 +105,7 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
 
 
 def _has_form(kernel: np.ndarray) -> bool:
-    """Whether weights are zero, or share a few values; a kernel that only selects inputs has nothing to lose."""
+    """Whether weights are zero or share a few values; a kernel that only selects inputs has nothing to lose."""
     is_selection = np.isin(kernel, (0, 1)).all() and (kernel.sum(axis=0) == 1).all()
     return not is_selection and bool((kernel == 0).any() or 2 * len(np.unique(kernel)) < kernel.size)
 

@@ -16,21 +16,21 @@ WEIGHT_COLUMNS = ("zeros %", "MB zipped")
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateReport:
-    """What was measured of one candidate; None or empty where it was not.
+    """The measurements of one candidate; None or empty if not measured.
 
     Args:
-        name: Such as `int8`.
-        recipes: The recipes as plain values; none for the model in float32.
-        precision: What its vectors are computed with.
+        name: The candidate's name, such as `int8`.
+        recipes: The recipes as plain values; empty for the float32 model.
+        precision: The precision that its vectors are computed in.
         metrics: Metric of the task → value.
-        files: Size in bytes of each file that a server of the model needs: `model.tflite`, or a SavedModel, and the
-            tokenizer's.
-        index_bytes: What the vectors of the documents that were ranked take in memory, scales and codebook included.
-        peak_memory_mb: The most memory of a process that only loads it and encodes, in millions of bytes.
+        files: Size in bytes of each file that a server of the model needs: `model.tflite` or a SavedModel, and the
+            tokenizer's files.
+        index_bytes: Memory of the ranked documents' vectors, scales and codebook included.
+        peak_memory_mb: Peak memory of a process that only loads the model and encodes, in millions of bytes.
         query_median_ms: Median time of one query from text to vector.
-        query_p95_ms: 95th percentile of the same.
-        texts_per_second: Documents a second in bulk.
-        weights: Zeros and different values by matrix, and the files' size when zipped, where a candidate is pruned or
+        query_p95_ms: 95th percentile of the same time.
+        texts_per_second: Documents per second in bulk.
+        weights: Zeros and distinct values by matrix, and the files' compressed size, if a candidate is pruned or
             clustered; see `WeightReport.to_dict`.
     """
 
@@ -48,7 +48,7 @@ class CandidateReport:
 
     @property
     def size_bytes(self) -> int:
-        """All files together."""
+        """The size of all files together."""
         return sum(self.files.values())
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,14 +58,14 @@ class CandidateReport:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressionReport:
-    """What was measured of all candidates in one run, the model in float32 first.
+    """The measurements of all candidates in one run, the float32 model first.
 
     `print(report)` shows the table; `save` writes it with the JSON and the picture.
 
     Args:
         candidates: The candidates.
-        kept: The name of the one that was kept. Default: none was chosen.
-        rule: The rule as plain values. Default: there was none.
+        kept: The name of the candidate that was kept. Default: none was chosen.
+        rule: The rule as plain values. Default: no rule.
         objective: The metric that the picture shows. Default: none was measured.
     """
 
@@ -75,16 +75,16 @@ class CompressionReport:
     objective: str | None = None
 
     def __getitem__(self, name: str) -> CandidateReport:
-        """The candidate of a name."""
-        for one in self.candidates:
-            if one.name == name:
-                return one
-        names = ", ".join(one.name for one in self.candidates)
+        """Returns the candidate with this name."""
+        for candidate in self.candidates:
+            if candidate.name == name:
+                return candidate
+        names = ", ".join(candidate.name for candidate in self.candidates)
         raise InputError(f"The report has the candidates {names}. Received: {name!r}.")
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics that were measured of any candidate, in order."""
+        """The metrics that were measured for any candidate, in order."""
         return list(dict.fromkeys(name for candidate in self.candidates for name in candidate.metrics))
 
     def __str__(self) -> str:
@@ -96,19 +96,19 @@ class CompressionReport:
         return capture.get()
 
     def to_table(self) -> Any:
-        """A table for rich's console; what was kept has an arrow."""
+        """A table for rich's console; an arrow marks the kept candidate."""
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         table.add_column("candidate")
-        with_weights = any(one.weights for one in self.candidates)
+        with_weights = any(candidate.weights for candidate in self.candidates)
         for name in (*self.metrics, *COLUMNS, *(WEIGHT_COLUMNS if with_weights else ())):
             table.add_column(name, justify="right")
-        for one in self.candidates:
-            cells = [*(_show(one.metrics.get(name), 4) for name in self.metrics), *_to_cells(one)]
-            cells += [*(_to_weight_cells(one) if with_weights else ())]
-            table.add_row("→" if one.name == self.kept else "", one.name, *cells)
+        for candidate in self.candidates:
+            cells = [*(_show(candidate.metrics.get(name), 4) for name in self.metrics), *_to_cells(candidate)]
+            cells += [*(_to_weight_cells(candidate) if with_weights else ())]
+            table.add_row("→" if candidate.name == self.kept else "", candidate.name, *cells)
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,14 +117,14 @@ class CompressionReport:
             "kept": self.kept,
             "objective": self.objective,
             "rule": dict(self.rule),
-            "candidates": [one.to_dict() for one in self.candidates],
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
         }
 
     def save(self, path: str | Path) -> Path:
-        """Writes `report.json`, `report.txt` (the table) and, where the objective was measured, `pareto.png`.
+        """Writes `report.json`, `report.txt` (the table) and, if the objective was measured, `pareto.png`.
 
         Args:
-            path: A folder; made if it is not there.
+            path: A folder; created if missing.
 
         Returns:
             The folder.
@@ -134,7 +134,7 @@ class CompressionReport:
         """
         from tfchain.optimization.picture import draw_pareto
 
-        measured = self.objective and all(self.objective in one.metrics for one in self.candidates)
+        measured = self.objective and all(self.objective in candidate.metrics for candidate in self.candidates)
         return save_report(path, self.to_dict(), str(self), {"pareto.png": draw_pareto(self)} if measured else {})
 
     @classmethod
@@ -142,33 +142,33 @@ class CompressionReport:
         """Reads the `report.json` of a folder that `save` wrote.
 
         Raises:
-            InputError: if there is none, or it is damaged.
+            InputError: if the file is missing or damaged.
         """
 
         def make(values: dict[str, Any]) -> CompressionReport:
-            for one in values["candidates"]:
-                one.pop("size_bytes")
-            candidates = tuple(CandidateReport(**one) for one in values.pop("candidates"))
+            for candidate in values["candidates"]:
+                candidate.pop("size_bytes")
+            candidates = tuple(CandidateReport(**candidate) for candidate in values.pop("candidates"))
             return cls(candidates=candidates, **values)
 
         return load_report(path, make)
 
 
-def _to_cells(one: CandidateReport) -> list[str]:
+def _to_cells(report: CandidateReport) -> list[str]:
     return [
-        _show(one.size_bytes / 1e6 if one.files else None, 1),
-        _show(None if one.index_bytes is None else one.index_bytes / 1e6, 2),
-        _show(one.peak_memory_mb, 0),
-        _show(one.query_median_ms, 2),
-        _show(one.query_p95_ms, 2),
-        _show(one.texts_per_second, 1),
+        _show(report.size_bytes / 1e6 if report.files else None, 1),
+        _show(None if report.index_bytes is None else report.index_bytes / 1e6, 2),
+        _show(report.peak_memory_mb, 0),
+        _show(report.query_median_ms, 2),
+        _show(report.query_p95_ms, 2),
+        _show(report.texts_per_second, 1),
     ]
 
 
-def _to_weight_cells(one: CandidateReport) -> list[str]:
-    if not one.weights:
+def _to_weight_cells(report: CandidateReport) -> list[str]:
+    if not report.weights:
         return [_show(None, 1)] * len(WEIGHT_COLUMNS)
-    return [_show(100 * one.weights["sparsity"], 1), _show(one.weights["zipped_bytes"] / 1e6, 1)]
+    return [_show(100 * report.weights["sparsity"], 1), _show(report.weights["zipped_bytes"] / 1e6, 1)]
 
 
 def _show(value: float | None, digits: int) -> str:

@@ -13,12 +13,12 @@ Report = TypeVar("Report")
 
 
 def save_report(path: str | Path, values: Mapping[str, Any], table: str, pictures: Mapping[str, bytes]) -> Path:
-    """Writes `report.json`, `report.txt` and pictures.
+    """Writes `report.json`, `report.txt` and the pictures.
 
     Args:
-        path: A folder; made if it is not there.
+        path: A folder; created if missing.
         values: Plain values for JSON.
-        table: The same as text.
+        table: The report as text.
         pictures: File name → content.
 
     Returns:
@@ -36,17 +36,17 @@ def save_report(path: str | Path, values: Mapping[str, Any], table: str, picture
 
 
 def load_report(path: str | Path, make: Callable[[dict[str, Any]], Report]) -> Report:
-    """Reads the `report.json` of such a folder.
+    """Reads the `report.json` of a report's folder.
 
     Args:
         path: The folder.
-        make: From the plain values to the report.
+        make: Makes the report from plain values.
 
     Raises:
-        InputError: if there is none, or it is damaged.
+        InputError: if the file is missing or damaged.
     """
     file = Path(path) / FILE
     try:
         return make(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is no report: {type(error).__name__}: {error}. Write one with `save`.") from error
+        raise InputError(f"{file} is not a report: {type(error).__name__}: {error}. Write one with `save`.") from error

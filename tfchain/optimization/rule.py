@@ -1,4 +1,4 @@
-"""The rule by which one of several candidates is kept."""
+"""The rule that decides which of several candidates is kept."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ Keep = Literal["smallest", "fastest_query", "fastest_bulk", "least_memory", "bes
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Which candidate is kept, among those that are nearly as good as the model in float32.
+    """Decides which candidate is kept among those that are nearly as good as the float32 model.
 
     Args:
         objective: The metric that says how good a candidate is, such as `ndcg@10` or `accuracy`.
-        keep: `smallest` (bytes on disk and, where it was measured, of the index), `fastest_query` (median time of one
-            query), `fastest_bulk` (texts a second), `least_memory` (peak of a process), or `best` (the objective).
+        keep: `smallest` (bytes on disk and, if measured, of the index), `fastest_query` (median time of one query),
+            `fastest_bulk` (texts per second), `least_memory` (peak of a process), or `best` (the objective).
             Default: `smallest`.
-        max_loss: The part of the float32 model's objective that may be lost: 0.01 is one per cent. Default: 0.01.
-        lower_is_better: Whether the objective is an error, such as `log_loss`. Default: False.
+        max_loss: The share of the float32 model's objective that may be lost: 0.01 is one per cent. Default: 0.01.
+        lower_is_better: Whether a lower objective is better, such as `log_loss`. Default: False.
 
     Raises:
         InputError: if a value is out of range.
@@ -43,14 +43,14 @@ class Rule:
             )
 
     def check(self, *, objective: bool, speed: bool) -> None:
-        """Stops a rule on what will not be measured, before anything is.
+        """Rejects a rule that needs what will not be measured, before any measurement.
 
         Args:
             objective: Whether the objective will be measured.
-            speed: Whether speed and memory will be.
+            speed: Whether speed and memory will be measured.
 
         Raises:
-            InputError: if it needs what will not be measured.
+            InputError: if the rule needs what will not be measured.
         """
         if not objective:
             raise InputError(
@@ -64,9 +64,9 @@ class Rule:
             )
 
     def choose(self, candidates: Sequence[CandidateReport]) -> CandidateReport:
-        """The candidate to keep; the first one is the model in float32, which loses nothing.
+        """Returns the candidate to keep; the first candidate is the float32 model, which loses nothing.
 
-        Of equally good ones, the one with the better objective is kept, then the earlier one.
+        Of equally good candidates, the one with the better objective is kept, then the earlier one.
 
         Raises:
             InputError: if something that the rule needs was not measured.

@@ -1,4 +1,4 @@
-"""Shrinking: an encoder of a smaller shape that does nearly what the large one did."""
+"""Shrinking: an encoder of a smaller shape that does nearly what the large one does."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink
 
-TEXTS_LOOKED_AT = 1000  # tens of thousands of tokens, for at most some thousand numbers a layer
+TEXTS_LOOKED_AT = 1000  # tens of thousands of tokens, for at most a few thousand features per layer
 
 
 def shrink(
     text_encoder: TextEncoder, recipe: Shrink, texts: Sequence[str] | None = None, *, progress: bool | None = None
 ) -> TextEncoder:
-    """A text encoder of a smaller shape; the one given stays as it is.
+    """Returns a text encoder of a smaller shape; the given one is unchanged.
 
     Args:
-        text_encoder: What to shrink.
+        text_encoder: The text encoder to shrink.
         recipe: What to make smaller.
-        texts: On which heads and units show what they do; of more than 1,000, so many are looked at, evenly spread.
-            Needed for `num_heads` and `intermediate_dim`, used for `token_embedding_dim`. Default: none.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+        texts: Texts that show what heads and units contribute; of more than 1,000, an evenly spaced sample of that
+            size. Required for `num_heads` and `intermediate_dim`, used for `token_embedding_dim`. Default: none.
+        progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Raises:
-        InputError: if the encoder is not tfchain's own, something is to be larger than it is, or texts are missing.
+        InputError: if the encoder is not one of tfchain's own, a size exceeds the model's, or texts are missing.
     """
     encoder = text_encoder.own_encoder
     if not isinstance(encoder, Encoder):
@@ -52,7 +52,7 @@ def shrink(
         moments = measure_moments(text_encoder, spread_evenly(texts, TEXTS_LOOKED_AT), progress=progress)
 
     width = recipe.token_embedding_dim or config.token_embedding_dim or config.hidden_dim
-    # Written as a folder of transformers has it where it can be, so that it is the same model when it is read again.
+    # Where possible, written as a folder of transformers has it, so that reading it again gives the same model.
     shape = dataclasses.replace(
         config,
         num_layers=len(kept),
@@ -62,7 +62,7 @@ def shrink(
         token_embedding_dim=None if width == config.hidden_dim else width,
     )
     made = Encoder(dataclasses.replace(encoder.config, transformer=shape), name=encoder.name)
-    for target in made.layers:  # all but embeddings and layers are as they were
+    for target in made.layers:  # all but embeddings and layers are unchanged
         if target.weights and not isinstance(target, TransformerEmbeddings | TransformerLayer):
             target.set_weights(encoder.get_layer(target.name).get_weights())
     counts = None
@@ -79,10 +79,10 @@ def shrink(
 
 
 def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tuple[int, ...]:
-    """The numbers of the layers that are kept; a number of them is spread evenly from the first to the last.
+    """Returns the numbers of the layers to keep; a count is spread evenly from the first layer to the last.
 
     Raises:
-        InputError: if there are not so many.
+        InputError: if the model has fewer layers.
 
     Example:
         >>> choose_layers(3, 6)
@@ -106,7 +106,7 @@ def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tupl
 
 
 def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """How often each token occurs, float64 `(vocabulary,)`."""
+    """Counts how often each token occurs, float64 `(vocabulary,)`."""
     size = text_encoder.own_encoder.config.transformer.vocabulary_size
     counts = np.zeros(size)
     for ids in text_encoder.tokenizer(list(texts)):
@@ -117,12 +117,12 @@ def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 def copy_embeddings(
     source: TransformerEmbeddings, target: TransformerEmbeddings, counts: np.ndarray | None = None
 ) -> None:
-    """Copies embeddings; factorises the tokens' where the target's are narrower.
+    """Copies embeddings; factorises the token embeddings if the target's are narrower.
 
     Args:
-        source: The large ones.
-        target: The small ones.
-        counts: How often each token occurs: what is seen often is kept more exactly. Default: all alike.
+        source: The large embeddings.
+        target: The small embeddings.
+        counts: How often each token occurs; frequent tokens are kept more exactly. Default: all tokens count the same.
     """
     for name in ("position", "token_type", "norm"):
         if getattr(source, name) is not None:
@@ -145,12 +145,12 @@ def copy_embeddings(
 def factorise(
     table: np.ndarray, width: int, counts: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A narrow table, and the product that widens it, with the least weighted squared error: principal components.
+    """Finds a narrow table and the product that widens it, with the least weighted squared error: principal components.
 
     Args:
         table: `(rows, dim)`.
-        width: Of the narrow table, at most `dim`.
-        counts: The rows' weights less 1, `(rows,)`. Default: all rows weigh the same.
+        width: The width of the narrow table, at most `dim`.
+        counts: The rows' weights minus 1, `(rows,)`. Default: all rows weigh the same.
 
     Returns:
         float32 `(rows, width)`, `(width, dim)` and `(dim,)`: table ≈ narrow @ kernel + bias.
@@ -173,9 +173,9 @@ def copy_layer(source: TransformerLayer, target: TransformerLayer, moments: Laye
     """Copies a layer into one with as many or fewer heads and feed-forward units.
 
     Args:
-        source: The large one.
-        target: The small one.
-        moments: What goes into the large one's output products. Needed where something goes.
+        source: The large layer.
+        target: The small layer.
+        moments: The moments of the inputs of the large layer's output products. Required if the target is smaller.
     """
     for name in ("attention_norm", "output_norm"):
         getattr(target, name).set_weights(getattr(source, name).get_weights())
@@ -193,7 +193,7 @@ def copy_layer(source: TransformerLayer, target: TransformerLayer, moments: Laye
 
 
 def keep_largest(ranks: np.ndarray, count: int) -> np.ndarray:
-    """The places of the largest values, in rising order."""
+    """The indices of the largest values, in ascending order."""
     return np.sort(np.argsort(-ranks, kind="stable")[:count])
 
 
@@ -214,12 +214,12 @@ def _copy_attention(source: Any, target: Any, moments: LayerMoments | None) -> N
 
 
 def _plain(values: list[int]) -> int | tuple[int, ...]:
-    """One number where all layers have the same, as a folder of transformers has it."""
+    """One number if all layers have the same, as in a folder of transformers."""
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
 def _head_dim(config: TransformerConfig) -> int | None:
-    """The width of a head, which other numbers of heads must not change."""
+    """The width of a head, which a different number of heads must not change."""
     widths = {config.layer_head_dim(layer) for layer in range(config.num_layers)}
     if len(widths) > 1:
         raise InputError(f"Shrink needs heads of one width in all layers. Received: {sorted(widths)}.")

@@ -12,13 +12,13 @@ _lock = threading.Lock()
 
 
 def load_tfmot(module: str) -> ModuleType:
-    """Imports a module of TensorFlow Model Optimization, and leaves the process's environment as it was.
+    """Imports a module of TensorFlow Model Optimization, and leaves the process's environment unchanged.
 
-    Its own import sets `TF_USE_LEGACY_KERAS`, which would give Keras 2 to every later process. Its wrappers refuse
-    Keras 3 models; what works on them are the algorithms below `tensorflow_model_optimization.python.core`.
+    The package's own import sets `TF_USE_LEGACY_KERAS`, which would give Keras 2 to every later process. Its wrappers
+    refuse Keras 3 models; the algorithms below `tensorflow_model_optimization.python.core` work on them.
 
     Args:
-        module: Its name there, such as `sparsity.keras.pruning_impl` or `quantization.keras.quant_ops`.
+        module: The module's name there, such as `sparsity.keras.pruning_impl` or `quantization.keras.quant_ops`.
 
     Returns:
         The module.
@@ -28,7 +28,7 @@ def load_tfmot(module: str) -> ModuleType:
     """
     import tensorflow as tf
 
-    assert tf.keras.Model  # TensorFlow chooses its Keras when it is asked for the first time: now, before the import
+    assert tf.keras.Model  # TensorFlow chooses its Keras on first use: now, before the import
 
     with _lock:
         before = os.environ.get(LEGACY_KERAS)

@@ -1,4 +1,4 @@
-"""The weight matrices that recipes work on: kernels of the encoder's products, found by the paths of their layers."""
+"""The weight matrices that recipes work on: the kernels of the encoder's products, found by their layers' paths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,22 +31,22 @@ class Matrix:
 def find_matrices(
     encoder: keras.Model, patterns: Sequence[str] = (), *, recipe: str, kinds: tuple[type[Any], ...] | None = None
 ) -> list[Matrix]:
-    """The matrices in the order of their paths: same models have the same order.
+    """Finds matrices, in the order of their layers' paths: equal models have the same order.
 
     Args:
         encoder: Any Keras model.
-        patterns: Of layer paths, as `fnmatch` reads them; one that fits a layer takes all layers in it. Default: all
-            products, and no embedding.
-        recipe: Who asks, for the error.
-        kinds: Classes of layers. Default: products, and embeddings where there are patterns.
+        patterns: Patterns of layer paths, as `fnmatch` reads them; a pattern that fits a layer takes all layers in it.
+            Default: all products, and no embedding.
+        recipe: The caller's name, for the error.
+        kinds: Classes of layers. Default: products, and embeddings if patterns are given.
 
     Raises:
-        InputError: if there are none, or a pattern fits none.
+        InputError: if there are no such layers, or a pattern fits none.
     """
     if kinds is None:
         kinds = (*PRODUCTS, *TABLES) if patterns else PRODUCTS
     found = {id(layer): layer for layer in encoder._flatten_layers() if isinstance(layer, kinds)}
-    every = sorted(((layer.path or layer.name, layer) for layer in found.values()), key=lambda one: one[0])
+    every = sorted(((layer.path or layer.name, layer) for layer in found.values()), key=lambda item: item[0])
     if not every:
         raise InputError(f"{recipe} needs a model with products (Dense layers). Received: none. Leave it out.")
     for pattern in patterns:
@@ -55,17 +55,17 @@ def find_matrices(
                 f"`layers` of {recipe} must fit layers. Received: {pattern!r}, which fits none. There are: "
                 f"{', '.join(path for path, _ in every)}."
             )
-    chosen = [one for one in every if not patterns or any(_fits(one[0], pattern) for pattern in patterns)]
+    chosen = [item for item in every if not patterns or any(_fits(item[0], pattern) for pattern in patterns)]
     return [Matrix(path, layer, _weights(layer)) for path, layer in chosen]
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Whether the path, the beginning of it or the end of such a beginning fits."""
+    """Whether the path, a beginning of it or the end of such a beginning fits."""
     parts = path.split("/")
     beginnings = ["/".join(parts[: number + 1]) for number in range(len(parts))]
-    return any(fnmatch(one, pattern) or fnmatch(one, f"*/{pattern}") for one in beginnings)
+    return any(fnmatch(beginning, pattern) or fnmatch(beginning, f"*/{pattern}") for beginning in beginnings)
 
 
 def _weights(layer: keras.layers.Layer) -> Any:
-    # Not `kernel`, which is rounded to the type that the layer computes in, and has LoRA's addition.
+    # Not `kernel`, which is cast to the layer's compute dtype, and includes LoRA's addition.
     return layer._embeddings if isinstance(layer, TABLES) else layer._kernel

@@ -1,4 +1,4 @@
-"""What pruning and clustering left in an encoder's matrices, and what that does to the size of its files."""
+"""What pruning and clustering leave in an encoder's matrices, and how that changes the size of its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from tfchain.optimization.weight_matrices import find_matrices
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixReport:
-    """Zeros and different values of one matrix.
+    """Zeros and distinct values of one matrix.
 
     Args:
         path: The layer's path.
         shape: Inputs and outputs of a Dense layer.
-        num_zeros: Weights that are zero.
-        num_values: Different values, zero among them.
+        num_zeros: The number of weights that are zero.
+        num_values: The number of distinct values, zero included.
     """
 
     path: str
@@ -40,16 +40,16 @@ class MatrixReport:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightReport:
-    """Zeros and different values by matrix, and the files' sizes; `print(report)` shows a table.
+    """Zeros and distinct values by matrix, and the files' sizes; `print(report)` shows a table.
 
-    Zeros and shared values make no file smaller before it is zipped, and nothing faster on a CPU: compare
-    `size_bytes` and `zipped_bytes` with those of the model before, and measure the speed.
+    Zeros and shared values make a file smaller only when it is compressed, and make nothing faster on a CPU: compare
+    `size_bytes` and `zipped_bytes` with those of the original model, and measure the speed.
 
     Args:
-        matrices: One report each.
-        num_weights: Of the whole encoder.
-        size_bytes: All files that a server of the model needs.
-        zipped_bytes: The same, each zipped by gzip.
+        matrices: One report for each matrix.
+        num_weights: The number of weights of the whole encoder.
+        size_bytes: Size of all files that a server of the model needs.
+        zipped_bytes: The same, with each file compressed by gzip.
     """
 
     matrices: Sequence[MatrixReport]
@@ -60,12 +60,12 @@ class WeightReport:
     @property
     def sparsity(self) -> float:
         """The share of zeros in all these matrices together."""
-        return self.num_zeros / sum(one.size for one in self.matrices)
+        return self.num_zeros / sum(matrix.size for matrix in self.matrices)
 
     @property
     def num_zeros(self) -> int:
         """The zeros in all these matrices together."""
-        return sum(one.num_zeros for one in self.matrices)
+        return sum(matrix.num_zeros for matrix in self.matrices)
 
     def to_dict(self) -> Mapping[str, Any]:
         """Plain values for JSON; `sparsity_of_all` is the share of zeros among all of the encoder's weights."""
@@ -75,17 +75,17 @@ class WeightReport:
             "size_bytes": self.size_bytes,
             "zipped_bytes": self.zipped_bytes,
             "matrices": {
-                one.path: {"shape": list(one.shape), "sparsity": one.sparsity, "num_values": one.num_values}
-                for one in self.matrices
+                matrix.path: {"shape": list(matrix.shape), "sparsity": matrix.sparsity, "num_values": matrix.num_values}
+                for matrix in self.matrices
             },
         }
 
     def __str__(self) -> str:
-        width = max(len(one.path) for one in self.matrices)
+        width = max(len(matrix.path) for matrix in self.matrices)
         lines = [
-            f"{one.path:{width}}  {' x '.join(map(str, one.shape)):>12}  {one.sparsity:7.2%} zeros  "
-            f"{one.num_values:>9,} values"
-            for one in self.matrices
+            f"{matrix.path:{width}}  {' x '.join(map(str, matrix.shape)):>12}  {matrix.sparsity:7.2%} zeros  "
+            f"{matrix.num_values:>9,} values"
+            for matrix in self.matrices
         ]
         return "\n".join(
             [
@@ -97,7 +97,7 @@ class WeightReport:
 
 
 def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> WeightReport:
-    """Counts zeros and different values; writes the files that a server needs, zips them, and removes them again.
+    """Counts zeros and distinct values; writes the files that a server needs, compresses them, and removes them again.
 
     Args:
         text_encoder: Any text encoder with products.
@@ -108,16 +108,16 @@ def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> Wei
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
     """
     found = find_matrices(text_encoder.own_encoder, layers, recipe="A report of weights")
-    arrays = [np.array(one.variable) for one in found]
+    arrays = [np.array(matrix.variable) for matrix in found]
     return WeightReport(
         matrices=tuple(
             MatrixReport(
-                path=one.path,
+                path=matrix.path,
                 shape=tuple(array.shape),
                 num_zeros=int(np.sum(array == 0)),
                 num_values=len(np.unique(array)),
             )
-            for one, array in zip(found, arrays, strict=True)
+            for matrix, array in zip(found, arrays, strict=True)
         ),
         num_weights=int(text_encoder.own_encoder.count_params()),
         size_bytes=sum(measure_files(text_encoder).values()),

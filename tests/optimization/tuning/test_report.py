@@ -52,7 +52,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     assert (path / "report.txt").read_text() == str(REPORT)
     assert (path / "tuning.png").read_bytes()[:4] == b"\x89PNG"
     (path / "report.json").write_text("{}")
-    with pytest.raises(InputError, match="report.json is no report: KeyError"):
+    with pytest.raises(InputError, match="report.json is not a report: KeyError"):
         TuningReport.load(path)
 
 

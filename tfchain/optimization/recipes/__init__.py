@@ -1,4 +1,4 @@
-"""Recipes: the plain values that describe one compression each."""
+"""Recipes: plain values, each of which describes one compression step."""
 
 from tfchain.optimization.recipes.cluster import Cluster as Cluster
 from tfchain.optimization.recipes.distill import Distance as Distance

@@ -1,4 +1,4 @@
-"""The recipe that leaves few different weights."""
+"""The recipe that leaves only a few distinct weights."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,21 +12,22 @@ CentroidInit = Literal["linear", "density", "kmeans++", "random"]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Lets the weights of each matrix share a few values, which are trained on (Han et al. 2016, Deep Compression).
+    """Lets the weights of each matrix share a few values, and trains these (Han et al. 2016, Deep Compression).
 
-    It takes effect in the `Distill` that follows, or in `chain.fit(..., recipes=[Cluster(16)])`, and at once on the
-    weights as they are where there is neither. From `begin` on each weight belongs to one cluster, and behind every
-    step all weights of a cluster become their mean. Weights that are zero stay zero, which counts as one of the values,
-    so that it can follow `Prune`: `[Prune(0.5, end=0.5), Cluster(16, begin=0.5), Distill()]`. Files become smaller when
-    they are zipped, and no sooner; nothing becomes faster.
+    It acts in the `Distill` that follows, or in `chain.fit(..., recipes=[Cluster(16)])`; without either, it changes the
+    current weights at once. From `begin` on, each weight belongs to one cluster, and after every step all weights of a
+    cluster become their mean. Weights that are zero stay zero, which counts as one of the values, so that it can follow
+    `Prune`: `[Prune(0.5, end=0.5), Cluster(16, begin=0.5), Distill()]`. Files become smaller only when they are
+    compressed; nothing becomes faster.
 
     Args:
         num_clusters: Values in each matrix, at least 2. Default: 16.
-        init: The first centroids: `linear`, evenly between the smallest and the largest weight; `density`, evenly in
-            the weights' distribution; `kmeans++` (Arthur and Vassilvitskii 2007); `random` between the smallest and
-            the largest. Default: `linear`, which keeps large weights best (Han et al., section 3.2).
-        max_iterations: Of Lloyd's algorithm, from the first centroids on; 0 takes these as they are. Default: 20.
-        begin: Part of the training's steps after which weights are clustered, in [0, 1]. Default: 0.
+        init: The initial centroids: `linear`, evenly spaced between the smallest and the largest weight; `density`,
+            evenly spaced in the weights' distribution; `kmeans++` (Arthur and Vassilvitskii 2007); `random`, between
+            the smallest and the largest. Default: `linear`, which keeps large weights best (Han et al., section 3.2).
+        max_iterations: Iterations of Lloyd's algorithm after the initial centroids; 0 uses these unchanged.
+            Default: 20.
+        begin: Share of the training's steps before weights are clustered, in [0, 1]. Default: 0.
         layers: Patterns of layer paths, as in `Prune`. Default: all products, and no embedding.
 
     Raises:
@@ -53,6 +54,6 @@ class Cluster:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         layers = f", {' '.join(self.layers)}" if self.layers else ""
         return f"cluster({self.num_clusters} {self.init}{layers})"

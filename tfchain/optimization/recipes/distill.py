@@ -14,36 +14,36 @@ Objective = Literal["embeddings", "scores", "layers"]
 
 @dataclass(frozen=True, kw_only=True)
 class Distill:
-    """Trains the model to give the vectors that the model before all recipes gives, on plain texts.
+    """Trains the model to reproduce the vectors of the model before all recipes, on plain texts.
 
-    Any texts of the kind that the model is for will do, the more the better; nothing need be judged. Another teacher
-    can be named: `compress(model, [Distill()], texts=texts, teacher=other)`. Texts with their translations teach a
-    model other languages (Reimers and Gurevych 2020, https://arxiv.org/abs/2004.09813): in
+    Any texts of the kind that the model is for will do, the more the better; no judgments are needed. Pass `teacher` to
+    learn from another model: `compress(model, [Distill()], texts=texts, teacher=other)`. Texts with their translations
+    teach a model other languages (Reimers and Gurevych 2020, https://arxiv.org/abs/2004.09813): in
     `compress(multilingual, [Distill(distance="mse")], texts=[("Who runs?", "Wer rennt?"), ...], teacher=english)` it
-    learns the teacher's vector of the first text of a row for all of the row's texts.
-
+    learns the teacher's vector of the first text of a row for all texts of the row.
     Args:
-        objective: `embeddings`: the vectors themselves, so that both models' may stand in one index
-            (`training.losses.EmbedDistill`); `scores`: how alike the texts of a batch are
-            (`training.losses.ScoreDistill`), which leaves the student free to place them elsewhere, and lets its
-            vectors be of another width; `layers`: the vectors (or the scores, where the widths differ) and the hidden
-            states of the layers below, token by token, as in TinyBERT
-            (`optimization.layer_distillation.LayerDistillationHook` has the formula); it takes a forward pass of the
-            teacher in every step, and both models must be tfchain's own encoders with the same tokenizer.
-            Default: `embeddings`.
+        objective: `embeddings`: the vectors themselves, so that one index can hold both models' vectors
+            (`training.losses.EmbedDistill`). `scores`: the similarities between the texts of a batch
+            (`training.losses.ScoreDistill`), which leaves the student free to place them elsewhere, and allows vectors
+            of another width. `layers`: the vectors (or the scores, if the widths differ) and the hidden states of the
+            layers below, token by token, as in TinyBERT (`optimization.layer_distillation.LayerDistillationHook` has
+            the formula); it takes a forward pass of the teacher in every step, and both models must be tfchain's own
+            encoders with the same tokenizer. Default: `embeddings`.
         epochs: Passes over the texts. Default: 1.
         batch_size: Texts in a step. Default: 32.
-        learning_rate: The largest. Default: 2e-4, ten times that of training on pairs: vectors are a strong signal.
-        distance: Between the two vectors, for `embeddings`: see `training.losses.EmbedDistill`. Default: `cosine`.
+        learning_rate: The peak learning rate. Default: 2e-4, ten times that of training on pairs: vectors are a strong
+            signal.
+        distance: Distance between the two vectors, for `embeddings`: see `training.losses.EmbedDistill`.
+            Default: `cosine`.
         layers: For `layers`: pairs of a student's layer and the teacher's layer that it learns, counted from 0.
             Default: all of the student's, spread evenly: (0, 1), (1, 3), (2, 5) for three layers and a teacher of six.
-        layer_weight: For `layers`: of the hidden states' loss beside the vectors', above 0. Default: 1.
-        dropout: Rate in all of the student's dropouts, in [0, 1); a long training of a small student is better off
-            with 0. Default: the model's own.
-        dtype_policy: As in `Hyperparameters`; `mixed_bfloat16` is faster where the processor multiplies in bfloat16.
+        layer_weight: For `layers`: weight of the hidden states' loss relative to the vectors', above 0. Default: 1.
+        dropout: Rate of all the student's dropout layers, in [0, 1); 0 suits a long training of a small student.
+            Default: the model's own.
+        dtype_policy: As in `Hyperparameters`; `mixed_bfloat16` is faster if the processor multiplies in bfloat16.
             Default: `float32`.
-        batches: As in `Hyperparameters`. Default: `length`, texts of like length together, which saves padding.
-        seed: Of order and dropout. Default: 0.
+        batches: As in `Hyperparameters`. Default: `length`, which batches texts of similar length to save padding.
+        seed: Seed of order and dropout. Default: 0.
 
     Raises:
         InputError: if a value is out of range.
@@ -81,7 +81,7 @@ class Distill:
             )
 
     def hyperparameters(self) -> Hyperparameters:
-        """The values that training knows."""
+        """The hyperparameters of the training."""
         return Hyperparameters(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -94,13 +94,13 @@ class Distill:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         return "distill"
 
 
 def _check_layers(layers: Any) -> tuple[tuple[int, int], ...]:
     listed = list(layers) if isinstance(layers, Sequence) and not isinstance(layers, str) else []
-    if not listed or not all(isinstance(one, list | tuple) and len(one) == 2 for one in listed):
+    if not listed or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in listed):
         raise InputError(
             "`layers` must be pairs of a student's and a teacher's layer, such as [(0, 1), (1, 3)]. Received: "
             f"layers={layers!r}."

@@ -1,4 +1,4 @@
-"""Lists of recipes: which recipes there are, in which order they are applied, and what a list is called."""
+"""Lists of recipes: which recipes exist, the order in which they are applied, and a list's name."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -25,18 +25,18 @@ ORDER_REASON = (
 
 
 def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
-    """One candidate's recipes, in the order of their application.
+    """Checks one candidate's recipes and returns them in the order of their application.
 
     Args:
         recipes: A recipe, or a list of them.
 
     Raises:
-        InputError: if there is none, something is no recipe, or they do not go together.
+        InputError: if there is no recipe, an item is not a recipe, or recipes do not go together.
     """
     listed = _to_list(recipes)
-    trains = any(isinstance(one, Distill) for one in listed)
+    trains = any(isinstance(recipe, Distill) for recipe in listed)
     _check_order(listed, trains=trains)
-    if any(isinstance(one, QuantizeAware) for one in listed) and not trains:
+    if any(isinstance(recipe, QuantizeAware) for recipe in listed) and not trains:
         raise InputError(
             "QuantizeAware acts while training alone. Received: no Distill behind it. Add Distill(), or give it to "
             "`chain.fit(..., recipes=[QuantizeAware()])`; without a training take Quantize('int8')."
@@ -53,9 +53,9 @@ def _to_list(recipes: Any) -> Sequence[Recipe]:
         )
     if not listed:
         raise InputError("`recipes` must name at least one recipe. Received: an empty list. Try [Quantize('int8')].")
-    for number, one in enumerate(listed):
-        if not isinstance(one, Recipe):
-            what = f"the class {one.__name__}, not a value of it" if isinstance(one, type) else f"{one!r:.100}"
+    for number, recipe in enumerate(listed):
+        if not isinstance(recipe, Recipe):
+            what = f"the class {recipe.__name__}, not a value of it" if isinstance(recipe, type) else f"{recipe!r:.100}"
             names = ", ".join(kind.__name__ for kind in ORDER)
             raise InputError(
                 f"Each recipe must be one of {names}. Received: {what} at place {number}. Write Quantize('int8')."
@@ -64,44 +64,44 @@ def _to_list(recipes: Any) -> Sequence[Recipe]:
 
 
 def check_training_recipes(recipes: Any) -> tuple[TrainingRecipe, ...]:
-    """Recipes that act while training, in the order of their application; none is fine.
+    """Checks recipes that act while training and returns them in the order of their application; there may be none.
 
     Args:
         recipes: A recipe, or a list of them.
 
     Raises:
-        InputError: if something is no such recipe, or they do not go together.
+        InputError: if an item does not act while training, or recipes do not go together.
     """
     if isinstance(recipes, Sequence) and not isinstance(recipes, str) and not recipes:
         return ()
     listed = _to_list(recipes)
-    for one in listed:
-        if not isinstance(one, TRAINING):
+    for recipe in listed:
+        if not isinstance(recipe, TRAINING):
             raise InputError(
                 f"`recipes` of fit must act while training: {', '.join(kind.__name__ for kind in TRAINING)}. Received: "
-                f"{one!r}. Give it to `compress`."
+                f"{recipe!r}. Give it to `compress`."
             )
     _check_order(listed, trains=True)
-    return tuple(one for one in listed if isinstance(one, TRAINING))
+    return tuple(recipe for recipe in listed if isinstance(recipe, TRAINING))
 
 
 def _check_order(listed: Sequence[Recipe], *, trains: bool) -> None:
     for kind in ORDER:
-        same = [one for one in listed if isinstance(one, kind)]
+        same = [recipe for recipe in listed if isinstance(recipe, kind)]
         if len(same) > 1:
             raise InputError(
                 f"{kind.__name__} comes once in a list of recipes. Received: {', '.join(map(repr, same))}. "
                 "Compare them as candidates: one list each."
             )
-    places = [ORDER.index(type(one)) for one in listed]
+    places = [ORDER.index(type(recipe)) for recipe in listed]
     if places != sorted(places):
-        names = ", ".join(type(one).__name__ for one in listed)
+        names = ", ".join(type(recipe).__name__ for recipe in listed)
         raise InputError(
             f"Recipes are applied in the order {', '.join(kind.__name__ for kind in ORDER)}. Received: {names}. "
             f"{ORDER_REASON}."
         )
-    pruned = [one for one in listed if isinstance(one, Prune)]
-    clustered = [one for one in listed if isinstance(one, Cluster)]
+    pruned = [recipe for recipe in listed if isinstance(recipe, Prune)]
+    clustered = [recipe for recipe in listed if isinstance(recipe, Cluster)]
     if trains and pruned and clustered and clustered[0].begin < pruned[0].end:
         raise InputError(
             "Cluster must begin where Prune ends: weights that share a value cannot be told apart by their size. "
@@ -110,37 +110,37 @@ def _check_order(listed: Sequence[Recipe], *, trains: bool) -> None:
 
 
 def check_candidates(recipes: Any) -> list[tuple[Recipe, ...]]:
-    """The candidates: a list of recipe lists as it is, a recipe or one list of recipes as the only one.
+    """Returns the candidates: a list of recipe lists unchanged, a recipe or one list of recipes as the only candidate.
 
     Raises:
         InputError: as `check_recipes` does, or if two candidates are the same.
     """
-    several = isinstance(recipes, Sequence) and any(isinstance(one, list | tuple) for one in recipes)
-    candidates = [check_recipes(one) for one in recipes] if several else [check_recipes(recipes)]
-    for number, one in enumerate(candidates):
-        if one in candidates[:number]:
-            raise InputError(f"Each candidate must come once. Received: {name_recipes(one)} twice.")
+    several = isinstance(recipes, Sequence) and any(isinstance(item, list | tuple) for item in recipes)
+    candidates = [check_recipes(item) for item in recipes] if several else [check_recipes(recipes)]
+    for number, candidate in enumerate(candidates):
+        if candidate in candidates[:number]:
+            raise InputError(f"Each candidate must come once. Received: {name_recipes(candidate)} twice.")
     return candidates
 
 
 def name_recipes(recipes: Sequence[Recipe]) -> str:
     """A candidate's name in the report, such as `shrink(layers=3) + distill + int8`."""
-    return " + ".join(one.label for one in recipes)
+    return " + ".join(recipe.label for recipe in recipes)
 
 
 def to_values(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain values for JSON."""
+    """Converts a recipe to plain values for JSON."""
     return {"recipe": type(recipe).__name__, **dataclasses.asdict(recipe)}
 
 
 def from_values(values: Mapping[str, Any]) -> Recipe:
-    """The recipe of such plain values.
+    """Makes a recipe from plain values.
 
     Args:
-        values: What `to_values` gave, read from JSON say.
+        values: The result of `to_values`, for example read from JSON.
 
     Raises:
-        InputError: if they name no recipe, or do not suit it.
+        InputError: if the values name no recipe, or do not suit it.
     """
     names: dict[str, Callable[..., Recipe]] = {kind.__name__: kind for kind in ORDER}
     kind = names.get(values.get("recipe", ""))

@@ -15,29 +15,29 @@ SPARSITY_2_4 = 0.5
 
 @dataclass(frozen=True)
 class Prune:
-    """Makes the smallest weights of the encoder's products zero while it trains (Zhu and Gupta 2017).
+    """Sets the smallest weights of the encoder's products to zero while it trains (Zhu and Gupta 2017).
 
-    It takes effect in the `Distill` that follows, or in `chain.fit(..., recipes=[Prune(0.5)])`, and mends there what it
-    costs; without either, the weights as they are lose the smallest at once. Every matrix ends with exactly the zeros
-    asked for. Zeros alone make no file smaller and no CPU faster: zipped files become smaller, and processors with
-    instructions for 2:4 sparsity (NVIDIA's from Ampere on) can skip them. To be faster everywhere take `Shrink`.
+    It acts in the `Distill` that follows, or in `chain.fit(..., recipes=[Prune(0.5)])`, where training makes up for the
+    loss; without either, the smallest of the current weights become zero at once. Every matrix ends with exactly the
+    requested zeros. Zeros alone make no file smaller and no CPU faster: compressed files become smaller, and processors
+    with instructions for 2:4 sparsity (NVIDIA's from Ampere on) can skip them. Use `Shrink` to be faster everywhere.
 
     Args:
-        sparsity: Share of zeros in each matrix, above 0 and below 1: `round(sparsity * size)` weights, at least one
-            being kept. With blocks, of the blocks. Default: 0.5.
-        pattern: `unstructured`; `block`: whole blocks of the kernel, by their pooled magnitudes; `2:4`: two of each
+        sparsity: Share of zeros in each matrix, above 0 and below 1: `round(sparsity * size)` weights, but at least one
+            is kept. With blocks, the share of zero blocks. Default: 0.5.
+        pattern: `unstructured`; `block`: whole blocks of the kernel, by their pooled magnitudes; `2:4`: two of every
             four neighbours along the kernel's input axis (the first), for each output. Default: `unstructured`.
-        block_size: Inputs and outputs of a block; both must divide the matrix's. Default: none, needed by `block`.
-        block_pooling: A block's magnitude is the `average` or the `max` of its weights'. Default: `average`.
-        schedule: `constant` has the whole sparsity from `begin` on; `polynomial` rises from 0 at `begin` to it at
-            `end`, fast at first: `s * (1 - (1 - t)**3)` for t from 0 to 1 between them. `2:4` is constant. Default:
-            `constant`.
-        begin: Part of the training's steps after which pruning begins, in [0, 1]. Default: 0.
-        end: Part of the training's steps after which the zeros stay where they are; the rest of the training mends.
-            Default: 0.5.
+        block_size: Inputs and outputs of a block; both must divide the matrix's. Required for `block`. Default: none.
+        block_pooling: A block's magnitude is the `average` or the `max` of its weights' magnitudes. Default: `average`.
+        schedule: `constant` has the whole sparsity from `begin` on; `polynomial` rises from 0 at `begin` to the whole
+            at `end`, fast at first: `s * (1 - (1 - t)**3)` for t from 0 to 1 between them. `2:4` is constant.
+            Default: `constant`.
+        begin: Share of the training's steps before pruning begins, in [0, 1]. Default: 0.
+        end: Share of the training's steps after which the zeros stay where they are; the rest of the training makes up
+            for the loss. Default: 0.5.
         frequency: Steps between two choices of the zeros. Default: 10.
         layers: Patterns of layer paths, as `fnmatch` reads them: `layer_[0-3]`, `*/intermediate`. Embedding tables are
-            pruned where a pattern fits them. Default: all products, and no embedding.
+            pruned if a pattern fits them. Default: all products, and no embedding.
 
     Raises:
         InputError: if a value is out of range, or values do not go together.
@@ -108,11 +108,11 @@ class Prune:
             raise InputError(
                 f"pattern='block' needs `block_size`, inputs and outputs. Received: block_size={size!r}. Try (4, 4)."
             )
-        object.__setattr__(self, "block_size", tuple(check_whole_number("block_size", one) for one in size))
+        object.__setattr__(self, "block_size", tuple(check_whole_number("block_size", length) for length in size))
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         pattern = f"block {self.block_size[0]}x{self.block_size[1]}" if self.block_size else self.pattern
         layers = f", {' '.join(self.layers)}" if self.layers else ""
         return f"prune({self.sparsity:g} {pattern}{layers})"

@@ -12,21 +12,21 @@ QuantizedPrecision = Literal["int8", "float16", "bfloat16"]
 class Quantize:
     """Computes vectors with smaller numbers after training; the float weights stay, and a second `fit` trains them.
 
-    On a CPU `int8` is the smallest and fastest: weights of 8 bits, activations quantized as they come, on tfchain's own
-    kernels (x86-64 Linux with AVX-512 VNNI) or by LiteRT (which needs VNNI or the like to be fast). Both round
-    otherwise: vectors of one differ from the other's about as much as from float32's. With `calibrated=True` the
-    activations' ranges are measured once, on texts, and TensorFlow computes through oneDNN, in Python as in a version
+    On a CPU `int8` is the smallest and fastest: weights of 8 bits, activations quantized at run time, on tfchain's own
+    kernels (x86-64 Linux with AVX-512 VNNI) or by LiteRT (which needs VNNI or similar to be fast). The two round
+    differently: their vectors differ from each other about as much as from float32's. With `calibrated=True` the
+    activations' ranges are measured once, on texts, and TensorFlow computes through oneDNN, in Python and in a version
     for TensorFlow Serving, with the same vectors; one query takes longer. Without it, an export measures them on the
     chain's documents. `bfloat16` stays in TensorFlow, so a version for stock TensorFlow Serving computes in it, too; it
-    needs a processor with products in bfloat16 to be fast. `float16` halves the weights of LiteRT's model and computes
-    as float32 does.
+    needs a processor that multiplies in bfloat16 to be fast. `float16` halves the weights of LiteRT's model and
+    computes as float32 does.
 
     Args:
         precision: `int8`, `float16` or `bfloat16`.
-        calibrated: Whether ranges are measured on texts, for `int8`. Default: False.
+        calibrated: Whether the activations' ranges are measured on texts, for `int8`. Default: False.
 
     Raises:
-        InputError: if it is another one, or `calibrated` is not for it.
+        InputError: if the precision is unknown, or `calibrated` does not go with it.
     """
 
     precision: QuantizedPrecision
@@ -46,5 +46,5 @@ class Quantize:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         return f"{self.precision}, calibrated" if self.calibrated else self.precision

@@ -1,4 +1,4 @@
-"""The recipe that lets a training meet the rounding of small numbers."""
+"""The recipe that exposes training to the rounding of small numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,21 @@ MOST_BITS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeAware:
-    """Rounds the encoder's products and embeddings while it trains, so that the weights learn to live with it.
+    """Rounds the encoder's products and embeddings while it trains, so that the weights adapt to the rounding.
 
-    Follow it by `Distill`, or give it to `chain.fit(..., recipes=[QuantizeAware()])`, and quantize afterwards:
+    Follow it with `Distill`, or pass it to `chain.fit(..., recipes=[QuantizeAware()])`, and quantize afterwards:
     `[QuantizeAware(), Distill(), Quantize("int8")]`. Values are rounded to the steps of small whole numbers and stay
-    floats, and gradients pass as if they had not been (the straight-through estimator; Jacob et al. 2018,
-    https://arxiv.org/abs/1712.05877): weights to symmetric steps of each output's own, as LiteRT's int8 has them,
-    inputs to steps between moving averages of their smallest and largest values, and embeddings to steps of their whole
-    table's, as LiteRT's int8 has them, too. The encoder that comes out is a plain
-    one; without a training there is nothing to do, so it is refused. Worth it where `Quantize("int8")` alone costs
-    ranking, which it seldom does with 8 bits.
+    floats, and gradients pass as if there were no rounding (the straight-through estimator; Jacob et al. 2018,
+    https://arxiv.org/abs/1712.05877): weights to symmetric steps, each output with its own, as in LiteRT's int8; inputs
+    to steps between moving averages of their smallest and largest values; and embeddings to steps of the whole table,
+    also as in LiteRT's int8. The resulting encoder is a plain one. Without training it has no effect, so it is refused.
+    Worth it if `Quantize("int8")` alone costs ranking quality, which it seldom does with 8 bits.
 
     Args:
-        weight_bits: 2 to 8. Default: 8.
-        activation_bits: Of the products' inputs, 2 to 8; None leaves them as they are. Default: 8.
-        embedding_bits: Of embedding tables with more than 1,024 values, as LiteRT quantizes no smaller ones, 2 to 8;
-            None leaves them as they are. Default: 8.
+        weight_bits: Bits of the weights, 2 to 8. Default: 8.
+        activation_bits: Bits of the products' inputs, 2 to 8; None leaves them unchanged. Default: 8.
+        embedding_bits: Bits of embedding tables with more than 1,024 values (LiteRT quantizes no smaller ones), 2 to 8;
+            None leaves them unchanged. Default: 8.
         ema_decay: Share of the old value in the moving averages, in [0, 1); they begin as a mean of all values so far.
             Default: 0.999.
         layers: Patterns of layer paths, as in `Prune`. Default: all products (Dense layers) and embeddings.
@@ -62,7 +61,7 @@ class QuantizeAware:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         activations = "" if self.activation_bits is None else f"a{self.activation_bits}"
         embeddings = {8: "", None: ", float embeddings"}.get(self.embedding_bits, f"e{self.embedding_bits}")
         layers = f", {' '.join(self.layers)}" if self.layers else ""

@@ -1,4 +1,4 @@
-"""The recipe that keeps an index's vectors in fewer bits."""
+"""The recipe that stores an index's vectors in fewer bits."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,21 +11,20 @@ QuantizedVectorPrecision = Literal["int8", "binary"]
 
 @dataclass(frozen=True)
 class QuantizeVectors:
-    """Keeps the documents' vectors in fewer bits; the model and the vectors that it gives stay in float32.
+    """Stores the documents' vectors in fewer bits; the model and its vectors stay in float32.
 
-    It is applied where vectors go into an index, and in the version that is exported: `search` and the server look
-    through the small ones. `int8` takes a quarter of the memory and hardly changes a ranking. `binary` takes a 32nd;
-    it ranks all documents by their bits, fast, and then scores the best ones again by the query in float32. The more
-    dimensions, the less it loses.
+    It takes effect when vectors go into an index, and in an exported version: `search` and the server look through the
+    small vectors. `int8` takes a quarter of the memory and hardly changes a ranking. `binary` takes a 32nd; it ranks
+    all documents by their bits, fast, and then rescores the best ones with the float32 query. The more dimensions, the
+    less it loses.
 
     Args:
         precision: `int8` or `binary`.
-        rescore_multiplier: For `binary`: of how many times `top_k` documents the score is worked out again; None for
-            not at all. Default: 4.
-        codes: For `binary`: `learned` fits what the bits stand for to the index's first vectors (4,096, and at least 16
-            a dimension), which ranks better and takes a matrix of `dim` times `dim` numbers; it needs four different
-            vectors a dimension, and is `signs` with a warning where there are fewer. `signs` takes the vector's own.
-            Default: `learned`.
+        rescore_multiplier: For `binary`: rescores this many times `top_k` documents; None rescores none. Default: 4.
+        codes: For `binary`: `learned` fits the values that the bits represent to the index's first vectors (4,096, and
+            at least 16 per dimension), which ranks better and takes a matrix of `dim` times `dim` numbers; it needs
+            four distinct vectors per dimension, and falls back to `signs` with a warning if there are fewer. `signs`
+            uses the signs of the vector's own values. Default: `learned`.
 
     Raises:
         InputError: if a value is out of range.
@@ -46,12 +45,12 @@ class QuantizeVectors:
 
     @property
     def storage(self) -> VectorStorage:
-        """What an index does."""
+        """How an index stores its vectors."""
         return VectorStorage(self.precision, self.rescore_multiplier, self.codes)
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         if self.precision == "int8":
             return "int8 vectors"
         rescored = "not rescored" if self.rescore_multiplier is None else f"rescored x{self.rescore_multiplier}"

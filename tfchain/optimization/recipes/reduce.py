@@ -11,17 +11,17 @@ ReductionMethod = Literal["truncate", "pca"]
 
 @dataclass(frozen=True)
 class ReduceDimensions:
-    """Makes the model's vectors narrower: the index and its search shrink with them, the encoder hardly.
+    """Makes the model's vectors narrower: the index and its search shrink accordingly, the encoder hardly.
 
-    The reduction becomes a Dense head of the model in front of the normalisation (or part of the last head, where there
-    is one and it was neither pruned nor clustered), which sentence-transformers reads and a second `fit` trains.
+    The reduction becomes a Dense head of the model before normalisation (or part of the last head, if the model has one
+    that was neither pruned nor clustered), which sentence-transformers reads and a second `fit` trains.
 
     Args:
         dim: The new width, at most the model's own.
         method: `truncate` keeps the first dimensions, which is right for a model trained for it (Matryoshka; see
             `training.losses.Matryoshka`; Kusupati et al. 2022, https://arxiv.org/abs/2205.13147). `pca` keeps the
-            principal directions of the texts' vectors and suits any model. They are those of the second moments, not
-            of the covariance: projecting on them changes scalar products least. Default: `truncate`.
+            principal directions of the texts' vectors and suits any model. They come from the second moments, not the
+            covariance: projecting on them changes scalar products least. Default: `truncate`.
 
     Raises:
         InputError: if a value is out of range.
@@ -40,5 +40,5 @@ class ReduceDimensions:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         return f"{self.method}({self.dim})"

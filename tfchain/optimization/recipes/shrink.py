@@ -11,18 +11,18 @@ from tfchain.core.errors import InputError
 class Shrink:
     """Makes the encoder smaller in shape: fewer layers, heads and feed-forward units, a narrower token embedding.
 
-    This is what makes a model faster everywhere, and it costs ranking until a training has mended it: follow it by
-    `Distill`, or by `fit`. Which heads and units go is found on texts: those whose part of their layer's output has the
-    least mean square go first (activation times weight, as in Wanda; Sun et al. 2023, https://arxiv.org/abs/2306.11695,
-    for whole structures), and the kept ones take over what they can of the others by least squares. The layers kept are
-    spread evenly, the first and the last among them (as in DistilBERT; Sanh et al. 2019).
+    This makes a model faster everywhere, and costs ranking quality until training restores it: follow it with `Distill`
+    or `fit`. The heads and units to drop are found on texts: those whose part of their layer's output has the least
+    mean square go first (activation times weight, as in Wanda; Sun et al. 2023, https://arxiv.org/abs/2306.11695, for
+    whole structures), and the kept ones make up for the others as far as they can, by least squares. The kept layers
+    are spread evenly, including the first and the last (as in DistilBERT; Sanh et al. 2019).
 
     Args:
-        layers: How many layers are kept, or which, counted from 0. Default: all.
+        layers: How many layers to keep, or which, counted from 0. Default: all.
         num_heads: Attention heads kept in each layer. Default: all.
         intermediate_dim: Feed-forward units kept in each layer. Default: all.
         token_embedding_dim: Width of a factorised token embedding: the principal components of the table, weighted by
-            how often the tokens occur in the texts, and a product that widens them. Default: as it is.
+            how often the tokens occur in the texts, and a product that widens them. Default: unchanged.
 
     Raises:
         InputError: if nothing is given, or a value is out of range.
@@ -38,7 +38,7 @@ class Shrink:
         if all(value is None for value in values.values()):
             raise InputError(f"Shrink must be told what to make smaller. Received: none of {', '.join(values)}.")
         if isinstance(self.layers, list | tuple):
-            chosen = tuple(check_whole_number("layers", one, least=0) for one in self.layers)
+            chosen = tuple(check_whole_number("layers", number, least=0) for number in self.layers)
             if not chosen or list(chosen) != sorted(set(chosen)):
                 raise InputError(
                     "`layers` must name at least one layer, each once and in rising order. "
@@ -52,6 +52,6 @@ class Shrink:
 
     @property
     def label(self) -> str:
-        """Its name in a report."""
+        """The recipe's name in a report."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         return f"shrink({', '.join(f'{name}={value}' for name, value in given.items())})"
