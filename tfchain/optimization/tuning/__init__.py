@@ -1,1 +1,1 @@
-"""Tuning: trials of other hyperparameters on KerasTuner's oracles, limits, and the report that compares them."""
+"""Tuning: hyperparameter trials on KerasTuner's oracles, limits, and the report that compares the trials."""

@@ -1,4 +1,4 @@
-"""The folder of a search: what it is a search of, its trials, and what was measured of the models' shapes."""
+"""The folder of a search: its identity, its trials, and the measurements of the models' shapes."""
 
 import contextlib
 import json
@@ -17,10 +17,10 @@ FORMAT = 1
 
 
 class TuningFolder:
-    """Where a search keeps what it has found, so that it can go on after a kill.
+    """Keeps what a search has found, so that it can resume after a kill.
 
-    `tuning.json` says what is searched; `oracle/` is KerasTuner's; `trials/` has a file for each trial that ended,
-    `shapes/` one for each shape that was measured, `logs/` TensorBoard's events.
+    `tuning.json` says what is searched; `oracle/` belongs to KerasTuner; `trials/` has a file for each finished trial,
+    `shapes/` one for each measured shape, and `logs/` TensorBoard's events.
 
     Args:
         path: The folder.
@@ -30,10 +30,10 @@ class TuningFolder:
         self.path = path
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Makes the folder, or sees that the search that was begun there is this one.
+        """Creates the folder, or checks that the search begun there is this one.
 
         Args:
-            identity: Plain values that tell one search from another.
+            identity: Plain values that distinguish one search from another.
 
         Raises:
             InputError: if the folder holds something else, or another search.
@@ -43,7 +43,7 @@ class TuningFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"`path` must be a folder. Received: {self.path}, which is a file. Name another one.")
         # Another worker may be writing the file at this moment.
-        there = {one.name for one in self.path.glob("*") if not one.name.startswith(PARTIAL_PREFIX)}
+        there = {entry.name for entry in self.path.glob("*") if not entry.name.startswith(PARTIAL_PREFIX)}
         if IDENTITY_FILE not in there:
             if there:
                 raise InputError(
@@ -71,7 +71,7 @@ class TuningFolder:
             )
 
     def read_trial(self, id: str, values: Mapping[str, Any]) -> TrialReport | None:
-        """What a trial with these values has found; None where it has not ended."""
+        """Reads the report of a trial with these values; None if it has not ended."""
         file = self.path / "trials" / f"{id}.json"
         if not file.is_file():
             return None
@@ -79,13 +79,13 @@ class TuningFolder:
         return kept if dict(kept.values) == json.loads(json.dumps(dict(values))) else None
 
     def write_trial(self, report: TrialReport) -> None:
-        """Keeps what a trial has found."""
+        """Stores a trial's report."""
         write_json(self.path / "trials" / f"{report.id}.json", report.to_dict())
 
     def read_trials(self) -> list[TrialReport]:
-        """What all trials that ended have found, in the order in which they were begun."""
+        """Reads the reports of all finished trials, in the order in which they were begun."""
         reports = []
-        for file in sorted(self.path.glob(f"{ORACLE}/trial_*/trial.json"), key=lambda one: int(one.parent.name[6:])):
+        for file in sorted(self.path.glob(f"{ORACLE}/trial_*/trial.json"), key=lambda path: int(path.parent.name[6:])):
             state = json.loads(file.read_text(encoding="utf-8"))
             own = self.path / "trials" / f"{state['trial_id']}.json"
             if state["status"] != "RUNNING" and own.is_file():
@@ -93,18 +93,18 @@ class TuningFolder:
         return reports
 
     def has_running(self) -> bool:
-        """Whether a trial was begun and has not ended."""
+        """Whether a trial has begun and not ended."""
         files = self.path.glob(f"{ORACLE}/trial_*/trial.json")
         return any(json.loads(file.read_text(encoding="utf-8"))["status"] == "RUNNING" for file in files)
 
     def log_path(self, id: str) -> Path:
-        """Where a trial's logs go."""
+        """The folder of a trial's logs."""
         return self.path / "logs" / id
 
 
 @contextlib.contextmanager
 def open_folder(path: str | Path | None) -> Iterator[TuningFolder]:
-    """The folder of a search; without a path one that is gone when the block ends."""
+    """Opens the folder of a search; without a path, a temporary folder that is removed when the block ends."""
     if path is not None:
         yield TuningFolder(Path(path))
         return

@@ -1,4 +1,4 @@
-"""A small Gaussian process for Bayesian search, in the words of scikit-learn's, which KerasTuner asks for."""
+"""A small Gaussian process for Bayesian search, with the interface of scikit-learn's, which KerasTuner expects."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ LENGTHS = np.geomspace(0.05, 20, 60)  # of the kernel; all hyperparameters lie i
 class GaussianProcess:
     """Regression with a Matérn kernel of ν = 5/2 (Rasmussen and Williams 2006, equations 2.25, 2.26 and 4.17).
 
-    The kernel's length, one for all dimensions, is the likeliest of 60 between 0.05 and 20 (their equation 5.8); a
-    search for one number needs no optimizer. Scores are taken to mean 0 and deviation 1 first.
+    The kernel's length, one for all dimensions, is the most likely of 60 between 0.05 and 20 (their equation 5.8); a
+    search for one number needs no optimizer. Scores are first scaled to mean 0 and deviation 1.
 
     Args:
-        noise: Variance of a score's error, where the scores' own is 1. Default: 1e-4.
+        noise: Variance of a score's error, where the scores' variance is 1. Default: 1e-4.
     """
 
     def __init__(self, noise: float = 1e-4) -> None:
@@ -40,9 +40,9 @@ class GaussianProcess:
         return self
 
     def predict(self, points: Any, return_std: bool = False) -> Any:
-        """The expected scores of points `(n, dims)`, and with `return_std` their deviations, each `(n,)`."""
+        """Returns the expected scores of points `(n, dims)`, and with `return_std` their deviations, each `(n,)`."""
         points = np.asarray(points, dtype="float64")
-        if self._points is None:  # what is believed before anything was seen
+        if self._points is None:  # the prior
             return (np.zeros(len(points)), np.ones(len(points))) if return_std else np.zeros(len(points))
         kernel = matern(points, self._points, self.length)
         expected = kernel @ self._weights * self.deviation + self.mean

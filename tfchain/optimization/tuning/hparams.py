@@ -10,17 +10,17 @@ GROUP = "tuning"
 
 
 def log_search(path: Path, names: Sequence[str], metrics: Sequence[str]) -> None:
-    """Tells TensorBoard which hyperparameters and metrics there are.
+    """Declares the search's hyperparameters and metrics to TensorBoard.
 
     Args:
         path: The folder of the logs.
-        names: Of the hyperparameters.
-        metrics: Their names, the objective first.
+        names: The names of the hyperparameters.
+        metrics: The names of the metrics, the objective first.
     """
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
-    if any(path.glob("events.*")):  # a search that goes on has told it
+    if any(path.glob("events.*")):  # a resumed search has already done so
         return
     writer = tf.summary.create_file_writer(str(path))
     with writer.as_default():
@@ -33,7 +33,7 @@ def log_trial(path: Path, report: TrialReport) -> None:
 
     Args:
         path: The folder of the trial's logs.
-        report: What it found.
+        report: The trial's report.
     """
     import tensorflow as tf
     from tensorboard.plugins.hparams import api
@@ -52,5 +52,5 @@ def to_tag(metric: str) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """A value as the plugin takes it."""
+    """Converts a value to a type that the plugin accepts."""
     return value if isinstance(value, bool | int | float | str) else to_word(value)

@@ -1,4 +1,4 @@
-"""How much each hyperparameter has to do with the objective."""
+"""How much each hyperparameter influences the objective."""
 
 import json
 from collections.abc import Sequence
@@ -6,24 +6,25 @@ from typing import Any
 
 import numpy as np
 
-MOST_GROUPS = 3  # of numbers; a dozen trials give no more
+MOST_GROUPS = 3  # of numbers; a dozen trials support no more
 
 
 def measure_importance(values: Sequence[Any], scores: Sequence[float]) -> float:
-    """The part of the scores' variance that one hyperparameter explains by itself, in [0, 1].
+    """The share of the scores' variance that one hyperparameter explains by itself, in [0, 1].
 
-    Epsilon squared of a one-way analysis of variance (Kelley 1935, https://doi.org/10.1073/pnas.21.9.554), which takes
-    off what chance would explain: 1 - (SS_within / (n - k)) / (SS_total / (n - 1)), for n scores in k groups, and 0
-    where that is negative. Choices are their own groups; more than three different numbers are cut into three groups
-    of equal size in their order. It finds a best value in the middle, which a correlation would not; it does not see
-    what hyperparameters do together, and with a dozen trials it is a hint.
+    Epsilon squared of a one-way analysis of variance (Kelley 1935, https://doi.org/10.1073/pnas.21.9.554), which
+    subtracts what chance would explain: 1 - (SS_within / (n - k)) / (SS_total / (n - 1)), for n scores in k groups, and
+    0 if that is negative. Choices are their own groups; more than three distinct numbers are cut into three groups of
+    equal size by their order. It finds a best value in the middle, which a correlation would not; it does not see
+    interactions between hyperparameters, and with a dozen trials it is only a hint.
 
     Args:
-        values: One a trial.
-        scores: One a trial.
+        values: The hyperparameter's value in each trial.
+        scores: The score of each trial.
 
     Returns:
-        0 where there are fewer than three trials, all scores or all values are equal, or every trial is a group.
+        The share; 0 if there are fewer than three trials, all scores or all values are equal, or every trial is a
+        group.
 
     Example:
         >>> measure_importance(["a", "a", "b", "b"], [1.0, 1.0, 2.0, 2.0])
@@ -39,13 +40,13 @@ def measure_importance(values: Sequence[Any], scores: Sequence[float]) -> float:
         return 0.0
     within = 0.0
     for group in set(groups):
-        own = found[[one == group for one in groups]]
+        own = found[[member == group for member in groups]]
         within += float(np.sum((own - own.mean()) ** 2))
     return max(0.0, 1 - (within / (number - kinds)) / (total / (number - 1)))
 
 
 def to_groups(values: Sequence[Any]) -> list[Any]:
-    """The group of each value: numbers by their order where there are more than three, other values by themselves.
+    """The group of each value: numbers by their order if there are more than three, other values by themselves.
 
     Example:
         >>> to_groups([0.1, 0.4, 0.2, 0.3, 0.6, 0.5])
@@ -53,9 +54,9 @@ def to_groups(values: Sequence[Any]) -> list[Any]:
         >>> to_groups(["mean", "cls", "mean"])
         ['"mean"', '"cls"', '"mean"']
     """
-    is_number = all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
+    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if not is_number or len(set(values)) <= MOST_GROUPS:
-        return [json.dumps(one, sort_keys=True) for one in values]
+        return [json.dumps(value, sort_keys=True) for value in values]
     numbers = np.asarray(values, dtype="float64")
     ranks = np.searchsorted(np.sort(numbers), numbers)  # equal numbers have one rank
     groups: list[int] = (ranks * MOST_GROUPS // len(numbers)).tolist()

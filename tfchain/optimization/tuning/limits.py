@@ -1,4 +1,4 @@
-"""The limits of latency and size: shapes are measured once each, before anything is trained."""
+"""The limits of latency and size: each shape is measured once, before any training."""
 
 import dataclasses
 import json
@@ -16,16 +16,16 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.measure import Workload, make_workload, measure_files, measure_speed
 from tfchain.optimization.tuning.options import Search
 
-FEW_TEXTS = 8  # of the workload's part that is encoded in bulk, which nobody asks for here
+FEW_TEXTS = 8  # for the workload's bulk part, whose speed is not needed here
 
 
 @dataclass(frozen=True)
 class ShapeCost:
-    """What a shape costs, whatever its weights.
+    """The cost of a shape, whatever its weights.
 
     Args:
-        latency_ms: Median time of one query from text to vector, in a process that does nothing else;
-            right on idle cores.
+        latency_ms: Median time of one query from text to vector, in a process that does nothing else; valid only on
+            idle cores.
         size_mb: Millions of bytes of the files that a server of the model needs.
     """
 
@@ -34,12 +34,11 @@ class ShapeCost:
 
 
 class Gauge:
-    """Measures each shape once, and keeps the figures: all trials of a shape are judged alike, by the figures that were
-    written first.
+    """Measures each shape once and stores the figures, so that all trials of a shape are judged by the same figures.
 
     Args:
         path: A folder for the figures.
-        queries: Encoded one at a time.
+        queries: Queries for the measurement, encoded one at a time.
     """
 
     def __init__(self, path: Path, queries: Sequence[str]) -> None:
@@ -47,7 +46,7 @@ class Gauge:
         self.queries = queries
 
     def __call__(self, text_encoder: TextEncoder) -> ShapeCost:
-        """What the text encoder's shape costs.
+        """Returns the cost of the text encoder's shape.
 
         Raises:
             TfchainError: if LiteRT has no kernel for one of the encoder's ops.
@@ -65,7 +64,7 @@ class Gauge:
 
 
 def write_first(file: Path, value: Any) -> None:
-    """Writes JSON in one step, unless the file is there by now: of several workers the first one's figures count."""
+    """Writes JSON in one step, unless the file exists by then: among several workers, the first one's figures count."""
     part = write_json(file.with_name(f"{PARTIAL_PREFIX}{uuid.uuid4().hex}-{file.name}"), value)
     try:
         os.link(part, file)
@@ -79,9 +78,11 @@ def write_first(file: Path, value: Any) -> None:
 
 
 def describe_shape(text_encoder: TextEncoder) -> str:
-    """A fingerprint of what decides the cost of a text: the encoder's shape, precision, engine, maximum length."""
+    """A fingerprint of what decides a text's cost: the encoder's shape, precision, engine and maximum length."""
     encoder = text_encoder.own_encoder
-    shape = encoder.config.to_dict() if isinstance(encoder, Encoder) else [list(one.shape) for one in encoder.weights]
+    shape = (
+        encoder.config.to_dict() if isinstance(encoder, Encoder) else [list(weight.shape) for weight in encoder.weights]
+    )
     values = {
         "shape": shape,
         "precision": text_encoder.precision,
@@ -92,7 +93,7 @@ def describe_shape(text_encoder: TextEncoder) -> str:
 
 
 def find_broken_limit(cost: ShapeCost, search: Search) -> str:
-    """Says which limit a shape breaks; empty where it keeps them."""
+    """Says which limit a shape breaks; empty if it breaks none."""
     if search.max_latency_ms is not None and cost.latency_ms > search.max_latency_ms:
         return f"One query takes {cost.latency_ms:.3g} ms; the limit is max_latency_ms={search.max_latency_ms:g}."
     if search.max_size_mb is not None and cost.size_mb > search.max_size_mb:

@@ -1,4 +1,4 @@
-"""How a search for hyperparameters runs: plain values, checked when they are given."""
+"""How a search for hyperparameters runs: plain values, checked on construction."""
 
 import math
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ class Search:
     """How a search runs.
 
     Args:
-        tuner: `random` draws values, and is hard to beat with few trials; `bayesian` learns from the trials before with
-            a Gaussian process (Snoek et al. 2012), for some dozens of trials over a few numbers; `hyperband` gives many
-            settings few epochs and the best of them more (Li et al. 2018), for long trainings; `grid` takes every
+        tuner: `random` draws values, and is hard to beat with few trials. `bayesian` learns from earlier trials with a
+            Gaussian process (Snoek et al. 2012), for a few dozen trials over a few numbers. `hyperband` gives many
+            settings few epochs and the best of them more (Li et al. 2018), for long trainings. `grid` takes every
             combination, for small spaces. Default: `random`.
-        max_trials: The most trials; a small space may end before. Default: 12.
-        objective: The metric that counts, such as `ndcg@10` or `accuracy`.
+        max_trials: The largest number of trials; a small space may end earlier. Default: 12.
+        objective: The metric to optimize, such as `ndcg@10` or `accuracy`.
         mode: Whether the best objective is the `max` or the `min`, as in Keras' callbacks. Default: `max`.
-        max_latency_ms: The most milliseconds, as the median, that encoding one query may take. Measured while the
-            search runs, so it needs idle cores: other work, several workers on one machine too, makes it longer.
+        max_latency_ms: The largest median time in milliseconds that encoding one query may take. Measured while the
+            search runs, so it needs idle cores: other work, or several workers on one machine, makes it longer.
             Default: no limit.
-        max_size_mb: The most millions of bytes that the files of a model may take. Default: no limit.
-        seed: Of what is drawn, at least 0. Default: 0.
+        max_size_mb: The largest size of a model's files, in millions of bytes. Default: no limit.
+        seed: Seed of the draws, at least 0. Default: 0.
 
     Raises:
         InputError: if a value is of the wrong type or out of its range.
@@ -60,6 +60,6 @@ class Search:
                 )
 
     def choose_best(self, scores: Sequence[float]) -> int:
-        """The place of the best of some values of the objective, the earlier of equal ones."""
+        """The index of the best of some objective values, the earlier of equal ones."""
         sign = 1 if self.mode == "max" else -1
         return max(range(len(scores)), key=lambda place: sign * scores[place])

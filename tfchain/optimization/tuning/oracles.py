@@ -1,4 +1,4 @@
-"""KerasTuner's oracles, which say what to try next, made to be reproducible and to survive a kill."""
+"""KerasTuner's oracles, which say what to try next, made reproducible and able to survive a kill."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from tfchain.optimization.tuning.options import Search
 NEVER = -1
 HYPERBAND_FACTOR = 3
 NOISE, CONFIDENCE = 1e-4, 2.6  # KerasTuner's own alpha and beta
-NUM_PLACES, NUM_BEST, RADII = 1000, 20, (0.1, 0.03, 0.01)  # where the bound is looked at: anywhere, then near the best
+NUM_PLACES, NUM_BEST, RADII = 1000, 20, (0.1, 0.03, 0.01)  # where the bound is evaluated: anywhere, then near the best
 
 
 def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Oracle:
-    """The oracle of a search.
+    """Makes the oracle of a search.
 
     Args:
-        search: Which one, how many trials, what counts.
+        search: The tuner, the number of trials, and the objective.
         hp: KerasTuner's `HyperParameters`: the space.
         max_epochs: The most epochs of a trial, for Hyperband.
     """
@@ -32,7 +32,7 @@ def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Orac
         "max_consecutive_failed_trials": NEVER,
     }
     if search.tuner == "hyperband":
-        # It counts brackets, not trials, and would begin anew without end; the trials end it.
+        # It counts brackets, not trials, and would restart forever; `max_trials` ends it.
         oracle = Hyperband(
             max_epochs=max_epochs, factor=HYPERBAND_FACTOR, hyperband_iterations=search.max_trials, **common
         )
@@ -43,12 +43,12 @@ def make_oracle(search: Search, hp: Any, *, max_epochs: int) -> keras_tuner.Orac
 
 
 def spread_seed(seed: int) -> int:
-    """KerasTuner's seed. It draws with this and those above, so two must lie far apart; 0 is none for it."""
+    """KerasTuner's seed: it draws with this number and its successors, so seeds must lie far apart; 0 means none."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0]) or 1
 
 
 def describe_first_bracket(max_epochs: int) -> list[tuple[int, int]]:
-    """The rounds of Hyperband's first bracket: how many trials, and the epochs of each.
+    """The rounds of Hyperband's first bracket: the number of trials, and the epochs of each.
 
     Example:
         >>> describe_first_bracket(9)
@@ -58,11 +58,11 @@ def describe_first_bracket(max_epochs: int) -> list[tuple[int, int]]:
     oracle = HyperbandOracle(objective=objective, max_epochs=max_epochs, factor=HYPERBAND_FACTOR, seed=1)
     bracket = oracle._get_num_brackets() - 1
     rounds = range(oracle._get_num_rounds(bracket))
-    return [(oracle._get_size(bracket, one), oracle._get_epochs(bracket, one)) for one in rounds]
+    return [(oracle._get_size(bracket, number), oracle._get_epochs(bracket, number)) for number in rounds]
 
 
 class _Kept(keras_tuner.Oracle):
-    """What is written appears whole, and what a killed process left half told is forgotten."""
+    """Writes whole files only, and forgets a trial that a killed process recorded only halfway."""
 
     trials: dict[str, Any]
 
@@ -74,7 +74,7 @@ class _Kept(keras_tuner.Oracle):
 
     def reload(self) -> None:
         super().reload()
-        # A trial's file is written before the oracle's; its number and its values come again.
+        # A trial's file is written before the oracle's; its number and its values are then drawn again.
         self.trials = {id: self.trials[id] for id in self.start_order}
 
 
@@ -83,20 +83,23 @@ class RandomSearch(_Kept, RandomSearchOracle):
 
 
 class Hyperband(_Kept, HyperbandOracle):
-    """Many settings with few epochs, the best of them again with more."""
+    """Many settings with few epochs, then the best of them with more."""
 
 
 class GridSearch(_Kept, GridSearchOracle):
     """Every combination, the last hyperparameter fastest.
 
-    KerasTuner's own keeps a list of what comes next in memory alone, and ends early after a kill; here the next
+    KerasTuner's own keeps the list of what comes next only in memory, and ends early after a kill; here the next
     combination follows from the last trial.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if not self.start_order:
             hps = self.get_space()
-            return {"status": "RUNNING", "values": {one.name: one.default for one in hps.space if hps.is_active(one)}}
+            return {
+                "status": "RUNNING",
+                "values": {parameter.name: parameter.default for parameter in hps.space if hps.is_active(parameter)},
+            }
         values = self._get_next_combination(self.trials[self.start_order[-1]].hyperparameters.values)
         if values is not None:
             return {"status": "RUNNING", "values": values}
@@ -104,16 +107,16 @@ class GridSearch(_Kept, GridSearchOracle):
 
 
 class BayesianOptimization(_Kept, BayesianOptimizationOracle):
-    """A Gaussian process over the trials before; the next one is where the confidence bound is best.
+    """A Gaussian process over the earlier trials; the next trial is where the confidence bound is best.
 
-    KerasTuner's own begins with three random trials a hyperparameter, which a short search never gets beyond, and
+    KerasTuner's own begins with three random trials per hyperparameter, which a short search never gets beyond, and
     needs scikit-learn for its Gaussian process and SciPy for the bound's best place. Here a third of the trials is
-    random, at least three, and at most KerasTuner's number; the bound is looked at in many places at once; and values
+    random, at least three and at most KerasTuner's number; the bound is evaluated in many places at once; and values
     that were tried are not tried again.
     """
 
     def __init__(self, **common: Any) -> None:
-        super(BayesianOptimizationOracle, self).__init__(**common)  # its own asks for scikit-learn
+        super(BayesianOptimizationOracle, self).__init__(**common)  # its own needs scikit-learn
         dimensions = len(self.hyperparameters.space)
         self.num_initial_points = max(3, min(3 * dimensions, self.max_trials // 3))
         self.alpha, self.beta = NOISE, CONFIDENCE
@@ -124,7 +127,7 @@ class BayesianOptimization(_Kept, BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if sum(trial.status == "COMPLETED" for trial in self.trials.values()) >= self.num_initial_points:
-            points, costs = self._vectorize_trials()  # a cost is a score below 0
+            points, costs = self._vectorize_trials()  # costs are negated scores
             self.gpr.fit(points, costs)
             for point in self._rank_points(points.shape[1]):
                 values = self._vector_to_values(point)

@@ -1,4 +1,4 @@
-"""The report of a search: every trial with what was measured, as values, a table, JSON, and a picture."""
+"""The report of a search: every trial with its measurements, as values, a table, JSON, and a picture."""
 
 import dataclasses
 import json
@@ -16,18 +16,19 @@ Status = Literal["completed", "infeasible", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReport:
-    """What was tried and measured in one trial.
+    """The values and measurements of one trial.
 
     Args:
-        id: Its number, as KerasTuner writes it.
+        id: The trial's number, as KerasTuner writes it.
         values: Hyperparameters by name.
-        status: `completed`; `infeasible`: it broke a limit, and was not trained; `failed`: it could not be trained so.
+        status: `completed`; `infeasible`: it broke a limit, and was not trained; `failed`: its values could not be
+            trained.
         metrics: Metric → value, at the epoch with the best objective.
         epochs: The objective after each epoch.
-        latency_ms: Median time of one query from text to vector; None where it was not measured.
-        size_mb: Millions of bytes of the files that a server of the model needs; None where it was not measured.
+        latency_ms: Median time of one query from text to vector; None if not measured.
+        size_mb: Millions of bytes of the files that a server of the model needs; None if not measured.
         seconds: How long the trial took.
-        message: Why it is infeasible or has failed.
+        message: Why it is infeasible or failed.
     """
 
     id: str
@@ -46,7 +47,7 @@ class TrialReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialReport":
-        """Reads what `to_dict` gave."""
+        """Makes a report from the result of `to_dict`."""
         return cls(**{**values, "epochs": tuple(values["epochs"])})
 
 
@@ -57,8 +58,8 @@ class TuningReport:
     `print(report)` shows the table; `save` writes it with the JSON and the picture.
 
     Args:
-        trials: In the order in which they were begun.
-        objective: The metric that counts.
+        trials: The trials, in the order in which they were begun.
+        objective: The metric to optimize.
         search: The values of `Search`, whose `mode` says whether higher is better.
     """
 
@@ -71,7 +72,7 @@ class TuningReport:
         """The completed trial with the best objective, the earlier of equal ones.
 
         Raises:
-            InputError: if no trial was completed; the text says why.
+            InputError: if no trial was completed; the message says why.
         """
         completed = self.completed
         if not completed:
@@ -80,25 +81,27 @@ class TuningReport:
 
     @property
     def sign(self) -> int:
-        """1 where a higher objective is better, -1 where a lower one is."""
+        """1 if a higher objective is better, -1 if a lower one is."""
         return -1 if self.search.get("mode") == "min" else 1
 
     @property
     def completed(self) -> list[TrialReport]:
         """The trials that were trained and measured."""
-        return [one for one in self.trials if one.status == "completed"]
+        return [trial for trial in self.trials if trial.status == "completed"]
 
     @property
     def names(self) -> list[str]:
-        """The hyperparameters of the trials."""
-        return list(dict.fromkeys(name for one in self.trials for name in one.values))
+        """The names of the hyperparameters of all trials."""
+        return list(dict.fromkeys(name for trial in self.trials for name in trial.values))
 
     @property
     def importance(self) -> dict[str, float]:
-        """Hyperparameter → the part of the objective's variance that it explains: see `measure_importance`."""
+        """Hyperparameter → share of the objective's variance that it explains: see `measure_importance`."""
         completed = self.completed
-        scores = [one.metrics[self.objective] for one in completed]
-        return {name: measure_importance([one.values.get(name) for one in completed], scores) for name in self.names}
+        scores = [trial.metrics[self.objective] for trial in completed]
+        return {
+            name: measure_importance([trial.values.get(name) for trial in completed], scores) for name in self.names
+        }
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -109,7 +112,7 @@ class TuningReport:
         return capture.get()
 
     def to_table(self) -> Any:
-        """A table for rich's console; the best trial has an arrow, and the first failure's reason stands below."""
+        """A table for rich's console; an arrow marks the best trial; the first failure's reason is below it."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -117,8 +120,8 @@ class TuningReport:
         measured = [
             (title, values, digits)
             for title, values, digits in (
-                ("query ms", [one.latency_ms for one in self.trials], 2),
-                ("MB", [one.size_mb for one in self.trials], 1),
+                ("query ms", [trial.latency_ms for trial in self.trials], 2),
+                ("MB", [trial.size_mb for trial in self.trials], 1),
             )
             if any(value is not None for value in values)
         ]
@@ -130,17 +133,17 @@ class TuningReport:
         for name in [*self.names, *(title for title, _, _ in measured), "s"]:
             table.add_column(name, justify="right")
         table.add_column("")
-        for number, one in enumerate(self.trials):
+        for number, trial in enumerate(self.trials):
             table.add_row(
-                "→" if one.id == best else "",
-                one.id,
-                _show(one.metrics.get(self.objective), 4),
-                *(to_word(one.values.get(name)) for name in self.names),
+                "→" if trial.id == best else "",
+                trial.id,
+                _show(trial.metrics.get(self.objective), 4),
+                *(to_word(trial.values.get(name)) for name in self.names),
                 *(_show(values[number], digits) for _, values, digits in measured),
-                _show(one.seconds, 0),
-                "" if one.status == "completed" else one.status,
+                _show(trial.seconds, 0),
+                "" if trial.status == "completed" else trial.status,
             )
-        failed = [one for one in self.trials if one.status == "failed"]
+        failed = [trial for trial in self.trials if trial.status == "failed"]
         if not failed:
             return table
         return Group(table, Text(f"{len(failed)} failed, trial {failed[0].id} first: {failed[0].message}"))
@@ -152,14 +155,14 @@ class TuningReport:
             "best": self.best.id if self.completed else None,
             "search": dict(self.search),
             "importance": self.importance,
-            "trials": [one.to_dict() for one in self.trials],
+            "trials": [trial.to_dict() for trial in self.trials],
         }
 
     def save(self, path: str | Path) -> Path:
-        """Writes `report.json`, `report.txt` (the table) and, where a trial was completed, `tuning.png`.
+        """Writes `report.json`, `report.txt` (the table) and, if a trial was completed, `tuning.png`.
 
         Args:
-            path: A folder; made if it is not there.
+            path: A folder; created if missing.
 
         Returns:
             The folder.
@@ -177,18 +180,18 @@ class TuningReport:
         """Reads the `report.json` of a folder that `save` wrote.
 
         Raises:
-            InputError: if there is none, or it is damaged.
+            InputError: if the file is missing or damaged.
         """
 
         def make(values: dict[str, Any]) -> TuningReport:
-            trials = tuple(TrialReport.from_dict(one) for one in values["trials"])
+            trials = tuple(TrialReport.from_dict(trial) for trial in values["trials"])
             return cls(trials=trials, objective=values["objective"], search=values["search"])
 
         return load_report(path, make)
 
     def _explain(self) -> str:
-        infeasible = [one for one in self.trials if one.status == "infeasible"]
-        failed = [one for one in self.trials if one.status == "failed"]
+        infeasible = [trial for trial in self.trials if trial.status == "infeasible"]
+        failed = [trial for trial in self.trials if trial.status == "failed"]
         if not self.trials:
             return "The search has no trial. Call `tune` with a space of at least one value."
         if not failed:
@@ -197,8 +200,8 @@ class TuningReport:
             least = [
                 f"{min(values):.3g} {unit}"
                 for unit, values in (
-                    ("ms", [one.latency_ms for one in infeasible if one.latency_ms is not None]),
-                    ("MB", [one.size_mb for one in infeasible if one.size_mb is not None]),
+                    ("ms", [trial.latency_ms for trial in infeasible if trial.latency_ms is not None]),
+                    ("MB", [trial.size_mb for trial in infeasible if trial.size_mb is not None]),
                 )
                 if values
             ]
@@ -213,7 +216,7 @@ class TuningReport:
 
 
 def to_word(value: Any) -> str:
-    """A value of a hyperparameter, short."""
+    """A short form of a hyperparameter's value."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""What tells one search from another: the space, the model, the data, and all that no trial changes."""
+"""What distinguishes one search from another: the space, the model, the data, and all that no trial changes."""
 
 import dataclasses
 from typing import Any
@@ -12,17 +12,17 @@ from tfchain.training.mining.options import Mining
 
 
 def describe_search(problem: TuningProblem, space: SearchSpace, search: Search) -> dict[str, Any]:
-    """Plain values that tell one search from another.
+    """Describes a search in plain values, which differ if the searches do.
 
-    What every trial sets itself is left out: after a search a chain has the best values, and the same call goes on.
+    What every trial sets itself is left out: after a search a chain has the best values, and the same call resumes.
 
     Args:
-        problem: The model, the data, and what the space leaves as it is.
-        space: What is searched.
-        search: Which tuner, what counts, the limits; `max_trials` may grow.
+        problem: The model, the data, and what the space leaves unchanged.
+        space: The space to search.
+        search: The tuner, the objective and the limits; `max_trials` may grow.
     """
     searched = space.always
-    datasets = [dataclasses.replace(one, loss=strip_loss(one.loss, searched)) for one in problem.datasets]
+    datasets = [dataclasses.replace(dataset, loss=strip_loss(dataset.loss, searched)) for dataset in problem.datasets]
     options = problem.options
     mined = [name.removeprefix("mining.") for name in searched if name.startswith("mining.")]
     if mined:

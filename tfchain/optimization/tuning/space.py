@@ -1,4 +1,4 @@
-"""The space that is searched: ranges and choices by name, or a plain function of KerasTuner's `hp`."""
+"""The search space: ranges and choices by name, or a plain function of KerasTuner's `hp`."""
 
 import copy
 import json
@@ -19,15 +19,15 @@ RANGE_KEYS = ("min", "max", "step", "sampling")
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `min` to `max`, both included; whole numbers where both are.
+    """The numbers from `min` to `max`, both included; whole numbers if both are.
 
     Args:
-        min: The smallest.
-        max: The largest, not below `min`.
-        step: The distance of two neighbours; with `log` sampling their quotient, above 1. Default: any number between;
-            the grid then takes ten of them, evenly spread (of whole numbers on a line, all).
+        min: The smallest number.
+        max: The largest number, not below `min`.
+        step: The distance between neighbours; with `log` sampling their ratio, above 1. Default: any number in between;
+            a grid then takes ten of them, evenly spread (with linear sampling of whole numbers, all).
         sampling: `linear`: all parts of the range alike; `log`: every order of magnitude alike, which suits learning
-            rates; `reverse_log`: as `log`, dense at the other end. Default: `linear`.
+            rates; `reverse_log`: like `log`, dense at the other end. Default: `linear`.
 
     Raises:
         InputError: if a value is out of range.
@@ -79,7 +79,7 @@ class Range:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its numbers are whole ones."""
+        """Whether its numbers are whole numbers."""
         return isinstance(self.min, int) and isinstance(self.max, int)
 
 
@@ -88,20 +88,20 @@ Space = Mapping[str, Any] | Callable[[Any], Mapping[str, Any] | None]
 
 
 class SearchSpace:
-    """A space that was checked: what KerasTuner searches, and the values that a trial is run with.
+    """A checked space: what KerasTuner searches, and the values that a trial runs with.
 
     Args:
         space: A dict from names to lists (choices) and ranges (`Range`, a tuple of its arguments, or a dict of them);
-            or a function of KerasTuner's `HyperParameters`, which gives the values by name, or None for those that
+            or a function of KerasTuner's `HyperParameters`, which returns the values by name, or None to use those that
             it asked `hp` for.
 
     Attributes:
         hp: What KerasTuner searches.
-        names: What trials may set.
-        always: What each trial sets, whatever the conditions.
+        names: The names that trials may set.
+        always: The names that each trial sets, whatever the conditions.
 
     Raises:
-        InputError: if it is empty, names no hyperparameter, has a choice twice, or a value is out of its range.
+        InputError: if it is empty, names an unknown hyperparameter, has a choice twice, or a value is out of its range.
     """
 
     def __init__(self, space: Space) -> None:
@@ -124,11 +124,11 @@ class SearchSpace:
             raise InputError(
                 "`space` must hold at least one hyperparameter. Received: none. Name one, learning_rate say."
             )
-        for one in self.hp.space:
-            choices = to_alternatives(one)
+        for parameter in self.hp.space:
+            choices = to_alternatives(parameter)
             if len(set(choices)) < len(choices):
                 raise InputError(
-                    f"`{one.name}` of the space must not have a choice twice (1 and 1.0 are one). "
+                    f"`{parameter.name}` of the space must not have a choice twice (1 and 1.0 are one). "
                     f"Received: {choices!r:.100}."
                 )
         self.always = tuple(
@@ -138,10 +138,10 @@ class SearchSpace:
         )
 
     def values(self, hp: Any) -> dict[str, Any]:
-        """The values of a trial by name.
+        """Returns the values of a trial by name.
 
         Args:
-            hp: KerasTuner's `HyperParameters` of the trial.
+            hp: The trial's `HyperParameters` of KerasTuner.
 
         Raises:
             InputError: if a value is out of its range.
@@ -150,15 +150,15 @@ class SearchSpace:
         idle: set[str] = set()
         retrieve = hp._retrieve
 
-        def note(one: Any) -> Any:
-            value = retrieve(one)
-            if hp.is_active(one):
-                asked[one.name] = value
+        def note(parameter: Any) -> Any:
+            value = retrieve(parameter)
+            if hp.is_active(parameter):
+                asked[parameter.name] = value
             else:
-                idle.add(one.name)
+                idle.add(parameter.name)
             return value
 
-        hp._retrieve = note  # `hp.values` holds those of other branches, too
+        hp._retrieve = note  # `hp.values` also holds those of other branches
         try:
             given = self.function(hp)
         finally:
@@ -173,7 +173,7 @@ class SearchSpace:
         values = {}
         for name, value in given.items():
             check_name(name)
-            # KerasTuner gives None for what a condition leaves out; None of the function's own is a value.
+            # KerasTuner gives None for what a condition leaves out; a None of the function's own is a value.
             if value is None and (name not in HYPERPARAMETER_NAMES or name in idle - set(asked)):
                 continue
             values[name] = from_choice(to_plain(name, value))
@@ -181,25 +181,25 @@ class SearchSpace:
         return values
 
     def choices(self, name: str) -> list[Any]:
-        """All choices of a name, or what the function gave for it when it was tried; none for a range."""
-        asked = [one for one in self.hp.space if one.name == name]
+        """All choices of a name, or what the function returned for it during exploration; none for a range."""
+        asked = [parameter for parameter in self.hp.space if parameter.name == name]
         if not asked:
             found = [values[name] for values in self._seen if name in values]
             return [value for place, value in enumerate(found) if value not in found[:place]]
-        return [from_choice(value) for one in asked for value in to_alternatives(one)]
+        return [from_choice(value) for parameter in asked for value in to_alternatives(parameter)]
 
     def describe(self) -> list[Any]:
-        """Plain values that tell one space from another: what `hp` was asked for."""
+        """Plain values that distinguish one space from another: what `hp` was asked for."""
         described: list[Any] = json.loads(json.dumps(self.hp.get_config()["space"]))
         return described
 
     def _try_choices(self) -> None:
-        """Calls the function with each choice once, for what it computes from them and asks for behind a plain `if`."""
-        for one in list(self.hp.space):
-            for value in to_alternatives(one):
+        """Calls the function once with each choice, for values that it computes or asks for after a plain `if`."""
+        for parameter in list(self.hp.space):
+            for value in to_alternatives(parameter):
                 asked = self.hp.copy()
-                asked.values[one.name] = value
-                for condition in one.conditions:
+                asked.values[parameter.name] = value
+                for condition in parameter.conditions:
                     asked.values[condition.name] = condition.values[0]
                 asked.ensure_active_values()
                 self._seen.append(self.values(asked))
@@ -214,12 +214,14 @@ class SearchSpace:
         seen: list[Any] = []
         while True:
             self._seen.append(self.values(asked))
-            space.merge([one for one in asked.space if not space._exists(one.name, one.conditions)])
-            seen += [copy.deepcopy(one) for one in asked.active_scopes if one not in seen]
-            never = [one for one in asked.inactive_scopes if one not in seen]
+            space.merge(
+                [parameter for parameter in asked.space if not space._exists(parameter.name, parameter.conditions)]
+            )
+            seen += [copy.deepcopy(scope) for scope in asked.active_scopes if scope not in seen]
+            never = [scope for scope in asked.inactive_scopes if scope not in seen]
             if not never:
                 return space
-            seen.append(copy.deepcopy(never[0]))  # asked for once, whether or not the function then comes by
+            seen.append(copy.deepcopy(never[0]))  # tried once, whether or not the function reaches it
             asked = space.copy()
             for condition in seen[-1]:
                 asked.values[condition.name] = condition.values[0]
@@ -227,10 +229,10 @@ class SearchSpace:
 
 
 def to_entry(name: str, values: Any) -> Range | Choices:
-    """One entry of a dict: choices or a range, each value checked.
+    """Reads one entry of a dict: choices or a range, each value checked.
 
     Raises:
-        InputError: if it is neither, there is no choice, or a value is out of its range.
+        InputError: if it is neither, has no choices, or a value is out of its range.
     """
     if not isinstance(values, Range):
         values = to_plain(name, values)
@@ -265,7 +267,7 @@ def declare(hp: Any, entries: Mapping[str, Range | Choices]) -> Mapping[str, Any
 
 
 def to_alternatives(one: Any) -> list[Any]:
-    """What one of KerasTuner's hyperparameters may be, where it is no range."""
+    """The alternatives of one of KerasTuner's hyperparameters; none for a range."""
     from keras_tuner.engine import hyperparameters as kinds
 
     if isinstance(one, kinds.Choice):
@@ -276,7 +278,7 @@ def to_alternatives(one: Any) -> list[Any]:
 
 
 def to_plain(name: str, value: Any) -> Any:
-    """The value with NumPy's numbers and arrays as Python's.
+    """Converts NumPy's numbers and arrays to Python's.
 
     Raises:
         InputError: if JSON cannot hold it.
@@ -293,7 +295,7 @@ def to_plain(name: str, value: Any) -> Any:
 
 
 def to_choices(values: Choices) -> list[Any]:
-    """Choices as KerasTuner takes them: all of one plain type; others are written as JSON.
+    """Converts choices to what KerasTuner takes: all of one plain type; others are written as JSON.
 
     Example:
         >>> to_choices([1, 0.5]), to_choices([None, 8]), to_choices([[64, 32], []])
@@ -308,7 +310,7 @@ def to_choices(values: Choices) -> list[Any]:
 
 
 def from_choice(value: Any) -> Any:
-    """What a choice stands for: JSON is read, other words are left as they are.
+    """Converts a choice back: JSON is read, other words are left unchanged.
 
     Example:
         >>> from_choice("null"), from_choice("[64, 32]"), from_choice("mean"), from_choice(8)
@@ -326,9 +328,9 @@ def _without_numpy(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: _without_numpy(one) for key, one in value.items()}
+        return {key: _without_numpy(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_without_numpy(one) for one in value)
+        return type(value)(_without_numpy(inner) for inner in value)
     return value
 
 

@@ -35,15 +35,15 @@ class TuningProblem:
     """What all trials of a search share.
 
     Args:
-        text_encoder: What each begins with a copy of.
-        dataset: What `fit_text_encoder` takes.
-        datasets: The same, read.
-        hyperparameters: Those that the values of a trial leave as they are.
-        options: The same.
-        evaluate: From a text encoder to metrics.
-        validation: When, and which metrics.
+        text_encoder: The text encoder; each trial begins with a copy of it.
+        dataset: A dataset for `fit_text_encoder`.
+        datasets: The same dataset, already read.
+        hyperparameters: The base hyperparameters; a trial's values replace some of them.
+        options: The base options; a trial's values replace some of them.
+        evaluate: Maps a text encoder to metrics.
+        validation: When to evaluate, and which metrics.
         judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
-        fit: What trains a text encoder in place; see `fit_text_encoder`, which is the default.
+        fit: Trains a text encoder in place, like `fit_text_encoder`, which is the default.
     """
 
     text_encoder: TextEncoder
@@ -57,23 +57,23 @@ class TuningProblem:
     fit: Callable[..., keras.callbacks.History] = fit_text_encoder
 
     def make_setting(self, values: Mapping[str, Any]) -> Setting:
-        """What a trial with these values trains."""
+        """Makes the setting that a trial with these values trains."""
         return make_setting(values, self.hyperparameters, self.options, self.datasets)
 
     def make_encoder(self, setting: Setting) -> TextEncoder:
-        """A text encoder of the trial's own, not trained yet."""
+        """Makes the trial's own text encoder, not trained yet."""
         texts = sample_texts(self.datasets)
         return make_trial_encoder(self.text_encoder, setting, texts, progress=self.options.progress)
 
     def changes_shape(self, setting: Setting) -> bool:
-        """Whether a trial's encoder is of another shape than the one that it is made of."""
+        """Whether a trial's encoder has another shape than the original."""
         if setting.shrink is None and setting.pooling is None:
             return False
         return describe_shape(self.make_encoder(setting)) != describe_shape(self.text_encoder)
 
     def train(self, text_encoder: TextEncoder, setting: Setting, validation: Validation) -> dict[str, list[float]]:
-        """Trains it in place; gives loss and metrics by epoch."""
-        gc.collect()  # the trial before has left a graph that is full of circles
+        """Trains it in place; returns loss and metrics by epoch."""
+        gc.collect()  # the previous trial leaves a graph that is full of reference cycles
         history = self.fit(
             text_encoder,
             self.dataset,
@@ -86,30 +86,30 @@ class TuningProblem:
 
 
 def copy_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[keras.callbacks.Callback, ...]:
-    """Callbacks of a trial's own, as they are before a training: what one trial leaves in them no other sees.
+    """Copies callbacks for one trial, in their state before any training: trials do not see each other's changes.
 
     Raises:
-        InputError: if one cannot be copied.
+        InputError: if a callback cannot be copied.
     """
     copies = []
-    for one in callbacks:
+    for callback in callbacks:
         try:
-            copies.append(copy.deepcopy(one))
+            copies.append(copy.deepcopy(callback))
         except Exception as error:
             raise InputError(
-                f"Each trial has its own copy of `callbacks`, and {type(one).__name__} cannot be copied: "
+                f"Each trial has its own copy of `callbacks`, and {type(callback).__name__} cannot be copied: "
                 f"{type(error).__name__}: {error}. Leave it out."
             ) from error
     return tuple(copies)
 
 
 class TrialRunner:
-    """Runs trials, and keeps what they find.
+    """Runs trials, and stores their reports.
 
     Args:
-        problem: What they share.
+        problem: What the trials share.
         search: The objective and the limits.
-        folder: Where what they find is kept; a trial that is there already is not run again.
+        folder: Where reports are stored; a trial with a report there is not run again.
         gauge: Measures latency and size. Default: they are not measured.
     """
 
@@ -125,7 +125,7 @@ class TrialRunner:
         """Runs a trial.
 
         Args:
-            id: Its number.
+            id: The trial's number.
             values: Hyperparameters by name.
         """
         kept = self.folder.read_trial(id, values)
@@ -139,7 +139,7 @@ class TrialRunner:
         except InputError as error:  # values that do not go together, or not with the model
             report = dataclasses.replace(report, status="failed", message=str(error))
         except Exception as error:
-            if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's word for too little memory
+            if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's name for too little memory
                 raise
             report = dataclasses.replace(report, status="failed", message="The device has too little memory for it.")
         report = dataclasses.replace(report, seconds=time.perf_counter() - begin)

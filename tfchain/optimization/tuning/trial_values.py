@@ -21,14 +21,14 @@ from tfchain.training.losses import LOSSES, Matryoshka, PairLoss, get_loss
 from tfchain.training.mining.options import Mining
 
 LOSS_ARGUMENTS = tuple(
-    sorted({name for one in LOSSES.values() if one is not Matryoshka for name in inspect.signature(one).parameters})
+    sorted({name for loss in LOSSES.values() if loss is not Matryoshka for name in inspect.signature(loss).parameters})
 )
 MINING_NAMES = tuple(field.name for field in dataclasses.fields(Mining) if field.name not in ("corpus", "batch_size"))
 SHRINK_NAMES = tuple(field.name for field in dataclasses.fields(Shrink))
 PREFIXES = {"loss": LOSS_ARGUMENTS, "mining": MINING_NAMES, "shrink": SHRINK_NAMES, "matryoshka": ("dims",)}
 PLAIN_NAMES = (*HYPERPARAMETER_NAMES, "loss", "pooling")
 SHAPE_NAMES = ("pooling", *(f"shrink.{name}" for name in SHRINK_NAMES))
-TEXTS_TO_LOOK_AT = 512  # what Shrink sees of the training data
+TEXTS_TO_LOOK_AT = 512  # texts of the training data that Shrink sees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,10 @@ class Setting:
     """What one trial trains.
 
     Args:
-        hyperparameters: Of the training.
-        options: With the losses and the mining of the trial.
+        hyperparameters: The hyperparameters of the training.
+        options: The options, with the trial's losses and mining.
         shrink: What is made smaller first. Default: nothing.
-        pooling: How token vectors become one. Default: as the model does it.
+        pooling: How token vectors become one vector. Default: the model's own pooling.
     """
 
     hyperparameters: Hyperparameters
@@ -49,10 +49,10 @@ class Setting:
 
 
 def check_name(name: Any) -> str:
-    """Gives the name, if a space may have it.
+    """Returns the name if a space may have it.
 
     Raises:
-        InputError: if there is no such hyperparameter.
+        InputError: if no hyperparameter has this name.
     """
     if isinstance(name, str):
         prefix, _, rest = name.partition(".")
@@ -63,7 +63,7 @@ def check_name(name: Any) -> str:
         if prefix in PREFIXES and rest:
             raise InputError(
                 f"`space` must name hyperparameters. Received: {name!r}. Those of {prefix}: "
-                f"{', '.join(f'{prefix}.{one}' for one in PREFIXES[prefix])}."
+                f"{', '.join(f'{prefix}.{argument}' for argument in PREFIXES[prefix])}."
             )
     raise InputError(
         f"`space` must name hyperparameters. Received: {name!r}. Expected one of: {', '.join(PLAIN_NAMES)}; or "
@@ -73,7 +73,7 @@ def check_name(name: Any) -> str:
 
 
 def check_value(name: str, value: Any) -> None:
-    """Raises where a hyperparameter cannot have a value, whatever the model and the data.
+    """Raises if a hyperparameter cannot have a value, whatever the model and the data.
 
     Raises:
         InputError: if it is of the wrong type or out of its range.
@@ -100,38 +100,38 @@ def check_value(name: str, value: Any) -> None:
 
 
 def check_losses(names: Sequence[str], datasets: Sequence[NamedPairs], losses: Sequence[Any]) -> None:
-    """Raises where the space has an argument that none of its losses takes.
+    """Raises if the space has an argument that none of its losses takes.
 
     Args:
-        names: Of the space.
-        datasets: What is trained on, with the losses where the space names none.
-        losses: Those that the space names.
+        names: The names in the space.
+        datasets: The datasets, with the losses that apply if the space names none.
+        losses: The losses that the space names.
 
     Raises:
-        InputError: if an argument would never count.
+        InputError: if an argument would never have an effect.
     """
-    own = [_unwrap(one.loss, names) for one in datasets]
-    chosen = [get_loss(one) for one in losses if one is not None] or own
+    own = [_unwrap(dataset.loss, names) for dataset in datasets]
+    chosen = [get_loss(loss) for loss in losses if loss is not None] or own
     if None in losses:
         chosen += own
     for name in names:
         argument = name.removeprefix("loss.")
-        if argument != name and not any(_takes(one, argument) for one in chosen):
+        if argument != name and not any(_takes(loss, argument) for loss in chosen):
             raise InputError(
                 f"`{name}` of the space must be an argument of a loss that is used. Received: the losses "
-                f"{', '.join(dict.fromkeys(one.name for one in chosen))}, none of which has it. Leave it out."
+                f"{', '.join(dict.fromkeys(loss.name for loss in chosen))}, none of which has it. Leave it out."
             )
 
 
 def strip_loss(loss: PairLoss, names: Sequence[str]) -> PairLoss:
-    """The loss with its defaults in place of what every trial sets itself.
+    """Resets the loss's arguments to their defaults where every trial sets them itself.
 
     Args:
-        loss: A dataset's, before a trial.
-        names: What every trial sets.
+        loss: A dataset's loss before a trial.
+        names: The names that every trial sets.
     """
     if "loss" in names:
-        return get_loss("in_batch_softmax")  # as good as any: none of the one before is left in a trial
+        return get_loss("in_batch_softmax")  # any will do: a trial keeps nothing of the given loss
     loss = _unwrap(loss, names)
     config = loss.get_config()
     for name in names:
@@ -144,13 +144,13 @@ def strip_loss(loss: PairLoss, names: Sequence[str]) -> PairLoss:
 def make_setting(
     values: Mapping[str, Any], hyperparameters: Hyperparameters, options: FitOptions, datasets: Sequence[NamedPairs]
 ) -> Setting:
-    """What a trial with these values trains.
+    """Makes the setting that a trial with these values trains.
 
     Args:
-        values: By name, as `SearchSpace.values` gives them.
-        hyperparameters: Those that the values leave as they are.
-        options: The same.
-        datasets: What is trained on, with the losses that it has without values.
+        values: Values by name, as `SearchSpace.values` returns them.
+        hyperparameters: The base hyperparameters; the values replace some of them.
+        options: The base options; the values replace some of them.
+        datasets: The datasets, with the losses that apply if the values name none.
 
     Raises:
         InputError: if values do not go together.
@@ -158,7 +158,7 @@ def make_setting(
     own = {name: value for name, value in values.items() if name in HYPERPARAMETER_NAMES}
     changes: dict[str, Any] = {}
     if any(name == "loss" or name.startswith(("loss.", "matryoshka.")) for name in values):
-        losses = {one.name: _make_loss(values, one.loss) for one in datasets}
+        losses = {dataset.name: _make_loss(values, dataset.loss) for dataset in datasets}
         changes["loss"] = losses if len(losses) > 1 else next(iter(losses.values()))
     mining = _strip("mining", values)
     if mining:
@@ -177,16 +177,16 @@ def make_setting(
 def make_trial_encoder(
     text_encoder: TextEncoder, setting: Setting, texts: Sequence[str], *, progress: bool | None = None
 ) -> TextEncoder:
-    """A text encoder of the trial's own, in its shape and not trained yet; the one given stays as it is.
+    """Makes the trial's own text encoder, in its shape and not trained yet; the given one is unchanged.
 
     Args:
-        text_encoder: What all trials begin with.
-        setting: The trial's.
-        texts: What `Shrink` looks at.
-        progress: Whether to show a progress bar. Default: when it takes more than a second.
+        text_encoder: The text encoder that all trials begin with.
+        setting: The trial's setting.
+        texts: Texts for `Shrink`.
+        progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Raises:
-        InputError: if the encoder cannot have such a shape, or Keras cannot copy it.
+        InputError: if the encoder cannot have the trial's shape, or Keras cannot copy it.
     """
     made = text_encoder
     if setting.pooling is not None:
@@ -199,8 +199,8 @@ def make_trial_encoder(
 
 
 def sample_texts(datasets: Sequence[NamedPairs]) -> list[str]:
-    """Up to 512 documents of the training data, at equal distances."""
-    texts = [text for one in datasets for text in one.pairs.columns[min(1, one.pairs.num_columns - 1)]]
+    """An evenly spaced sample of up to 512 documents of the training data."""
+    texts = [text for dataset in datasets for text in dataset.pairs.columns[min(1, dataset.pairs.num_columns - 1)]]
     return spread_evenly(texts, TEXTS_TO_LOOK_AT)
 
 
@@ -210,7 +210,7 @@ def _make_loss(values: Mapping[str, Any], own: PairLoss) -> PairLoss:
     if arguments:
         config = {**loss.get_config(), **arguments}
         if arguments.get("temperature") is not None:
-            config.pop("scale", None)  # the other way to say the same
+            config.pop("scale", None)  # another name for the same setting
         loss = type(loss).from_config(config)
     dims = values.get("matryoshka.dims")
     return Matryoshka(loss, dims) if dims else loss
@@ -257,6 +257,6 @@ def _to_tuple(value: Any) -> Any:
 
 def _to_pooling(value: Any) -> tuple[PoolingMode, ...]:
     modes = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not modes or any(one not in get_args(PoolingMode) for one in modes):
+    if not modes or any(mode not in get_args(PoolingMode) for mode in modes):
         raise InputError(f"Expected one of {', '.join(get_args(PoolingMode))}. Received: {value!r:.100}.")
     return PoolingConfig(modes=modes).modes

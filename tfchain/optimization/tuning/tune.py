@@ -1,4 +1,4 @@
-"""Tuning a text encoder: a search over trials, and the training with the values that it found."""
+"""Tuning a text encoder: a search over trials, and the training with the best values."""
 
 import dataclasses
 import logging
@@ -11,7 +11,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.tuning.folder import open_folder
+from tfchain.optimization.tuning.folder import TuningFolder, open_folder
 from tfchain.optimization.tuning.hparams import log_search
 from tfchain.optimization.tuning.limits import Gauge
 from tfchain.optimization.tuning.options import Search
@@ -42,20 +42,20 @@ def make_problem(
     judged: Mapping[str, str] | None = None,
     fit: Callable[..., Any] = fit_text_encoder,
 ) -> TuningProblem:
-    """What all trials share, read and checked once.
+    """Reads and checks once what all trials share.
 
     Args:
-        text_encoder: What each begins with a copy of; it stays as it is.
-        dataset: What `fit_text_encoder` takes.
-        hyperparameters: Those that the space leaves as they are.
-        options: The same: loss, strategy, mining. Each trial runs under the strategy, in one process.
-        evaluate: From a text encoder to metrics.
-        validation: When, and which metrics.
+        text_encoder: The text encoder; each trial begins with a copy of it, and it is unchanged.
+        dataset: A dataset for `fit_text_encoder`.
+        hyperparameters: The base hyperparameters; the space replaces some of them.
+        options: The base options: loss, strategy, mining. Each trial runs under the strategy, in one process.
+        evaluate: Maps a text encoder to metrics.
+        validation: When to evaluate, and which metrics.
         judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
-        fit: What trains a text encoder in place. Default: `fit_text_encoder`.
+        fit: Trains a text encoder in place. Default: `fit_text_encoder`.
 
     Raises:
-        InputError: if the data cannot be read, or the options belong to one training alone.
+        InputError: if the data cannot be read, or an option belongs to a single training.
     """
     for name in ("checkpoint", "hooks", "log_path"):
         if getattr(options, name):
@@ -68,7 +68,7 @@ def make_problem(
             "`strategy` of a search must be for one process: several workers share the trials, not a training. "
             f"Received: {options.strategy!r}. Use `tfchain launch --tune --workers 2`."
         )
-    copy_callbacks(options.callbacks)  # or the reason why not, now
+    copy_callbacks(options.callbacks)  # fails now if one cannot be copied
     if isinstance(dataset, Iterator):
         dataset = list(dataset)
     return TuningProblem(
@@ -92,21 +92,21 @@ def tune(
     queries: Sequence[str],
     path: str | Path | None = None,
 ) -> TuningReport:
-    """Searches for the hyperparameters with the best objective; the text encoder stays as it is.
+    """Searches for the hyperparameters with the best objective; the text encoder is unchanged.
 
-    Several processes that make the same call share the trials, where KerasTuner's variables say so: see
-    `workers.find_role`. Each has the report at the end; the chief, which runs no trial, writes it.
+    Several processes that make the same call share the trials if KerasTuner's variables are set: see
+    `workers.find_role`. Each returns the report at the end; the chief, which runs no trial, writes it.
 
     Args:
-        problem: The model, the data, and what the space leaves as it is.
+        problem: The model, the data, and what the space leaves unchanged.
         space: See `SearchSpace`.
-        search: Which tuner, how many trials, what counts, the limits.
-        queries: What latency is measured with, where there is a limit or the space changes the model's shape.
-        path: A folder that the search is kept in, and goes on from when the same call is made again; with more
-            `max_trials`, too. Default: none, nothing is kept.
+        search: The tuner, the number of trials, the objective and the limits.
+        queries: Queries for measuring latency, if there is a limit or the space changes the model's shape.
+        path: A folder that stores the search; the same call resumes it, also with more `max_trials`. Default: nothing
+            is stored.
 
     Returns:
-        The report of all trials.
+        The report on all trials.
 
     Raises:
         InputError: if the space, the search and the task do not go together, the folder holds something else, or no
@@ -133,12 +133,8 @@ def tune(
 
     with open_folder(path) as folder:
         folder.begin(identity)
-        failed = [one for one in folder.read_trials() if one.status == "failed"]
-        if failed and role != "worker":
-            logger.warning(
-                "%d trials of %s failed before and are not tried again, %s first: %s Name another folder to try them.",
-                *(len(failed), folder.path, failed[0].id, failed[0].message),
-            )
+        if role != "worker":
+            _warn_of_failed(folder)
         is_limited = search.max_latency_ms is not None or search.max_size_mb is not None
         measures = is_limited or any(name in SHAPE_NAMES for name in searched.names)
         gauge = Gauge(folder.path / "shapes", queries) if measures else None
@@ -159,32 +155,27 @@ def tune(
         if role != "worker":
             report.save(folder.path)
         _ = report.best  # or the reason why there is none
-        if search.tuner == "hyperband" and all(
-            one.values["epochs"] < hyperparameters.epochs for one in report.completed
-        ):
-            logger.warning(
-                "No trial had all %d epochs: few were completed, or the space is small. With tuner='random' each has.",
-                hyperparameters.epochs,
-            )
+        if search.tuner == "hyperband":
+            _warn_if_cut_short(report, hyperparameters.epochs)
         return report
 
 
 def choose_values(report: TuningReport) -> dict[str, Any]:
-    """The best trial's values, to train with; without Hyperband's epochs, as that training has all of the chain's."""
+    """The best trial's values to train with; without Hyperband's epochs, as that training has all of the chain's."""
     dealt = ("epochs",) if report.search.get("tuner") == "hyperband" else ()
     return {name: value for name, value in report.best.values.items() if name not in dealt}
 
 
 def train_with(problem: TuningProblem, values: Mapping[str, Any], search: Search) -> TextEncoder:
-    """Trains a copy of the task's model with the values of a trial, the best weights of all evaluations kept.
+    """Trains a copy of the task's model with a trial's values, and keeps the best weights of all evaluations.
 
     Args:
-        problem: The model, the data, and what the values leave as it is.
-        values: Of a trial.
-        search: Whose objective decides which weights are best.
+        problem: The model, the data, and what the values leave unchanged.
+        values: A trial's values.
+        search: Its objective decides which weights are best.
 
     Returns:
-        A text encoder of its own, in the shape of the trial.
+        A new text encoder, in the trial's shape.
     """
     setting = problem.make_setting(values)
     made = problem.make_encoder(setting)
@@ -197,6 +188,23 @@ def _to_values(space: SearchSpace, hp: Any) -> dict[str, Any]:
     if "tuner/epochs" in hp.values:  # Hyperband's
         values["epochs"] = hp.values["tuner/epochs"]
     return values
+
+
+def _warn_of_failed(folder: TuningFolder) -> None:
+    failed = [trial for trial in folder.read_trials() if trial.status == "failed"]
+    if failed:
+        logger.warning(
+            "%d trials of %s failed before and are not tried again, %s first: %s Name another folder to try them.",
+            *(len(failed), folder.path, failed[0].id, failed[0].message),
+        )
+
+
+def _warn_if_cut_short(report: TuningReport, epochs: int) -> None:
+    if all(trial.values["epochs"] < epochs for trial in report.completed):
+        logger.warning(
+            "No trial had all %d epochs: few were completed, or the space is small. With tuner='random' each has.",
+            epochs,
+        )
 
 
 def _check_hyperband(space: SearchSpace, hyperparameters: Hyperparameters, max_trials: int) -> None:

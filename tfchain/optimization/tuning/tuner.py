@@ -1,4 +1,4 @@
-"""KerasTuner's tuner for text encoders: asks an oracle what to try, runs it, and tells what came of it."""
+"""KerasTuner's tuner for text encoders: asks an oracle what to try, runs it, and reports the result."""
 
 import contextlib
 import io
@@ -21,13 +21,13 @@ Status = trial_module.TrialStatus
 
 
 class SearchTuner(BaseTuner):
-    """Runs the trials of an oracle one after the other.
+    """Runs the trials of an oracle one after another.
 
     Args:
         oracle: Says what to try.
-        path: The search's folder; what an earlier call left there is gone on with.
-        to_values: From KerasTuner's hyperparameters of a trial to values by name.
-        run: Runs a trial with such values.
+        path: The search's folder; an earlier call's search there is resumed.
+        to_values: Converts a trial's KerasTuner hyperparameters to values by name.
+        run: Runs a trial with these values.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class SearchTuner(BaseTuner):
         self.to_values = to_values
         self.run = run
         oracle.verbose = 0
-        with contextlib.redirect_stdout(io.StringIO()):  # it says where it reloads from
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads from
             super().__init__(oracle, directory=str(path), project_name=ORACLE)
 
     def search(self) -> None:
-        """Runs trials until the oracle has no more; a chief deals them out instead.
+        """Runs trials until the oracle has no more; a chief hands them out instead.
 
         Raises:
             ServerError: if the chief's port is in use.
@@ -76,7 +76,8 @@ class SearchTuner(BaseTuner):
                 trial.status = Status.COMPLETED
             self.oracle.end_trial(trial)
 
-    # The oracle's file is all that is kept: KerasTuner's own beside it is empty, and its absence starts a search anew.
+    # Only the oracle's file is kept: KerasTuner's file for the tuner is empty, and without it a search would start
+    # anew.
     def _get_tuner_fname(self) -> str:
         return str(Path(self.project_dir) / "oracle.json")
 

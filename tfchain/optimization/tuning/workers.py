@@ -1,4 +1,4 @@
-"""Several workers of one search: KerasTuner's chief deals out the trials over gRPC, workers run them."""
+"""Several workers of one search: KerasTuner's chief hands out the trials over gRPC, workers run them."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ TUNER_ID, ORACLE_IP, ORACLE_PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP"
 NUM_WORKERS = "TFCHAIN_TUNING_WORKERS"
 CHIEF = "chief"
 POLL_SECONDS = 0.2
-LINGER_SECONDS = 30.0  # for workers that come late, where their number is not known
+LINGER_SECONDS = 30.0  # for late workers, if their number is not known
 CHIEF_SECONDS = 600.0  # for the chief to load its model
 LAST_TRIAL_SECONDS = 24 * 3600.0
 GRACE_SECONDS = 5.0
@@ -22,14 +22,14 @@ Role = Literal["alone", "chief", "worker"]
 
 
 def find_role(environment: Mapping[str, str]) -> Role:
-    """What this process is in a search, as KerasTuner's variables say.
+    """The role of this process in a search, according to KerasTuner's variables.
 
     Args:
-        environment: Without `KERASTUNER_ORACLE_IP` the process is alone; else `KERASTUNER_TUNER_ID` says who it is (the
-            chief's has the word `chief` in it), and `KERASTUNER_ORACLE_PORT` where the chief listens.
+        environment: Without `KERASTUNER_ORACLE_IP` the process is alone; otherwise `KERASTUNER_TUNER_ID` is its name
+            (the chief's contains the word `chief`), and `KERASTUNER_ORACLE_PORT` is the chief's port.
 
     Raises:
-        InputError: if one of them is missing, or the port or the number of workers is no number.
+        InputError: if a variable is missing, or the port or the number of workers is not a number.
     """
     if ORACLE_IP not in environment:
         return "alone"
@@ -46,9 +46,9 @@ def find_role(environment: Mapping[str, str]) -> Role:
 
 
 def serve_oracle(oracle: Any) -> None:
-    """Deals out trials until there are no more, all have ended and all workers know; the chief's part.
+    """Hands out trials until none is left, all have ended and all workers know; the chief's part.
 
-    KerasTuner's own loop looks every 20 seconds, and leaves before workers that come late, which then wait for an hour.
+    KerasTuner's own loop looks every 20 seconds, and exits before late workers ask, which then wait for an hour.
 
     Args:
         oracle: KerasTuner's oracle.
@@ -63,7 +63,7 @@ def serve_oracle(oracle: Any) -> None:
     stopped: set[str] = set()
 
     class Servicer(OracleServicer):
-        """KerasTuner's, that notes which workers were told that there are no more trials."""
+        """KerasTuner's servicer, which also notes the workers that were told that no trials are left."""
 
         stop_triggered: bool
 
@@ -100,7 +100,7 @@ def wait_for_chief() -> None:
     """Waits until the chief listens; a worker's first step.
 
     Raises:
-        WorkerLostError: if it does not within ten minutes.
+        WorkerLostError: if it does not listen within ten minutes.
     """
     import grpc
 
@@ -111,20 +111,20 @@ def wait_for_chief() -> None:
         except grpc.FutureTimeoutError as error:
             raise WorkerLostError(
                 f"The chief of the search does not listen on {address}. Start it with {TUNER_ID}={CHIEF}, and all "
-                "workers beside it; a search that has ended has no chief any more."
+                "workers with it; a search that has ended has no chief."
             ) from error
 
 
 @contextlib.contextmanager
 def lost_chief() -> Iterator[None]:
-    """Turns gRPC's word that the chief is gone into one clear error."""
+    """Turns gRPC's error for a lost chief into a clear one."""
     import grpc
 
     try:
         yield
     except grpc.RpcError as error:
         raise WorkerLostError(
-            f"The chief of the search cannot be reached any more: {error.code().name}. Start the search again; it goes "
+            f"The chief of the search can no longer be reached: {error.code().name}. Start the search again; it goes "
             "on."
         ) from error
 
@@ -136,7 +136,7 @@ def wait_for_last_trials(is_running: Callable[[], bool]) -> None:
         is_running: Whether a trial is running.
 
     Raises:
-        WorkerLostError: if one does not end within a day.
+        WorkerLostError: if a trial does not end within a day.
     """
     deadline = time.monotonic() + LAST_TRIAL_SECONDS
     while is_running():
