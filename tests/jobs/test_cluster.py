@@ -27,7 +27,7 @@ def test_tf_config_names_all_workers_and_this_one() -> None:
         (["a:65536"], 0, "Received: 'a:65536'"),
         (["a:1", ""], 0, "Received: ''"),
         (["a b:1"], 0, "Received: 'a b:1'"),
-        (["a:1", "a:1"], 0, "must have an address of its own"),
+        (["a:1", "a:1"], 0, "must have its own address"),
         (["a:1", "b:1"], 2, "one of 0 to 1, as there are 2 addresses. Received: 2"),
         (["a:1"], -1, "Received: -1"),
     ],

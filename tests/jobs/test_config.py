@@ -176,7 +176,7 @@ def test_paths_are_relative_to_the_file_wherever_it_is_read_from(folder: Path, m
     monkeypatch.chdir(folder.parent)
     plan = read_plan(Path(folder.name, "train.yaml"))
 
-    assert plan.model == folder / "model"  # a folder that is there is no hub name
+    assert plan.model == folder / "model"  # an existing folder is not a hub name
     assert plan.output == folder / "out"
     assert plan.places["dataset"] == f"{folder.name}/train.yaml:2"  # as the user named the file
 
@@ -234,8 +234,8 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         ("dataset: nli.jsonl\noutput: out\n", 1, "`model` is missing"),
         (NEW + "model: m/n\n", 1, "Give `model` or `new_model`, not both."),
         ("- model\n", 1, "The file must have keys: model, "),
-        (SMALL.replace("nli.jsonl", "gone.jsonl"), 2, "`dataset` must be there. Received: gone.jsonl"),
-        (SMALL.replace("org/name", "./gone"), 1, "`model` must be there. Received: ./gone"),
+        (SMALL.replace("nli.jsonl", "gone.jsonl"), 2, "`dataset` must exist. Received: gone.jsonl"),
+        (SMALL.replace("org/name", "./gone"), 1, "`model` must exist. Received: ./gone"),
         (SMALL.replace("org/name", "3"), 1, "`model` must be a text. Received: 3."),
         (SMALL.replace("nli.jsonl", "[nli.jsonl]"), 2, "`dataset` must be a path, `shards` with a path, or a mapping"),
         (SMALL.replace("nli.jsonl", "{}"), 2, "`dataset` must be a path, `shards` with a path, or a mapping"),
@@ -261,10 +261,10 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SMALL + "validation:\n  path: beir\n  every: hour\n", 6, "one of epoch or a whole number. Received: 'hour'"),
         (SMALL + "validation:\n  path: beir\n  every: 0\n", 6, "`validation.every` must be at least 1"),
         (SMALL + "validation:\n  split: dev\n", 4, "`validation.path` is missing"),
-        (SMALL + "validation: gone\n", 4, "`validation` must be there"),
+        (SMALL + "validation: gone\n", 4, "`validation` must exist"),
         (SMALL.replace("out\n", "beir\n"), 3, "`output` must be a new or an empty folder"),
         (SMALL.replace("out\n", "''\n"), 3, "`output` must be a path. Received: an empty text."),
-        (NEW.replace("vocab.txt", "gone.txt"), 2, "`new_model.vocabulary` must be there. Received: gone.txt"),
+        (NEW.replace("vocab.txt", "gone.txt"), 2, "`new_model.vocabulary` must exist. Received: gone.txt"),
         (NEW.replace("hidden_dim: 32", "hidden_dim: wide"), 5, "`new_model.transformer.hidden_dim` must be a"),
         (NEW.replace("hidden_dim: 32", "hidden_dim: 33"), 5, "`hidden_dim` must be a multiple of `num_heads`"),
         (NEW.replace("[2, 4]", "[2, 4, 8]"), 7, "`num_heads` must be one number or one a layer"),
@@ -280,7 +280,7 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SMALL + "mining:\n  sampling: best\n", 5, "`sampling` must be 'top' or 'random'. Received: sampling='best'."),
         (SMALL + "mining:\n  num_negatives: 9\n  range_max: 8\n", 6, "`range_max` must be at least `range_min` + "),
         (SMALL + "mining:\n  num_negatives: 101\n", 4, "`range_max` must be at least `range_min` + "),
-        (SMALL + "mining:\n  every: 1\n  corpus: gone\n", 6, "`mining.corpus` must be there. Received: gone"),
+        (SMALL + "mining:\n  every: 1\n  corpus: gone\n", 6, "`mining.corpus` must exist. Received: gone"),
         (SMALL + "mining: {corpus: 3}\n", 4, "`mining.corpus` must be a text. Received: 3."),
         (SMALL + "length_groups: -1\n", 4, "`length_groups` must be at least 0. Received: -1."),
         (SMALL + "length_groups: many\n", 4, "`length_groups` must be a whole number. Received: 'many'."),
@@ -290,7 +290,7 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SHARDS.replace("500", "0"), 4, "`dataset.shuffle_rows` must be at least 1. Received: 0."),
         (SHARDS.replace("drop", "fill"), 5, "`dataset.uneven` must be one of error, drop. Received: 'fill'."),
         (SHARDS.replace("shuffle_rows", "shuffle_row"), 4, "Did you mean `shuffle_rows`?"),
-        (SHARDS.replace(" shards\n", " gone\n"), 3, "`dataset.shards` must be there. Received: gone"),
+        (SHARDS.replace(" shards\n", " gone\n"), 3, "`dataset.shards` must exist. Received: gone"),
         (SHARDS.replace(" shards\n", " nli.jsonl\n"), 3, "Expected files that end in .parquet, .tfrecord"),
         (SHARDS.replace(" shards\n", " beir\n"), 3, "Expected .parquet files or .tfrecord files in the folder"),
         (SHARDS + "mining: {}\n", 9, "`mining` needs all queries in memory. Received: `dataset.shards`."),

@@ -1,4 +1,4 @@
-"""`TF_CONFIG`, by which the processes of one training find each other, made from their addresses."""
+"""`TF_CONFIG`, made from the addresses of a training's processes, so that they find each other."""
 
 import json
 import re
@@ -10,14 +10,14 @@ HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-
 
 
 def make_tf_config(hosts: Sequence[str], index: int) -> str:
-    """The value of `TF_CONFIG` for one worker.
+    """Makes the value of `TF_CONFIG` for one worker.
 
     Args:
         hosts: `host:port` of every worker, in the same order for all of them; the first is the chief.
-        index: Which of them this one is, from 0.
+        index: The index of this worker among them, from 0.
 
     Raises:
-        InputError: if a host is no `host:port` or comes twice, or the index is that of no host.
+        InputError: if a host is not `host:port` or comes twice, or no host has the index.
 
     Example:
         >>> make_tf_config(["a:2222", "b:2222"], 1)
@@ -28,7 +28,7 @@ def make_tf_config(hosts: Sequence[str], index: int) -> str:
         if found is None or not 0 < int(found[1]) < 65536:
             raise InputError(f"A worker's address must be host:port. Received: {host!r}. Write it as 10.0.0.5:2222.")
     if len(set(hosts)) != len(hosts):
-        raise InputError(f"Each worker must have an address of its own. Received: {', '.join(hosts)}.")
+        raise InputError(f"Each worker must have its own address. Received: {', '.join(hosts)}.")
     if not 0 <= index < len(hosts):
         raise InputError(
             f"A worker's index must be one of 0 to {len(hosts) - 1}, as there are {len(hosts)} addresses. "

@@ -1,4 +1,4 @@
-"""Reads the file that `tfchain train` runs, with file and line in every error."""
+"""Reads the file that `tfchain train` runs; every error names file and line."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -50,14 +50,14 @@ TRANSFORMER_TYPES = get_type_hints(TransformerConfig)
 
 
 def read_plan(path: Path | str, *, check_files: bool = True) -> TrainingPlan:
-    """Reads and checks a training's file.
+    """Reads and checks the file of a training.
 
     Args:
         path: The YAML file. Relative paths in it are relative to its folder.
-        check_files: Whether datasets and models must be on this machine, and the output must be free. Default: True.
+        check_files: Whether datasets and models must exist on this machine, and the output must be free. Default: True.
 
     Raises:
-        InputError: names file and line, what was expected and what came.
+        InputError: names file and line, what was expected and what was received.
     """
     path = Path(path)
     root = read_yaml(path)
@@ -68,8 +68,8 @@ class PlanReader:
     """Turns the nodes of a file into a plan.
 
     Args:
-        folder: What relative paths are relative to.
-        check_files: Whether paths are looked at.
+        folder: The folder that relative paths are relative to.
+        check_files: Whether paths are checked on this machine.
     """
 
     def __init__(self, folder: Path, check_files: bool) -> None:
@@ -77,7 +77,7 @@ class PlanReader:
         self.check_files = check_files
 
     def read(self, path: Path, root: Node) -> TrainingPlan:
-        """The whole file."""
+        """Reads the whole file."""
         found = root.entries(KEYS, needed=("dataset", "output"))
         if "model" in found and "new_model" in found:
             raise found["new_model"].error("Give `model` or `new_model`, not both. Received: both.")
@@ -98,7 +98,7 @@ class PlanReader:
         values |= {n: read_whole_number(found[n]) for n in ("max_length", "checkpoint_every") if n in found}
         if "length_groups" in found:
             values["length_groups"] = read_whole_number(found["length_groups"], least=0)
-        check_shards(found, is_sharded=any(one.shards is not None for one in values["datasets"].values()))
+        check_shards(found, is_sharded=any(dataset.shards is not None for dataset in values["datasets"].values()))
         readers = {
             "model": self.read_model,
             "new_model": self.read_new_model,
@@ -115,13 +115,13 @@ class PlanReader:
         return TrainingPlan(path=path, places=find_places(root), **values)
 
     def read_model(self, node: Node) -> str | Path:
-        """A folder where it is one or looks like one, else a hub name."""
+        """Reads a folder if it exists or looks like a path, else a hub name."""
         name: str = node.read(str)
         is_path = name.startswith((".", "/", "~")) or (self.folder / name).is_dir()
         return self.to_path(node, must_exist=True) if is_path else name
 
     def read_new_model(self, node: Node) -> NewModel:
-        """The shape of a model without weights."""
+        """Reads the shape of a model without weights."""
         found = node.entries(
             ("vocabulary", "transformer", "lower_case", "pooling", "normalize"), needed=("vocabulary", "transformer")
         )
@@ -133,7 +133,7 @@ class PlanReader:
         )
 
     def read_datasets(self, node: Node, split: str) -> dict[str, DatasetPlan]:
-        """One path, shards that are read as they are needed, or a mapping from names to paths and losses."""
+        """Reads one path, shards that are streamed, or a mapping from names to paths and losses."""
         if isinstance(node.value, str):
             return {"": DatasetPlan(path=self.to_path(node, must_exist=True), split=split)}
         if not isinstance(node.value, dict) or not node.value:
@@ -154,7 +154,7 @@ class PlanReader:
         return datasets
 
     def read_shards(self, node: Node) -> DatasetPlan:
-        """Files of TFRecord or Parquet that are larger than memory."""
+        """Reads files of TFRecord or Parquet that are larger than memory."""
         found = node.entries(("shards", "shuffle_rows", "uneven"), needed=("shards",))
         options: dict[str, Any] = {}
         if "shuffle_rows" in found:
@@ -168,7 +168,7 @@ class PlanReader:
         return DatasetPlan(path=path, shards=options)
 
     def read_mining(self, node: Node) -> Mining:
-        """Arguments of `Mining`, in their ranges; its corpus is a path."""
+        """Reads the arguments of `Mining`, in their ranges; its corpus is a path."""
         found = node.entries(MINING_NAMES)
         values = {name: inner.to_plain() for name, inner in found.items() if name != "corpus"}
         if "corpus" in found:
@@ -179,7 +179,7 @@ class PlanReader:
             raise locate_value(error, found, node) from error
 
     def read_validation(self, node: Node) -> ValidationPlan:
-        """A path, or a mapping of a path and options."""
+        """Reads a path, or a mapping of a path and options."""
         if isinstance(node.value, str):
             return ValidationPlan(path=self.to_path(node, must_exist=True))
         found = node.entries(("path", "split", *VALIDATION_OPTIONS), needed=("path",))
@@ -199,7 +199,7 @@ class PlanReader:
         )
 
     def read_tuning(self, node: Node) -> TuningPlan:
-        """A space, which the search itself checks, and options."""
+        """Reads a space, which the search itself checks, and options."""
         found = node.entries(("space", "path", *TUNING_OPTIONS), needed=("space",))
         if not isinstance(found["space"].value, dict):
             raise found["space"].error(
@@ -213,25 +213,25 @@ class PlanReader:
         )
 
     def read_output(self, node: Node) -> Path:
-        """A folder that is free."""
+        """Reads a folder that is free."""
         path = self.to_path(node)
         if self.check_files and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise node.error(f"`output` must be a new or an empty folder. Received: {path}. Name another one.")
         return path
 
     def to_path(self, node: Node, *, must_exist: bool = False) -> Path:
-        """A path as it is from everywhere."""
+        """Makes a path absolute."""
         text: str = node.read(str)
         if not text:
             raise node.error(f"`{node.name}` must be a path. Received: an empty text.")
         path = self.folder / Path(text).expanduser()
         if must_exist and self.check_files and not path.exists():
-            raise node.error(f"`{node.name}` must be there. Received: {text}, and there is no {path}.")
+            raise node.error(f"`{node.name}` must exist. Received: {text}, but {path} does not exist.")
         return path
 
 
 def check_shards(found: Mapping[str, Node], *, is_sharded: bool) -> None:
-    """Stops what does not go with shards, or not without them."""
+    """Rejects what does not go with shards, or needs them."""
     for name, why in (("mining", "needs all queries in memory"), ("split", "is for rows that are read into memory")):
         if is_sharded and name in found:
             raise found[name].error(f"`{name}` {why}. Received: `dataset.shards`. Leave `{name}` out, or name a path.")
@@ -242,7 +242,7 @@ def check_shards(found: Mapping[str, Node], *, is_sharded: bool) -> None:
 
 
 def read_whole_number(node: Node, *, least: int = 1) -> int:
-    """A whole number that is not too small."""
+    """Reads a whole number that is not too small."""
     number: int = node.read(int)
     if number < least:
         raise node.error(f"`{node.name}` must be at least {least}. Received: {number}.")
@@ -250,7 +250,7 @@ def read_whole_number(node: Node, *, least: int = 1) -> int:
 
 
 def read_data_service(node: Node) -> str:
-    """The address of a `tf.data` service."""
+    """Reads the address of a `tf.data` service."""
     address: str = node.read(str)
     port = HOST.fullmatch(address.removeprefix("grpc://"))
     if not address.startswith("grpc://") or port is None or not 0 < int(port[1]) < 65536:
@@ -259,7 +259,7 @@ def read_data_service(node: Node) -> str:
 
 
 def read_loss(node: Node) -> LossPlan:
-    """A name, or a mapping of `name` and the loss's arguments."""
+    """Reads a name, or a mapping of `name` and the loss's arguments."""
     if isinstance(node.value, str) and node.value:
         return node.value
     if isinstance(node.value, dict) and "name" in node.value:
@@ -273,7 +273,7 @@ def read_loss(node: Node) -> LossPlan:
 
 
 def read_hyperparameters(node: Node) -> dict[str, Any]:
-    """Values by name, each checked alone, so that the error has its line, and then together."""
+    """Reads values by name; checks each alone, so that the error has its line, and then all together."""
     if not isinstance(node.value, dict):
         raise node.error(f"`hyperparameters` must be a mapping. Received: {node.to_plain()!r:.80}.")
     values: dict[str, Any] = {}
@@ -289,15 +289,15 @@ def read_hyperparameters(node: Node) -> dict[str, Any]:
 
 
 def read_recipes(node: Node) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """A list of mappings from one recipe's name to its arguments, which may be left out."""
+    """Reads a list of mappings from one recipe's name to its arguments, which may be left out."""
     usage = "a list of recipes, each a name with its arguments, such as [{prune: {sparsity: 0.5}}]"
     if not isinstance(node.value, list):
         raise node.error(f"`recipes` must be {usage}. Received: {to_short(node.to_plain())}.")
     recipes = []
-    for one in node.value:
-        if not isinstance(one.value, dict) or len(one.value) != 1:
-            raise one.error(f"`recipes` must be {usage}. Received: {to_short(one.to_plain())}.")
-        ((name, arguments),) = one.value.items()
+    for item in node.value:
+        if not isinstance(item.value, dict) or len(item.value) != 1:
+            raise item.error(f"`recipes` must be {usage}. Received: {to_short(item.to_plain())}.")
+        ((name, arguments),) = item.value.items()
         if not isinstance(arguments.value, dict | None):
             raise arguments.error(
                 f"`{arguments.name}` must be a mapping from its arguments to values. "
@@ -308,7 +308,7 @@ def read_recipes(node: Node) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 def read_transformer(node: Node) -> dict[str, Any]:
-    """Arguments of `TransformerConfig`, of the right types and in their ranges."""
+    """Reads the arguments of `TransformerConfig`, with the right types and in their ranges."""
     optional = ("architecture", "vocabulary_size")
     needed = [
         name
@@ -321,7 +321,7 @@ def read_transformer(node: Node) -> dict[str, Any]:
         value = inner.read(TRANSFORMER_TYPES[name])
         values[name] = tuple(value) if isinstance(value, list) else value
     if values["architecture"] == "bert":
-        values.setdefault("num_token_types", 2)  # what every BERT has; its folders cannot do without
+        values.setdefault("num_token_types", 2)  # every BERT has two; its folders require them
     try:
         TransformerConfig(**{"vocabulary_size": 1, **values})
     except InputError as error:
@@ -330,14 +330,14 @@ def read_transformer(node: Node) -> dict[str, Any]:
 
 
 def locate_value(error: InputError, found: Mapping[str, Node], node: Node) -> InputError:
-    """The error at the line of the argument that it is about; at the whole's where it is about none of the file's."""
+    """Moves an error to the line of the argument that it is about, or of the whole node if it is not in the file."""
     return found.get(error.argument or "", node).error(str(error))
 
 
 def find_places(node: Node) -> dict[str, str]:
-    """File and line of every value by its name."""
+    """Maps every value's name to its file and line."""
     inner = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
     places = {node.name: node.place}
-    for one in inner:
-        places |= find_places(one)
+    for child in inner:
+        places |= find_places(child)
     return places

@@ -1,4 +1,4 @@
-"""What every cluster must know of a training: its name, its file, how many machines, how many accelerators in each."""
+"""What every cluster must know about a training: name, file, number of machines, accelerators in each."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ PROGRAM = "tfchain"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A training on machines elsewhere.
+    """A training on other machines.
 
     Args:
-        name: Of the job.
-        config_path: Where the training's file lies, as the machines see it; every machine must see the same files.
-        machines: How many; one process runs on each. Default: 1.
-        accelerators: How many GPUs or TPU chips each machine has. Default: 0.
-        accelerator: Their kind, in the target's words. Default: what the target calls a usual GPU.
-        program: The command `tfchain` as the machines know it. Default: `tfchain`, by their `PATH`.
+        name: The job's name.
+        config_path: The path of the training's file on the machines; every machine must see the same files.
+        machines: The number of machines; each runs one process. Default: 1.
+        accelerators: The number of GPUs or TPU chips of each machine. Default: 0.
+        accelerator: Their kind, in the target's terms. Default: the target's usual GPU.
+        program: The command `tfchain` on the machines. Default: `tfchain`, found in their `PATH`.
 
     Raises:
-        InputError: if a value cannot be.
+        InputError: if a value is not possible.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Job:
         check_whole_number("accelerators", self.accelerators, least=0)
         if self.accelerator is not None and not self.accelerators:
             raise InputError(
-                f"`accelerators` must be at least 1 where a kind is named. Received: 0 of {self.accelerator}."
+                f"`accelerators` must be at least 1 if a kind is named. Received: 0 of {self.accelerator}."
             )
 
     def train_arguments(self) -> list[str]:
-        """What comes after the program to run the training."""
+        """The arguments of the program that run the training."""
         return ["train", self.config_path]
 
 
 def check_text(name: str, value: object) -> None:
-    """Stops what is no text, or could break out of the line it is written on.
+    """Rejects a value that is not a text, or could break out of the line it is written on.
 
     Raises:
         InputError: if it is empty, or holds a control character.

@@ -30,20 +30,20 @@ class KubernetesJob(Job):
 
     Args:
         image: A container image with tfchain in it.
-        namespace: Default: that of whoever applies the manifest.
-        volume: A persistent volume claim that all pods can write to (ReadWriteMany where there are several machines),
-            for data, checkpoints and the trained model. Default: none.
+        namespace: The namespace. Default: that of whoever applies the manifest.
+        volume: A persistent volume claim that all pods can write to (ReadWriteMany if there are several machines), for
+            data, checkpoints and the trained model. Default: none.
         mount_path: Where the volume is mounted. Default: `/data`.
-        cpu: Cores that each pod asks for, `8` or `500m`. Default: what the cluster gives.
+        cpu: Cores that each pod requests, `8` or `500m`. Default: what the cluster gives.
         memory: Memory of each pod, `32Gi`. Default: what the cluster gives.
         node_selector: Labels that a node must have, such as the kind of its GPU. Default: none.
-        max_restarts: How often all pods are started again after one has failed. With `checkpoint` in the training's
-            file they go on where they stopped. Default: 3.
+        max_restarts: How often all pods are restarted after one has failed. With `checkpoint` in the training's file
+            they resume where they stopped. Default: 3.
 
     The kind of accelerator is the name of a resource; `nvidia.com/gpu` by default.
 
     Raises:
-        InputError: if a value cannot be.
+        InputError: if a value is not possible.
     """
 
     image: str
@@ -75,7 +75,7 @@ class KubernetesJob(Job):
             value = getattr(self, name)
             if value is not None and not pattern.fullmatch(value):
                 raise InputError(f"`{name}` must look like {example}. Received: {name}={value!r}.")
-        # A pod's name is the job's, the pod's number and five letters.
+        # A pod's name is the job's name, the pod's number and five letters.
         longest = f"{self.host_name(self.machines - 1)}-abcde"
         if len(longest) > LONGEST_NAME:
             raise InputError(
@@ -94,15 +94,15 @@ class KubernetesJob(Job):
 
 
 def make_jobset(job: KubernetesJob) -> dict[str, Any]:
-    """A JobSet: one indexed job with a pod a machine, all started again when one fails.
+    """Makes a JobSet: one indexed job with one pod per machine, all restarted when one fails.
 
-    The JobSet's headless service gives the pods names, and each pod makes its `TF_CONFIG` of them and of its index.
+    The JobSet's headless service gives the pods names; each pod makes its `TF_CONFIG` from these names and its index.
 
     Args:
         job: The job.
 
     Returns:
-        The manifest, plain values. JobSet v1alpha2: https://jobset.sigs.k8s.io/docs/reference/jobset.v1alpha2/
+        The manifest as plain values. JobSet v1alpha2: https://jobset.sigs.k8s.io/docs/reference/jobset.v1alpha2/
     """
     arguments = job.train_arguments()
     environment = []
@@ -111,7 +111,7 @@ def make_jobset(job: KubernetesJob) -> dict[str, Any]:
         arguments += ["--worker-hosts", ",".join(hosts), "--worker-index", f"$({INDEX})"]
         environment.append({"name": INDEX, "valueFrom": {"fieldRef": {"fieldPath": INDEX_ANNOTATION}}})
     pod = make_pod(job, "tfchain", arguments, environment)
-    pod["spec"]["restartPolicy"] = "Never"  # a pod that comes back alone would find the others gone
+    pod["spec"]["restartPolicy"] = "Never"  # a pod restarted alone would find the others gone
     return {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",
@@ -139,13 +139,13 @@ def make_jobset(job: KubernetesJob) -> dict[str, Any]:
 
 
 def make_tfjob(job: KubernetesJob) -> dict[str, Any]:
-    """A TFJob, for clusters with Kubeflow's training operator, which sets `TF_CONFIG` itself.
+    """Makes a TFJob, for clusters with Kubeflow's training operator, which sets `TF_CONFIG` itself.
 
     Args:
         job: The job.
 
     Returns:
-        The manifest, plain values. TFJob v1: https://www.kubeflow.org/docs/components/trainer/legacy-v1/
+        The manifest as plain values. TFJob v1: https://www.kubeflow.org/docs/components/trainer/legacy-v1/
     """
     pod = make_pod(job, "tensorflow", job.train_arguments(), [])  # the operator looks for this name
     policy: dict[str, Any] = {"cleanPodPolicy": "Running"}
@@ -170,14 +170,14 @@ def make_tfjob(job: KubernetesJob) -> dict[str, Any]:
 
 
 def make_metadata(job: KubernetesJob) -> dict[str, Any]:
-    """Name and namespace."""
+    """Makes the metadata: name and namespace."""
     return {"name": job.name, **({"namespace": job.namespace} if job.namespace else {})}
 
 
 def make_pod(
     job: KubernetesJob, container_name: str, arguments: list[str], environment: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The template of a pod with one container."""
+    """Makes the template of a pod with one container."""
     container: dict[str, Any] = {
         "name": container_name,
         "image": job.image,
@@ -193,7 +193,7 @@ def make_pod(
         resource = job.accelerator or GPU
         limits[resource] = str(job.accelerators)
         spec["tolerations"] = [{"key": resource, "operator": "Exists", "effect": "NoSchedule"}]
-        # NCCL passes data between GPUs by shared memory; a container's own 64 MiB are too few for it.
+        # NCCL passes data between GPUs through shared memory; a container's default of 64 MiB is too little.
         mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
         volumes.append({"name": "shared-memory", "emptyDir": {"medium": "Memory"}})
     if job.volume:
@@ -211,6 +211,6 @@ def make_pod(
 
 
 def to_yaml(manifest: Mapping[str, Any]) -> str:
-    """A manifest as YAML."""
+    """Writes a manifest as YAML."""
     text: str = yaml.safe_dump(dict(manifest), sort_keys=False, allow_unicode=True, width=120)
     return text

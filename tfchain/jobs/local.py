@@ -1,4 +1,4 @@
-"""Local workers: one process each, wired by `TF_CONFIG`, their lines merged, all ended when one fails."""
+"""Local workers: one process each, connected by `TF_CONFIG`, their output merged, all ended when one fails."""
 
 import contextlib
 import ctypes
@@ -18,8 +18,8 @@ from tfchain.jobs.cluster import make_tf_config
 
 Show = Callable[[int, str, bool], None]
 POLL_SECONDS = 0.1
-DRAIN_SECONDS = 2.0  # for the last lines of workers that have ended; a daemon of theirs may hold the pipe open
-KILL_SECONDS = 10.0  # for the system to end a process that was killed
+DRAIN_SECONDS = 2.0  # for the last lines of ended workers; a daemon of theirs may hold the pipe open
+KILL_SECONDS = 10.0  # for the system to end a killed process
 PR_SET_PDEATHSIG = 1
 
 
@@ -28,8 +28,8 @@ class Outcome:
     """How the workers ended.
 
     Args:
-        exit_code: 0, or that of the first worker that failed; 128 and the signal's number where one ended it.
-        worker: The first worker that failed; None where all ended well.
+        exit_code: 0, or that of the first worker that failed; 128 plus the signal's number if a signal ended it.
+        worker: The first worker that failed; None if none did.
     """
 
     exit_code: int = 0
@@ -46,20 +46,20 @@ def run_workers(
 ) -> Outcome:
     """Runs a command in several processes on this machine until all have ended, or one has failed.
 
-    However it ends, by an error or by Ctrl-C too, no process is left.
+    No process is left behind, also after an error or Ctrl-C.
 
     Args:
         command: Program and arguments, the same for all.
-        num_workers: How many; of one alone `TF_CONFIG` says nothing.
-        show: Takes each line that comes: the worker's number, the line, and whether it is from standard error.
+        num_workers: The number of workers; a single worker gets no `TF_CONFIG`.
+        show: Receives each line: the worker's number, the line, and whether it is from standard error.
         gpus_per_worker: How many GPUs of its own each worker sees. Default: each sees what this process sees.
-        grace_seconds: What the others have to end by themselves (SIGTERM), before they are killed. Default: 10.
+        grace_seconds: Time for the others to end after SIGTERM, before they are killed. Default: 10.
 
     Returns:
-        The first failure, or that there was none.
+        The first failure, or an outcome without one.
 
     Raises:
-        InputError: if a number is out of its range, or there are fewer GPUs named in `CUDA_VISIBLE_DEVICES`.
+        InputError: if a number is out of its range, or `CUDA_VISIBLE_DEVICES` names too few GPUs.
     """
     check_whole_number("num_workers", num_workers)
     environments = make_environments(os.environ, num_workers, gpus_per_worker)
@@ -69,13 +69,13 @@ def run_workers(
 def run_processes(
     command: Sequence[str], environments: Sequence[Mapping[str, str]], show: Show, *, grace_seconds: float = 10.0
 ) -> Outcome:
-    """As `run_workers`, with environments of their own.
+    """Like `run_workers`, with a given environment for each process.
 
     Args:
         command: Program and arguments, the same for all.
         environments: Each process's whole environment.
-        show: Takes each line that comes.
-        grace_seconds: What the others have to end by themselves. Default: 10.
+        show: Receives each line, as in `run_workers`.
+        grace_seconds: Time for the others to end after SIGTERM, before they are killed. Default: 10.
     """
     workers: list[Worker] = []
     with selectors.DefaultSelector() as selector:
@@ -90,9 +90,9 @@ def run_processes(
 def make_environments(
     environment: Mapping[str, str], num_workers: int, gpus_per_worker: int | None
 ) -> list[dict[str, str]]:
-    """Each worker's environment: its `TF_CONFIG`, and the GPUs that are its own."""
+    """Makes each worker's environment: its `TF_CONFIG`, and its own GPUs."""
     base = {name: value for name, value in environment.items() if name != "TF_CONFIG"}
-    base["PYTHONUNBUFFERED"] = "1"  # its lines come when they are written
+    base["PYTHONUNBUFFERED"] = "1"  # its lines arrive as soon as they are written
     hosts = [f"127.0.0.1:{port}" for port in find_free_ports(num_workers)]
     made = []
     for number in range(num_workers):
@@ -110,7 +110,7 @@ def choose_gpus(environment: Mapping[str, str], num_workers: int, number: int, g
     check_whole_number("gpus_per_worker", gpus_per_worker, least=0)
     needed = num_workers * gpus_per_worker
     named = environment.get("CUDA_VISIBLE_DEVICES")
-    visible = [str(one) for one in range(needed)] if named is None else [one for one in named.split(",") if one]
+    visible = [str(gpu) for gpu in range(needed)] if named is None else [gpu for gpu in named.split(",") if gpu]
     if len(visible) < needed:
         raise InputError(
             f"{num_workers} workers with {gpus_per_worker} GPUs each need {needed}. "
@@ -120,20 +120,20 @@ def choose_gpus(environment: Mapping[str, str], num_workers: int, number: int, g
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now."""
+    """Finds ports of 127.0.0.1 that nobody listens on now."""
     with contextlib.ExitStack() as stack:  # all open at once, so that they differ
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+        return [opened.getsockname()[1] for opened in sockets]
 
 
 class Worker:
     """One process and the pipes it writes to.
 
     Args:
-        number: Its place among the workers, from 0.
+        number: Its index among the workers, from 0.
         command: Program and arguments.
         environment: Its whole environment.
-        selector: Is told of its pipes.
+        selector: Its pipes are registered here.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the workers in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which then ends the workers in order
             preexec_fn=make_parents_death_known(),
         )
         self.pipes = [
@@ -162,18 +162,18 @@ class Worker:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell says it; None while it runs."""
+        """The exit code as a shell reports it; None while it runs."""
         code = self.process.poll()
         return 128 - code if code is not None and code < 0 else code
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to it and to all that it started."""
+        """Sends a signal to the process and all that it started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
 
 class Pipe:
-    """What a worker writes to one of its streams, line by line.
+    """One of a worker's output streams, read line by line.
 
     Args:
         worker: The worker.
@@ -190,7 +190,7 @@ class Pipe:
         self._rest = b""
 
     def read(self) -> Iterator[str]:
-        """The lines that are there; call it when there is something to read."""
+        """Returns the available lines; call it when the stream is readable."""
         piece = os.read(self.stream.fileno(), 65536)
         lines = (self._rest + piece).split(b"\n")
         self._rest = lines.pop()
@@ -198,12 +198,12 @@ class Pipe:
             self.is_open = False
             lines = [self._rest] if self._rest else []
         for line in lines:
-            # A progress bar writes itself anew after each \r: its last state counts.
+            # A progress bar rewrites itself after each \r: only its last state counts.
             yield line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")
 
 
 def make_parents_death_known() -> Callable[[], None]:
-    """What a new process does first: it asks Linux to end it when this one dies, by `kill -9` too."""
+    """Returns what a new process runs first: it asks Linux to end it when this process dies, even by `kill -9`."""
     library: Any = ctypes.CDLL(None)
     parent = os.getpid()
 
@@ -216,7 +216,7 @@ def make_parents_death_known() -> Callable[[], None]:
 
 
 def watch(workers: Sequence[Worker], selector: selectors.BaseSelector, show: Show) -> Outcome:
-    """Shows lines until all workers have ended well, or one has not."""
+    """Shows lines until all workers have succeeded, or one has failed."""
     while True:
         pump(selector, show, POLL_SECONDS)
         codes = [worker.exit_code for worker in workers]
@@ -248,10 +248,10 @@ def end_all(workers: Sequence[Worker], selector: selectors.BaseSelector, show: S
             for worker in workers:
                 if worker.exit_code is None:
                     worker.send(signal.SIGTERM)
-            wait_for(lambda: all(one.exit_code is not None for one in workers), selector, show, grace_seconds)
-        finally:  # also where a line cannot be shown any more, or Ctrl-C comes again
+            wait_for(lambda: all(worker.exit_code is not None for worker in workers), selector, show, grace_seconds)
+        finally:  # also if a line can no longer be shown, or after a second Ctrl-C
             for worker in workers:
-                worker.send(signal.SIGKILL)  # and what it has started, where that is still there
+                worker.send(signal.SIGKILL)  # and what it started, if that still runs
             for worker in workers:
                 worker.process.wait(KILL_SECONDS)
         wait_for(lambda: not selector.get_map(), selector, show, DRAIN_SECONDS)
@@ -263,7 +263,7 @@ def end_all(workers: Sequence[Worker], selector: selectors.BaseSelector, show: S
 def wait_for(
     condition: Callable[[], bool], selector: selectors.BaseSelector, show: Show, timeout_seconds: float
 ) -> None:
-    """Shows lines until a condition holds, or the time is over."""
+    """Shows lines until a condition holds or the time is up."""
     deadline = time.monotonic() + timeout_seconds
     while not condition() and time.monotonic() < deadline:
         pump(selector, show, min(POLL_SECONDS, timeout_seconds))

@@ -1,4 +1,4 @@
-"""A training as its file describes it: plain values, checked when they were read."""
+"""A training as its file describes it: plain values, checked by the reader."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ class NewModel:
     """A model to train from nothing.
 
     Args:
-        vocabulary: A WordPiece vocabulary, one token a line.
-        transformer: Arguments of `TransformerConfig`. Default of `vocabulary_size`: the tokenizer's; of `architecture`:
-            `bert`; of a BERT's `num_token_types`: 2.
+        vocabulary: A WordPiece vocabulary, one token per line.
+        transformer: Arguments of `TransformerConfig`. Defaults: the tokenizer's `vocabulary_size`; `bert` as
+            `architecture`; 2 `num_token_types` for a BERT.
         lower_case: Whether the tokenizer lower-cases and drops accents. Default: True.
-        pooling: How token vectors become one. Default: `mean`.
-        normalize: Whether vectors get length one. Default: True.
+        pooling: How token vectors become one vector. Default: `mean`.
+        normalize: Whether vectors are scaled to length one. Default: True.
     """
 
     vocabulary: Path
@@ -40,11 +40,11 @@ class DatasetPlan:
     """Pairs to train on.
 
     Args:
-        path: A file or folder as `read_pairs` reads it.
-        split: Which part of it. Default: `train`.
-        loss: Its own loss. Default: the plan's.
-        shards: Where the files are read as they are needed: the options of `PairShards` that the file gives. Default:
-            none, all rows are read into memory.
+        path: A file or folder for `read_pairs`.
+        split: The split to read. Default: `train`.
+        loss: The dataset's own loss. Default: the plan's.
+        shards: The options of `PairShards` that the file gives, if the files are streamed. Default: none, all rows are
+            read into memory.
     """
 
     path: Path
@@ -59,8 +59,8 @@ class ValidationPlan:
 
     Args:
         path: A BEIR folder.
-        split: Which of its judgements. Default: `test`.
-        options: Those of every, metrics, monitor, patience and restore_best that the file gives.
+        split: The split of its judgements. Default: `test`.
+        options: The values of every, metrics, monitor, patience and restore_best that the file gives.
     """
 
     path: Path
@@ -74,8 +74,8 @@ class TuningPlan:
 
     Args:
         space: Choices (lists) and ranges (mappings of min, max, step and sampling) by name.
-        path: The folder that keeps the search. Default: beside the output.
-        options: Those of tuner, max_trials, objective, max_latency_ms, max_size_mb and seed that the file gives.
+        path: The folder that stores the search. Default: beside the output.
+        options: The values of tuner, max_trials, objective, max_latency_ms, max_size_mb and seed that the file gives.
     """
 
     space: Mapping[str, Any]
@@ -89,28 +89,28 @@ class TrainingPlan:
 
     Args:
         path: The file.
-        model: A folder, or a name on the Hugging Face hub; None where `new_model` is given.
+        model: A folder, or a name on the Hugging Face hub; None if `new_model` is given.
         new_model: A model to train from nothing.
-        datasets: Pairs by name; one alone, without a name, under the empty name.
+        datasets: Pairs by name; a single dataset without a name has the empty name.
         output: The folder that the trained model is saved to.
-        max_length: The most tokens of a text. Default: what the model says.
+        max_length: The most tokens of a text. Default: the model's own.
         passages: Whether long documents are split or cut off in evaluation. Default: `split`.
-        mixing: How several datasets are mixed. Default: what `fit` does.
-        loss: A loss's name, or a mapping of `name` and arguments. Default: what suits the columns.
-        guide: The model that a guided loss asks, a folder or a hub name. Default: none.
-        mining: How hard negatives are added; its corpus is a path. Default: none are.
+        mixing: How several datasets are mixed. Default: that of `fit`.
+        loss: A loss's name, or a mapping of `name` and arguments. Default: the one that suits the columns.
+        guide: The model that a guided loss consults, a folder or a hub name. Default: none.
+        mining: How hard negatives are added; its corpus is a path. Default: none are added.
         validation: What is evaluated while training. Default: nothing.
         hyperparameters: Values of `Hyperparameters` by name.
         strategy: How the training is spread over devices. Default: `auto`.
-        checkpoint: The folder to go on from after a stop. Default: none.
-        checkpoint_every: Steps between two saves, beside epochs' ends. Default: none.
+        checkpoint: The folder to resume from after a stop. Default: none.
+        checkpoint_every: Steps between two saves, in addition to the ends of epochs. Default: none.
         log_path: The folder of the logs. Default: none.
-        length_groups: Rectangles that a batch's texts are cut into by length. Default: what `fit` does.
+        length_groups: Rectangles that a batch's texts are cut into by length. Default: that of `fit`.
         data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
-        recipes: Name and arguments of what acts while training, such as `("prune", {"sparsity": 0.5})`; what they mean
-            a room above knows. Default: none.
-        tuning: How hyperparameters are searched for; a training does not look at it. Default: they are not.
-        places: File and line of each key by its dotted name, for errors that come later.
+        recipes: Names and arguments of recipes that act while training, such as `("prune", {"sparsity": 0.5})`; a room
+            above interprets them. Default: none.
+        tuning: How hyperparameters are searched for; a training ignores it. Default: no search.
+        places: File and line of each key by its dotted name, for later errors.
     """
 
     path: Path
@@ -138,11 +138,11 @@ class TrainingPlan:
 
 
 def check_for_workers(plan: TrainingPlan, workers: int) -> None:
-    """Stops a plan that several machines or processes cannot train together.
+    """Rejects a plan that several machines or processes cannot train together.
 
     Args:
         plan: The plan.
-        workers: How many processes there will be.
+        workers: The number of processes.
 
     Raises:
         InputError: if its strategy is for one process alone.
@@ -155,7 +155,7 @@ def check_for_workers(plan: TrainingPlan, workers: int) -> None:
 
 
 def check_for_tuning(plan: TrainingPlan) -> None:
-    """Stops a plan that says too little for a search.
+    """Rejects a plan that does not suit a search.
 
     Raises:
         InputError: if `tuning` or `validation` is missing, its strategy is for several machines, or it has recipes.

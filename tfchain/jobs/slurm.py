@@ -22,14 +22,13 @@ class SlurmJob(Job):
 
     Args:
         cpus: Cores of each process. Default: what the cluster gives.
-        time: When the job ends at the latest, `minutes`, `hours:minutes:seconds` or `days-hours`. Default: the
-            partition's.
+        time: The job's time limit, `minutes`, `hours:minutes:seconds` or `days-hours`. Default: the partition's.
         options: Other options of `sbatch` by their long names, such as `partition` or `account`. Default: none.
 
-    The kind of accelerator is a type of GPU as the cluster names it, `a100` for example; any, by default.
+    The kind of accelerator is a type of GPU as the cluster names it, for example `a100`; any type by default.
 
     Raises:
-        InputError: if a value cannot be.
+        InputError: if a value is not possible.
     """
 
     cpus: int | None = None
@@ -55,7 +54,7 @@ class SlurmJob(Job):
 
 
 def make_sbatch(job: SlurmJob) -> str:
-    """A script: one process a node, all ended when one fails.
+    """Makes a script: one process per node, all ended when one fails.
 
     TensorFlow reads from Slurm's environment which process runs on which node (`SlurmClusterResolver`).
 
@@ -79,7 +78,7 @@ def make_sbatch(job: SlurmJob) -> str:
     options |= {"output": "%x-%j.log", **job.options}
     step = ["srun", "--kill-on-bad-exit=1", "--label"]
     if job.cpus is not None:
-        step.append(f"--cpus-per-task={job.cpus}")  # srun does not take it over from sbatch
+        step.append(f"--cpus-per-task={job.cpus}")  # srun does not inherit it from sbatch
     lines = [
         "#!/bin/bash",
         *(f"#SBATCH --{name}={value}" for name, value in options.items()),

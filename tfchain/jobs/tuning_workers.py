@@ -1,4 +1,4 @@
-"""Local workers of a search for hyperparameters: a chief that deals out trials, wired by KerasTuner's variables."""
+"""Local workers of a search for hyperparameters: a chief that hands out trials, connected by KerasTuner's variables."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,16 @@ GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 def make_tuning_environments(
     environment: Mapping[str, str], num_workers: int, gpus_per_worker: int | None = None
 ) -> list[dict[str, str]]:
-    """The chief's environment, then each worker's.
+    """Makes the chief's environment, then each worker's.
 
     Args:
-        environment: What all of them have.
-        num_workers: How many run trials. The chief runs none; when they have ended it may train with the best values,
-            for which it has the GPUs of the first worker.
+        environment: The variables that all of them have.
+        num_workers: How many workers run trials. The chief runs none; after the trials it may train with the best
+            values, and has the GPUs of the first worker for that.
         gpus_per_worker: How many GPUs of its own each worker sees. Default: each sees what this process sees.
 
     Raises:
-        InputError: if a number is out of its range, or there are fewer GPUs named in `CUDA_VISIBLE_DEVICES`.
+        InputError: if a number is out of its range, or `CUDA_VISIBLE_DEVICES` names too few GPUs.
     """
     base = {name: value for name, value in environment.items() if name != "TF_CONFIG"}
     base |= {"PYTHONUNBUFFERED": "1", ORACLE_IP: "127.0.0.1", NUM_WORKERS: str(num_workers)}

@@ -20,13 +20,13 @@ class VertexJob(Job):
 
     Args:
         image: A container image with tfchain in it, in a registry that Vertex AI can read.
-        machine_type: Of every machine. Default: `n1-standard-8`.
+        machine_type: The type of every machine. Default: `n1-standard-8`.
 
     The kind of accelerator is one of Vertex AI's names; `NVIDIA_TESLA_T4` by default. A bucket is mounted on every
-    machine as `/gcs/BUCKET`: the place for file, data, checkpoint and output.
+    machine as `/gcs/BUCKET`: use it for file, data, checkpoint and output.
 
     Raises:
-        InputError: if a value cannot be.
+        InputError: if a value is not possible.
     """
 
     image: str
@@ -50,7 +50,7 @@ class VertexJob(Job):
 
 
 def make_custom_job(job: VertexJob) -> dict[str, Any]:
-    """A CustomJob: the chief in the first pool, the other workers in the second.
+    """Makes a CustomJob: the chief in the first pool, the other workers in the second.
 
     Vertex AI sets `TF_CONFIG` itself, with the tasks `chief` and `worker`.
 
@@ -58,7 +58,7 @@ def make_custom_job(job: VertexJob) -> dict[str, Any]:
         job: The job.
 
     Returns:
-        The body of `projects.locations.customJobs.create` (v1), plain values:
+        The body of `projects.locations.customJobs.create` (v1) as plain values:
         https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
     """
     machine: dict[str, Any] = {"machineType": job.machine_type}
@@ -69,10 +69,10 @@ def make_custom_job(job: VertexJob) -> dict[str, Any]:
     specs = [{"machineSpec": machine, "replicaCount": str(count), "containerSpec": container} for count in counts]
     job_spec: dict[str, Any] = {"workerPoolSpecs": specs}
     if job.machines > 1:
-        job_spec["scheduling"] = {"restartJobOnWorkerRestart": True}  # a worker that comes back alone is of no use
+        job_spec["scheduling"] = {"restartJobOnWorkerRestart": True}  # a worker restarted alone is of no use
     return {"displayName": job.name, "jobSpec": job_spec}
 
 
 def to_json(job: Mapping[str, Any]) -> str:
-    """A CustomJob as JSON."""
+    """Writes a CustomJob as JSON."""
     return json.dumps(job, ensure_ascii=False, indent=2) + "\n"

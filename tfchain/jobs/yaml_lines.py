@@ -20,7 +20,7 @@ class Yaml12Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the plain values of YAML 1.2: `2e-5` is a number, `no` and `2020-01-01` are texts."""
 
 
-Yaml12Loader.yaml_implicit_resolvers = {}  # none of the ones that it inherits
+Yaml12Loader.yaml_implicit_resolvers = {}  # drops the inherited ones
 for tag, pattern, first_letters in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -32,7 +32,7 @@ for tag, pattern, first_letters in (
 
 @dataclass(frozen=True)
 class Node:
-    """A value and where it stands.
+    """A value and its place in the file.
 
     Args:
         value: None, a bool, int, float or str, a list of nodes, or a dict of nodes by key.
@@ -45,11 +45,11 @@ class Node:
     place: str
 
     def error(self, text: str) -> InputError:
-        """An error that names the place."""
+        """Makes an error that names the place."""
         return InputError(f"{self.place}: {text}")
 
     def to_plain(self) -> Any:
-        """The value without places."""
+        """Returns the value without places."""
         if isinstance(self.value, dict):
             return {name: node.to_plain() for name, node in self.value.items()}
         if isinstance(self.value, list):
@@ -57,7 +57,7 @@ class Node:
         return self.value
 
     def read(self, kind: Any) -> Any:
-        """The plain value, if it is of a type.
+        """Returns the plain value if it is of a type.
 
         Args:
             kind: A type as in annotations: `int`, `float`, `str`, `bool`, `None`, `Literal`, `list[…]`,
@@ -72,14 +72,14 @@ class Node:
         return value
 
     def entries(self, known: Sequence[str], needed: Sequence[str] = ()) -> dict[str, "Node"]:
-        """The nodes of a mapping whose keys are known; those without a value are left out.
+        """Returns the nodes of a mapping whose keys are known, without those that have no value.
 
         Args:
-            known: The keys that may be there.
-            needed: Those of them that must.
+            known: The allowed keys.
+            needed: The required keys.
 
         Raises:
-            InputError: if it is no mapping, or a key is unknown or missing.
+            InputError: if it is not a mapping, or a key is unknown or missing.
         """
         if not isinstance(self.value, dict):
             what = f"`{self.name}`" if self.name else "The file"
@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> Node:
     """Reads a YAML file of plain values.
 
     Raises:
-        InputError: if it is not there, not YAML, or holds a key twice, an anchor or a tag.
+        InputError: if the file is missing or not YAML, or holds a key twice, an anchor or a tag.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -125,7 +125,7 @@ def read_yaml(path: Path) -> Node:
 
 
 def to_node(node: yaml.Node, path: Path, name: str, line: int, seen: set[int]) -> Node:
-    """One of PyYAML's nodes and all below it."""
+    """Converts one of PyYAML's nodes and all below it."""
     made = Node(None, name, f"{path}:{line}")
     if id(node) in seen:
         raise made.error("anchors (&, *) are not known here. Write the value out.")
@@ -156,7 +156,7 @@ def to_node(node: yaml.Node, path: Path, name: str, line: int, seen: set[int]) -
 
 
 def read_scalar(node: yaml.ScalarNode, made: Node) -> bool | int | float | str | None:
-    """A plain value."""
+    """Converts a scalar node to a plain value."""
     text: str = node.value
     match node.tag.removeprefix(TAG):
         case "null":
@@ -181,21 +181,21 @@ def is_of_type(value: Any, kind: Any) -> bool:
     if origin is Literal:
         return value in get_args(kind)
     if origin in (Union, types.UnionType):
-        return any(is_of_type(value, one) for one in get_args(kind))
+        return any(is_of_type(value, option) for option in get_args(kind))
     if origin in (list, tuple):
-        return isinstance(value, list) and all(is_of_type(one, get_args(kind)[0]) for one in value)
+        return isinstance(value, list) and all(is_of_type(item, get_args(kind)[0]) for item in value)
     if kind in (int, float):
         return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 
 def describe_type(kind: Any) -> str:
-    """A type in words."""
+    """Describes a type in words."""
     origin = get_origin(kind)
     if origin is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if origin in (Union, types.UnionType):
-        return " or ".join(describe_type(one) for one in get_args(kind))
+        return " or ".join(describe_type(option) for option in get_args(kind))
     if origin in (list, tuple):
         return f"a list ({describe_type(get_args(kind)[0])} each)"
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a mapping"}
@@ -203,13 +203,13 @@ def describe_type(kind: Any) -> str:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """What might have been meant by an unknown name."""
+    """Suggests what an unknown name might have meant."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else f"Expected one of: {', '.join(known)}."
 
 
 def to_short(value: Any) -> str:
-    """A value for an error, not longer than a line."""
+    """A value for an error message, at most one line long."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
