@@ -129,7 +129,7 @@ def test_info_without_a_folder_tells_the_versions(run: Run) -> None:
 def test_verbose_says_what_is_done(run: Run, tiny_model_path: Path, documents_path: Path, tmp_path: Path) -> None:
     said = run("index", documents_path, "--model", tiny_model_path, "--out", tmp_path / "index", "--verbose").stderr
 
-    assert said.startswith("info: Saved 3 documents more, ")
+    assert said.startswith("info: Saved 3 more documents, ")
 
 
 def test_the_help_texts_have_examples_as_they_are_typed(run: Run) -> None:

@@ -97,7 +97,7 @@ def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
     kept = len(load_index_folder(out).index)
     assert 2 <= kept < NUM_DOCUMENTS
     if number == signal.SIGINT:  # and not a word more: neither a traceback nor TensorFlow's
-        assert said == f"interrupted: {out} holds {kept} documents now; the same command goes on from there.\n"
+        assert said == f"interrupted: {out} holds {kept} documents now; the same command resumes from there.\n"
     again = run("index", source, "--out", out, "--json")
     assert (again.exit_code, again.stderr) == (0, "")
     result = json.loads(again.stdout)

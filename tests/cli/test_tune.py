@@ -95,7 +95,7 @@ def test_the_search_lies_beside_the_output_and_a_table_is_shown(
     heads, row, last = result.stdout.splitlines()
     assert heads.split() == ["trial", "mrr@10", "learning_rate", "s"]
     assert row.split() == ["→", "0", "0.7500", "0.001", "0"]
-    assert last == f"the report lies in {folder / 'out-tuning'}, the model in {(folder / 'out').resolve()}"
+    assert last == f"the report is in {folder / 'out-tuning'}, the model in {(folder / 'out').resolve()}"
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -59,7 +59,7 @@ def test_what_acts_while_training_is_told_from_the_rest() -> None:
 def test_quantization_aware_training_needs_a_training() -> None:
     assert check_training_recipes(QuantizeAware()) == (QuantizeAware(),)
     assert check_recipes([QuantizeAware(), Distill()])
-    with pytest.raises(InputError, match="QuantizeAware acts while training alone. Received: no Distill behind it."):
+    with pytest.raises(InputError, match="QuantizeAware acts only while training. Received: no Distill after it."):
         check_recipes([QuantizeAware(), Quantize("int8")])
 
 

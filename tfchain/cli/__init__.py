@@ -1,4 +1,4 @@
-"""The command `tfchain`: one file a subcommand, none of which imports TensorFlow before it has work to do."""
+"""The command `tfchain`: one file per subcommand, none of which imports TensorFlow before it has work to do."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def commands() -> None:
     \b
     Exit codes:
       0    done
-      1    an error, told in one line on standard error; what was there before is unchanged
+      1    an error, reported in one line on standard error; existing files are unchanged
       2    the command line itself is wrong
       130  stopped with Ctrl-C
     """

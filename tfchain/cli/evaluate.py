@@ -1,4 +1,4 @@
-"""`tfchain evaluate`: how well a saved chain ranks what people judged."""
+"""`tfchain evaluate`: how well a saved chain's rankings agree with judgements."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from tfchain.cli.process import engine_option, output_options
 @click.command("evaluate", short_help="Compare an index's rankings with judgements.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("dataset", metavar="BEIR", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, help="Which judgements: qrels/SPLIT.tsv.")
+@click.option("--split", default="test", show_default=True, help="The judgements to use: qrels/SPLIT.tsv.")
 @click.option(
     *("-m", "--metric", "metrics"),
     multiple=True,
-    help="ndcg, mrr, map, recall or precision, with @k; may be given several times.  "
+    help="ndcg, mrr, map, recall or precision, with @k; may be repeated.  "
     "[default: ndcg@10, mrr@10, recall@100, map@100]",
 )
 @engine_option
@@ -23,10 +23,10 @@ from tfchain.cli.process import engine_option, output_options
 def evaluate_command(
     directory: Path, dataset: Path, split: str, metrics: tuple[str, ...], engine: str, as_json: bool
 ) -> None:
-    """Rank the documents of a BEIR folder for its queries, with the model of DIR, and compare with its judgements.
+    """Rank the documents of a BEIR folder for its queries with the model of DIR, and compare with its judgements.
 
-    BEIR is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv. Where DIR holds just these documents, their
-    vectors are used; otherwise they are encoded for the occasion. DIR is not changed.
+    BEIR is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv. If DIR holds exactly these documents, their
+    vectors are used; otherwise they are encoded for this evaluation. DIR is not changed.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def evaluate_command(
     from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 
     names = metrics or DEFAULT_METRICS
-    largest_cutoff(names)  # a wrong name, split or folder is said before the seconds that loading takes
+    largest_cutoff(names)  # a wrong name, split or folder is reported before the slow loading
     judged = read_beir(dataset, split=split)
     with waiting("loading the index"):
         from tfchain.cli.loading import load_chain

@@ -14,16 +14,16 @@ from tfchain.cli.process import engine_option, output_options
     "--out",
     metavar="BASE_PATH",
     type=click.Path(path_type=Path),
-    help="Where the versions lie, as folders 1, 2, …  [default: saved_models/NAME]",
+    help="The folder of the versions 1, 2, …  [default: saved_models/NAME]",
 )
 @click.option("--name", default="search", show_default=True, help="The model's name, for the default of --out.")
-@click.option("-k", "--top-k", type=int, default=10, show_default=True, help="How many documents a search gives.")
+@click.option("-k", "--top-k", type=int, default=10, show_default=True, help="How many documents a search returns.")
 @click.option(
     "--signatures",
     type=click.Choice(["text", "ids"]),
     default="text",
     show_default=True,
-    help="text: search, embed and embed_ids. ids: embed_ids alone, for servers without TF Text's ops.",
+    help="text: search, embed and embed_ids. ids: only embed_ids, for servers without TF Text's ops.",
 )
 @engine_option
 @output_options

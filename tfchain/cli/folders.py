@@ -1,4 +1,4 @@
-"""Tells a saved chain, a base path and a version apart, and says what is in them, without TensorFlow."""
+"""Distinguishes a saved chain, a base path and a version, and describes their contents, without TensorFlow."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def is_base_path(path: Path) -> bool:
 
 
 def check_is_chain(path: Path) -> None:
-    """Stops what is no saved chain.
+    """Rejects a folder that is not a saved chain.
 
     Raises:
         IndexFolderError: says what it is instead.
@@ -47,7 +47,7 @@ def check_is_chain(path: Path) -> None:
 
 
 def check_is_base_path(path: Path) -> None:
-    """Stops what is no base path of versions.
+    """Rejects a folder that is not a base path of versions.
 
     Raises:
         InputError: says what it is instead.
@@ -55,7 +55,7 @@ def check_is_base_path(path: Path) -> None:
     if is_base_path(path):
         return
     if is_chain(path):
-        what = f"a saved chain. Export it first: `tfchain export {path}`, and serve what that prints the folder of"
+        what = f"a saved chain. Export it first: `tfchain export {path}`, and serve the parent of the folder it prints"
     elif is_version(path):
         what = f"one version. Give the folder around it: {path.resolve().parent}"
     else:
@@ -64,13 +64,13 @@ def check_is_base_path(path: Path) -> None:
 
 
 def describe_version(path: Path) -> dict[str, Any]:
-    """What is known of a version: its number and what its export noted.
+    """Describes a version: its number and what its export recorded.
 
     Args:
         path: The version's folder.
 
     Returns:
-        Plain values; of a version that tfchain did not export the path and the number alone.
+        Plain values; only path and number for a version that tfchain did not export.
     """
     from tfchain.deployment.repository import DESCRIPTION
 
@@ -84,10 +84,10 @@ def describe_version(path: Path) -> dict[str, Any]:
 
 
 def describe_chain(path: Path) -> dict[str, Any]:
-    """What is in a saved chain.
+    """Describes the contents of a saved chain.
 
     Args:
-        path: Its folder.
+        path: The chain's folder.
 
     Raises:
         IndexFolderError: if it is damaged.

@@ -1,4 +1,4 @@
-"""`tfchain index`: documents in, a saved chain out, committed batch by batch."""
+"""`tfchain index`: adds documents to a saved chain, committed batch by batch."""
 
 import time
 from pathlib import Path
@@ -17,23 +17,23 @@ from tfchain.core.errors import InputError, TfchainError
 @click.option(
     "--model",
     metavar="M",
-    help="A model folder or a hub name.  [default: DIR's own; for a new one the English model that comes with tfchain]",
+    help="A model folder or a hub name.  [default: DIR's own; for a new DIR the English model that comes with tfchain]",
 )
-@click.option("--reindex", is_flag=True, help="Encode what is in DIR again, with --model or other settings.")
+@click.option("--reindex", is_flag=True, help="Encode the documents in DIR again, with --model or other settings.")
 @click.option(
     "--passages",
     type=click.Choice(["split", "truncate"]),
     help="Whether documents longer than --max-length are cut into passages, or cut off.  [default: split]",
 )
 @click.option("--overlap-tokens", type=int, help="Tokens that neighbouring passages share.  [default: a tenth]")
-@click.option("--max-length", type=int, help="The most tokens of a passage.  [default: what the model's folder says]")
-@click.option("--batch-size", type=int, help="Texts that are encoded in one step.  [default: 32]")
+@click.option("--max-length", type=int, help="The most tokens of a passage.  [default: that of the model's folder]")
+@click.option("--batch-size", type=int, help="Texts to encode in one step.  [default: 32]")
 @click.option(
     "--commit-every",
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="Documents after which what is done is saved.",
+    help="Documents between two saves.",
 )
 @engine_option
 @output_options
@@ -50,12 +50,12 @@ def index_command(
     engine: str,
     as_json: bool,
 ) -> None:
-    """Add documents to the index in DIR; it is made if it is not there.
+    """Add documents to the index in DIR, which is created if missing.
 
-    DOCS are folders of text files, .jsonl, .csv, .tsv or .parquet files (with `text`, and `id`, `title` if there
-    are), or BEIR folders. They are read as a stream and saved as they come: after Ctrl-C or a crash, the same command
-    goes on where the last save was. Documents that are in DIR already are skipped, those that have changed are
-    replaced. Documents without an id are known by their content.
+    DOCS are folders of text files, .jsonl, .csv, .tsv or .parquet files (with `text`, and optionally `id` and `title`),
+    or BEIR folders. They are read as a stream and saved in batches: after Ctrl-C or a crash, the same command resumes
+    from the last save. Documents already in DIR are skipped, changed ones are replaced. Documents without an id are
+    recognized by their content.
 
     \b
     Examples:
@@ -65,8 +65,8 @@ def index_command(
       tfchain index docs/ --model path/to/another-model --out index --reindex
     """
     start = time.monotonic()
-    missing = [one for one in docs if not one.exists()]
-    if missing:  # said before the seconds that loading takes
+    missing = [path for path in docs if not path.exists()]
+    if missing:  # reported before the slow loading
         raise InputError(f"No such file or folder: {missing[0]}. Check the path (the current folder is {Path.cwd()}).")
 
     from tfchain.cli.writer_lock import only_writer
@@ -92,12 +92,12 @@ def index_command(
         except TfchainError as error:
             raise Failure(f"{error}{run.tell_committed()}") from error
         except KeyboardInterrupt as error:
-            raise Interrupted(run.tell_committed().strip() or f"{out} is as it was.") from error
+            raise Interrupted(run.tell_committed().strip() or f"{out} is unchanged.") from error
     print_report(out, run, time.monotonic() - start, as_json)
 
 
 def print_report(out: Path, run: Any, seconds: float, as_json: bool) -> None:
-    """Says what was done and what the index holds now."""
+    """Reports what was done and what the index now holds."""
     index = run.chain.index
     values = {
         "index": str(out),

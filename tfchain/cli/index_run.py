@@ -1,4 +1,4 @@
-"""The work of `tfchain index`: opens or makes the chain, and adds what is new in commits."""
+"""The work of `tfchain index`: opens or makes the chain, and adds new documents in commits."""
 
 import dataclasses
 import logging
@@ -20,22 +20,22 @@ from tfchain.tasks.search.index_folder import LoadedFolder, load_index_folder
 
 logger = logging.getLogger(__name__)
 
-# Documents without an id get their number in the call from the reader. Counting from here tells these numbers from
-# ids that users gave.
+# Documents without an id get their number in the call from the reader. Counting from here distinguishes these numbers
+# from ids that users gave.
 NUMBERS_OF_NAMELESS = 10**18
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the command line says of the chain; None where it says nothing.
+    """The command line's settings of the chain; None if an option is not given.
 
     Args:
-        model: A folder or a hub name. A new index without one takes the small model that comes with tfchain.
+        model: A folder or a hub name. A new index without one uses the small model that comes with tfchain.
         passages: `split` or `truncate`.
         overlap_tokens: Tokens that neighbouring passages share.
         max_length: The most tokens of a passage.
         batch_size: Texts in one step.
-        engine: What runs the encoder.
+        engine: The engine that runs the encoder.
     """
 
     model: str | None = None
@@ -52,8 +52,8 @@ class Opened:
 
     Args:
         chain: The chain.
-        to_encode: What another model or other settings made, whose documents must be encoded again; None if there is
-            nothing of the kind.
+        to_encode: The saved folder that another model or other settings made, whose documents must be encoded again;
+            None if there is none.
     """
 
     chain: NeuralSearchChain
@@ -65,8 +65,8 @@ def open_chain(out: Path, settings: Settings, *, reindex: bool) -> Opened:
 
     Args:
         out: The folder.
-        settings: What the command line says.
-        reindex: Whether documents that are there may be encoded again.
+        settings: The command line's settings.
+        reindex: Whether documents in the folder may be encoded again.
 
     Raises:
         FingerprintError: if the model, or another setting that vectors depend on, differs from the folder's.
@@ -83,7 +83,7 @@ def open_chain(out: Path, settings: Settings, *, reindex: bool) -> Opened:
 
 
 def open_to_reindex(out: Path, settings: Settings) -> Opened:
-    """Makes a chain of the new model or settings, and keeps the old documents at hand."""
+    """Makes a chain of the new model or settings, and keeps the old documents for encoding."""
     loaded = load_index_folder(out)
     old = loaded.settings["passages"]
     settings = dataclasses.replace(
@@ -101,7 +101,7 @@ def open_to_reindex(out: Path, settings: Settings) -> Opened:
 
 
 def make_chain(model: Any, settings: Settings) -> NeuralSearchChain:
-    """A chain without documents."""
+    """Makes a chain without documents."""
     given: dict[str, Any] = {
         "passages": settings.passages,
         "overlap_tokens": settings.overlap_tokens,
@@ -114,7 +114,7 @@ def make_chain(model: Any, settings: Settings) -> NeuralSearchChain:
 
 
 def check_same_settings(chain: NeuralSearchChain, out: Path, settings: Settings) -> None:
-    """Stops what would mix vectors that do not belong together.
+    """Rejects settings that would mix vectors that do not belong together.
 
     Raises:
         FingerprintError: says which setting differs, and what to do.
@@ -142,12 +142,12 @@ def check_same_settings(chain: NeuralSearchChain, out: Path, settings: Settings)
 
 
 class IndexRun:
-    """Adds documents to a saved chain, and counts.
+    """Adds documents to a saved chain, and counts them.
 
     Args:
         chain: The chain.
-        out: Its folder.
-        commit_every: Documents after which it is saved; the first time more, where an index learns from its vectors.
+        out: The chain's folder.
+        commit_every: Documents between two saves; the first save waits for more if the index learns from its vectors.
     """
 
     def __init__(self, chain: NeuralSearchChain, out: Path, *, commit_every: int) -> None:
@@ -160,17 +160,17 @@ class IndexRun:
         self._contents: dict[tuple[str, str, str], str] | None = None
 
     def encode_again(self, loaded: LoadedFolder) -> None:
-        """Encodes the documents of an older index, and publishes them in one step: until then the old one counts."""
+        """Encodes the documents of an older index, and publishes them in one step; until then the old index counts."""
         self.chain.add(list(loaded.index))
         self.chain.index.next_number = max(self.chain.index.next_number, loaded.index.next_number)
         self.encoded_again = len(loaded.index)
         self.chain.save(self.out)
 
     def add(self, paths: Sequence[Path]) -> None:
-        """Adds what is new or has changed in files and folders.
+        """Adds documents that are new or changed from files and folders.
 
         Raises:
-            InputError: if a document cannot be read; what was saved before stays.
+            InputError: if a document cannot be read; earlier saves stay.
         """
         batch: list[Document] = []
         size = max(self.commit_every, self.chain.index.vectors.num_to_learn)
@@ -185,14 +185,14 @@ class IndexRun:
             raise InputError(f"Expected documents. Received none from {', '.join(map(str, paths))}.")
 
     def tell_committed(self) -> str:
-        """Says what is safe, for the end of an error; nothing where this run has saved nothing."""
+        """Says what is saved, for the end of an error; empty if this run has saved nothing."""
         documents = read_manifest(self.out)["documents"] if is_chain(self.out) else 0
         if documents == self._documents_before:
             return ""
-        return f" {self.out} holds {documents:,} documents now; the same command goes on from there."
+        return f" {self.out} holds {documents:,} documents now; the same command resumes from there."
 
     def _changed(self, paths: Sequence[Path]) -> Iterator[Document]:
-        """Reads documents, leaves out those that are there, and names those without an id."""
+        """Reads documents, skips those already in the index, and numbers those without an id."""
         numbered: set[str] = set()
         for number, document in enumerate(read_documents(paths, first_number=NUMBERS_OF_NAMELESS), NUMBERS_OF_NAMELESS):
             index = self.chain.index
@@ -219,7 +219,7 @@ class IndexRun:
             yield document
 
     def _take_number(self, place: int, numbered: set[str]) -> str:
-        """The document's place in the call, as `chain.add` would name it; the next free number where that is taken."""
+        """The document's place in the call, as `chain.add` would name it; the next free number if that is taken."""
         number = place
         while str(number) in self.chain.index or str(number) in numbered:
             number = self._next_number
@@ -232,7 +232,7 @@ class IndexRun:
 
     def _contents_by_id(self) -> dict[tuple[str, str, str], str]:
         if self._contents is None:
-            self._contents = {to_content(one): one.id for one in self.chain.index}
+            self._contents = {to_content(document): document.id for document in self.chain.index}
         return self._contents
 
     def _commit(self, batch: Sequence[Document]) -> None:
@@ -240,7 +240,7 @@ class IndexRun:
         self.chain.add(batch)
         self.chain.save(self.out)
         seconds = time.monotonic() - start
-        logger.info("Saved %d documents more, %.0f a second.", len(batch), len(batch) / seconds)
+        logger.info("Saved %d more documents, %.0f per second.", len(batch), len(batch) / seconds)
 
 
 def to_content(document: Document) -> tuple[str, str, str]:
@@ -249,5 +249,5 @@ def to_content(document: Document) -> tuple[str, str, str]:
 
 
 def to_any(value: str) -> Any:
-    """A choice that click has checked, for an argument that takes a literal."""
+    """Passes on a choice that click has checked, for an argument that takes a literal."""
     return value

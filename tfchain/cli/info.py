@@ -1,4 +1,4 @@
-"""`tfchain info`: what is installed, and what is in a folder."""
+"""`tfchain info`: describes a folder, or what is installed."""
 
 import os
 import platform
@@ -17,16 +17,16 @@ PACKAGES = (
     *("transformers", "tokenizers", "numpy", "grpcio", "protobuf"),
 )
 
-SETTINGS = ("hyperparameters", "passages")  # where an export notes them; in an index "passages" is a number
+SETTINGS = ("hyperparameters", "passages")  # as an export records them; in an index "passages" is a number
 
 
-@click.command("info", short_help="Say what is in a folder, or what is installed.")
+@click.command("info", short_help="Describe a folder, or what is installed.")
 @click.argument("path", metavar="[DIR|BASE_PATH|VERSION]", required=False, type=click.Path(path_type=Path))
 @output_options
 def info_command(path: Path | None, as_json: bool) -> None:
-    """Say what is in a folder; without one, which versions are installed.
+    """Describe a folder; without one, show the installed versions.
 
-    The folder is an index (documents, passages, model, settings), a base path or one version of it (signatures,
+    The folder is an index (documents, passages, model, settings), a base path or one of its versions (signatures,
     fingerprint, ops, the oldest TensorFlow Serving that has them). TensorFlow is not started.
 
     \b
@@ -43,7 +43,7 @@ def info_command(path: Path | None, as_json: bool) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The versions of what tfchain stands on, the machine, and whether tfchain's own int8 kernels run on it."""
+    """The versions of tfchain and its dependencies, the machine, and whether tfchain's own int8 kernels run on it."""
     from tfchain.models.engines.native_library import find_obstacle
 
     obstacle = find_obstacle()
@@ -57,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def find_version(package: str) -> str | None:
-    """A package's version, None where it is not installed."""
+    """A package's version; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -65,7 +65,7 @@ def find_version(package: str) -> str | None:
 
 
 def describe_path(path: Path) -> dict[str, Any]:
-    """What is in a folder, whichever of the three it is.
+    """Describes a folder of any of the three kinds.
 
     Raises:
         InputError: if it is none of them.
@@ -78,7 +78,7 @@ def describe_path(path: Path) -> dict[str, Any]:
     if is_version(path):
         return {"kind": "version", **describe_version(path)}
     if is_base_path(path):
-        versions = [describe_version(one) for one in list_versions(path).values() if is_version(one)]
+        versions = [describe_version(folder) for folder in list_versions(path).values() if is_version(folder)]
         return {"kind": "base path", "path": str(path), "versions": versions}
     raise InputError(
         "Expected an index, a base path or a version of one. "
@@ -87,7 +87,7 @@ def describe_path(path: Path) -> dict[str, Any]:
 
 
 def to_short(values: dict[str, Any]) -> dict[str, Any]:
-    """What people read of it: of many ops their number, of several versions one line each."""
+    """Shortens the values for people: the number of ops, and one line for each version."""
     values = dict(values)
     settings = values.pop("settings", None) or {name: values.pop(name) for name in SETTINGS if name in values}
     if settings:
@@ -98,10 +98,12 @@ def to_short(values: dict[str, Any]) -> dict[str, Any]:
         values["ops"] = f"{len(values['ops'])}, all in stock TensorFlow Serving"
     if "fingerprint" in values:
         values["fingerprint"] = values["fingerprint"][:16]
-    for one in values.pop("versions", []):
+    for described in values.pop("versions", []):
         noted = [
-            f"{name.replace('_', ' ')} {one[name]}" for name in ("documents", "oldest_server", "tfchain") if name in one
+            f"{name.replace('_', ' ')} {described[name]}"
+            for name in ("documents", "oldest_server", "tfchain")
+            if name in described
         ]
-        signatures = ", ".join(one.get("signatures", [])) or "not exported by tfchain"
-        values[f"version {one['version']}"] = "; ".join([signatures, *noted])
+        signatures = ", ".join(described.get("signatures", [])) or "not exported by tfchain"
+        values[f"version {described['version']}"] = "; ".join([signatures, *noted])
     return {name: value for name, value in values.items() if value != {}}

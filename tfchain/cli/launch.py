@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 TARGETS = ("local", "kubernetes", "vertex", "slurm")
-# Options that only some targets know, by their parameters' names.
+# Options that only some targets accept, by their parameters' names.
 OPTION_TARGETS = {
     "workers": ("local",),
     "tune": ("local",),
@@ -43,9 +43,9 @@ NEXT_STEPS = {
 @click.command("launch", short_help="Train on several workers or machines.")
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.option("--target", type=click.Choice(TARGETS), default="local", show_default=True, help="Where to train.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="local: how many processes.  [default: 1]")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="local: number of processes.  [default: 1]")
 @click.option("--tune", is_flag=True, help="local: the workers share the trials of `tfchain tune`; a chief is added.")
-@click.option("--machines", type=click.IntRange(min=1), default=1, help="Elsewhere: how many machines.  [default: 1]")
+@click.option("--machines", type=click.IntRange(min=1), default=1, help="Elsewhere: number of machines.  [default: 1]")
 @click.option("--accelerators", type=click.IntRange(min=0), help="GPUs or TPU chips of each worker or machine.")
 @click.option(
     "--accelerator",
@@ -53,30 +53,30 @@ NEXT_STEPS = {
     help="kubernetes: a resource [default: nvidia.com/gpu]; vertex: NVIDIA_…, TPU_…; slurm: a type of GPU.",
 )
 @click.option("--name", help="The job's name.  [default: the file's name]")
-@click.option("--config-path", metavar="PATH", help="Where CONFIG lies on the machines.  [default: CONFIG]")
+@click.option("--config-path", metavar="PATH", help="The path of CONFIG on the machines.  [default: CONFIG]")
 @click.option("--image", help="kubernetes, vertex: a container image with tfchain in it.")
 @click.option("--program", default="tfchain", help="The command tfchain on the machines.  [default: tfchain]")
 @click.option("--kind", type=click.Choice(["jobset", "tfjob"]), default="jobset", help="kubernetes: what to write.")
 @click.option("--namespace", help="kubernetes: the job's namespace.")
-@click.option("--volume", metavar="CLAIM:PATH", help="kubernetes: a volume claim, and where the pods see it.")
+@click.option("--volume", metavar="CLAIM:PATH", help="kubernetes: a volume claim, and its path in the pods.")
 @click.option("--cpus", help="kubernetes, slurm: cores of each process.")
 @click.option("--memory", help="kubernetes: memory of each pod, 32Gi for example.")
 @click.option("--node-selector", metavar="LABEL=VALUE", multiple=True, help="kubernetes: what a node must have.")
 @click.option(
-    *("--max-restarts",), type=click.IntRange(min=0), default=3, help="kubernetes: new starts of all.  [default: 3]"
+    *("--max-restarts",), type=click.IntRange(min=0), default=3, help="kubernetes: restarts of all pods.  [default: 3]"
 )
-@click.option("--machine-type", help="vertex: of each machine.  [default: n1-standard-8]")
-@click.option("--time", metavar="LIMIT", help="slurm: when the job ends at the latest, 12:00:00 for example.")
-@click.option("--sbatch", metavar="OPTION=VALUE", multiple=True, help="slurm: another option, partition=gpu.")
+@click.option("--machine-type", help="vertex: the type of each machine.  [default: n1-standard-8]")
+@click.option("--time", metavar="LIMIT", help="slurm: the job's time limit, 12:00:00 for example.")
+@click.option("--sbatch", metavar="OPTION=VALUE", multiple=True, help="slurm: another option, such as partition=gpu.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write.  [default: standard output]")
-@click.option("-v", "--verbose", is_flag=True, help="local: the workers say what they do.")
+@click.option("-v", "--verbose", is_flag=True, help="local: the workers log what they do.")
 @click.pass_context
 def launch_command(context: click.Context, /, config: Path, target: str, **options: Any) -> None:
     """Train as the file CONFIG says, in several processes or on several machines.
 
-    Local workers run at once: their lines come with the worker's number before them, and when one fails the others
-    are ended. For the other targets a job is written, which is yours to start: a JobSet (or a Kubeflow TFJob), the
-    body of a Vertex AI CustomJob, or a script for sbatch. All machines must see the files that CONFIG names.
+    Local workers run at once: their lines are shown after the worker's number, and when one fails the others are ended.
+    For the other targets a job is written for you to start: a JobSet (or a Kubeflow TFJob), the body of a Vertex AI
+    CustomJob, or a script for sbatch. All machines must see the files that CONFIG names.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
     from tfchain.jobs.plan import check_for_workers
 
     plan = read_plan(config, check_files=target == "local")
-    make_recipes(plan)  # a mistake is told here, and not by each worker
+    make_recipes(plan)  # a mistake is reported here, not by each worker
     if options["tune"]:
         from tfchain.jobs.plan import check_for_tuning
 
@@ -115,7 +115,7 @@ def launch_command(context: click.Context, /, config: Path, target: str, **optio
 
 
 def check_options(context: click.Context, target: str) -> None:
-    """Stops options that the target would not heed."""
+    """Rejects options that the target would ignore."""
     for name, targets in OPTION_TARGETS.items():
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         if given and target not in targets:
@@ -162,12 +162,12 @@ def launch_tuning(config: Path, workers: int, gpus: int | None, *, verbose: bool
     outcome = run_processes(make_command("tune", config, verbose=verbose), environments, show)
     if outcome.worker is not None:
         ended = f"{name(outcome.worker)} ended with exit code {outcome.exit_code}"
-        click.echo(f"error: {ended}. The others were ended; start it again to go on.", err=True)
+        click.echo(f"error: {ended}. The others were ended; start it again to resume.", err=True)
     return outcome.exit_code
 
 
 def make_command(name: str, config: Path, *, verbose: bool) -> list[str]:
-    """The command line of a worker; from here on SIGTERM, which process managers send, ends all as Ctrl-C does."""
+    """Makes a worker's command line; from here on SIGTERM, which process managers send, ends all as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from tfchain.runtime.child_process import make_python_command
 
@@ -176,7 +176,7 @@ def make_command(name: str, config: Path, *, verbose: bool) -> list[str]:
 
 
 def write_job(config: Path, target: str, options: dict[str, Any]) -> str:
-    """The text of a job for a cluster."""
+    """Makes the text of a job for a cluster."""
     shared: dict[str, Any] = {
         "name": options["name"] or to_name(config.stem),
         "config_path": options["config_path"] or str(config),
@@ -197,7 +197,7 @@ def write_job(config: Path, target: str, options: dict[str, Any]) -> str:
             mount_path=path,
             cpu=options["cpus"],
             memory=options["memory"],
-            node_selector=dict(split_pair(one, "=", "--node-selector") for one in options["node_selector"]),
+            node_selector=dict(split_pair(label, "=", "--node-selector") for label in options["node_selector"]),
             max_restarts=options["max_restarts"],
         )
         return to_yaml(make_jobset(job) if options["kind"] == "jobset" else make_tfjob(job))
@@ -213,12 +213,12 @@ def write_job(config: Path, target: str, options: dict[str, Any]) -> str:
     cpus = options["cpus"]
     if cpus is not None and not cpus.isdecimal():
         raise click.UsageError(f"--cpus must be a whole number for slurm. Received: {cpus}.")
-    more = dict(split_pair(one, "=", "--sbatch") for one in options["sbatch"])
+    more = dict(split_pair(option, "=", "--sbatch") for option in options["sbatch"])
     return make_sbatch(SlurmJob(**shared, cpus=int(cpus) if cpus else None, time=options["time"], options=more))
 
 
 def split_pair(text: str, separator: str, option: str) -> tuple[str, str]:
-    """The two sides of `NAME=VALUE`."""
+    """Splits `NAME=VALUE` into its two sides."""
     name, found, value = text.partition(separator)
     if not (name and found and value):
         raise click.UsageError(f"{option} must be two words with {separator} between them. Received: {text!r}.")
@@ -226,6 +226,6 @@ def split_pair(text: str, separator: str, option: str) -> tuple[str, str]:
 
 
 def to_name(stem: str) -> str:
-    """A file's name as clusters take names: small letters, digits and dashes."""
+    """Turns a file's name into one that clusters accept: small letters, digits and dashes."""
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
     return name if name[:1].isalpha() else f"train-{name}".strip("-")

@@ -13,11 +13,11 @@ def load_chain(path: Path, *, engine: Any = "auto") -> "NeuralSearchChain":
     """Reads a saved chain.
 
     Args:
-        path: Its folder.
-        engine: What runs the encoder. Default: `auto`.
+        path: The chain's folder.
+        engine: The engine that runs the encoder. Default: `auto`.
 
     Raises:
-        IndexFolderError: if there is none, or it is damaged.
+        IndexFolderError: if it is missing or damaged.
         FingerprintError: if another model made its vectors.
     """
     from tfchain.cli.folders import check_is_chain
@@ -29,6 +29,6 @@ def load_chain(path: Path, *, engine: Any = "auto") -> "NeuralSearchChain":
         return NeuralSearchChain.load(path, engine=engine)
     except FingerprintError as error:
         raise FingerprintError(
-            f"{path} was made by another model than the one that lies in it now. Put the right model back, or run "
+            f"{path} was not made by the model that it now holds. Put the right model back, or run "
             f"`tfchain index DOCS --out {path} --reindex`."
         ) from error

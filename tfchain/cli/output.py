@@ -19,7 +19,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_hits(result: SearchResult) -> None:
-    """Prints a question and a table of what was found."""
+    """Prints a question and a table of the hits."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -35,7 +35,7 @@ def print_hits(result: SearchResult) -> None:
 
 
 def print_values(values: Mapping[str, Any]) -> None:
-    """Prints names and values in two columns; a value that is None is left out."""
+    """Prints names and values in two columns; None values are left out."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -50,7 +50,7 @@ def print_values(values: Mapping[str, Any]) -> None:
 
 
 def to_words(value: Any) -> str:
-    """A plain value as people write it."""
+    """Formats a plain value for people."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {to_words(inner)}" for name, inner in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -69,13 +69,13 @@ def to_snippet(hit: Hit) -> str:
 
 
 def to_line(text: str) -> str:
-    """A text on one line, without what could steer a terminal."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    """A text on one line, without characters that could control a terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Shows on a terminal what is being waited for, while the block runs."""
+    """Shows on a terminal what the user is waiting for, while the block runs."""
     if not sys.stderr.isatty():
         yield
         return

@@ -29,10 +29,10 @@ class Failure(click.ClickException):
 
 
 class Interrupted(Failure):
-    """Ends the command after Ctrl-C, with the exit code that a shell gives for it.
+    """Ends the command after Ctrl-C, with the exit code that a shell reports for it.
 
     Args:
-        message: What was done until then.
+        message: What was done so far.
     """
 
     exit_code = 130
@@ -47,28 +47,28 @@ class CommandGroup(click.Group):
             return super().invoke(ctx)
         except TfchainError as error:
             raise Failure(str(error)) from error
-        except BrokenPipeError:  # `tfchain search … | head`: click ends it without a word
+        except BrokenPipeError:  # `tfchain search … | head`: click ends it silently
             raise
         except OSError as error:
             place = f": {error.filename}" if error.filename else ""
             raise Failure(f"{error.strerror or error}{place}") from error
         except KeyboardInterrupt as error:
-            raise Interrupted("What was there before is unchanged.") from error
+            raise Interrupted("Existing files are unchanged.") from error
 
 
 class EchoHandler(logging.Handler):
-    """Writes log records to standard error as this command's own lines."""
+    """Writes log records to standard error in this command's own style."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
 def prepare_process() -> None:
-    """Keeps the libraries' own lines off standard error; call it once, before TensorFlow is imported."""
+    """Keeps the libraries' own messages off standard error; call it once, before TensorFlow is imported."""
     from tfchain.deployment.server.quiet import silence_tensorflow
     from tfchain.runtime.allocator import keep_memory_between_steps
 
-    # transformers warns of what does not concern a user of this command.
+    # transformers warns about things that do not concern a user of this command.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     silence_tensorflow()
     keep_memory_between_steps(os.environ)
@@ -81,7 +81,7 @@ def prepare_process() -> None:
 def set_log_level(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
     """Shows tfchain's own log: warnings, and with --verbose what it does."""
     logger = logging.getLogger("tfchain")
-    for handler in [one for one in logger.handlers if isinstance(one, EchoHandler)]:
+    for handler in [present for present in logger.handlers if isinstance(present, EchoHandler)]:
         logger.removeHandler(handler)
     logger.addHandler(EchoHandler())
     logger.setLevel(logging.INFO if is_verbose else logging.WARNING)
@@ -89,15 +89,13 @@ def set_log_level(context: click.Context, parameter: click.Parameter, is_verbose
 
 def output_options(function: Function) -> Function:
     """Adds --json and --verbose to a command."""
-    as_json = click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object on standard output, and nothing else there."
-    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
     verbose = click.option(
         *("-v", "--verbose"),
         is_flag=True,
         expose_value=False,
         callback=set_log_level,
-        help="Say on standard error what is being done.",
+        help="Log progress on standard error.",
     )
     return as_json(verbose(function))
 
@@ -109,6 +107,6 @@ def engine_option(function: Function) -> Function:
         type=click.Choice(["auto", "tensorflow", "litert", "native"]),
         default="auto",
         show_default=True,
-        help="What runs the model. LiteRT is faster on a CPU; it converts a model once, which takes seconds. "
-        "'native' are tfchain's own kernels, for a model that was saved in int8.",
+        help="The engine that runs the model. LiteRT is faster on a CPU; it converts a model once, in seconds. "
+        "'native' uses tfchain's own kernels, for a model saved in int8.",
     )(function)

@@ -1,4 +1,4 @@
-"""`tfchain search`: asks a saved chain."""
+"""`tfchain search`: searches a saved chain."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tfchain.cli.process import engine_option, output_options
 def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine: str, as_json: bool) -> None:
     """Find the documents in DIR that answer a question.
 
-    DIR is what `tfchain index` or `chain.save` wrote. Several questions are answered one after the other.
+    DIR is a folder that `tfchain index` or `chain.save` wrote. Several questions are answered one after another.
 
     \b
     Examples:
@@ -27,7 +27,7 @@ def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine
     """
     from tfchain.core.errors import InputError
 
-    if top_k < 1:  # said before the seconds that loading takes
+    if top_k < 1:  # reported before the slow loading
         raise InputError(f"`--top-k` must be at least 1. Received: {top_k}. Ask for one hit or more.")
     for query in queries:
         if not query.strip():

@@ -23,14 +23,12 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 @click.option("--name", help="The model's name in requests.  [default: the folder's name]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="For gRPC; 0: any free one."
+    "--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="gRPC port; 0: any free port."
 )
 @click.option(
-    "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="For REST; 0: any free one."
+    "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST port; 0: any free port."
 )
-@click.option(
-    "--prefer-tflite-model", is_flag=True, help="Run the encoder of a version that has a model.tflite by LiteRT."
-)
+@click.option("--prefer-tflite-model", is_flag=True, help="Run the encoder of a version with a model.tflite by LiteRT.")
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -43,10 +41,10 @@ def serve_command(
     log: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve the latest version of BASE_PATH over REST and gRPC, in the way of TensorFlow Serving.
+    """Serve the latest version of BASE_PATH over REST and gRPC, like TensorFlow Serving.
 
-    The server runs until Ctrl-C or SIGTERM, and takes up new versions as they appear. It is made for development and
-    small services; `tfchain-model-server --help` lists TensorFlow Serving's own flags, which it takes too.
+    The server runs until Ctrl-C or SIGTERM, and loads new versions as they appear. It is made for development and small
+    services; `tfchain-model-server --help` lists TensorFlow Serving's own flags, which it also accepts.
 
     \b
     Examples:
@@ -74,7 +72,7 @@ def serve_command(
             say_ready(deployment, base_path, as_json)
             while deployment.is_running:
                 time.sleep(0.2)
-            raise ServerError("The server has ended by itself. See its log (`--log FILE`).")
+            raise ServerError("The server has stopped unexpectedly. See its log (`--log FILE`).")
     except KeyboardInterrupt:
         if not as_json:
             click.echo("stopped")
@@ -99,12 +97,12 @@ def say_ready(deployment: "Deployment", base_path: Path, as_json: bool) -> None:
 
 
 def make_request(base_path: Path) -> dict[str, Any] | None:
-    """A REST request that the latest version answers; None where nothing is known of it."""
+    """A REST request that the latest version answers; None if its signatures are unknown."""
     from tfchain.cli.folders import describe_version
     from tfchain.deployment.repository import list_versions
 
     signatures = describe_version(list(list_versions(base_path).values())[-1]).get("signatures", [])
-    name = next((one for one in EXAMPLES if one in signatures), None)
+    name = next((signature for signature in EXAMPLES if signature in signatures), None)
     if name is None:
         return None
     chosen = {} if name == "serving_default" else {"signature_name": name}

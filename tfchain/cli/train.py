@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     metavar="HOST:PORT,...",
     help="The addresses of all workers of one training, the same on each; sets TF_CONFIG.",
 )
-@click.option("--worker-index", type=int, help="Which of --worker-hosts this process is, from 0.")
+@click.option("--worker-index", type=int, help="The index of this process in --worker-hosts, from 0.")
 @output_options
 def train_command(config: Path, worker_hosts: str | None, worker_index: int | None, as_json: bool) -> None:
     """Train a model as the YAML file CONFIG says, and save it as a sentence-transformers folder.
 
-    It is checked whole before anything is loaded, and with a `checkpoint` the same command goes on where a stopped
-    one was. Relative paths in it are relative to its folder.
+    The file is checked as a whole before anything is loaded. With a `checkpoint`, the same command resumes a stopped
+    training. Relative paths in CONFIG are relative to its folder.
 
     \b
     Keys of CONFIG:
@@ -41,21 +41,21 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
                        intermediate_dim, max_positions, …), lower_case, pooling, normalize
       dataset          a file or folder of pairs, or name: {path, split, loss} for several, or
                        {shards, shuffle_rows, uneven} for a file or folder of TFRecord or Parquet
-                       that is read as it is needed, for what is larger than memory
+                       that is streamed, for data larger than memory
       output           the new folder for the trained model
-      loss             a name, or {name, and its arguments}  [default: what suits the columns]
+      loss             a name, or {name, and its arguments}  [default: chosen by the columns]
       hyperparameters  learning_rate, batch_size, epochs, warmup, …
       mining           adds hard negatives: {num_negatives, range_min, range_max, relative_margin,
                        absolute_margin, min_score, max_score, sampling, fill, corpus, every, seed, batch_size}
-      recipes          what acts while training: a list of {prune: {sparsity, pattern, …}},
+      recipes          recipes that act while training: a list of {prune: {sparsity, pattern, …}},
                        {quantize_aware: {weight_bits, …}} and {cluster: {num_clusters, …}}
       validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
       length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
       data_service     grpc://host:port of a tf.data service that reads the shards
       max_length, passages, split, mixing, guide, strategy, checkpoint, checkpoint_every, log_path
-      tuning           for `tfchain tune`; nothing here
+      tuning           for `tfchain tune`; ignored here
 
-    Several machines train together where TF_CONFIG or Slurm says so; `tfchain launch` arranges that.
+    Several machines train together if TF_CONFIG or Slurm says so; `tfchain launch` arranges that.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
         from tfchain.jobs.plan import check_for_workers
 
         hosts = worker_hosts.split(",")
-        os.environ["TF_CONFIG"] = make_tf_config(hosts, worker_index)  # before TensorFlow is there to read it
+        os.environ["TF_CONFIG"] = make_tf_config(hosts, worker_index)  # before TensorFlow reads it
         check_for_workers(plan, len(hosts))
     history = run_training(plan)
     if history is None:
@@ -81,14 +81,14 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
         print_json({"model": str(plan.output.resolve()), "history": history})
     else:
         print_epochs(history)
-        click.echo(f"the model lies in {plan.output.resolve()}")
+        click.echo(f"the model is in {plan.output.resolve()}")
 
 
 def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
     """Trains, and saves the model.
 
     Args:
-        plan: What to do.
+        plan: The plan of the training.
 
     Returns:
         Losses and metrics by epoch; None in a process that is not the chief, which writes nothing.
@@ -130,10 +130,10 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
 
 
 def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
-    """The recipes that act while training; needs no TensorFlow.
+    """Makes the recipes that act while training; needs no TensorFlow.
 
     Raises:
-        InputError: names file and line of an unknown name, of a value out of range, or of what does not go together.
+        InputError: names file and line of an unknown name, a value out of range, or recipes that do not go together.
     """
     from tfchain.core.errors import InputError
     from tfchain.jobs.yaml_lines import located, suggest
@@ -160,7 +160,7 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
 
 
 def make_validation(plan: "TrainingPlan") -> "Validation | None":
-    """What is measured while training; None where the plan says nothing of it."""
+    """Makes the validation of a training; None if the plan has none."""
     from tfchain.jobs.yaml_lines import located
     from tfchain.training.fit.validation import Validation
 
@@ -171,7 +171,7 @@ def make_validation(plan: "TrainingPlan") -> "Validation | None":
 
 
 def make_losses(plan: "TrainingPlan") -> Any:
-    """The loss of the plan, or those of its datasets by name; None where all follow from the columns."""
+    """Makes the loss of the plan, or those of its datasets by name; None if all follow from the columns."""
     from tfchain.jobs.yaml_lines import located
     from tfchain.training.losses import get_loss
 
@@ -191,7 +191,7 @@ def make_losses(plan: "TrainingPlan") -> Any:
 
 
 def read_datasets(plan: "TrainingPlan") -> Any:
-    """What `fit` takes: a path where it reads the part that is meant by itself, shards, or else rows."""
+    """Makes what `fit` takes: a path if it reads the wanted split by default, else shards or rows."""
     from tfchain.data.pairs.reading import read_pairs
     from tfchain.data.shards.pair_shards import PairShards
     from tfchain.jobs.yaml_lines import located
@@ -208,7 +208,7 @@ def read_datasets(plan: "TrainingPlan") -> Any:
 
 
 def open_chain(plan: "TrainingPlan") -> "NeuralSearchChain":
-    """A chain around the plan's model, without documents."""
+    """Makes a chain around the plan's model, without documents."""
     from tfchain.chains.search import NeuralSearchChain
 
     options: dict[str, Any] = {"passages": plan.passages, "engine": "tensorflow"}
@@ -222,11 +222,11 @@ def open_chain(plan: "TrainingPlan") -> "NeuralSearchChain":
 
 
 def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
-    """A model with random weights and a WordPiece tokenizer.
+    """Makes a model with random weights and a WordPiece tokenizer.
 
     Args:
-        new: Its shape and its vocabulary.
-        seed: Of the weights.
+        new: Its shape and vocabulary.
+        seed: Seed of the weights.
     """
     import keras
 
@@ -249,7 +249,7 @@ def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
 
 
 def print_epochs(history: Mapping[str, Sequence[float]]) -> None:
-    """Prints a table of losses and metrics, a line an epoch."""
+    """Prints a table of losses and metrics, one line per epoch."""
     from rich.console import Console
     from rich.table import Table
 

@@ -22,7 +22,7 @@ def tune_command(config: Path, as_json: bool) -> None:
 
     CONFIG is what `tfchain train` takes, with `validation` and one more key, `tuning`. Each trial trains a fresh copy
     of the model and is ranked on `validation`; a model trained with the best values is saved as `output`. The same
-    command goes on where a stopped one was. `checkpoint` and `log_path` are for `tfchain train` alone.
+    command resumes a stopped search. `checkpoint` and `log_path` are for `tfchain train` alone.
 
     \b
     Keys of `tuning`:
@@ -32,12 +32,12 @@ def tune_command(config: Path, as_json: bool) -> None:
       tuner           random, bayesian, hyperband or grid  [default: random]
       max_trials      [default: 12]
       objective       a metric of `validation`  [default: ndcg@10]
-      max_latency_ms  the most milliseconds for one query  [default: no limit]
-      max_size_mb     the most millions of bytes of the model's files  [default: no limit]
-      seed            of what is drawn  [default: 0]
-      path            the folder that keeps trials, report, picture and TensorBoard's logs
+      max_latency_ms  the largest time of one query in milliseconds  [default: no limit]
+      max_size_mb     the largest size of the model's files in millions of bytes  [default: no limit]
+      seed            seed of the draws  [default: 0]
+      path            the folder for trials, report, picture and TensorBoard's logs
 
-    Several workers share the trials where KerasTuner's variables say so; `tfchain launch --tune` arranges that.
+    Several workers share the trials if KerasTuner's variables are set; `tfchain launch --tune` arranges that.
 
     \b
     Examples:
@@ -58,14 +58,14 @@ def tune_command(config: Path, as_json: bool) -> None:
     from rich.console import Console
 
     Console(highlight=False).print(report.to_table())
-    click.echo(f"the report lies in {report_path(plan)}, the model in {plan.output.resolve()}")
+    click.echo(f"the report is in {report_path(plan)}, the model in {plan.output.resolve()}")
 
 
 def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
     """Searches, trains with the best values, and saves the model.
 
     Args:
-        plan: What to do.
+        plan: The plan of the training, with `tuning`.
 
     Returns:
         The report; None in a worker, which writes nothing.
@@ -110,6 +110,6 @@ def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
 
 
 def report_path(plan: "TrainingPlan") -> Path:
-    """The folder of the search: beside the model where the file does not name one."""
+    """The folder of the search: beside the model if the file does not name one."""
     assert plan.tuning is not None
     return plan.tuning.path or plan.output.with_name(f"{plan.output.name}-tuning")

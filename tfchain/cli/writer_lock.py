@@ -1,4 +1,4 @@
-"""Keeps a second `tfchain index` away from a folder for as long as the first one runs."""
+"""Keeps a second `tfchain index` out of a folder while the first one runs."""
 
 import contextlib
 import fcntl
@@ -14,13 +14,13 @@ LOCK = ".indexing"
 
 @contextlib.contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Holds the folder while the block runs; the lock goes with the process, however it ends.
+    """Locks the folder while the block runs; the lock ends with the process, however it ends.
 
-    Each save locks the folder too, but only while it lasts: two processes that take turns in saving would each write
-    down its own documents and forget the other's.
+    Each save also locks the folder, but only briefly: two processes that save in turn would each write their own
+    documents and forget the other's.
 
     Args:
-        path: The folder; made if it is not there, and taken away again if nothing was saved in it.
+        path: The folder; created if missing, and removed again if nothing was saved in it.
 
     Raises:
         IndexFolderError: if another process indexes there, or the folder holds something else.
@@ -42,5 +42,5 @@ def only_writer(path: Path) -> Iterator[None]:
         finally:
             if is_new and not (path / "chain.json").exists():
                 (path / LOCK).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # something lies there after all
+                with contextlib.suppress(OSError):  # the folder is not empty after all
                     path.rmdir()

@@ -82,7 +82,7 @@ class PlanReader:
         if "model" in found and "new_model" in found:
             raise found["new_model"].error("Give `model` or `new_model`, not both. Received: both.")
         if "model" not in found and "new_model" not in found:
-            raise root.error("`model` is missing: a folder or a hub name, or `new_model` to train one from nothing.")
+            raise root.error("`model` is missing: a folder or a hub name, or `new_model` to train one from scratch.")
         split = found["split"].read(str) if "split" in found else "train"
         values: dict[str, Any] = {
             "datasets": self.read_datasets(found["dataset"], split),

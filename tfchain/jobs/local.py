@@ -46,7 +46,7 @@ def run_workers(
 ) -> Outcome:
     """Runs a command in several processes on this machine until all have ended, or one has failed.
 
-    No process is left behind, also after an error or Ctrl-C.
+    No process is left behind, even after an error or Ctrl-C.
 
     Args:
         command: Program and arguments, the same for all.

@@ -17,7 +17,7 @@ LossPlan = str | Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class NewModel:
-    """A model to train from nothing.
+    """A model to train from scratch.
 
     Args:
         vocabulary: A WordPiece vocabulary, one token per line.
@@ -90,7 +90,7 @@ class TrainingPlan:
     Args:
         path: The file.
         model: A folder, or a name on the Hugging Face hub; None if `new_model` is given.
-        new_model: A model to train from nothing.
+        new_model: A model to train from scratch.
         datasets: Pairs by name; a single dataset without a name has the empty name.
         output: The folder that the trained model is saved to.
         max_length: The most tokens of a text. Default: the model's own.

@@ -150,7 +150,7 @@ def compress_best(
             advance(1)
     kept = rule.choose(reports)
     if kept is reports[0]:
-        logger.warning("No candidate is better by %s: the model in float32 is kept.", rule)
+        logger.warning("No candidate is better under %s: the float32 model is kept.", rule)
     report = CompressionReport(
         candidates=tuple(reports), kept=kept.name, rule=dataclasses.asdict(rule), objective=rule.objective
     )

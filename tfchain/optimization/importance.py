@@ -84,7 +84,7 @@ def measure_moments(
         return products
 
     token_ids = text_encoder.tokenizer(list(texts))
-    with show_progress(len(token_ids), "looking at what layers do", shown=progress) as advance:
+    with show_progress(len(token_ids), "measuring layers", shown=progress) as advance:
         for rows in make_batches(np.array([len(ids) for ids in token_ids]), TEXTS_AT_ONCE):
             ids, mask = pad([token_ids[row] for row in rows], text_encoder.tokenizer.pad_token_id)
             flat = [product.numpy() for product in add_up(ids, mask)]

@@ -105,7 +105,7 @@ def test_an_epoch_that_no_trial_may_have_is_told_when_the_function_is_asked() ->
     ({"batch_size": [8, 16, 8]}, "`batch_size` of the space must not have a choice twice"),
     ({"weight_decay": [0, 0.0]}, "`weight_decay` of the space must not have a choice twice"),
     (lambda hp: hp.Choice("epochs", [2, 2]) and None, "`epochs` of the space must not have a choice twice"),
-    ({"loss": [Triplet(), "cosent"]}, "`loss` of the space must hold numbers, words .*Of losses give names or dicts"),
+    ({"loss": [Triplet(), "cosent"]}, "`loss` of the space must hold numbers, words .*Give losses as names or dicts"),
     (lambda hp: {"epochs": hp.Int("epochs", 1, 2), "loss": Triplet()}, "`loss` of the space must hold numbers, words"),
     ({"epochs": (3, 1)}, "`epochs` of the space: `min` of a range must not be above `max`"),
     ({"epochs": [1, 0]}, "`epochs` of the space: `epochs` must be a whole number of at least 1. Received: epochs=0"),
@@ -130,7 +130,7 @@ def test_bad_spaces_are_named(space: Any, message: str) -> None:
     ((1, 8, 0), "`step` of a range must be above 0 with sampling='linear'"),
     ((1, 8, 8), "`step` of a range must not be above its width, 7 with sampling='linear'"),
     ((2, 8, 5, "log"), "`step` of a range must not be above its width, 4 with sampling='log'"),
-    ((1, 8, 0.5), "`step` of a range of whole numbers must be one. Received: step=0.5"),
+    ((1, 8, 0.5), "`step` of a range of whole numbers must be whole, too. Received: step=0.5"),
     ((1, 8, None, "cubic"), "`sampling` of a range must be one of linear, log, reverse_log"),
 ])  # fmt: skip
 def test_bad_ranges_are_named(arguments: Any, message: str) -> None:

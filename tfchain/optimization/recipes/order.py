@@ -38,7 +38,7 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
     _check_order(listed, trains=trains)
     if any(isinstance(recipe, QuantizeAware) for recipe in listed) and not trains:
         raise InputError(
-            "QuantizeAware acts while training alone. Received: no Distill behind it. Add Distill(), or give it to "
+            "QuantizeAware acts only while training. Received: no Distill after it. Add Distill(), or give it to "
             "`chain.fit(..., recipes=[QuantizeAware()])`; without a training take Quantize('int8')."
         )
     return tuple(listed)

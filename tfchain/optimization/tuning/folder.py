@@ -62,12 +62,12 @@ class TuningFolder:
             if "model" in differing:
                 raise InputError(
                     f"{self.path} holds a search with other weights than the model's; a refit or `fit` changes them. "
-                    "Make the same call with a fresh chain, as it was before, to go on, or name another folder."
+                    "Make the same call with a fresh chain to resume it, or name another folder."
                 )
             raise InputError(
                 f"{self.path} holds another search: it differs in {', '.join(differing)} ({name} there: "
                 f"{json.dumps(found.get(name)):.100}; here: {json.dumps(wanted[name]):.100}). Name another folder, or "
-                "make the same call to go on."
+                "make the same call to resume it."
             )
 
     def read_trial(self, id: str, values: Mapping[str, Any]) -> TrialReport | None:

@@ -65,8 +65,8 @@ class Range:
             )
         if self.is_whole and self.step is not None and not isinstance(self.step, int):
             raise InputError(
-                f"`step` of a range of whole numbers must be one. Received: step={self.step}. Write min={self.min:.1f} "
-                "for a range of fractions."
+                f"`step` of a range of whole numbers must be whole, too. Received: step={self.step}. Write "
+                f"min={self.min:.1f} for a range of fractions."
             )
         if self.step is not None:
             widest = self.max - self.min if self.sampling == "linear" else self.max / self.min
@@ -122,7 +122,7 @@ class SearchSpace:
         self.names = tuple(dict.fromkeys(name for values in self._seen for name in values))
         if not self.hp.space or not self.names:
             raise InputError(
-                "`space` must hold at least one hyperparameter. Received: none. Name one, learning_rate say."
+                "`space` must hold at least one hyperparameter. Received: none. Name one, such as learning_rate."
             )
         for parameter in self.hp.space:
             choices = to_alternatives(parameter)
@@ -288,8 +288,8 @@ def to_plain(name: str, value: Any) -> Any:
         json.dumps(plain)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"`{name}` of the space must hold numbers, words and lists or dicts of them. Received: {value!r:.100}. Of "
-            "losses give names or dicts: {'name': 'triplet', 'margin': 1.0}."
+            f"`{name}` of the space must hold numbers, words and lists or dicts of them. Received: {value!r:.100}. "
+            "Give losses as names or dicts: {'name': 'triplet', 'margin': 1.0}."
         ) from error
     return plain
 

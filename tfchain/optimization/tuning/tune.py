@@ -61,7 +61,7 @@ def make_problem(
         if getattr(options, name):
             raise InputError(
                 f"`{name}` belongs to one training, and a search makes many. Received: {getattr(options, name)!r:.80}. "
-                "Leave it out; a search goes on from its `path`, and writes its logs there."
+                "Leave it out; a search resumes from its `path`, and writes its logs there."
             )
     if find_task(make_strategy(options.strategy))[1] > 1:
         raise InputError(
@@ -216,7 +216,7 @@ def _check_hyperband(space: SearchSpace, hyperparameters: Hyperparameters, max_t
     if hyperparameters.epochs < LEAST_HYPERBAND_EPOCHS:
         raise InputError(
             f"Hyperband needs at least {LEAST_HYPERBAND_EPOCHS} epochs to deal out. Received: "
-            f"epochs={hyperparameters.epochs}. Give the chain more, 9 say, or take tuner='random'."
+            f"epochs={hyperparameters.epochs}. Give the chain more, such as 9, or use tuner='random'."
         )
     from tfchain.optimization.tuning.oracles import describe_first_bracket
 

@@ -76,8 +76,7 @@ class SearchTuner(BaseTuner):
                 trial.status = Status.COMPLETED
             self.oracle.end_trial(trial)
 
-    # Only the oracle's file is kept: KerasTuner's file for the tuner is empty, and without it a search would start
-    # anew.
+    # Only the oracle's file is kept. KerasTuner's own file for the tuner is empty, and without it a search restarts.
     def _get_tuner_fname(self) -> str:
         return str(Path(self.project_dir) / "oracle.json")
 

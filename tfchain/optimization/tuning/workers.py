@@ -124,8 +124,8 @@ def lost_chief() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise WorkerLostError(
-            f"The chief of the search can no longer be reached: {error.code().name}. Start the search again; it goes "
-            "on."
+            f"The chief of the search can no longer be reached: {error.code().name}. Start the search again to "
+            "resume it."
         ) from error
 
 
@@ -141,5 +141,5 @@ def wait_for_last_trials(is_running: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LAST_TRIAL_SECONDS
     while is_running():
         if time.monotonic() > deadline:
-            raise WorkerLostError("Another worker's trial does not end. Start the search again; it goes on.")
+            raise WorkerLostError("Another worker's trial does not end. Start the search again to resume it.")
         time.sleep(POLL_SECONDS)
