@@ -11,7 +11,7 @@ import pytest
 from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.tokenizers.host import load_tokenizer
+from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.training.fit.keras_fit import FitOverWorkers
 
 MakeEncoder = Callable[..., Encoder]

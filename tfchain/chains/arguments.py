@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfchain.core.errors import InputError
 from tfchain.core.task import Task
 from tfchain.models.bundled import find_bundled_model
-from tfchain.models.engines.precision import EngineName
+from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import to_tokenizer
 

@@ -18,7 +18,7 @@ from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
 from tfchain.deployment.client.client import Client
-from tfchain.models.engines.precision import EngineName
+from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current, LiveModel
 

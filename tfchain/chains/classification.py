@@ -13,7 +13,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deploy import Deployment
-from tfchain.models.engines.precision import EngineName
+from tfchain.models.precision import EngineName
 from tfchain.tasks.classification.predictions import Prediction, ScoredLabel, make_predictions
 from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, check_pairs
 from tfchain.tasks.text_rows import TextRows

@@ -19,8 +19,8 @@ from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
 from tfchain.deployment.client import client as serving
-from tfchain.models.engines.precision import EngineName
 from tfchain.models.indexes.exact import Similarity
+from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex

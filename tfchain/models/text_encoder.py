@@ -14,13 +14,14 @@ from tfchain.core.packing import pack, unpacked
 from tfchain.core.progress import show_progress
 from tfchain.core.texts import check_texts
 from tfchain.models.encoders.config import EncoderConfig
-from tfchain.models.encoders.weight_watch import SharedModel, WeightWatch
 from tfchain.models.engines.calibration import Calibration, make_calibration
-from tfchain.models.engines.precision import EngineName, Precision, check_precision, find_engines
 from tfchain.models.engines.runner import EncoderRunner
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
-from tfchain.models.tokenizers.host import HostTokenizer, load_tokenizer
+from tfchain.models.precision import EngineName, Precision, check_precision, find_engines
+from tfchain.models.shared_model import SharedModel, WeightWatch
+from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.models.tokenizers.stored import note_tokenizer, read_stored_tokenizer
 from tfchain.models.weights.folder import find_folder, read_folder
 from tfchain.models.weights.record import ModelRecord, read_record, write_record

@@ -10,8 +10,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
 from tfchain.core.task import Evaluate
 from tfchain.models.engines.int8_product import check_int8_products
-from tfchain.models.engines.precision import Precision
 from tfchain.models.indexes.storage import FLOAT_VECTORS
+from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.learning_texts import LearningTexts, to_plain_texts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
-from tfchain.models.encoders.weight_watch import SharedModel
+from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
 from tfchain.optimization.learning_texts import LearningTexts, read_learning_texts

@@ -11,7 +11,7 @@ from tfchain.core.sampling import spread_evenly
 from tfchain.models.encoders.config import TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.encoders.transformer import TransformerEmbeddings, TransformerLayer
-from tfchain.models.encoders.weight_watch import SharedModel
+from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink

@@ -8,7 +8,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import HEAD, DenseConfig
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.encoders.weight_watch import SharedModel
+from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 
 

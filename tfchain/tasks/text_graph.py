@@ -11,7 +11,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.proof import Proof
 from tfchain.core.signatures import EMBED, EMBED_IDS, TOKENIZE, Halves
 from tfchain.models.engines.padding import pad
-from tfchain.models.engines.precision import TOLERANCES
+from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import HostTokenizer
 from tfchain.runtime.fork import check_tensorflow_runs

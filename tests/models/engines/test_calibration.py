@@ -10,7 +10,7 @@ from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.engines.calibration import Calibration, make_calibration, measure_input_ranges
-from tfchain.models.engines.precision import make_compute_copy
+from tfchain.models.engines.compute_copy import make_compute_copy
 from tfchain.models.text_encoder import TextEncoder
 
 TEXTS = ["the cat sleeps", "stocks fell on monday " * 3, "who", "what does a dog do", "你好", "a cat", "dogs run", "do",

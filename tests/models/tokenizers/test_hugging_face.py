@@ -14,7 +14,7 @@ def test_loading_a_model_does_not_print_that_pytorch_was_not_found(tiny_model_pa
     program = f"""
 import logging, os
 logging.basicConfig(level=logging.WARNING)
-from tfchain.models.tokenizers.host import load_tokenizer
+from tfchain.models.tokenizers.hugging_face import load_tokenizer
 before = dict(os.environ)
 print(len(load_tokenizer({str(tiny_model_path)!r})))
 assert dict(os.environ) == before

@@ -369,7 +369,7 @@ from tests.training.fit.test_fit import Losses, fit
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.models.tokenizers.host import load_tokenizer
+from tfchain.models.tokenizers.hugging_face import load_tokenizer
 
 tokenizer = load_tokenizer(sys.argv[1])
 config = json.loads(sys.argv[2])

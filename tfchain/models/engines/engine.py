@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.engines.calibration import Calibration
-from tfchain.models.engines.precision import Precision, make_compute_copy
+from tfchain.models.engines.compute_copy import make_compute_copy
+from tfchain.models.precision import Precision
+from tfchain.models.shared_model import SharedModel
 
 if TYPE_CHECKING:
     import keras

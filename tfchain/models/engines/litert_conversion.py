@@ -17,7 +17,7 @@ from tfchain.core.atomic import write_file
 from tfchain.core.errors import TfchainError
 from tfchain.core.signatures import EMBED_IDS
 from tfchain.models.engines.litert_signature import add_signature_metadata
-from tfchain.models.engines.precision import Precision
+from tfchain.models.precision import Precision
 from tfchain.runtime.child_process import make_environment, make_python_command
 from tfchain.runtime.litert import LiteRTEncoder
 from tfchain.runtime.quiet_stderr import quiet_native_log

@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError, TfchainError
-from tfchain.models.encoders.weight_watch import SharedModel
 from tfchain.models.engines.calibration import Calibration
+from tfchain.models.engines.compute_copy import check_encoder
 from tfchain.models.engines.engine import Computation, Engine
 from tfchain.models.engines.kernel_weights import NotFiniteError
-from tfchain.models.engines.precision import (
-    EngineName,
-    Precision,
-    check_encoder,
-    check_precision,
-    find_engines,
-    needs_flatbuffer,
-)
+from tfchain.models.precision import EngineName, Precision, check_precision, find_engines, needs_flatbuffer
+from tfchain.models.shared_model import SharedModel
 from tfchain.runtime.fork import renew_after_fork
 
 if TYPE_CHECKING:

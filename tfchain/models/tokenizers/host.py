@@ -9,7 +9,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import replace_surrogates
-from tfchain.models.tokenizers.hugging_face import load_transformers
+from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.models.tokenizers.stored import StoredTokenizer
 from tfchain.models.tokenizers.word_memory import WordMemory
 
@@ -140,27 +140,6 @@ class HostTokenizer:
         texts = [replace_surrogates(text) for text in texts]
         # A fast tokenizer's copy lower-cases itself, once it has found the special tokens.
         return [text.lower() for text in texts] if self.do_lower_case and self._fast is None else texts
-
-
-def load_tokenizer(path: Path) -> Any:
-    """Reads a folder's tokenizer through transformers.
-
-    Raises:
-        InputError: if the folder has none that transformers can read.
-    """
-    try:
-        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} has no tokenizer that transformers can read: {error}. "
-            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
-        ) from error
-    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one of nothing, without a word
-        raise InputError(
-            f"{path} has a tokenizer without a vocabulary: every word would be unknown. "
-            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
-        )
-    return tokenizer
 
 
 def to_tokenizer(tokenizer: Any) -> Any:

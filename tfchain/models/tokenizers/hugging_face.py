@@ -1,7 +1,11 @@
 """The one door to transformers, whose tokenizers tfchain uses; its models need PyTorch, and tfchain needs neither."""
 
 import logging
+from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from tfchain.core.errors import InputError
 
 
 def load_transformers() -> ModuleType:
@@ -18,6 +22,27 @@ def load_transformers() -> ModuleType:
         logger.removeFilter(_is_wanted)
     module: ModuleType = transformers
     return module
+
+
+def load_tokenizer(path: Path) -> Any:
+    """Reads a folder's tokenizer through transformers.
+
+    Raises:
+        InputError: if the folder has none that transformers can read.
+    """
+    try:
+        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} has no tokenizer that transformers can read: {error}. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        ) from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one of nothing, without a word
+        raise InputError(
+            f"{path} has a tokenizer without a vocabulary: every word would be unknown. "
+            "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
+        )
+    return tokenizer
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:

@@ -115,7 +115,7 @@ class StoredTokenizer:
         """The transformers tokenizer."""
         import tempfile
 
-        from tfchain.models.tokenizers.host import load_tokenizer
+        from tfchain.models.tokenizers.hugging_face import load_tokenizer
 
         with self._lock:
             if self._loaded is None:

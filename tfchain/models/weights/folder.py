@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from tfchain.core.checks import check_known_settings
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
-from tfchain.models.engines.precision import check_precision
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
+from tfchain.models.precision import check_precision
 from tfchain.models.weights.folder_kind import (
     check_transformer_settings,
     find_other_architecture,

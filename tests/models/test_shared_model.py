@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfchain import NeuralSearchChain, Quantize
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.encoders.weight_watch import SharedModel, WeightWatch
+from tfchain.models.shared_model import SharedModel, WeightWatch
 from tfchain.models.text_encoder import TextEncoder
 
 

@@ -12,7 +12,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.models.engines import native_library as native
-from tfchain.models.engines.precision import make_compute_copy
+from tfchain.models.engines.compute_copy import make_compute_copy
 from tfchain.models.text_encoder import TextEncoder
 
 pytestmark = pytest.mark.usefixtures("empty_cache")

@@ -1,0 +1,59 @@
+"""Copies of an encoder that compute in another precision."""
+
+from typing import TYPE_CHECKING
+
+from tfchain.core.errors import InputError
+from tfchain.models.precision import Precision
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfchain.models.engines.calibration import Calibration
+    from tfchain.models.shared_model import SharedModel
+
+
+def check_encoder(shared: "SharedModel", precision: str, calibrated: bool = False) -> None:
+    """Stops a model that no copy can be made of in this precision.
+
+    Raises:
+        InputError: if the precision is `bfloat16` or calibrated, and the encoder is not tfchain's own.
+    """
+    if (precision == "bfloat16" or calibrated) and shared.config is None:
+        name = "calibrated 'int8'" if calibrated else f"{precision!r}"
+        raise InputError(
+            f"`precision` {name} needs one of tfchain's own encoders. "
+            f"Received: {type(shared.model).__name__}. Use 'int8' or 'float16', which LiteRT makes of any Keras model."
+        )
+
+
+def make_compute_copy(
+    encoder: "keras.Model", precision: Precision, calibration: "Calibration | None" = None, *, pad_token_id: int = 0
+) -> "keras.Model":
+    """The Keras model that the TensorFlow graph computes with; the encoder itself keeps its float weights.
+
+    Args:
+        encoder: The encoder.
+        precision: `bfloat16` gives a copy with weights and products in bfloat16, pooling, heads and output in float32;
+            `int8` with a calibration gives one with weights and products in int8, the rest in float32; all others give
+            the encoder itself.
+        calibration: The texts that ranges are measured on. Default: none.
+        pad_token_id: Fills shorter ones of them up. Default: 0.
+
+    Raises:
+        InputError: if a range is not finite.
+        TfchainError: if TensorFlow has no int8 products here.
+    """
+    from tfchain.models.encoders.encoder import make_blank_encoder
+
+    if calibration is not None:
+        from tfchain.models.engines.calibration import measure_input_ranges
+        from tfchain.models.engines.int8_encoder import make_int8_copy
+        from tfchain.models.engines.int8_product import check_int8_products
+
+        check_int8_products()
+        return make_int8_copy(encoder, measure_input_ranges(encoder, calibration, pad_token_id=pad_token_id))
+    if precision != "bfloat16":
+        return encoder
+    copy = make_blank_encoder(encoder.config, name=encoder.name, dtype="bfloat16")
+    copy.set_weights(encoder.get_weights())
+    return copy
