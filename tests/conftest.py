@@ -75,7 +75,7 @@ def shared_conversions(conversions: dict[tuple[Any, ...], bytes], monkeypatch: p
             conversions[key] = convert_encoder(encoder, function, precision)
         return conversions[key]
 
-    monkeypatch.setattr("tfchain.models.engines.runner.convert_encoder", convert)
+    monkeypatch.setattr("tfchain.models.engines.litert_engine.convert_encoder", convert)
 
 
 @pytest.fixture(scope="session")

@@ -240,7 +240,7 @@ def test_a_wrong_argument_is_known_before_anything_is_encoded_or_exported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    monkeypatch.setattr(chain, "_refresh_index", lambda _: pytest.fail("the documents were encoded"))
+    monkeypatch.setattr(chain, "_current", lambda *_: pytest.fail("the documents were encoded"))
     with pytest.raises(TfchainError, match=message):
         chain.deploy(**{"path": "versions", **options})
     if "path" in options or "top_k" in options:
@@ -321,11 +321,10 @@ def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearc
         (lambda chain: chain.remove(1.5), "`ids` must be an id or a list of them. Received: float"),
         (lambda chain: chain.remove([None]), "An id must be a string or a whole number. Received: None"),
         (lambda chain: chain.remove(Path("a.txt")), "`ids` must be an id or a list of them. Received: PosixPath"),
-        (lambda chain: chain.search({"a"}), r"must be a string or a list of strings. Received: set. Give list"),
-        (lambda chain: chain.search(one for one in "ab"), "Received: generator. Give list"),
+        (lambda chain: chain.search({"a"}), r"must be a string or a list of strings. Received: set"),
         (lambda chain: chain.search({"text": "a"}), "Received: dict"),
         (lambda chain: chain.search(b"a"), "Received: bytes"),
-        (lambda chain: chain.search(np.array([["a"]])), "Received: an array of 2 dimensions"),
+        (lambda chain: chain.search(np.array([["a"]])), r"A query must be a string\. Received: array.* of type ndarray at place 0"),
         (
             lambda chain: chain.search(np.array([1])),
             r"A query must be a string. Received: .*1\)? of type int64 at place 0",
@@ -336,7 +335,7 @@ def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearc
         ),
         (lambda chain: chain.save(3), "`path` must be the path .* Received: path=3"),
         (lambda chain: NeuralSearchChain.load("a\0b"), "`path` must be the path"),
-        (lambda chain: chain.export(name="../elsewhere"), "`name` must be a name without `/`"),
+        (lambda chain: chain.export(name="../elsewhere"), "`name` must be a name without / or :"),
         (lambda chain: chain.export("x", top_k=0), "`top_k` must be a whole number of at least 1"),
         (lambda chain: chain.evaluate({"querys": {}}), "Received: querys"),
         (lambda chain: chain.evaluate({"queries": {}}), "of which queries and qrels are needed"),
@@ -469,15 +468,15 @@ def test_odd_characters_in_ids_are_kept_from_adding_to_the_exported_version(
 ) -> None:
     import tensorflow as tf
 
-    ids = ["a\0", "a", "a b", "你/..", "'\"\n"]
+    ids = ["a\t", "a", "a b", "你/..", "'\"\n"]
     chain.add([{"id": name, "text": f"the cat {number}"} for number, name in enumerate(ids)])
     chain.save(tmp_path / "index")
     assert [one.id for one in NeuralSearchChain.load(tmp_path / "index", engine="tensorflow").index] == ids
     loaded = tf.saved_model.load(str(chain.export(tmp_path / "versions", top_k=5)))
     found = loaded.signatures["search"](tf.constant(["the cat 0"]))["ids"].numpy()[0]
     assert {one.decode() for one in found} == set(ids)
-    assert found[0].decode() == "a\0"
-    chain.remove("a\0")
+    assert found[0].decode() == "a\t"
+    chain.remove("a\t")
     assert "a" in chain.index
 
 
@@ -492,7 +491,7 @@ def test_a_place_that_cannot_be_written_is_told_before_documents_are_encoded_aga
     monkeypatch.setattr("tfchain.tasks.search.live_index.make_index", lambda *_, **__: pytest.fail("encoded"))
     with pytest.raises(TfchainError, match="file"):
         getattr(chain, kind)(tmp_path / "file")
-    with pytest.raises(TfchainError, match=r"Could not write .*file/below/it: Not a directory"):
+    with pytest.raises(TfchainError, match=r"file/below/it"):
         getattr(chain, kind)(tmp_path / "file" / "below" / "it")
     for wrong in ({"top_k": 0}, {"signatures": "both"}) if kind == "export" else ():
         with pytest.raises(InputError, match=next(iter(wrong))):

@@ -199,7 +199,7 @@ def test_the_end_is_a_table_and_the_models_place(run: Run, folder: Path) -> None
         ["1", "1.5000", "0.2500"],
         ["2", "0.7500", "0.5000"],
         ["3", "0.5000"],
-        ["the", "model", "lies", "in", str((folder / "out").resolve())],
+        ["the", "model", "is", "in", str((folder / "out").resolve())],
     ]
     assert (folder / "out" / "model.safetensors").is_file()
 

@@ -181,7 +181,7 @@ def test_tf_datasets_of_dicts_tuples_and_texts_are_read() -> None:
     ragged = data({"query": ["q", "p"], "positive": ["d", "e"], "negatives": tf.ragged.constant([["n"], ["m", "o"]])})
     with pytest.raises(InputError, match=r"dataset\[1\]: expected 1 negatives, as dataset\[0\] has. Received: 2"):
         read_pairs(ragged)
-    with pytest.raises(InputError, match="must give flat dicts or tuples of string tensors"):
+    with pytest.raises(InputError, match="must yield flat dicts or tuples of string tensors"):
         read_pairs(data(((["q"], ["d"]), ["e"])))
     with pytest.raises(InputError, match="must end. Received: a tf.data.Dataset that repeats forever"):
         read_pairs(data(["a"]).repeat())

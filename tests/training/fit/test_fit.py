@@ -283,7 +283,7 @@ def test_judgements_keep_a_querys_other_documents_out_of_the_softmax(
         (Pairs(([], [])), {}, r"columns of equal length, with a row or more\. Received: dataset, \[0, 0\] rows"),
         ([{"query": "alone"}], {}, r"query"),
         ([{"sentence1": "a", "sentence2": "b", "score": float("nan")}], {}, r"finite|NaN|nan"),
-        (Pairs((["a"], ["b", "c"])), {}, r"`Pairs` must have columns of one length.*\[1, 2\] rows"),
+        (Pairs((["a"], ["b", "c"])), {}, r"`Pairs` must have columns of equal length.*\[1, 2\] rows"),
         (Pairs((["a"], ["b"]), np.zeros(1, "float32")), {}, r"must be an array of shape \(1, k\)\. Received: .*\(1,\)"),
         (Pairs((["a"], ["b"]), np.full((1, 1), np.nan)), {}, r"labels of `Pairs` must be finite"),
         (PAIRS, {"accumulation_steps": 3}, r"at most the steps of the whole training, 2, .* accumulation_steps=3"),
