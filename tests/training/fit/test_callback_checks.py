@@ -104,7 +104,7 @@ def check(callback: Any, *others: Any, metrics: Any = ("ndcg@10",), **values: An
         ),
         (lambda path: keras_callbacks.ModelCheckpoint(path / "file" / "a.keras"), r"must be a folder to write to"),
         (lambda path: keras_callbacks.ModelCheckpoint(path / "folder.keras"), r"must be a file\. Received: the folder"),
-        (lambda path: keras_callbacks.CSVLogger(path / "gone" / "a.csv"), r"CSVLogger must be in a folder that is the"),
+        (lambda path: keras_callbacks.CSVLogger(path / "gone" / "a.csv"), r"CSVLogger must be in an existing folder"),
         (lambda path: keras_callbacks.CSVLogger(path), r"CSVLogger must be in an existing folder"),
         (lambda path: keras_callbacks.TensorBoard(str(path / "file")), r"`TensorBoard\.log_dir` must be a folder"),
     ],
