@@ -18,6 +18,7 @@ from tfchain.deployment.deploy import Deployment
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.classification.predictions import ScoredLabel
 from tfchain.tasks.heads import strip_head
+from tfchain.tasks.live_model import LiveModel
 
 ANIMALS = ["the cat sleeps", "a dog runs", "a cat runs", "the dog sleeps", "the cat runs"]
 STOCKS = ["stocks fell", "stock fell on monday", "the stock fell", "stocks fell on monday", "on monday the stock fell"]
@@ -138,7 +139,7 @@ def test_a_saved_chain_gives_the_same_answers(fitted: TextClassificationChain, t
     loaded = TextClassificationChain.load(fitted.save(tmp_path / "chain"), engine="tensorflow")
     assert (loaded.state, loaded.task, loaded.report) == (fitted.state, fitted.task, fitted.report)
     assert [one.scores for one in loaded.predict(NEW)] == [one.scores for one in fitted.predict(NEW)]
-    loaded.state = dataclasses.replace(loaded.state, temperature=2.0)
+    loaded._live.take(loaded.text_encoder, dataclasses.replace(loaded.state, temperature=2.0))
     loaded.save(tmp_path / "chain")
     assert TextClassificationChain.load(tmp_path / "chain", engine="tensorflow").state.temperature == 2
     assert len(list((tmp_path / "chain").glob("model-*"))) == 1
@@ -253,6 +254,7 @@ def test_pruning_low_rank_training_and_weights_by_label_go_with_it(tiny_model_pa
 def test_a_smaller_model_keeps_its_head(fitted: TextClassificationChain) -> None:
     chain = TextClassificationChain.__new__(TextClassificationChain)
     chain.__dict__.update(fitted.__dict__)
+    chain._live = LiveModel(fitted.text_encoder, fitted.state)
     chain.compress([Shrink(layers=1)])
     assert chain.model.config.head.out_dim == 3
     np.testing.assert_array_equal(

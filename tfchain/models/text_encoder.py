@@ -128,8 +128,8 @@ class TextEncoder:
         path = find_folder(name_or_path)
         record = read_record(path)
         if (path / ENCODER_FILE).is_file():
-            shared = _load_keras_model(path / ENCODER_FILE)
             settings = _read_settings(path)
+            shared = _load_keras_model(path / ENCODER_FILE)
             tokenizer_path = path
         else:
             folder = read_folder(path)

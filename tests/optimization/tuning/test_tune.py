@@ -20,7 +20,6 @@ from tfchain.optimization.tuning.oracles import spread_seed
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.trial import TuningProblem
 from tfchain.optimization.tuning.trial_values import Setting
-from tfchain.tasks.search import task as search_task
 from tfchain.training.losses import InBatchSoftmax
 from tfchain.training.mining.options import Mining
 
@@ -326,7 +325,7 @@ def test_of_the_options_only_what_a_search_finds_is_kept(
         seen.append((callback.count, validation.monitor))
         return SimpleNamespace(history={name: [0.5] for name in validation.metrics})
 
-    monkeypatch.setattr(search_task, "fit_text_encoder", fit)
+    monkeypatch.setattr("tfchain.training.fit.fit.fit_text_encoder", fit)
     monkeypatch.setattr(picture, "draw_trials", lambda report: b"a picture")
     own = Counter()
     options = FitOptions(callbacks=[own], split="dev", progress=False, loss=InBatchSoftmax(scale=5))
@@ -388,7 +387,7 @@ def test_an_objective_beside_the_usual_metrics_is_measured_too(
         asked.append(validation)
         return SimpleNamespace(history={name: [0.5, 0.75, 0.25] for name in validation.metrics})
 
-    monkeypatch.setattr(search_task, "fit_text_encoder", fit)
+    monkeypatch.setattr("tfchain.training.fit.fit.fit_text_encoder", fit)
     report = search(chain, {"epochs": [3]}, objective="ndcg@5", tuner="grid")
     assert tuple(asked[0].metrics) == ("ndcg@5", "ndcg@10", "mrr@10", "recall@100", "map@100")
     assert (asked[0].monitor, asked[0].restore_best) == ("ndcg@5", False)
