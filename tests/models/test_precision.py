@@ -165,5 +165,5 @@ def test_an_engine_for_int8_alone_gives_way_to_another_precision(float_encoder: 
     assert (encoder.precision, encoder.runner.engine) == ("int8", "native")
     assert encoder.with_precision("int8").runner.engine == "native"
     assert encoder.with_precision("float32").runner.engine == "auto"
-    with pytest.raises(InputError, match="computed by 'tensorflow' or 'litert'. Received: engine='native'"):
+    with pytest.raises(InputError, match="computed by 'litert' or 'tensorflow'. Received: engine='native'"):
         encoder.with_precision("float32", engine="native")

@@ -96,7 +96,7 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
         assert one.metrics == pytest.approx({"ndcg@10": ndcg_by_hand(alone.text_encoder), "recall@100": 1.0}, abs=1e-6)
         assert one.metrics["ndcg@10"] < 1
         assert one.index_bytes == 5 * 64 * 4
-        assert 100 < one.peak_memory_mb < 4000  # TensorFlow alone takes some hundred
+        assert 20 < one.peak_memory_mb < 4000  # int8 on the kernels needs no TensorFlow
         assert 0 < one.query_median_ms <= one.query_p95_ms
         assert one.texts_per_second > 0
     smallest = min(report.candidates, key=lambda one: sum(one.files.values()))

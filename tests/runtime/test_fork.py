@@ -62,12 +62,14 @@ litert = TextEncoder.from_pretrained(model, engine="litert")
 answers = same(litert.encode, texts)
 ask("litert, many", answers, is_ended=True)
 ask("litert, one", same(litert.encode, "a dog"))
-flatbuffer = litert.runner._run.model
-litert.runner._run._lock.acquire()  # as a thread that is encoding
-litert.runner._lock.acquire()
+many = litert.runner.running.many
+flatbuffer = many.model
+held = [many._lock, litert.runner.running._lock, litert.runner._lock]
+for lock in held:  # as a thread that is encoding
+    lock.acquire()
 ask("litert, in the middle of a call", answers)
-litert.runner._lock.release()
-litert.runner._run._lock.release()
+for lock in held:
+    lock.release()
 ids = np.ones((2, 3), "int32")
 pool = LiteRTPool(flatbuffer, size=2, num_threads=2)
 in_pool = same(pool, ids, ids)

@@ -65,7 +65,8 @@ def read_rows(source: Any, *, split: str = "train", multi_label: bool = False) -
 def _iterate(source: Any, split: str) -> Iterator[tuple[Place, Any, Any, Any]]:
     if isinstance(source, str | os.PathLike):
         for place, record in read_records(str(source)):
-            yield place, *_take(record, place)
+            text, pair, label = _take(record, place)
+            yield place, text, pair, "" if label is None else label  # an empty cell
     elif hasattr(source, "column_names") and (hasattr(source, "iter") or isinstance(source, Mapping)):
         yield from _iterate_hugging_face(source, split)
     elif isinstance(source, Mapping | bytes | set | frozenset | np.ndarray) or not isinstance(source, Iterable):
