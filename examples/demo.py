@@ -66,7 +66,7 @@ def main() -> None:
     with timed("A version for TensorFlow Serving is exported, its answers compared with the chain's"):
         chain.export(base_path)
     with timed("The server is up"):
-        server = deploy(base_path, model_name="search")
+        server = deploy(base_path, model_name="search", client_type=tfchain.Client)
     with server, server.client() as client:
         for label, protocol in (("REST", "rest"), ("gRPC", "grpc")):
             answers[label] = ask(questions, partial(search_server, client, protocol))
