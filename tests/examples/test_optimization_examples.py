@@ -21,7 +21,7 @@ def test_quantize_int8_compares_and_keeps_the_smallest(
 
     heads, *rows, kept, last = capsys.readouterr().out.strip().splitlines()
     rows = [row.split() for row in rows if row.strip()]
-    assert heads.split()[:3] == ["candidate", "nDCG@10", "recall@100"]
+    assert heads.split()[:3] == ["candidate", "ndcg@10", "recall@100"]
     assert [row[-9] for row in rows] == ["float32", "int8", "float16"]
     sizes = {row[-9]: float(row[-6]) for row in rows}
     assert kept == f"kept: {rows[[row[0] for row in rows].index('→')][1]}"

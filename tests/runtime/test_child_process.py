@@ -29,7 +29,7 @@ def test_a_child_does_not_run_files_of_the_current_folder_and_keeps_pythonpath(t
 def test_every_child_of_tfchains_is_started_by_this_command() -> None:
     folder = Path(tfchain.__file__).parent
     users = {str(path.relative_to(folder)) for path in folder.rglob("*.py") if "sys.executable" in path.read_text()}
-    assert users == {"core/child_process.py"}
+    assert users == {"runtime/child_process.py"}
     starters = {
         str(path.relative_to(folder))
         for path in folder.rglob("*.py")
@@ -37,7 +37,7 @@ def test_every_child_of_tfchains_is_started_by_this_command() -> None:
     }
     # The last one runs the command that `tfchain launch` makes, or what a user gives it.
     assert starters == {
-        *("deployment/deploy.py", "models/litert.py", "optimization/measure.py", "training/launch/local.py")
+        *("deployment/deploy.py", "jobs/local.py", "models/engines/litert_conversion.py", "optimization/measure.py")
     }
 
 
