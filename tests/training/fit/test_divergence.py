@@ -17,7 +17,7 @@ from tfchain.data.pairs.reading import Pairs
 from tfchain.training.fit.checkpoint import TrainingCheckpoint
 from tfchain.training.fit.divergence import DivergenceGuard, find_not_finite
 from tfchain.training.fit.trainer import PairTrainer
-from tfchain.training.fit.validation import RankingEvaluator, Validation
+from tfchain.training.fit.validation import EvaluationCallback, Validation
 from tfchain.training.losses import InBatchSoftmax, PairLoss, get_loss
 from tfchain.training.losses.default import LOSSES
 
@@ -211,7 +211,7 @@ def test_weights_of_nan_were_evaluated_and_could_be_the_best(every: Any) -> None
         return {"ndcg@10": float(trainer.steps_done)}
 
     text_encoder: Any = None
-    evaluator = RankingEvaluator(evaluate, text_encoder, Validation(dataset=None, metrics=["ndcg@10"], every=every))
+    evaluator = EvaluationCallback(evaluate, text_encoder, Validation(dataset=None, metrics=["ndcg@10"], every=every))
     with pytest.raises(DivergedError):
         trainer.run(Poison(6), evaluator)
     assert measured == ([4] if every == "epoch" else [1, 2, 3, 4, 5])
