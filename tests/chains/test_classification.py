@@ -139,7 +139,7 @@ def test_a_saved_chain_gives_the_same_answers(fitted: TextClassificationChain, t
     loaded = TextClassificationChain.load(fitted.save(tmp_path / "chain"), engine="tensorflow")
     assert (loaded.state, loaded.task, loaded.report) == (fitted.state, fitted.task, fitted.report)
     assert [one.scores for one in loaded.predict(NEW)] == [one.scores for one in fitted.predict(NEW)]
-    loaded._live.take(loaded.text_encoder, dataclasses.replace(loaded.state, temperature=2.0))
+    loaded._live.adopt(loaded.text_encoder, dataclasses.replace(loaded.state, temperature=2.0))
     loaded.save(tmp_path / "chain")
     assert TextClassificationChain.load(tmp_path / "chain", engine="tensorflow").state.temperature == 2
     assert len(list((tmp_path / "chain").glob("model-*"))) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from tfchain import Distill, NeuralSearchChain, Quantize, compress
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.models.engines.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress_best
 from tfchain.optimization.measure import Workload, make_workload
@@ -96,7 +97,9 @@ def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
         assert one.metrics == pytest.approx({"ndcg@10": ndcg_by_hand(alone.text_encoder), "recall@100": 1.0}, abs=1e-6)
         assert one.metrics["ndcg@10"] < 1
         assert one.index_bytes == 5 * 64 * 4
-        assert 20 < one.peak_memory_mb < 4000  # int8 on the kernels needs no TensorFlow
+        lean = one.precision == "int8" and find_obstacle() is None  # the kernels, without TensorFlow
+        low, high = (20, 100) if lean else (100, 4000)
+        assert low < one.peak_memory_mb < high
         assert 0 < one.query_median_ms <= one.query_p95_ms
         assert one.texts_per_second > 0
     smallest = min(report.candidates, key=lambda one: sum(one.files.values()))

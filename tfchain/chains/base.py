@@ -116,7 +116,7 @@ class Chain:
 
     @text_encoder.setter
     def text_encoder(self, text_encoder: TextEncoder) -> None:
-        self._live.take(text_encoder, self._live.state)
+        self._live.text_encoder = text_encoder
 
     @property
     def state(self) -> Any:
@@ -251,10 +251,11 @@ class Chain:
         options = dataclasses.replace(options or self.fit_options, **replaced)
         hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
+        began = self._live.look()
         trained = train_for(
-            self.task, self._live.text_encoder, self._live.state, dataset, changed, options, validation=validation
+            self.task, began.text_encoder, began.state, dataset, changed, options, validation=validation
         )
-        self._adopt(trained.text_encoder, trained.state)
+        self._live.adopt(trained.text_encoder, trained.state)
         return trained.history
 
     def tune(
@@ -320,10 +321,11 @@ class Chain:
             max_size_mb=max_size_mb,
             seed=seed,
         )
+        began = self._live.look()
         tuned = tune_for(
             self.task,
-            self._live.text_encoder,
-            self._live.state,
+            began.text_encoder,
+            began.state,
             dataset,
             space,
             search,
@@ -337,7 +339,7 @@ class Chain:
         found = {name: getattr(tuned.values.options, name) for name in ("loss", "mining", "cross_check", "guide")}
         self.fit_options = dataclasses.replace(self.fit_options, **found)
         if tuned.text_encoder is not None:
-            self._adopt(tuned.text_encoder, tuned.state)
+            self._live.adopt(tuned.text_encoder, tuned.state)
         elif tuned.lacks_shape:
             logger.warning("The best trial has another shape, which the chain's model takes with refit=True alone.")
         return tuned.report
@@ -382,10 +384,11 @@ class Chain:
         from tfchain.chains.compression import compress_for
         from tfchain.optimization.recipes import check_candidates
 
+        began = self._live.look()
         kept, report = compress_for(
             self.task,
-            self.text_encoder,
-            self.state,
+            began.text_encoder,
+            began.state,
             check_candidates(recipes),
             texts=texts,
             teacher=teacher.text_encoder if isinstance(teacher, Chain) else teacher,
@@ -396,8 +399,8 @@ class Chain:
             batch_size=self.hyperparameters.batch_size,
             progress=progress,
         )
-        if kept.fingerprint != self.text_encoder.fingerprint:
-            self.text_encoder = kept
+        if kept.fingerprint != began.text_encoder.fingerprint:
+            self._live.adopt(kept, began.state)
         return report
 
     def save(self, path: str | Path) -> Path:
@@ -496,14 +499,16 @@ class Chain:
             InputError: if an argument is out of its range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        serving: dict[str, Any] = {
-            "host": host,
-            "grpc_port": port,
-            "rest_port": rest_port,
-            "timeout_seconds": timeout_seconds,
-        }
-        serving["prefer_tflite_model"] = prefer_tflite_model
-        return self._deploy(path, name=name, serving=serving, options={})
+        return self._deploy(
+            path,
+            name=name,
+            options={},
+            host=host,
+            grpc_port=port,
+            rest_port=rest_port,
+            prefer_tflite_model=prefer_tflite_model,
+            timeout_seconds=timeout_seconds,
+        )
 
     def _export(
         self, path: str | Path | None, *, signatures: str = "text", name: str | None, options: Mapping[str, Any]
@@ -531,7 +536,7 @@ class Chain:
             )
 
     def _deploy(
-        self, path: str | Path | None, *, name: str | None, serving: Mapping[str, Any], options: Mapping[str, Any]
+        self, path: str | Path | None, *, name: str | None, options: Mapping[str, Any], **serving: Any
     ) -> Deployment:
         from tfchain.chains.serving import check_deployment
         from tfchain.deployment.deploy import deploy
@@ -549,13 +554,6 @@ class Chain:
         """Model and state as they are and stay while a block runs."""
         current: contextlib.AbstractContextManager[Current] = self._live.current()
         return current
-
-    def _adopt(self, text_encoder: TextEncoder, state: Any) -> None:
-        """Takes what a training has made; where it has changed the model's weights alone, the state stays."""
-        if text_encoder is self._live.text_encoder and state is self._live.state:
-            self._live.note_change()
-        else:
-            self._live.take(text_encoder, state)
 
     def _save_into(self, folder: Folder, current: Current) -> None:
         folder.save(current.text_encoder, current.state, self._settings(current))

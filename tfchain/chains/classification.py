@@ -171,7 +171,7 @@ class TextClassificationChain(Chain):
         judged = None if validation is None else self.task.read_judged(validation, split="test")
         model, labels = self.task.adapt(self.text_encoder, self.state, rows, keeps_head=False)
         batch_size = self.hyperparameters.batch_size
-        self._adopt(model, self.task.finish(model, labels, judged, batch_size=batch_size))
+        self._live.adopt(model, self.task.finish(model, labels, judged, batch_size=batch_size))
         return self
 
     def calibrate(self, dataset: Any, *, split: str = "test") -> "TextClassificationChain":
@@ -190,7 +190,7 @@ class TextClassificationChain(Chain):
             judged = self.task.read_judged(dataset, split=split)
             check_pairs(judged, labels)
             calibrated = self.task.finish(current.text_encoder, labels, judged, batch_size=batch_size)
-        self._adopt(current.text_encoder, calibrated)
+        self._live.adopt(current.text_encoder, calibrated)
         return self
 
     def predict(self, texts: Any, top_k: int = 5) -> Any:
@@ -285,14 +285,16 @@ class TextClassificationChain(Chain):
             InputError: if the chain has no labels yet.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        serving: dict[str, Any] = {
-            "host": host,
-            "grpc_port": port,
-            "rest_port": rest_port,
-            "timeout_seconds": timeout_seconds,
-            "prefer_tflite_model": prefer_tflite_model,
-        }
-        return self._deploy(path, name=name, serving=serving, options={"top_k": top_k})
+        return self._deploy(
+            path,
+            name=name,
+            options={"top_k": top_k},
+            host=host,
+            grpc_port=port,
+            rest_port=rest_port,
+            prefer_tflite_model=prefer_tflite_model,
+            timeout_seconds=timeout_seconds,
+        )
 
 
 def _to_rows(asked: Sequence[Any], *, paired: bool) -> TextRows:

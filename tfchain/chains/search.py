@@ -350,14 +350,16 @@ class NeuralSearchChain(Chain):
             InputError: if an argument is out of its range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        serving: dict[str, Any] = {
-            "host": host,
-            "grpc_port": port,
-            "rest_port": rest_port,
-            "timeout_seconds": timeout_seconds,
-        }
-        serving["prefer_tflite_model"] = prefer_tflite_model
-        return self._deploy(path, name=name, serving=serving, options={"top_k": top_k})
+        return self._deploy(
+            path,
+            name=name,
+            options={"top_k": top_k},
+            host=host,
+            grpc_port=port,
+            rest_port=rest_port,
+            prefer_tflite_model=prefer_tflite_model,
+            timeout_seconds=timeout_seconds,
+        )
 
     def _make_live(self, text_encoder: TextEncoder, state: Any) -> LiveIndex:
         return LiveIndex(text_encoder, state)

@@ -43,29 +43,34 @@ class LiveModel:
 
     @property
     def text_encoder(self) -> TextEncoder:
-        """What encodes."""
+        """What encodes; the state stays when another takes its place."""
         return self._text_encoder
+
+    @text_encoder.setter
+    def text_encoder(self, text_encoder: TextEncoder) -> None:
+        with self._lock:
+            self._text_encoder = text_encoder
+            self.changes += 1
 
     @property
     def state(self) -> Any:
         """What the task keeps beside the model."""
         return self._state
 
-    def take(self, text_encoder: TextEncoder, state: Any) -> None:
-        """Exchanges model and state in one step."""
+    def look(self) -> Current:
+        """Returns model and state of one moment; a training may change the model's weights afterwards."""
+        with self._lock:
+            return Current(self._text_encoder, self._state, self.changes)
+
+    def adopt(self, text_encoder: TextEncoder, state: Any) -> None:
+        """Takes the model and the state that a training or a compression has made, in one step."""
         with self._lock:
             self._text_encoder, self._state = text_encoder, state
-            self.changes += 1
-
-    def note_change(self) -> None:
-        """Counts a change of the model."""
-        with self._lock:
             self.changes += 1
 
     @contextlib.contextmanager
     def current(self) -> Iterator[Current]:
         """Yields model and state, as they are and stay while the block runs."""
-        with self._lock:
-            text_encoder, state, changes = self._text_encoder, self._state, self.changes
-        with text_encoder.unchanged():
-            yield Current(text_encoder, state, changes)
+        current = self.look()
+        with current.text_encoder.unchanged():
+            yield current

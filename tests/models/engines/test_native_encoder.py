@@ -221,10 +221,11 @@ def test_positions_behind_written_padding_are_not_counted_by_the_kernels() -> No
     done: list[int] = []
     found = runner(written, progress=done.append)
     assert sum(done) == 4
-    np.testing.assert_allclose(found[[0, 2]], plain[[0, 2]], rtol=0, atol=1e-6)  # another batch
+    np.testing.assert_array_equal(found[[0, 2]], plain[[0, 2]])
     for row in (1, 3):
         np.testing.assert_allclose(found[row], compute_float(encoder, [written[row]])[0], atol=1e-5)
-        np.testing.assert_allclose(runner([written[row]])[0], found[row], rtol=0, atol=1e-6)
+        alone = runner([written[row]])[0]  # by TensorFlow, whose sums differ by batch
+        np.testing.assert_allclose(alone, found[row], rtol=0, atol=1e-6)
 
 
 @needs_kernels

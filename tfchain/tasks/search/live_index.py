@@ -86,11 +86,18 @@ class LiveIndex:
         """The documents; None where none were ever added."""
         return self._index
 
-    def take(self, text_encoder: TextEncoder, index: DocumentIndex | None) -> None:
-        """Exchanges model and documents in one step."""
+    def look(self) -> Current:
+        """Returns the model and its documents of one moment; both may change afterwards."""
         with self._lock:
-            self._text_encoder, self._index = text_encoder, index
-            self.note_change()
+            return Current(self._text_encoder, self._index, self.changes)
+
+    def adopt(self, text_encoder: TextEncoder, index: DocumentIndex | None) -> None:
+        """Takes the model that a training or a compression has made.
+
+        The documents stay those that are here, as others may have been added since: `index`, those of its beginning, is
+        not taken.
+        """
+        self.text_encoder = text_encoder
 
     def note_change(self) -> None:
         """Counts a change, of the documents or of the model."""
