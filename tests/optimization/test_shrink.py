@@ -70,10 +70,12 @@ def test_moments_are_sums_over_the_tokens_that_are_none_of_padding(text_encoder:
 
     found = measure_moments(text_encoder, TEXTS)
 
-    for layer, both in zip(found, expected, strict=True):
-        np.testing.assert_allclose(layer.attention.features, both[0], rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(layer.intermediate.features, both[1], rtol=1e-4, atol=1e-4)
-        assert layer.attention.num_tokens == sum(map(len, text_encoder.tokenizer(TEXTS)))
+    assert set(found) == {f"layer_{number}/{path}" for number in range(2) for path in ("attention/output", "output")}
+    for number, both in enumerate(expected):
+        attention, units = found[f"layer_{number}/attention/output"], found[f"layer_{number}/output"]
+        np.testing.assert_allclose(attention.features, both[0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(units.features, both[1], rtol=1e-4, atol=1e-4)
+        assert attention.num_tokens == units.num_tokens == sum(map(len, text_encoder.tokenizer(TEXTS)))
 
 
 def test_a_groups_rank_is_the_mean_square_of_its_part_of_the_output() -> None:

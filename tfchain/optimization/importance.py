@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfchain.core.progress import show_progress
+from tfchain.models.encoders.anatomy import find_block, list_transformer_shapes, name_layer
 from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.walk import walk_transformer
 from tfchain.models.engines.padding import pad
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.fork import check_tensorflow_runs
@@ -35,22 +36,9 @@ class Moments:
         return float(self.features[-1, -1])
 
 
-@dataclass(frozen=True)
-class LayerMoments:
-    """The moments of the inputs of a layer's two output products.
-
-    Args:
-        attention: The outputs of all heads, head after head.
-        intermediate: The feed-forward units.
-    """
-
-    attention: Moments
-    intermediate: Moments
-
-
 def measure_moments(
     text_encoder: TextEncoder, texts: Sequence[str], *, progress: bool | None = None
-) -> list[LayerMoments]:
+) -> dict[str, Moments]:
     """Runs texts through the encoder and sums what its layers compute; memory does not grow with the number of texts.
 
     Args:
@@ -59,40 +47,45 @@ def measure_moments(
         progress: Whether to show a progress bar. Default: when the work takes more than a second.
 
     Returns:
-        The moments of each layer.
+        The path of a product that reads groups of features, such as `layer_0/attention/output`, → the moments of its
+        input.
     """
     import tensorflow as tf
 
     check_tensorflow_runs()
     encoder: Encoder = text_encoder.own_encoder
     config = encoder.config.transformer
-    probe = ProductInputs(encoder)
-    widths = [
-        (config.layer_heads[number] * config.layer_head_dim(number), config.layer_intermediate_dims[number])
+    block, shapes = find_block(config), list_transformer_shapes(config)
+    readers = [
+        f"{name_layer(number)}/{group.reader}"
         for number in range(config.num_layers)
+        for group in block.list_groups(config, number)
     ]
-    sums = [[np.zeros((width + 1, width + 1)) for width in both] for both in widths]
+    widths = [shapes[f"{path}/kernel"][0] for path in readers]
+    sums = {path: np.zeros((width + 1, width + 1)) for path, width in zip(readers, widths, strict=True)}
 
     @tf.function(reduce_retracing=True)
-    def add_up(token_ids: Any, padding_mask: Any) -> list[Any]:
+    def add_up(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         is_token = tf.reshape(padding_mask, [-1]) > 0
-        products = []
-        for values in probe({"token_ids": token_ids, "padding_mask": padding_mask}):
-            rows = tf.boolean_mask(values, is_token)
-            rows = tf.concat([rows, tf.ones_like(rows[:, :1])], axis=1)
-            products.append(tf.matmul(rows, rows, transpose_a=True))
+        products = {}
+
+        def visit(path: str, rows: Any) -> None:
+            if path in sums:
+                rows = tf.cast(tf.boolean_mask(rows, is_token), "float32")
+                rows = tf.concat([rows, tf.ones_like(rows[:, :1])], axis=1)
+                products[path] = tf.matmul(rows, rows, transpose_a=True)
+
+        walk_transformer(config, encoder.get_layer, token_ids, padding_mask, training=False, visit=visit)
         return products
 
     token_ids = text_encoder.tokenizer(list(texts))
     with show_progress(len(token_ids), "measuring layers", shown=progress) as advance:
         for rows in make_batches(np.array([len(ids) for ids in token_ids]), TEXTS_AT_ONCE):
             ids, mask = pad([token_ids[row] for row in rows], text_encoder.tokenizer.pad_token_id)
-            flat = [product.numpy() for product in add_up(ids, mask)]
-            for number, both in enumerate(sums):
-                for place in range(2):
-                    both[place] += flat[2 * number + place]
+            for path, product in add_up(ids, mask).items():
+                sums[path] += product.numpy()
             advance(len(rows))
-    return [LayerMoments(Moments(attention), Moments(intermediate)) for attention, intermediate in sums]
+    return {path: Moments(features) for path, features in sums.items()}
 
 
 def rank_groups(moments: Moments, kernel: np.ndarray, group_width: int) -> np.ndarray:
@@ -140,32 +133,3 @@ def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarr
     target[:-1] += damping * whole[kept]
     solved = np.linalg.solve(inner, target)
     return solved[:-1].astype("float32"), solved[-1].astype("float32")
-
-
-class ProductInputs(keras.layers.Layer):
-    """Runs an encoder's layers part by part, and returns the inputs of their output products.
-
-    Args:
-        encoder: The encoder.
-
-    Call with the encoder's inputs; returns, for each layer, `(tokens, heads * head_dim)` and
-    `(tokens, intermediate_dim)`.
-    """
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__(name="product_inputs", trainable=False, dtype="float32")
-        self.encoder = encoder
-
-    def call(self, inputs: dict[str, Any]) -> list[Any]:
-        config = self.encoder.config.transformer
-        bias = self.encoder.get_layer("attention_mask")(inputs["padding_mask"])
-        if config.relative_attention_buckets:
-            bias = bias + self.encoder.get_layer("relative_position_bias")(inputs["token_ids"])
-        hidden = self.encoder.get_layer("embeddings")(inputs["token_ids"])
-        found = []
-        for number in range(config.num_layers):
-            layer = self.encoder.get_layer(f"layer_{number}")
-            found.append(layer.attention.mix(hidden, bias))
-            found.append(layer.widen(layer.attend(hidden, bias)))
-            hidden = layer(hidden, bias)
-        return found

@@ -8,6 +8,7 @@ from keras import ops
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.models.encoders.anatomy import name_layer
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import HostTokenizer
@@ -191,7 +192,7 @@ def show_layers(encoder: Encoder, layers: Sequence[int]) -> keras.Model:
     """
     inputs = {tensor.name: tensor for tensor in encoder.inputs}
     return keras.Model(
-        inputs, [encoder.outputs[0], *(encoder.get_layer(f"layer_{number}").output for number in layers)]
+        inputs, [encoder.outputs[0], *(encoder.get_layer(name_layer(number)).output for number in layers)]
     )
 
 

@@ -1,19 +1,20 @@
 """Shrinking: an encoder of a smaller shape that does nearly what the large one does."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.sampling import spread_evenly
+from tfchain.models.encoders.anatomy import find_block, name_layer
 from tfchain.models.encoders.config import TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.encoders.transformer import TransformerEmbeddings, TransformerLayer
+from tfchain.models.encoders.keras_weights import KerasWeights
+from tfchain.models.encoders.transformer import TransformerEmbeddings
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.importance import LayerMoments, measure_moments, rank_groups, refit
+from tfchain.optimization.importance import Moments, measure_moments, rank_groups, refit
 from tfchain.optimization.recipes import Shrink
 
 TEXTS_LOOKED_AT = 1000  # tens of thousands of tokens, for at most a few thousand features per layer
@@ -42,7 +43,7 @@ def shrink(
     config = encoder.config.transformer
     kept = choose_layers(recipe.layers, config.num_layers)
     _check(recipe, config)
-    moments: list[LayerMoments] | None = None
+    moments: dict[str, Moments] = {}
     if recipe.num_heads is not None or recipe.intermediate_dim is not None:
         if not texts:
             raise InputError(
@@ -62,19 +63,19 @@ def shrink(
         token_embedding_dim=None if width == config.hidden_dim else width,
     )
     made = Encoder(dataclasses.replace(encoder.config, transformer=shape), name=encoder.name)
-    for target in made.layers:  # all but embeddings and layers are unchanged
-        if target.weights and not isinstance(target, TransformerEmbeddings | TransformerLayer):
-            target.set_weights(encoder.get_layer(target.name).get_weights())
+    targets = {weight.path: weight for weight in made.weights}
+    weights = KerasWeights(encoder)
+    layers = tuple(f"{name_layer(number)}/" for number in range(len(kept)))
+    for path in targets.keys() & weights.keys():  # all but layers and the token embedding stay as they are
+        if not path.startswith(layers) and targets[path].shape == weights[path].shape:
+            targets[path].assign(weights[path])
     counts = None
     if recipe.token_embedding_dim is not None and texts:
         counts = count_tokens(text_encoder, texts)
     copy_embeddings(encoder.get_layer("embeddings"), made.get_layer("embeddings"), counts)
     for number, layer in enumerate(kept):
-        copy_layer(
-            encoder.get_layer(f"layer_{layer}"),
-            made.get_layer(f"layer_{number}"),
-            None if moments is None else moments[layer],
-        )
+        for path, value in shrink_layer(config, layer, shape, number, weights, moments).items():
+            targets[path].assign(value)
     return text_encoder.with_encoder(SharedModel(made, is_private=True))
 
 
@@ -169,48 +170,48 @@ def factorise(
     )
 
 
-def copy_layer(source: TransformerLayer, target: TransformerLayer, moments: LayerMoments | None = None) -> None:
-    """Copies a layer into one with as many or fewer heads and feed-forward units.
+def shrink_layer(
+    config: TransformerConfig,
+    number: int,
+    small_config: TransformerConfig,
+    small_number: int,
+    weights: Mapping[str, np.ndarray],
+    moments: Mapping[str, Moments],
+) -> dict[str, np.ndarray]:
+    """Makes the weights of a layer with as many or fewer groups of features, such as heads.
 
     Args:
-        source: The large layer.
-        target: The small layer.
-        moments: The moments of the inputs of the large layer's output products. Required if the target is smaller.
+        config: The large transformer's shape.
+        number: The layer's number there.
+        small_config: The small transformer's shape.
+        small_number: The layer's number there.
+        weights: The large transformer's weights by path.
+        moments: As `measure_moments` returns them. Needed if the layer gets smaller.
+
+    Returns:
+        Path in the small transformer → weight.
     """
-    for name in ("attention_norm", "output_norm"):
-        getattr(target, name).set_weights(getattr(source, name).get_weights())
-    _copy_attention(source.attention, target.attention, moments)
-    kernel, bias = source.output_product.get_weights()
-    if source.intermediate_dim == target.intermediate_dim:
-        target.intermediate.set_weights(source.intermediate.get_weights())
-        target.output_product.set_weights([kernel, bias])
-        return
-    assert moments is not None
-    units = keep_largest(rank_groups(moments.intermediate, kernel, 1), target.intermediate_dim)
-    wide_kernel, wide_bias = source.intermediate.get_weights()
-    target.intermediate.set_weights([wide_kernel[:, units], wide_bias[units]])
-    target.output_product.set_weights(list(refit(moments.intermediate, kernel, bias, units)))
+    block = find_block(config)
+    name, small_name = name_layer(number), name_layer(small_number)
+    made = {path: weights[f"{name}/{path}"] for path, _ in block.list_layer_shapes(config, number)}
+    small_groups = block.list_groups(small_config, small_number)
+    for group, small in zip(block.list_groups(config, number), small_groups, strict=True):
+        if group.count == small.count:
+            continue
+        seen = moments[f"{name}/{group.reader}"]
+        kernel, bias = made[f"{group.reader}/kernel"], made[f"{group.reader}/bias"]
+        kept = keep_largest(rank_groups(seen, kernel, group.width), small.count)
+        features = (kept[:, None] * group.width + np.arange(group.width)).reshape(-1)
+        made[f"{group.reader}/kernel"], made[f"{group.reader}/bias"] = refit(seen, kernel, bias, features)
+        outputs = np.arange(group.copies)[:, None] * (group.count * group.width) + features  # (copies, features)
+        for part in ("kernel", "bias"):
+            made[f"{group.maker}/{part}"] = made[f"{group.maker}/{part}"][..., outputs.reshape(-1)]
+    return {f"{small_name}/{path}": weight for path, weight in made.items()}
 
 
 def keep_largest(ranks: np.ndarray, count: int) -> np.ndarray:
     """The indices of the largest values, in ascending order."""
     return np.sort(np.argsort(-ranks, kind="stable")[:count])
-
-
-def _copy_attention(source: Any, target: Any, moments: LayerMoments | None) -> None:
-    kernel, bias = source.output_product.get_weights()
-    if source.num_heads == target.num_heads:
-        target.query_key_value.set_weights(source.query_key_value.get_weights())
-        target.output_product.set_weights([kernel, bias])
-        return
-    assert moments is not None
-    width = source.head_dim
-    heads = keep_largest(rank_groups(moments.attention, kernel, width), target.num_heads)
-    wide_kernel, wide_bias = source.query_key_value.get_weights()  # columns: query, key, value; then heads; then width
-    columns = np.arange(len(wide_bias)).reshape(3, source.num_heads, width)[:, heads].reshape(-1)
-    features = (heads[:, None] * width + np.arange(width)).reshape(-1)
-    target.query_key_value.set_weights([wide_kernel[:, columns], wide_bias[columns]])
-    target.output_product.set_weights(list(refit(moments.attention, kernel, bias, features)))
 
 
 def _plain(values: list[int]) -> int | tuple[int, ...]:

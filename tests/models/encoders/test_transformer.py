@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfchain.models.encoders.anatomy import make_buckets
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.encoders.pooling import Normalize, Pooling
+from tfchain.models.encoders.relative_positions import make_buckets
 from tfchain.models.encoders.transformer import (
     AttentionMask,
     LayerNorm,

@@ -58,7 +58,11 @@ def test_ranges_are_those_of_the_tokens_without_padding(float_encoder: TextEncod
     ]
     layer = encoder.get_layer("layer_0")
     no_bias = np.zeros((1, 1, 1, 1), "float32")
-    units = np.concatenate([layer.widen(layer.attend(one[None], no_bias)).numpy() for one in hidden])
+    units = []
+    for rows in hidden:
+        attended = layer.attention_norm(rows + layer.attention(rows[None], no_bias)[0])
+        units.append(layer.intermediate(attended).numpy())
+    units = np.concatenate(units)
     for name, values in (("attention/query_key_value", np.concatenate(hidden)), ("output", units)):
         found = ranges[f"layer_0/{name}"]
         np.testing.assert_allclose(found.low, values.min(axis=0), atol=1e-5)

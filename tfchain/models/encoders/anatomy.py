@@ -1,122 +1,72 @@
 """Which weights an encoder has, in which order and shape, and their fingerprint: known from its configuration alone."""
 
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
+from tfchain.models.encoders.blocks import BLOCKS
+from tfchain.models.encoders.blocks.block import Block
 from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, TransformerConfig
 
-LAYER_PARTS = 10  # Keras layers that a transformer layer consists of, itself included
-OTHER_LAYERS = 10  # two inputs, the mask, the embeddings with four inside, the pooling and the backbone
-MAX_DISTANCE = 128  # of two tokens: from there on all share one row of the relative position bias
+OTHER_LAYERS = 4  # Keras layers beside the transformer's and the heads': two inputs, the pooling and the backbone
+
+
+def find_block(config: TransformerConfig) -> Block:
+    """Returns the block of a transformer's architecture."""
+    return BLOCKS[config.architecture]
+
+
+def name_layer(number: int) -> str:
+    """Returns the name of a transformer layer, the first path element of its weights."""
+    return f"layer_{number}"
 
 
 def list_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
-    """The weights of an encoder: path → shape, in the order of the Keras model's `weights`.
+    """Returns the shapes of an encoder's weights by path, in the order of the Keras model's `weights`.
 
     Args:
         config: The encoder's shape.
     """
-    return dict(_list_shapes(config))
-
-
-def _list_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    shape = config.transformer
-    dim, token_dim = shape.hidden_dim, shape.token_embedding_dim or shape.hidden_dim
-    if shape.relative_attention_buckets:
-        yield "relative_position_bias/embeddings", (shape.relative_attention_buckets, shape.layer_heads[0])
-    yield "embeddings/token/embeddings", (shape.vocabulary_size, token_dim)
-    yield "embeddings/position/embeddings", (shape.max_positions, dim)
-    if shape.num_token_types:
-        yield "embeddings/token_type/embeddings", (shape.num_token_types, dim)
-    if token_dim != dim:
-        yield from _product("embeddings/projection", token_dim, dim)
-    yield from _norm("embeddings/norm", dim)
-    for number in range(shape.num_layers):
-        name, inside = f"layer_{number}", shape.layer_heads[number] * shape.layer_head_dim(number)
-        wide = shape.layer_intermediate_dims[number]
-        yield from _product(f"{name}/attention/query_key_value", dim, 3 * inside)
-        yield from _product(f"{name}/attention/output", inside, dim)
-        yield from _norm(f"{name}/attention_norm", dim)
-        yield from _product(f"{name}/intermediate", dim, wide)
-        yield from _norm(f"{name}/output_norm", dim)
-        yield from _product(f"{name}/output", wide, dim)
+    shapes = list_transformer_shapes(config.transformer)
     for name, dense in list_dense(config):
-        yield f"{name}/kernel", (dense.in_dim, dense.out_dim)
+        shapes[f"{name}/kernel"] = (dense.in_dim, dense.out_dim)
         if dense.use_bias:
-            yield f"{name}/bias", (dense.out_dim,)
+            shapes[f"{name}/bias"] = (dense.out_dim,)
+    return shapes
+
+
+def list_transformer_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a transformer's weights by path, in the order of the Keras model's `weights`.
+
+    Args:
+        config: The transformer's shape.
+    """
+    block = find_block(config)
+    shapes = dict(block.list_shapes(config))
+    for number in range(config.num_layers):
+        shapes |= {f"{name_layer(number)}/{part}": shape for part, shape in block.list_layer_shapes(config, number)}
+    return shapes
 
 
 def list_dense(config: EncoderConfig) -> list[tuple[str, DenseConfig]]:
-    """The Dense modules behind the pooling by their names, in order, the head behind the normalisation last."""
+    """Returns the dense modules by name, in order: those after the pooling, then the task's head."""
     modules = [(f"dense_{number}", dense) for number, dense in enumerate(config.dense)]
     return modules if config.head is None else [*modules, (HEAD, config.head)]
 
 
-def _product(path: str, inputs: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{path}/kernel", (inputs, outputs)
-    yield f"{path}/bias", (outputs,)
-
-
-def _norm(path: str, dim: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{path}/gamma", (dim,)
-    yield f"{path}/beta", (dim,)
-
-
 def fingerprint_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]) -> str:
-    """The name that `fingerprint_model` gives the Keras model of this configuration in float32, without making it.
+    """Returns what `fingerprint_model` gives for the Keras model of this configuration in float32, without making it.
 
     Args:
         config: The encoder's shape.
-        weights: Path → float32 array; each is asked for once.
+        weights: Path → float32 array; each is read once.
 
     Returns:
         64 hexadecimal digits.
     """
-    values = {"model": json.dumps(config.to_dict(), sort_keys=True), "types": ["float32"] * _count_layers(config)}
+    num_layers = OTHER_LAYERS + find_block(config.transformer).count_keras_layers(config.transformer)
+    num_layers += len(list_dense(config)) + config.normalize
+    values = {"model": json.dumps(config.to_dict(), sort_keys=True), "types": ["float32"] * num_layers}
     return make_fingerprint(values, ((f"{number}", weights[path]) for number, path in enumerate(list_shapes(config))))
-
-
-def _count_layers(config: EncoderConfig) -> int:
-    shape = config.transformer
-    optional = (
-        bool(shape.relative_attention_buckets),
-        bool(shape.num_token_types),
-        shape.token_embedding_dim not in (None, shape.hidden_dim),
-        config.normalize,
-    )
-    return OTHER_LAYERS + LAYER_PARTS * shape.num_layers + len(list_dense(config)) + sum(optional)
-
-
-def make_buckets(num_buckets: int, max_distance: int = MAX_DISTANCE) -> np.ndarray:
-    """The row of a relative position bias for each distance from 0 to `max_distance`, int32.
-
-    Near distances have a row each, from 8 · (128/8)^(i/8) on several share row 8 + i (T5's bidirectional scheme; Raffel
-    et al. 2020, section 2.1). A key behind the query has the row `num_buckets // 2` further on.
-
-    Args:
-        num_buckets: Rows of the table.
-        max_distance: From which distance on all share one row. Default: 128.
-    """
-    half = num_buckets // 2
-    exact = half // 2
-    distance = np.arange(max_distance + 1)
-    scaled = np.log(np.maximum(distance, 1).astype("float32") / exact) / np.float32(math.log(max_distance / exact))
-    coarse = np.minimum(exact + (scaled * (half - exact)).astype("int32"), half - 1)
-    return np.where(distance < exact, distance, coarse).astype("int32")
-
-
-def find_rows(config: TransformerConfig, distances: np.ndarray) -> np.ndarray:
-    """The rows of the relative position bias for distances of tokens, positive where the key is behind the query.
-
-    Args:
-        config: The transformer's shape, with `relative_attention_buckets`.
-        distances: Whole numbers of any shape.
-    """
-    buckets = make_buckets(config.relative_attention_buckets)
-    near = buckets[np.minimum(np.abs(distances), MAX_DISTANCE)]
-    rows: np.ndarray = near + np.where(distances > 0, config.relative_attention_buckets // 2, 0)
-    return rows

@@ -1,5 +1,6 @@
 """The text encoder as a functional Keras model: token ids and padding mask in, one vector a text out."""
 
+import functools
 import json
 from typing import Any
 
@@ -7,15 +8,11 @@ import keras
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, TransformerConfig
+from tfchain.models.encoders.anatomy import find_block, list_dense
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.pooling import Normalize, Pooling
-from tfchain.models.encoders.transformer import (
-    AttentionMask,
-    RelativePositionBias,
-    TransformerEmbeddings,
-    TransformerLayer,
-    make_activation,
-)
+from tfchain.models.encoders.transformer import make_activation
+from tfchain.models.encoders.walk import walk_heads, walk_transformer
 from tfchain.runtime.allocator import start_tensorflow
 from tfchain.runtime.random_state import kept_random_state
 
@@ -45,8 +42,9 @@ class Encoder(keras.Model):
             config = EncoderConfig.from_dict(config)
         start_tensorflow()
         inputs = make_inputs()
-        hidden = add_transformer(config.transformer, inputs["token_ids"], inputs["padding_mask"], dtype=dtype)
-        vectors = add_heads(config, hidden, inputs["padding_mask"])
+        make = functools.partial(make_layer, config, dtype=dtype)
+        hidden = walk_transformer(config.transformer, make, inputs["token_ids"], inputs["padding_mask"])
+        vectors = walk_heads(config, make, hidden, inputs["padding_mask"])
 
         super().__init__(inputs=inputs, outputs=vectors, **kwargs)
         self.config = config
@@ -79,80 +77,26 @@ def make_inputs() -> dict[str, Any]:
     return {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
 
 
-def add_transformer(config: TransformerConfig, token_ids: Any, padding_mask: Any, *, dtype: str = "float32") -> Any:
-    """Puts embeddings and layers behind the inputs.
+def make_layer(config: EncoderConfig, name: str, *, dtype: str = "float32") -> Any:
+    """Makes a Keras layer of an encoder.
 
     Args:
-        config: The transformer's shape.
-        token_ids: Keras tensor `(batch, length)`.
-        padding_mask: Keras tensor `(batch, length)`.
-        dtype: The layers' policy. Default: `float32`.
-
-    Returns:
-        A Keras tensor `(batch, length, hidden_dim)`.
+        config: The encoder's shape.
+        name: The layer's name, as `walk_transformer` and `walk_heads` ask for it.
+        dtype: The policy of the transformer's layers; those that follow compute in float32. Default: `float32`.
     """
-    bias = add_attention_bias(config, token_ids, padding_mask, dtype=dtype)
-    hidden = add_embeddings(config, token_ids, dtype=dtype)
-    for number in range(config.num_layers):
-        hidden = TransformerLayer(
-            num_heads=config.layer_heads[number],
-            head_dim=config.layer_head_dim(number),
-            intermediate_dim=config.layer_intermediate_dims[number],
-            activation=config.activation,
-            norm_epsilon=config.norm_epsilon,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-            name=f"layer_{number}",
-            dtype=dtype,
-        )(hidden, bias, token_ids)
-    return hidden
-
-
-def add_attention_bias(config: TransformerConfig, token_ids: Any, padding_mask: Any, *, dtype: str = "float32") -> Any:
-    """What is added to attention scores: a Keras tensor that broadcasts to `(batch, heads, length, length)`."""
-    bias = AttentionMask(name="attention_mask", dtype=dtype)(padding_mask)
-    if config.relative_attention_buckets:
-        relative = RelativePositionBias(
-            config.relative_attention_buckets, config.layer_heads[0], name="relative_position_bias", dtype=dtype
-        )
-        bias = bias + relative(token_ids)
-    return bias
-
-
-def add_embeddings(
-    config: TransformerConfig,
-    token_ids: Any,
-    *,
-    kind: type[TransformerEmbeddings] = TransformerEmbeddings,
-    dtype: str = "float32",
-) -> Any:
-    """The embeddings of tokens, a Keras tensor `(batch, length, hidden_dim)`; `kind` is the layer's class."""
-    return kind(
-        vocabulary_size=config.vocabulary_size,
-        hidden_dim=config.hidden_dim,
-        max_positions=config.max_positions,
-        token_embedding_dim=config.token_embedding_dim,
-        num_token_types=config.num_token_types,
-        position_offset=config.position_offset,
-        norm_epsilon=config.norm_epsilon,
-        dropout=config.dropout,
-        name="embeddings",
-        dtype=dtype,
-    )(token_ids)
-
-
-def add_heads(config: EncoderConfig, hidden: Any, padding_mask: Any) -> Any:
-    """Pooling, dense modules, normalisation and head, all in float32: a Keras tensor `(batch, embedding_dim)`."""
-    pooled = Pooling(config.pooling.modes, name="pooling", dtype="float32")(hidden, padding_mask)
-    for number, dense in enumerate(config.dense):
-        pooled = make_dense(dense, f"dense_{number}")(pooled)
-    if config.normalize:
-        pooled = Normalize(name="normalize", dtype="float32")(pooled)
-    return pooled if config.head is None else make_dense(config.head, HEAD)(pooled)
+    if name == "pooling":
+        return Pooling(config.pooling.modes, name=name, dtype="float32")
+    if name == "normalize":
+        return Normalize(name=name, dtype="float32")
+    dense = dict(list_dense(config)).get(name)
+    if dense is not None:
+        return make_dense(dense, name)
+    return find_block(config.transformer).make_layer(config.transformer, name, dtype=dtype)
 
 
 def make_dense(config: DenseConfig, name: str) -> keras.layers.Dense:
-    """A Dense module as a layer, in float32."""
+    """Makes a dense module's layer, in float32."""
     return keras.layers.Dense(
         config.out_dim,
         use_bias=config.use_bias,

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfchain.models.encoders.anatomy import MAX_DISTANCE, make_buckets
+from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
 
 MASKED = -1e9  # added to the attention score of a padding token: its weight becomes exactly 0 in float32
 MASKED_FLOAT16 = -3e4  # float16 ends at 65,504
@@ -55,6 +55,10 @@ class LayerNorm(keras.layers.LayerNormalization):
         variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
         scaled = centered * ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, dtype)
         return ops.cast(scaled + ops.cast(self.beta, dtype), self.compute_dtype)
+
+
+def _ignore(path: str, rows: Any) -> None:
+    """What a layer calls when nobody looks at its products."""
 
 
 def as_rows(hidden: Any) -> Any:
@@ -285,8 +289,37 @@ class SelfAttention(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+class BlockLayer(keras.layers.Layer):
+    """A transformer layer of any kind: the Keras side of a `Block`.
+
+    Call with `hidden` `(batch, length, dim)`, the attention `bias`, and `token_ids` `(batch, length)`, of which only
+    the shape is used, and which can be left out; gives `(batch, length, dim)`.
+    """
+
+    def call(self, hidden: Any, bias: Any, token_ids: Any = None, training: bool = False) -> Any:
+        return self.compute(hidden, bias, token_ids, training=training)
+
+    def compute(
+        self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
+    ) -> Any:
+        """What `call` gives; shows the input of each product on the way.
+
+        Args:
+            hidden: As for the call.
+            bias: As for the call.
+            token_ids: As for the call.
+            training: Whether dropout is on. Default: False.
+            visit: Called with each product's path inside the layer and its input, `(batch * length, in_dim)`, before
+                the product is computed. Default: not called.
+        """
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        return input_shape
+
+
 @keras.saving.register_keras_serializable("tfchain")
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(BlockLayer):
     """Self-attention and feed-forward network, each added to its input and normalised (post-norm, as in BERT).
 
     Args:
@@ -298,9 +331,7 @@ class TransformerLayer(keras.layers.Layer):
         dropout: Rate behind both parts while training.
         attention_dropout: Rate on the attention weights while training.
 
-    Call with `hidden` `(batch, length, dim)`, the attention `bias`, and `token_ids` `(batch, length)`, whose shape
-    alone counts, and which can be left out; gives `(batch, length, dim)`.
-    Products: `attention/query_key_value`, `attention/output`, `intermediate`, `output`.
+    Call as a `BlockLayer`. Products: `attention/query_key_value`, `attention/output`, `intermediate`, `output`.
     """
 
     def __init__(
@@ -343,27 +374,24 @@ class TransformerLayer(keras.layers.Layer):
         self.output_product.build((None, self.intermediate_dim))
         self.output_norm.build(input_shape)
 
-    def call(self, hidden: Any, bias: Any, token_ids: Any = None, training: bool = False) -> Any:
-        # Of `hidden`, which the layer before has put together, a shape can be read only when that is done: so LiteRT
-        # would do it at every layer, though the next one takes it apart again.
+    def compute(
+        self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
+    ) -> Any:
+        visit = visit or _ignore
+        # The shape of `hidden`, the result of the layer before, can be read only once that is computed, and LiteRT
+        # would assemble it for every layer, though the next one takes it apart again.
         size = batch_and_length(hidden if token_ids is None else token_ids)
-        rows = self.attend(hidden, bias, training=training, size=size)
-        narrowed = self.drop(self.output_product(self.widen(rows)), training=training)
-        return ops.reshape(self.output_norm(rows + narrowed), (*size, ops.shape(hidden)[-1]))
-
-    def attend(self, hidden: Any, bias: Any, training: bool = False, *, size: tuple[Any, Any] | None = None) -> Any:
-        """The first half: attention, added to its input and normalised, as rows `(batch * length, dim)`."""
-        size = size or batch_and_length(hidden)
         rows = as_rows(hidden)
-        attended = self.attention.output_product(self.attention.mix(rows, bias, training=training, size=size))
-        return self.attention_norm(rows + self.drop(attended, training=training))
-
-    def widen(self, hidden: Any) -> Any:
-        """What goes into the output product: the feed-forward units, `(batch * length, intermediate_dim)`."""
-        return self.intermediate(as_rows(hidden))
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
-        return input_shape
+        visit("attention/query_key_value", rows)
+        mixed = self.attention.mix(rows, bias, training=training, size=size)
+        visit("attention/output", mixed)
+        attended = self.drop(self.attention.output_product(mixed), training=training)
+        rows = self.attention_norm(rows + attended)
+        visit("intermediate", rows)
+        units = self.intermediate(rows)
+        visit("output", units)
+        narrowed = self.drop(self.output_product(units), training=training)
+        return ops.reshape(self.output_norm(rows + narrowed), (*size, ops.shape(hidden)[-1]))
 
     def get_config(self) -> dict[str, Any]:
         names = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.sampling import spread_evenly
+from tfchain.models.encoders.walk import walk_transformer
 from tfchain.models.engines.padding import pad
 from tfchain.runtime.fork import check_tensorflow_runs
 
@@ -121,10 +122,13 @@ def measure_input_ranges(
     def look(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         is_token = tf.reshape(padding_mask, [-1]) > 0
         seen = {}
-        for name, values in find_product_inputs(encoder, token_ids, padding_mask).items():
-            rows = tf.boolean_mask(values, is_token)
+
+        def visit(path: str, rows: Any) -> None:
+            rows = tf.boolean_mask(rows, is_token)
             low, high, square = tf.reduce_min(rows, 0), tf.reduce_max(rows, 0), tf.reduce_sum(tf.square(rows), 0)
-            seen[name] = tf.stack([low, high, square])
+            seen[path] = tf.stack([low, high, square])
+
+        walk_transformer(encoder.config.transformer, encoder.get_layer, token_ids, padding_mask, visit=visit)
         return seen
 
     parts: dict[str, list[np.ndarray]] = {}
@@ -146,26 +150,3 @@ def measure_input_ranges(
             stacked[:, 0].min(axis=0), stacked[:, 1].max(axis=0), stacked[:, 2].sum(axis=0) / num_tokens
         )
     return ranges
-
-
-def find_product_inputs(encoder: "Encoder", token_ids: Any, padding_mask: Any) -> dict[str, Any]:
-    """Runs the encoder's layers part by part; path of a product → its input, `(batch * length, in_dim)`."""
-    import tensorflow as tf
-
-    config = encoder.config.transformer
-    bias = encoder.get_layer("attention_mask")(padding_mask)
-    if config.relative_attention_buckets:
-        bias = bias + encoder.get_layer("relative_position_bias")(token_ids)
-    hidden = encoder.get_layer("embeddings")(token_ids)
-    found = {}
-    for number in range(config.num_layers):
-        name = f"layer_{number}"
-        layer = encoder.get_layer(name)
-        attended = layer.attend(hidden, bias)  # (batch * length, hidden_dim)
-        found[f"{name}/attention/query_key_value"] = tf.reshape(hidden, [-1, config.hidden_dim])
-        found[f"{name}/attention/output"] = layer.attention.mix(hidden, bias)
-        found[f"{name}/intermediate"] = attended
-        units = layer.widen(attended)
-        found[f"{name}/output"] = units
-        hidden = tf.reshape(layer.output_norm(attended + layer.output_product(units)), tf.shape(hidden))
-    return found

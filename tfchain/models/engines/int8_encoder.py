@@ -8,8 +8,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfchain.models.encoders.encoder import Encoder, add_attention_bias, add_embeddings, add_heads, make_inputs
-from tfchain.models.encoders.transformer import LayerNorm, TransformerEmbeddings, TransformerLayer, make_activation
+from tfchain.core.errors import TfchainError
+from tfchain.models.encoders.blocks.post_norm import POST_NORM, embedding_options
+from tfchain.models.encoders.encoder import Encoder, make_inputs, make_layer
+from tfchain.models.encoders.keras_weights import KerasWeights
+from tfchain.models.encoders.transformer import (
+    BlockLayer,
+    LayerNorm,
+    TransformerEmbeddings,
+    TransformerLayer,
+    make_activation,
+)
+from tfchain.models.encoders.walk import walk_heads, walk_transformer
 from tfchain.models.engines.calibration import InputRange
 from tfchain.models.engines.int8_product import Int8Product, QuantizedProduct, quantize_product
 from tfchain.models.weights.stored_weights import quantize_rows
@@ -33,14 +43,24 @@ def make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.
 
 
 def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
-    config = encoder.config
+    config, weights = encoder.config, KerasWeights(encoder)
+
+    def make(name: str) -> keras.layers.Layer:
+        if name == "embeddings":
+            return Int8Embeddings(**embedding_options(config.transformer), name=name)
+        layer = encoder.get_layer(name)
+        if not isinstance(layer, BlockLayer):
+            return make_layer(config, name)
+        if type(layer) not in INT8_LAYERS:
+            raise TfchainError(
+                f"TensorFlow has int8 products for layers of {', '.join(kind.__name__ for kind in INT8_LAYERS)} only. "
+                f"Received: layers of the class {type(layer).__name__}. Use Quantize('int8') without calibration."
+            )
+        return INT8_LAYERS[type(layer)](layer, weights, ranges, name=name)
+
     inputs = make_inputs()
-    bias = add_attention_bias(config.transformer, inputs["token_ids"], inputs["padding_mask"])
-    hidden = add_embeddings(config.transformer, inputs["token_ids"], kind=Int8Embeddings)
-    for number in range(config.transformer.num_layers):
-        name = f"layer_{number}"
-        hidden = Int8TransformerLayer(encoder.get_layer(name), ranges, name=name)(hidden, bias)
-    copy = keras.Model(inputs, add_heads(config, hidden, inputs["padding_mask"]), name=encoder.name)
+    hidden = walk_transformer(config.transformer, make, inputs["token_ids"], inputs["padding_mask"])
+    copy = keras.Model(inputs, walk_heads(config, make, hidden, inputs["padding_mask"]), name=encoder.name)
 
     floats = {weight.path: weight for weight in encoder.weights}
     for weight in copy.weights:
@@ -102,28 +122,29 @@ class Int8TransformerLayer(keras.layers.Layer):
 
     Args:
         layer: The float layer.
+        weights: The encoder's float32 weights by path.
         ranges: As `measure_input_ranges` gives them.
 
-    Call with `hidden` float32 `(batch, length, dim)` and the attention `bias`; gives `(batch, length, dim)`.
+    Call as a `BlockLayer`, in float32.
     """
 
-    def __init__(self, layer: TransformerLayer, ranges: Mapping[str, InputRange], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        layer: TransformerLayer,
+        weights: Mapping[str, np.ndarray],
+        ranges: Mapping[str, InputRange],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.num_heads = layer.num_heads
         self.head_dim = layer.head_dim
         self.activation = layer.activation
-        products = {
-            "query_key_value": (layer.attention.query_key_value, "attention/query_key_value"),
-            "attention_output": (layer.attention.output_product, "attention/output"),
-            "intermediate": (layer.intermediate, "intermediate"),
-            "output": (layer.output_product, "output"),
-        }
-        made = {
-            name: quantize_product(np.asarray(dense.kernel), np.asarray(dense.bias), ranges[f"{layer.name}/{path}"])
-            for name, (dense, path) in products.items()
-        }
-        self.query_key_value = Int8Product(made["query_key_value"], name="query_key_value")
-        self.attention_output = Int8Product(made["attention_output"], name="attention_output")
+        made = {}
+        for product in POST_NORM.products:
+            path = f"{layer.name}/{product}"
+            made[product] = quantize_product(weights[f"{path}/kernel"], weights[f"{path}/bias"], ranges[path])
+        self.query_key_value = Int8Product(made["attention/query_key_value"], name="query_key_value")
+        self.attention_output = Int8Product(made["attention/output"], name="attention_output")
         self.intermediate = Int8Product(made["intermediate"], name="intermediate")
         self.output_product = Int8Product(made["output"], name="output")
         self.scales = {
@@ -143,7 +164,7 @@ class Int8TransformerLayer(keras.layers.Layer):
         self.attention_norm.build(input_shape)
         self.output_norm.build(input_shape)
 
-    def call(self, hidden: Any, bias: Any) -> Any:
+    def call(self, hidden: Any, bias: Any, token_ids: Any = None) -> Any:
         shape = ops.shape(hidden)
         flat = ops.reshape(hidden, (-1, shape[-1]))  # (batch * length, dim)
         attended = self.attention_output(self._mix(flat, bias, shape)) * self.scales["attention_output"]
@@ -173,6 +194,9 @@ class Int8TransformerLayer(keras.layers.Layer):
         return input_shape
 
 
+INT8_LAYERS = {TransformerLayer: Int8TransformerLayer}  # a layer's class → that of its int8 copy
+
+
 def join_scales(made: Mapping[str, QuantizedProduct], head_dim: int, activation: str) -> dict[str, np.ndarray]:
     """The vectors that a layer multiplies by, float32.
 
@@ -182,7 +206,7 @@ def join_scales(made: Mapping[str, QuantizedProduct], head_dim: int, activation:
         activation: Of the feed-forward network. The exact gelu x/2 · (1 + erf(x/√2)) has two multiplications of its
             own, which the scales around it take over.
     """
-    query_key_value, out = made["query_key_value"], made["attention_output"]
+    query_key_value, out = made["attention/query_key_value"], made["attention/output"]
     joined = query_key_value.output_scales.copy()
     width = len(joined) // 3
     joined[:width] /= math.sqrt(head_dim)  # of the query

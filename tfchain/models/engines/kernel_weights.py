@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.anatomy import find_rows
+from tfchain.models.encoders.anatomy import list_transformer_shapes, name_layer
+from tfchain.models.encoders.blocks.post_norm import POST_NORM
 from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.relative_positions import find_rows
 from tfchain.models.engines.native_library import Layer, Product, Weights
 from tfchain.models.weights.stored_weights import quantize_rows
 from tfchain.models.weights.tensor_files import TensorFile, write_tensors
 
-PRODUCTS = ("query_key_value", "attention_output", "intermediate", "output")
+# Of a layer: a product's path → its name in `Layer` and in the file
+PRODUCTS = dict(zip(POST_NORM.products, ("query_key_value", "attention_output", "intermediate", "output"), strict=True))
 PRODUCT_PARTS = ("weights", "scales", "bias")
 
 
@@ -39,7 +42,7 @@ def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
     relative = None
     if shape.relative_attention_buckets:
         last = len(fixed) - 1
-        rows = find_rows(shape, np.arange(-last, last + 1))
+        rows = find_rows(shape.relative_attention_buckets, np.arange(-last, last + 1))
         relative = _read(weights, "relative_position_bias/embeddings")[rows].T  # (heads, 2 * positions - 1)
         if len(relative) == 1:  # for however many a layer has
             relative = np.repeat(relative, max(shape.layer_heads), axis=0)
@@ -68,8 +71,8 @@ def save_kernel_weights(path: Path, weights: Weights) -> None:
     tensors |= {"norm": weights.norm} | ({} if weights.relative is None else {"relative": weights.relative})
     products = {} if weights.projection is None else {"projection": weights.projection}
     for number, layer in enumerate(weights.layers):
-        tensors[f"layer_{number}.norms"] = layer.norms
-        products |= {f"layer_{number}.{name}": getattr(layer, name) for name in PRODUCTS}
+        tensors[f"{name_layer(number)}.norms"] = layer.norms
+        products |= {f"{name_layer(number)}.{name}": getattr(layer, name) for name in PRODUCTS.values()}
     for name, product in products.items():
         tensors |= {f"{name}.{part}": getattr(product, part) for part in PRODUCT_PARTS}
     write_tensors(path, tensors)
@@ -85,7 +88,7 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
     Raises:
         ModelFolderError: if the file is damaged, or is another encoder's.
     """
-    shape = config.transformer
+    shape, shapes = config.transformer, list_transformer_shapes(config.transformer)
 
     def read(name: str, dtype: str, *expected: int) -> np.ndarray:
         array = file.read(name) if name in file else None
@@ -96,17 +99,17 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
             )
         return array
 
-    def read_product(name: str, outputs: int, inputs: int) -> Product:
+    def read_product(name: str, path: str) -> Product:
+        inputs, outputs = shapes[f"{path}/kernel"]
         rest = (read(f"{name}.{part}", "float32", outputs) for part in ("scales", "bias"))
         return Product(read(f"{name}.weights", "int8", outputs, inputs), *rest)
 
     def read_layers() -> Iterator[Layer]:
-        for number, (heads, wide) in enumerate(zip(shape.layer_heads, shape.layer_intermediate_dims, strict=True)):
-            head_dim = shape.layer_head_dim(number)
-            inside, name = heads * head_dim, f"layer_{number}"
-            sizes = ((3 * inside, dim), (dim, inside), (wide, dim), (dim, wide))
-            products = {kind: read_product(f"{name}.{kind}", *size) for kind, size in zip(PRODUCTS, sizes, strict=True)}
-            yield Layer(heads=heads, head_dim=head_dim, norms=read(f"{name}.norms", "float32", 4, dim), **products)
+        for number, heads in enumerate(shape.layer_heads):
+            name = name_layer(number)
+            products = {ours: read_product(f"{name}.{ours}", f"{name}/{path}") for path, ours in PRODUCTS.items()}
+            norms = read(f"{name}.norms", "float32", 4, dim)
+            yield Layer(heads=heads, head_dim=shape.layer_head_dim(number), norms=norms, **products)
 
     dim, token_dim = shape.hidden_dim, shape.token_embedding_dim or shape.hidden_dim
     vocabulary, positions = shape.vocabulary_size, shape.max_length
@@ -116,7 +119,7 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
         tokens=read("tokens", "int8", vocabulary, token_dim),
         token_scales=read("token_scales", "float32", vocabulary),
         fixed=read("fixed", "float32", positions, dim),
-        projection=read_product("projection", dim, token_dim) if token_dim != dim else None,
+        projection=read_product("projection", "embeddings/projection") if token_dim != dim else None,
         norm=read("norm", "float32", 2, dim),
         layers=list(read_layers()),
         activation=shape.activation,
@@ -127,19 +130,14 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
 
 
 def _make_layer(config: EncoderConfig, weights: Mapping[str, np.ndarray], number: int) -> Layer:
-    shape, name = config.transformer, f"layer_{number}"
+    shape, name = config.transformer, name_layer(number)
     heads, width = shape.layer_heads[number], shape.layer_head_dim(number)
-    first = _quantize(weights, f"{name}/attention/query_key_value")
+    products = {ours: _quantize(weights, f"{name}/{path}") for path, ours in PRODUCTS.items()}
+    first = products["query_key_value"]
     order = np.arange(3 * heads * width).reshape(3, heads, width).swapaxes(0, 1).reshape(-1)
-    return Layer(
-        heads=heads,
-        head_dim=width,
-        query_key_value=Product(first.weights[order], first.scales[order], first.bias[order]),
-        attention_output=_quantize(weights, f"{name}/attention/output"),
-        intermediate=_quantize(weights, f"{name}/intermediate"),
-        output=_quantize(weights, f"{name}/output"),
-        norms=_read_norms(weights, f"{name}/attention_norm", f"{name}/output_norm"),
-    )
+    products["query_key_value"] = Product(first.weights[order], first.scales[order], first.bias[order])
+    norms = _read_norms(weights, f"{name}/attention_norm", f"{name}/output_norm")
+    return Layer(heads=heads, head_dim=width, norms=norms, **products)
 
 
 def _quantize(weights: Mapping[str, np.ndarray], path: str) -> Product:

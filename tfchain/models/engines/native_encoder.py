@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
+from tfchain.models.encoders.anatomy import find_block, list_dense
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.keras_weights import KerasWeights
 from tfchain.models.engines.kernel_weights import NotFiniteError, load_kernel_weights, make_kernel_weights
 from tfchain.models.engines.native_library import MOST_THREADS, NativeModel, find_obstacle
@@ -39,6 +40,8 @@ def find_obstacle_of(encoder: "Encoder | StoredEncoder | Any") -> str | None:
 
 def find_obstacle_of_shape(config: EncoderConfig) -> str | None:
     """Why the kernels run no encoder of this shape; None if they do."""
+    if not find_block(config.transformer).has_kernels:
+        return f"the kernels do not compute layers of the architecture {config.transformer.architecture!r}"
     if "max" in config.pooling.modes:
         return "the pooling 'max' is no weighted sum of token vectors"
     modules = (*config.dense, *([config.head] if config.head else []))
@@ -71,9 +74,9 @@ class NativeEncoder:
         self.num_threads = min(num_threads, MOST_THREADS)
         self._modes = config.pooling.modes
         self._pad_token_id = config.transformer.pad_token_id
-        self._dense = [_DenseModule(module, weights, f"dense_{number}") for number, module in enumerate(config.dense)]
+        modules = [_DenseModule(module, weights, name) for name, module in list_dense(config)]
+        self._dense, self._head = modules[: len(config.dense)], modules[len(config.dense) :]
         self._normalizes = config.normalize and bool(config.dense)  # without them the kernels do it
-        self._head = None if config.head is None else _DenseModule(config.head, weights, HEAD)
         file = getattr(encoder, "kernel_file", None)
         self._model = NativeModel(
             make_kernel_weights(config, weights) if file is None else load_kernel_weights(file, config)
@@ -105,7 +108,9 @@ class NativeEncoder:
             vectors = module(vectors)
         if self._normalizes:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-        return vectors if self._head is None else self._head(vectors)
+        for module in self._head:
+            vectors = module(vectors)
+        return vectors
 
     def encode(
         self,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tfchain.models.encoders.config import HEAD
 from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.walk import walk_heads, walk_transformer
 
 
 def make_single_function(encoder: Encoder) -> Any:
@@ -25,18 +25,10 @@ def make_single_function(encoder: Encoder) -> Any:
     config = encoder.config
 
     def embed(token_ids: Any, padding_mask: Any) -> Any:
-        bias = tf.zeros(())
-        if config.transformer.relative_attention_buckets:
-            bias = encoder.get_layer("relative_position_bias")(token_ids)
-        hidden = encoder.get_layer("embeddings")(token_ids, training=False)
-        for number in range(config.transformer.num_layers):
-            hidden = encoder.get_layer(f"layer_{number}")(hidden, bias, token_ids, training=False)
-        vectors = encoder.get_layer("pooling")(hidden, padding_mask)
-        for number in range(len(config.dense)):
-            vectors = encoder.get_layer(f"dense_{number}")(vectors)
-        if config.normalize:
-            vectors = encoder.get_layer("normalize")(vectors)
-        return {"embedding": vectors if config.head is None else encoder.get_layer(HEAD)(vectors)}
+        hidden = walk_transformer(
+            config.transformer, encoder.get_layer, token_ids, padding_mask, training=False, has_padding=False
+        )
+        return {"embedding": walk_heads(config, encoder.get_layer, hidden, padding_mask)}
 
     specs = [tf.TensorSpec([1, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     return tf.function(embed, input_signature=specs, autograph=False)

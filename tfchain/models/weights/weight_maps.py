@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.models.encoders.anatomy import find_block, name_layer
 from tfchain.models.encoders.config import TransformerConfig
 
 # What a folder may hold beside the encoder: heads that are known, those of language models alone, or anything.
@@ -19,17 +20,17 @@ class WeightMap:
 
     Args:
         prefix: What stands before each name where the folder holds a model with a head.
-        embeddings: Our part → tensor.
-        layers: Where layer `{}` begins.
-        parts: Our part of a layer → its module there, whose `weight` and `bias` are read.
+        embeddings: Our part before the layers → its modules there, whose `weight` and `bias` are read.
+        layers: The prefix of layer `{}`.
+        parts: Our part of a layer → its modules there; several are joined along the output.
         language_heads: What begins the names of a language model's tensors that an encoder does not need.
         task_heads: The same of a model that was trained for a task, such as a classifier.
     """
 
     prefix: str
-    embeddings: Mapping[str, str]
+    embeddings: Mapping[str, tuple[str, ...]]
     layers: str
-    parts: Mapping[str, str]
+    parts: Mapping[str, tuple[str, ...]]
     language_heads: tuple[str, ...] = ("pooler.", "cls.", "lm_head.", "vocab_")
     task_heads: tuple[str, ...] = ("classifier.", "pre_classifier.", "qa_outputs.")
     renamed: Mapping[str, str] = field(
@@ -40,22 +41,20 @@ class WeightMap:
 BERT = WeightMap(
     prefix="bert.",
     embeddings={
-        "token": "embeddings.word_embeddings.weight",
-        "position": "embeddings.position_embeddings.weight",
-        "token_type": "embeddings.token_type_embeddings.weight",
-        "norm": "embeddings.LayerNorm",
-        "projection": "embeddings.projection",
+        "embeddings/token": ("embeddings.word_embeddings",),
+        "embeddings/position": ("embeddings.position_embeddings",),
+        "embeddings/token_type": ("embeddings.token_type_embeddings",),
+        "embeddings/norm": ("embeddings.LayerNorm",),
+        "embeddings/projection": ("embeddings.projection",),
     },
     layers="encoder.layer.{}.",
     parts={
-        "query": "attention.self.query",
-        "key": "attention.self.key",
-        "value": "attention.self.value",
-        "attention/output": "attention.output.dense",
-        "attention_norm": "attention.output.LayerNorm",
-        "intermediate": "intermediate.dense",
-        "output": "output.dense",
-        "output_norm": "output.LayerNorm",
+        "attention/query_key_value": ("attention.self.query", "attention.self.key", "attention.self.value"),
+        "attention/output": ("attention.output.dense",),
+        "attention_norm": ("attention.output.LayerNorm",),
+        "intermediate": ("intermediate.dense",),
+        "output": ("output.dense",),
+        "output_norm": ("output.LayerNorm",),
     },
 )
 
@@ -64,43 +63,39 @@ ROBERTA = WeightMap(prefix="roberta.", embeddings=BERT.embeddings, layers=BERT.l
 DISTILBERT = WeightMap(
     prefix="distilbert.",
     embeddings={
-        "token": "embeddings.word_embeddings.weight",
-        "position": "embeddings.position_embeddings.weight",
-        "norm": "embeddings.LayerNorm",
-        "projection": "embeddings.projection",
+        "embeddings/token": ("embeddings.word_embeddings",),
+        "embeddings/position": ("embeddings.position_embeddings",),
+        "embeddings/norm": ("embeddings.LayerNorm",),
+        "embeddings/projection": ("embeddings.projection",),
     },
     layers="transformer.layer.{}.",
     parts={
-        "query": "attention.q_lin",
-        "key": "attention.k_lin",
-        "value": "attention.v_lin",
-        "attention/output": "attention.out_lin",
-        "attention_norm": "sa_layer_norm",
-        "intermediate": "ffn.lin1",
-        "output": "ffn.lin2",
-        "output_norm": "output_layer_norm",
+        "attention/query_key_value": ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+        "attention/output": ("attention.out_lin",),
+        "attention_norm": ("sa_layer_norm",),
+        "intermediate": ("ffn.lin1",),
+        "output": ("ffn.lin2",),
+        "output_norm": ("output_layer_norm",),
     },
 )
 
 MPNET = WeightMap(
     prefix="mpnet.",
     embeddings={
-        "token": "embeddings.word_embeddings.weight",
-        "position": "embeddings.position_embeddings.weight",
-        "norm": "embeddings.LayerNorm",
-        "relative": "encoder.relative_attention_bias.weight",
-        "projection": "embeddings.projection",
+        "embeddings/token": ("embeddings.word_embeddings",),
+        "embeddings/position": ("embeddings.position_embeddings",),
+        "embeddings/norm": ("embeddings.LayerNorm",),
+        "relative_position_bias": ("encoder.relative_attention_bias",),
+        "embeddings/projection": ("embeddings.projection",),
     },
     layers="encoder.layer.{}.",
     parts={
-        "query": "attention.attn.q",
-        "key": "attention.attn.k",
-        "value": "attention.attn.v",
-        "attention/output": "attention.attn.o",
-        "attention_norm": "attention.LayerNorm",
-        "intermediate": "intermediate.dense",
-        "output": "output.dense",
-        "output_norm": "output.LayerNorm",
+        "attention/query_key_value": ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+        "attention/output": ("attention.attn.o",),
+        "attention_norm": ("attention.LayerNorm",),
+        "intermediate": ("intermediate.dense",),
+        "output": ("output.dense",),
+        "output_norm": ("output.LayerNorm",),
     },
 )
 
@@ -108,6 +103,9 @@ WEIGHT_MAPS = {"bert": BERT, "distilbert": DISTILBERT, "roberta": ROBERTA, "xlm-
 
 # Buffers that some versions of transformers wrote beside the weights.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+# The last part of a weight's path → that of a tensor's name.
+LEAVES = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 
 
 def list_weights(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -117,40 +115,21 @@ def list_weights(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, ..
         config: The transformer's shape.
 
     Yields:
-        `(path, tensors)`: a weight's path in the Keras model and the names of the tensors that it is made of; several
-        are joined along the output (query, key and value).
+        `(path, tensors)`: a weight's path in the Keras model and the names of its tensors; several are joined along the
+        output (query, key and value).
     """
-    names = WEIGHT_MAPS[config.architecture]
-    widened = config.token_embedding_dim not in (None, config.hidden_dim)
-    yield "embeddings/token/embeddings", (names.embeddings["token"],)
-    yield "embeddings/position/embeddings", (names.embeddings["position"],)
-    if config.num_token_types:
-        yield "embeddings/token_type/embeddings", (names.embeddings["token_type"],)
-    if widened:
-        yield from _dense("embeddings/projection", names.embeddings["projection"])
-    yield from _norm("embeddings/norm", names.embeddings["norm"])
-    if config.relative_attention_buckets:
-        yield "relative_position_bias/embeddings", (names.embeddings["relative"],)
+    names, block = WEIGHT_MAPS[config.architecture], find_block(config)
+    for path, _ in block.list_shapes(config):
+        yield path, _name_tensors(path, names.embeddings, "")
     for number in range(config.num_layers):
-        layer = names.layers.format(number)
-        parts = {ours: layer + theirs for ours, theirs in names.parts.items()}
-        fused = [parts[part] for part in ("query", "key", "value")]
-        yield from _dense(f"layer_{number}/attention/query_key_value", *fused)
-        yield from _dense(f"layer_{number}/attention/output", parts["attention/output"])
-        yield from _norm(f"layer_{number}/attention_norm", parts["attention_norm"])
-        yield from _dense(f"layer_{number}/intermediate", parts["intermediate"])
-        yield from _dense(f"layer_{number}/output", parts["output"])
-        yield from _norm(f"layer_{number}/output_norm", parts["output_norm"])
+        prefix = names.layers.format(number)
+        for path, _ in block.list_layer_shapes(config, number):
+            yield f"{name_layer(number)}/{path}", _name_tensors(path, names.parts, prefix)
 
 
-def _dense(ours: str, *theirs: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield f"{ours}/kernel", tuple(f"{name}.weight" for name in theirs)
-    yield f"{ours}/bias", tuple(f"{name}.bias" for name in theirs)
-
-
-def _norm(ours: str, theirs: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield f"{ours}/gamma", (f"{theirs}.weight",)
-    yield f"{ours}/beta", (f"{theirs}.bias",)
+def _name_tensors(path: str, modules: Mapping[str, tuple[str, ...]], prefix: str) -> tuple[str, ...]:
+    module, leaf = path.rsplit("/", 1)
+    return tuple(f"{prefix}{theirs}.{LEAVES[leaf]}" for theirs in modules[module])
 
 
 def to_weights(

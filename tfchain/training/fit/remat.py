@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.transformer import TransformerLayer
+from tfchain.models.encoders.transformer import BlockLayer
 from tfchain.training.fit.gradients import find_seed_generators
 
 
@@ -17,19 +17,19 @@ def add_remat(model: keras.Model) -> None:
     computes a layer again; this function resets the generators first.
 
     Args:
-        model: A model with `TransformerLayer`s; they are changed in place.
+        model: A model with `BlockLayer`s; they are changed in place.
 
     Raises:
         InputError: if the model has none.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, TransformerLayer)]
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, BlockLayer)]
     if not layers:
         raise InputError("`remat` needs a model with transformer layers of tfchain. Received: none. Leave it out.")
     for layer in layers:
         _wrap(layer)
 
 
-def _wrap(layer: TransformerLayer) -> None:
+def _wrap(layer: BlockLayer) -> None:
     call = layer.call
     generators = find_seed_generators(layer)
 
