@@ -1,0 +1,44 @@
+"""Checks of the arguments of a text encoder."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfchain.core.checks import check_whole_number
+from tfchain.core.errors import InputError
+from tfchain.models.encoders.config import EncoderConfig
+
+
+def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
+    """Returns the prompts as a dict.
+
+    Raises:
+        InputError: if they are not texts by name.
+    """
+    if not isinstance(prompts, Mapping) or not all(isinstance(part, str) for item in prompts.items() for part in item):
+        raise InputError(f"`prompts` must be a dict of prompts by name, both strings. Received: {prompts!r:.100}.")
+    return dict(prompts)
+
+
+def find_max_length(tokenizer: Any, config: EncoderConfig | None, asked: int | None) -> int:
+    """Returns the most tokens of a text: what was asked for, within the limits of tokenizer and encoder."""
+    positions = None if config is None else config.transformer.max_length
+    own = getattr(tokenizer, "model_max_length", None)
+    limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
+    if asked is None:
+        return min(limits, default=512)
+    asked = check_whole_number("max_length", asked, least=3)
+    if positions is not None and asked > positions:
+        raise InputError(
+            f"`max_length` must be at least 3 and at most the model's {positions} positions. "
+            f"Received: max_length={asked}."
+        )
+    return asked
+
+
+def check_vocabulary(tokenizer: Any, config: EncoderConfig | None) -> None:
+    """Raises an `InputError` for a tokenizer with more tokens than the encoder has embeddings."""
+    if config is not None and len(tokenizer) > config.transformer.vocabulary_size:
+        raise InputError(
+            f"The tokenizer has {len(tokenizer)} tokens, the model has an embedding for "
+            f"{config.transformer.vocabulary_size}. Use the tokenizer that belongs to the model."
+        )
