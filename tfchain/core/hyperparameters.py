@@ -121,6 +121,16 @@ class Hyperparameters:
         for name in ("mini_batch_size", "lora_rank"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_whole_number(name, getattr(self, name)))
+        self._check_choices()
+        patterns = (self.freeze,) if isinstance(self.freeze, str) else self.freeze
+        if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+            raise InputError(
+                f"`freeze` must be a list of patterns of layer paths. Received: freeze={self.freeze!r}.",
+                argument="freeze",
+            )
+        object.__setattr__(self, "freeze", tuple(patterns))
+
+    def _check_choices(self) -> None:
         for name, choices in (("schedule", Schedule), ("batches", Batches), ("dtype_policy", DTypePolicy)):
             if getattr(self, name) not in get_args(choices):
                 raise InputError(
@@ -133,13 +143,6 @@ class Hyperparameters:
                 raise InputError(
                     f"`{name}` must be True or False. Received: {name}={getattr(self, name)!r}.", argument=name
                 )
-        patterns = (self.freeze,) if isinstance(self.freeze, str) else self.freeze
-        if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-            raise InputError(
-                f"`freeze` must be a list of patterns of layer paths. Received: freeze={self.freeze!r}.",
-                argument="freeze",
-            )
-        object.__setattr__(self, "freeze", tuple(patterns))
 
     def _check_number(
         self, name: str, least: float, most: float, advice: str, *, above: bool = False, up_to: bool = False

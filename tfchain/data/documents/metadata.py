@@ -37,16 +37,6 @@ def to_json(value: Any, key: str, level: int) -> Any:
     if is_missing(value):
         return None
     value = to_plain(value)
-    if is_missing(value):
-        return None
-    if isinstance(value, str):
-        return check_string(value, f"metadata {key!r:.200}")
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return check_number(value, key)
-    if isinstance(value, float) and math.isfinite(value):
-        return value
     if isinstance(value, Mapping | list | tuple):
         if level == MOST_LEVELS:
             raise InputError(
@@ -56,6 +46,19 @@ def to_json(value: Any, key: str, level: int) -> Any:
         if isinstance(value, Mapping):
             return {check_key(name, key): to_json(inner, f"{key}.{name}", level + 1) for name, inner in value.items()}
         return [to_json(inner, f"{key}[{place}]", level + 1) for place, inner in enumerate(value)]
+    return None if is_missing(value) else scalar_to_json(value, key)
+
+
+def scalar_to_json(value: Any, key: str) -> Any:
+    """Converts a plain value that contains no others; `key` is its path, for the error."""
+    if isinstance(value, str):
+        return check_string(value, f"metadata {key!r:.200}")
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return check_number(value, key)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
     if isinstance(value, np.datetime64):
         return to_iso(value)
     if isinstance(value, datetime.date | datetime.time):

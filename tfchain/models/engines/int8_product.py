@@ -156,7 +156,7 @@ class Int8Product(keras.layers.Layer):
 
 
 def multiply(numbers: Any, weights: Any, offset: Any, step: float, kernel_step: float) -> Any:
-    """step * kernel_step * (numbers · weights) + offset.
+    """Returns step * kernel_step * (numbers · weights) + offset.
 
     Args:
         numbers: quint8 `(rows, in_dim)`.

@@ -21,6 +21,7 @@ class Distill:
     teach a model other languages (Reimers and Gurevych 2020, https://arxiv.org/abs/2004.09813): in
     `compress(multilingual, [Distill(distance="mse")], texts=[("Who runs?", "Wer rennt?"), ...], teacher=english)` it
     learns the teacher's vector of the first text of a row for all texts of the row.
+
     Args:
         objective: `embeddings`: the vectors themselves, so that one index can hold both models' vectors
             (`training.losses.EmbedDistill`). `scores`: the similarities between the texts of a batch

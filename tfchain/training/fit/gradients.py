@@ -58,7 +58,11 @@ def cached_gradients(
     up. Both passes see the same dropout masks: the generators are reset before the second pass.
 
     Args:
-        encoder: As in `plain_gradients`, like all arguments not listed here.
+        encoder: As in `plain_gradients`.
+        batch: As in `plain_gradients`.
+        loss_of: As in `plain_gradients`.
+        num_columns: As in `plain_gradients`.
+        scale: As in `plain_gradients`.
         mini_batch_size: Texts encoded at once.
         trim: Whether a mini-batch is cut to its longest text; False if shapes must be fixed (TPU, XLA).
     """

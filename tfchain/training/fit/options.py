@@ -71,8 +71,7 @@ class FitOptions:
         if self.mixing not in ("round_robin", "proportional"):
             raise InputError(f"`mixing` must be 'round_robin' or 'proportional'. Received: mixing={self.mixing!r}.")
         check_whole_number("length_groups", self.length_groups, least=0)
-        if self.mining is not None and not isinstance(self.mining, Mining):
-            raise InputError(f"`mining` must be a `Mining`. Received: {self.mining!r}. Write mining=Mining().")
+        self._check_mining()
         object.__setattr__(self, "callbacks", check_callbacks(self.callbacks))
         for name in ("checkpoint", "log_path"):
             if getattr(self, name) is not None:
@@ -91,6 +90,10 @@ class FitOptions:
             raise InputError(f"`progress` must be True, False or None. Received: progress={self.progress!r}.")
         if not isinstance(self.split, str):
             raise InputError(f"`split` must be a string. Received: split={self.split!r}.")
+
+    def _check_mining(self) -> None:
+        if self.mining is not None and not isinstance(self.mining, Mining):
+            raise InputError(f"`mining` must be a `Mining`. Received: {self.mining!r}. Write mining=Mining().")
         if self.cross_check is not None:
             check_cross_check(self.cross_check)
         if self.cross_check is not None and self.mining is None:
