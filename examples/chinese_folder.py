@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(__doc__)
     model, folder, question = arguments
 
-    # Documents longer than the model's maximum are cut into passages; 「。」「！」「？」 end a sentence, too.
+    # Documents longer than the model's maximum length are cut into passages; 「。」「！」「？」 also end a sentence.
     chain = NeuralSearchChain.from_pretrained(model, passages="split")
     chain.add(Path(folder))
     print(f"{len(chain)} 篇文档")
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     for rank, hit in enumerate(chain.search(question, top_k=3).hits, 1):
         print(f"{rank}. {hit.score:.3f}  {hit.id}  {hit.text[:40]!r}")
 
-    # Chinese is tokenized inside the exported graph as well: a server needs no Python.
+    # The exported graph tokenizes Chinese too: a server needs no Python.
     print(chain.export("saved_models/chinese"))
 
 

@@ -1,4 +1,4 @@
-"""Label texts: a first answer from a few examples, then a training, then the same answers from a server.
+"""Classify texts: first with a few examples, then after a training, then from a server.
 
 .venv/bin/python examples/classify.py [--model MODEL] [--epochs 3]
 """
@@ -34,17 +34,17 @@ HELD_OUT = [
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--epochs", type=int, default=3, help="how often all rows are seen (3)")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the rows (3)")
     options = parser.parse_args(arguments)
     chain = TextClassificationChain(model=options.model, batch_size=4)
     questions = [text for text, _ in HELD_OUT]
 
-    # The encoder stays as it is; a logistic regression on its vectors gives the labels.
+    # The encoder does not change; a logistic regression on its vectors predicts the labels.
     chain.fit_head(ROWS)
     print("head:", ", ".join(prediction["label"] for prediction in chain.predict(questions)))
 
-    # The encoder learns, too; what is held out says how sure the model may be.
+    # The encoder is trained too; the held-out rows calibrate the model's probabilities.
     chain.fit(ROWS, epochs=options.epochs, learning_rate=1e-4, validation=HELD_OUT)
     print("trained:", ", ".join(prediction["label"] for prediction in chain.predict(questions)))
     print("metrics:", ", ".join(f"{name} {value:.2f}" for name, value in chain.evaluate(HELD_OUT).items()))
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         chain.deploy(folder, name="mail", top_k=2) as server,
         ClassificationClient(server.grpc_target) as client,
     ):
-        print("served:", ", ".join(one["label"] for one in client.classify(questions, model="mail")))
+        print("served:", ", ".join(prediction["label"] for prediction in client.classify(questions, model="mail")))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The whole way in one script: documents in, answers out, in Python, over REST and over gRPC.
+"""The complete workflow in one script: documents in, answers out, in Python, over REST and over gRPC.
 
-make demo                  the documentation of Python's standard library, which every machine has
+make demo                  the documentation of Python's standard library, available on every machine
 make demo DOCS=my/folder   your own documents: a folder of text, a .jsonl, .csv, .tsv or .parquet file, a BEIR folder
 """
 
@@ -37,7 +37,7 @@ QUESTIONS = [
 ]
 SHOWN_HITS = 3
 
-Answers = list[tuple[SearchResult, float]]  # each question's answer, and the milliseconds it took
+Answers = list[tuple[SearchResult, float]]  # each question's answer, and its time in milliseconds
 
 console = Console(highlight=False)
 
@@ -52,7 +52,7 @@ def main() -> None:
         chain = tfchain.NeuralSearchChain(model=options.model, engine=options.engine)
         chain.encode("A first text gets everything ready.")
 
-    # 2. Documents in: each becomes one vector, or several where it is long.
+    # 2. Documents in: each becomes a vector, or several if it is long.
     with timed(f"{len(documents):,} documents are encoded", count=len(documents)):
         chain.add(documents)
     chain.save(options.out / "index")
@@ -61,7 +61,7 @@ def main() -> None:
     questions = make_questions(options.docs, documents)[: options.questions]
     answers = {"in process": ask(questions, chain.search)}
 
-    # 4. The same from a server: the SavedModel has the tokenizer, the encoder and the index in its graph.
+    # 4. The same from a server: the SavedModel contains tokenizer, encoder and index.
     shutil.rmtree(base_path, ignore_errors=True)
     with timed("A version for TensorFlow Serving is exported, its answers compared with the chain's"):
         chain.export(base_path)
@@ -70,17 +70,17 @@ def main() -> None:
     with server, server.client() as client:
         for label, protocol in (("REST", "rest"), ("gRPC", "grpc")):
             answers[label] = ask(questions, partial(search_server, client, protocol))
-    console.print("The server is stopped.\n")
+    console.print("The server has stopped.\n")
 
     console.print(make_table(answers))
     check_equal(answers)
     console.print("\nThe chain, REST and gRPC gave the same answers.")
 
-    # 5. Where people have judged which documents answer which question: how good is it?
+    # 5. For data with relevance judgements: measure the ranking.
     if is_judged(options.docs):
         print_quality(chain, options.docs, is_whole=options.limit is None)
 
-    console.print("\nGo on with these documents:")
+    console.print("\nContinue with these documents:")
     console.print(f'  .venv/bin/tfchain search {shorten(options.out / "index")} "your question"', soft_wrap=True)
     console.print(f"  .venv/bin/tfchain serve {shorten(base_path)}", soft_wrap=True)
 
@@ -88,10 +88,10 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("docs", nargs="?", type=Path, help="your own documents; default: Python's documentation")
-    parser.add_argument("--questions", type=int, default=5, help="how many questions are asked (5)")
-    parser.add_argument("--limit", type=int, help="take only the first documents")
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--engine", default="auto", help="what runs the model: auto, tensorflow, litert or native")
+    parser.add_argument("--questions", type=int, default=5, help="the number of questions (5)")
+    parser.add_argument("--limit", type=int, help="use only the first documents")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
+    parser.add_argument("--engine", default="auto", help="the engine: auto, tensorflow, litert or native")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / ".demo")
     return parser.parse_args()
 
@@ -105,19 +105,20 @@ def is_judged(path: Path | None) -> bool:
 
 
 def make_questions(path: Path | None, documents: Sequence[Document]) -> list[str]:
-    """Questions to ask: ours for Python's documentation, a data set's own, else the titles of some documents."""
+    """Returns questions: fixed ones for Python's documentation, a data set's own, or titles of some documents."""
     if path is None:
         return QUESTIONS
     if is_judged(path):
         console.print("The questions are the data set's own: the first ones of its test queries.")
         return list(read_beir(path).queries.values())
     console.print("The questions are titles and first sentences of some of your documents.")
-    some = documents[:: max(1, len(documents) // 20)]
-    return list(dict.fromkeys((one.title or one.text).strip().splitlines()[0].split(". ")[0][:80] for one in some))
+    sample = documents[:: max(1, len(documents) // 20)]
+    texts = ((document.title or document.text).strip() for document in sample)
+    return list(dict.fromkeys(text.splitlines()[0].split(". ")[0][:80] for text in texts))
 
 
 def ask(questions: Sequence[str], search: Callable[[str], SearchResult]) -> Answers:
-    """Asks each question by itself, after one that is not counted: the first call opens connections and the like."""
+    """Asks each question separately, after an untimed one, because the first call opens connections and so on."""
     search(questions[0])
     answers = []
     for question in questions:
@@ -132,7 +133,7 @@ def search_server(client: "tfchain.Client", protocol: str, question: str) -> Sea
 
 
 def make_table(answers: dict[str, Answers]) -> Table:
-    """The questions with their best answers, and how long each way took."""
+    """Makes a table of the questions, their best answers, and the time of each way."""
     table = Table(title="What was asked, and what was found", title_justify="left", expand=True, box=box.SIMPLE_HEAD)
     table.add_column("question and best documents", ratio=1)
     for heading in ("score", *answers):
@@ -142,7 +143,7 @@ def make_table(answers: dict[str, Answers]) -> Table:
         times = [f"{milliseconds:.1f} ms" for _, milliseconds in same_question]
         table.add_row(Text(one_line(result["text"], 200), style="bold"), "", *times)
         for hit in result.hits[:SHOWN_HITS]:
-            # Documents may hold anything: a Text shows brackets as they are.
+            # A Text shows brackets in documents literally.
             found = Text.assemble("  ", (one_line(hit.id, 40), "cyan"), "  ", one_line(hit.text or hit.title, 500))
             found.no_wrap, found.overflow = True, "ellipsis"
             table.add_row(found, f"{hit.score:.3f}")
@@ -151,32 +152,32 @@ def make_table(answers: dict[str, Answers]) -> Table:
 
 
 def check_equal(answers: dict[str, Answers]) -> None:
-    """Stops if two ways scored a document differently, or found another one that is no worse."""
+    """Raises if two ways score a document differently, or one finds a document that the other ranks too low."""
     first, *others = ([result.hits for result, _ in way] for way in answers.values())
-    for other in others:
-        for expected, found in zip(first, other, strict=True):
+    for hits in others:
+        for expected, found in zip(first, hits, strict=True):
             scores = {hit.id: hit.score for hit in expected}
             for left, right in zip(expected, found, strict=True):
-                same_document = scores.get(right.id, expected[-1].score)  # beyond the last, equals may take turns
+                same_document = scores.get(right.id, expected[-1].score)  # documents tied with the last may be swapped
                 if max(abs(left.score - right.score), abs(same_document - right.score)) > 1e-4:
                     raise TfchainError(f"The answers differ: {left.id} ({left.score}), {right.id} ({right.score}).")
 
 
 def print_quality(chain: "tfchain.NeuralSearchChain", path: Path, *, is_whole: bool) -> None:
     if not is_whole:
-        console.print("\nNo nDCG@10: only a part of the documents was taken.")
+        console.print("\nNo nDCG@10: only part of the documents was used.")
         return
     with timed("The test queries are ranked"):
         report = chain.evaluate(path, metrics=["ndcg@10"])
     console.print(
         f"nDCG@10 {report['ndcg@10']:.4f} with passages={chain.passages.mode!r}: long documents are "
-        + ("cut into passages." if chain.passages.mode == "split" else "cut off.")
+        + ("cut into passages." if chain.passages.mode == "split" else "truncated.")
     )
 
 
 @contextlib.contextmanager
 def timed(what: str, *, count: int | None = None) -> Iterator[None]:
-    """Prints what was done, and the seconds that it took."""
+    """Prints a step, and the seconds that it took."""
     start = time.perf_counter()
     yield
     seconds = time.perf_counter() - start
@@ -184,17 +185,17 @@ def timed(what: str, *, count: int | None = None) -> Iterator[None]:
 
 
 def one_line(text: str, length: int) -> str:
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def shorten(path: Path) -> str:
-    """The path as seen from here, where that is shorter."""
+    """Returns the path, relative to the current folder if that is shorter."""
     return min(str(path), os.path.relpath(path), key=len)
 
 
 if __name__ == "__main__":
-    prepare_process()  # keeps TensorFlow's own log lines off the terminal
+    prepare_process()  # keeps TensorFlow's log lines off the terminal
     try:
         main()
     except TfchainError as error:

@@ -1,4 +1,4 @@
-"""Search in documents of your own, in Python: add, ask, change, save, load.
+"""Search your own documents in Python: add, ask, change, save, load.
 
 .venv/bin/python examples/own_documents.py [MODEL]
 """
@@ -18,7 +18,7 @@ NOTES = [
 
 
 def main(arguments: Sequence[str]) -> None:
-    # A folder, or a name on the Hugging Face hub; without one, the small English model that comes with tfchain.
+    # A folder, or a name on the Hugging Face hub. The default is the small English model that comes with tfchain.
     chain = NeuralSearchChain(model=arguments[0] if arguments else None)
     chain.add(NOTES)
 
@@ -27,11 +27,11 @@ def main(arguments: Sequence[str]) -> None:
     for hit in result.hits:
         print(f"{hit.score:.3f}  {hit.title}, page {hit.metadata['page']}")
 
-    # A document whose id is there already takes the old one's place.
+    # A document with an existing id replaces the old one.
     chain.add([{"id": "rent", "title": "Rent", "text": "The rent is due on the first of each month.", "page": 4}])
     chain.remove("keys")
 
-    # Saved in one step, with the model: what is loaded answers as before.
+    # Saved in one step, with the model: the loaded chain answers as before.
     with tempfile.TemporaryDirectory() as folder:
         chain.save(Path(folder) / "index")
         loaded = NeuralSearchChain.load(Path(folder) / "index")

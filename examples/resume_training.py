@@ -1,4 +1,4 @@
-"""Go on with a training that was killed, as if it had never stopped.
+"""Continue a training that was killed, as if it had never stopped.
 
 .venv/bin/python examples/resume_training.py [--model MODEL]
 """
@@ -19,12 +19,12 @@ from train_on_pairs import PAIRS
 from tfchain import FitOptions, NeuralSearchChain
 
 EPOCHS = 3  # of three steps each
-SAVE_EVERY = 2  # steps; an epoch's end is saved, too
+SAVE_EVERY = 2  # steps; the end of an epoch is saved too
 KILL_AT = 5  # the second step of the second epoch
 
 
 class Kill(keras.callbacks.Callback):
-    """Ends this process in the middle of a training, as `kill -9` or a machine's end does: nothing is tidied up."""
+    """Kills this process during a training, like `kill -9` or a machine failure: nothing is cleaned up."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Kill(keras.callbacks.Callback):
 
 def main(arguments: Sequence[str]) -> None:
     options = parse_options(arguments)
-    if options.checkpoint is not None:  # the process that is killed
+    if options.checkpoint is not None:  # the process to kill
         train(options.model, options.checkpoint, callbacks=[Kill(KILL_AT)])
         return
 
@@ -51,22 +51,22 @@ def main(arguments: Sequence[str]) -> None:
         saves = ", ".join(path.name for path in sorted(checkpoint.glob("step-*")))
         print(f"The first process was killed at step {KILL_AT}. It left: {saves}")
 
-        # The same call again takes up the newest save, in the middle of an epoch, dropout and all.
+        # The same call continues from the newest save, in the middle of an epoch, including dropout.
         resumed = train(options.model, checkpoint)
         whole = train(options.model, Path(folder) / "another")
 
-    print("epoch   stopped and gone on   never stopped")
-    for epoch, (one, other) in enumerate(zip(resumed, whole, strict=True), 1):
-        print(f"{epoch:5} {one:21.6f} {other:15.6f}")
-    if max(abs(one - other) for one, other in zip(resumed, whole, strict=True)) > 1e-5:
+    print("epoch   stopped and resumed   never stopped")
+    for epoch, (loss, expected) in enumerate(zip(resumed, whole, strict=True), 1):
+        print(f"{epoch:5} {loss:21.6f} {expected:15.6f}")
+    if max(abs(loss - expected) for loss, expected in zip(resumed, whole, strict=True)) > 1e-5:
         sys.exit("error: the losses differ.")
     print("The losses are the same.")
 
 
 def train(model: str | None, checkpoint: Path, callbacks: Sequence[keras.callbacks.Callback] = ()) -> list[float]:
-    """The training, always the same one; gives its losses by epoch, those before a stop included."""
+    """Runs the training, and returns its losses by epoch, including those before a stop."""
     chain = NeuralSearchChain(model=model)
-    # Texts so few and short need not be grouped by length.
+    # So few and short texts need not be grouped by length.
     options = FitOptions(checkpoint=checkpoint, checkpoint_every=SAVE_EVERY, length_groups=1)
     history = chain.fit(PAIRS, batch_size=6, epochs=EPOCHS, learning_rate=5e-5, callbacks=callbacks, options=options)
     return history.history["loss"]
@@ -74,7 +74,7 @@ def train(model: str | None, checkpoint: Path, callbacks: Sequence[keras.callbac
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)  # of the process that is killed
     return parser.parse_args(arguments)
 

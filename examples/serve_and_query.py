@@ -1,4 +1,4 @@
-"""Serve a chain and ask it over REST, over gRPC, and with nothing but the standard library.
+"""Serve a chain, and query it over REST, over gRPC, and with only the standard library.
 
 .venv/bin/python examples/serve_and_query.py [MODEL]
 """
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> None:
     chain = NeuralSearchChain(model=arguments[0] if arguments else None)
     chain.add(DOCUMENTS)
 
-    # `deploy` exports a version, starts the server as a process of its own, and stops it at the end of the block.
-    # The same version can be served by a stock TensorFlow Serving: --model_base_path=<the folder below>.
+    # `deploy` exports a version, starts the server in its own process, and stops it at the end of the block.
+    # A stock TensorFlow Serving can serve the same version: --model_base_path=<the folder below>.
     with tempfile.TemporaryDirectory() as folder, chain.deploy(folder, name="docs", top_k=2) as server:
         with server.client() as client:
             over_grpc = client.search(QUESTION, model="docs")[0]
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> None:
         print("REST:", over_rest["answer"])
         print("vectors:", vectors.shape)
 
-        # Any HTTP client will do.
+        # Any HTTP client works.
         body = json.dumps({"instances": [QUESTION]}).encode()
         with urllib.request.urlopen(f"{server.rest_url}/v1/models/docs:predict", body, timeout=30) as response:
             print("urllib:", json.load(response)["predictions"][0]["texts"][0])

@@ -1,4 +1,4 @@
-"""Train a model on questions and answers of your own: it learns what your words mean.
+"""Train a model on your own questions and answers, to teach it what your words mean.
 
 .venv/bin/python examples/train_on_pairs.py [--model MODEL] [--epochs 3]
 """
@@ -37,7 +37,7 @@ PAIRS = [
     ("whose are the fish in the lobby", FISH),
     ("what do the fish eat", FISH),
 ]
-QUESTIONS = ["the keys of my kiwi stick", "who has the key of the aquarium"]  # none of the pairs'
+QUESTIONS = ["the keys of my kiwi stick", "who has the key of the aquarium"]  # not among the pairs
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -46,19 +46,19 @@ def main(arguments: Sequence[str]) -> None:
     chain.add([LAPTOPS, MEETINGS, COFFEE, SICK_NOTES, FRUIT, FISH])
     print_answers("before", chain)
 
-    # Each question must find its own answer among those of its batch: of six, one is right. None comes twice there.
+    # Each question must find its own answer among the six in its batch; answers are not repeated within a batch.
     history = chain.fit(PAIRS, batch_size=6, epochs=options.epochs, learning_rate=5e-5)
     for epoch, loss in enumerate(history.history["loss"], 1):
         print(f"epoch {epoch}: loss {loss:.4f}")
 
-    # The documents are encoded again by themselves, now that the model is another one.
+    # The documents are encoded again automatically, because the model has changed.
     print_answers("after", chain)
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--epochs", type=int, default=3, help="how often all pairs are seen (3)")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the pairs (3)")
     return parser.parse_args(arguments)
 
 

@@ -1,10 +1,10 @@
-"""Search for the hyperparameters that suit your questions, see what counts, and train with the best of them.
+"""Search for hyperparameters that suit your questions, see which ones matter, and train with the best values.
 
 .venv/bin/python examples/tune.py [--model MODEL] [--trials 6] [--path FOLDER]
 
 Each trial trains a fresh copy of the model on the pairs of train_on_pairs.py and is ranked on other questions. With
---path the search can be stopped and goes on; the folder holds its table and picture, and TensorBoard shows it too:
-tensorboard --logdir FOLDER/logs
+--path a stopped search continues; the folder contains a table, a plot and TensorBoard logs: tensorboard --logdir
+FOLDER/logs
 """
 
 import argparse
@@ -17,7 +17,7 @@ from train_on_pairs import COFFEE, FISH, FRUIT, LAPTOPS, MEETINGS, PAIRS, SICK_N
 from tfchain import NeuralSearchChain, Range
 
 DOCUMENTS = [LAPTOPS, MEETINGS, COFFEE, SICK_NOTES, FRUIT, FISH]
-# Questions that nothing is trained on, and the number of the document that answers each.
+# Questions kept out of training, each with the number of the document that answers it.
 QUESTIONS = {
     "a kiwi fell on the floor": 0,
     "can I get another kiwi": 0,
@@ -46,28 +46,28 @@ def main(arguments: Sequence[str]) -> None:
     report = chain.tune(
         PAIRS,
         {
-            "learning_rate": Range(1e-5, 2e-4, sampling="log"),  # a range: every order of magnitude alike
+            "learning_rate": Range(1e-5, 2e-4, sampling="log"),  # a range, drawn evenly on a log scale
             "epochs": Range(1, 4),
             "loss.scale": [10.0, 20.0, 40.0],  # a list: choices
         },
         tuner="random",
         max_trials=options.trials,
-        validation=validation,  # without documents of its own the chain's are searched
+        validation=validation,  # has no documents, so the chain's are searched
         path=options.path,
-        refit=True,  # the chain ends with a model that was trained with the best values
+        refit=True,  # trains the chain's model with the best values at the end
     )
     print(report)
-    importance = sorted(report.importance.items(), key=lambda one: -one[1])
-    print("what counts: " + ", ".join(f"{name} {value:.2f}" for name, value in importance))
+    importance = sorted(report.importance.items(), key=lambda item: -item[1])
+    print("what matters: " + ", ".join(f"{name} {value:.2f}" for name, value in importance))
     print(f"nDCG@10: {before:.4f} before, {report.best.metrics['ndcg@10']:.4f} with {dict(report.best.values)}")
     print_answers("after", chain)
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--trials", type=int, default=6, help="how many settings are tried (6)")
-    parser.add_argument("--path", type=Path, help="a folder to keep the search in, and to go on from; default: none")
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
+    parser.add_argument("--trials", type=int, default=6, help="the number of trials (6)")
+    parser.add_argument("--path", type=Path, help="a folder that keeps the search, to continue it; default: none")
     return parser.parse_args(arguments)
 
 

@@ -1,8 +1,8 @@
-"""Train in two processes that share each batch, as two machines would: this script starts itself twice.
+"""Train in two processes that share each batch, as two machines do: this script starts itself twice.
 
 .venv/bin/python examples/two_workers.py [--model MODEL] [--epochs 3]
 
-On machines of a cluster `tfchain launch` arranges what `run_workers` does here.
+On the machines of a cluster, `tfchain launch` does what `run_workers` does here.
 """
 
 import argparse
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model"
-        # Each gets the addresses of both, and its own number, in the environment variable TF_CONFIG.
+        # The environment variable TF_CONFIG gives each worker the addresses of both, and its own number.
         command = [sys.executable, __file__, "--out", str(out), *arguments]
         outcome = run_workers(command, NUM_WORKERS, show)
-        if outcome.worker is not None:  # the other one was ended
+        if outcome.worker is not None:  # the other worker was stopped
             sys.exit(f"error: worker {outcome.worker} ended with exit code {outcome.exit_code}.")
         if losses[0] != losses[1]:
             sys.exit(f"error: the workers' losses differ: {losses}.")
@@ -49,14 +49,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """One of the two workers."""
-    # First of all: the workers must find each other before TensorFlow computes anything, and loading a model does.
+    """Runs one of the two workers."""
+    # First: the workers must connect before TensorFlow computes anything, which loading a model does.
     strategy = make_strategy("multi_worker")
     chain = NeuralSearchChain(model=options.model)
 
-    # All give the same rows. A batch of six is three pairs for each worker; the softmax is over the answers of all six.
-    how = FitOptions(strategy=strategy, length_groups=1)  # texts so few and short need not be grouped by length
-    history = chain.fit(PAIRS, batch_size=6, epochs=options.epochs, learning_rate=5e-5, options=how)
+    # All workers pass the same rows. A batch of six is three pairs per worker; the softmax is over all six answers.
+    fit_options = FitOptions(strategy=strategy, length_groups=1)  # so few and short texts need no grouping by length
+    history = chain.fit(PAIRS, batch_size=6, epochs=options.epochs, learning_rate=5e-5, options=fit_options)
     for epoch, loss in enumerate(history.history["loss"], 1):
         print(f"epoch {epoch}: loss {loss:.6f}")
 
@@ -68,9 +68,9 @@ def train(options: argparse.Namespace) -> None:
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder or a hub name; default: the one that comes with tfchain")
-    parser.add_argument("--epochs", type=int, default=3, help="how often all pairs are seen (3)")
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)  # of a worker: where the chief saves
+    parser.add_argument("--model", help="a model folder or a hub name; default: the model that comes with tfchain")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the pairs (3)")
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)  # for a worker: where the chief saves
     return parser.parse_args(arguments)
 
 

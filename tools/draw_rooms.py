@@ -2,9 +2,9 @@
 
 Run: make rooms
 
-The rooms stand on the diagonal in the order of the staircase in pyproject.toml. A line leaves a room to the right,
-turns at a number, and ends below at the room that is imported; the number counts the pairs of modules that import one
-another directly. A line that a contract in pyproject.toml forbids, or that closes a circle of rooms, is red.
+The rooms lie on the diagonal in the order of the staircase in pyproject.toml. A line leaves a room to the right, turns
+at a number, and ends below at the imported room; the number counts the pairs of modules with a direct import. A line
+that a contract in pyproject.toml forbids, or that is part of a cycle of rooms, is red.
 """
 
 import tomllib
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "rooms.svg"
 PACKAGE = "tfchain"
 
-Imports = Mapping[tuple[str, str], int]  # (the room that imports, the room that is imported) → pairs of modules
+Imports = Mapping[tuple[str, str], int]  # (importing room, imported room) → pairs of modules
 
 COLUMN, ROW = 104, 50
 BOX_WIDTH, BOX_HEIGHT = 104, 34
@@ -44,18 +44,18 @@ STYLE = """
 
 @dataclass(frozen=True)
 class Rules:
-    """What the contracts in pyproject.toml say of rooms.
+    """The rules for rooms in the contracts of pyproject.toml.
 
     Attributes:
-        staircase: The rooms from top to bottom; each may import those below it.
-        forbidden: (room, room that it may not import), as other contracts say.
+        staircase: The rooms from top to bottom; each may import the rooms below it.
+        forbidden: Pairs of a room and a room that it may not import, from the other contracts.
     """
 
     staircase: Sequence[str]
     forbidden: frozenset[tuple[str, str]]
 
     def place(self, rooms: Iterable[str]) -> list[str]:
-        """Rooms in the order of drawing: one beside the staircase stands above the first room that it may import."""
+        """Returns rooms in drawing order; a room beside the staircase is above the first room that it may import."""
         order = list(self.staircase)
         for room in sorted(set(rooms) - set(order)):
             steps = [step for step in order if step in self.staircase and (room, step) not in self.forbidden]
@@ -83,7 +83,7 @@ def read_rules(path: Path = ROOT / "pyproject.toml") -> Rules:
 
 
 def read_imports() -> Imports:
-    """Counts the direct imports between rooms; tfchain/__init__.py, which names what is public, is in no room."""
+    """Counts the direct imports between rooms; tfchain/__init__.py, with the public names, is in no room."""
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
     imports: Counter[tuple[str, str]] = Counter()
     for importer in sorted(graph.modules):
@@ -95,12 +95,12 @@ def read_imports() -> Imports:
 
 
 def to_room(module: str) -> str:
-    """`tfchain.data.files.lines` → `data`; of the package itself: an empty string."""
+    """Returns a module's room: `tfchain.data.files.lines` → `data`; the package itself → an empty string."""
     return module.partition(".")[2].partition(".")[0]
 
 
 def find_wrong(imports: Imports, rules: Rules) -> set[tuple[str, str]]:
-    """Finds the imports that go upwards, that a contract forbids, and that are part of a circle of rooms."""
+    """Finds the imports that go upwards, that a contract forbids, or that are part of a cycle of rooms."""
     rooms = set(chain.from_iterable(imports))
     order = rules.place(rooms)
     upwards = {pair for pair in imports if order.index(pair[0]) > order.index(pair[1])}
@@ -113,11 +113,11 @@ def draw_rooms(imports: Imports, rules: Rules) -> str:
     """Draws the picture.
 
     Args:
-        imports: What is imported between rooms.
-        rules: The contracts, which say the order of the rooms and what is wrong.
+        imports: The imports between rooms.
+        rules: The contracts, which define the order of the rooms and the forbidden imports.
 
     Returns:
-        An SVG document; the same for the same arguments.
+        An SVG document; it depends only on the arguments.
     """
     order = rules.place(chain.from_iterable(imports))
     wrong = find_wrong(imports, rules)
@@ -146,14 +146,14 @@ def draw_rooms(imports: Imports, rules: Rules) -> str:
 
 
 def _find_reached(room: str, imports: Imports) -> set[str]:
-    """The rooms that a room imports, directly or through others; the room itself only if it is in a circle."""
+    """Returns the rooms that a room imports, directly or indirectly; includes the room itself only in a cycle."""
     reached: set[str] = set()
-    waiting = [room]
-    while waiting:
-        current = waiting.pop()
+    pending = [room]
+    while pending:
+        current = pending.pop()
         found = {imported for importer, imported in imports if importer == current} - reached
         reached |= found
-        waiting += found
+        pending += found
     return reached
 
 
@@ -162,7 +162,7 @@ def _to_centre(place: int) -> tuple[int, int]:
 
 
 def _draw_line(start: int, end: int, kind: str) -> list[str]:
-    """A line along the importer's row and the imported room's column, with a tip at the imported room."""
+    """Draws a line along the importer's row and the imported room's column, with a tip at the imported room."""
     (x, y), (end_x, end_y) = _to_centre(start), _to_centre(end)
     down = 1 if end > start else -1
     side, edge = x + down * BOX_WIDTH // 2, end_y - down * BOX_HEIGHT // 2
@@ -174,7 +174,7 @@ def _draw_line(start: int, end: int, kind: str) -> list[str]:
 
 
 def _draw_badge(start: int, end: int, count: int, kind: str) -> list[str]:
-    """The number of imports, where the line turns."""
+    """Draws the number of imports where the line turns."""
     x, y = _to_centre(end)[0], _to_centre(start)[1]
     return [
         f'<rect class="badge{kind}" x="{x - 16}" y="{y - 10}" width="32" height="20" rx="10"/>',
@@ -193,7 +193,7 @@ def _draw_box(place: int, room: str, is_stair: bool) -> list[str]:
 
 
 def _draw_legend(rooms: int, has_wrong: bool) -> list[str]:
-    """Three lines in the empty corner below the staircase."""
+    """Draws the legend in the empty corner below the staircase."""
     bottom = TOP + ROW * (rooms - 1) + BOX_HEIGHT
     sentences = [
         "A line leads from a room, to the right and down, to a room that it imports.",

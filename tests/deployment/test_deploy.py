@@ -132,11 +132,11 @@ def test_a_port_in_use_is_one_clear_error(base_path: Path, port: str) -> None:
 def test_the_error_of_a_start_is_told_and_not_what_was_said_after_it(tmp_path: Path) -> None:
     with open(tmp_path / "log", "w+b") as log:
         log.write(b"a line\ntfchain-model-server: error: the port is taken\nExiting.\n\n")
-        assert _last_line(log) == "Its last word: the port is taken "
+        assert _last_line(log) == "Its last log line: the port is taken "
         log.write(b"x")
     with open(tmp_path / "other", "w+b") as log:
         log.write(b"a line\nSegmentation fault \xff\n \n")
-        assert _last_line(log) == "Its last word: Segmentation fault \ufffd "
+        assert _last_line(log) == "Its last log line: Segmentation fault \ufffd "
     with open(tmp_path / "empty", "w+b") as log:
         assert _last_line(log) == ""
 

@@ -89,7 +89,7 @@ def test_an_op_that_the_server_has_not_is_named(tmp_path: Path, monkeypatch: pyt
     path = save(tmp_path / "m", lambda x: {"y": tf.nn.relu(x)})
     without = core_ops() - {"Relu"}
     monkeypatch.setattr("tfchain.deployment.op_check.core_ops", lambda: without)
-    with pytest.raises(ExportError, match="ops that TensorFlow Serving 2.20 has not: Relu"):
+    with pytest.raises(ExportError, match="ops that TensorFlow Serving 2.20 does not have: Relu"):
         check_ops(path)
 
 

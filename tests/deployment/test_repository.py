@@ -56,7 +56,7 @@ def test_the_first_version_is_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_base_path_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"must be a folder of version folders.*nope.*No such file.*Give the folder"):
+    with pytest.raises(InputError, match=r"must be a folder of version folders.*nope.*No such file.*Name the folder"):
         list_versions(tmp_path / "nope")
     file = tmp_path / "file"
     file.write_text("")

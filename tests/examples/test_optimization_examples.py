@@ -60,7 +60,7 @@ def test_tune_compares_trials_and_trains_with_the_best(
     assert sorted(scores) == ["0", "1"]
     (best,) = (row for row in rows if row[0] == "→")
     assert best[-5] == max(scores.values())
-    counts, ranked = (next(line for line in lines if line.startswith(start)) for start in ("what counts:", "nDCG@10:"))
+    counts, ranked = (next(line for line in lines if line.startswith(start)) for start in ("what matters:", "nDCG@10:"))
     assert counts.count(",") == 2
     assert f", {best[-5]} with {{'learning_rate': " in ranked
     assert (tmp_path / "search" / "tuning.png").is_file()

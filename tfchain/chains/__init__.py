@@ -1,1 +1,1 @@
-"""Chains: one object for a task's whole life, which composes the rooms."""
+"""Chains: a single object for the life cycle of a task's model, which composes the other rooms."""

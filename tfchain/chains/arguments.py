@@ -1,4 +1,4 @@
-"""What chains make of their arguments: a text encoder, a `Validation`."""
+"""Turns the arguments of chains into a text encoder and a `Validation`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 def make_text_encoder(tokenizer: Any, model: Any, *, engine: EngineName = "auto", **settings: Any) -> TextEncoder:
-    """A text encoder of whatever a user has.
+    """Makes a text encoder from what a user has.
 
     Args:
-        tokenizer: A transformers tokenizer, a folder or hub name to read one from, or None for the one in the model's
-            folder.
+        tokenizer: A transformers tokenizer, a folder or hub name to read one from, or None for the tokenizer in the
+            model's folder.
         model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
             `token_ids` and `padding_mask` to vectors, or a folder or hub name. None for the small English model that
             comes with tfchain.
-        engine: What runs the encoder. Default: `auto`.
-        **settings: Arguments of `TextEncoder`; None for what the folder says.
+        engine: The engine that runs the encoder. Default: `auto`.
+        **settings: Arguments of `TextEncoder`; None takes the folder's value.
 
     Raises:
-        InputError: if there is a tokenizer and no model, or an argument is of the wrong type or out of its range.
+        InputError: if a tokenizer is given without a model, or an argument is of the wrong type or out of range.
     """
     changes = {name: value for name, value in settings.items() if value is not None}
     if model is None:
         if tokenizer is not None:
-            raise InputError("A tokenizer needs the model that it belongs to. Received: model=None. Give `model`.")
+            raise InputError("A tokenizer needs the model that it belongs to. Received: model=None. Pass `model`.")
         model = find_bundled_model()
     if isinstance(model, str | Path):
         return TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
@@ -45,12 +45,12 @@ def make_text_encoder(tokenizer: Any, model: Any, *, engine: EngineName = "auto"
 
 
 def complete_validation(task: Task, validation: Any, *, first: str | None = None) -> Validation:
-    """A `Validation` with the task's metrics, and whether more or less of the monitored one is better.
+    """Returns a `Validation` that names its metrics, the monitored metric and whether higher or lower is better.
 
     Args:
         task: The task.
-        validation: What `evaluate` takes, or a `Validation`.
-        first: A metric that is measured first where the validation names none. Default: none.
+        validation: Data that `evaluate` accepts, or a `Validation`.
+        first: A metric to measure first if the validation names no metrics. Default: none.
 
     Raises:
         InputError: if a metric is unknown, or the monitor is not among the metrics.

@@ -1,4 +1,4 @@
-"""`Chain`: a model's whole life for any task. It composes the rooms, and holds no mechanism of its own."""
+"""`Chain`: the life cycle of a model for any task. It composes the other rooms, and has no mechanism of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current, LiveModel
 
-if TYPE_CHECKING:  # a chain that answers does without TensorFlow, Keras and transformers: the methods import the rest
+if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the other methods import them
     import keras
 
     from tfchain.deployment.deploy import Deployment
@@ -42,19 +42,19 @@ SAVED_MODELS = Path("saved_models")
 
 
 class Chain:
-    """A model's whole life for one task: trained, tuned, compressed, evaluated, saved, exported, deployed.
+    """The life cycle of a model for one task: training, tuning, compression, evaluation, saving, export, deployment.
 
-    Each task has a chain of its own, such as `NeuralSearchChain`, which adds what only that task does. Use this class
-    for a task of your own: a subclass with `task_type`, or `Chain(task, text_encoder)`.
+    Each task has its own chain, such as `NeuralSearchChain`, which adds the methods that only this task has. Use this
+    class for your own task: a subclass with `task_type`, or `Chain(task, text_encoder)`.
 
-    Threads may use a chain at the same time: each call sees one model and what belongs to it at one moment, and what a
-    call changes appears in one step. It is pickled and copied by its saved form, as `save` writes it.
+    Threads may use a chain at the same time: each call sees a model and the state that belongs to it, and the changes
+    of a call appear in one step. Pickling and copying use the saved form that `save` writes.
 
     Args:
-        task: What the model is for.
+        task: The task that the model is for.
         text_encoder: Tokenizer and encoder.
-        state: What the task keeps beside the model. Default: None.
-        hyperparameters: Defaults of `fit` and of the batch size. Default: those of `Hyperparameters`.
+        state: The task's state, such as documents or labels. Default: None.
+        hyperparameters: The defaults of `fit`, and the batch size. Default: `Hyperparameters()`.
     """
 
     task_type: ClassVar[Any] = None
@@ -74,7 +74,7 @@ class Chain:
         self._fit_options: FitOptions | None = None
         self.report = {}
         self._folder: Any = None
-        self._source = uuid.uuid4().hex  # what tells the versions of this chain from those of others
+        self._source = uuid.uuid4().hex  # distinguishes this chain's versions from those of others
         self._saving = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -84,14 +84,14 @@ class Chain:
 
     @classmethod
     def load(cls, path: str | Path, *, engine: EngineName = "auto") -> Self:
-        """Reads what `save` published.
+        """Reads a saved chain.
 
         Args:
             path: The folder.
-            engine: What runs the encoder. Default: `auto`.
+            engine: The engine that runs the encoder. Default: `auto`.
 
         Raises:
-            IndexFolderError: if there is no saved chain of this task, or it is damaged.
+            IndexFolderError: if the folder has no saved chain of this task, or a damaged one.
         """
         path = to_path("path", path)
         loaded = cls.task_type.load_folder(path)
@@ -120,12 +120,12 @@ class Chain:
 
     @property
     def state(self) -> Any:
-        """What the task keeps beside the model."""
+        """The task's state, such as documents or labels."""
         return self._live.state
 
     @property
     def fit_options(self) -> FitOptions:
-        """What `fit` takes where it is given no `options`; `tune` sets it."""
+        """The default `options` of `fit`; `tune` sets them."""
         if self._fit_options is None:
             from tfchain.training.fit.options import FitOptions
 
@@ -138,7 +138,7 @@ class Chain:
 
     @property
     def report(self) -> dict[str, float]:
-        """What `evaluate` found last; empty once the model or what belongs to it has changed."""
+        """The last result of `evaluate`; empty once the model or the state has changed."""
         changes, report = self._report
         return report if changes == self._live.changes else {}
 
@@ -148,7 +148,7 @@ class Chain:
 
     @property
     def model(self) -> Any:
-        """The encoder, a Keras model. Once it is asked for, a query looks at its weights first: 0.1 ms."""
+        """The encoder, a Keras model. After the first access, each query checks its weights for changes: 0.1 ms."""
         return self.text_encoder.encoder
 
     @property
@@ -164,12 +164,12 @@ class Chain:
         metrics: Sequence[str] | None = None,
         progress: bool | None = None,
     ) -> dict[str, float]:
-        """Measures the model on data with known answers; `report` keeps the figures.
+        """Evaluates the model on data with known answers; `report` keeps the result.
 
         Args:
-            dataset: What the task is evaluated on.
-            split: Of a folder with several. Default: `test`.
-            metrics: Names of the task's metrics. Default: all that `task.metrics` names.
+            dataset: The evaluation data, in any form that the task reads.
+            split: The split of a folder that has several. Default: `test`.
+            metrics: Names of the task's metrics. Default: `task.metrics`.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
@@ -209,32 +209,32 @@ class Chain:
     ) -> keras.callbacks.History:
         """Trains the model on the task's data.
 
-        Everything is checked before the first step, and the model keeps its weights until the training has ended well.
+        Everything is checked before the first step, and the model keeps its weights until the training succeeds.
 
         Args:
             dataset: The rows, in any form that the task reads.
             batch_size: Rows in a step, over all replicas. Default: the chain's.
-            epochs: Default: the chain's.
-            learning_rate: Default: the chain's.
-            validation: What `evaluate` takes, held out, measured after each epoch; or a `Validation` that says when,
-                what, and whether to stop early. The model ends with the best weights. Default: nothing is measured.
-            options: Logs, saving within an epoch, several datasets' mixing, a guide model: see `FitOptions`. Default:
+            epochs: The number of passes over the data. Default: the chain's.
+            learning_rate: The optimizer's largest step size. Default: the chain's.
+            validation: Held-out data that `evaluate` accepts, measured after each epoch; or a `Validation` that also
+                sets when and what to measure, and early stopping. The model ends with the best weights. Default: none.
+            options: Logs, saving within an epoch, mixing of several datasets, a guide model: see `FitOptions`. Default:
                 `chain.fit_options`, which `tune` sets.
-            loss: A loss of `training.losses` or its name; takes the place of that in `options`, like the next five.
-                Default: what suits the data, named in the log.
+            loss: A loss of `training.losses` or its name. Like the next four arguments, it replaces the value in
+                `options`. Default: a loss that suits the data, named in the log.
             mining: Adds hard negatives, found by the model itself: see `Mining`. Default: none are added.
             strategy: `auto`, `one`, `mirrored`, `multi_worker`, `tpu`, or a `tf.distribute.Strategy`. Default: `auto`.
-            checkpoint: A folder to save to, and to go on from when the same call is made again. Default: none.
+            checkpoint: A folder to save to; the same call, made again, continues from it. Default: none.
             callbacks: Keras callbacks. Default: none.
-            recipes: What acts while training, such as `[Prune(0.5)]`; a `fit` without it fills the zeros again.
-                Default: none.
-            **hyperparameters: All others of `Hyperparameters`, for this call. Default: the chain's.
+            recipes: Recipes that act during training, such as `[Prune(0.5)]`. A later `fit` without `Prune` fills the
+                zeros again. Default: none.
+            **hyperparameters: Other fields of `Hyperparameters`, for this call. Default: the chain's.
 
         Returns:
             Keras' `History`: the loss, and the metrics of `validation`, by epoch.
 
         Raises:
-            InputError: if something does not fit; nothing has been trained then.
+            InputError: if arguments or data do not fit together; nothing has been trained then.
             WorkerLostError: if another worker of a distributed training stopped.
         """
         from tfchain.chains.training import train_for
@@ -251,9 +251,9 @@ class Chain:
         options = dataclasses.replace(options or self.fit_options, **replaced)
         hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
-        began = self._live.look()
+        before = self._live.snapshot()
         trained = train_for(
-            self.task, began.text_encoder, began.state, dataset, changed, options, validation=validation
+            self.task, before.text_encoder, before.state, dataset, changed, options, validation=validation
         )
         self._live.adopt(trained.text_encoder, trained.state)
         return trained.history
@@ -274,39 +274,39 @@ class Chain:
         refit: bool = False,
         options: FitOptions | None = None,
     ) -> TuningReport:
-        """Searches for the hyperparameters that a training on the dataset ends best with.
+        """Searches for the hyperparameters that train best on a dataset.
 
-        Each trial trains a fresh copy of the model and is compared on `validation`; the best values become the chain's:
-        its `hyperparameters`, and in `fit_options` loss and mining with the models that they ask. The model stays as
-        it is, unless `refit` is set.
+        Each trial trains a fresh copy of the model, and trials are compared on `validation`. The best values become the
+        chain's `hyperparameters`, and its `fit_options` get loss and mining with the models that these use. The model
+        does not change, unless `refit` is set.
 
         Args:
-            dataset: What `fit` takes.
-            space: A dict from names to lists of choices, or to ranges: `Range(min, max, step, sampling)` or a tuple of
-                these; or a function of KerasTuner's `hp`. Names: those of `Hyperparameters`; `loss`, `loss.scale` and
-                its other arguments; `mining.num_negatives` (0 for none) and the others of `Mining`; `matryoshka.dims`;
-                `pooling`; `shrink.layers` and the others of `Shrink`.
-            tuner: `random`, `bayesian`, `hyperband` (which deals out the chain's epochs) or `grid`: see `Search`.
+            dataset: Data that `fit` accepts.
+            space: A dict from names to lists of choices, or to ranges (`Range(min, max, step, sampling)` or a tuple of
+                its arguments); or a function of KerasTuner's `hp`. Names: the fields of `Hyperparameters`; `loss`,
+                `loss.scale` and other arguments of the loss; `mining.num_negatives` (0 for none) and other fields of
+                `Mining`; `matryoshka.dims`; `pooling`; `shrink.layers` and other fields of `Shrink`.
+            tuner: `random`, `bayesian`, `hyperband` (which distributes the chain's epochs) or `grid`: see `Search`.
             max_trials: The most trials. Default: 12.
-            validation: What trials are compared on, and nothing of it trained on: what `evaluate` takes, or a
-                `Validation`. A trial counts with its best evaluation at an epoch's end.
-            objective: The metric that counts. Default: the task's, such as `ndcg@10` for a search.
-            max_latency_ms: The most milliseconds for one text; a trial above it is not trained. It needs idle cores:
-                see `Search`. Default: no limit.
-            max_size_mb: The most millions of bytes of a server's files, likewise. Default: no limit.
-            seed: Of the values that are drawn; trainings take the chain's seed. Default: 0.
-            path: A folder to keep the search in: report, picture, TensorBoard's logs. The same call goes on from there
-                after a stop. Default: nothing is kept.
-            refit: Whether the model is trained with the best values at the end, and becomes the chain's; of several
-                workers that share a search the chief alone does so. Default: False.
-            options: Loss, strategy and mining where the space leaves them: see `FitOptions`. Default: the chain's.
+            validation: The data to compare trials on, kept out of training: data that `evaluate` accepts, or a
+                `Validation`. A trial's result is its best evaluation at the end of an epoch.
+            objective: The metric that ranks trials. Default: the task's, such as `ndcg@10` for a search.
+            max_latency_ms: The most milliseconds for one text; a slower trial is not trained. Measuring it needs idle
+                cores: see `Search`. Default: no limit.
+            max_size_mb: The most megabytes (10^6 bytes) of a server's files, with the same effect. Default: no limit.
+            seed: The seed of the drawn values; trainings use the chain's seed. Default: 0.
+            path: A folder that keeps the search: report, picture, TensorBoard logs. After a stop, the same call
+                continues from it. Default: nothing is kept.
+            refit: Whether to train the model with the best values at the end and make it the chain's model; among
+                several workers that share a search, only the chief does. Default: False.
+            options: Loss, strategy and mining, unless in the space: see `FitOptions`. Default: the chain's.
 
         Returns:
             The report; `print` shows it, `save` writes it with a picture.
 
         Raises:
-            InputError: if something does not fit, or no trial keeps the limits; the chain stays as it was.
-            TfchainError: if the disk is full; the trials that have ended are kept.
+            InputError: if arguments or data do not fit, or no trial is within the limits; the chain does not change.
+            TfchainError: if the disk is full; the completed trials are kept.
         """
         from tfchain.chains.tuning import tune_for
         from tfchain.optimization.tuning.options import Search
@@ -321,11 +321,11 @@ class Chain:
             max_size_mb=max_size_mb,
             seed=seed,
         )
-        began = self._live.look()
+        before = self._live.snapshot()
         tuned = tune_for(
             self.task,
-            began.text_encoder,
-            began.state,
+            before.text_encoder,
+            before.state,
             dataset,
             space,
             search,
@@ -341,7 +341,7 @@ class Chain:
         if tuned.text_encoder is not None:
             self._live.adopt(tuned.text_encoder, tuned.state)
         elif tuned.lacks_shape:
-            logger.warning("The best trial has another shape, which the chain's model takes with refit=True alone.")
+            logger.warning("The best trial's model has another shape; the chain's model takes it only with refit=True.")
         return tuned.report
 
     def compress(
@@ -359,36 +359,36 @@ class Chain:
         """Makes the model small and fast.
 
         With a dataset, every candidate and the model in float32 are measured in one run (the task's metrics, files,
-        memory, speed), and the one that the rule keeps becomes the chain's. Without one, the only candidate does.
+        memory, speed), and the rule chooses the chain's model. Without a dataset, there must be a single candidate.
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
-                texts that the task keeps, if it does. `Distill` also learns other languages from rows of a text and its
+            texts: Texts for `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` to learn from. Default:
+                the texts that the task keeps, if any. `Distill` also learns other languages from rows of a text and its
                 translations.
-            teacher: Whose vectors `Distill` learns. Default: the chain's own model before all recipes.
-            dataset: What `evaluate` takes. Default: nothing is measured but the files.
-            split: Of a folder with several. Default: `test`.
-            keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
-            max_loss: The part of the float32 model's objective that may be lost. Default: 0.01.
+            teacher: The model whose vectors `Distill` learns. Default: the chain's own model before all recipes.
+            dataset: Data that `evaluate` accepts. Default: only the files are measured.
+            split: The split of a folder that has several. Default: `test`.
+            keep: The property that the kept candidate is best at: see `Rule`. Default: `smallest`.
+            max_loss: The largest allowed loss of the float32 model's objective, as a fraction of it. Default: 0.01.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
             The report; `print` shows it, `save` writes it with a picture.
 
         Raises:
-            InputError: if an item is not a recipe, or the rule needs what is not measured; the model stays as it was.
-            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for
-                a calibrated `Quantize`; the model stays as it was.
+            InputError: if an item is not a recipe, or the rule needs an unmeasured figure; the model does not change.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow here has no int8 products
+                for a calibrated `Quantize`; the model does not change.
         """
         from tfchain.chains.compression import compress_for
         from tfchain.optimization.recipes import check_candidates
 
-        began = self._live.look()
+        before = self._live.snapshot()
         kept, report = compress_for(
             self.task,
-            began.text_encoder,
-            began.state,
+            before.text_encoder,
+            before.state,
             check_candidates(recipes),
             texts=texts,
             teacher=teacher.text_encoder if isinstance(teacher, Chain) else teacher,
@@ -399,43 +399,43 @@ class Chain:
             batch_size=self.hyperparameters.batch_size,
             progress=progress,
         )
-        if kept.fingerprint != began.text_encoder.fingerprint:
-            self._live.adopt(kept, began.state)
+        if kept.fingerprint != before.text_encoder.fingerprint:
+            self._live.adopt(kept, before.state)
         return report
 
     def save(self, path: str | Path) -> Path:
-        """Publishes the chain as a folder that `load` reads; what was saved there before is replaced in one step.
+        """Saves the chain to a folder that `load` reads, and replaces any chain saved there in one step.
 
-        Saving to the same folder again writes only what is new.
+        Saving to the same folder again writes only the changes.
 
         Args:
-            path: A new folder, an empty one, or one that holds a saved chain.
+            path: A new folder, an empty folder, or a folder with a saved chain.
 
         Raises:
-            IndexFolderError: if another process is writing there, or if the folder holds something else.
-            TfchainError: if the disk is full; what was saved before is still there.
+            IndexFolderError: if another process is writing there, or the folder contains something else.
+            TfchainError: if the disk is full; the chain saved before is still there.
         """
         path = to_path("path", path)
         with self._saving:
             if self._folder is None or self._folder.path.resolve() != path.resolve():
                 self._folder = self.task.open_folder(path)
-            self._folder.check()  # before anything is computed anew
+            self._folder.check()  # before anything is computed
             with self._current() as current:
                 self._save_into(self._folder, current)
         return path
 
     def save_pretrained(self, path: str | Path) -> Path:
-        """Writes tokenizer and encoder as a sentence-transformers folder, which sentence-transformers loads.
+        """Writes tokenizer and encoder to a folder that sentence-transformers loads.
 
         Args:
-            path: A new or an empty folder.
+            path: A new or empty folder.
 
         Raises:
-            InputError: if the folder is not empty, or if sentence-transformers has no such model.
+            InputError: if the folder is not empty, or sentence-transformers has no such model.
         """
         path = to_path("path", path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"`path` must be a new or an empty folder. Received: {path}. Name another one.")
+            raise InputError(f"`path` must be a new or empty folder. Received: {path}. Name another folder.")
         with self.text_encoder.unchanged(), new_folder(path) as partial:
             self.text_encoder.save(partial, portable=True)
         return path
@@ -447,20 +447,20 @@ class Chain:
         signatures: str = "text",
         name: str | None = None,
     ) -> Path:
-        """Writes the next version of a SavedModel that stock TensorFlow Serving answers texts with.
+        """Writes the next version, a SavedModel that answers texts in stock TensorFlow Serving.
 
         Before the version appears, its ops are checked and its answers compared with this chain's.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
-            signatures: `text` for all that the task answers; `ids` for embed_ids alone, which needs no op of TF Text.
-            name: Of the model, for the default path. Default: the task's.
+            signatures: `text` for all of the task's signatures; `ids` for embed_ids only, which needs no op of TF Text.
+            name: The model's name, for the default path. Default: the task's.
 
         Returns:
             The version's folder, `<path>/<number>`.
 
         Raises:
-            InputError: if an argument is out of its range, or the path is a file; known before the work begins.
+            InputError: if an argument is out of range, or the path is a file; raised before any costly work.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
         return self._export(path, signatures=signatures, name=name, options={})
@@ -478,25 +478,25 @@ class Chain:
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
-        The server takes up what this chain exports to the same path later, and nothing that another chain does: two
-        chains may be deployed with the same name and path. It runs until `stop`, the end of the `with` block or of
-        this process; Ctrl-C and Jupyter's stop button leave it alone.
+        The server loads later exports of this chain to the same path, and ignores those of other chains: two chains may
+        be deployed with the same name and path. It runs until `stop`, the end of the `with` block or the end of this
+        process; Ctrl-C and Jupyter's stop button do not stop it.
 
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: this machine alone.
-            port: For gRPC; 0 lets the system choose. Default: 0.
-            rest_port: For REST; 0 lets the system choose. Default: 0.
+            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
+            port: The gRPC port; 0 lets the system choose. Default: 0.
+            rest_port: The REST port; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: the task's.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                by LiteRT between the two halves of the SavedModel's graph. Default: False.
+                with LiteRT between the two halves of the SavedModel's graph. Default: False.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
 
         Raises:
-            InputError: if an argument is out of its range; nothing is exported then.
+            InputError: if an argument is out of range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
         return self._deploy(
@@ -547,11 +547,11 @@ class Chain:
         return deploy(version.parent, model_name=name, source=self._source, client_type=self.client_type, **serving)
 
     def _make_live(self, text_encoder: TextEncoder, state: Any) -> Any:
-        """What holds model and state, and exchanges them in one step."""
+        """Makes the holder of model and state, which replaces both in one step."""
         return LiveModel(text_encoder, state)
 
     def _current(self, progress: bool | None = None) -> contextlib.AbstractContextManager[Current]:
-        """Model and state as they are and stay while a block runs."""
+        """Returns a context manager for model and state, which do not change while its block runs."""
         current: contextlib.AbstractContextManager[Current] = self._live.current()
         return current
 
@@ -570,6 +570,6 @@ class Chain:
 def _unpack(kind: type[Chain], packed: bytes, engine: EngineName, fit_options: FitOptions | None) -> Chain:
     with unpacked(packed) as path:
         chain = kind.load(path, engine=engine)
-    chain._folder = None  # it is gone
+    chain._folder = None  # the unpacked folder is deleted
     chain._fit_options = fit_options
     return chain

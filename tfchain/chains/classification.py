@@ -1,4 +1,4 @@
-"""`TextClassificationChain`: texts in, labels out, on the life that every chain has."""
+"""`TextClassificationChain`: texts in, labels out, on top of what every chain does."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from tfchain.tasks.text_rows import TextRows
 
 
 class ClassificationClient(Client):
-    """Asks a TensorFlow Serving (stock or embedded) for the labels of texts; see `Client` for its arguments.
+    """A client for labels from a TensorFlow Serving, stock or embedded; see `Client` for its arguments.
 
     Example:
 
@@ -31,20 +31,20 @@ class ClassificationClient(Client):
     def classify(
         self, texts: Any, *, model: str, version: int | None = None, protocol: str | None = None
     ) -> list[Prediction]:
-        """Gives texts labels with a model that a `TextClassificationChain` exported.
+        """Classifies texts with a model that a `TextClassificationChain` exported.
 
         Args:
-            texts: Texts, or one; for a model of pairs tuples of two texts, or one.
+            texts: A text, or several; for a model of pairs, a tuple of two texts, or several tuples.
             model: The model's name.
             version: The version; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:
-            One prediction a text. Where a text may have several labels, those among the best that the model chose.
+            One prediction per text; with several labels per text, those of the scored labels that the model chose.
 
         Raises:
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
+            ServerError: if the server cannot be reached.
         """
         asked = [texts] if isinstance(texts, str | tuple) else list(texts)
         if not asked:
@@ -68,33 +68,33 @@ class ClassificationClient(Client):
 class TextClassificationChain(Chain):
     """Text classification from labelled texts to a served model.
 
-    The labels come from the data. `fit_head` gives a first answer in seconds: it leaves the encoder as it is and fits a
-    logistic regression on its vectors, the better choice for a few dozen texts a label and less. `fit` trains the
-    encoder with the head, which is worth its time from some hundred texts on.
+    The labels come from the data. `fit_head` takes seconds: it fits a logistic regression on the encoder's vectors and
+    leaves the encoder unchanged. It is the better choice for a few dozen texts per label or fewer. `fit` trains the
+    encoder with the head, which pays off from a few hundred texts on.
 
-    `fit` with `validation` calibrates: it divides the model's outputs by the temperature with the least log loss and,
-    with `multi_label`, gives each label the threshold of the best F1. Without, the temperature is 1, and thresholds
-    are 0.5; `calibrate` does it later.
+    `fit` with `validation` calibrates: it divides the model's outputs by the temperature with the lowest log loss and,
+    with `multi_label`, gives each label the threshold with the best F1. Without validation, the temperature is 1 and
+    thresholds are 0.5; `calibrate` finds them later.
 
-    What `model` gives for a text are the labels' logits, so that the signatures `embed` and `embed_ids` of a version
-    do, too. Saved chains keep a sample of 64 training texts, on which `export` calibrates int8.
+    `model` returns a text's logits, one per label, and so do the signatures `embed` and `embed_ids` of a version. Saved
+    chains keep a sample of 64 training texts, on which `export` calibrates int8.
 
     Args:
         tokenizer: As in `NeuralSearchChain`, as are model, learning_rate, batch_size, epochs, max_length and engine.
-        model: The encoder that gets a head. Default: the small English model that comes with tfchain.
-        learning_rate: Default: 2e-5.
-        batch_size: Default: 32.
-        epochs: Default: 1.
-        multi_label: Whether a text may have several labels, or none. Default: False, one each.
-        class_weights: `balanced`, by which rare labels count as much as frequent ones, or a dict of weights by label.
-            Default: all texts weigh the same.
-        label_smoothing: The part of the target that all labels share, in [0, 1). Default: 0.
-        max_length: The most tokens of a text. Default: what the folder, the tokenizer and the encoder allow.
-        engine: What runs the encoder. Default: `auto`.
-        **hyperparameters: Defaults of `fit`: see `Hyperparameters`.
+        model: The encoder, which gets a head. Default: the small English model that comes with tfchain.
+        learning_rate: The learning rate of training, above 0. Default: 2e-5.
+        batch_size: Texts in one step. Default: 32.
+        epochs: The number of training epochs. Default: 1.
+        multi_label: Whether a text may have several labels, or none. Default: False, each text has one.
+        class_weights: `balanced`, so that rare labels count as much as frequent labels, or a dict of weights by label.
+            Default: all texts have equal weight.
+        label_smoothing: The part of the target that is spread over all labels, in [0, 1). Default: 0.
+        max_length: The most tokens of a text. Default: the most that the folder, the tokenizer and the encoder allow.
+        engine: The engine that runs the encoder. Default: `auto`.
+        **hyperparameters: More defaults of `fit`: see `Hyperparameters`.
 
     Raises:
-        InputError: if an argument is of the wrong type or out of its range.
+        InputError: if an argument is of the wrong type or out of range.
 
     Example:
         >>> chain = TextClassificationChain()
@@ -131,11 +131,11 @@ class TextClassificationChain(Chain):
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
-        """Reads a sentence-transformers or Hugging Face folder as the encoder, still without labels.
+        """Reads a sentence-transformers or Hugging Face folder as the encoder; there are no labels yet.
 
         Args:
             name_or_path: A folder, or a name on the Hugging Face hub.
-            **options: The constructor's, all but tokenizer and model.
+            **options: Arguments of the constructor, except tokenizer and model.
 
         Raises:
             ModelFolderError: if the folder cannot be read.
@@ -151,21 +151,21 @@ class TextClassificationChain(Chain):
         return () if self.state is None else self.state.names
 
     def fit_head(self, dataset: Any, *, validation: Any = None, split: str = "train") -> "TextClassificationChain":
-        """Fits a head on the vectors of labelled texts; the encoder stays as it is.
+        """Fits a head on the vectors of labelled texts; the encoder does not change.
 
-        Use it for a first answer, where there are few texts a label, or where an encoder is shared. It takes one pass
-        over the texts and a logistic regression (scikit-learn's, with its defaults). `fit` goes on from this head.
+        Use it for a first result, with few texts per label, or with a shared encoder. It takes one pass over the texts
+        and a logistic regression (scikit-learn's, with its defaults). `fit` continues from this head.
 
         Args:
-            dataset: What `fit` takes.
-            validation: Labelled texts to calibrate on, held out. Default: none, the temperature is 1.
-            split: Of a Hugging Face `DatasetDict`. Default: `train`.
+            dataset: Data that `fit` accepts.
+            validation: Held-out labelled texts to calibrate on. Default: none, the temperature is 1.
+            split: The split of a Hugging Face `DatasetDict`. Default: `train`.
 
         Returns:
             The chain.
 
         Raises:
-            InputError: if the data cannot be read, or has fewer than two labels; the chain stays as it was.
+            InputError: if the data cannot be read, or has fewer than two labels; the chain does not change.
         """
         rows = self.task.read(dataset, split=split)
         judged = None if validation is None else self.task.read_judged(validation, split="test")
@@ -175,14 +175,17 @@ class TextClassificationChain(Chain):
         return self
 
     def calibrate(self, dataset: Any, *, split: str = "test") -> "TextClassificationChain":
-        """Finds temperature and thresholds on held-out texts, such as after `compress`; the model stays as it is.
+        """Finds temperature and thresholds on held-out texts, such as after `compress`; the model does not change.
 
         Args:
-            dataset: What `evaluate` takes.
-            split: Of a Hugging Face `DatasetDict`. Default: `test`.
+            dataset: Data that `evaluate` accepts.
+            split: The split of a Hugging Face `DatasetDict`. Default: `test`.
+
+        Returns:
+            The chain.
 
         Raises:
-            InputError: if the data cannot be read or has other labels, or the chain has none.
+            InputError: if the data cannot be read or has unknown labels, or the chain has no labels.
         """
         batch_size = self.hyperparameters.batch_size
         with self._current() as current:
@@ -194,22 +197,22 @@ class TextClassificationChain(Chain):
         return self
 
     def predict(self, texts: Any, top_k: int = 5) -> Any:
-        """Gives texts labels.
+        """Classifies texts.
 
         Args:
-            texts: A text, or a list of them; for a chain of pairs a tuple of two texts, or a list of such.
-            top_k: How many labels with scores a prediction holds; all, if there are fewer. Default: 5.
+            texts: A text, or a list of texts; for a chain of pairs, a tuple of two texts, or a list of such tuples.
+            top_k: The number of scored labels in a prediction; all, if there are fewer. Default: 5.
 
         Returns:
-            A `Prediction`: a dict of `text` and `label` (or `labels`, with `multi_label`), with the attribute `scores`,
-            labels with probabilities, best first; a list for a list.
+            A `Prediction`: a dict of `text` and `label` (or `labels`, with `multi_label`), with the attribute `scores`:
+            labels with probabilities, best first. A list for a list.
 
         Raises:
-            InputError: if something is no text, or the chain has no labels yet.
+            InputError: if an item is not a text, or the chain has no labels yet.
         """
         top_k = check_whole_number("top_k", top_k, advice="Ask for one label or more.")
-        is_one = isinstance(texts, str | tuple)
-        asked = [texts] if is_one else list(texts)
+        is_single = isinstance(texts, str | tuple)
+        asked = [texts] if is_single else list(texts)
         with self._current() as current:
             labels = self.task.check_state(current.state)
             rows = _to_rows(asked, paired=labels.paired)
@@ -219,7 +222,7 @@ class TextClassificationChain(Chain):
                 else np.zeros((0, len(labels)), "float32")
             )
         predictions = make_predictions(asked, outputs, labels, top_k)
-        return predictions[0] if is_one else predictions
+        return predictions[0] if is_single else predictions
 
     def export(
         self,
@@ -229,20 +232,20 @@ class TextClassificationChain(Chain):
         signatures: str = "text",
         name: str | None = None,
     ) -> Path:
-        """Writes the next version of a SavedModel that stock TensorFlow Serving gives texts labels with.
+        """Writes the next version, a SavedModel that classifies texts in stock TensorFlow Serving.
 
         Its signatures: `classify_text` and `serving_default` (`text`, and `text_pair` for pairs → `labels`, `scores`,
         and `chosen` with `multi_label`), `classify` for TensorFlow Serving's Classify API (`tf.Example`s with the
-        features `text` and `text_pair` → `classes`, `scores`), `embed` and `embed_ids`, which give the logits.
+        features `text` and `text_pair` → `classes`, `scores`), `embed` and `embed_ids`, which return the logits.
 
         Before the version appears, its ops are checked and its answers compared with this chain's. Precisions are
-        served as those of a `NeuralSearchChain` are; int8 is calibrated on a sample of the training texts.
+        served as by `NeuralSearchChain.export`, but int8 is calibrated on a sample of the training texts.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
-            top_k: How many labels a text gets, best first; all, if there are fewer. Default: 5.
-            signatures: `text` for all of them; `ids` for embed_ids alone, which needs no op of TF Text.
-            name: Of the model, for the default path. Default: `classification`.
+            top_k: The number of labels in an answer, best first; all, if there are fewer. Default: 5.
+            signatures: `text` for all of them; `ids` for embed_ids only, which needs no op of TF Text.
+            name: The model's name, for the default path. Default: `classification`.
 
         Returns:
             The version's folder, `<path>/<number>`.
@@ -269,13 +272,13 @@ class TextClassificationChain(Chain):
 
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: this machine alone.
-            port: For gRPC; 0 lets the system choose. Default: 0.
-            rest_port: For REST; 0 lets the system choose. Default: 0.
+            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
+            port: The gRPC port; 0 lets the system choose. Default: 0.
+            rest_port: The REST port; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: `classification`.
-            top_k: How many labels a text gets. Default: 5.
+            top_k: The number of labels in an answer. Default: 5.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                by LiteRT between the two halves of the SavedModel's graph. Default: False.
+                with LiteRT between the two halves of the SavedModel's graph. Default: False.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
@@ -298,7 +301,7 @@ class TextClassificationChain(Chain):
 
 
 def _to_rows(asked: Sequence[Any], *, paired: bool) -> TextRows:
-    """What is asked as rows without labels."""
+    """Returns texts or pairs as rows without labels."""
     if not paired:
         for text in asked:
             if not isinstance(text, str):

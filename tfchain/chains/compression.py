@@ -32,24 +32,24 @@ def compress_for(
 
     Args:
         task: The task.
-        text_encoder: What to compress; it stays as it is.
-        state: What the task keeps beside it.
+        text_encoder: The model to compress; it does not change.
+        state: The task's state.
         candidates: Lists of recipes.
-        texts: What recipes learn from. Default: the texts that the task keeps, if it does.
-        teacher: Whose vectors `Distill` learns. Default: the model before all recipes.
-        dataset: What the task is evaluated on. Default: nothing is measured but the files.
-        split: Of a folder with several. Default: `test`.
-        keep: What the candidate kept is best at. Default: `smallest`.
-        max_loss: The part of the float32 model's objective that may be lost. Default: 0.01.
+        texts: The texts that recipes learn from. Default: the texts that the task keeps, if any.
+        teacher: The model whose vectors `Distill` learns. Default: the model before all recipes.
+        dataset: The data to evaluate on. Default: only the files are measured.
+        split: The split of a folder that has several. Default: `test`.
+        keep: The property that the kept candidate is best at. Default: `smallest`.
+        max_loss: The largest allowed loss of the float32 model's objective, as a fraction of it. Default: 0.01.
         batch_size: The most texts in one step. Default: 32.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Returns:
-        The text encoder kept, and the report.
+        The kept text encoder, and the report.
 
     Raises:
-        InputError: if the rule needs what is not measured, or as `compress` and `compress_best` do.
-        TfchainError: as `compress` and `compress_best` do.
+        InputError: if the rule needs a figure that is not measured, and as `compress` and `compress_best` raise it.
+        TfchainError: as `compress` and `compress_best` raise it.
     """
     given: dict[str, Any] = {"keep": keep, "max_loss": max_loss}
     rule = Rule(
@@ -64,7 +64,7 @@ def compress_for(
         made = compress(text_encoder, candidates[0], texts=texts, teacher=teacher, progress=progress)
         return made.text_encoder, CompressionReport(candidates=(made.report,), kept=made.report.name)
     judged = task.read_judged(dataset, split=split)
-    alone, bulk = task.workload(judged, state)
+    single, bulk = task.workload(judged, state)
     return compress_best(
         text_encoder,
         candidates,
@@ -74,6 +74,6 @@ def compress_for(
         ),
         texts=texts,
         teacher=teacher,
-        workload=make_workload(alone, bulk, batch_size=batch_size),
+        workload=make_workload(single, bulk, batch_size=batch_size),
         progress=progress,
     )

@@ -1,4 +1,4 @@
-"""`NeuralSearchChain`: documents in, answers out, on the life that every chain has."""
+"""`NeuralSearchChain`: documents in, answers out, on top of what every chain does."""
 
 from __future__ import annotations
 
@@ -45,30 +45,29 @@ logger = logging.getLogger(__name__)
 class NeuralSearchChain(Chain):
     """Neural search from documents to a served model.
 
-    Threads may use a chain at the same time: each call sees one model and the documents of one moment, and what a call
-    adds, removes or trains appears in one step. It is pickled and copied by its saved form, as `save` writes it.
+    Threads may use a chain at the same time: each call sees a model and the documents that belong to it, and the
+    changes of a call appear in one step. Pickling and copying use the saved form that `save` writes.
 
     Args:
-        tokenizer: A transformers tokenizer, or a folder or hub name to read one from. Default: the one in the model's
-            folder.
+        tokenizer: A transformers tokenizer, or a folder or hub name to read it from. Default: the model folder's.
         model: A tfchain encoder, a Hugging Face PyTorch encoder (its weights are converted), any Keras model from
             `token_ids` and `padding_mask` to vectors, or a folder or hub name. Default: the small English model that
             comes with tfchain (`models.bundled`).
-        learning_rate: For training, above 0. Default: 2e-5.
-        batch_size: Texts in one step, of training and of encoding. Default: 32.
-        epochs: For training. Default: 1.
-        max_length: The most tokens of a text. Default: what the folder, the tokenizer and the encoder allow.
-        passages: `split` cuts longer documents into passages, `truncate` leaves out what is over. Default: `split`.
-        overlap_tokens: Tokens that neighbouring passages share. Default: a tenth of `max_length`.
-        similarity: `cosine` or `dot`. Default: what the folder names, else cosine.
-        prompts: Prompt name → what is put before a text; `query` and `document` are used by `search` and `add`.
+        learning_rate: The learning rate of training, above 0. Default: 2e-5.
+        batch_size: Texts in one step, in training and encoding. Default: 32.
+        epochs: The number of training epochs. Default: 1.
+        max_length: The most tokens of a text. Default: the most that the folder, the tokenizer and the encoder allow.
+        passages: `split` cuts longer documents into passages, `truncate` drops the rest of the text. Default: `split`.
+        overlap_tokens: The tokens that neighbouring passages share. Default: a tenth of `max_length`.
+        similarity: `cosine` or `dot`. Default: the folder's, else `cosine`.
+        prompts: Prompt name → text to put before each text; `query` and `document` are used by `search` and `add`.
             Default: the folder's.
-        engine: What runs the encoder, `auto`, `tensorflow`, `litert` or, if the model is saved in int8, `native`; see
-            `EncoderRunner`. Default: `auto`.
-        **hyperparameters: Defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
+        engine: The engine that runs the encoder: `auto`, `tensorflow`, `litert` or, if the model is saved in int8,
+            `native`; see `EncoderRunner`. Default: `auto`.
+        **hyperparameters: More defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
 
     Raises:
-        InputError: if an argument is of the wrong type or out of its range.
+        InputError: if an argument is of the wrong type or out of range.
 
     Example:
         >>> chain = NeuralSearchChain()  # or NeuralSearchChain.from_pretrained("a folder, or a hub name")
@@ -110,7 +109,7 @@ class NeuralSearchChain(Chain):
 
         Args:
             name_or_path: A folder, or a name on the Hugging Face hub.
-            **options: The constructor's, all but tokenizer and model.
+            **options: Arguments of the constructor, except tokenizer and model.
 
         Raises:
             ModelFolderError: if the folder cannot be read.
@@ -119,7 +118,7 @@ class NeuralSearchChain(Chain):
 
     @classmethod
     def load(cls, path: str | Path, *, reindex: bool = False, engine: EngineName = "auto") -> Self:
-        """Reads what `save` published.
+        """Reads a saved chain.
 
         Args:
             path: The folder.
@@ -127,7 +126,7 @@ class NeuralSearchChain(Chain):
             engine: As in the constructor.
 
         Raises:
-            IndexFolderError: if there is no saved chain, or it is damaged.
+            IndexFolderError: if the folder has no saved chain, or a damaged one.
             FingerprintError: if another model made the vectors, unless `reindex` is set.
         """
         chain = super().load(path, engine=engine)
@@ -139,7 +138,7 @@ class NeuralSearchChain(Chain):
         return chain
 
     def __len__(self) -> int:
-        """Number of documents."""
+        """Returns the number of documents."""
         return len(self._live)
 
     def __repr__(self) -> str:
@@ -147,7 +146,7 @@ class NeuralSearchChain(Chain):
 
     @property
     def passages(self) -> PassageConfig:
-        """How documents longer than the model's maximum are treated."""
+        """How documents longer than the model's maximum length are handled."""
         return self.task.passages
 
     @property
@@ -161,19 +160,19 @@ class NeuralSearchChain(Chain):
         return self._live.is_stale
 
     def add(self, documents: DocumentSource, *, progress: bool | None = None) -> NeuralSearchChain:
-        """Adds documents, in memory; `save` publishes them.
+        """Adds documents in memory; `save` writes them to disk.
 
         Args:
             documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text files,
-                .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of them; see `data.documents.reading`.
-                Documents without an id get their number in order of adding; an id that is there already is replaced.
+                .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of these; see `data.documents.reading`. A
+                document without an id gets its number in the order of adding; an existing id is replaced.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
             The chain.
 
         Raises:
-            InputError: if a document cannot be read, is not text, or comes twice; nothing is added then.
+            InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
         """
         self._live.add(documents, self._encoding(progress))
         return self
@@ -182,10 +181,13 @@ class NeuralSearchChain(Chain):
         """Removes documents by id.
 
         Args:
-            ids: An id, or several; a whole number stands for its decimal text, as in `add`.
+            ids: An id, or several; a whole number means its decimal text, as in `add`.
+
+        Returns:
+            The chain.
 
         Raises:
-            InputError: if an id is not there; nothing is removed then.
+            InputError: if an id does not exist; nothing is removed then.
         """
         self._live.remove(ids)
         return self
@@ -200,12 +202,12 @@ class NeuralSearchChain(Chain):
         """Finds the documents that answer a text.
 
         Args:
-            text: A question, or a list of them (any iterable in an order, a NumPy array too).
-            top_k: How many hits; all documents, if there are fewer. Default: 10.
+            text: A question, or a list of questions (any ordered iterable, including a NumPy array).
+            top_k: The number of hits; all documents, if there are fewer. Default: 10.
 
         Returns:
             A dict of `text` and `answer` (the best document's text) with the attribute `hits`; a list for a list.
-            Without documents the answer is the text asked, and a warning says so.
+            Without documents the answer is the question itself, and a warning is logged.
 
         Raises:
             InputError: if a text is empty, or `top_k` is less than 1.
@@ -217,18 +219,18 @@ class NeuralSearchChain(Chain):
         return results[0] if isinstance(text, str) else results
 
     def encode(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """Vectors of texts, float32 `(texts, dim)`; options are those of `TextEncoder.encode`."""
+        """Returns vectors of texts, float32 `(texts, dim)`; for the options see `TextEncoder.encode`."""
         return self.text_encoder.encode(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """As `encode`, with the prompt for queries where the model has one."""
+        """Works like `encode`, with the model's prompt for queries, if it has one."""
         return self.text_encoder.encode_query(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
 
     def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """As `encode`, with the prompt for documents where the model has one."""
+        """Works like `encode`, with the model's prompt for documents, if it has one."""
         return self.text_encoder.encode_document(texts, **{"batch_size": self.hyperparameters.batch_size, **options})
 
-    def compress(  # type: ignore[override]  # the limit has the name of the task's objective
+    def compress(  # type: ignore[override]  # the limit is named after the task's objective
         self,
         recipes: Recipe | Sequence[Recipe] | Sequence[Sequence[Recipe]],
         *,
@@ -243,26 +245,26 @@ class NeuralSearchChain(Chain):
         """Makes the model small and fast; the documents are encoded again at the next search, export or save.
 
         With a dataset, every candidate and the model in float32 are measured in one run (nDCG@10, recall@100, files,
-        memory, speed), and the one that the rule keeps becomes the chain's. Without one, the only candidate does.
+        memory, speed), and the rule chooses the chain's model. Without a dataset, there must be a single candidate.
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: What `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from. Default: the
-                chain's documents. `Distill` also learns other languages from rows of a text and its translations.
-            teacher: Whose vectors `Distill` learns. Default: the chain's own model before all recipes.
-            dataset: What `evaluate` takes. Default: nothing is measured but the files.
-            split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
-            keep: What the candidate kept is best at: see `Rule`. Default: `smallest`.
-            max_ndcg_loss: The part of the float32 model's nDCG@10 that may be lost. Default: 0.01.
+            texts: Texts for `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` to learn from. Default:
+                the chain's documents. `Distill` also learns other languages from rows of a text and its translations.
+            teacher: The model whose vectors `Distill` learns. Default: the chain's own model before all recipes.
+            dataset: Data that `evaluate` accepts. Default: only the files are measured.
+            split: The split of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
+            keep: The property that the kept candidate is best at: see `Rule`. Default: `smallest`.
+            max_ndcg_loss: The largest allowed loss of the float32 model's nDCG@10, as a fraction of it. Default: 0.01.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
             The report; `print` shows it, `save` writes it with a picture.
 
         Raises:
-            InputError: if an item is not a recipe, or the rule needs what is not measured; the model stays as it was.
-            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow no int8 products here for
-                a calibrated `Quantize`; the model stays as it was.
+            InputError: if an item is not a recipe, or the rule needs an unmeasured figure; the model does not change.
+            TfchainError: if LiteRT has no kernel for one of the encoder's ops, or TensorFlow here has no int8 products
+                for a calibrated `Quantize`; the model does not change.
         """
         return super().compress(
             recipes,
@@ -276,7 +278,7 @@ class NeuralSearchChain(Chain):
         )
 
     def reindex(self, *, progress: bool | None = None) -> NeuralSearchChain:
-        """Encodes all documents again, after the model's weights have changed."""
+        """Encodes all documents again, such as after a change of the model's weights."""
         self.text_encoder.refresh()
         self._live.encode_again(self._encoding(progress))
         return self
@@ -289,27 +291,28 @@ class NeuralSearchChain(Chain):
         signatures: str = "text",
         name: str | None = "search",
     ) -> Path:
-        """Writes the next version of a SavedModel that stock TensorFlow Serving answers texts with.
+        """Writes the next version, a SavedModel that searches in stock TensorFlow Serving.
 
-        Before the version appears, its ops are checked and its answers compared with this chain's. In `bfloat16` and
-        calibrated `int8` the version computes so, too. After `Quantize("int8")` it computes in int8 that is calibrated
-        on the documents (in float32, if there are fewer than eight), after `Quantize("float16")` in float32; the
-        documents are encoded again for it, and it holds `model.tflite`, the quantized encoder of token ids, which
-        servers run with `--prefer_tflite_model`: the embedded one between the SavedModel's tokenizer and search, a
-        stock one alone, so that it offers token ids only. int8 needs a processor with VNNI or AMX to be fast.
+        Before the version appears, its ops are checked and its answers compared with this chain's. A `bfloat16` or
+        calibrated `int8` model is served in its precision. After `Quantize("int8")` the version computes in int8,
+        calibrated on the documents (in float32, if there are fewer than eight), after `Quantize("float16")` in float32;
+        the documents are encoded again for it. It then also holds `model.tflite`, the quantized encoder of token ids,
+        which servers run with `--prefer_tflite_model`: the embedded server between the SavedModel's tokenizer and
+        search, a stock server by itself, so that it accepts token ids only. int8 needs a processor with VNNI or AMX to
+        be fast.
 
         Args:
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
-            top_k: How many documents a search gives; all, if there are fewer. Default: 10.
-            signatures: `text` for search, embed and embed_ids; `ids` for embed_ids alone, which needs no op of TF Text
-                (a chain without documents has no search, one with a tokenizer other than WordPiece embed_ids alone).
-            name: Of the model, for the default path. Default: `search`.
+            top_k: The number of documents that a search returns; all, if there are fewer. Default: 10.
+            signatures: `text` for search, embed and embed_ids; `ids` for embed_ids only, which needs no op of TF Text.
+                A chain without documents has no search, and a tokenizer other than WordPiece allows embed_ids only.
+            name: The model's name, for the default path. Default: `search`.
 
         Returns:
             The version's folder, `<path>/<number>`.
 
         Raises:
-            InputError: if an argument is out of its range, or the path is a file; known before the work begins.
+            InputError: if an argument is out of range, or the path is a file; raised before any costly work.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
         return self._export(path, signatures=signatures, name=name, options={"top_k": top_k})
@@ -328,26 +331,26 @@ class NeuralSearchChain(Chain):
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
-        The server takes up what this chain exports to the same path later, and nothing that another chain does: two
-        chains may be deployed with the same name and path. It runs until `stop`, the end of the `with` block or of
-        this process; Ctrl-C and Jupyter's stop button leave it alone.
+        The server loads later exports of this chain to the same path, and ignores those of other chains: two chains may
+        be deployed with the same name and path. It runs until `stop`, the end of the `with` block or the end of this
+        process; Ctrl-C and Jupyter's stop button do not stop it.
 
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: this machine alone.
-            port: For gRPC; 0 lets the system choose. Default: 0.
-            rest_port: For REST; 0 lets the system choose. Default: 0.
+            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
+            port: The gRPC port; 0 lets the system choose. Default: 0.
+            rest_port: The REST port; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: `search`.
-            top_k: How many documents a search gives. Default: 10.
+            top_k: The number of documents that a search returns. Default: 10.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                by LiteRT between the SavedModel's tokenizer and search. Default: False.
+                with LiteRT between the SavedModel's tokenizer and search. Default: False.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
 
         Raises:
-            InputError: if an argument is out of its range; nothing is exported then.
+            InputError: if an argument is out of range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
         return self._deploy(

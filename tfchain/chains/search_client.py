@@ -1,4 +1,4 @@
-"""The client of a search that is served: queries in, documents out."""
+"""The client of a served search: queries in, documents out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from tfchain.deployment.client import client as serving
 
 
 class Client(serving.Client):
-    """Asks a TensorFlow Serving (stock or embedded) for a search, or for predictions. Threads may share it.
+    """A client for searches and predictions of a TensorFlow Serving, stock or embedded. Threads may share it.
 
-    Importing and making a client is quick; the first call over gRPC imports TensorFlow, which tensorflow-serving-api's
-    stubs need. Over REST it is never imported.
+    Importing and making a client is quick. The first call over gRPC imports TensorFlow, which the stubs of
+    tensorflow-serving-api need; calls over REST never import it.
 
     Args:
         grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
         rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
-        timeout_seconds: How long a call may take. Default 30.
+        timeout_seconds: The time limit of a call. Default: 30.
 
     Raises:
         InputError: if neither address is given.
@@ -32,21 +32,21 @@ class Client(serving.Client):
     def search(
         self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
     ) -> list[SearchResult]:
-        """Searches with a model that a chain exported.
+        """Searches with an exported model.
 
         Args:
-            texts: The queries, or one.
+            texts: A query, or several.
             model: The model's name.
             version: The version; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:
-            One result a query.
+            One result per query.
 
         Raises:
             InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached, or the model's answer is not that of a search.
+            ServerError: if the server cannot be reached, or the model's answer is not a search result.
         """
         texts = check_queries(texts)
         if not texts:

@@ -1,4 +1,4 @@
-"""Serving for a task: a version of what the task answers, and the checks before it is deployed."""
+"""Serving for a task: writes a version, and checks the arguments of a deployment."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ def export_for(
     source: str,
     batch_size: int,
 ) -> Path:
-    """Writes the next version of what a task answers.
+    """Writes a task's next version.
 
     Args:
         task: The task.
@@ -29,8 +29,8 @@ def export_for(
         base_path: The folder of version folders.
         signatures: `text` or `ids`.
         options: The task's own arguments.
-        settings: The chain's, with its last report.
-        source: What tells the versions of one chain from those of others.
+        settings: The chain's settings, with its last report.
+        source: An id that distinguishes this chain's versions from those of others.
         batch_size: The most texts in one step.
 
     Returns:
@@ -43,7 +43,7 @@ def export_for(
         current.text_encoder, current.state, signatures=signatures, batch_size=batch_size, options=options
     )
     described = {"source": source, "task": task.name, **settings, **served.description}
-    if served.files:  # the last evaluation was of other vectors than those that the SavedModel holds
+    if served.files:  # the last evaluation measured other vectors than the SavedModel holds
         described["report"] = {}
     graph = served.graph
     return export(
@@ -60,14 +60,14 @@ def export_for(
 
 
 def check_deployment(name: str, serving: Mapping[str, Any]) -> None:
-    """Raises for what `deploy` could not do, before anything is exported for it.
+    """Checks the arguments of `deploy`, before anything is exported.
 
     Args:
         name: The model's name.
         serving: `host`, `grpc_port`, `rest_port` and `timeout_seconds`.
 
     Raises:
-        InputError: if one is out of its range.
+        InputError: if an argument is out of range.
         ServerError: if a port is in use.
     """
     host, port, rest_port = (serving[key] for key in ("host", "grpc_port", "rest_port"))

@@ -1,4 +1,4 @@
-"""Training for a task: the task makes it ready, runs it and finishes its state."""
+"""Training for a task: the task prepares it, runs it and completes its state."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ from tfchain.training.fit.options import FitOptions
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves.
+    """The result of a training.
 
     Args:
-        text_encoder: The model that was trained.
-        state: What belongs to it.
+        text_encoder: The trained model.
+        state: Its state.
         history: Losses and metrics by epoch.
     """
 
@@ -41,15 +41,15 @@ def train_for(
 
     Args:
         task: The task.
-        text_encoder: What is trained, in place unless the task makes a model of it.
-        state: What the task keeps beside it.
+        text_encoder: The model to train; in place, unless the task makes another model from it.
+        state: The task's state.
         dataset: The rows, in any form that the task reads.
-        hyperparameters: What is trained how.
+        hyperparameters: Batch size, epochs, learning rate and so on.
         options: Loss, strategy, checkpoint, logs.
-        validation: What the task is evaluated on, or a `Validation`. Default: nothing is measured.
+        validation: The data to evaluate on, or a `Validation`. Default: nothing is measured.
 
     Raises:
-        InputError: if something does not fit; nothing has been trained then.
+        InputError: if arguments or data do not fit together; nothing has been trained then.
     """
     evaluate = judged = None
     if validation is not None:

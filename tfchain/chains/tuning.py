@@ -25,14 +25,14 @@ from tfchain.training.fit.options import FitOptions
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search for hyperparameters leaves.
+    """The result of a search for hyperparameters.
 
     Args:
         report: All trials.
-        values: What the best one trained.
-        text_encoder: Trained with the best values; None without a refit.
-        state: What belongs to it.
-        lacks_shape: Whether the best trial has another shape, and no refit was asked for, which would give it.
+        values: The hyperparameters and options of the best trial.
+        text_encoder: The model trained with the best values; None without a refit.
+        state: Its state.
+        lacks_shape: Whether the best trial's model has another shape, and no refit was requested to make it.
     """
 
     report: TuningReport
@@ -60,26 +60,26 @@ def tune_for(
 
     Args:
         task: The task.
-        text_encoder: What each trial begins with a copy of; it stays as it is.
-        state: What the task keeps beside it.
-        dataset: What the task trains on.
+        text_encoder: The model; each trial trains a copy of it, and it stays unchanged.
+        state: The task's state.
+        dataset: The rows to train on.
         space: See `SearchSpace`.
-        search: Which tuner, how many trials, what counts, the limits.
-        hyperparameters: Those that the space leaves as they are.
-        options: The same: loss, strategy and mining.
-        validation: What trials are compared on: what the task is evaluated on, or a `Validation`.
-        path: A folder to keep the search in, and to go on from. Default: nothing is kept.
-        refit: Whether a model is trained with the best values at the end; of several workers the chief does so.
+        search: The tuner, the number of trials, the objective and the limits.
+        hyperparameters: The values of hyperparameters that are not in the space.
+        options: Loss, strategy and mining where the space does not set them.
+        validation: The data to compare trials on: evaluation data of the task, or a `Validation`.
+        path: A folder that keeps the search, and from which it continues. Default: nothing is kept.
+        refit: Whether to train a model with the best values at the end; among several workers, only the chief does.
             Default: False.
 
     Raises:
-        InputError: if something does not go together, or no trial was completed.
+        InputError: if arguments or data do not fit together, or no trial was completed.
         TfchainError: if the disk is full.
     """
     if validation is None:
         raise InputError(
-            "`validation` must be data with known answers, by which trials are compared. Received: None. Give what "
-            "`evaluate` takes, or a Validation; nothing of it may be trained on."
+            "`validation` must be data with known answers, to compare trials on. Received: None. Pass data that "
+            "`evaluate` accepts, or a Validation; do not train on any of it."
         )
     validation = complete_validation(task, validation, first=search.objective)
     training: Any = task.prepare(text_encoder, state, dataset, options)
@@ -106,8 +106,8 @@ def tune_for(
         judged=task.describe_judged(judged, training.state),
         fit=fit,
     )
-    alone: Sequence[str] = task.workload(judged, training.state)[0]
-    report = tune(problem, space, search, queries=alone, path=path)
+    queries: Sequence[str] = task.workload(judged, training.state)[0]
+    report = tune(problem, space, search, queries=queries, path=path)
     values = choose_values(report)
     setting = problem.make_setting(values)
     if find_role(os.environ) == "worker":

@@ -1,4 +1,4 @@
-"""Checks of what `deploy` and `export` take, so that a mistake is found before anything costly is done."""
+"""Checks the arguments of `deploy` and `export`, so that a mistake is found before any costly work."""
 
 import math
 import os
@@ -14,31 +14,31 @@ HIGHEST_PORT = 65535
 
 
 def check_model_name(name: Any, *, argument: str = "model_name") -> None:
-    """Stops a name that requests could not carry.
+    """Raises if requests cannot use a name for a model.
 
     Args:
-        name: What was given.
+        name: The name.
         argument: The argument's name, for the error. Default: `model_name`.
 
     Raises:
-        InputError: if it is not text, empty, or holds `/`, `:` or a character that no command line can hold.
+        InputError: if it is not a string, is empty, or contains `/`, `:` or a character that no command line can hold.
     """
     if not isinstance(name, str) or not name or set(name) & set("/:\0") or name in (".", "..") or has_surrogate(name):
         raise InputError(
             f"`{argument}` must be a name without / or :, such as 'docs'. Received: {argument}={name!r}. "
-            "Requests name the model by it, as in /v1/models/docs:predict."
+            "Requests contain it, as in /v1/models/docs:predict."
         )
 
 
 def check_address(host: Any, ports: dict[str, Any]) -> None:
-    """Stops what cannot be an address to listen on.
+    """Raises if a host or port is invalid.
 
     Args:
         host: The address.
-        ports: The two ports by the arguments' names; 0 is any free one.
+        ports: The two ports by argument name; 0 means any free port.
 
     Raises:
-        InputError: if the host is not text, a port is not a port's number, or both are the same.
+        InputError: if the host is not a string, a port is not a port number, or the two ports are equal.
     """
     if not isinstance(host, str) or not host or "\0" in host or has_surrogate(host):
         raise InputError(f"`host` must be an address, such as '127.0.0.1'. Received: host={host!r}.")
@@ -46,12 +46,12 @@ def check_address(host: Any, ports: dict[str, Any]) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= HIGHEST_PORT:
             raise InputError(
                 f"`{name}` must be a whole number from 0 to {HIGHEST_PORT}. Received: {name}={port!r}. "
-                "Give 0 for any free port."
+                "Use 0 for any free port."
             )
     chosen = [port for port in ports.values() if port]
     if len(set(chosen)) < len(chosen):
         names = " and ".join(f"`{name}`" for name in ports)
-        raise InputError(f"{names} must differ. Received: {chosen[0]} for both. Give 0 for any free port.")
+        raise InputError(f"{names} must differ. Received: {chosen[0]} for both. Use 0 for any free port.")
 
 
 def check_timeout(timeout_seconds: Any) -> None:
@@ -65,11 +65,11 @@ def check_timeout(timeout_seconds: Any) -> None:
 
 
 def check_ports(host: str, *ports: int) -> None:
-    """Stops a deployment whose ports are in use, before anything is exported for it.
+    """Raises if a deployment's ports are in use, before anything is exported.
 
     Args:
         host: The address to listen on.
-        ports: The ports; 0 is free wherever the address is this machine's.
+        ports: The ports; 0 is always free at an address of this machine.
 
     Raises:
         ServerError: if a port is in use, or the address is not this machine's.
@@ -79,34 +79,34 @@ def check_ports(host: str, *ports: int) -> None:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             with socket.create_server((host, port), family=family):
                 pass
-        except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is so long, or so written
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise ServerError(
                 f"The server cannot listen on {place}: {reason}. Nothing was exported. "
-                "Choose another port, or 0 for any free one; or another address of this machine."
+                "Choose another port, or 0 for any free port; or choose another address of this machine."
             ) from error
 
 
 def check_base_path(path: Any) -> Path:
-    """Stops a base path that no version can be written into.
+    """Raises if no version can be written to a base path.
 
     Args:
-        path: A folder, which need not be there yet.
+        path: A folder; it need not exist.
 
     Returns:
         The path.
 
     Raises:
-        InputError: if it is not a path, or a file is there, or where a folder above it should be.
-        TfchainError: if the folder, or the one that it would be made in, cannot be written.
+        InputError: if it is not a path, or if it or a parent is a file.
+        TfchainError: if the folder, or the existing folder to make it in, is not writable.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
-        raise InputError(f"A base path must be a folder's path. Received: {path!r}. Name one, such as 'versions'.")
+        raise InputError(f"A base path must be a folder's path. Received: {path!r}. Name a folder, such as 'versions'.")
     path = Path(path)
     with writing(path):
         place = path.absolute()
-        while not _is_there(place):
+        while not _exists(place):
             place = place.parent
         is_folder, is_writable = place.is_dir(), os.access(place, os.W_OK | os.X_OK)
     if not is_folder:
@@ -119,8 +119,8 @@ def check_base_path(path: Any) -> Path:
     return path
 
 
-def _is_there(path: Path) -> bool:
-    """Whether something has this path, a link to nothing too; raises an OSError where no path can be like this."""
+def _exists(path: Path) -> bool:
+    """Returns whether a path exists, even as a broken link; raises an OSError if no path can have this form."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

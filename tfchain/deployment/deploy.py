@@ -1,4 +1,4 @@
-"""Starts the embedded server as a process of its own, and ends it."""
+"""Starts the embedded server in its own process, and stops it."""
 
 import atexit
 import contextlib
@@ -24,18 +24,18 @@ _running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()
 
 
 class Deployment:
-    """A server that was started by `deploy`; use it in a `with` block, or call `stop`.
+    """A server started by `deploy`; use it in a `with` block, or call `stop`.
 
-    It also ends when the interpreter exits, and when this process dies, by `kill -9` too.
+    It also stops when the interpreter exits, and when this process dies, even by `kill -9`.
 
     Args:
         process: The server's process.
         model_name: The model's name.
-        host: Where it listens.
+        host: The address that it listens on.
         grpc_port: The gRPC port.
         rest_port: The REST port.
-        pipe: The pipe at whose end the server stops.
-        client_type: What `client` makes. Default: the client of any task.
+        pipe: A pipe; the server stops when it is closed.
+        client_type: The class of `client()`. Default: the client for any task.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Deployment:
         return self._client_type(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
 
     def stop(self, timeout_seconds: float = 15.0) -> None:
-        """Ends the server: requests in flight are finished, and after the timeout it is killed. May be called twice."""
+        """Stops the server after the requests in flight, or kills it after the timeout. Repeated calls do nothing."""
         _stop(self._process, timeout_seconds)
         if self._pipe is not None:
             os.close(self._pipe)
@@ -111,31 +111,31 @@ def deploy(
     source: str | None = None,
     client_type: type[Client] = Client,
 ) -> Deployment:
-    """Serves the latest version of a base path, and waits until it answers.
+    """Serves the latest version of a base path, and waits until the server answers.
 
-    New versions that appear there are taken up while the server runs. The server has a session of its own: Ctrl-C in
-    the terminal, or Jupyter's stop button, interrupts this process and leaves it running.
+    The server loads new versions while it runs. It has its own session: Ctrl-C in the terminal, or Jupyter's stop
+    button, interrupts this process and does not stop the server.
 
     Args:
         base_path: The folder of version folders.
         model_name: The name that requests use.
-        host: The address to listen on. The default is reached from this machine only.
-        grpc_port: The gRPC port; 0 lets the system choose.
-        rest_port: The REST port; 0 lets the system choose.
-        prefer_tflite_model: Whether LiteRT runs the encoder of a version that has `model.tflite`, as one has that was
-            exported after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
-        timeout_seconds: How long the start may take.
-        log_path: A file for the server's log; None for none.
-        source: Serves those versions alone whose description, as `export` wrote it, has this `source`: what others
-            export to the same base path is left to them. Default: None, all versions.
-        client_type: What the deployment's `client` makes. Default: the client of any task.
+        host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
+        grpc_port: The gRPC port; 0 lets the system choose. Default: 0.
+        rest_port: The REST port; 0 lets the system choose. Default: 0.
+        prefer_tflite_model: Whether LiteRT runs the encoder of versions with `model.tflite`, such as those exported
+            after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
+        timeout_seconds: The time limit of the start. Default: 120.
+        log_path: A file for the server's log. Default: None, no log.
+        source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
+            export to the same base path. Default: None, all versions.
+        client_type: The class of the deployment's `client()`. Default: the client for any task.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the name cannot be a model's name, the ports are the same, or the log cannot be written.
-        ServerError: if the server does not start: the port is in use, the base path is missing, the version broken.
+        InputError: if the name is not a valid model name, the ports are equal, or the log cannot be written.
+        ServerError: if the server does not start: a port is in use, the base path is missing, or the version is broken.
 
     Example:
 
@@ -151,7 +151,7 @@ def deploy(
         stack.callback(os.close, parent_end)
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)
-        with contextlib.closing(os.fdopen(ready_end, "wb")):  # the server's copy alone keeps it open
+        with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
             process = subprocess.Popen(
                 [
                     *make_python_command("-m", "tfchain.deployment.server.main"),
@@ -167,7 +167,7 @@ def deploy(
                 stdout=log,
                 stderr=log,
                 pass_fds=(parent_end, ready_end),
-                start_new_session=True,  # Ctrl-C and Jupyter's stop button are for this process, not for the server
+                start_new_session=True,  # Ctrl-C and Jupyter's stop button must not stop the server
             )
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
@@ -187,7 +187,7 @@ def deploy(
 
 @contextlib.contextmanager
 def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
-    """Opens the file that the server writes its log to; a nameless one where the user wants none."""
+    """Opens the server's log file, or an unnamed temporary file if the user wants no log."""
     if path is None:
         with tempfile.TemporaryFile() as file:
             yield file
@@ -196,7 +196,7 @@ def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
             file = open(path, "w+b")  # noqa: SIM115
         except OSError as error:
             raise InputError(
-                f"`log_path` must be a file that can be written. Received: {path} ({error.strerror}). Name another one."
+                f"`log_path` must be a file that can be written. Received: {path} ({error.strerror}). Name another."
             ) from error
         with file:
             yield file
@@ -205,7 +205,7 @@ def _open_log(path: Path | str | None) -> Iterator[IO[bytes]]:
 def _wait_until_ready(
     process: "subprocess.Popen[bytes]", ready: int, log: IO[bytes], timeout_seconds: float
 ) -> dict[str, int]:
-    """Reads the ports that the server reports; the pipe ends without them where the server does."""
+    """Reads the ports that the server reports; if the server ends, the pipe ends without them."""
     deadline = time.monotonic() + timeout_seconds
     report = b""
     while True:
@@ -213,7 +213,7 @@ def _wait_until_ready(
         if left <= 0 or not select.select([ready], [], [], left)[0]:
             raise ServerError(
                 f"The server was not ready in {timeout_seconds} s. {_last_line(log)}"
-                "Give it more time (`timeout_seconds`), or see its log (`log_path`)."
+                "Allow more time (`timeout_seconds`), or see its log (`log_path`)."
             )
         piece = os.read(ready, 4096)
         report += piece
@@ -228,11 +228,11 @@ def _wait_until_ready(
 
 
 def _last_line(log: IO[bytes]) -> str:
-    """Returns what the server said last: its error where there is one."""
+    """Returns the last line of the server's log, or its last error if there is one."""
     log.seek(0)
     lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(_ERROR_MARK)]
-    return f"Its last word: {(errors or lines)[-1].removeprefix(_ERROR_MARK)} " if lines else ""
+    return f"Its last log line: {(errors or lines)[-1].removeprefix(_ERROR_MARK)} " if lines else ""
 
 
 def _stop(process: "subprocess.Popen[bytes]", timeout_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Writes versions: a SavedModel that stock TensorFlow Serving loads, proved before it appears."""
+"""Writes versions: SavedModels for stock TensorFlow Serving, checked before they appear."""
 
 import dataclasses
 import errno
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 WARM_UP_TEXTS = 4
-ABANDONED_SECONDS = 3600  # no export takes so long: what is older was left by one that was killed
+ABANDONED_SECONDS = 3600  # no export takes this long: older partial versions belong to killed exports
 
 
 def export(
@@ -47,22 +47,22 @@ def export(
 ) -> Path:
     """Writes the next version below a base path.
 
-    The version is written beside its place. Its ops are compared with those of stock TensorFlow Serving, it is loaded
-    as the server loads it, and must answer each proof; only then it is renamed to its number.
+    The version is written beside its final place. Its ops are compared with those of stock TensorFlow Serving, it is
+    loaded as the server loads it, and it must answer each proof; only then is it renamed to its number.
 
     Args:
-        base_path: A TensorFlow Serving base path; made if it is not there.
+        base_path: A TensorFlow Serving base path; made if it does not exist.
         module: A `tf.Module` that owns all variables of the signatures.
         signatures: Name → `tf.function` with an input signature.
         proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
-        description: Plain values kept beside the model in `assets.extra/tfchain.json`; a `source` among them is what
-            `deploy(source=)` tells versions apart by. Default: none.
-        files: More files to lay beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
-        litert_proofs: The same as `proofs`, asked of the embedded server with `--prefer_tflite_model`, for a version
-            with `model.tflite`. Default: none.
-        halves: Signature of texts → the signatures before and behind the encoder, for such a server. Default: none.
-        methods: Signature → method of TensorFlow Serving, where that is not Predict: `core.signatures.CLASSIFY`.
-            Default: all are for Predict.
+        description: Plain values, stored with the model in `assets.extra/tfchain.json`. `deploy(source=)` selects
+            versions by the value of `source`. Default: none.
+        files: More files to write beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
+        litert_proofs: Proofs for the embedded server with `--prefer_tflite_model`, for a version with `model.tflite`.
+            Default: none.
+        halves: Signature of texts → the signatures before and after the encoder, for such a server. Default: none.
+        methods: Signature → its TensorFlow Serving method, if that is not Predict: `core.signatures.CLASSIFY`. Default:
+            Predict for all.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -118,7 +118,7 @@ def _write(
 
 
 def set_methods(path: Path, methods: Mapping[str, str]) -> None:
-    """Says in a SavedModel which of TensorFlow Serving's methods its signatures are for.
+    """Sets the TensorFlow Serving methods of a SavedModel's signatures.
 
     Args:
         path: The SavedModel's folder.
@@ -140,10 +140,10 @@ def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Pr
     Args:
         path: The version's folder.
         proofs: Questions with their answers.
-        litert_proofs: The same of the version with `--prefer_tflite_model`. Default: none.
+        litert_proofs: Proofs for the version with `--prefer_tflite_model`. Default: none.
 
     Raises:
-        ExportError: if it does not load, or an answer differs.
+        ExportError: if the version does not load, or an answer differs.
     """
     from tfchain.deployment.server.servables.litert import add_litert
     from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
@@ -177,14 +177,14 @@ def _ask(servable: "Servable", proofs: Sequence[Proof]) -> None:
 
 
 def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
-    """Compares a version's answers with what was expected.
+    """Compares a version's answers with the expected answers.
 
     Args:
         proof: The question and the expected answers.
         answers: Output name → array.
 
     Raises:
-        ExportError: if a number differs by more than rounding, or a text differs that is not tied.
+        ExportError: if a number differs by more than rounding, or a text without a tie differs.
     """
     for name, expected in proof.outputs.items():
         answer = answers[name]
@@ -193,7 +193,7 @@ def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
         if expected.dtype in (object, bool):
             wrong = (answer != expected) & ~proof.ties.get(name, np.zeros(expected.shape, dtype=bool))
             if np.any(wrong):
-                place = tuple(int(one) for one in np.argwhere(wrong)[0])
+                place = tuple(int(index) for index in np.argwhere(wrong)[0])
                 raise _differs(proof, name, f"{answer[place]!r:.80}, expected {expected[place]!r:.80} at {place}")
         else:
             difference = float(np.abs(answer - expected).max(initial=0))
@@ -208,8 +208,8 @@ def _scale(values: np.ndarray) -> float:
 def _differs(proof: Proof, name: str, what: str) -> ExportError:
     return ExportError(
         f"The exported version's signature {proof.signature!r} gave for {name!r} {what}. No version was written. "
-        "If the model's weights were changed in memory, call the chain's reindex() and export again; if not, it is a "
-        "fault of the export: please report it with the model's name."
+        "If the model's weights were changed in memory, call the chain's reindex() and export again; if not, this is a "
+        "bug in the export: please report it with the model's name."
     )
 
 

@@ -1,4 +1,4 @@
-"""Compares a SavedModel's ops with those that stock TensorFlow Serving has, before anybody tries to serve it."""
+"""Compares a SavedModel's ops with those of stock TensorFlow Serving, before it is served."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,11 +50,11 @@ CORE_OPS_SERVER = "2.20"  # the release whose core ops core_ops.txt lists
 
 @dataclass(frozen=True)
 class OpReport:
-    """What a SavedModel needs.
+    """The requirements of a SavedModel.
 
     Args:
         ops: The names of its ops, sorted.
-        oldest_server: The oldest TensorFlow Serving known to have the ops of TF Text among them.
+        oldest_server: The oldest TensorFlow Serving known to have all of its TF Text ops.
     """
 
     ops: list[str]
@@ -62,13 +62,13 @@ class OpReport:
 
 
 def check_ops(path: Path | str) -> OpReport:
-    """Reads a SavedModel's graphs and stops what stock TensorFlow Serving would not run.
+    """Raises if a SavedModel's graphs have ops that stock TensorFlow Serving does not run.
 
     Args:
         path: The SavedModel's folder.
 
     Raises:
-        ExportError: if it holds a custom op, an op newer than TensorFlow 2.20, a Python function or an XLA function.
+        ExportError: if it has a custom op, an op newer than TensorFlow 2.20, a Python function or an XLA function.
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -85,11 +85,11 @@ def check_ops(path: Path | str) -> OpReport:
         )
     python = sorted(PYTHON_OPS.intersection(ops))
     if python:
-        raise ExportError(f"The model calls Python ({', '.join(python)}), which a server has not. Use TensorFlow ops.")
+        raise ExportError(f"The model calls Python ({', '.join(python)}), which servers lack. Use TensorFlow ops.")
     unknown = [op for op in ops if op not in OLDEST_SERVERS and op not in core_ops()]
     if unknown:
         raise ExportError(
-            f"The model has ops that TensorFlow Serving {CORE_OPS_SERVER} has not: {', '.join(unknown)}. "
+            f"The model has ops that TensorFlow Serving {CORE_OPS_SERVER} does not have: {', '.join(unknown)}. "
             "Replace them, or export with signatures='ids'."
         )
     needed = [OLDEST_SERVERS[op] for op in ops if op in OLDEST_SERVERS]
@@ -97,14 +97,14 @@ def check_ops(path: Path | str) -> OpReport:
 
 
 def list_nodes(graph: Any) -> Iterator[Any]:
-    """All nodes of a graph and of its functions."""
+    """Yields all nodes of a graph and of its functions."""
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def
 
 
 def list_compiled(graph: Any) -> Iterable[str]:
-    """Names of the functions and nodes that must run through XLA."""
+    """Yields the names of functions and nodes that must run through XLA."""
     for function in graph.library.function:
         if function.attr["_XlaMustCompile"].b:
             yield function.signature.name
@@ -115,7 +115,7 @@ def list_compiled(graph: Any) -> Iterable[str]:
 
 @cache
 def core_ops() -> frozenset[str]:
-    """The ops that TensorFlow 2.20 itself registers."""
+    """Returns the ops that TensorFlow 2.20 itself registers."""
     text = resources.files("tfchain.deployment").joinpath("core_ops.txt").read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
 

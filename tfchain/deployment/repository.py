@@ -1,4 +1,4 @@
-"""Version folders of a base path: list them, find the latest, name the next, read what its export noted."""
+"""Version folders of a base path: lists them, finds the latest, names the next, reads a version's source."""
 
 import json
 import re
@@ -7,20 +7,20 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 
-DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder: what its exporter says of it
+DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder: written by its export
 _INT64_MAX = 2**63 - 1
-# What TensorFlow Serving reads as a version: blanks around, a sign and leading zeros are all fine.
+# What TensorFlow Serving accepts as a version: surrounding blanks, a sign and leading zeros are allowed.
 _VERSION = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 
 
 def parse_version(name: str) -> int | None:
-    """Reads a child's name as TensorFlow Serving does.
+    """Reads a version number as TensorFlow Serving does.
 
     Args:
         name: The name of a file or folder, such as `"3"` or `"003"`.
 
     Returns:
-        The version's number, or None where the name is not a number of 64 bits.
+        The version's number, or None if the name is not a 64-bit number.
     """
     match = _VERSION.fullmatch(name)
     if match is None:
@@ -30,12 +30,12 @@ def parse_version(name: str) -> int | None:
 
 
 def list_versions(base_path: Path | str) -> dict[int, Path]:
-    """Lists the versions below a base path; children whose name is not a number are passed over.
+    """Lists the versions of a base path; ignores children whose name is not a number.
 
-    Of two names for one number (`1` and `01`) the last in the order of names is taken.
+    If two names mean the same number (`1` and `01`), the last in the order of names wins.
 
     Args:
-        base_path: The folder that holds one folder a version.
+        base_path: The folder of version folders.
 
     Returns:
         `{version: path}`, in ascending order.
@@ -49,17 +49,17 @@ def list_versions(base_path: Path | str) -> dict[int, Path]:
     except OSError as error:
         raise InputError(
             f"A base path must be a folder of version folders (`1`, `2`, …). Received: {base_path} "
-            f"({error.strerror or error}). Give the folder that an export wrote its versions into."
+            f"({error.strerror or error}). Name the folder that an export wrote its versions to."
         ) from error
     versions = {version: child for child in children if (version := parse_version(child.name)) is not None}
     return dict(sorted(versions.items()))
 
 
 def read_source(version_path: Path) -> Any:
-    """Reads who exported a version: the `source` of its description; None where it has none, or no description.
+    """Returns the `source` in a version's description, or None without one or without a description.
 
     Raises:
-        OSError: if the description is there, but cannot be read.
+        OSError: if the description exists, but cannot be read.
     """
     try:
         description = json.loads((version_path / DESCRIPTION).read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def read_source(version_path: Path) -> Any:
 
 
 def latest_version(base_path: Path | str) -> int | None:
-    """Returns the highest version of a base path, or None where it has none.
+    """Returns the highest version of a base path, or None if it has no versions.
 
     Raises:
         InputError: if the base path cannot be listed.
@@ -78,10 +78,10 @@ def latest_version(base_path: Path | str) -> int | None:
 
 
 def next_version(base_path: Path | str) -> int:
-    """Returns the number that the next version takes: one above the highest; 1 where there is none, or no folder yet.
+    """Returns the number of the next version: the highest plus one, or 1 without versions or without the folder.
 
     Raises:
-        InputError: if the base path is there, but cannot be listed.
+        InputError: if the base path exists, but cannot be listed.
     """
     if not Path(base_path).exists():
         return 1

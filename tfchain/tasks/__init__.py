@@ -1,1 +1,1 @@
-"""What a model is for: the parts composed into functions of text."""
+"""Tasks: what a model is for. Each composes the lower rooms into functions of text."""

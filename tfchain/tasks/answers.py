@@ -1,4 +1,4 @@
-"""Signatures that answer texts: what a task makes of the encoder's outputs, and the proof of it."""
+"""Adds a task's answer to a graph: a signature of texts, and its proof."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from tfchain.tasks.text_graph import Answer, TextGraph, to_array
 
 @dataclass(frozen=True)
 class Expected:
-    """What a signature must answer.
+    """The expected answer of a signature.
 
     Args:
         outputs: Arrays by name.
         ties: As in `Proof`. Default: none.
-        tolerance: The same. Default: rounding in the text encoder's precision.
+        tolerance: As in `Proof`. Default: rounding in the text encoder's precision.
     """
 
     outputs: Mapping[str, np.ndarray]
@@ -32,14 +32,14 @@ def add_answer(
     separator: str | None = None,
     expect: Callable[[np.ndarray], Expected] | None = None,
 ) -> None:
-    """Adds a signature of texts, which `serving_default` is, too, without a prompt.
+    """Adds a signature of texts without a prompt, which is also `serving_default`.
 
     Args:
-        graph: Where to; one that answers texts.
-        name: Of the signature.
-        answer: From the encoder's outputs, float32 `(batch, dim)`, to tensors by name.
-        separator: What stands between the two texts of a pair; as in `TextGraph.add`. Default: single texts.
-        expect: What must be answered, of Python's outputs `(texts, dim)`. Default: what `answer` gives of them.
+        graph: The graph; it must answer texts.
+        name: The signature's name.
+        answer: A function from the encoder's outputs, float32 `(batch, dim)`, to tensors by name.
+        separator: The text between the two texts of a pair; as in `TextGraph.add`. Default: single texts.
+        expect: A function from Python's outputs `(texts, dim)` to the expected answer. Default: `answer`.
     """
     import tensorflow as tf
 
@@ -54,11 +54,11 @@ def add_answer(
 
 
 def encode_samples(graph: TextGraph, separator: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The texts that a version is asked, as a signature's inputs, and Python's outputs for them."""
+    """Returns the texts to ask a version, as a signature's inputs, and Python's outputs for them."""
     texts = graph.texts
     inputs = {"text": to_array(texts)}
-    if separator is not None:  # each with the next one
-        others = [*texts[1:], texts[0]]
-        inputs["text_pair"] = to_array(others)
-        texts = [f"{first}{separator}{second}" for first, second in zip(texts, others, strict=True)]
+    if separator is not None:  # pairs each text with the next
+        second_texts = [*texts[1:], texts[0]]
+        inputs["text_pair"] = to_array(second_texts)
+        texts = [f"{first}{separator}{second}" for first, second in zip(texts, second_texts, strict=True)]
     return inputs, graph.text_encoder.encode(texts, prompt="", progress=False)

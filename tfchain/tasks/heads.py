@@ -1,4 +1,4 @@
-"""Heads: the Dense layer by which an encoder of any kind gives the numbers that a task asks for."""
+"""Heads: a Dense layer on any encoder, for the numbers that a task needs."""
 
 import dataclasses
 
@@ -20,19 +20,19 @@ def add_head(
     bias: np.ndarray | None = None,
     seed: int = 0,
 ) -> TextEncoder:
-    """A text encoder whose outputs are a linear function of the given one's vectors; the one given stays as it is.
+    """Makes a text encoder that outputs a linear function of another's vectors; the given encoder does not change.
 
-    A head that is there already is replaced.
+    An existing head is replaced.
 
     Args:
         text_encoder: Tokenizer and encoder, with a head or without.
-        dim: How many numbers a text gets.
+        dim: The number of outputs per text.
         kernel: float32 `(vector_dim, dim)`. Default: random.
         bias: float32 `(dim,)`. Default: 0.
-        seed: Of a random kernel. Default: 0.
+        seed: The seed of a random kernel. Default: 0.
 
     Raises:
-        InputError: if the encoder is not tfchain's own and Keras cannot copy it.
+        InputError: if the encoder is not tfchain's own, and Keras cannot copy it.
     """
     body = strip_head(text_encoder)
     encoder = body.own_encoder
@@ -53,7 +53,7 @@ def add_head(
 
 
 def strip_head(text_encoder: TextEncoder) -> TextEncoder:
-    """The text encoder without its head, so that it gives vectors; the same one where there is none."""
+    """Returns the text encoder without its head, so that it outputs vectors; unchanged if it has no head."""
     encoder = text_encoder.own_encoder
     if not has_head(text_encoder):
         return text_encoder
@@ -65,7 +65,7 @@ def strip_head(text_encoder: TextEncoder) -> TextEncoder:
 
 
 def has_head(text_encoder: TextEncoder) -> bool:
-    """Whether the encoder ends in a head."""
+    """Returns whether the encoder ends in a head."""
     encoder = text_encoder.own_encoder
     if isinstance(encoder, Encoder):
         return encoder.config.head is not None
@@ -80,7 +80,7 @@ def _clone(encoder: keras.Model) -> keras.Model:
         copy.output  # noqa: B018 - only a functional model has one
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
-            "A head is put behind a functional Keras model. "
+            "A head needs a functional Keras model. "
             f"Received: {type(encoder).__name__}, which Keras cannot copy: {str(error).splitlines()[0][:200]}."
         ) from error
     return copy

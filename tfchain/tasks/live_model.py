@@ -1,4 +1,4 @@
-"""A model and what its task keeps beside it, taken and exchanged in one step while threads train and ask."""
+"""Holds a model and its task's state, read and replaced in one step while threads train and ask."""
 
 import contextlib
 import threading
@@ -15,8 +15,8 @@ class Current:
 
     Args:
         text_encoder: Tokenizer and encoder.
-        state: What the task keeps beside it.
-        changes: How often model or state had changed.
+        state: The task's state.
+        changes: The number of changes of model or state so far.
     """
 
     text_encoder: TextEncoder
@@ -25,14 +25,14 @@ class Current:
 
 
 class LiveModel:
-    """A model and its task's state, for a task whose state changes with the model alone.
+    """A model and its task's state, for a task whose state changes only with the model.
 
-    Threads may do all of it at the same time. What computes takes place in `current`, and sees one model with its
-    state; a training waits with its weights meanwhile.
+    Threads may use all of it at the same time. Computations run inside `current`, and see a model with its state; a
+    training waits to write its weights meanwhile.
 
     Args:
         text_encoder: Tokenizer and encoder.
-        state: What the task keeps beside it. Default: None.
+        state: The task's state. Default: None.
     """
 
     def __init__(self, text_encoder: TextEncoder, state: Any = None) -> None:
@@ -43,7 +43,7 @@ class LiveModel:
 
     @property
     def text_encoder(self) -> TextEncoder:
-        """What encodes; the state stays when another takes its place."""
+        """The model; replacing it keeps the state."""
         return self._text_encoder
 
     @text_encoder.setter
@@ -54,23 +54,23 @@ class LiveModel:
 
     @property
     def state(self) -> Any:
-        """What the task keeps beside the model."""
+        """The task's state."""
         return self._state
 
-    def look(self) -> Current:
-        """Returns model and state of one moment; a training may change the model's weights afterwards."""
+    def snapshot(self) -> Current:
+        """Returns the present model and state; a training may change the model's weights afterwards."""
         with self._lock:
             return Current(self._text_encoder, self._state, self.changes)
 
     def adopt(self, text_encoder: TextEncoder, state: Any) -> None:
-        """Takes the model and the state that a training or a compression has made, in one step."""
+        """Replaces model and state in one step, such as after a training or a compression."""
         with self._lock:
             self._text_encoder, self._state = text_encoder, state
             self.changes += 1
 
     @contextlib.contextmanager
     def current(self) -> Iterator[Current]:
-        """Yields model and state, as they are and stay while the block runs."""
-        current = self.look()
+        """Yields model and state, which do not change while the block runs."""
+        current = self.snapshot()
         with current.text_encoder.unchanged():
             yield current

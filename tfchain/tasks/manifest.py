@@ -1,4 +1,4 @@
-"""`chain.json`, the manifest of a saved chain: read, checked, and the lock that writers of a folder hold."""
+"""Reads and checks `chain.json`, the manifest of a saved chain, and locks a folder for its writer."""
 
 import contextlib
 import fcntl
@@ -14,21 +14,21 @@ from tfchain.core.errors import IndexFolderError
 MANIFEST = "chain.json"
 FORMAT = 1
 LOCK = ".lock"
-OURS = ("model-", "segment-", "codebook-")  # what the names of folders begin with
+FOLDER_PREFIXES = ("model-", "segment-", "codebook-")  # of the folders that a chain writes
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Reads chain.json.
 
     Raises:
-        IndexFolderError: if it is not there, broken, or of a newer tfchain.
+        IndexFolderError: if the file is missing, damaged, or from a newer tfchain.
     """
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         version = manifest["format"]
     except FileNotFoundError:
         raise IndexFolderError(
-            f"{path} holds no saved chain: it has no {MANIFEST}. Make one with `chain.save` or `tfchain index`."
+            f"{path} holds no saved chain: it has no {MANIFEST}. Make a chain with `chain.save` or `tfchain index`."
         ) from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise IndexFolderError(f"{path / MANIFEST} cannot be read: {error}. Index the documents again.") from error
@@ -41,7 +41,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def advise(manifest: Mapping[str, Any]) -> str:
-    """What to do with a folder that cannot be read: it may be of another version of tfchain."""
+    """Returns advice for a folder that cannot be read: another version of tfchain may have saved it."""
     saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
     if saved in (None, mine):
         return "Index the documents again."
@@ -49,7 +49,7 @@ def advise(manifest: Mapping[str, Any]) -> str:
 
 
 def check_task(path: Path, manifest: Mapping[str, Any], task: str) -> None:
-    """Raises where a saved chain is another task's; a folder that names none is a search's."""
+    """Raises if a saved chain belongs to another task; a manifest without a task is a search's."""
     found = manifest.get("task", "search")
     if found != task:
         raise IndexFolderError(
@@ -59,21 +59,21 @@ def check_task(path: Path, manifest: Mapping[str, Any], task: str) -> None:
 
 
 def check_is_ours(path: Path) -> None:
-    """Stops a save into a folder that holds something else."""
+    """Raises if a folder contains something other than a saved chain."""
     if path.is_file():
         raise IndexFolderError(f"A chain is saved as a folder. Received: {path}, which is a file. Name another path.")
     if path.is_dir() and not (path / MANIFEST).exists():
-        others = [file.name for file in path.iterdir() if not file.name.startswith((".", *OURS))]
+        others = [file.name for file in path.iterdir() if not file.name.startswith((".", *FOLDER_PREFIXES))]
         if others:
             raise IndexFolderError(
                 f"{path} is not empty and holds no chain, but {', '.join(sorted(others)[:3])}. "
-                "Nothing was written. Name an empty folder or a new one."
+                "Nothing was written. Name an empty or new folder."
             )
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other writers out while the block runs; the lock goes with the process, however it ends."""
+    """Locks the folder against other writers while the block runs; the lock ends with the process, however it ends."""
     with writing(path):
         file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
     with file:

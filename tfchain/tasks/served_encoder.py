@@ -1,4 +1,4 @@
-"""What a version computes with for a model in a precision: the SavedModel's encoder, and the flatbuffer beside it."""
+"""Prepares the encoders of a version for a precision: the SavedModel's, and the flatbuffer beside it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from tfchain.models.text_encoder import TextEncoder
 logger = logging.getLogger(__name__)
 NEEDS_ONEDNN = (
     "Its products are oneDNN's, which TensorFlow Serving for x86-64 has on by default on processors with AVX-512 VNNI, "
-    "AVX-VNNI or AMX, where they are fast. Do not serve it on others: there it does not load, and with "
+    "AVX-VNNI or AMX, where they are fast. Do not serve it on other processors: there it does not load, and with "
     "TF_ENABLE_ONEDNN_OPTS=1 in the environment its sums overflow and its vectors are inexact."
 )
 
@@ -23,29 +23,29 @@ class ServedEncoder:
     """The encoders of a version.
 
     Args:
-        text_encoder: What the SavedModel computes with, in `float32`, `bfloat16` or `int8`.
-        files: What lies beside `saved_model.pb`, name → content.
-        description: Plain values that tell of the precision.
-        beside: What computes as the flatbuffer among the files does: LiteRT, whatever engine Python has. Default: none.
+        text_encoder: The SavedModel's encoder, in `float32`, `bfloat16` or `int8`.
+        files: The files beside `saved_model.pb`, name → content.
+        description: Plain values that describe the precision.
+        litert: The text encoder of the flatbuffer in `files`, run by LiteRT whatever engine Python uses. Default: none.
     """
 
     text_encoder: TextEncoder
     files: Mapping[str, bytes]
     description: Mapping[str, Any]
-    beside: TextEncoder | None = None
+    litert: TextEncoder | None = None
 
 
 def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> ServedEncoder:
     """Prepares a text encoder for a version.
 
-    In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does. Other `int8` and `float16`
-    come as `model.tflite` for token ids beside a SavedModel of TensorFlow's, whose numbers are its own. For `int8` it
-    computes in int8, too, calibrated on the texts, and in float32 where that cannot be: fewer than eight texts, an
-    encoder that is not tfchain's own, or a process without oneDNN. For `float16` it computes in float32.
+    In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does. Any other `int8` or `float16`
+    model becomes `model.tflite`, a function of token ids, beside a SavedModel with numbers of its own: for `float16` it
+    computes in float32; for `int8` in int8, calibrated on the texts, or in float32 if that is impossible (fewer than
+    eight texts, an encoder that is not tfchain's own, or a process without oneDNN).
 
     Args:
         text_encoder: Tokenizer and encoder.
-        texts: Of the kind that the version will be asked, for a calibration. Default: none.
+        texts: Texts like those that the version will answer, for a calibration. Default: none.
 
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
@@ -57,22 +57,22 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
     served = _to_tensorflow(text_encoder, texts)
     logger.warning(
         "The version's SavedModel computes in %s; %s beside it is the encoder in %s. A stock server with "
-        "--prefer_tflite_model serves that file alone, and so offers token ids only: its clients tokenize, and send "
-        "`token_ids` and `padding_mask` (signature %s); it needs --enable_model_warmup=false, too, as the version's "
-        "warm-up records ask texts. The embedded server with that flag answers texts.",
+        "--prefer_tflite_model serves only that file, and so only token ids: its clients tokenize, and send "
+        "`token_ids` and `padding_mask` (signature %s); it also needs --enable_model_warmup=false, as the version's "
+        "warm-up records send texts. The embedded server with that flag answers texts.",
         *(served.precision, TFLITE_FILE, text_encoder.precision, EMBED_IDS),
     )
-    beside = {
+    described = {
         "file": TFLITE_FILE,
         "precision": text_encoder.precision,
         "fingerprint": text_encoder.fingerprint,
         "signatures": [EMBED_IDS],
     }
-    return ServedEncoder(served, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": beside}, litert)
+    return ServedEncoder(served, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": described}, litert)
 
 
 def _to_tensorflow(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
-    """What the SavedModel computes with in place of a text encoder of LiteRT's."""
+    """Returns the SavedModel's encoder for a text encoder that LiteRT runs."""
     if text_encoder.precision == "int8":
         try:
             if not has_int8_products():
@@ -80,12 +80,12 @@ def _to_tensorflow(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncod
             calibration = text_encoder.calibrate(texts)
             return text_encoder.with_precision("int8", engine="tensorflow", calibration=calibration)
         except InputError as error:
-            logger.warning("The SavedModel cannot compute in int8, and computes in float32. %s", error)
+            logger.warning("The SavedModel cannot compute in int8, so it computes in float32. %s", error)
     return text_encoder.with_precision("float32", engine="tensorflow")
 
 
 def _describe(text_encoder: TextEncoder) -> dict[str, Any]:
-    """What the description says of the SavedModel's precision and index; int8 is told of in the log, too."""
+    """Describes the SavedModel's precision and index; logs what int8 needs."""
     vectors = text_encoder.vector_storage.to_dict()
     described: dict[str, Any] = {"precision": text_encoder.precision, "vectors": vectors}
     if text_encoder.precision == "int8":

@@ -1,4 +1,4 @@
-"""What a task hands to a chain: a training that is ready, a version before it is written, a folder that was read."""
+"""The objects that a task returns to a chain: a prepared training, a version to write, a folder that was read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tfchain.core.task import Folder, Task
 from tfchain.models.text_encoder import TextEncoder
 
-if TYPE_CHECKING:  # a chain that answers does without training and graphs
+if TYPE_CHECKING:  # answering needs no training and no graphs
     from tfchain.tasks.text_graph import TextGraph
     from tfchain.training.fit.options import FitOptions
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training that is ready to run; see `core.task.Training`."""
+    """A training that is ready to run; see `core.task.Training`."""
 
     model: TextEncoder
     state: Any
@@ -36,7 +36,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a saved chain's folder holds; see `core.task.Loaded`."""
+    """The content of a saved chain's folder; see `core.task.Loaded`."""
 
     task: Task
     model_path: Path

@@ -1,4 +1,4 @@
-"""A saved chain's folder for tasks whose state is a few plain values: `chain.json` and the model's folder."""
+"""The folder of a saved chain with a state of a few plain values: `chain.json` and the model's folder."""
 
 import shutil
 import uuid
@@ -18,13 +18,13 @@ MODEL = "model-"
 
 @dataclass
 class StateFolder:
-    """Where a chain with a plain state is saved.
+    """The folder of a saved chain with a plain state.
 
     Args:
         path: The folder.
         task: The task's name.
-        to_plain: From the state to values that JSON holds.
-        commit: Names the last save of this chain here; empty before the first.
+        to_plain: A function from the state to values that JSON can hold.
+        commit: The id of this chain's last save here; empty before the first.
     """
 
     path: Path
@@ -33,11 +33,11 @@ class StateFolder:
     commit: str = ""
 
     def check(self) -> None:
-        """Raises what `save` would raise at once, so that no work is done in vain.
+        """Raises early the errors that `save` would raise, before any work is done.
 
         Raises:
-            IndexFolderError: if the folder holds something else, or another process has written there meanwhile.
-            TfchainError: if it cannot be made or written in.
+            IndexFolderError: if the folder contains something else, or another process has written there meanwhile.
+            TfchainError: if the folder cannot be made or written to.
         """
         check_is_ours(self.path)
         check_can_write(self.path)
@@ -45,10 +45,10 @@ class StateFolder:
             self._check_manifest(read_manifest(self.path))
 
     def save(self, model: TextEncoder, state: Any, settings: Mapping[str, Any]) -> None:
-        """Publishes a chain: the folder holds it when this returns, and what it held before until then.
+        """Saves a chain, and replaces any earlier one in one step.
 
         Raises:
-            IndexFolderError: if another process is writing there or has written there meanwhile, or if the folder holds
+            IndexFolderError: if another process is writing there or has written there meanwhile, or the folder contains
                 something else.
             TfchainError: if the disk is full.
         """
@@ -91,12 +91,12 @@ class StateFolder:
 
 @dataclass(frozen=True)
 class LoadedState:
-    """What a chain's folder holds.
+    """The content of a chain's folder.
 
     Args:
-        commit: Names the save.
+        commit: The id of the save.
         model_path: The folder of tokenizer and encoder.
-        state: Plain values.
+        state: The state, as plain values.
         settings: The chain's plain values.
     """
 
@@ -107,14 +107,14 @@ class LoadedState:
 
 
 def load_state_folder(path: str | Path, task: str) -> LoadedState:
-    """Reads the last chain that was saved whole.
+    """Reads the last complete save.
 
     Args:
         path: The folder.
-        task: The name of the task that it must be of.
+        task: The name of the expected task.
 
     Raises:
-        IndexFolderError: if there is none, it is another task's, or it is damaged.
+        IndexFolderError: if there is no saved chain, it belongs to another task, or it is damaged.
     """
     path = Path(path)
     manifest = read_manifest(path)

@@ -1,4 +1,4 @@
-"""A graph that answers texts: tokenizer and encoder in one module, to which a task adds what it makes of a vector."""
+"""A graph that answers texts: tokenizer and encoder in one module, to which a task adds functions of the vectors."""
 
 import dataclasses
 import logging
@@ -18,7 +18,7 @@ from tfchain.runtime.fork import check_tensorflow_runs
 
 logger = logging.getLogger(__name__)
 
-# Asked of every version beside the task's own texts, so that a chain without any proves its answers too.
+# Every version is asked these, besides texts of the task, so that a task without texts proves its answers too.
 SAMPLE_TEXTS = (
     "how do I merge two sorted lists",
     "The café's owner said: «It’s 20 °C, isn't it?»",
@@ -35,32 +35,32 @@ Answer = Callable[[Any], dict[str, Any]]  # from vectors (batch, dim) to a signa
 
 
 class TextGraph:
-    """A module with signatures of texts, and the proofs of what they answer.
+    """A module with signatures of texts, and proofs of their answers.
 
-    It begins with `embed_ids` (token ids → embedding) and, unless `signatures="ids"`, `embed` (text → embedding, with
+    It starts with `embed_ids` (token ids → embedding) and, unless `signatures="ids"`, `embed` (text → embedding, with
     the model's default prompt). A task adds its own signatures with `add`, and their proofs with `prove`.
 
-    With `beside`, the halves of the text signatures are signatures, too, for a server that runs the encoder by itself:
-    one from text to token ids, one from vectors to the answer.
+    With `litert`, the halves of the text signatures are signatures too, for a server that runs the encoder by itself:
+    text to token ids, and vectors to the answer.
 
     Args:
         text_encoder: Tokenizer and encoder, in `float32`, `bfloat16` or calibrated `int8`.
-        name: Of the module.
-        texts: Texts of the task's own, which the version is asked beside `SAMPLE_TEXTS`. Default: none.
-        signatures: `text`, or `ids` for `embed_ids` alone, which needs no op of TF Text. Default: `text`.
-        beside: The text encoder, run by LiteRT, whose flatbuffer will lie beside the SavedModel. Default: none.
+        name: The module's name.
+        texts: The task's own texts, which the version is asked besides `SAMPLE_TEXTS`. Default: none.
+        signatures: `text`, or `ids` for `embed_ids` only, which needs no op of TF Text. Default: `text`.
+        litert: The text encoder, run by LiteRT, of the flatbuffer beside the SavedModel. Default: none.
 
     Raises:
         InputError: if `signatures` is out of range, or TensorFlow does not compute in the text encoder's precision.
 
     Attributes:
-        module: Owns the variables.
+        module: The module that owns the variables.
         signatures: Name → `tf.function`.
         proofs: Questions with Python's answers.
-        litert_proofs: The same of the flatbuffer.
-        halves: Signature of texts → the signatures before and behind the encoder; empty without `beside`.
-        methods: Signature → method of TensorFlow Serving, where that is not Predict.
-        has_text: Whether texts are answered: not with `signatures="ids"`, nor with a tokenizer that has no graph.
+        litert_proofs: The same for the flatbuffer.
+        halves: Signature of texts → the signatures before and after the encoder; empty without `litert`.
+        methods: Signature → its TensorFlow Serving method, if that is not Predict.
+        has_text: Whether texts are answered; False with `signatures="ids"` or a tokenizer that has no graph.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class TextGraph:
         name: str,
         texts: Sequence[str] = (),
         signatures: str = "text",
-        beside: TextEncoder | None = None,
+        litert: TextEncoder | None = None,
     ) -> None:
         import tensorflow as tf
 
@@ -79,10 +79,10 @@ class TextGraph:
         if text_encoder.runner.needs_flatbuffer:
             raise InputError(
                 "A SavedModel computes in float32, bfloat16 or calibrated int8. "
-                f"Received: a text encoder in {text_encoder.precision}. Give one `with_precision('float32')`."
+                f"Received: a text encoder in {text_encoder.precision}. Use its `with_precision('float32')`."
             )
         self.text_encoder = text_encoder
-        self.beside = beside
+        self.litert = litert
         step = max(1, len(texts) // MOST_TEXTS)
         self.texts = [*SAMPLE_TEXTS, *(text[:MOST_CHARACTERS] for text in texts[::step][:MOST_TEXTS])]
         self.tolerance = TOLERANCES[text_encoder.precision]
@@ -94,7 +94,7 @@ class TextGraph:
             EMBED_IDS: tf.function(self._embed_ids, input_signature=id_specs, autograph=False)
         }
         self.proofs = [prove_embed_ids(text_encoder, self.texts)]
-        self.litert_proofs = [] if beside is None else [prove_embed_ids(beside, self.texts)]
+        self.litert_proofs = [] if litert is None else [prove_embed_ids(litert, self.texts)]
         self.halves: dict[str, Halves] = {}
         self.methods: dict[str, str] = {}
         self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
@@ -103,8 +103,8 @@ class TextGraph:
             self.add(EMBED, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=TOKENIZE)
             for texts_asked, is_warm_up in ((self.texts, True), (CUT_OFF, False)):
                 self.proofs.append(prove_embed(text_encoder, texts_asked, is_warm_up=is_warm_up))
-                if beside is not None:
-                    self.litert_proofs.append(prove_embed(beside, texts_asked))
+                if litert is not None:
+                    self.litert_proofs.append(prove_embed(litert, texts_asked))
 
     @property
     def has_text(self) -> bool:
@@ -121,23 +121,23 @@ class TextGraph:
         answer_name: str | None = None,
         separator: str | None = None,
     ) -> None:
-        """Adds a signature from `text`, string `(batch,)`, to what the task makes of the texts' vectors.
+        """Adds a signature from `text`, string `(batch,)`, to the task's outputs for the vectors.
 
         Args:
-            name: Of the signature.
-            answer: From vectors, float32 `(batch, dim)`, to outputs by name.
-            prompt: What is put before each text.
-            tokenize: Name of the half before the encoder; halves of one name have one prompt and one separator.
-            answer_name: Name of the half behind it; None where the vectors are the answer. Default: None.
-            separator: For texts in pairs, what stands between the two: the signature takes `text` and `text_pair`.
+            name: The signature's name.
+            answer: A function from vectors, float32 `(batch, dim)`, to outputs by name.
+            prompt: The text put before each text.
+            tokenize: The name of the half before the encoder; halves with the same name share prompt and separator.
+            answer_name: The name of the half after the encoder; None if the vectors are the answer. Default: None.
+            separator: The text between the two texts of a pair; the signature then takes `text` and `text_pair`.
                 Default: single texts.
         """
-        self.signatures[name] = self._of_texts(lambda text: answer(self.to_vectors(text, prompt)), separator)
-        if self.beside is None:
+        self.signatures[name] = self._make_text_function(lambda text: answer(self.to_vectors(text, prompt)), separator)
+        if self.litert is None:
             return
         self.halves[name] = Halves(tokenize, answer_name)
         if tokenize not in self.signatures:
-            self.signatures[tokenize] = self._of_texts(lambda text: self._tokenize(text, prompt), separator)
+            self.signatures[tokenize] = self._make_text_function(lambda text: self._tokenize(text, prompt), separator)
             for texts in (self.texts, CUT_OFF):
                 self.proofs.append(prove_tokenize(self.text_encoder, tokenize, prompt, texts, separator))
         if answer_name is not None and answer_name not in self.signatures:
@@ -147,7 +147,7 @@ class TextGraph:
             self.signatures[answer_name] = tf.function(answer, input_signature=vector_spec, autograph=False)
 
     def add_alias(self, alias: str, name: str) -> None:
-        """Offers a signature under another name, too."""
+        """Adds a second name for a signature."""
         self.signatures[alias] = self.signatures[name]
         if name in self.halves:
             self.halves[alias] = self.halves[name]
@@ -162,15 +162,15 @@ class TextGraph:
         ties: Mapping[str, np.ndarray] | None = None,
         tolerance: float | None = None,
     ) -> None:
-        """Adds the proof of a signature that `add` made, and of its half behind the encoder.
+        """Adds the proof of a signature that `add` made, and of its half after the encoder.
 
         Args:
-            name: Of the signature.
-            inputs: The texts that are asked, or arrays by the signature's input names.
+            name: The signature's name.
+            inputs: The texts to ask, or arrays by the signature's input names.
             vectors: The texts' vectors, float32 `(texts, dim)`.
-            outputs: What the signature must answer.
+            outputs: The expected outputs.
             ties: As in `Proof`. Default: none.
-            tolerance: The same. Default: rounding in the text encoder's precision.
+            tolerance: As in `Proof`. Default: rounding in the text encoder's precision.
         """
         asked = inputs if isinstance(inputs, Mapping) else {"text": to_array(inputs)}
         tolerance = self.tolerance if tolerance is None else tolerance
@@ -183,11 +183,11 @@ class TextGraph:
             )
 
     def to_vectors(self, text: Any, prompt: str) -> Any:
-        """Vectors of texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
+        """Encodes texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
         return self._encoder(self._tokenize(text, prompt), training=False)
 
-    def _of_texts(self, compute: Callable[[Any], Any], separator: str | None) -> Any:
-        """A `tf.function` of `text`, or of `text` and `text_pair`."""
+    def _make_text_function(self, compute: Callable[[Any], Any], separator: str | None) -> Any:
+        """Makes a `tf.function` of `text`, or of `text` and `text_pair`."""
         import tensorflow as tf
 
         specs = [tf.TensorSpec([None], tf.string, name=name) for name in ("text", "text_pair")]
@@ -216,16 +216,16 @@ class TextGraph:
 
 
 def check_signatures(signatures: str) -> None:
-    """Raises where `signatures` is neither `text` nor `ids`."""
+    """Raises if `signatures` is neither `text` nor `ids`."""
     if signatures not in ("text", "ids"):
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
 
 
 def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
-    """The same tokenizer inside a graph.
+    """Makes a TensorFlow graph of a tokenizer.
 
     Raises:
-        InputError: if it has a part that the graph cannot express.
+        InputError: if the tokenizer has a part that the graph cannot express.
     """
     from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
 
@@ -239,7 +239,7 @@ def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
         return make_graph_tokenizer(tokenizer)
     except InputError as error:
         logger.warning(
-            "The tokenizer has no TensorFlow graph yet, so the version answers token ids alone: its clients tokenize, "
+            "The tokenizer has no TensorFlow graph yet, so the version answers token ids only: its clients tokenize, "
             "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
             error,
         )
@@ -247,7 +247,7 @@ def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
 
 
 def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
-    """What `embed_ids` answers for the token ids of texts."""
+    """Returns a proof of `embed_ids` for the token ids of texts."""
     token_ids = text_encoder.tokenizer(texts)
     ids, mask = pad(token_ids, text_encoder.tokenizer.pad_token_id)
     expected = text_encoder.runner(token_ids)
@@ -256,7 +256,7 @@ def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
 
 
 def prove_embed(text_encoder: TextEncoder, texts: Sequence[str], *, is_warm_up: bool = True) -> Proof:
-    """What `embed` answers for texts."""
+    """Returns a proof of `embed` for texts."""
     expected = {"embedding": text_encoder.encode(texts, progress=False)}
     tolerance = TOLERANCES[text_encoder.precision]
     return Proof(EMBED, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
@@ -265,7 +265,7 @@ def prove_embed(text_encoder: TextEncoder, texts: Sequence[str], *, is_warm_up: 
 def prove_tokenize(
     text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str], separator: str | None = None
 ) -> Proof:
-    """What the half before the encoder answers for texts, or for texts in pairs, each with itself."""
+    """Returns a proof of the half before the encoder for texts, or for pairs of each text with itself."""
     tokenizer = text_encoder.tokenizer
     inputs = {"text": to_array(texts)}
     if separator is not None:
@@ -278,10 +278,10 @@ def prove_tokenize(
 
 
 def to_array(texts: Sequence[str]) -> np.ndarray:
-    """Texts as the wire has them: an object array of UTF-8."""
+    """Returns texts in their wire format, an object array of UTF-8."""
     return np.array([to_bytes(text) for text in texts], dtype=object)
 
 
 def to_bytes(text: str) -> bytes:
-    """A text as UTF-8; half a surrogate pair becomes a question mark."""
+    """Encodes a text as UTF-8; half a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace")

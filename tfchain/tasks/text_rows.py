@@ -1,4 +1,4 @@
-"""Texts, or pairs of texts, with what is known of each: what a task is trained and evaluated on."""
+"""Texts, or pairs of texts, with their targets: the rows that a task is trained and evaluated on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TextRows:
 
     Args:
         texts: The texts.
-        targets: What is known of each, in plain values, such as its labels.
+        targets: The known facts about each text, in plain values, such as its labels.
         second_texts: The second text of each pair. Default: single texts.
     """
 
@@ -26,17 +26,17 @@ class TextRows:
         return len(self.texts)
 
     def join(self, separator: str) -> list[str]:
-        """What is encoded: the texts; of pairs both, with the separator between them."""
+        """Returns the texts to encode: each text, or both texts of a pair with the separator between them."""
         if self.second_texts is None:
             return list(self.texts)
         return [f"{first}{separator}{second}" for first, second in zip(self.texts, self.second_texts, strict=True)]
 
 
 def find_separator(text_encoder: TextEncoder) -> str:
-    """What stands between two texts that are encoded as one: the tokenizer's separator, with spaces around it.
+    """Returns the text between two texts that are encoded together: the tokenizer's separator, with spaces around it.
 
-    The tokenizer reads it as the special token, in Python and in a served graph. Where both are longer than the model's
-    maximum, the second one is cut off first.
+    The tokenizer reads it as the special token, in Python and in a served graph. If a pair is longer than the model's
+    maximum length, the second text is truncated first.
 
     Raises:
         InputError: if the tokenizer has no separator.

@@ -1,4 +1,4 @@
-"""`TextTask`: a task whose answer for a text is worked out of the encoder's output for it. The base for own tasks."""
+"""`TextTask`: the base class of tasks that compute the answer for a text from the encoder's output."""
 
 import dataclasses
 import inspect
@@ -28,19 +28,19 @@ from tfchain.training.losses import PairLoss
 
 
 class TextTask:
-    """A task whose answer for a text is worked out of the encoder's output for it; see `core.task.Task` for the rest.
+    """A task that computes the answer for a text from the encoder's output; see `core.task.Task` for the rest.
 
-    A task of your own says in the class attributes what it measures, and overrides `read`, `adapt`, `make_loss`,
-    `measure` and `answer`: about thirty lines (tests/test_toy_task.py has one). It goes through training, tuning,
-    compression, export and serving then. The state is None or plain values; a dataclass needs `from_plain`, too.
-    Settings are the fields of a frozen dataclass that inherits from this.
+    Your own task names its metrics in the class attributes, and overrides `read`, `adapt`, `make_loss`, `measure` and
+    `answer`: about thirty lines (tests/test_toy_task.py has an example). Training, tuning, compression, export and
+    serving then work. The state is None or plain values; a dataclass also needs `from_plain`. Settings are the fields
+    of a frozen dataclass that inherits from this class.
 
     Attributes:
-        name: What saved chains and versions call it.
-        objective: The metric that compression and tuning go by.
-        metrics: All that `measure` gives.
-        lower_is_better: Those of them that are errors.
-        signature: The name of the signature that answers texts; `serving_default` is the same.
+        name: The task's name in saved chains and versions.
+        objective: The metric that compression and tuning optimize.
+        metrics: All metrics that `measure` returns.
+        lower_is_better: The metrics that are errors.
+        signature: The name of the signature that answers texts, which is also `serving_default`.
     """
 
     name: ClassVar[str]
@@ -50,46 +50,46 @@ class TextTask:
 
     @property
     def objective(self) -> str:
-        """The metric that compression and tuning go by: the first."""
+        """The metric that compression and tuning optimize: the first."""
         return self.metrics[0]
 
     @property
     def compared(self) -> Sequence[str]:
-        """What the report of a compression shows."""
+        """The metrics in a compression report."""
         return tuple(self.metrics)
 
-    # What a task says
+    # For tasks to override
 
     def read(self, source: Any, *, split: str) -> TextRows:
-        """Reads what `fit` and `evaluate` take."""
+        """Reads the data of `fit` and `evaluate`."""
         raise NotImplementedError
 
     def adapt(self, model: TextEncoder, state: Any, rows: TextRows) -> tuple[TextEncoder, Any]:
-        """The model with the outputs that the rows ask for, such as a head, and the state that belongs to it."""
+        """Returns the model with the outputs that the rows need, such as a head, and the state that belongs to it."""
         raise NotImplementedError
 
     def make_loss(self, rows: TextRows, state: Any, given: Any = None) -> PairLoss:
-        """The loss of `to_targets`; `given` is what the user asked for, or a trial of a tuning."""
+        """Makes the loss, which takes `to_targets`; `given` is the loss that the user or a trial of a tuning chose."""
         raise NotImplementedError
 
     def measure(self, outputs: np.ndarray, rows: TextRows, state: Any) -> Mapping[str, float]:
-        """All metrics of the encoder's outputs, float32 `(rows, dim)`."""
+        """Returns all metrics of the encoder's outputs, float32 `(rows, dim)`."""
         raise NotImplementedError
 
     def answer(self, outputs: Any, state: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What a version answers: TensorFlow operations from outputs `(batch, dim)` to tensors by name."""
+        """Computes a version's answer with TensorFlow operations, from outputs `(batch, dim)` to tensors by name."""
         raise NotImplementedError
 
     def to_targets(self, rows: TextRows, state: Any) -> np.ndarray:
-        """The rows' targets as the loss takes them, float32 `(rows, k)`."""
+        """Converts the rows' targets for the loss, float32 `(rows, k)`."""
         return np.array(rows.targets, dtype="float32").reshape(len(rows), -1)
 
     def is_paired(self, state: Any) -> bool:
-        """Whether a text is a pair of texts."""
+        """Returns whether a row is a pair of texts."""
         return False
 
     def from_plain(self, values: Any) -> Any:
-        """The state, of what a saved chain keeps of it."""
+        """Makes the state from the plain values in a saved chain."""
         return values
 
     # Data
@@ -149,7 +149,7 @@ class TextTask:
     def compute(
         self, model: TextEncoder, rows: TextRows, *, batch_size: int = 32, progress: bool | None = None
     ) -> np.ndarray:
-        """The encoder's outputs, float32 `(rows, dim)`, without a prompt."""
+        """Returns the encoder's outputs, float32 `(rows, dim)`, without a prompt."""
         return model.encode(self._join(model, rows), prompt="", batch_size=batch_size, progress=progress)
 
     # Optimization
@@ -170,14 +170,14 @@ class TextTask:
         self, model: TextEncoder, state: Any, *, signatures: str, batch_size: int, options: Mapping[str, Any]
     ) -> Served:
         served = to_served_encoder(model, self.learning_texts(state) or ())
-        graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, beside=served.beside)
+        graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, litert=served.litert)
         if graph.has_text:
             self.add_signatures(graph, state, options)
         description = {"fingerprint": served.text_encoder.fingerprint, **served.description}
         return Served(graph, served.files, description)
 
     def add_signatures(self, graph: TextGraph, state: Any, options: Mapping[str, Any]) -> None:
-        """Adds what the version answers to texts, with its proofs."""
+        """Adds the signatures that answer texts, with their proofs."""
         separator = find_separator(graph.text_encoder) if self.is_paired(state) else None
         add_answer(graph, self.signature, lambda outputs: self.answer(outputs, state, options), separator=separator)
 
@@ -194,7 +194,7 @@ class TextTask:
         """Reads a saved chain's folder.
 
         Raises:
-            IndexFolderError: if there is no saved chain of this task, or it is damaged.
+            IndexFolderError: if the folder has no saved chain of this task, or a damaged one.
         """
         loaded = load_state_folder(path, cls.name)
         try:

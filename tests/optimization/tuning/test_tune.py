@@ -369,7 +369,7 @@ def test_only_another_shape_needs_a_refit(
         search(chain, {"pooling": ["cls"]}, tuner="grid", refit=True)
     assert "another shape" not in caplog.text
     search(chain, {"pooling": ["cls"]}, tuner="grid")
-    assert "another shape, which the chain's model takes with refit=True alone" in caplog.text
+    assert "another shape; the chain's model takes it only with refit=True" in caplog.text
 
 
 def test_hyperband_needs_epochs(chain: NeuralSearchChain, trained: list[Hyperparameters]) -> None:

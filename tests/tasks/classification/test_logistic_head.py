@@ -51,7 +51,7 @@ def test_of_several_labels_each_is_fitted_for_itself(plain: TextEncoder) -> None
 
 
 def test_texts_of_one_label_alone_are_refused(plain: TextEncoder) -> None:
-    with pytest.raises(InputError, match="texts of two labels or more. Received: texts of one"):
+    with pytest.raises(InputError, match="texts of at least two labels. Received: texts of one label"):
         fit_logistic_head(plain, Labels(("a", "b")), TEXTS, np.array([[True, False]] * 4))
 
 

@@ -67,7 +67,7 @@ def test_a_loss_of_labels_is_made_again_from_its_configuration(kind: type[LabelL
 @pytest.mark.parametrize(
     ("kind", "labels", "message"),
     [
-        (SoftmaxCrossEntropy, [[0, 1]], "takes one label a row. Found 2 numbers"),
+        (SoftmaxCrossEntropy, [[0, 1]], "takes one label per row. Found 2 numbers"),
         (SoftmaxCrossEntropy, [[0.5]], "must be numbers of labels, counted from 0. Received: 0.5 in row 0"),
         (SigmoidCrossEntropy, [[0, 2]], "must be 0 or 1. Received: 2 in row 0"),
         (SigmoidCrossEntropy, None, "needs labels. Found none"),

@@ -106,6 +106,6 @@ def test_labels_say_what_they_cannot_be() -> None:
         Labels(("a",))
     with pytest.raises(InputError, match="`temperature` must be above 0"):
         Labels(("a", "b"), temperature=0)
-    with pytest.raises(InputError, match="Row 1 .* has the label 'z', which the model has not. The labels: a, b"):
+    with pytest.raises(InputError, match="Row 1 .* has the label 'z', which the model does not have. The labels: a, b"):
         Labels(("a", "b")).to_table([("a",), ("z",)])
     assert dataclasses.asdict(Labels(("a", "b")))["names"] == ("a", "b")

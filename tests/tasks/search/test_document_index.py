@@ -62,7 +62,7 @@ def test_vectors_that_are_refused_replace_nothing(index: DocumentIndex) -> None:
 
 def test_an_id_twice_is_refused_and_changes_nothing(index: DocumentIndex) -> None:
     twice = [Document("d", "x"), Document("d", "y")]
-    with pytest.raises(InputError, match="An id must come once. Received: 'd' twice"):
+    with pytest.raises(InputError, match="Ids must be unique. Received: 'd' twice"):
         index.add(twice, [1, 1], np.array([[1, 1], [2, 2]], "float32"), fingerprint="model-a")
     parts = [([document], [1], np.array([[1, 1]], "float32")) for document in twice]
     with pytest.raises(InputError, match="Received: 'd' twice"):

@@ -114,7 +114,7 @@ def test_a_tokenizer_without_a_graph_exports_embed_ids_alone_and_says_so(
     chain = NeuralSearchChain.from_pretrained(PARITY / name, engine="tensorflow")
     chain.add(["a text"])
     assert signatures(chain.export(tmp_path / "v")) == {"embed_ids"}
-    assert "so the version answers token ids alone" in caplog.text
+    assert "so the version answers token ids only" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["mpnet", "bert_prompt_excluded", "distilbert", "bert_concatenated"])

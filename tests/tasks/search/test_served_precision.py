@@ -155,8 +155,8 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
     chain.report = {"ndcg@10": 0.5}
     before = chain.index.vectors.vectors.copy()
     version = chain.export(tmp_path / "search", top_k=2)
-    assert "--prefer_tflite_model serves that file alone, and so offers token ids only" in caplog.text
-    assert "it needs --enable_model_warmup=false, too" in caplog.text
+    assert "--prefer_tflite_model serves only that file, and so only token ids" in caplog.text
+    assert "it also needs --enable_model_warmup=false" in caplog.text
 
     interpreter = tf.lite.Interpreter(model_path=str(version / "model.tflite"))
     run = interpreter.get_signature_runner("embed_ids")

@@ -1,1 +1,1 @@
-"""The client of servers that speak TensorFlow Serving's protocols."""
+"""The client for servers with TensorFlow Serving's protocols."""

@@ -1,4 +1,4 @@
-"""A client for servers that speak TensorFlow Serving's protocols, whatever the task: numpy in, numpy out."""
+"""A client for servers with TensorFlow Serving's protocols and any task: NumPy arrays in and out."""
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -16,17 +16,17 @@ __all__ = ["Client", "RequestError"]
 
 
 class Client:
-    """Asks a TensorFlow Serving (stock or embedded) for predictions. Threads may share it.
+    """A client for predictions of a TensorFlow Serving, stock or embedded. Threads may share it.
 
-    Chains have clients of their own that inherit from it, such as `tfchain.Client`, which searches.
+    Chains have their own clients, which inherit from this class, such as `tfchain.Client`, which searches.
 
-    Importing and making a client is quick; the first call over gRPC imports TensorFlow, which tensorflow-serving-api's
-    stubs need. Over REST it is never imported.
+    Importing and making a client is quick. The first call over gRPC imports TensorFlow, which the stubs of
+    tensorflow-serving-api need; calls over REST never import it.
 
     Args:
         grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
         rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
-        timeout_seconds: How long a call may take. Default 30.
+        timeout_seconds: The time limit of a call. Default: 30.
 
     Raises:
         InputError: if neither address is given.
@@ -43,7 +43,7 @@ class Client:
         if grpc_target is None and rest_url is None:
             raise InputError(
                 "A client must have a `grpc_target` or a `rest_url`. Received: neither. "
-                "Give the server's address, such as rest_url='http://127.0.0.1:8501'."
+                "Pass the server's address, such as rest_url='http://127.0.0.1:8501'."
             )
         self._address = (grpc_target, rest_url, timeout_seconds)
         self._transports: dict[str, Transport] = {}
@@ -53,7 +53,7 @@ class Client:
             self._transports["rest"] = RestTransport(rest_url, timeout_seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled and copied as a client of the same addresses, with connections of its own."""
+        """Pickles and copies as a client of the same addresses, with its own connections."""
         return _connect, (type(self), *self._address)
 
     def __enter__(self) -> "Client":
@@ -82,21 +82,21 @@ class Client:
         """Runs a signature.
 
         Args:
-            inputs: Arrays, lists or scalars by input names. Text as `str` or `bytes`; half a surrogate goes as the
-                replacement character, as in a chain. Over gRPC the data types must be those of the signature.
+            inputs: Arrays, lists or scalars by input name. Text as `str` or `bytes`; half a surrogate pair is replaced
+                by the replacement character, as in a chain. Over gRPC the data types must be those of the signature.
             model: The model's name.
             signature: The signature; None for `serving_default`.
             version: The version; None for the latest.
-            output_filter: The outputs wanted; None for all.
-            protocol: `"grpc"` or `"rest"`; None for gRPC where the client has an address for it, else REST.
+            output_filter: The outputs to return; None for all.
+            protocol: `"grpc"` or `"rest"`; None for gRPC if the client has a gRPC address, else REST.
 
         Returns:
-            Arrays by output names. Texts come as `str` in object arrays; what is not UTF-8, and outputs whose name
-            ends in `_bytes`, as `bytes`.
+            Arrays by output name. Texts are `str` in object arrays; texts that are not UTF-8, and outputs whose name
+            ends in `_bytes`, are `bytes`.
 
         Raises:
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
+            ServerError: if the server cannot be reached.
         """
         arrays = {name: _to_array(name, value) for name, value in inputs.items()}
         return self._transport(protocol).predict(arrays, model, signature, version, list(output_filter or ()))
@@ -106,7 +106,7 @@ class Client:
 
         Raises:
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
+            ServerError: if the server cannot be reached.
         """
         return self._transport(protocol).metadata(model, version)
 
@@ -115,28 +115,28 @@ class Client:
 
         Raises:
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
+            ServerError: if the server cannot be reached.
         """
         return self._transport(protocol).status(model, version)
 
     def embed(
         self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
     ) -> np.ndarray:
-        """Encodes texts with a model that a chain exported.
+        """Encodes texts with an exported model.
 
         Args:
-            texts: The texts, or one; empty ones, too.
+            texts: A text, or several; texts may be empty.
             model: The model's name.
             version: The version; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:
-            Vectors, float32 `(number of texts, dim)`.
+            Vectors, float32 `(texts, dim)`.
 
         Raises:
-            InputError: if something is not a string, as in a chain's `encode`.
+            InputError: if an item is not a string, as in a chain's `encode`.
             RequestError: if the server answers with an error.
-            ServerError: if it cannot be reached.
+            ServerError: if the server cannot be reached.
         """
         texts = [texts] if isinstance(texts, str) else check_texts(texts)
         if not texts:
@@ -145,7 +145,7 @@ class Client:
         return np.asarray(outputs["embedding"], np.float32)
 
     def _find_dim(self, model: str, version: int | None, protocol: str | None) -> int:
-        """The width of a model's vectors, as its signature says it."""
+        """Returns the width of a model's vectors from its signature."""
         signatures = self.metadata(model, version=version, protocol=protocol)["metadata"]["signature_def"]
         try:
             shape = signatures["signature_def"]["embed"]["outputs"]["embedding"]["tensor_shape"]
@@ -154,8 +154,8 @@ class Client:
             dim = -1
         if dim < 0:
             raise InputError(
-                f"`embed` needs at least one text where the model does not say how wide its vectors are. "
-                f"Received: none for {model!r}. Give a list of texts."
+                f"`embed` needs at least one text for a model that does not declare the width of its vectors. "
+                f"Received: none for {model!r}. Pass a list of texts."
             )
         return dim
 
@@ -164,22 +164,22 @@ class Client:
             return next(iter(self._transports.values()))
         if protocol not in self._transports:
             raise InputError(
-                f"`protocol` must be one that the client has an address for. Received: protocol={protocol!r}, "
-                f"addresses for {sorted(self._transports)}. Give `grpc_target` or `rest_url` to the client."
+                f"`protocol` must be a protocol with an address. Received: protocol={protocol!r}, "
+                f"addresses for {sorted(self._transports)}. Pass `grpc_target` or `rest_url` to the client."
             )
         return self._transports[protocol]
 
 
 def _to_array(name: str, value: Any) -> np.ndarray:
-    """Makes an array that the wire knows; text becomes bytes in an object array."""
+    """Makes an array that the protocols can send; text becomes bytes in an object array."""
     array = value if isinstance(value, np.ndarray) else np.array(value, dtype=object)
     if not isinstance(value, np.ndarray) and not isinstance(next(iter(array.flat), None), str | bytes):
         try:
             numbers = np.asarray(value)
-            array = numbers if numbers.dtype.kind not in "US" else array  # of numbers and texts numpy makes texts
+            array = numbers if numbers.dtype.kind not in "US" else array  # NumPy makes a mix of types all texts
         except ValueError as error:
             raise InputError(
-                f"Input {name!r} must be nested lists of equal lengths. Received: {error}. Pad the shorter ones."
+                f"Input {name!r} must be nested lists of equal lengths. Received: {error}. Pad the shorter lists."
             ) from error
     if array.dtype.kind not in "USO":
         return array
@@ -188,8 +188,8 @@ def _to_array(name: str, value: Any) -> np.ndarray:
     for item in flat:
         if not isinstance(item, bytes):
             raise InputError(
-                f"Input {name!r} must hold numbers, or texts alone. Received: {item!r} of type {type(item).__name__}. "
-                "Convert it to one of them."
+                f"Input {name!r} must hold only numbers, or only texts. Received: {item!r} of type "
+                f"{type(item).__name__}. Convert it."
             )
     return flat.reshape(array.shape)
 

@@ -1,4 +1,4 @@
-"""What the client needs of a protocol, the error of a refused request, and texts read back from bytes."""
+"""The interface of a protocol, the error of a refused request, and the decoding of texts from bytes."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ class RequestError(ServerError):
 
     Args:
         code: The canonical code, such as `NOT_FOUND`. REST has fewer codes than gRPC: 400 reads as `INVALID_ARGUMENT`.
-        message: The server's text.
+        message: The server's message.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -24,7 +24,7 @@ class RequestError(ServerError):
 
 
 class Transport(abc.ABC):
-    """One protocol to one server."""
+    """A connection to a server with one protocol."""
 
     @abc.abstractmethod
     def predict(
@@ -51,7 +51,7 @@ class Transport(abc.ABC):
 
 
 def decode_texts(name: str, array: np.ndarray) -> np.ndarray:
-    """Turns bytes into text where they are text, the whole array or none of it."""
+    """Decodes bytes to texts, if all of the array is UTF-8 and the name does not end in `_bytes`."""
     if array.dtype != object or name.endswith("_bytes"):
         return array
     flat = np.empty(array.size, object)

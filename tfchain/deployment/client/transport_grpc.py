@@ -1,4 +1,4 @@
-"""gRPC under the client, on tensorflow-serving-api's stubs, which import TensorFlow at the first call."""
+"""The client's gRPC transport, on the stubs of tensorflow-serving-api, which import TensorFlow at the first call."""
 
 import json
 import threading
@@ -15,11 +15,11 @@ _MAX_MESSAGE_BYTES = 2**31 - 1
 
 
 class GrpcTransport(Transport):
-    """gRPC, with one channel for all threads, opened at the first call.
+    """The gRPC transport: one channel for all threads, opened at the first call.
 
     Args:
-        target: Such as `127.0.0.1:8500`.
-        timeout_seconds: How long a call may take.
+        target: The address, such as `127.0.0.1:8500`.
+        timeout_seconds: The time limit of a call.
     """
 
     def __init__(self, target: str, timeout_seconds: float) -> None:
@@ -39,7 +39,7 @@ class GrpcTransport(Transport):
         version: int | None,
         output_filter: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Sends the inputs as they are."""
+        """Sends the inputs unchanged."""
         self._open()
         from tensorflow_serving.apis import predict_pb2
 
@@ -54,7 +54,7 @@ class GrpcTransport(Transport):
         return {name: decode_texts(name, to_array(proto)) for name, proto in sorted(response.outputs.items())}
 
     def metadata(self, model: str, version: int | None) -> dict[str, Any]:
-        """Asks for the metadata, and puts it into REST's form."""
+        """Requests the metadata, and converts it to REST's form."""
         self._open()
         from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -70,7 +70,7 @@ class GrpcTransport(Transport):
         return found
 
     def status(self, model: str, version: int | None) -> dict[int, str]:
-        """Asks for the status."""
+        """Requests the status."""
         self._open()
         from tensorflow_serving.apis import get_model_status_pb2
 
@@ -88,7 +88,7 @@ class GrpcTransport(Transport):
                 self._channel = None
 
     def after_fork(self) -> None:
-        """Leaves the channel to the parent, whose threads it works with: the next call opens one."""
+        """Leaves the channel to the parent process, whose threads use it; the next call opens a new channel."""
         self._lock = threading.Lock()
         if self._channel is not None:
             keep_forever(self._channel)
@@ -119,7 +119,7 @@ class GrpcTransport(Transport):
             if code == "UNAVAILABLE":
                 raise ServerError(
                     f"The server at {self._target} cannot be reached: {message}. "
-                    "Check the address, and that the server runs."
+                    "Check the address, and that the server is running."
                 ) from error
             raise RequestError(code, message) from error
 

@@ -1,4 +1,4 @@
-"""REST under the client, on the standard library: TensorFlow is not imported."""
+"""The client's REST transport, on the standard library; it does not import TensorFlow."""
 
 import base64
 import http.client
@@ -40,14 +40,14 @@ _INTEGERS = {
 
 
 class RestTransport(Transport):
-    """REST, with one connection a thread that is kept open.
+    """The REST transport: one persistent connection per thread.
 
     Args:
-        url: Such as `http://127.0.0.1:8501`.
-        timeout_seconds: How long a call may take.
+        url: The address, such as `http://127.0.0.1:8501`.
+        timeout_seconds: The time limit of a call.
 
     Raises:
-        InputError: if it is not an http or https address.
+        InputError: if `url` is not an http or https address.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
@@ -73,7 +73,7 @@ class RestTransport(Transport):
         version: int | None,
         output_filter: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Sends the inputs in columns, and reads the outputs with the data types of the model's metadata."""
+        """Sends the inputs in columns, and reads the outputs with the data types in the model's metadata."""
         document: dict[str, Any] = {"inputs": {name: _to_json(array) for name, array in inputs.items()}}
         if signature is not None:
             document["signature_name"] = signature
@@ -88,12 +88,12 @@ class RestTransport(Transport):
         return {name: _from_json(name, columns[name], dtypes[name]) for name in output_filter or columns}
 
     def metadata(self, model: str, version: int | None) -> dict[str, Any]:
-        """Asks for the metadata."""
+        """Requests the metadata."""
         found: dict[str, Any] = json.loads(self._call("GET", _path(model, version) + "/metadata"))
         return found
 
     def status(self, model: str, version: int | None) -> dict[int, str]:
-        """Asks for the status."""
+        """Requests the status."""
         found = json.loads(self._call("GET", _path(model, version)))
         return {int(entry["version"]): entry["state"] for entry in found["model_version_status"]}
 
@@ -105,7 +105,7 @@ class RestTransport(Transport):
             self._connections.clear()
 
     def after_fork(self) -> None:
-        """Leaves the connections to the parent: two processes on one would read each other's answers."""
+        """Leaves the connections to the parent process: sharing a connection would mix up answers."""
         self._local = threading.local()
         self._lock = threading.Lock()
         self.close()
@@ -120,7 +120,7 @@ class RestTransport(Transport):
         except (OSError, http.client.HTTPException) as error:
             raise ServerError(
                 f"The server at {self._url} cannot be reached: {error or type(error).__name__}. "
-                "Check the address, and that the server runs."
+                "Check the address, and that the server is running."
             ) from error
         if status == 200:
             return data
@@ -149,7 +149,7 @@ class RestTransport(Transport):
             connection.close()
             if not is_reused:
                 raise
-            return self._exchange(method, path, body)  # the server had closed a connection that lay idle
+            return self._exchange(method, path, body)  # the server had closed an idle connection
 
 
 def _path(model: str, version: int | None) -> str:
@@ -191,7 +191,7 @@ def _text_from_json(item: Any) -> bytes:
 
 
 def _matches(values: Any, dtypes: Mapping[str, str]) -> bool:
-    """Whether an answer has the outputs that are remembered; a new version may have others."""
+    """Returns whether an answer has the remembered outputs; a new version may have others."""
     if len(dtypes) == 1:
         return not isinstance(values, dict) or values.keys() == {"b64"}
     return isinstance(values, dict) and values.keys() == dtypes.keys()

@@ -1,1 +1,1 @@
-"""The embedded server: REST and gRPC on a manager of versions, on servables."""
+"""The embedded server: REST and gRPC, a manager of versions, and servables."""

@@ -1,4 +1,4 @@
-"""The command line of `tfchain-model-server`: TensorFlow Serving's flags, in its syntax, and a few of our own."""
+"""The command line of `tfchain-model-server`: TensorFlow Serving's flags in its syntax, and a few of tfchain's own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class Flag:
     """One flag.
 
     Args:
-        name: Its name, without dashes.
-        default: Its default; its type is the flag's type.
+        name: The name, without dashes.
+        default: The default; its type is the flag's type.
         help: One line for the usage text.
-        support: `used`; `harmless` (accepted without effect, since no answer depends on it); or `refused` (answers
-            would differ from what the flag promises, so any other value than the default is an error).
+        support: `used`; `harmless` (accepted without effect, because no answer depends on it); or `refused` (answers
+            would differ from what the flag promises, so any value other than the default is an error).
     """
 
     name: str
@@ -29,11 +29,11 @@ class Flag:
 
 @dataclass(slots=True)
 class Flags:
-    """What a command line says.
+    """A parsed command line.
 
     Args:
-        values: The flags' values by names, defaults included.
-        unknown: The arguments that are no flags.
+        values: The flags' values by name, including defaults.
+        unknown: The arguments that are not flags.
     """
 
     values: dict[str, Value]
@@ -44,11 +44,11 @@ class Flags:
         return str(self.values[name])
 
     def number(self, name: str) -> int:
-        """Returns a whole number flag's value."""
+        """Returns the value of a whole-number flag."""
         return int(self.values[name])
 
     def seconds(self, name: str) -> float:
-        """Returns a number flag's value as seconds."""
+        """Returns the value of a number flag, in seconds."""
         return float(self.values[name])
 
     def is_on(self, name: str) -> bool:
@@ -110,27 +110,27 @@ FLAGS: tuple[Flag, ...] = (
     Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
     Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
-    Flag("version_source", "", "(tfchain's own) serve the versions alone whose tfchain.json has this source"),
+    Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 
 
 def parse_flags(arguments: Sequence[str]) -> Flags:
-    """Reads `--name=value`, `--name value` and, for switches, `--name`; one dash does as well.
+    """Reads `--name=value`, `--name value` and, for switches, `--name`; a single dash works too.
 
     Args:
         arguments: The command line, without the program's name.
 
     Returns:
-        The flags; what is not one is listed in `unknown`.
+        The flags; other arguments are listed in `unknown`.
 
     Raises:
-        InputError: if a value does not fit its flag, or asks for what is not supported yet.
+        InputError: if a value does not fit its flag.
     """
     known = {flag.name: flag for flag in FLAGS}
     flags = Flags({flag.name: flag.default for flag in FLAGS})
-    waiting = list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
         name, equals, text = argument.lstrip("-").partition("=")
         flag = known.get(name) if argument.startswith("-") else None
         if flag is None:
@@ -139,14 +139,14 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
         if not equals:
             if isinstance(flag.default, bool):
                 text = "true"
-            elif waiting and not waiting[0].startswith("--"):
-                text = waiting.pop(0)
+            elif remaining and not remaining[0].startswith("--"):
+                text = remaining.pop(0)
         flags.values[name] = _parse_value(flag, text)
     return flags
 
 
 def check_supported(flags: Flags) -> None:
-    """Raises InputError if a flag asks for what the embedded server would silently do otherwise."""
+    """Raises an InputError for a flag that the embedded server would silently ignore."""
     for flag in FLAGS:
         if flag.support == REFUSED and flags.values[flag.name] != flag.default:
             raise InputError(
@@ -156,7 +156,7 @@ def check_supported(flags: Flags) -> None:
 
 
 def usage(program: str) -> str:
-    """Writes the usage text."""
+    """Returns the usage text."""
     lines = [f"usage: {program}", "Flags:"]
     for flag in FLAGS:
         default = str(flag.default).lower() if isinstance(flag.default, bool) else repr(flag.default)

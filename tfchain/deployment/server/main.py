@@ -1,4 +1,4 @@
-"""The program `tfchain-model-server`: reads the flags, silences TensorFlow's log, serves until it is told to stop."""
+"""The program `tfchain-model-server`: reads the flags, silences TensorFlow's log, and serves until it is stopped."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfchain.deployment.server.model_server import ServerOptions
 
 PROGRAM = "tfchain-model-server"
-EXIT_ERROR = 255  # what a stock server's `return -1` gives
+EXIT_ERROR = 255  # the exit code of a stock server's `return -1`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; None for `sys.argv`.
 
     Returns:
-        The exit code: 0 after a signal to stop, 255 where the server could not start.
+        The exit code: 0 after a signal to stop, 255 if the server could not start.
     """
     try:
         flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_version() -> int:
-    """Prints what a stock server prints, with our own name where the code is our own."""
+    """Prints what a stock server prints, with tfchain's name in place of TensorFlow Serving's version."""
     from importlib.metadata import version
 
     print(f"TensorFlow ModelServer: tfchain {version('tfchain')}\nTensorFlow Library: {version('tensorflow')}")
@@ -65,7 +65,7 @@ def _serve(flags: Flags) -> int:
 
     def end(*_: object) -> None:
         if not is_ready.is_set():
-            os._exit(0)  # nothing is served yet, and a load that runs could hold a gentler end up for minutes
+            os._exit(0)  # nothing is served yet, and a running load could delay a clean exit for minutes
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +76,7 @@ def _serve(flags: Flags) -> int:
     from tfchain.deployment.server.model_server import ModelServer
 
     with ModelServer(_to_options(flags)) as server:
-        server.check()  # what is wrong is said before the seconds that TensorFlow takes
+        server.check()  # reports errors before the seconds that importing TensorFlow takes
         _start_tensorflow()
         server.start()
         is_ready.set()
@@ -111,7 +111,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
             "Skipped exporting HTTP/REST API."
         )
     has_rest = choose or rest_port not in (0, grpc_port)
-    both = flags.number("tensorflow_session_parallelism")
+    session_threads = flags.number("tensorflow_session_parallelism")
     return ServerOptions(
         model_name=flags.text("model_name"),
         base_path=Path(flags.text("model_base_path")),
@@ -131,8 +131,8 @@ def _to_options(flags: Flags) -> "ServerOptions":
         warmup_iterations=flags.number("num_request_iterations_for_warmup") or 1,
         load=LoadOptions(
             tags=tuple(flags.text("saved_model_tags").split(",")),
-            intra_op_threads=both or flags.number("tensorflow_intra_op_parallelism"),
-            inter_op_threads=both or flags.number("tensorflow_inter_op_parallelism"),
+            intra_op_threads=session_threads or flags.number("tensorflow_intra_op_parallelism"),
+            inter_op_threads=session_threads or flags.number("tensorflow_inter_op_parallelism"),
             is_xla_enabled=flags.is_on("xla_cpu_compilation_enabled"),
             prefers_tflite=flags.is_on("prefer_tflite_model"),
             tflite_interpreters=flags.number("num_tflite_pools"),
@@ -142,17 +142,17 @@ def _to_options(flags: Flags) -> "ServerOptions":
 
 
 def _report_ready(ready_fd: int, grpc_port: int | None, rest_port: int | None) -> None:
-    """Tells the process that started this one which ports are open."""
+    """Reports the open ports to the process that started this one."""
     if ready_fd >= 0:
         with os.fdopen(ready_fd, "w") as pipe:
             json.dump({"grpc_port": grpc_port, "rest_port": rest_port}, pipe)
 
 
 def _watch_parent(parent_fd: int, parent_pid: int) -> None:
-    """Ends this process when the parent's end of a pipe closes, which the system does even after `kill -9`.
+    """Ends this process when the parent's end of a pipe closes, which happens even after `kill -9`.
 
-    The parent's pid is watched as well: a process that the parent forked may hold the pipe open. The parent says which
-    it is: it may have died before this process could ask.
+    The parent's pid is watched too, because a process that the parent forked may keep the pipe open. The parent passes
+    its pid, as it may have died before this process could ask for it.
     """
     if parent_fd < 0:
         return
@@ -164,7 +164,7 @@ def _watch_parent(parent_fd: int, parent_pid: int) -> None:
         while os.getppid() == parent:
             if select.select([parent_fd], [], [], 1.0)[0] and not os.read(parent_fd, 1):
                 break
-        os._exit(1)  # no one is left to answer; a load that runs could hold a gentler end up for minutes
+        os._exit(1)  # nobody is left to answer, and a running load could delay a clean exit for minutes
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Loads and unloads versions of models, knows their states, and lends them to requests."""
+"""Loads and unloads versions of models, tracks their states, and lends them to requests."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ Loader = Callable[[Path], Servable]
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Which model a request asks for: one version, the version behind a label, or the latest.
+    """The model that a request names: one version, a version by label, or the latest.
 
     Args:
         name: The model's name.
@@ -33,13 +33,13 @@ class ModelSpec:
 
 
 class Lease:
-    """A version that is lent to one request; it is not unloaded before the `with` block ends.
+    """A version lent to a request; it is not unloaded before the `with` block ends.
 
     Args:
         servable: The loaded model.
         name: The model's name.
-        version: The version that was found.
-        release: Gives it back.
+        version: The version.
+        release: Returns the version to the manager.
     """
 
     __slots__ = ("_release", "name", "servable", "version")
@@ -62,14 +62,14 @@ class Lease:
 class Manager:
     """Holds the versions of all models.
 
-    Sources say which versions are wanted (`set_wanted`), requests borrow them (`lend`). A new version is loaded before
-    the old one is unloaded, so a model never stops answering; where the load fails, the old one stays.
+    Sources set the wanted versions (`set_wanted`), and requests borrow them (`lend`). A new version is loaded before
+    the old one is unloaded, so a model never stops answering; if the load fails, the old version stays.
 
     Args:
-        load: Loads a version's folder; raises StatusError where it cannot.
-        max_retries: How many times a failed load is tried again.
-        retry_seconds: The wait between two tries.
-        num_load_threads: How many versions are loaded at the same time.
+        load: A function that loads a version's folder; it raises a StatusError if it cannot.
+        max_retries: The number of retries of a failed load. Default: 5.
+        retry_seconds: The wait between two attempts. Default: 60.
+        num_load_threads: The number of versions that load at the same time. Default: 4.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class Manager:
         self._threads: list[threading.Thread] = []
 
     def set_wanted(self, name: str, versions: Mapping[int, Path]) -> None:
-        """Says which versions of a model are wanted from now on. Loads and unloads in the background.
+        """Sets the wanted versions of a model. Loads and unloads in the background.
 
-        A version whose load failed is tried again only after it has been unwanted in between.
+        A version that failed to load is tried again only after it has been unwanted in between.
         """
         with self._changed:
             if self._closing.is_set():
@@ -105,10 +105,10 @@ class Manager:
             self._unload_unwanted(name)
 
     def lend(self, spec: ModelSpec) -> Lease:
-        """Lends the version that a request asks for; use it in a `with` block.
+        """Lends the version that a request names; use it in a `with` block.
 
         Raises:
-            StatusError: if there is no such model, version or label that can answer now.
+            StatusError: if no such model, version or label can answer now.
         """
         if spec.label is not None:
             raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
@@ -126,7 +126,7 @@ class Manager:
             return Lease(record.servable, record.name, record.version, lambda: self._release(record))
 
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """Returns the states of a model's versions, those that have ended too, highest version first.
+        """Returns the states of a model's versions, including ended ones, highest version first.
 
         Raises:
             StatusError: if the model or the version was never seen.
@@ -166,7 +166,7 @@ class Manager:
                 self._changed.wait(min(left, 1.0))
 
     def close(self, timeout_seconds: float = 30.0) -> None:
-        """Unloads everything, waiting for the requests that run; gives up on what takes longer."""
+        """Unloads everything after the running requests; gives up on requests that exceed the timeout."""
         with self._changed:
             self._closing.set()
             for records in self._records.values():
@@ -203,7 +203,7 @@ class Manager:
             else:
                 record.servable, record.state = servable, State.AVAILABLE
                 logger.info("serving %s", record)
-            self._unload_unwanted(record.name)  # this one, too, where it is not wanted any more, or all is closing
+            self._unload_unwanted(record.name)  # this version too, if it is unwanted by now, or the manager is closing
             self._changed.notify_all()
 
     def _try_load(self, path: Path) -> tuple[Servable | None, StatusError | None]:
@@ -211,14 +211,12 @@ class Manager:
             return self._load(path), None
         except StatusError as error:
             return None, error
-        except (
-            Exception
-        ) as error:  # a loader's surprise must end in a state that clients can read, not in a dead thread
+        except Exception as error:  # an unexpected error becomes a state that clients can read, not a dead thread
             logger.exception("loading %s failed", path)
             return None, StatusError(Code.UNKNOWN, f"{type(error).__name__}: {error}")
 
     def _unload_unwanted(self, name: str) -> None:
-        """Unloads what is unwanted, unless the model would be left without any version that answers."""
+        """Unloads unwanted versions, unless that would leave the model without any version that answers."""
         records = self._records[name].values()
         wanted = [record for record in records if record.is_wanted]
         if wanted and not any(record.state is State.AVAILABLE for record in wanted):
@@ -253,7 +251,7 @@ class Manager:
         return any(record.state is State.AVAILABLE for record in self._records.get(name, {}).values())
 
     def _failures(self, name: str) -> list[str]:
-        """Describes a model's failed loads, if nothing of it answers and nothing is on the way."""
+        """Describes a model's failed loads, if no version answers and none is loading."""
         wanted = [record for record in self._records.get(name, {}).values() if record.is_wanted]
         if self._is_available(name) or not all(record.state is State.END for record in wanted):
             return []

@@ -1,4 +1,4 @@
-"""The embedded model server: one owner for source, manager, gRPC and REST."""
+"""The embedded model server: the owner of source, manager, gRPC and REST."""
 
 import contextlib
 import logging
@@ -30,22 +30,22 @@ class ServerOptions:
     Args:
         model_name: The name that requests use.
         base_path: The folder of its version folders.
-        host: The address to listen on.
-        grpc_port: 0 lets the system choose, None is no gRPC port.
-        rest_port: 0 lets the system choose, None is no REST API.
+        host: The address to listen on. Default: `0.0.0.0`, all addresses.
+        grpc_port: The gRPC port; 0 lets the system choose, None is no gRPC port. Default: 8500.
+        rest_port: The REST port; 0 lets the system choose, None is no REST API. Default: None.
         grpc_socket_path: A UNIX socket for gRPC, or empty.
-        rest_timeout_ms: How long a REST request may run.
-        has_cors: Let pages of other sites read the REST API's answers.
-        rest_threads: How many REST requests are worked on at the same time; 0 for four times the number of CPUs.
-        grpc_threads: The same for gRPC.
-        as_content: Answer gRPC requests with raw bytes.
-        poll_seconds: The wait between two looks at the base path; 0 to look once.
-        max_load_retries: How many times a failed load is tried again.
-        load_retry_seconds: The wait between two tries.
-        has_warmup: Run a version's warm-up records.
-        warmup_iterations: How many times each.
+        rest_timeout_ms: The time limit of a REST request. Default: 30,000.
+        has_cors: Whether pages of other sites may read the REST API's answers. Default: False.
+        rest_threads: The number of REST requests that run at the same time; 0 for four times the number of CPUs.
+        grpc_threads: The same number for gRPC.
+        as_content: Whether to answer gRPC requests with raw bytes. Default: False.
+        poll_seconds: The seconds between polls of the base path; 0 polls once. Default: 1.
+        max_load_retries: The number of retries of a failed load. Default: 5.
+        load_retry_seconds: The wait between two attempts. Default: 60.
+        has_warmup: Whether to run a version's warm-up records. Default: True.
+        warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
-        version_source: Serve those versions alone that this source exported; empty for all.
+        version_source: Serves only the versions that this source exported; empty for all. Default: empty.
     """
 
     model_name: str
@@ -69,7 +69,7 @@ class ServerOptions:
 
     @property
     def policy(self) -> Policy:
-        """Chooses among the versions of the base path."""
+        """The policy that chooses among the versions of the base path."""
         return latest_of(self.version_source) if self.version_source else latest
 
 
@@ -93,13 +93,13 @@ class ModelServer:
         self.close()
 
     def check(self) -> None:
-        """Looks for what would keep the server from starting, before the minutes that loading a model may take.
+        """Raises early the errors that would prevent a start, before a load that may take minutes.
 
-        A stock TensorFlow Serving waits for a base path that does not exist, without end and without opening a port;
-        the embedded server ends with an error instead, so that a misspelt path is found at once.
+        A stock TensorFlow Serving waits endlessly for a missing base path, without opening a port; the embedded server
+        raises instead, so that a misspelt path is found at once.
 
         Raises:
-            InputError: if the base path cannot be listed, or holds no version.
+            InputError: if the base path cannot be listed, or has no version.
             ServerError: if a port is in use.
         """
         for port in (self.options.grpc_port, self.options.rest_port):
@@ -113,10 +113,10 @@ class ModelServer:
             )
 
     def start(self) -> None:
-        """Loads the model, then opens the ports: whoever can connect is answered.
+        """Loads the model, then opens the ports, so that every connection is answered.
 
         Raises:
-            InputError: if the base path cannot be listed, or holds no version.
+            InputError: if the base path cannot be listed, or has no version.
             ServerError: if a port is in use, or no version of the model could be loaded.
         """
         options = self.options
@@ -148,9 +148,9 @@ class ModelServer:
             logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
 
     def close(self) -> None:
-        """Closes the ports, finishes the requests that run, unloads the models."""
+        """Closes the ports, finishes the running requests, and unloads the models."""
         while self._closers:
-            with contextlib.suppress(Exception):  # one part that will not close must not keep the others open
+            with contextlib.suppress(Exception):  # a part that does not close must not keep the others open
                 self._closers.pop()()
 
     def _start_manager(self) -> None:
@@ -168,9 +168,9 @@ class ModelServer:
         )
         self._closers.append(source.close)
         source.start()
-        tries = options.max_load_retries + 1
+        attempts = options.max_load_retries + 1
         try:
-            self._manager.wait_until_loaded([options.model_name], tries * (options.load_retry_seconds + 3600.0))
+            self._manager.wait_until_loaded([options.model_name], attempts * (options.load_retry_seconds + 3600.0))
         except StatusError as error:
             raise ServerError(f"Failed to start server. Error: {error}") from error
 

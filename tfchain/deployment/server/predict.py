@@ -1,4 +1,4 @@
-"""Predict, apart from the protocols: checks a request against a signature, runs it, names the outputs."""
+"""Predict, independent of the protocol: checks a request against a signature, runs it, and names the outputs."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a run gave: the outputs by their names on the wire."""
+    """The result of a run: the outputs by name."""
 
     outputs: Mapping[str, np.ndarray]
     signature_name: str
@@ -30,18 +30,18 @@ def predict(
     output_filter: Sequence[str] = (),
     timeout_ms: int | None = None,
 ) -> Prediction:
-    """Runs one request on a model, with stock TensorFlow Serving's checks in its order.
+    """Runs a request on a model, with stock TensorFlow Serving's checks in its order.
 
     Args:
         servable: The model.
-        signature_name: The signature asked for; empty for `serving_default`.
-        inputs: What the request holds, by input names, in the protocol's own form.
-        to_array: Turns `(name, value)` of `inputs` into an array; raises StatusError where it cannot.
-        output_filter: The outputs wanted; empty for all.
-        timeout_ms: How long the run may take; None for no limit.
+        signature_name: The signature; empty for `serving_default`.
+        inputs: The request's inputs by name, in the protocol's own form.
+        to_array: A function from `(name, value)` of `inputs` to an array; raises a StatusError if it cannot.
+        output_filter: The outputs to return; empty for all.
+        timeout_ms: The time limit of the run; None for no limit.
 
     Raises:
-        StatusError: with the code and the text of stock TensorFlow Serving.
+        StatusError: with the code and text of stock TensorFlow Serving.
     """
     signature_name = signature_name or DEFAULT_SIGNATURE
     signature = servable.signatures.get(signature_name)

@@ -14,9 +14,9 @@ _NOISE = re.compile(rb"[IWE][0-9]{4} [0-9:.]+ +[0-9]+ |WARNING: All log messages
 def silence_tensorflow() -> None:
     """Silences the process's C++ libraries; call it once, before TensorFlow is imported.
 
-    TensorFlow has its own log level, but some of its libraries ignore it: their lines are taken out of what reaches
-    stderr. Python's own output, other lines and crashes still reach it. Whoever sets `TF_CPP_MIN_LOG_LEVEL` to 0 or 1
-    sees everything.
+    TensorFlow has its own log level, but some of its libraries ignore it, so their lines are filtered from stderr.
+    Python's own output, other lines and crashes still appear. With `TF_CPP_MIN_LOG_LEVEL` set to 0 or 1, nothing is
+    filtered.
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -29,10 +29,10 @@ def silence_tensorflow() -> None:
     source, sink = os.pipe()
     os.dup2(sink, 2)
     os.close(sink)
-    threading.Thread(target=_pass_on, args=(source, stderr), name="stderr", daemon=True).start()
+    threading.Thread(target=_copy_without_noise, args=(source, stderr), name="stderr", daemon=True).start()
 
 
-def _pass_on(source: int, stderr: int) -> None:
+def _copy_without_noise(source: int, stderr: int) -> None:
     with open(source, "rb", buffering=0) as pipe:
         rest = b""
         while piece := pipe.read(65536):

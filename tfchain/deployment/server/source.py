@@ -1,4 +1,4 @@
-"""Where versions come from: a base path that is looked at again and again, and a policy that chooses among them."""
+"""The source of versions: polls a base path, and chooses versions by a policy."""
 
 import logging
 import threading
@@ -16,15 +16,15 @@ Policy = Callable[[Versions], Versions]
 
 
 def latest(versions: Versions) -> Versions:
-    """The default policy: the highest version alone."""
+    """Chooses the highest version; the default policy."""
     return {version: versions[version] for version in sorted(versions)[-1:]}
 
 
 def latest_of(source: str) -> Policy:
-    """A policy: the highest of the versions that one source exported, whatever others export beside them.
+    """Returns a policy that chooses the highest version exported by a source, and ignores versions of other sources.
 
     Args:
-        source: As `export` wrote it into the description.
+        source: The `source` that `export` wrote to the description.
     """
 
     def choose(versions: Versions) -> Versions:
@@ -37,14 +37,14 @@ def latest_of(source: str) -> Policy:
 class FileSystemSource:
     """Watches one model's base path.
 
-    A base path that cannot be read changes nothing: versions vanish only when it can be read and lists none.
+    A base path that cannot be read changes nothing: versions disappear only if a readable base path lacks them.
 
     Args:
         name: The model's name.
         base_path: The folder of version folders.
-        on_versions: Told `(name, versions)` after each look.
-        policy: Chooses among the versions found.
-        poll_seconds: The wait between two looks; 0 to look once, negative never to look.
+        on_versions: A function called with `(name, versions)` after each poll.
+        policy: A function that chooses among the found versions. Default: the highest.
+        poll_seconds: The seconds between polls; 0 polls once, a negative number never. Default: 1.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FileSystemSource:
         self._thread: threading.Thread | None = None
 
     def poll_once(self) -> bool:
-        """Looks once and tells what was found.
+        """Polls once, and passes on the chosen versions.
 
         Returns:
             Whether the base path could be read.
@@ -81,7 +81,7 @@ class FileSystemSource:
         return True
 
     def start(self) -> None:
-        """Looks once, then again and again in a thread of its own."""
+        """Polls once, and then repeatedly in its own thread."""
         if self._poll_seconds < 0:
             return
         self.poll_once()
@@ -90,7 +90,7 @@ class FileSystemSource:
             self._thread.start()
 
     def close(self) -> None:
-        """Stops looking."""
+        """Stops polling."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout=5.0)
@@ -99,5 +99,5 @@ class FileSystemSource:
         while not self._closing.wait(self._poll_seconds):
             try:
                 self.poll_once()
-            except Exception:  # the server must go on looking, whatever one look met
+            except Exception:  # a failed poll must not stop the later ones
                 logger.exception("model %s: looking for versions failed", self.name)

@@ -1,4 +1,4 @@
-"""The status of a request: the codes, one error class, and the one table that turns them into HTTP's and gRPC's."""
+"""The status of a request: the codes, an error class, and the table of HTTP statuses."""
 
 import enum
 import logging
@@ -11,7 +11,7 @@ MAX_GRPC_MESSAGE = 1024
 
 
 class Code(enum.IntEnum):
-    """The canonical codes of gRPC and TensorFlow, with their numbers on the wire."""
+    """The canonical codes of gRPC and TensorFlow, with their wire numbers."""
 
     OK = 0
     CANCELLED = 1
@@ -54,11 +54,11 @@ HTTP_STATUS: dict[Code, int] = {
 
 
 class StatusError(TfchainError):
-    """A request or a load that ended in another code than OK.
+    """A request or a load that ended with a code other than OK.
 
     Args:
-        code: One of the canonical codes.
-        message: What the client reads.
+        code: The canonical code.
+        message: The message for the client.
     """
 
     def __init__(self, code: Code, message: str) -> None:
@@ -71,22 +71,22 @@ class StatusError(TfchainError):
 
 
 def invalid_argument(message: str) -> StatusError:
-    """Returns the error for a request that is wrong whatever the server's state."""
+    """Returns the error for a request that is wrong in any state of the server."""
     return StatusError(Code.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> StatusError:
-    """Returns the error for a model or a version that is not there."""
+    """Returns the error for a model or version that does not exist."""
     return StatusError(Code.NOT_FOUND, message)
 
 
 def not_supported_yet(what: str) -> StatusError:
-    """Returns the error for what stock TensorFlow Serving answers and the embedded server does not."""
+    """Returns the error for a request that stock TensorFlow Serving supports and the embedded server does not."""
     return StatusError(Code.UNIMPLEMENTED, f"{what} is not supported by the embedded server yet.")
 
 
 def to_status(error: Exception) -> StatusError:
-    """Returns the status that ends a request which met any error: a bug of ours is INTERNAL, and is logged."""
+    """Converts any error to a status; an unexpected error becomes INTERNAL, and is logged."""
     if isinstance(error, StatusError):
         return error
     logger.error("a request failed unexpectedly", exc_info=error)
@@ -94,7 +94,7 @@ def to_status(error: Exception) -> StatusError:
 
 
 def cut_grpc_message(message: str) -> str:
-    """Cuts a message as stock TensorFlow Serving does, so that it fits into gRPC's trailers."""
+    """Truncates a message as stock TensorFlow Serving does, so that it fits into gRPC's trailers."""
     encoded = message.encode("utf-8", "surrogateescape")
     if len(encoded) <= MAX_GRPC_MESSAGE:
         return encoded.decode("utf-8", "replace")

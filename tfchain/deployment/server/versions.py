@@ -1,4 +1,4 @@
-"""The life of one version: its states, and what the manager notes about it."""
+"""The life cycle of a version: its states, and the manager's record of it."""
 
 import enum
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tfchain.deployment.server.status import StatusError
 
 
 class State(enum.IntEnum):
-    """What a version is doing, with the numbers of TensorFlow Serving's `ModelVersionStatus.State`."""
+    """The states of a version, with the numbers of TensorFlow Serving's `ModelVersionStatus.State`."""
 
     START = 10
     LOADING = 20
@@ -20,12 +20,12 @@ class State(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """What clients are told about a version.
+    """The status of a version for clients.
 
     Args:
-        version: Its number.
-        state: What it is doing.
-        error: Why its load failed, or None.
+        version: The version's number.
+        state: The state.
+        error: The error of its failed load, or None.
     """
 
     version: int
@@ -35,7 +35,7 @@ class VersionStatus:
 
 @dataclass(slots=True, eq=False)
 class VersionRecord:
-    """What the manager notes about a version; changed under the manager's lock only."""
+    """The manager's record of a version; changed only under the manager's lock."""
 
     name: str
     version: int
@@ -47,11 +47,11 @@ class VersionRecord:
     is_wanted: bool = True
 
     def end(self, error: StatusError | None) -> None:
-        """Marks the version as gone, after an unload or a failed load."""
+        """Marks the version as ended, after an unload or a failed load."""
         self.state, self.error = State.END, error
 
     def status(self) -> VersionStatus:
-        """Returns what clients are told."""
+        """Returns the status for clients."""
         return VersionStatus(self.version, self.state, self.error)
 
     def __str__(self) -> str:

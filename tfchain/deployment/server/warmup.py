@@ -1,4 +1,4 @@
-"""Warm-up: runs the requests that a version brings along before it serves; one that fails fails the load."""
+"""Warm-up: runs the requests in a version before it serves; a failed request fails the load."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +17,15 @@ def run_warmup(servable: Servable, version_path: Path | str, *, num_iterations: 
     """Runs a version's warm-up records.
 
     Args:
-        servable: The version, loaded.
-        version_path: Its folder, which may have an `assets.extra/tf_serving_warmup_requests`.
-        num_iterations: How many times each record is run.
+        servable: The loaded version.
+        version_path: The version's folder, which may contain `assets.extra/tf_serving_warmup_requests`.
+        num_iterations: The number of runs of each record. Default: 1.
 
     Returns:
         The number of records.
 
     Raises:
-        StatusError: if a record cannot be read, is of a kind that is not served, or its run fails.
+        StatusError: if a record cannot be read, is of an unsupported kind, or its run fails.
     """
     path = Path(version_path) / WARMUP_FILE
     if not path.is_file():

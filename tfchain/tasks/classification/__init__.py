@@ -1,1 +1,1 @@
-"""Text classification: labels for texts, one or several, with scores."""
+"""Text classification: one label or several for a text, with scores."""

@@ -1,4 +1,4 @@
-"""Probabilities that can be believed: a temperature, and thresholds for several labels, found on held-out data."""
+"""Calibration on held-out data: a temperature for the probabilities, and thresholds for several labels."""
 
 import dataclasses
 
@@ -7,17 +7,17 @@ import numpy as np
 from tfchain.tasks.classification.labels import Labels
 from tfchain.tasks.classification.metrics import LEAST_PROBABILITY
 
-LEAST, MOST = 1 / 50, 50.0  # of a temperature: what lies outside is of data too few or too easy to tell
-STEPS = 60  # of halving: far below what float64 tells apart
+LEAST, MOST = 1 / 50, 50.0  # temperatures beyond come from data that is too small or too easy to tell
+STEPS = 60  # of bisection: beyond the precision of float64
 
 
 def calibrate(logits: np.ndarray, table: np.ndarray, labels: Labels) -> Labels:
-    """The labels with the temperature of the least log loss and, for several, the thresholds of the best F1.
+    """Returns the labels with the temperature of the lowest log loss and, if several, the thresholds of the best F1.
 
     Args:
         logits: The model's outputs for texts that it was not trained on, `(texts, labels)`.
-        table: Which labels each text has, booleans of the same shape.
-        labels: The labels; what they have of both is left out.
+        table: The labels of each text, booleans of the same shape.
+        labels: The labels; their temperature and thresholds are ignored.
     """
     temperature = find_temperature(logits, table, multi_label=labels.multi_label)
     found = dataclasses.replace(labels, temperature=temperature, thresholds=())
@@ -27,13 +27,13 @@ def calibrate(logits: np.ndarray, table: np.ndarray, labels: Labels) -> Labels:
 
 
 def find_temperature(logits: np.ndarray, table: np.ndarray, *, multi_label: bool) -> float:
-    """The temperature of the least log loss (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    """Finds the temperature of the lowest log loss (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
-    The loss is convex in the inverse temperature, so that halving an interval finds where its derivative is 0: where
-    the expected score under the model's probabilities is the score of what is right.
+    The loss is convex in the inverse temperature, so bisection finds the zero of its derivative: where the expected
+    score under the model's probabilities equals the score of the right labels.
 
     Returns:
-        A number from 0.02 to 50.
+        The temperature, from 0.02 to 50.
     """
     values = np.asarray(logits, dtype="float64")
     names = tuple(map(str, range(values.shape[1])))
@@ -50,7 +50,7 @@ def find_temperature(logits: np.ndarray, table: np.ndarray, *, multi_label: bool
 
 
 def find_thresholds(probabilities: np.ndarray, table: np.ndarray) -> tuple[float, ...]:
-    """For each label the threshold of the best F1, half-way between two probabilities; 0.5 where no text has it."""
+    """Finds each label's threshold of the best F1, half-way between two probabilities; 0.5 for labels without texts."""
     return tuple(_find_threshold(probabilities[:, label], table[:, label]) for label in range(table.shape[1]))
 
 
@@ -59,7 +59,7 @@ def _find_threshold(probabilities: np.ndarray, has_label: np.ndarray) -> float:
         return 0.5
     order = np.argsort(-probabilities, kind="stable")
     sorted_probabilities = probabilities[order]
-    right = np.cumsum(has_label[order])  # of the first so many texts
+    right = np.cumsum(has_label[order])  # among the first n texts
     f1 = 2 * right / (np.arange(1, len(order) + 1) + has_label.sum())
     next_lower = np.append(sorted_probabilities[1:], 0.0)
     f1[next_lower == sorted_probabilities] = -1  # no threshold lies between equals

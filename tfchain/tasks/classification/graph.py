@@ -1,4 +1,4 @@
-"""A classifier as TensorFlow signatures: texts to labels and scores, and TensorFlow Serving's Classify."""
+"""TensorFlow signatures of a classifier: texts to labels and scores, and TensorFlow Serving's Classify API."""
 
 import dataclasses
 from typing import Any
@@ -19,16 +19,16 @@ CLASSIFY_EXAMPLES = "classify"  # serialized tf.Example with these features → 
 def add_classification(graph: TextGraph, labels: Labels, *, top_k: int, separator: str | None = None) -> None:
     """Adds the signatures of a classifier, with their proofs.
 
-    `classify_text` and `serving_default` go from `text`, and `text_pair` with a separator, to `labels`, string
-    `(batch, k)`, and `scores`, float32 `(batch, k)`, best first; where a text may have several labels, also to
-    `chosen`, booleans `(batch, k)`: whether the score reaches the label's threshold. `classify` is for the Classify
-    API: from `inputs`, serialized `tf.Example`s with the features `text` (and `text_pair`), to `classes` and `scores`.
+    `classify_text` and `serving_default` map `text`, and `text_pair` with a separator, to `labels`, string
+    `(batch, k)`, and `scores`, float32 `(batch, k)`, best first; if a text may have several labels, also to `chosen`,
+    booleans `(batch, k)`: whether the score reaches the label's threshold. `classify` is for the Classify API: it maps
+    `inputs`, serialized `tf.Example`s with the features `text` (and `text_pair`), to `classes` and `scores`.
 
     Args:
-        graph: Where to; its encoder gives a logit for each label.
+        graph: The graph; its encoder outputs a logit for each label.
         labels: The labels.
-        top_k: How many labels a text gets.
-        separator: What stands between the two texts of a pair. Default: single texts.
+        top_k: The number of labels in an answer.
+        separator: The text between the two texts of a pair. Default: single texts.
     """
     import tensorflow as tf
 
@@ -50,16 +50,16 @@ def add_classification(graph: TextGraph, labels: Labels, *, top_k: int, separato
 
 
 def expect_answers(logits: np.ndarray, labels: Labels, top_k: int, tolerance: float) -> Expected:
-    """What must be answered for Python's logits `(texts, labels)`.
+    """Returns the expected answer for Python's logits `(texts, labels)`.
 
-    Rounding of a logit by a part of the largest one changes a probability by half as much at most.
+    A rounding error of a logit, relative to the largest logit, changes a probability by at most half as much.
     """
     size = max(1.0, float(np.abs(logits).max(initial=0)))
     tolerance = max(tolerance, 0.5 * tolerance * size / labels.temperature)
     probabilities = labels.to_probabilities(logits)
     order = np.argsort(-probabilities, kind="stable", axis=1)
     ranked = np.take_along_axis(probabilities, order, axis=1)
-    ties = find_ties(ranked, tolerance)[:, :top_k]  # one more than is answered may be tied with the last one
+    ties = find_ties(ranked, tolerance)[:, :top_k]  # the last label of an answer may be tied with the next
     scores, places = ranked[:, :top_k], order[:, :top_k]
     outputs = {
         "labels": np.array([name.encode() for name in labels.names], dtype=object)[places],
@@ -92,12 +92,12 @@ def _add_examples(graph: TextGraph, answer: Any, expect: Any, separator: str | N
     expected: Expected = expect(logits)
     outputs = {"classes": expected.outputs["labels"], "scores": expected.outputs["scores"]}
     proof = Proof(CLASSIFY_EXAMPLES, {"inputs": _to_examples(inputs)}, outputs, {"classes": expected.ties["labels"]})
-    # The records of warm-up ask by Predict.
+    # Warm-up records call Predict, not Classify.
     graph.proofs.append(dataclasses.replace(proof, is_warm_up=False, tolerance=expected.tolerance or graph.tolerance))
 
 
 def _to_examples(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Texts by feature as serialized `tf.Example`s, an object array."""
+    """Serializes texts by feature as `tf.Example`s, an object array."""
     import tensorflow as tf
 
     examples = []

@@ -1,4 +1,4 @@
-"""What a classification keeps beside its model: the labels, and how scores become decisions."""
+"""The state of a classification: the labels, and how scores become decisions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,13 @@ class Labels:
     """The labels of a classifier, in the order of its outputs.
 
     Args:
-        names: Each once.
-        multi_label: Whether a text may have several labels, or none. Default: one each.
+        names: The labels' names, without duplicates.
+        multi_label: Whether a text may have several labels, or none. Default: False, each text has one.
         paired: Whether a text is a pair of texts. Default: False.
-        temperature: What the model's outputs are divided by before they become probabilities; above 1 where the model
-            is surer than it should be (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Default: 1.
-        thresholds: For several labels, the probability from which on a text has the label, one for each. Default: 0.5.
-        texts: A sample of the training texts, on which the ranges of int8 are measured at export. Default: none.
+        temperature: The divisor of the model's outputs before they become probabilities; above 1 if the model is
+            overconfident (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Default: 1.
+        thresholds: With several labels, the lowest probability at which a text has the label, for each. Default: 0.5.
+        texts: A sample of the training texts, to measure the ranges of int8 at export. Default: none.
 
     Raises:
         InputError: if a value is out of range.
@@ -45,7 +45,7 @@ class Labels:
             raise InputError(f"`temperature` must be above 0. Received: temperature={self.temperature!r}.")
         if self.thresholds and len(self.thresholds) != len(self.names):
             raise InputError(
-                f"`thresholds` must be one for each of the {len(self.names)} labels. Received: {len(self.thresholds)}."
+                f"`thresholds` must have {len(self.names)} values, one per label. Received: {len(self.thresholds)}."
             )
 
     def __len__(self) -> int:
@@ -53,11 +53,11 @@ class Labels:
 
     @property
     def thresholds_or_default(self) -> np.ndarray:
-        """Float32 `(labels,)`."""
+        """The thresholds, or their defaults, float32 `(labels,)`."""
         return np.array(self.thresholds or [DEFAULT_THRESHOLD] * len(self), dtype="float32")
 
     def to_probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """From the model's outputs `(texts, labels)` to probabilities: of each text one in all, or each label's own."""
+        """Converts outputs `(texts, labels)` to probabilities, which sum to 1 per text unless `multi_label` is set."""
         scaled = np.asarray(logits, dtype="float64") / self.temperature
         if self.multi_label:
             return 0.5 * (1 + np.tanh(0.5 * scaled))  # the logistic function, without overflow
@@ -65,19 +65,19 @@ class Labels:
         return powers / powers.sum(axis=-1, keepdims=True)
 
     def to_decisions(self, probabilities: np.ndarray) -> np.ndarray:
-        """Which labels each text has, booleans `(texts, labels)`."""
+        """Returns the labels of each text, booleans `(texts, labels)`."""
         if self.multi_label:
             return probabilities >= self.thresholds_or_default
         return np.arange(len(self)) == probabilities.argmax(axis=-1)[:, None]
 
     def to_table(self, targets: Any) -> np.ndarray:
-        """Labels of texts as booleans `(texts, labels)`.
+        """Converts labels by name to booleans `(texts, labels)`.
 
         Args:
-            targets: For each text a sequence of names.
+            targets: A sequence of names for each text.
 
         Raises:
-            InputError: if a label is not among the names.
+            InputError: if a label is unknown.
         """
         places = {name: place for place, name in enumerate(self.names)}
         table = np.zeros((len(targets), len(self)), dtype=bool)
@@ -85,16 +85,16 @@ class Labels:
             for name in names:
                 if name not in places:
                     raise InputError(
-                        f"Row {row} (counted from 0) has the label {name!r}, which the model has not. The labels: "
-                        f"{', '.join(self.names[:10])}{', …' if len(self) > 10 else ''}. Train on data that has it, or "
-                        "leave such rows out."
+                        f"Row {row} (counted from 0) has the label {name!r}, which the model does not have. The "
+                        f"labels: {', '.join(self.names[:10])}{', …' if len(self) > 10 else ''}. Train on data that "
+                        "has it, or leave such rows out."
                     )
                 table[row, places[name]] = True
         return table
 
 
 def sort_labels(names: set[str]) -> tuple[str, ...]:
-    """Labels in their order: by number where all are whole numbers, else as texts."""
+    """Sorts labels: as numbers if all are whole numbers, else as texts."""
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))

@@ -1,4 +1,4 @@
-"""A head without training: logistic regression on the vectors of labelled texts."""
+"""A head from logistic regression on the vectors of labelled texts, without training the encoder."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.classification.labels import Labels
 from tfchain.tasks.heads import add_head, strip_head
 
-MOST_ROWS = 4096  # that a start for training is fitted on
+MOST_ROWS = 4096  # for a head that training starts from
 MOST_STEPS = 1000
 
 
@@ -24,48 +24,48 @@ def fit_logistic_head(
     batch_size: int = 32,
     progress: bool | None = None,
 ) -> TextEncoder:
-    """A classifier of an encoder that stays as it is, with a head by scikit-learn's `LogisticRegression`.
+    """Makes a classifier: the unchanged encoder, with a head fitted by scikit-learn's `LogisticRegression`.
 
     Args:
         text_encoder: The encoder, with a head (which is replaced) or without.
         labels: The labels.
-        texts: What is encoded.
-        table: Which labels each text has, booleans `(texts, labels)`.
-        regularization: Inverse strength, scikit-learn's `C`, above 0. Default: 1.
+        texts: The texts.
+        table: The labels of each text, booleans `(texts, labels)`.
+        regularization: The inverse strength of regularization, scikit-learn's `C`, above 0. Default: 1.
         batch_size: The most texts in one step. Default: 32.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Raises:
-        InputError: if fewer than two labels have a text.
+        InputError: if fewer than two labels have texts.
     """
     body = strip_head(text_encoder)
     vectors = body.encode(texts, prompt="", batch_size=batch_size, progress=progress)
-    fit = _fit_each if labels.multi_label else _fit_one_of_all
+    fit = _fit_per_label if labels.multi_label else _fit_softmax
     kernel, bias = fit(vectors, table, regularization)
     return add_head(body, len(labels), kernel=kernel, bias=bias)
 
 
 def choose_rows(table: np.ndarray, count: int = MOST_ROWS) -> np.ndarray:
-    """At most so many rows of a table of labels, of each label the first ones, as many of each as there are.
+    """Chooses up to `count` rows of a table of labels: the first rows of each label, equally many where possible.
 
     Returns:
-        The rows' numbers, in rising order.
+        The rows' numbers, in ascending order.
     """
     if len(table) <= count:
         return np.arange(len(table))
-    # How many rows with the same labels come before; a row with several counts by its rarest label.
+    # The number of earlier rows with the same label; a row with several labels counts by its rarest label.
     before = np.where(table, np.cumsum(table, axis=0), len(table) + 1).min(axis=1)
     return np.sort(np.argsort(before, kind="stable")[:count])
 
 
-def _fit_one_of_all(vectors: np.ndarray, table: np.ndarray, regularization: float) -> tuple[np.ndarray, np.ndarray]:
+def _fit_softmax(vectors: np.ndarray, table: np.ndarray, regularization: float) -> tuple[np.ndarray, np.ndarray]:
     targets = table.argmax(axis=1)
     present = np.unique(targets)
     if len(present) < 2:
-        raise InputError("A head is fitted on texts of two labels or more. Received: texts of one. Give more.")
+        raise InputError("A head needs texts of at least two labels. Received: texts of one label. Add more.")
     coefficients, intercepts = _fit(vectors, targets, regularization)
     kernel = np.zeros((vectors.shape[1], table.shape[1]), dtype="float32")
-    bias = np.full(table.shape[1], intercepts.min() - 1, dtype="float32")  # labels without a text come last
+    bias = np.full(table.shape[1], intercepts.min() - 1, dtype="float32")  # labels without texts rank last
     if len(present) == 2:  # one score, of the second label against the first
         coefficients, intercepts = np.concatenate([-coefficients, coefficients]) / 2, np.array([-1, 1]) * intercepts / 2
         bias[:] = intercepts.min() - 1
@@ -73,10 +73,10 @@ def _fit_one_of_all(vectors: np.ndarray, table: np.ndarray, regularization: floa
     return kernel, bias
 
 
-def _fit_each(vectors: np.ndarray, table: np.ndarray, regularization: float) -> tuple[np.ndarray, np.ndarray]:
+def _fit_per_label(vectors: np.ndarray, table: np.ndarray, regularization: float) -> tuple[np.ndarray, np.ndarray]:
     kernel = np.zeros((vectors.shape[1], table.shape[1]), dtype="float32")
     share = (table.sum(axis=0) + 0.5) / (len(table) + 1)
-    bias = np.log(share / (1 - share)).astype("float32")  # of labels that no text has, or all
+    bias = np.log(share / (1 - share)).astype("float32")  # final for labels of no text or of all texts
     for label in np.flatnonzero(table.any(axis=0) & ~table.all(axis=0)):
         coefficients, intercepts = _fit(vectors, table[:, label], regularization)
         kernel[:, label], bias[label] = coefficients[0], intercepts[0]
@@ -88,6 +88,6 @@ def _fit(vectors: np.ndarray, targets: np.ndarray, regularization: float) -> tup
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough, after so many steps
+        warnings.simplefilter("ignore", ConvergenceWarning)  # close enough after MOST_STEPS
         fitted = LogisticRegression(C=regularization, max_iter=MOST_STEPS).fit(vectors, targets)
     return fitted.coef_, fitted.intercept_

@@ -1,4 +1,4 @@
-"""Losses of labels: softmax cross-entropy for one label a text, sigmoid cross-entropy for several."""
+"""Losses for labels: softmax cross-entropy for one label per text, sigmoid cross-entropy for several."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from tfchain.training.losses.label_checks import check_range, to_table
 
 
 class LabelLoss(PairLoss):
-    """What both losses share; the encoder's outputs are the labels' scores.
+    """The base of both losses; the encoder's outputs are the labels' scores.
 
     Args:
-        name: What logs call it.
+        name: The name in logs.
         label_smoothing: In [0, 1). Default: 0.
-        class_weights: One for each label, above 0. Default: all labels weigh the same.
+        class_weights: One weight for each label, above 0. Default: equal weights.
 
     Raises:
         InputError: if a value is out of range.
@@ -36,7 +36,7 @@ class LabelLoss(PairLoss):
             raise InputError(f"`class_weights` must be above 0. Received: class_weights={class_weights!r:.200}.")
 
     def with_weights(self, class_weights: Sequence[float] | None) -> "LabelLoss":
-        """The same loss with other weights."""
+        """Returns a copy of the loss with other weights."""
         config = {**self.get_config(), "class_weights": class_weights}
         return type(self)(**config)
 
@@ -47,14 +47,14 @@ class LabelLoss(PairLoss):
 
 @keras.saving.register_keras_serializable("tfchain")
 class SoftmaxCrossEntropy(LabelLoss):
-    """Cross-entropy of one label a text: the loss of a `TextClassificationChain`.
+    """Cross-entropy for one label per text: the loss of a `TextClassificationChain`.
 
-    Columns: one text; the label is its number, counted from 0. A row's loss is multiplied by its label's weight.
+    Columns: one text. The label is a number, counted from 0. A row's loss is multiplied by its label's weight.
 
     Args:
-        label_smoothing: The part of the target that all labels share: `(1 - s) * one_hot + s / labels` (Szegedy et al.
-            2016, https://arxiv.org/abs/1512.00567). Default: 0.
-        class_weights: One for each label. Default: all weigh the same.
+        label_smoothing: The part `s` of the target that is spread over all labels: `(1 - s) * one_hot + s / labels`
+            (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567). Default: 0.
+        class_weights: One weight for each label. Default: equal weights.
     """
 
     def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
@@ -64,7 +64,7 @@ class SoftmaxCrossEntropy(LabelLoss):
         super().check(num_columns, labels)
         table = to_table(self.name, labels)
         if table.shape[1] != 1:
-            raise InputError(f"The loss `{self.name}` takes one label a row. Found {table.shape[1]} numbers a row.")
+            raise InputError(f"The loss `{self.name}` takes one label per row. Found {table.shape[1]} numbers per row.")
         check_range(self.name, table, (table >= 0) & (table == np.rint(table)), "numbers of labels, counted from 0")
 
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
@@ -80,14 +80,14 @@ class SoftmaxCrossEntropy(LabelLoss):
 
 @keras.saving.register_keras_serializable("tfchain")
 class SigmoidCrossEntropy(LabelLoss):
-    """Cross-entropy of each label for itself: the loss of a `TextClassificationChain` with `multi_label=True`.
+    """Independent cross-entropy of each label: the loss of a `TextClassificationChain` with `multi_label=True`.
 
-    Columns: one text; the labels are a row of 0 and 1, one for each. A row's loss is the mean over the labels, of
-    which those that the text has are multiplied by their weights.
+    Columns: one text. The labels are a row of 0 and 1, one number per label. A row's loss is the mean over the labels;
+    the terms of the labels that the text has are multiplied by their weights.
 
     Args:
-        label_smoothing: How far targets are moved to one half: `(1 - s) * target + s / 2`. Default: 0.
-        class_weights: One for each label. Default: all weigh the same.
+        label_smoothing: How far targets move towards one half: `(1 - s) * target + s / 2`. Default: 0.
+        class_weights: One weight for each label. Default: equal weights.
     """
 
     def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
@@ -107,15 +107,15 @@ class SigmoidCrossEntropy(LabelLoss):
 
 
 def balance_weights(table: np.ndarray, *, multi_label: bool) -> list[float]:
-    """Weights by which rare labels count as much as frequent ones.
+    """Computes weights that make rare labels count as much as frequent labels.
 
     Args:
-        table: Which labels each text has, `(texts, labels)`.
-        multi_label: With one label a text, texts / (labels * texts with the label), as scikit-learn's `balanced`; with
-            several, texts without the label / texts with it.
+        table: The labels of each text, `(texts, labels)`.
+        multi_label: Whether a text may have several labels. If so, a weight is texts without the label / texts with it;
+            if not, texts / (labels * texts with the label), as scikit-learn's `balanced`.
 
     Returns:
-        One for each label; 1 for a label that no text has.
+        One weight for each label; 1 for a label without texts.
     """
     rows, count = table.shape
     having = table.sum(axis=0)
@@ -124,10 +124,10 @@ def balance_weights(table: np.ndarray, *, multi_label: bool) -> list[float]:
 
 
 def check_smoothing(value: Any) -> float:
-    """Gives `label_smoothing` as a float.
+    """Returns `label_smoothing` as a float.
 
     Raises:
-        InputError: if it is no number in [0, 1).
+        InputError: if it is not a number in [0, 1).
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise InputError(f"`label_smoothing` must be in [0, 1). Received: label_smoothing={value!r}. 0.1 is usual.")

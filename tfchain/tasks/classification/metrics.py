@@ -1,4 +1,4 @@
-"""How good and how honest a classifier is: accuracy, macro F1, log loss, expected calibration error."""
+"""Metrics of a classifier: accuracy, macro F1, log loss, expected calibration error."""
 
 import numpy as np
 
@@ -7,21 +7,21 @@ from tfchain.tasks.classification.labels import Labels
 METRICS = ("accuracy", "macro_f1", "log_loss", "ece")
 LOWER_IS_BETTER = frozenset({"log_loss", "ece"})
 NUM_BINS = 15
-LEAST_PROBABILITY = 1e-7  # under the logarithm, as far as float32 tells a probability from 0 or 1
+LEAST_PROBABILITY = 1e-7  # for logarithms: float32 barely tells smaller probabilities from 0, or larger ones from 1
 
 
 def measure(logits: np.ndarray, table: np.ndarray, labels: Labels) -> dict[str, float]:
-    """All metrics.
+    """Computes all metrics.
 
     Args:
         logits: The model's outputs, `(texts, labels)`.
-        table: Which labels each text has, booleans `(texts, labels)`.
+        table: The labels of each text, booleans `(texts, labels)`.
         labels: The labels, with temperature and thresholds.
 
     Returns:
-        `accuracy`: the share of texts whose labels are right, all of them where there are several. `macro_f1`: the mean
-        over the labels of F1, of those that the texts have or are given. `log_loss`: the mean of -log of the
-        probability of what is right, of each label for itself where there are several. `ece`: see
+        `accuracy`: the share of texts with the right label, or with exactly the right labels if there are several.
+        `macro_f1`: the mean F1 over the labels that are true or predicted. `log_loss`: the mean of -log of the
+        probability of the right label, or of each label's right answer if there are several. `ece`: see
         `find_calibration_error`.
     """
     from sklearn.metrics import accuracy_score, f1_score
@@ -41,7 +41,7 @@ def measure(logits: np.ndarray, table: np.ndarray, labels: Labels) -> dict[str, 
 
 
 def find_log_loss(probabilities: np.ndarray, table: np.ndarray, *, multi_label: bool) -> float:
-    """The mean of -log of the probability of what is right."""
+    """Returns the mean of -log of the probability of the right answer."""
     clipped = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     if multi_label:
         return float(-np.log(np.where(table, clipped, 1 - clipped)).mean())
@@ -49,15 +49,15 @@ def find_log_loss(probabilities: np.ndarray, table: np.ndarray, *, multi_label: 
 
 
 def find_calibration_error(confidences: np.ndarray, is_right: np.ndarray, num_bins: int = NUM_BINS) -> float:
-    """Expected calibration error: how far the confidence of decisions is from the share of them that are right.
+    """Computes the expected calibration error: how far confidence is from the share of right decisions.
 
-    Decisions are put into bins of equal width by their confidence; the distances of the bins are weighted by how many
-    decisions they hold (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    Decisions are sorted into bins of equal width by confidence, and the differences of the bins are weighted by their
+    number of decisions (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
 
     Args:
-        confidences: Of decisions, in [0, 1], `(n,)`.
-        is_right: Whether each is right, `(n,)`.
-        num_bins: How many. Default: 15.
+        confidences: The confidence of each decision, in [0, 1], `(n,)`.
+        is_right: Whether each decision is right, `(n,)`.
+        num_bins: The number of bins. Default: 15.
     """
     bins = np.clip(np.ceil(confidences * num_bins).astype(int) - 1, 0, num_bins - 1)  # (k/n, (k + 1)/n]
     difference = np.bincount(bins, weights=confidences - is_right, minlength=num_bins)
@@ -65,7 +65,7 @@ def find_calibration_error(confidences: np.ndarray, is_right: np.ndarray, num_bi
 
 
 def _confidences(probabilities: np.ndarray, table: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Of each text's best label; where there are several, of each label of each text whether it is there or not."""
+    """Returns confidence and correctness: of each text's best label, or of every label of every text with several."""
     if labels.multi_label:
         return np.maximum(probabilities, 1 - probabilities).ravel(), ((probabilities >= 0.5) == table).ravel()
     best = probabilities.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What a classifier says of a text: its label or labels, and the best ones with their scores."""
+"""The answers of a classifier: a text's label or labels, and the best labels with their scores."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ class ScoredLabel(NamedTuple):
 
 
 class Prediction(dict[str, Any]):
-    """A dict of `text` and `label`, or of `text` and `labels` where a text may have several.
+    """A dict of `text` and `label`, or of `text` and `labels` if a text may have several.
 
     Args:
-        text: What was asked; of a pair of texts, both in a tuple.
+        text: The text; for a pair of texts, a tuple of both.
         decision: The label, or a list of labels, best first.
         scores: The best labels with their probabilities, best first.
     """
@@ -32,13 +32,13 @@ class Prediction(dict[str, Any]):
 
 
 def make_predictions(texts: Sequence[Any], logits: np.ndarray, labels: Labels, top_k: int) -> list[Prediction]:
-    """The predictions of texts.
+    """Makes the predictions for texts.
 
     Args:
-        texts: What was asked.
+        texts: The texts, or tuples of two texts.
         logits: The model's outputs, `(texts, labels)`.
         labels: The labels.
-        top_k: How many scored labels each gets; all, if there are fewer.
+        top_k: The number of scored labels per text; all, if there are fewer.
     """
     probabilities = labels.to_probabilities(logits)
     decided = labels.to_decisions(probabilities)

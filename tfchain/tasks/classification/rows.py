@@ -1,4 +1,4 @@
-"""Labelled texts from what users have: lists, files and Hugging Face datasets."""
+"""Reads labelled texts from lists, files and Hugging Face datasets."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def read_rows(source: Any, *, split: str = "train", multi_label: bool = False) -
     """Reads labelled texts.
 
     Args:
-        source: One of these:
+        source: One of:
 
             - a list or a generator of `(text, label)` or `(text, second text, label)` tuples, or of dicts with `text`,
               `label` and, for pairs of texts, `text_pair`.
@@ -33,16 +33,16 @@ def read_rows(source: Any, *, split: str = "train", multi_label: bool = False) -
             - a Hugging Face `Dataset` with these columns, or a `DatasetDict`; numbers of a `ClassLabel` become names.
             - `TextRows`, whose targets are tuples of names.
 
-            A label is a text, a whole number or a boolean; with `multi_label`, a list of such, which a cell holds as
-            JSON.
-        split: Which part of a `DatasetDict`. Default: `train`.
+            A label is a text, a whole number or a boolean; with `multi_label`, a list of labels, which a cell of a file
+            holds as JSON.
+        split: The split of a `DatasetDict`. Default: `train`.
         multi_label: Whether a text may have several labels, or none. Default: False.
 
     Returns:
-        The rows; each target is a tuple of names, sorted and each once.
+        The rows; each target is a tuple of names, sorted and without duplicates.
 
     Raises:
-        InputError: if there are no rows, a text is empty or no text, or a label is missing; with the row's place.
+        InputError: if there are no rows, a text is empty or not a string, or a label is missing; it names the row.
     """
     if isinstance(source, TextRows):
         return source
@@ -86,11 +86,11 @@ def _iterate_hugging_face(source: Any, split: str) -> Iterator[tuple[Place, Any,
     if isinstance(source, Mapping):
         if split not in source:
             raise InputError(
-                f"The dataset has no split {split!r}. Those there: {', '.join(map(str, source))}. Give one of them."
+                f"The dataset has no split {split!r}. Its splits: {', '.join(map(str, source))}. Name one of them."
             )
         source = source[split]
     if hasattr(source, "with_format"):
-        source = source.with_format(None)  # plain Python, whatever the user's format is
+        source = source.with_format(None)  # plain Python values, whatever format the user set
     names = _find_class_names(source)
     number = 0
     for batch in source.iter(batch_size=BATCH_ROWS):
@@ -103,7 +103,7 @@ def _iterate_hugging_face(source: Any, split: str) -> Iterator[tuple[Place, Any,
 
 
 def _find_class_names(source: Any) -> list[str] | None:
-    """The names of a `ClassLabel`, or of a sequence of such."""
+    """Returns the names of a `ClassLabel`, or of a sequence of them; None for other features."""
     features = getattr(source, "features", None) or {}
     feature = next((features[name] for name in LABEL_NAMES if name in features), None)
     feature = getattr(feature, "feature", feature)
@@ -133,7 +133,7 @@ def _check_text(value: Any, name: str, place: Place) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(
             f"{place}: `{name}` must be a text that is not empty. Received: {value!r:.60} of type "
-            f"{type(value).__name__}. Give it a text, or leave the row out."
+            f"{type(value).__name__}. Add a text, or leave the row out."
         )
     return value
 
@@ -147,14 +147,14 @@ def _to_names(label: Any, place: Place, *, multi_label: bool) -> tuple[str, ...]
         if not multi_label:
             raise InputError(
                 f"{place}: expected one label. Received: {label!r:.60}. Make the chain with multi_label=True for texts "
-                "with several."
+                "with several labels."
             )
         return tuple(sorted({_to_name(item, place) for item in label}))
     return (_to_name(label, place),)
 
 
 def _read_cell(cell: str) -> Any:
-    """The labels in a cell: a JSON list, nothing, or one label."""
+    """Returns the labels in a cell: a JSON list, nothing, or one label."""
     if not cell.strip():
         return []
     if cell.lstrip().startswith("["):
@@ -174,5 +174,5 @@ def _to_name(label: Any, place: Place) -> str:
         return str(label)
     raise InputError(
         f"{place}: a label must be a text, a whole number or a boolean. Received: {label!r:.60} of type "
-        f"{type(label).__name__}. Mend it, or leave the row out."
+        f"{type(label).__name__}. Correct it, or leave the row out."
     )

@@ -1,4 +1,4 @@
-"""Classification as a task: the state are the labels, the model ends in a head with an output for each."""
+"""Classification as a task: the state is the labels, and the model ends in a head with an output per label."""
 
 import dataclasses
 import logging
@@ -35,19 +35,19 @@ from tfchain.training.losses import PairLoss
 logger = logging.getLogger(__name__)
 
 ClassWeights = Literal["balanced"] | Mapping[str, float] | None
-SAMPLE_TEXTS = 64  # as many as a calibration of int8 looks at
+SAMPLE_TEXTS = 64  # the number that a calibration of int8 reads
 NO_LABELS = "The chain has no labels yet. Call `fit`, or `fit_head` for a first answer without training."
 
 
 @dataclass(frozen=True)
 class ClassificationTask(TextTask):
-    """Gives texts labels; see `core.task.Task` for what its methods do.
+    """Classifies texts; see `core.task.Task` for its methods.
 
     The state is `Labels`, or None before there are any.
 
     Args:
         multi_label: Whether a text may have several labels, or none. Default: False.
-        class_weights: `balanced`, or weights by label, 1 where none is named; see `losses`. Default: none.
+        class_weights: `balanced`, or a dict of weights by label, 1 for other labels; see `losses`. Default: none.
         label_smoothing: In [0, 1). Default: 0.
 
     Raises:
@@ -73,7 +73,7 @@ class ClassificationTask(TextTask):
 
     @property
     def objective(self) -> str:
-        """Accuracy; for several labels macro F1, as all of a text's labels are seldom right."""
+        """Accuracy; with several labels macro F1, because all labels of a text are rarely right."""
         return "macro_f1" if self.multi_label else "accuracy"
 
     def read(self, source: Any, *, split: str) -> TextRows:
@@ -82,15 +82,15 @@ class ClassificationTask(TextTask):
     def adapt(
         self, model: TextEncoder, state: Labels | None, rows: TextRows, *, keeps_head: bool = True
     ) -> tuple[TextEncoder, Labels]:
-        """The model with a head for the rows' labels; one that has them all already keeps its own.
+        """Returns the model with a head for the rows' labels; a model that knows all of them keeps its head.
 
-        A new head is not random: it is fitted on the vectors of up to 4,096 rows, which saves steps of training.
+        A new head is not random: it is fitted on the vectors of up to 4,096 rows, which saves training steps.
 
         Args:
-            model: With a head or without.
-            state: The labels that it knows, or None.
-            rows: With the labels that it must know.
-            keeps_head: False fits a new head in any case, on all rows. Default: True.
+            model: The model, with a head or without.
+            state: The labels that the model knows, or None.
+            rows: The rows, with the labels that it must know.
+            keeps_head: Whether to keep a head that fits; if not, a new head is fitted on all rows. Default: True.
         """
         names = sort_labels({name for target in rows.targets for name in target})
         known = state.names if state is not None and has_head(model) else ()
@@ -99,7 +99,7 @@ class ClassificationTask(TextTask):
         if set(names) <= set(known):
             names = known
         elif known:
-            logger.warning("The data has other labels (%d) than the model (%d): a new head.", len(names), len(known))
+            logger.warning("Other labels in the data (%d) than the model has (%d): new head.", len(names), len(known))
         labels = Labels(names, self.multi_label, rows.second_texts is not None, texts=sample)
         if keeps_head and names == known:
             return model, labels
@@ -114,16 +114,16 @@ class ClassificationTask(TextTask):
         return targets.astype("float32")
 
     def make_loss(self, rows: TextRows, state: Labels, given: Any = None) -> PairLoss:
-        """Cross-entropy with the task's smoothing and weights; a loss given keeps what it has but for the weights."""
+        """Makes a cross-entropy with the task's smoothing and weights; a given loss only gets the weights."""
         if given is not None and not isinstance(given, LabelLoss):
             expected = "sigmoid_cross_entropy" if self.multi_label else "softmax_cross_entropy"
             raise InputError(
-                f"The loss of a classification is its own, {expected}. Received: {given!r:.100}. Leave `loss` out; "
+                f"A classification has its own loss, {expected}. Received: {given!r:.100}. Leave `loss` out; "
                 "`label_smoothing` and `class_weights` are arguments of the chain."
             )
         kind = SigmoidCrossEntropy if self.multi_label else SoftmaxCrossEntropy
         loss = given if isinstance(given, kind) else kind(self.label_smoothing)
-        return loss.with_weights(self._weigh(rows, state))
+        return loss.with_weights(self._make_weights(rows, state))
 
     def measure(self, outputs: np.ndarray, rows: TextRows, state: Labels) -> Mapping[str, float]:
         return measure(outputs, state.to_table(rows.targets), state)
@@ -137,11 +137,11 @@ class ClassificationTask(TextTask):
     def make_evaluation(self, judged: TextRows, state: Labels | None, **options: Any) -> Evaluate:
         labels = self.check_state(state)
         check_pairs(judged, labels)
-        labels.to_table(judged.targets)  # or the error, before anything is encoded
+        labels.to_table(judged.targets)  # raises before anything is encoded
         return super().make_evaluation(judged, labels, **options)
 
     def finish(self, model: TextEncoder, state: Labels, judged: TextRows | None, *, batch_size: int) -> Labels:
-        """The labels with temperature and thresholds of what the training was validated on; without it, plain ones."""
+        """Calibrates temperature and thresholds on the validation data of the training; without it, resets them."""
         if judged is None:
             return dataclasses.replace(state, temperature=1.0, thresholds=())
         outputs = self.compute(model, judged, batch_size=batch_size)
@@ -165,16 +165,16 @@ class ClassificationTask(TextTask):
         add_classification(graph, state, top_k=min(options["top_k"], len(state)), separator=separator)
 
     def check_state(self, state: Labels | None) -> Labels:
-        """The labels.
+        """Returns the labels.
 
         Raises:
-            InputError: if there are none.
+            InputError: if there are no labels.
         """
         if state is None:
             raise InputError(NO_LABELS)
         return state
 
-    def _weigh(self, rows: TextRows, state: Labels) -> list[float] | None:
+    def _make_weights(self, rows: TextRows, state: Labels) -> list[float] | None:
         if self.class_weights is None:
             return None
         if not isinstance(self.class_weights, Mapping):
@@ -182,14 +182,14 @@ class ClassificationTask(TextTask):
         unknown = [name for name in self.class_weights if name not in state.names]
         if unknown:
             raise InputError(
-                f"`class_weights` must be of labels of the data. Received: {unknown[0]!r}. The labels: "
+                f"`class_weights` must name labels of the data. Received: {unknown[0]!r}. The labels: "
                 f"{', '.join(state.names[:10])}{', …' if len(state) > 10 else ''}."
             )
         return [float(self.class_weights.get(name, 1.0)) for name in state.names]
 
 
 def check_pairs(rows: TextRows, labels: Labels) -> None:
-    """Raises where rows are pairs of texts and the model knows single ones, or the other way round."""
+    """Raises if rows are pairs of texts and the model was trained on single texts, or the reverse."""
     received = rows.second_texts is not None
     if received != labels.paired:
         kinds = ("single texts", "pairs of texts")

@@ -1,1 +1,1 @@
-"""Search: tokenizer, encoder and index composed into functions of text."""
+"""Search: functions of text from tokenizer, encoder and index."""

@@ -1,4 +1,4 @@
-"""Documents and their vectors together: what a search looks through."""
+"""Documents and their vectors, to search together."""
 
 import dataclasses
 import threading
@@ -19,13 +19,13 @@ Part = tuple[Sequence[Document], Sequence[int], np.ndarray | StoredVectors]  # d
 
 @dataclass(frozen=True)
 class _State:
-    """An index at one moment; whoever reads takes it once, and sees nothing of what others change.
+    """An index at one moment; a reader takes it once, and does not see later changes.
 
     Args:
-        vectors: Never changed.
-        documents: By slot of `vectors`; later states append to it.
-        slots: Id → slot; later states change it. None in a snapshot, until it is asked for.
-        next_number: What a document without an id is called next.
+        vectors: The vectors; never changed in place.
+        documents: The documents by slot of `vectors`; later states append to the list.
+        slots: Id → slot; later states change the dict. In a snapshot None until needed.
+        next_number: The number that becomes the id of the next document without one.
     """
 
     vectors: VectorIndex
@@ -34,22 +34,22 @@ class _State:
     next_number: int = 0
 
     def in_order(self) -> list[Document]:
-        """The documents, in the order of the rows in `vectors`."""
+        """Returns the documents in the order of the rows of `vectors`."""
         return [self.documents[slot] for slot in self.vectors.slots.tolist()]
 
 
 class DocumentIndex:
     """Documents, their passages' vectors, and the fingerprint of the model that made them.
 
-    Threads may add, remove and search at the same time: each call sees the documents as they are at one moment, and
-    what a call adds or removes appears at once. `snapshot` gives several calls the same moment.
+    Threads may add, remove and search at the same time: each call sees the documents of one moment, and the changes of
+    a call appear in one step. `snapshot` lets several calls see the same moment.
 
     Args:
-        dim: Width of the vectors.
-        fingerprint: Names the model; vectors of another are refused.
+        dim: The width of the vectors.
+        fingerprint: The fingerprint of the model; vectors of other models are refused.
         similarity: `cosine` or `dot`. Default: `cosine`.
         storage: How vectors are kept. Default: float32.
-        codebook: As in `VectorIndex`. Default: learned where the storage asks for it.
+        codebook: As in `VectorIndex`. Default: learned if the storage needs it.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class DocumentIndex:
 
     @property
     def vectors(self) -> VectorIndex:
-        """The vectors as they are now, for reading; `add` and `remove` change them together with the documents."""
+        """The present vectors, for reading; `add` and `remove` change them together with the documents."""
         return self._state.vectors
 
     @property
     def next_number(self) -> int:
-        """What a document without an id is called next: no document has or had this number."""
+        """The number that becomes the id of the next document without one; no document has or had it."""
         return self._state.next_number
 
     @next_number.setter
@@ -109,7 +109,7 @@ class DocumentIndex:
             self._state = dataclasses.replace(self._state, next_number=number)
 
     def snapshot(self) -> "DocumentIndex":
-        """The index as it is now, at no cost; it stays so, whatever is added to this one or removed from it."""
+        """Returns the present index, without a copy; later changes to this index do not affect it."""
         made = DocumentIndex.__new__(DocumentIndex)
         made.fingerprint = self.fingerprint
         made._state = dataclasses.replace(self._state, slots=None)
@@ -118,7 +118,7 @@ class DocumentIndex:
         return made
 
     def get(self, document_id: str) -> Document | None:
-        """The document of an id, None if it is not there."""
+        """Returns the document with an id, or None."""
         state = self._state
         slot = self._find_slots(state).get(document_id)
         return None if slot is None else state.documents[slot]
@@ -131,31 +131,31 @@ class DocumentIndex:
         *,
         fingerprint: str,
     ) -> None:
-        """Adds documents; one whose id is there takes the old one's place in the answers, and comes last in order.
+        """Adds documents; one with an existing id replaces the old document, and moves to the end of the order.
 
         Args:
-            documents: The documents, no id twice.
-            counts: How many passages each has.
-            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order, or as they were kept.
-            fingerprint: Of the model that made the vectors.
+            documents: The documents, with different ids.
+            counts: The number of passages of each document.
+            vectors: The passages' vectors, float32 `(passages, dim)`, in the documents' order, or stored vectors.
+            fingerprint: The fingerprint of the model that made the vectors.
 
         Raises:
-            FingerprintError: if another model made the vectors that are there.
-            InputError: if the numbers do not fit, or an id comes twice; nothing has changed then.
+            FingerprintError: if another model made the existing vectors.
+            InputError: if the counts or shapes do not fit, or an id is repeated; nothing has changed then.
         """
         self.add_parts([(documents, counts, vectors)], fingerprint=fingerprint)
 
     def add_parts(self, parts: Iterable[Part], *, fingerprint: str) -> None:
-        """Adds documents that come in parts, which appear all together.
+        """Adds documents in several parts, which appear in one step.
 
         Args:
-            parts: What `add` takes: documents, counts and vectors; no id twice in all of them. They are read one after
-                the other, while other writers wait.
-            fingerprint: Of the model that made the vectors.
+            parts: Documents, counts and vectors, as for `add`; ids must differ across all parts. The parts are read in
+                turn, while other writers wait.
+            fingerprint: The fingerprint of the model that made the vectors.
 
         Raises:
-            FingerprintError: if another model made the vectors that are there.
-            InputError: if the numbers do not fit, or an id comes twice; nothing has changed then.
+            FingerprintError: if another model made the existing vectors.
+            InputError: if the counts or shapes do not fit, or an id is repeated; nothing has changed then.
         """
         if fingerprint != self.fingerprint:
             raise FingerprintError(
@@ -163,18 +163,18 @@ class DocumentIndex:
                 f"Received: model {fingerprint[:12]}. Encode all documents again with `reindex()`."
             )
         with self._lock:
-            state = self._own()
+            state = self._writable_state()
             vectors = state.vectors.copy()
             added: dict[str, Document] = {}
             for documents, counts, rows in parts:
                 if len(documents) != len(counts):
                     raise InputError(
-                        f"There must be one count a document. Received: {len(documents)} and {len(counts)}."
+                        f"There must be one count per document. Received: {len(documents)} and {len(counts)}."
                     )
                 for document in documents:
                     if document.id in added:
                         raise InputError(
-                            f"An id must come once. Received: {document.id!r} twice. Leave one of the documents out."
+                            f"Ids must be unique. Received: {document.id!r} twice. Leave out one of the documents."
                         )
                     added[document.id] = document
                 vectors.add(rows, counts)
@@ -183,10 +183,10 @@ class DocumentIndex:
             if replaced:
                 vectors.remove_slots(replaced)
             first = state.vectors.num_slots
-            del state.documents[first:]  # what an interrupted call may have left
+            del state.documents[first:]  # an interrupted call may have left some
             state.documents.extend(added.values())
             slots.update(zip(added, range(first, first + len(added)), strict=True))
-            numbers = [int(one) for one in added if one.isdecimal() and len(one) < 19]
+            numbers = [int(name) for name in added if name.isdecimal() and len(name) < 19]
             next_number = max(state.next_number + len(added), max(numbers, default=-1) + 1)
             self._state = _tidy(_State(vectors, state.documents, slots, next_number))
 
@@ -194,13 +194,13 @@ class DocumentIndex:
         """Removes documents.
 
         Raises:
-            InputError: if an id is not there; nothing is removed then.
+            InputError: if an id does not exist; nothing is removed then.
         """
         ids = list(dict.fromkeys(ids))
         with self._lock:
-            state = self._own()
+            state = self._writable_state()
             slots = self._find_slots(state)
-            missing = [one for one in ids if one not in slots]
+            missing = [document_id for document_id in ids if document_id not in slots]
             if missing:
                 raise InputError(
                     f"`ids` must be in the index. Received: {', '.join(map(repr, missing[:5]))}"
@@ -208,9 +208,9 @@ class DocumentIndex:
                     "Nothing is removed."
                 )
             vectors = state.vectors.copy()
-            vectors.remove_slots([slots[one] for one in ids])
-            for one in ids:
-                del slots[one]
+            vectors.remove_slots([slots[document_id] for document_id in ids])
+            for document_id in ids:
+                del slots[document_id]
             self._state = _tidy(dataclasses.replace(state, vectors=vectors))
 
     def search(self, queries: np.ndarray, top_k: int, *, more: int = 0) -> list[list[Hit]]:
@@ -218,7 +218,7 @@ class DocumentIndex:
 
         Args:
             queries: float32 `(queries, dim)`.
-            top_k: How many documents; all, if there are fewer.
+            top_k: The number of documents; all, if there are fewer.
             more: As in `VectorIndex.search`. Default: 0.
         """
         state = self._state
@@ -230,15 +230,15 @@ class DocumentIndex:
         ]
 
     def _find_slots(self, state: _State) -> dict[str, int]:
-        """Id → slot; in a snapshot made when it is asked for."""
+        """Returns id → slot; a snapshot makes the dict when it is first needed."""
         if state.slots is not None:
             return state.slots
         slots = {state.documents[slot].id: slot for slot in state.vectors.slots.tolist()}
         self._state = dataclasses.replace(state, slots=slots)
         return slots
 
-    def _own(self) -> _State:
-        """The state to change; a snapshot's first change is preceded by a copy of what it shares."""
+    def _writable_state(self) -> _State:
+        """Returns the state to change; a snapshot first copies what it shares."""
         if self._is_snapshot:
             state = self._state
             documents = state.documents[: state.vectors.num_slots]
@@ -248,12 +248,12 @@ class DocumentIndex:
 
 
 def make_hit(document: Document, score: float) -> Hit:
-    """A hit on a document."""
+    """Makes a hit from a document."""
     return Hit(document.id, score, document.text, document.title, document.metadata)
 
 
 def _tidy(state: _State) -> _State:
-    """The state without what was removed, where that is so much that it is worth the time."""
+    """Returns the state without removed documents, if there are enough of these to be worth the time."""
     if not state.vectors.is_sparse:
         return state
     vectors, documents = state.vectors.copy(), state.in_order()

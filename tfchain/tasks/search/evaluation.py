@@ -1,4 +1,4 @@
-"""Evaluation of search: ranks a dataset's documents for its queries and compares with its judgements."""
+"""Evaluation of search: ranks a dataset's documents for its queries, and compares with its judgements."""
 
 import hashlib
 import json
@@ -24,15 +24,15 @@ EvaluationSource = str | Path | BeirDataset | Mapping[str, Any]
 
 
 def read_evaluation(dataset: EvaluationSource, *, split: str = "test") -> BeirDataset:
-    """Reads what a search is evaluated on.
+    """Reads the evaluation data of a search.
 
     Args:
         dataset: A BEIR folder, a `BeirDataset`, or a dict of `queries` (id → text), `qrels` (query id → document id →
-            grade), and `documents`, anything that `read_documents` takes.
-        split: Of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
+            grade), and `documents`, anything that `read_documents` accepts.
+        split: The split of a BEIR folder, `qrels/<split>.tsv`. Default: `test`.
 
     Raises:
-        InputError: if it is something else or cannot be read.
+        InputError: if the data is of another kind, or cannot be read.
     """
     if isinstance(dataset, str | Path):
         return read_beir(to_path("dataset", dataset), split=split)
@@ -55,10 +55,10 @@ def evaluate_index(
     metrics: Sequence[str] = DEFAULT_METRICS,
     batch_size: int = 32,
 ) -> dict[str, float]:
-    """The metrics of an index of documents.
+    """Computes the metrics of an index.
 
     Args:
-        text_encoder: What made the index' vectors.
+        text_encoder: The model that made the index's vectors.
         index: The documents.
         dataset: Queries and judgements.
         metrics: Names of ranking metrics.
@@ -69,15 +69,15 @@ def evaluate_index(
     """
     cutoff = largest_cutoff(metrics)
     index = index.snapshot()
-    warn_of_unfindable(index, dataset)
+    warn_about_unfindable(index, dataset)
     top_k = min(cutoff or len(index), len(index))
     qrels = dataset.qrels
     run = rank_queries(text_encoder, index, dataset.queries, top_k=top_k, qrels=qrels, batch_size=batch_size)
     return ranking_metrics(run, qrels, metrics)
 
 
-def warn_of_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
-    """Says how many queries have no relevant document among those that are searched: they count 0 whatever is found."""
+def warn_about_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
+    """Logs how many queries have no relevant document in the index: they count 0 whatever is found."""
     relevant = {query: [id for id, grade in grades.items() if grade > 0] for query, grades in dataset.qrels.items()}
     lost = [query for query, ids in relevant.items() if ids and not any(id in index for id in ids)]
     if lost:
@@ -89,7 +89,7 @@ def warn_of_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
 
 
 def find_documents(dataset: BeirDataset, index: DocumentIndex | None) -> list[Document]:
-    """What is searched in an evaluation: the dataset's documents or, where it brings none, the index's.
+    """Returns the documents to search in an evaluation: the dataset's, or the index's if the dataset has none.
 
     Raises:
         InputError: if there are no documents.
@@ -97,7 +97,7 @@ def find_documents(dataset: BeirDataset, index: DocumentIndex | None) -> list[Do
     documents = [] if dataset.corpus is None else list(dataset.documents())
     documents = documents or list(index or ())
     if not documents:
-        raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+        raise InputError("There is nothing to search: neither the dataset nor the chain has documents.")
     return documents
 
 
@@ -112,30 +112,30 @@ def make_evaluation(
     progress: bool | None = False,
     index_bytes: bool = False,
 ) -> Evaluate:
-    """A function from a text encoder to its metrics, for evaluating again and again.
+    """Returns a function from a text encoder to its metrics, for repeated evaluation.
 
     Args:
         dataset: Queries and judgements.
-        documents: What is searched; held in memory.
-        passages: How long documents are treated.
-        index: Searched as it is by the text encoder that made it, where it holds just these documents. Default: none.
+        documents: The documents to search, kept in memory.
+        passages: How to handle documents longer than the maximum length.
+        index: An index to use, if it has exactly these documents and vectors of the evaluated model. Default: none.
         metrics: Names of ranking metrics.
         batch_size: The most texts in one step. Default: 32.
-        progress: Whether to show a progress bar while documents are encoded; None for when it takes more than a second.
-            Default: False.
-        index_bytes: Whether the metrics hold `index_bytes`, the size of the index, too. Default: False.
+        progress: Whether to show a progress bar while documents are encoded; None shows it when it takes more than a
+            second. Default: False.
+        index_bytes: Whether the metrics include `index_bytes`, the size of the index. Default: False.
 
     Raises:
         InputError: if there are no documents, or a metric is unknown.
     """
     held = list(documents)
     if not held:
-        raise InputError("There is nothing to search: the dataset brings no documents and the chain has none.")
+        raise InputError("There is nothing to search: neither the dataset nor the chain has documents.")
     largest_cutoff(metrics)
 
     def evaluate(text_encoder: TextEncoder) -> dict[str, float]:
         searched = index
-        if searched is None or not holds_just(searched, held) or searched.fingerprint != text_encoder.fingerprint:
+        if searched is None or not holds_exactly(searched, held) or searched.fingerprint != text_encoder.fingerprint:
             searched = make_index(text_encoder, held, passages, batch_size=batch_size, progress=progress)
         found = evaluate_index(text_encoder, searched, dataset, metrics=metrics, batch_size=batch_size)
         return found | {"index_bytes": searched.vectors.nbytes} if index_bytes else found
@@ -143,21 +143,21 @@ def make_evaluation(
     return evaluate
 
 
-def holds_just(index: DocumentIndex, documents: Sequence[Document]) -> bool:
-    """Whether an index holds these documents and no others."""
+def holds_exactly(index: DocumentIndex, documents: Sequence[Document]) -> bool:
+    """Returns whether an index has these documents and no others."""
     return len(documents) == len(index) and all(index.get(document.id) == document for document in documents)
 
 
 def describe_judged(dataset: BeirDataset, documents: Sequence[Document], passages: PassageConfig) -> dict[str, str]:
-    """Fingerprints of what an evaluation depends on beside the model.
+    """Returns fingerprints of everything but the model that an evaluation depends on.
 
     Args:
         dataset: Queries and judgements.
-        documents: What is searched, in order.
-        passages: How long documents are treated.
+        documents: The documents to search, in order.
+        passages: How to handle documents longer than the maximum length.
 
     Returns:
-        `validation`, of queries and judgements; `ranked`, of documents and their treatment.
+        `validation` for queries and judgements; `ranked` for documents and their handling.
     """
     digest = hashlib.sha256(json.dumps(passages.to_dict(), sort_keys=True).encode())
     for document in documents:
@@ -167,7 +167,7 @@ def describe_judged(dataset: BeirDataset, documents: Sequence[Document], passage
 
 
 def check_names(given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> None:
-    """Stops names that nobody knows, and the lack of those that are needed."""
+    """Raises if a name is unknown, or a needed name is missing."""
     if not set(needed) <= set(given) <= set(known):
         raise InputError(
             f"Expected the names {', '.join(known)}, of which {' and '.join(needed)} are needed. "

@@ -1,13 +1,13 @@
-"""A chain's folder on disk: written in steps that each appear whole, read without ever seeing half a step.
+"""The folder of a saved chain: written in atomic steps, and read without ever seeing half a step.
 
-    chain.json              the list of what counts, replaced in one step: this is the commit
+    chain.json              the list of valid files, replaced in one step: this is the commit
     model-<fingerprint>/    tokenizer and encoder
-    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added; scales.npy of
-                            vectors in int8
-    codebook-<fingerprint>/ mean.npy and matrix.npy: what the bits of binary vectors stand for, where that was learned
+    segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added; also
+                            scales.npy for vectors in int8
+    codebook-<fingerprint>/ mean.npy and matrix.npy: the meaning of the bits of binary vectors, if it was learned
 
-A save writes only what is new: documents added since the last one make a segment of their own, documents removed are
-noted in chain.json. What a killed save has left is not named in chain.json, and goes with the next save.
+A save writes only changes: documents added since the last save become a new segment, and removed documents are listed
+in chain.json. Files that a killed save leaves are not listed in chain.json, and the next save deletes them.
 """
 
 import json
@@ -30,9 +30,9 @@ from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.tasks.manifest import (
+    FOLDER_PREFIXES,
     FORMAT,
     MANIFEST,
-    OURS,
     advise,
     check_is_ours,
     check_task,
@@ -42,7 +42,7 @@ from tfchain.tasks.manifest import (
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search import new_index
 
-if TYPE_CHECKING:  # an index is listed and locked without TensorFlow
+if TYPE_CHECKING:  # listing and locking an index needs no TensorFlow
     from tfchain.models.text_encoder import TextEncoder
 
 TASK = "search"
@@ -50,42 +50,42 @@ TASK = "search"
 
 @dataclass
 class IndexFolder:
-    """Where a chain is saved, and which of its documents are there already.
+    """The folder of a saved chain, and which of its documents are already there.
 
     Args:
         path: The folder.
     """
 
     path: Path
-    commit: str = ""  # names the last save of this chain here; another one's has another name
+    commit: str = ""  # the id of this chain's last save here; saves of other chains have other ids
     segments: list[str] = field(default_factory=list)
     places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
     removed: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.path = Path(self.path)  # a string is taken, too
+        self.path = Path(self.path)  # accepts a string too
 
     def check(self) -> None:
-        """Raises what `save` would raise at once, so that no work is done in vain.
+        """Raises early the errors that `save` would raise, before any work is done.
 
         Raises:
-            IndexFolderError: if the folder holds something else, or another process has written there meanwhile.
-            TfchainError: if it cannot be made or written in.
+            IndexFolderError: if the folder contains something else, or another process has written there meanwhile.
+            TfchainError: if the folder cannot be made or written to.
         """
         check_is_ours(self.path)
         check_can_write(self.path)
         self._read_manifest()
 
     def save(self, text_encoder: "TextEncoder", index: DocumentIndex | None, settings: Mapping[str, Any]) -> None:
-        """Publishes a chain: the folder holds it when this returns, and what it held before until then.
+        """Saves a chain, and replaces any earlier one in one step.
 
         Args:
             text_encoder: Tokenizer and encoder.
-            index: The documents and vectors; None where none were ever added.
+            index: The documents and vectors; None if no documents were ever added.
             settings: The chain's plain values.
 
         Raises:
-            IndexFolderError: if another process is writing there or has written there meanwhile, or if the folder holds
+            IndexFolderError: if another process is writing there or has written there meanwhile, or the folder contains
                 something else.
             TfchainError: if the disk is full.
         """
@@ -152,7 +152,7 @@ class IndexFolder:
         return name
 
     def _continues(self, manifest: Mapping[str, Any] | None, index: DocumentIndex, codebook: str | None) -> bool:
-        """Whether this save can add to what is there: nobody else wrote, the same model, most of it still counts."""
+        """Returns whether this save can extend the last: no other writer, the same model, most documents kept."""
         return (
             manifest is not None
             and manifest["commit"] == self.commit
@@ -163,7 +163,7 @@ class IndexFolder:
 
     def _note_removed(self, index: DocumentIndex) -> None:
         for document_id, (document, segment, row) in list(self.places.items()):
-            if index.get(document_id) is not document:  # gone, or another one of this name
+            if index.get(document_id) is not document:  # removed, or replaced
                 self.removed.append((segment, row))
                 del self.places[document_id]
 
@@ -173,11 +173,11 @@ class IndexFolder:
         if not rows:
             return
         added = [documents[row] for row in rows]
-        last = max((int(one.name.removeprefix("segment-")) for one in self.path.glob("segment-??????")), default=0)
+        last = max((int(path.name.removeprefix("segment-")) for path in self.path.glob("segment-??????")), default=0)
         name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
             with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in added)
+                file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in added)
             np.save(partial / "counts.npy", index.vectors.counts[rows])
             stored = index.vectors.take(rows)
             np.save(partial / "vectors.npy", stored.values)
@@ -188,15 +188,15 @@ class IndexFolder:
             self.places[document.id] = (document, len(self.segments) - 1, row)
 
     def _clear(self, model: str, codebook: str | None) -> None:
-        counts = {model, codebook, *self.segments}
+        valid = {model, codebook, *self.segments}
         for found in self.path.iterdir():
-            if found.name.startswith(OURS) and found.name not in counts:
+            if found.name.startswith(FOLDER_PREFIXES) and found.name not in valid:
                 shutil.rmtree(found, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class LoadedFolder:
-    """What a chain's folder holds.
+    """The content of a chain's folder.
 
     Args:
         folder: The folder, ready for further saves.
@@ -214,13 +214,13 @@ class LoadedFolder:
 
 
 def load_index_folder(path: str | Path) -> LoadedFolder:
-    """Reads the last chain that was saved whole.
+    """Reads the last complete save.
 
     Args:
         path: The folder.
 
     Raises:
-        IndexFolderError: if there is none, or if a file is damaged.
+        IndexFolderError: if there is no saved chain, or a file is damaged.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -232,7 +232,7 @@ def load_index_folder(path: str | Path) -> LoadedFolder:
             again = read_manifest(path)
             if again["commit"] == manifest["commit"]:
                 raise
-            manifest = again  # another process published a newer one and cleared the old away
+            manifest = again  # another process saved a newer chain and deleted the old files
     return _load(path, manifest)
 
 

@@ -1,4 +1,4 @@
-"""A model and the documents that it has encoded, kept together while threads add, remove, train and search."""
+"""Keeps a model and its encoded documents together while threads add, remove, train and search."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ class Encoding:
     """How documents are encoded.
 
     Args:
-        passages: How long documents are treated.
+        passages: How to handle documents longer than the maximum length.
         batch_size: The most texts in one step. Default: 32.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
     """
@@ -39,11 +39,11 @@ class Encoding:
 
 
 class LiveIndex:
-    """Documents that are encoded by a model, and again when that has changed.
+    """Documents encoded by a model, and encoded again when the model changes.
 
-    Threads may do all of it at the same time. Searches, saves and exports take place in `current`, and see one model
-    and its documents. Those that write wait for each other, but not while they encode what they add. Locks are taken
-    in one order: of writers, of the weights, of the index.
+    Threads may use all of it at the same time. Searches, saves and exports run inside `current`, and see a model and
+    its documents. Writers wait for each other, but not while they encode. Locks are taken in a fixed order: writers,
+    weights, index.
 
     Args:
         text_encoder: Tokenizer and encoder.
@@ -54,9 +54,9 @@ class LiveIndex:
         self.changes = 0
         self._text_encoder = text_encoder
         self._index = index
-        self._lock = threading.RLock()  # of those that write
-        self._numbering = threading.RLock()  # of those that read documents in
-        self._promised = 0  # numbers below are given to documents without an id, or will be
+        self._lock = threading.RLock()  # held by writers
+        self._numbering = threading.RLock()  # held while documents are read and numbered
+        self._promised = 0  # documents without an id have, or will get, the numbers below
 
     def __len__(self) -> int:
         index = self._index
@@ -64,7 +64,7 @@ class LiveIndex:
 
     @property
     def text_encoder(self) -> TextEncoder:
-        """What encodes; another one makes the index stale."""
+        """The model; replacing it makes the index stale."""
         return self._text_encoder
 
     @text_encoder.setter
@@ -75,7 +75,7 @@ class LiveIndex:
 
     @property
     def index(self) -> DocumentIndex:
-        """The documents; an empty index where none were ever added."""
+        """The documents; an empty index if none were ever added."""
         with self._lock:
             if self._index is None:
                 self._index = new_index(self._text_encoder)
@@ -83,24 +83,24 @@ class LiveIndex:
 
     @property
     def state(self) -> DocumentIndex | None:
-        """The documents; None where none were ever added."""
+        """The documents; None if none were ever added."""
         return self._index
 
-    def look(self) -> Current:
-        """Returns the model and its documents of one moment; both may change afterwards."""
+    def snapshot(self) -> Current:
+        """Returns the present model and documents; both may change afterwards."""
         with self._lock:
             return Current(self._text_encoder, self._index, self.changes)
 
     def adopt(self, text_encoder: TextEncoder, index: DocumentIndex | None) -> None:
-        """Takes the model that a training or a compression has made.
+        """Replaces the model, such as after a training or a compression.
 
-        The documents stay those that are here, as others may have been added since: `index`, those of its beginning, is
-        not taken.
+        `index`, the documents at the start of the training, is ignored: the present documents stay, as others may have
+        been added since.
         """
         self.text_encoder = text_encoder
 
     def note_change(self) -> None:
-        """Counts a change, of the documents or of the model."""
+        """Counts a change of the documents or the model."""
         with self._lock:
             self.changes += 1
 
@@ -112,12 +112,12 @@ class LiveIndex:
 
     @contextlib.contextmanager
     def current(self, encoding: Encoding) -> Iterator[Current]:
-        """Yields the model and its documents, as they are and stay while the block runs.
+        """Yields the model and its documents, which do not change while the block runs.
 
-        What other threads add or remove meanwhile is not seen, and a training waits with its weights.
+        Additions and removals by other threads are not visible, and a training waits to write its weights.
 
         Args:
-            encoding: How the documents are encoded again, if the model has changed.
+            encoding: How to encode the documents again, if the model has changed.
         """
         while True:
             text_encoder = self._text_encoder
@@ -132,7 +132,7 @@ class LiveIndex:
         """Reads and encodes documents, and adds them in one step.
 
         Raises:
-            InputError: if a document cannot be read, is not text, or comes twice; nothing is added then.
+            InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
         """
         with self._numbering:
             first = max(self.index.next_number, self._promised)
@@ -140,7 +140,7 @@ class LiveIndex:
             promised = self._promised = first + len(read)
         try:
             while not self._try_to_add(read, encoding):
-                logger.info("The model has changed meanwhile: encoding %d documents again.", len(read))
+                logger.info("The model has changed; encoding %d documents again.", len(read))
         except BaseException:
             with self._numbering:
                 if self._promised == promised:
@@ -151,7 +151,7 @@ class LiveIndex:
         """Removes documents by id.
 
         Raises:
-            InputError: if an id is not there; nothing is removed then.
+            InputError: if an id does not exist; nothing is removed then.
         """
         wanted = to_ids(ids)
         with self._lock:
@@ -159,11 +159,11 @@ class LiveIndex:
             self.note_change()
 
     def encode_again(self, encoding: Encoding, *, only_if_stale: bool = False) -> None:
-        """Encodes all documents again, and takes the new vectors in one step; who adds or removes waits meanwhile.
+        """Encodes all documents again, and replaces the vectors in one step; other writers wait meanwhile.
 
         Args:
-            encoding: How.
-            only_if_stale: Whether to leave it if the model made the vectors that are there. Default: False.
+            encoding: How to encode them.
+            only_if_stale: Whether to do nothing if the model made the existing vectors. Default: False.
         """
         with self._lock:
             text_encoder, old = self._text_encoder, self._index
@@ -171,7 +171,7 @@ class LiveIndex:
                 return
             with text_encoder.unchanged():
                 if only_if_stale and old.fingerprint == text_encoder.fingerprint:
-                    return  # another thread was quicker
+                    return  # another thread has already done it
                 logger.info("Encoding %d documents again.", len(old))
                 index = make_index(text_encoder, list(old), encoding.passages, **encoding.options)
             index.next_number = max(index.next_number, old.next_number)
@@ -179,7 +179,7 @@ class LiveIndex:
             self.note_change()
 
     def _try_to_add(self, documents: list[Document], encoding: Encoding) -> bool:
-        """Adds documents, unless the index has got another model while they were encoded."""
+        """Adds documents; returns False if the index got another model while they were encoded."""
         with self.current(encoding) as current:
             text_encoder = current.text_encoder
             fingerprint = text_encoder.fingerprint

@@ -9,7 +9,7 @@ from tfchain.core.errors import InputError
 Ranking = Sequence[tuple[str, float]] | Mapping[str, float]
 
 DEFAULT_METRICS = ("ndcg@10", "mrr@10", "recall@100", "map@100")
-# ir-measures' names: with a cutoff, and for the whole ranking.
+# The names in ir-measures: with a cutoff, and for the whole ranking.
 MEASURES = {
     "ndcg": ("nDCG@{}", "nDCG"),
     "mrr": ("RR@{}", "RR"),
@@ -25,23 +25,23 @@ def ranking_metrics(
     qrels: Mapping[str, Mapping[str, int]],
     metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> dict[str, float]:
-    """Scores rankings against judgements: the mean over all judged queries, as BEIR and `trec_eval -c` report it.
+    """Scores rankings against judgements: means over all judged queries, as BEIR and `trec_eval -c` report them.
 
     A document counts as relevant from grade 1; nDCG takes the grade itself as gain (linear, not `2^grade - 1`).
-    `recall@k` and `map@k` divide by the number of all relevant documents, also where that is more than k
-    (sentence-transformers' `map@k` divides by k then). Queries that the run lacks score 0.
+    `recall@k` and `map@k` divide by the number of all relevant documents, even if that is more than k
+    (sentence-transformers' `map@k` then divides by k). Queries that are missing from the run score 0.
 
     Args:
-        run: What was found, by query id: `(document id, score)` pairs in the order they were ranked, which is kept
-            where scores are equal, or scores by document id, ranked by score and, where equal, by falling id.
-        qrels: Grades by document id, by query id. Queries without any judgement are left out.
+        run: The rankings by query id: `(document id, score)` pairs in ranked order, which is kept for equal scores, or
+            a dict from document ids to scores, ranked by score and, for equal scores, by descending id.
+        qrels: Query id → document id → grade. Queries without any judgement are left out.
         metrics: Names: `ndcg`, `mrr`, `map`, `recall`, `precision`, each with `@k`, or without for the whole ranking.
 
     Returns:
-        The mean of each metric, by the names that were given.
+        The mean of each metric, by the given names.
 
     Raises:
-        InputError: if a name is unknown or there is none, a ranking has a document twice or a score that is no
+        InputError: if a name is unknown or there is none, a ranking repeats a document or has a score that is not a
             number, no query is judged, or no judged query is in the run.
 
     Example:
@@ -60,7 +60,7 @@ def ranking_metrics(
             f"`run` and `qrels` must have queries in common. Received: {len(run)} in the run, such as "
             f"{next(iter(run), None)!r}, and {len(judged)} judged, such as {next(iter(judged))!r}. Compare their ids."
         )
-    # The library knows no empty ranking; what it is not given adds nothing to the sums.
+    # The library does not accept empty rankings; a query without results adds nothing to the sums.
     found = {query: ranks for query, ranks in rankings.items() if ranks}
     sums = dict.fromkeys(measures.values(), 0.0)
     for result in ir_measures.iter_calc(list(sums), judged, found) if found else ():
@@ -69,34 +69,34 @@ def ranking_metrics(
 
 
 def largest_cutoff(metrics: Sequence[str] = DEFAULT_METRICS) -> int | None:
-    """How many documents a ranking needs for these metrics.
+    """Returns how many documents a ranking needs for these metrics.
 
     Returns:
-        The largest `k`, or `None` where a metric is over the whole ranking.
+        The largest `k`, or None if a metric is over the whole ranking.
 
     Raises:
-        InputError: if a name is unknown, or there is none.
+        InputError: if a name is unknown, or there are no names.
     """
     cutoffs = [cutoff for _, cutoff in map(parse_metric, check_metrics(metrics))]
     return max((int(cutoff) for cutoff in cutoffs if cutoff), default=None) if all(cutoffs) else None
 
 
 def check_metrics(metrics: Sequence[str]) -> Sequence[str]:
-    """Raises where the names are not a list of at least one."""
+    """Raises if the names are not a list of at least one name."""
     if isinstance(metrics, str) or not metrics:
         raise InputError(f"`metrics` must be a list of names. Received: metrics={metrics!r}. Write ['ndcg@10'].")
     return metrics
 
 
 def to_measure_name(name: str) -> str:
-    """Translates one of our names into the library's."""
+    """Translates a metric's name into the library's."""
     kind, cutoff = parse_metric(name)
     at_cutoff, whole = MEASURES[kind]
     return at_cutoff.format(cutoff) if cutoff else whole
 
 
 def parse_metric(name: str) -> tuple[str, str | None]:
-    """Takes a name apart: the metric, its cutoff."""
+    """Splits a name into the metric and its cutoff."""
     match = METRIC_NAME.fullmatch(name)
     if match is None:
         raise InputError(
@@ -106,7 +106,7 @@ def parse_metric(name: str) -> tuple[str, str | None]:
 
 
 def to_ranks(query: str, ranking: Ranking) -> dict[str, float]:
-    """Gives falling scores by rank, so that the library, which sorts equal scores by id, keeps our order."""
+    """Returns descending scores by rank, so that the library, which sorts equal scores by id, keeps the order."""
     pairs = list(ranking.items()) if isinstance(ranking, Mapping) else list(ranking)
     for id, value in pairs:
         if math.isnan(value):
@@ -116,6 +116,6 @@ def to_ranks(query: str, ranking: Ranking) -> dict[str, float]:
     ranks = {id: float(-place) for place, (id, _) in enumerate(pairs)}
     if len(ranks) < len(pairs):
         ids = [id for id, _ in pairs]
-        twice = next(id for id in ids if ids.count(id) > 1)
-        raise InputError(f"A ranking must have each document once. Received: {twice!r} twice for query {query!r}.")
+        repeated = next(id for id in ids if ids.count(id) > 1)
+        raise InputError(f"A ranking must have each document once. Received: {repeated!r} twice for query {query!r}.")
     return ranks

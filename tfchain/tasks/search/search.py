@@ -1,4 +1,4 @@
-"""Search: the steps from documents to vectors, and from a question to hits, as functions of the rooms' parts."""
+"""The steps of search: from documents to vectors, and from questions to hits."""
 
 import dataclasses
 import logging
@@ -25,12 +25,12 @@ DOCUMENTS_AT_ONCE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class PassageConfig:
-    """How documents longer than the model's maximum become vectors.
+    """How documents longer than the model's maximum length become vectors.
 
     Args:
-        mode: `split` cuts them into overlapping passages, each with a vector, and scores a document by its best one;
-            `truncate` encodes what fits and leaves the rest out, as sentence-transformers does. Default: `split`.
-        overlap_tokens: Tokens that neighbouring passages share. Default: a tenth of the model's maximum.
+        mode: `split` cuts them into overlapping passages with a vector each, and scores a document by its best passage;
+            `truncate` encodes the beginning and drops the rest, as sentence-transformers does. Default: `split`.
+        overlap_tokens: The tokens that neighbouring passages share. Default: a tenth of the model's maximum length.
     """
 
     mode: PassageMode = "split"
@@ -43,7 +43,7 @@ class PassageConfig:
             check_whole_number("overlap_tokens", self.overlap_tokens, least=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns plain values for JSON."""
         return dataclasses.asdict(self)
 
 
@@ -53,7 +53,7 @@ class EncodedDocuments:
 
     Args:
         documents: The documents.
-        counts: How many passages each has.
+        counts: The number of passages of each document.
         vectors: float32 `(passages, dim)`, in the documents' order.
     """
 
@@ -70,12 +70,12 @@ def encode_documents(
     batch_size: int = 32,
     progress: bool | None = None,
 ) -> Iterator[EncodedDocuments]:
-    """Cuts documents into passages and encodes these, some thousand documents at a time.
+    """Cuts documents into passages and encodes them, some thousand documents at a time.
 
     Args:
         text_encoder: Tokenizer and encoder.
-        documents: The documents, read as they are needed.
-        passages: How long documents are treated.
+        documents: The documents, read as needed.
+        passages: How to handle documents longer than the maximum length.
         batch_size: The most texts in one step. Default: 32.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
@@ -96,16 +96,16 @@ def encode_documents(
                     f"{tokenizer.max_length} tokens. Shorten it, or raise `max_length`."
                 )
             overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
-            cut = split_all(
+            cuts = split_all(
                 part, count_tokens=tokenizer.count_tokens, max_tokens=room, overlap_tokens=min(overlap, room - 1)
             )
-            texts, counts = [one.text for passage in cut for one in passage], [len(passage) for passage in cut]
+            texts, counts = [passage.text for cut in cuts for passage in cut], [len(cut) for cut in cuts]
         vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
         yield EncodedDocuments(part, counts, vectors)
 
 
 def new_index(text_encoder: TextEncoder) -> DocumentIndex:
-    """An index without documents that keeps vectors as the text encoder says."""
+    """Makes an index without documents that stores vectors as the text encoder specifies."""
     return DocumentIndex(
         text_encoder.embedding_dim,
         text_encoder.fingerprint,
@@ -122,7 +122,7 @@ def make_index(
     batch_size: int = 32,
     progress: bool | None = None,
 ) -> DocumentIndex:
-    """An index of documents; the arguments are those of `encode_documents`."""
+    """Makes an index of documents; the arguments are those of `encode_documents`."""
     index = new_index(text_encoder)
     parts = encode_documents(text_encoder, documents, passages, batch_size=batch_size, progress=progress)
     fill_index(index, parts, fingerprint=index.fingerprint)
@@ -130,15 +130,15 @@ def make_index(
 
 
 def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, fingerprint: str) -> None:
-    """Adds encoded documents in one step; what an index learns from goes in at once, so that it learns from enough.
+    """Adds encoded documents in one step; an index that learns from vectors gets enough of them in its first part.
 
     Args:
-        index: Where they go.
-        parts: Documents with their vectors, no id twice; read as they are needed, while other writers wait.
-        fingerprint: Of the model that made the vectors.
+        index: The index to add to.
+        parts: Documents with their vectors, with different ids; read as needed, while other writers wait.
+        fingerprint: The fingerprint of the model that made the vectors.
 
     Raises:
-        FingerprintError: if another model made the vectors that are there.
+        FingerprintError: if another model made the existing vectors.
         InputError: if a vector is not finite; nothing is added then.
     """
     joined = _join_first(parts, index.vectors.num_to_learn)
@@ -146,7 +146,7 @@ def fill_index(index: DocumentIndex, parts: Iterable[EncodedDocuments], *, finge
 
 
 def _join_first(parts: Iterable[EncodedDocuments], num_vectors: int) -> Iterator[EncodedDocuments]:
-    """The parts, the first ones joined to one of so many vectors, or of all that there are."""
+    """Yields the parts, the first ones joined to a part of at least `num_vectors` vectors, or of all."""
     iterator = iter(parts)
     first: list[EncodedDocuments] = []
     while num_vectors > 0 and (part := next(iterator, None)) is not None:
@@ -171,9 +171,9 @@ def search_texts(
 
     Args:
         text_encoder: Tokenizer and encoder.
-        index: The documents; None or empty, each text is its own answer.
+        index: The documents; if None or empty, each text is its own answer.
         texts: The questions.
-        top_k: How many hits; all documents, if there are fewer. Default: 10.
+        top_k: The number of hits; all documents, if there are fewer. Default: 10.
         batch_size: The most texts in one step. Default: 32.
 
     Raises:
@@ -184,7 +184,7 @@ def search_texts(
     index = None if index is None else index.snapshot()
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
-        logger.warning("No documents were added, so each text is its own answer. Add some with `add(documents)`.")
+        logger.warning("No documents were added, so each text is its own answer. Add documents with `add(documents)`.")
         return [SearchResult(text, text) for text in texts]
     found = index.search(vectors, top_k)
     return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
@@ -199,17 +199,17 @@ def rank_queries(
     qrels: Mapping[str, Mapping[str, int]] | None = None,
     batch_size: int = 32,
 ) -> dict[str, list[tuple[str, float]]]:
-    """The ranking of each query, as the metrics take it.
+    """Ranks documents for each query, in the form that the metrics take.
 
-    A document with the query's own id is left out, as BEIR does: where queries are documents, each would find itself.
-    One that is judged for the query stays: it only has the same name, as where both are numbered.
+    A document with the query's own id is left out, as BEIR does: a query that is itself a document would find itself.
+    It stays if it is judged for the query: then it only has the same id, such as when both are numbered.
 
     Args:
         text_encoder: Tokenizer and encoder.
         index: The documents.
         queries: Query id → text.
-        top_k: How many documents are ranked, the one left out not counted.
-        qrels: Grades by document id, by query id. Default: nothing is judged.
+        top_k: The number of ranked documents, not counting the one left out.
+        qrels: Query id → document id → grade. Default: nothing is judged.
         batch_size: The most texts in one step. Default: 32.
 
     Returns:

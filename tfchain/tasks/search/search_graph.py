@@ -16,8 +16,8 @@ from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_b
 from tfchain.tasks.ties import find_ties
 
 SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
-TOKENIZE_QUERY = "tokenize_query"  # its halves: text → token_ids, padding_mask, with the prompt for queries
-SEARCH_VECTORS = "search_vectors"  # embedding → ids, scores, texts
+TOKENIZE_QUERY = "tokenize_query"  # half of search: text → token_ids, padding_mask, with the prompt for queries
+SEARCH_VECTORS = "search_vectors"  # half of search: embedding → ids, scores, texts
 
 
 def make_search_graph(
@@ -26,24 +26,24 @@ def make_search_graph(
     *,
     top_k: int = 10,
     signatures: str = "text",
-    beside: TextEncoder | None = None,
+    litert: TextEncoder | None = None,
 ) -> TextGraph:
-    """Composes what a version answers.
+    """Makes the graph of a version that searches.
 
     Args:
         text_encoder: Tokenizer and encoder.
-        index: The documents; None or empty, there is no search.
-        top_k: How many documents a search gives; all, if there are fewer. Default: 10.
+        index: The documents; if None or empty, there is no search.
+        top_k: The number of documents that a search returns; all, if there are fewer. Default: 10.
         signatures: `text`: `serving_default` and `search` (text → ids, scores, texts), `embed` (text → embedding, with
-            the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids`
-            alone, which needs no op of TF Text. Default: `text`.
-        beside: The text encoder, run by LiteRT, whose flatbuffer will lie beside the SavedModel. For a server that runs
-            it, the halves of the text signatures are signatures, too: `tokenize` and `tokenize_query` (text →
-            token_ids, padding_mask; with the default prompt, as `embed`, and with the query's, as `search`) and
-            `search_vectors` (embedding → ids, scores, texts). Default: none, and no halves.
+            the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids` only,
+            which needs no op of TF Text. Default: `text`.
+        litert: The text encoder, run by LiteRT, of the flatbuffer beside the SavedModel. For a server that runs it, the
+            halves of the text signatures are then signatures too: `tokenize` and `tokenize_query` (text → token_ids,
+            padding_mask; with the default prompt, for `embed`, and with the query's, for `search`) and `search_vectors`
+            (embedding → ids, scores, texts). Default: none, and no halves.
 
     Returns:
-        The graph. A tokenizer that has no graph yet gives `embed_ids` alone, and a warning says so.
+        The graph. With a tokenizer that has no graph yet, it has `embed_ids` only, and a warning is logged.
 
     Raises:
         InputError: if `top_k` or `signatures` is out of range, or TensorFlow does not compute in the text encoder's
@@ -52,7 +52,7 @@ def make_search_graph(
     top_k = check_graph_options(top_k, signatures)
     index = None if index is None else index.snapshot()
     documents = [] if index is None else [document.full_text for document in index]
-    graph = TextGraph(text_encoder, name="search", texts=documents, signatures=signatures, beside=beside)
+    graph = TextGraph(text_encoder, name="search", texts=documents, signatures=signatures, litert=litert)
     if not graph.has_text or index is None or not len(index):
         return graph
     top_k = min(top_k, len(index))
@@ -66,17 +66,17 @@ def make_search_graph(
 
 
 def check_graph_options(top_k: Any, signatures: Any) -> int:
-    """The number of hits as an int, if `make_search_graph` takes it and the word for the signatures.
+    """Checks the options of `make_search_graph`, and returns `top_k` as an int.
 
     Raises:
-        InputError: if one is out of its range.
+        InputError: if an option is out of range.
     """
     check_signatures(signatures)
     return check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
 
 
 def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
-    """The index as variables of the module, and a function from query vectors to the best documents."""
+    """Adds the index to the module as variables, and returns a function from query vectors to the best documents."""
     import tensorflow as tf
 
     documents = list(index)
@@ -94,15 +94,15 @@ def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
 
 
 def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tuple[list[str], np.ndarray]:
-    """The texts that a search is proved with, and their vectors."""
+    """Returns the texts to prove a search with, and their vectors."""
     import tensorflow as tf
 
     texts = [text for text in graph.texts if text.strip()]
     vectors = graph.text_encoder.encode_query(texts, progress=False)
     if index.vectors.storage.precision != "binary":
         return texts, vectors
-    # Rounding decides the sign of a number near zero, and signs the first scores: what is compared is the search of
-    # the graph's own vectors, if they are Python's but for rounding, and of those whose signs are clear.
+    # Rounding decides the sign of a number near zero, and the first scores depend on signs. So the proof searches the
+    # graph's own vectors, if they equal Python's up to rounding, and only those with clear signs.
     text_spec = [tf.TensorSpec([None], tf.string)]
     own = tf.function(lambda text: graph.to_vectors(text, prompt), input_signature=text_spec)
     found = own(tf.constant(to_array(texts))).numpy()
@@ -115,7 +115,7 @@ def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tupl
 def _prove_search(
     graph: TextGraph, index: DocumentIndex, texts: Sequence[str], vectors: np.ndarray, top_k: int
 ) -> None:
-    # One hit more than is served tells whether the last one is tied with the one behind it.
+    # One more hit than is served shows whether the last hit is tied with the next.
     more = index.search(vectors, top_k, more=1)
     scores = np.array([[hit.score for hit in hits] for hits in more], "float32")
     ties = find_ties(scores, graph.tolerance)[:, :top_k]
@@ -129,14 +129,14 @@ def _prove_search(
 
 
 def has_clear_signs(index: VectorIndex, queries: np.ndarray) -> np.ndarray:
-    """Which queries are compared with bits by signs that rounding does not turn over.
+    """Returns which queries are compared with bits by signs that rounding does not flip.
 
     Args:
-        index: Of binary vectors.
+        index: An index of binary vectors.
         queries: float32 `(queries, dim)`.
 
     Returns:
-        Booleans `(queries,)`; all true where no query's are clear.
+        Booleans `(queries,)`; all True if no query has clear signs.
     """
     sizes = np.abs(index.project(index.prepare(queries))[0])
     clear: np.ndarray = ((sizes == 0) | (sizes > TOLERANCE * sizes.max(axis=1, keepdims=True))).all(axis=1)

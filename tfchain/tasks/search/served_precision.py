@@ -1,4 +1,4 @@
-"""What a version serves of a search in a precision: the encoders, and the documents' vectors made for them."""
+"""Prepares a search for a version in a precision: the encoders, and the documents' vectors made for them."""
 
 import logging
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ class Served:
     """The parts of a version.
 
     Args:
-        text_encoder: What the SavedModel computes with, in `float32`, `bfloat16` or `int8`.
-        index: The documents, encoded by it; None, there is no search.
-        files: What lies beside `saved_model.pb`, name → content.
-        description: Plain values that tell of the precision.
-        beside: What computes as the flatbuffer among the files does: LiteRT, whatever engine Python has. Default: none.
+        text_encoder: The SavedModel's encoder, in `float32`, `bfloat16` or `int8`.
+        index: The documents, encoded by it; None if there is no search.
+        files: The files beside `saved_model.pb`, name → content.
+        description: Plain values that describe the precision.
+        litert: The text encoder of the flatbuffer in `files`, run by LiteRT whatever engine Python uses. Default: none.
     """
 
     text_encoder: TextEncoder
     index: DocumentIndex | None
     files: Mapping[str, bytes]
     description: Mapping[str, Any]
-    beside: TextEncoder | None = None
+    litert: TextEncoder | None = None
 
 
 def to_served(
@@ -43,13 +43,13 @@ def to_served(
 ) -> Served:
     """Prepares a text encoder and its documents for a version.
 
-    Where the SavedModel computes otherwise than Python does (`to_served_encoder` says when), the documents are encoded
-    again for it: a query's vector and a document's must be made by the same model. `int8` is calibrated on them.
+    If the SavedModel computes differently from Python (see `to_served_encoder`), the documents are encoded again for
+    it: the same model must make the vectors of queries and documents. `int8` is calibrated on the documents.
 
     Args:
         text_encoder: Tokenizer and encoder.
-        index: The documents, encoded by it; None or empty, there is no search.
-        passages: How long documents are treated.
+        index: The documents, encoded by it; if None or empty, there is no search.
+        passages: How to handle documents longer than the maximum length.
         signatures: As in `make_search_graph`; `ids` needs no documents. Default: `text`.
         batch_size: The most texts in one step. Default: 32.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
@@ -63,4 +63,4 @@ def to_served(
     if made is not text_encoder and index is not None and signatures != "ids":
         logger.info("The SavedModel computes in %s: encoding %d documents for it.", made.precision, len(index))
         index = make_index(made, list(index), passages, batch_size=batch_size, progress=progress)
-    return Served(made, index, served.files, served.description, served.beside)
+    return Served(made, index, served.files, served.description, served.litert)

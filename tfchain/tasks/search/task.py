@@ -1,4 +1,4 @@
-"""Search as a task: the state is an index of documents, the objective how well they are ranked."""
+"""Search as a task: the state is an index of documents, and the objective is their ranking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 from tfchain.tasks.search.search import PassageConfig
 from tfchain.tasks.stages import Loaded, Served, Training
 
-if TYPE_CHECKING:  # a chain that answers does without training and graphs: the methods import them
+if TYPE_CHECKING:  # answering needs no training and no graphs: the other methods import them
     import keras
 
     from tfchain.core.hyperparameters import Hyperparameters
@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # a chain that answers does without training and graphs: the 
 
 @dataclass(frozen=True)
 class SearchTask:
-    """Finds the documents that answer a question; see `core.task.Task` for what its methods do.
+    """Finds the documents that answer a question; see `core.task.Task` for its methods.
 
-    The state is a `DocumentIndex`, or None before there is one.
+    The state is a `DocumentIndex`, or None before the first document.
 
     Args:
-        passages: How documents longer than the model's maximum are treated. Default: they are split.
+        passages: How documents longer than the model's maximum length are handled. Default: they are split.
     """
 
     passages: PassageConfig = field(default_factory=PassageConfig)
@@ -137,7 +137,7 @@ class SearchTask:
             served.index,
             top_k=options["top_k"],
             signatures=signatures,
-            beside=served.beside,
+            litert=served.litert,
         )
         described = {
             "fingerprint": served.text_encoder.fingerprint,
@@ -157,7 +157,7 @@ class SearchTask:
         """Reads a saved chain's folder.
 
         Raises:
-            IndexFolderError: if there is no saved chain, or it is damaged.
+            IndexFolderError: if the folder has no saved chain, or a damaged one.
         """
         loaded = load_index_folder(path)
         try:

@@ -264,7 +264,7 @@ def test_a_version_without_halves_answers_texts_by_its_saved_model_and_says_so(
     chain: NeuralSearchChain, version: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     servable = add_litert(WithoutHalves(load_version(version)), version, PREFER)
-    assert "has no halves of embed: the SavedModel answers there" in caplog.text
+    assert "has no halves of embed: the SavedModel answers them" in caplog.text
     (vectors,) = servable.run(servable.signatures["embed"], {"text": to_array(TEXTS)}, ["embedding"])
     np.testing.assert_allclose(
         vectors, chain.text_encoder.with_precision("float32", engine="tensorflow").encode(TEXTS), atol=1e-5
@@ -280,7 +280,7 @@ def test_prompts_are_in_the_tokenizing_halves() -> None:
     folder = Path(__file__).parents[3] / "parity" / "fixtures" / "bert_prompt_excluded"
     text_encoder = TextEncoder.from_pretrained(folder, engine="tensorflow")
     index = make_index(text_encoder, read_documents(["the first text"]), PassageConfig())
-    graph = make_search_graph(text_encoder, index, beside=text_encoder)
+    graph = make_search_graph(text_encoder, index, litert=text_encoder)
     for signature, prompt in (("tokenize", ""), ("tokenize_query", "search for: ")):
         answer = graph.signatures[signature](tf.constant(["a text"]))
         (expected,) = text_encoder.tokenizer([prompt + "a text"])

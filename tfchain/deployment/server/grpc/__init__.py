@@ -1,1 +1,1 @@
-"""gRPC and its messages."""
+"""The gRPC server and its messages."""

@@ -1,4 +1,4 @@
-"""What gRPC's messages and warm-up records share: a request's parts in plain Python values."""
+"""Decodes the parts of a request that gRPC messages and warm-up records share."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ def decode_input(name: str, proto: Any) -> np.ndarray:
 
 
 def to_model_spec(request: Any) -> ModelSpec:
-    """Reads which model a request of any RPC asks for.
+    """Reads the model that a request of any RPC names.
 
     Raises:
-        StatusError: if the request has no model spec, or one without a name.
+        StatusError: if the request has no model spec, or a model spec without a name.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")

@@ -1,4 +1,4 @@
-"""The gRPC server: PredictionService and ModelService on tensorflow-serving-api's stubs, in front of the manager."""
+"""The gRPC server: PredictionService and ModelService, on the stubs of tensorflow-serving-api."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,17 +23,17 @@ from tfchain.deployment.server.status import (
 _MAX_MESSAGE_BYTES = 2**31 - 1
 _GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNATURE_DEF = "signature_def"
-_FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # gRPC gives a call without a deadline some centuries
+_FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # without a deadline, gRPC reports centuries
 
 
 class GrpcServer:
     """Serves the manager's models over gRPC; owns its ports and its threads.
 
     Args:
-        manager: Holds the models.
-        addresses: Where to listen, such as `127.0.0.1:8500` (port 0 lets the system choose) or `unix:/path`.
-        num_threads: How many requests are worked on at the same time.
-        as_content: Whether answers hold raw bytes instead of typed lists of numbers.
+        manager: The manager of the models.
+        addresses: The addresses, such as `127.0.0.1:8500` (port 0 lets the system choose) or `unix:/path`.
+        num_threads: The number of requests that run at the same time.
+        as_content: Whether answers contain raw bytes instead of typed lists of numbers. Default: False.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class GrpcServer:
         options = [
             ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.so_reuseport", 0),  # two servers on one port would share its requests without a word
+            ("grpc.so_reuseport", 0),  # otherwise two servers could silently share a port
         ]
         self._server = grpc.server(self._pool, options=options)
         _add_services(self._server, self)
@@ -67,14 +67,14 @@ class GrpcServer:
             if not port:
                 self._server.stop(None)
                 raise ServerError(
-                    f"The gRPC address {address} cannot be opened: it is in use, or not one of this machine. "
-                    "Stop what uses it, or choose another port."
+                    f"The gRPC address {address} cannot be opened: it is in use, or not an address of this machine. "
+                    "Stop the program that uses it, or choose another port."
                 )
             self.ports.append(port)
         self._server.start()
 
     def close(self, timeout_seconds: float = 10.0) -> None:
-        """Takes no more requests, waits for those that run, and cancels what takes longer."""
+        """Refuses new requests, waits for running requests, and cancels those that exceed the timeout."""
         if self._server is not None:
             self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -139,7 +139,7 @@ class GrpcServer:
 
 
 def _add_services(server: Any, answers: GrpcServer) -> None:
-    """Binds the methods to the services that the stubs describe."""
+    """Adds the services of the stubs to the server, bound to the methods of `answers`."""
     from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
     class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -158,7 +158,7 @@ def _add_services(server: Any, answers: GrpcServer) -> None:
 
 
 def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
-    """Ends a call with the code and the text of the StatusError that it raises."""
+    """Wraps a method so that a call that raises ends with a status code and message."""
 
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         try:
@@ -183,7 +183,7 @@ def _fill_spec(response: Any, name: str, version: int) -> None:
 
 
 def _timeout_ms(context: grpc.ServicerContext) -> int | None:
-    """Returns what is left of the client's deadline, None where it set none."""
+    """Returns the remaining milliseconds of the client's deadline, or None without a deadline."""
     left = context.time_remaining()
     if left is None or left > _FOREVER_SECONDS:
         return None

@@ -1,1 +1,1 @@
-"""HTTP and the REST API."""
+"""The HTTP server and the REST API."""

@@ -1,4 +1,4 @@
-"""One HTTP connection: bytes in, requests out (httptools parses them), answers back."""
+"""An HTTP connection: parses requests with httptools, and sends the answers."""
 
 import functools
 import http
@@ -23,13 +23,13 @@ _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {499: "
 
 
 class HttpConnection:
-    """Answers the requests of one client, one after the other, until either side ends it.
+    """Answers the requests of a client, one after the other, until either side closes the connection.
 
     Args:
         stream: The connected socket.
-        handle: Answers `(method, target, headers, body)`.
-        slots: Limits how many requests are worked on at the same time.
-        idle_seconds: The connection is closed after so long without a byte.
+        handle: A function from `(method, target, headers, body)` to an answer.
+        slots: The semaphore that limits the requests that run at the same time.
+        idle_seconds: The seconds without a byte after which the connection is closed.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class HttpConnection:
         self._slots = slots
         self._parser = httptools.HttpRequestParser(self)
         self._is_done = False
-        self._is_between = True  # two requests, that is
+        self._is_between = True  # between two requests
         self._head = b""
         self.is_closing = False
         stream.settimeout(idle_seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self) -> None:
-        """Serves the connection to its end."""
+        """Serves the connection until it ends."""
         with self._stream:
             try:
                 while not self._is_done:
@@ -57,19 +57,19 @@ class HttpConnection:
                     self._feed(data)
                 self._linger()
             except OSError:
-                return  # the client has gone, or said nothing for too long
+                return  # the client is gone, or was silent for too long
 
     def finish(self) -> None:
-        """Ends the connection once the request that it is working on is answered; called by another thread."""
+        """Closes the connection after the running request is answered; called by another thread."""
         self.is_closing = True
         self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Ends the connection at once; called by another thread."""
+        """Closes the connection at once; called by another thread."""
         self._shut(socket.SHUT_RDWR)
 
     def _linger(self) -> None:
-        """Reads a little of what the client still sends: a socket closed before would throw our answer away."""
+        """Reads a little of what the client still sends: closing the socket earlier could discard the answer."""
         self._shut(socket.SHUT_WR)
         self._stream.settimeout(_LINGER_SECONDS)
         for _ in range(_LINGER_READS):
@@ -80,7 +80,7 @@ class HttpConnection:
         try:
             self._stream.shutdown(how)
         except OSError:
-            return  # it has ended already
+            return  # it is closed already
 
     def _feed(self, data: bytes) -> None:
         if self._is_between:
@@ -89,23 +89,23 @@ class HttpConnection:
             if end < 0 and len(data) <= _MAX_HEADER_BYTES:
                 self._head = data
                 return
-            # httptools leaves the body out where a client offers another protocol, as HTTP/2 clients do with their
-            # first request. HTTP/1.1 may pass over such an offer, so the parser does not get to see it.
+            # httptools drops the body if a client offers another protocol, as HTTP/2 clients do in their first request.
+            # HTTP/1.1 allows ignoring such an offer, so it is removed before parsing.
             data, self._head = _UPGRADE.sub(b"", data[:end]) + data[end:], b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._is_done = True  # CONNECT, which has been answered
+            self._is_done = True  # CONNECT, which is already answered
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, OSError):  # an answer could not be sent
                 raise error.__context__ from None
             self._is_done = True
             self._send(Answer(400, (("Content-Type", "text/html"),), b"<H1>Bad Request</H1>\n"), "close", has_body=True)
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Starts a request."""
         self._is_between = False
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -113,26 +113,26 @@ class HttpConnection:
         self._body: list[bytes] = []
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
+        """Adds a piece of the target."""
         self._target += url
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header line."""
+        """Adds a header line."""
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """All header lines are there; a client that waits for a word before it sends the body gets it."""
+        """Answers `Expect: 100-continue`, which a client sends before it sends the body."""
         if self._headers.get("expect", "").lower() == "100-continue":
             self._stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Adds a piece of the body."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The request is there: answers it."""
+        """Answers the complete request."""
         self._is_between = True
         if self._is_done:
             return
@@ -161,7 +161,7 @@ class HttpConnection:
 
 
 def _to_path(target: bytes) -> str:
-    """Returns path and query of a target, which a proxy may have sent as a whole URL."""
+    """Returns path and query of a target; a proxy may send a whole URL."""
     text = target.decode("latin-1")
     if "://" in text and not text.startswith("/"):
         _, _, text = text.partition("://")[2].partition("/")
@@ -171,5 +171,5 @@ def _to_path(target: bytes) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _date(now: int) -> str:
-    """Returns a second as HTTP writes it; it is written once a second."""
+    """Formats a time for HTTP; cached, so it is formatted once per second."""
     return formatdate(now, usegmt=True)

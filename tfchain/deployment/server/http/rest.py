@@ -1,4 +1,4 @@
-"""The REST API: turns a request's method, path and body into a call of the manager, and its outcome into an answer."""
+"""The REST API: maps a request's method, path and body to a call of the manager, and the result to an answer."""
 
 import re
 import zlib
@@ -35,11 +35,11 @@ _NOT_FOUND_PAGE = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back over HTTP.
+    """An HTTP answer.
 
     Args:
         status: The HTTP status.
-        headers: Header lines.
+        headers: Pairs of header name and value.
         body: The body.
     """
 
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a path names, with the verb or the sub-resource behind it."""
+    """The model that a path names, and the verb or sub-resource after it."""
 
     spec: ModelSpec
     action: str
@@ -60,9 +60,9 @@ class RestApi:
     """Answers HTTP requests as TensorFlow Serving's REST API does.
 
     Args:
-        manager: Holds the models.
-        timeout_ms: How long a run may take.
-        has_cors: Whether every answer carries the headers that let other sites' pages read it.
+        manager: The manager of the models.
+        timeout_ms: The time limit of a run. Default: 30,000.
+        has_cors: Whether answers carry the headers that let pages of other sites read them. Default: False.
     """
 
     def __init__(self, manager: Manager, *, timeout_ms: int = 30_000, has_cors: bool = False) -> None:
@@ -71,13 +71,13 @@ class RestApi:
         self._headers = (("Content-Type", _JSON), *(_CORS if has_cors else ()))
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Answers one request.
+        """Answers a request.
 
         Args:
             method: The HTTP method, such as `POST`.
-            target: The path as it was sent (percent signs and all), with `?` and the query where there is one.
-            headers: The request's headers, by lower-case names.
-            body: The request's body as it was sent.
+            target: The path as sent, percent-encoded, with `?` and the query, if any.
+            headers: The request's headers, by lower-case name.
+            body: The request's body as sent.
         """
         if _API.fullmatch(target) is None:
             return Answer(404, (("Content-Type", "text/html"),), _NOT_FOUND_PAGE)
@@ -101,7 +101,7 @@ class RestApi:
         if found.action == "metadata":
             with self._manager.lend(found.spec) as lease:
                 return write_metadata(lease.name, lease.version, lease.servable.signature_defs).encode()
-        statuses = self._manager.statuses(found.spec.name, found.spec.version)  # a label is not looked at, as in stock
+        statuses = self._manager.statuses(found.spec.name, found.spec.version)  # ignores labels, like a stock server
         return write_status(statuses).encode()
 
     def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
@@ -119,12 +119,12 @@ class RestApi:
                 return signature.inputs
 
             request = read_predict_request(body, find_inputs)
-            assert lease is not None  # find_inputs has been called, or it has raised
+            assert lease is not None  # read_predict_request calls find_inputs, or raises
             prediction = predict(
                 lease.servable,
                 request.signature_name,
                 request.inputs,
-                to_array=_as_it_is,
+                to_array=_unchanged,
                 timeout_ms=self._timeout_ms,
             )
             return write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
@@ -133,7 +133,7 @@ class RestApi:
                 lease.__exit__(None, None, None)
 
 
-def _as_it_is(_: str, array: np.ndarray) -> np.ndarray:
+def _unchanged(_: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
@@ -148,7 +148,7 @@ def _find_target(method: str, target: str) -> _Target:
     label = _decode(match["label"]) if match["label"] else None
     spec = ModelSpec(_decode(match["name"] or ""), int(version) if version else None, label)
     if method == "POST":
-        if match["verb"] not in ("classify", "regress", "predict"):  # the pattern takes capitals, the verb does not
+        if match["verb"] not in ("classify", "regress", "predict"):  # the pattern allows capitals, the verb does not
             raise invalid_argument(f"Malformed request: {method} {target}")
         return _Target(spec, match["verb"])
     if not spec.name:
@@ -161,7 +161,7 @@ def _decode(part: str) -> str:
 
 
 def _inflate(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Unpacks a gzip body; a broken one reads as empty, as in the stock server."""
+    """Unpacks a gzip body; a broken body becomes empty, as in the stock server."""
     if "gzip" not in headers.get("content-encoding", ""):
         return body
     unpacker = zlib.decompressobj(wbits=31)

@@ -1,4 +1,4 @@
-"""The HTTP server in front of the REST API: one thread a connection, httptools for the protocol."""
+"""The HTTP server of the REST API: one thread per connection, with httptools for the protocol."""
 
 import contextlib
 import errno
@@ -16,16 +16,16 @@ _ACCEPT_SECONDS = 0.25
 
 
 class HttpServer:
-    """Serves a REST API over HTTP/1.1; owns its socket and its threads.
+    """Serves a REST API over HTTP/1.1; owns its socket and threads.
 
-    A thread a connection answers a small request several times as fast as an event loop that hands each request to a
-    pool of threads: the loop and the two changes of threads cost more than all the rest of the answer.
+    A thread per connection answers a small request several times as fast as an event loop that hands requests to a pool
+    of threads: the loop and the two thread switches cost more than the rest of the answer.
 
     Args:
-        api: Answers the requests.
-        host: The address to listen on; `0.0.0.0` means every address, of IPv6 too.
+        api: The API that answers the requests.
+        host: The address to listen on; `0.0.0.0` means all addresses, including IPv6.
         port: The port; 0 lets the system choose.
-        num_threads: How many requests are worked on at the same time.
+        num_threads: The number of requests that run at the same time.
     """
 
     def __init__(self, api: RestApi, *, host: str, port: int, num_threads: int) -> None:
@@ -49,7 +49,7 @@ class HttpServer:
         self._listener = open_socket(self._host, self._wanted_port)
         try:
             self._listener.listen(_BACKLOG)
-        except OSError as error:  # another process listened between our bind and our listen
+        except OSError as error:  # another process began to listen between bind and listen
             self._listener.close()
             raise _port_error(self._host, self._wanted_port, error) from error
         self._listener.settimeout(_ACCEPT_SECONDS)
@@ -58,18 +58,18 @@ class HttpServer:
         self._thread.start()
 
     def close(self, timeout_seconds: float = 10.0) -> None:
-        """Takes no more requests, waits for those that run, and gives up on what takes longer."""
+        """Refuses new requests, waits for running requests, and aborts those that exceed the timeout."""
         self._closing.set()
         if self._thread is None or self._listener is None:
             return
-        with contextlib.suppress(OSError):  # where the system knows no such end, the thread looks up by itself soon
+        with contextlib.suppress(OSError):  # not supported on every system; the thread checks for the end itself
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_ACCEPT_SECONDS + 1.0)
         self._listener.close()
         with self._lock:
             left = dict(self._connections)
         for connection in left:
-            connection.is_closing = True  # all of them know before the first client can
+            connection.is_closing = True  # mark all before the first client can notice
         for connection in left:
             connection.finish()
         deadline = time.monotonic() + timeout_seconds
@@ -85,7 +85,7 @@ class HttpServer:
                 continue
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
-                    self._closing.wait(0.05)  # too many files are open: others may close soon
+                    self._closing.wait(0.05)  # too many open files: some may close soon
                     continue
                 return
             connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
@@ -94,7 +94,7 @@ class HttpServer:
                 self._connections[connection] = thread
             try:
                 thread.start()
-            except RuntimeError:  # no more threads can be had
+            except RuntimeError:  # no more threads are available
                 with self._lock:
                     del self._connections[connection]
                 stream.close()
@@ -107,10 +107,10 @@ class HttpServer:
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Binds a TCP socket that shares its port with no other process; it does not listen yet.
+    """Binds a TCP socket whose port no other process can share; it does not listen yet.
 
     Raises:
-        ServerError: if the address cannot be had.
+        ServerError: if the address cannot be bound.
     """
     wanted: list[tuple[socket.AddressFamily | None, str]] = [(None, host)]
     if host == "0.0.0.0":
@@ -126,7 +126,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 def _port_error(host: str, port: int, error: OSError) -> ServerError:
     return ServerError(
-        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Stop what uses it, or choose another port."
+        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Free the port, or choose another."
     )
 
 

@@ -1,1 +1,1 @@
-"""JSON as TensorFlow Serving reads and writes it."""
+"""JSON in TensorFlow Serving's dialect: reading and writing."""

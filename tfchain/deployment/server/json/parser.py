@@ -1,7 +1,6 @@
-"""JSON in, as TensorFlow Serving's parser (rapidjson) takes it: its dialect, its error texts and offsets.
+"""Parses JSON like TensorFlow Serving's parser (rapidjson), with its dialect, error texts and offsets.
 
-Python's parser in C reads the request. Where it refuses, or where the two are known to differ, the slow parser below
-has the word.
+Python's C parser reads the request. If it refuses, or where the two are known to differ, the slow parser below decides.
 """
 
 import json
@@ -12,7 +11,7 @@ from tfchain.deployment.server.status import StatusError, invalid_argument
 
 _BOM = b"\xef\xbb\xbf"
 _SPACES = b" \t\n\r"
-# What Python takes and rapidjson does not (or may not): halves of surrogate pairs, numbers beyond the doubles.
+# What Python accepts and rapidjson does not (or may not): halves of surrogate pairs, numbers beyond double range.
 _DIFFERS = re.compile(rb"\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{309}")
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -22,9 +21,9 @@ _MIN_INT64 = -(2**63)
 
 
 def parse_json(body: bytes) -> Any:
-    """Reads the first JSON document of a request's body; what follows it is ignored.
+    """Reads the first JSON document of a request's body, and ignores what follows it.
 
-    Bytes that are not UTF-8 come through as lone surrogates (`surrogateescape`), so that they can be written back.
+    Bytes that are not UTF-8 become lone surrogates (`surrogateescape`), so that they can be written back.
 
     Raises:
         StatusError: with rapidjson's text and offset, if the document is broken.
@@ -51,7 +50,7 @@ def _parse_slowly(body: bytes) -> Any:
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    if len(members) != len(pairs):  # rapidjson finds the first of two equal keys, Python keeps the last
+    if len(members) != len(pairs):  # of equal keys, rapidjson takes the first, Python the last
         members = dict(reversed(pairs))
     return members
 
@@ -60,7 +59,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_first_wins)
 
 
 class _RapidParser:
-    """A recursive descent over the bytes that fails where and as rapidjson does."""
+    """A recursive-descent parser that fails where and how rapidjson does."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body + b"\0"  # rapidjson reads a zero at the end
@@ -153,7 +152,7 @@ class _RapidParser:
         self._at += 1
         while True:
             plain = _PLAIN.match(self._body, self._at)
-            assert plain is not None  # it matches nothing at least
+            assert plain is not None  # the pattern also matches the empty string
             pieces.append(plain[0])
             self._at = plain.end()
             byte = self._peek()

@@ -1,4 +1,4 @@
-"""Status and metadata as JSON, in the order and layout in which TensorFlow Serving's protobuf printer writes them."""
+"""Writes status and metadata as JSON, in the order and layout of TensorFlow Serving's protobuf printer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ def write_metadata(name: str, version: int, signature_defs: Mapping[str, Any]) -
 
     Args:
         name: The model's name.
-        version: Its version.
-        signature_defs: `SignatureDef` protos by names.
+        version: The model's version.
+        signature_defs: `SignatureDef` protos by name.
     """
     spec = _pretty({"name": name, "signature_name": "", "version": str(version)})
     signatures = _pretty({"signature_def": {key: _signature(proto) for key, proto in sorted(signature_defs.items())}})
@@ -69,6 +69,6 @@ def _message(proto: Any) -> Any:
 
 
 def _pretty(value: Any) -> str:
-    """Lays JSON out with one blank a level; angle brackets are escaped, as protobuf's printer does."""
+    """Formats JSON with one blank per level; escapes angle brackets, as protobuf's printer does."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e") + "\n"

@@ -1,4 +1,4 @@
-"""A REST predict request's JSON to arrays: the row format (`instances`) and the column format (`inputs`)."""
+"""Reads a REST predict request: the row format (`instances`) and the column format (`inputs`)."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,12 +16,12 @@ from tfchain.deployment.server.status import StatusError, invalid_argument
 
 @dataclass(frozen=True, slots=True)
 class JsonPredictRequest:
-    """What a request's body holds.
+    """The content of a request's body.
 
     Args:
-        signature_name: As it was sent; empty where it was not.
-        inputs: The arrays by input names.
-        is_row_format: Whether it came as `instances`, and is to be answered so.
+        signature_name: The signature's name; empty if the request has none.
+        inputs: The arrays by input name.
+        is_row_format: Whether the request is in row format (`instances`), which the answer must follow.
     """
 
     signature_name: str
@@ -34,8 +34,8 @@ def read_predict_request(body: bytes, find_inputs: Callable[[str], Mapping[str, 
 
     Args:
         body: The request's body.
-        find_inputs: Gives a signature's inputs by the signature's name, which is empty where none was sent. Called once
-            the JSON and the name are known to be well formed; may raise StatusError.
+        find_inputs: A function from a signature's name (empty if none was sent) to its inputs. Called after the JSON
+            and the name are found well formed; may raise a StatusError.
 
     Raises:
         StatusError: with TensorFlow Serving's text, if the body is not a predict request for the signature.
@@ -75,11 +75,11 @@ def _read_instances(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[st
             "tensorinfo_map"
         )
     arrays = _read_rows_fast(rows, specs)
-    return arrays if arrays is not None else _read_rows_one_by_one(rows, specs)
+    return arrays if arrays is not None else _read_rows_slowly(rows, specs)
 
 
 def _read_rows_fast(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray] | None:
-    """Reads rows that have no fault, all at once; None where one has, so that the slow way can say which."""
+    """Reads valid rows, all at once; returns None if a row is invalid, so that the slow function can report it."""
     if not is_object(rows[0]):
         if any(is_object(row) for row in rows):
             return None
@@ -98,8 +98,8 @@ def _read_rows_fast(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[st
     return arrays
 
 
-def _read_rows_one_by_one(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
-    """Reads rows in TensorFlow Serving's order of checks, up to the first fault."""
+def _read_rows_slowly(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
+    """Reads rows in TensorFlow Serving's order of checks, up to the first error."""
     has_objects = is_object(rows[0])
     shapes: dict[str, tuple[int, ...]] = {}
     values: dict[str, list[Any]] = {}
@@ -167,7 +167,7 @@ def _read_inputs(value: Any, specs: Mapping[str, TensorSpec]) -> dict[str, np.nd
 
 
 def is_object(value: Any) -> bool:
-    """Whether a JSON value is an object of named inputs; `{"b64": "…"}` is a value, not an object."""
+    """Returns whether a JSON value is an object of named inputs; `{"b64": "…"}` is a value, not an object."""
     return isinstance(value, dict) and not (len(value) == 1 and isinstance(value.get("b64"), str))
 
 

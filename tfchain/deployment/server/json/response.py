@@ -1,4 +1,4 @@
-"""Arrays to a REST predict response, character for character as TensorFlow Serving lays it out."""
+"""Writes a REST predict response, character for character as TensorFlow Serving does."""
 
 import base64
 import math
@@ -17,11 +17,11 @@ def write_predict_response(outputs: Mapping[str, np.ndarray], *, is_row_format: 
     """Writes the outputs of a run.
 
     Args:
-        outputs: The arrays by output names.
-        is_row_format: Whether to answer in rows (`predictions`) or in columns (`outputs`).
+        outputs: The arrays by output name.
+        is_row_format: Whether to write rows (`predictions`) or columns (`outputs`).
 
     Raises:
-        StatusError: if rows are wanted and an output has no batch dimension, or not the same as the others; if a data
+        StatusError: if an output has no batch dimension, or another size than the others, in row format; or if a data
             type cannot be written.
     """
     if not outputs:
@@ -35,8 +35,8 @@ def _write_rows(outputs: Mapping[str, np.ndarray]) -> str:
     line = "\n" + INDENT * 2
     if len(outputs) == 1:
         ((name, array),) = outputs.items()
-        # One list in one line; the writer turns to single lines after it has begun the outer list, so that one's
-        # closing bracket stands alone.
+        # The lists of rows are on one line; the writer switches to single lines after it opens the outer list, so the
+        # outer closing bracket stands alone.
         rows = _nested(_texts(name, array, depth=2 + array.ndim - 1), array.shape[1:], size)
         body = ", ".join(rows)
     else:
@@ -74,7 +74,7 @@ def _write_columns(outputs: Mapping[str, np.ndarray]) -> str:
 
 
 def _nested(texts: list[str], shape: tuple[int, ...], count: int) -> list[str]:
-    """Joins values into `count` lists of a shape, each in one line."""
+    """Joins values into `count` lists of a shape, each on one line."""
     for position in range(len(shape) - 1, -1, -1):
         size = shape[position]
         number = count * math.prod(shape[:position])
@@ -83,7 +83,7 @@ def _nested(texts: list[str], shape: tuple[int, ...], count: int) -> list[str]:
 
 
 def _indented(name: str, array: np.ndarray, depth: int) -> str:
-    """Writes one array with each value in a line of its own."""
+    """Writes an array with each value on its own line."""
     texts = _texts(name, array, depth=depth + array.ndim)
     for position in range(array.ndim - 1, -1, -1):
         size = array.shape[position]
@@ -101,7 +101,7 @@ def _indented(name: str, array: np.ndarray, depth: int) -> str:
 
 
 def _texts(name: str, array: np.ndarray, depth: int) -> list[str]:
-    """Writes an array's values one by one; `depth` is how many brackets are open around them."""
+    """Writes an array's values one by one; `depth` is the number of open brackets around them."""
     flat = array.ravel()
     match array.dtype.kind:
         case "f" if array.dtype != np.float16:

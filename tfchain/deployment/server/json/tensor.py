@@ -1,4 +1,4 @@
-"""One JSON value to one array: nested lists of numbers, strings, booleans or `{"b64": "…"}`."""
+"""Reads a JSON value as an array: nested lists of numbers, strings, booleans or `{"b64": "…"}`."""
 
 import base64
 import binascii
@@ -27,7 +27,7 @@ from tfchain.deployment.server.servables.dtypes import (
 )
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
-# The integers that a JSON number must be in; the small types take any int32, and wrap.
+# The allowed range of a JSON number by type; the small types accept any int32, and wrap.
 _INT_RANGES: dict[int, tuple[int, int]] = {
     DT_INT32: (-(2**31), 2**31 - 1),
     DT_INT16: (-(2**31), 2**31 - 1),
@@ -42,10 +42,10 @@ _BASE64_SPACES = re.compile(r"[ \t\n\v\f\r]+")
 
 
 def read_tensor(value: Any, dtype: int) -> np.ndarray:
-    """Reads a JSON value; its shape is that of the lists' first elements.
+    """Reads a JSON value; its shape is the shape of the lists' first elements.
 
     Args:
-        value: What the JSON parser gave.
+        value: The parsed JSON value.
         dtype: The data type's number.
 
     Raises:
@@ -70,12 +70,12 @@ def read_rows(rows: list[Any], dtype: int) -> np.ndarray | None:
 
 
 def read_value(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
-    """Puts values that were checked one by one into an array."""
+    """Makes an array of values that were checked one by one."""
     return _to_numpy(leaves, dtype).reshape(shape)
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Returns the shape that a JSON value's first elements have."""
+    """Returns the shape of a JSON value's first elements."""
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -86,7 +86,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
-    """Lays nested lists flat; None where they are not of the shape."""
+    """Flattens nested lists; returns None if they do not have the shape."""
     level = [value]
     for size in shape:
         if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
@@ -96,7 +96,7 @@ def _flatten(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
 
 
 def _convert(leaves: list[Any], dtype: int) -> np.ndarray | None:
-    """Makes an array of leaves if all of them fit; None if one does not."""
+    """Makes an array of leaves if all of them fit; else returns None."""
     if dtype not in _SUPPORTED:
         return None
     types = set(map(type, leaves))
@@ -104,7 +104,7 @@ def _convert(leaves: list[Any], dtype: int) -> np.ndarray | None:
         if not types <= {str, dict}:
             return None
         if dict in types:
-            return None  # one by one, so that a broken base64 value is found in its place
+            return None  # checked one by one, so that a broken base64 value is reported in order
     elif dtype == DT_BOOL:
         if not types <= {bool}:
             return None
@@ -125,14 +125,14 @@ def _to_numpy(leaves: list[Any], dtype: int) -> np.ndarray:
     target = BY_NUMBER[dtype].numpy
     if dtype in (DT_FLOAT, DT_DOUBLE):
         with np.errstate(over="ignore", under="ignore"):
-            return np.array(leaves, np.float64).astype(target)  # too large a number becomes infinity
+            return np.array(leaves, np.float64).astype(target)  # numbers out of range become infinity
     if dtype in (DT_INT8, DT_INT16, DT_UINT8):
         return np.array(leaves, np.int32).astype(target)  # not range-checked: 300 in a uint8 is 44
     return np.array(leaves, target)
 
 
 def _check(value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves: list[Any]) -> None:
-    """Walks a value in TensorFlow Serving's order, collecting leaves, up to the first that does not fit."""
+    """Checks a value in TensorFlow Serving's order and collects leaves, up to the first that does not fit."""
     rank = len(shape)
     if not isinstance(value, list):
         if level != rank:

@@ -1,4 +1,4 @@
-"""Single JSON values as text, as TensorFlow Serving writes them: floats, strings, and values quoted in error texts."""
+"""Writes single JSON values like TensorFlow Serving: floats, strings, and values quoted in error texts."""
 
 import json.encoder
 import math
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 MAX_DUMP_BYTES = 256
-_MANY = 64  # from so many floats on, a look at all of them at once pays
+_MANY = 64  # from this many floats on, it pays to examine all of them at once
 INDENT = "    "
 _LOWER_ESCAPE = re.compile(r"(\\\\)|\\u00[01][a-f]")
 _quote = json.encoder.encode_basestring
 
 
 def quote(text: str) -> str:
-    """Writes a JSON string: characters beyond ASCII as they are, control characters escaped with capital digits."""
+    """Writes a JSON string: non-ASCII characters unchanged, control characters escaped with upper-case digits."""
     quoted = _quote(text)
     if "\\u00" in quoted:
         quoted = _LOWER_ESCAPE.sub(lambda match: match[1] or "\\u00" + match[0][4:].upper(), quoted)
@@ -24,9 +24,9 @@ def quote(text: str) -> str:
 
 
 def format_floats(values: np.ndarray) -> list[str]:
-    """Writes floats: six digits where these give the same number back, else all (9 for float, 17 for double).
+    """Writes floats: with six digits if these give the same number back, else with all (9 for float, 17 for double).
 
-    Whole numbers end in `.0`, large and small ones are in scientific notation, as C's `%g` has it.
+    Whole numbers end in `.0`; large and small numbers are in scientific notation, as in C's `%g`.
 
     Args:
         values: A flat array of float32 or float64.
@@ -48,10 +48,10 @@ def format_floats(values: np.ndarray) -> list[str]:
 
 
 def _needs_more_than_six_digits(values: np.ndarray) -> np.ndarray:
-    """Finds floats that six digits surely do not give back, so that they need not be tried.
+    """Finds floats that six digits cannot represent, so that they need not be tried.
 
-    The nearest number of six digits must be farther away than any number that is read as the float (half the distance
-    to its neighbour; a little more, for the doubles' own rounding).
+    The nearest number of six digits must be farther away than any number that parses to the float (half the distance to
+    its neighbour, plus a margin for the rounding of doubles).
     """
     with np.errstate(invalid="ignore"):
         exact = np.abs(values.astype(np.float64))
@@ -63,13 +63,13 @@ def _needs_more_than_six_digits(values: np.ndarray) -> np.ndarray:
 
 
 def _merge(is_first: np.ndarray, first: list[str], second: list[str]) -> list[str]:
-    """Puts two lists together: an element of the first where the mask says so, else one of the second."""
-    rest, other = iter(first), iter(second)
-    return [next(rest) if mask else next(other) for mask in is_first.tolist()]
+    """Merges two lists: takes the next element of the first where the mask is True, else of the second."""
+    first_items, second_items = iter(first), iter(second)
+    return [next(first_items) if mask else next(second_items) for mask in is_first.tolist()]
 
 
 def _format_all(form: str, numbers: list[float]) -> list[str]:
-    """Formats many numbers by one call, which is several times as fast as one call a number."""
+    """Formats many numbers in one call, which is several times as fast as a call per number."""
     return ((form + "\n") * len(numbers) % tuple(numbers)).split()
 
 
@@ -78,14 +78,14 @@ def _finish(texts: list[str]) -> list[str]:
 
 
 def _finish_one(text: str) -> str:
-    """Marks a whole number as a float; spells what is no number as JSON's dialects do."""
+    """Marks a whole number as a float; writes non-finite numbers in JSON's dialects."""
     if text[-1].isdigit():
         return text + ".0"
     return "NaN" if "nan" in text else "-Infinity" if text[0] == "-" else "Infinity"
 
 
 def type_name(value: Any) -> str:
-    """Names a JSON value's type as error texts do."""
+    """Returns a JSON value's type name in error texts."""
     match value:
         case None:
             return "Null"
@@ -104,7 +104,7 @@ def type_name(value: Any) -> str:
 
 
 def dump(value: Any) -> str:
-    """Writes a JSON value for an error text, cut after 256 bytes."""
+    """Writes a JSON value for an error text, truncated to 256 bytes."""
     if isinstance(value, float):
         is_float = abs(value) <= float(np.finfo(np.float32).max)
         return format_floats(np.array([value], np.float32 if is_float else np.float64))[0]
@@ -115,7 +115,7 @@ def dump(value: Any) -> str:
 
 
 def _dump_into(value: Any, line: str, pieces: list[str], left: list[int]) -> None:
-    """Appends the pretty text of a value; stops when enough is there, so that a huge request costs little."""
+    """Appends the formatted text of a value; stops at the limit, so that a huge request costs little."""
     if left[0] <= 0:
         return
     if isinstance(value, dict | list) and value:
@@ -160,7 +160,7 @@ def _dump_leaf(value: Any) -> str:
 
 
 def _shortest(value: float) -> str:
-    """Writes a float within a quoted value with the fewest digits, in rapidjson's form: `1e30`, `0.00001`, `2.0`."""
+    """Writes a float in a quoted value with the fewest digits, in rapidjson's form: `1e30`, `0.00001`, `2.0`."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = repr(value)

@@ -1,4 +1,4 @@
-"""TensorFlow's data types by their numbers on the wire: names, numpy types, fields in a TensorProto."""
+"""TensorFlow's data types by wire number: names, NumPy types, fields of a TensorProto."""
 
 from dataclasses import dataclass
 
@@ -25,13 +25,13 @@ DT_UINT64 = 23
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """One data type.
+    """A data type.
 
     Args:
-        number: Its value in `tensorflow.DataType`.
-        name: Its name in TensorFlow's error texts.
-        numpy: The numpy type of its arrays (`object`, holding bytes, for strings).
-        field: The repeated field of a TensorProto that holds its values.
+        number: The value in `tensorflow.DataType`.
+        name: The name in TensorFlow's error texts.
+        numpy: The NumPy type of arrays (for strings `object`, with bytes as elements).
+        field: The repeated field of a TensorProto with the values.
     """
 
     number: int
@@ -63,6 +63,6 @@ BY_NUMPY: dict[np.dtype, DType] = {dtype.numpy: dtype for dtype in BY_NUMBER.val
 
 
 def dtype_name(number: int) -> str:
-    """Returns a data type's name as TensorFlow's error texts write it."""
+    """Returns a data type's name in TensorFlow's error texts."""
     dtype = BY_NUMBER.get(number)
     return dtype.name if dtype is not None else f"unknown dtype enum ({number})"

@@ -1,4 +1,4 @@
-"""A version whose encoder LiteRT runs: token ids go to it directly, texts between two halves that TensorFlow runs."""
+"""A version with LiteRT as its encoder: token ids go to it directly, texts pass through two halves in TensorFlow."""
 
 import json
 import logging
@@ -22,30 +22,30 @@ from tfchain.runtime.token_batches import TOKENS_IN_BATCH, encode_in_batches
 
 logger = logging.getLogger(__name__)
 
-# Interpreters of one thread each: on two cores, two of them answered more queries a second than one of two threads, and
-# one query at least as fast. At most so many, unless more are asked for: each keeps a copy of the weights.
+# Interpreters have one thread each: on two cores, two of them answered more queries per second than one with two
+# threads, and a single query at least as fast. Each copies the weights, so this is the most unless a flag says more.
 MOST_INTERPRETERS = 4
-FEWEST_TEXTS, MOST_TEXTS = 4, 32  # of a batch, if they are short: a request is shared out among the interpreters
+FEWEST_TEXTS, MOST_TEXTS = 4, 32  # in a batch of short texts: a request is split among the interpreters
 
 
 class LiteRTServable:
-    """A SavedModel with a flatbuffer in place of its encoder; see `Servable` for what its methods do.
+    """A SavedModel with a flatbuffer in place of its encoder; see `Servable` for its methods.
 
-    The signatures are the SavedModel's. `embed_ids` is answered by LiteRT; a signature of texts that has its halves
-    among the others by the tokenizing half, LiteRT, and the half that searches; every other one by the SavedModel.
-    What is searched are the documents' vectors by the SavedModel's encoder, with queries' by LiteRT: two roundings of
-    one model, which may be compared.
+    The signatures are the SavedModel's. LiteRT answers `embed_ids`. A signature of texts with halves is answered by the
+    tokenizing half, LiteRT, and the searching half. The SavedModel answers all others. A search compares documents'
+    vectors of the SavedModel's encoder with queries' vectors of LiteRT: two roundings of the same model, which may be
+    compared.
 
-    What LiteRT does not take (other data types, shapes that do not go together, ids that are no token's, no text at
-    all) goes to the SavedModel as it is, so that errors have its codes and its texts.
+    Requests that LiteRT does not accept (other data types, mismatched shapes, ids outside the vocabulary, no text) go
+    to the SavedModel unchanged, so that errors have its codes and texts.
 
     Args:
-        saved_model: The version's SavedModel, loaded; `close` closes it.
+        saved_model: The version's loaded SavedModel; `close` closes it.
         encoder: The interpreters of the version's flatbuffer.
-        halves: Signature of texts → its halves, as the version's description names them.
+        halves: Signature of texts → its halves, from the version's description.
 
     Attributes:
-        num_failures: How many requests LiteRT failed at though they were valid, and the SavedModel answered.
+        num_failures: The number of valid requests that failed in LiteRT, and that the SavedModel answered.
     """
 
     def __init__(self, saved_model: Servable, encoder: LiteRTPool, halves: Mapping[str, Halves]) -> None:
@@ -58,17 +58,17 @@ class LiteRTServable:
 
     @property
     def halves(self) -> Mapping[str, Halves]:
-        """The signatures of texts that LiteRT encodes for."""
+        """The signatures of texts that use LiteRT."""
         return self._halves
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """The functions that the model offers."""
+        """The model's functions by name."""
         return self._saved_model.signatures
 
     @property
     def signature_defs(self) -> Mapping[str, Any]:
-        """The same as `SignatureDef` protos, for metadata."""
+        """The functions as `SignatureDef` protos, for metadata."""
         return self._saved_model.signature_defs
 
     def run(
@@ -78,7 +78,7 @@ class LiteRTServable:
         outputs: Sequence[str],
         timeout_ms: int | None = None,
     ) -> list[np.ndarray]:
-        """Runs a signature, by LiteRT where it can."""
+        """Runs a signature, with LiteRT if possible."""
         deadline = _Deadline(timeout_ms)
         try:
             if signature.name == EMBED_IDS:
@@ -88,7 +88,7 @@ class LiteRTServable:
                 return self._run_halves(self._halves[signature.name], inputs, outputs, deadline)
         except _NotTakenError as error:
             answer = self._saved_model.run(signature, inputs, outputs, deadline.left_ms())
-            if error.__cause__ is not None:  # a valid request all the same
+            if error.__cause__ is not None:  # the request was valid
                 with self._lock:
                     self.num_failures += 1
                 logger.warning("LiteRT failed, and the SavedModel answered %s: %s", signature.name, error.__cause__)
@@ -96,7 +96,7 @@ class LiteRTServable:
         return self._saved_model.run(signature, inputs, outputs, timeout_ms)
 
     def close(self) -> None:
-        """Closes the SavedModel, and ends the threads."""
+        """Closes the SavedModel, and stops the threads."""
         self._threads.shutdown()
         self._saved_model.close()
 
@@ -111,7 +111,7 @@ class LiteRTServable:
         except StatusError as error:
             if error.code is Code.DEADLINE_EXCEEDED:
                 raise
-            raise _NotTakenError from None  # the whole signature says it in its own words
+            raise _NotTakenError from None  # the whole signature then raises its own error
         vectors = self._encode(token_ids, padding_mask, deadline, np.count_nonzero(padding_mask, axis=1))
         if halves.answer is None:
             return [vectors] * len(outputs)
@@ -126,11 +126,11 @@ class LiteRTServable:
         deadline: "_Deadline",
         lengths: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Vectors of token ids; of each text `lengths` tokens are looked at, if they are given, and else all."""
-        both = (token_ids, padding_mask)
+        """Encodes token ids; reads the first `lengths` tokens of each text, or all without `lengths`."""
+        arrays = (token_ids, padding_mask)
         if (
-            any(one.dtype != np.int32 or one.ndim != 2 or not one.size for one in both)
-            or len({*map(np.shape, both)}) > 1
+            any(array.dtype != np.int32 or array.ndim != 2 or not array.size for array in arrays)
+            or len({*map(np.shape, arrays)}) > 1
         ):
             raise _NotTakenError
         lengths = np.full(len(token_ids), token_ids.shape[1]) if lengths is None else lengths
@@ -156,29 +156,29 @@ class LiteRTServable:
                 run_all=self._threads.map if is_shared else map,
             )
         except TimeoutError as error:
-            raise _too_late() from error
+            raise _deadline_exceeded() from error
         except (RuntimeError, ValueError) as error:
             raise _NotTakenError from error
-        assert vectors is not None  # there is a text, as neither array is empty
+        assert vectors is not None  # neither array is empty
         return vectors
 
 
 class _NotTakenError(Exception):
-    """A request that LiteRT does not take; its cause is LiteRT's own error, if it has got as far as that."""
+    """A request that LiteRT does not accept; its cause is LiteRT's own error, if LiteRT was called."""
 
 
 class _Deadline:
-    """When a request must be answered.
+    """The deadline of a request.
 
     Args:
-        timeout_ms: From now on; None for no limit.
+        timeout_ms: The time from now on; None for no limit.
     """
 
     def __init__(self, timeout_ms: int | None) -> None:
         self._end = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
 
     def left_ms(self) -> int | None:
-        """What is left, at least 1; None for no limit.
+        """Returns the remaining milliseconds, at least 1; None for no limit.
 
         Raises:
             StatusError: if the time is up.
@@ -187,12 +187,12 @@ class _Deadline:
             return None
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _too_late()
+            raise _deadline_exceeded()
         return max(1, int(left * 1000))
 
 
 def load_version(path: Path | str, options: LoadOptions | None = None) -> Servable:
-    """Loads one version: its SavedModel, with LiteRT for the encoder where that is preferred and the version has it.
+    """Loads a version: its SavedModel, with LiteRT as the encoder if that is preferred and available.
 
     Args:
         path: The version's folder.
@@ -213,15 +213,15 @@ def load_version(path: Path | str, options: LoadOptions | None = None) -> Servab
 
 
 def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) -> LiteRTServable:
-    """Puts a version's flatbuffer in place of its SavedModel's encoder.
+    """Replaces the encoder of a SavedModel by the version's flatbuffer.
 
     Args:
-        saved_model: The SavedModel, loaded.
+        saved_model: The loaded SavedModel.
         path: The version's folder, with `model.tflite`.
-        options: How many interpreters there are, and threads for them.
+        options: The number of interpreters, and of their threads.
 
     Raises:
-        StatusError: if the flatbuffer is damaged, or none that a chain exported.
+        StatusError: if the flatbuffer is damaged, or was not exported by a chain.
     """
     file = Path(path) / TFLITE_FILE
     cores = count_cores()
@@ -240,13 +240,13 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
     ]
     if whole:
         logger.warning(
-            "%s has no halves of %s: the SavedModel answers there. Export the version again.", path, ", ".join(whole)
+            "%s has no halves of %s: the SavedModel answers them. Export the version again.", path, ", ".join(whole)
         )
     return servable
 
 
 def read_halves(path: Path | str) -> dict[str, Halves]:
-    """The halves that a version's description names; empty where it has none, or none that can be read."""
+    """Returns the halves in a version's description; empty if there are none, or none that can be read."""
     try:
         described = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8")).get("halves", {})
         return {name: Halves(**names) for name, names in described.items()}
@@ -261,15 +261,15 @@ def _is_half(name: str, halves: Mapping[str, Halves]) -> bool:
 def _has_halves(saved_model: Servable, name: str, halves: Halves) -> bool:
     signatures = saved_model.signatures
     names = [name, halves.tokenize, *([halves.answer] if halves.answer else [])]
-    if any(one not in signatures for one in names):
+    if any(part not in signatures for part in names):
         return False
-    before, behind = signatures[halves.tokenize], signatures[halves.answer or name]
+    before, after = signatures[halves.tokenize], signatures[halves.answer or name]
     return (
         signatures[name].inputs.keys() == before.inputs.keys()
         and before.outputs.keys() == {"token_ids", "padding_mask"}
-        and behind.outputs.keys() == signatures[name].outputs.keys()
+        and after.outputs.keys() == signatures[name].outputs.keys()
     )
 
 
-def _too_late() -> StatusError:
-    return StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")  # as the session says it
+def _deadline_exceeded() -> StatusError:
+    return StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")  # the session's own text

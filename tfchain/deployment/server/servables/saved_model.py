@@ -1,4 +1,4 @@
-"""A SavedModel as a servable: loaded through the v1 loader, run through its session."""
+"""SavedModels as servables: loaded by the v1 loader, and run in its session."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ class LoadOptions:
     """How SavedModels are loaded and run.
 
     Args:
-        tags: The tags of the graph to load.
+        tags: The tags of the graph to load. Default: `serve`.
         intra_op_threads: Threads within one op; 0 lets TensorFlow choose.
         inter_op_threads: Threads across ops; 0 lets TensorFlow choose.
-        is_xla_enabled: Run XLA-compiled functions, which a stock server refuses unless it is told otherwise.
-        prefers_tflite: Run the encoder of a version that has `model.tflite` by LiteRT.
-        tflite_interpreters: How many requests LiteRT encodes at the same time; 0 for one a core, at most four.
+        is_xla_enabled: Whether to run XLA-compiled functions, which a stock server refuses by default. Default: False.
+        prefers_tflite: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.
+        tflite_interpreters: The number of requests that LiteRT encodes at once; 0 for one per core, at most four.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -38,13 +38,13 @@ class LoadOptions:
 
 
 class SavedModelServable:
-    """A loaded SavedModel; see `Servable` for what its methods do.
+    """A loaded SavedModel; see `Servable` for its methods.
 
     Args:
-        session: The session that holds the model.
-        signatures: Its functions by names.
-        signature_defs: The same as protos.
-        xla_tensors: The tensors that are refused because XLA is off.
+        session: The session with the model.
+        signatures: The model's functions by name.
+        signature_defs: The functions as protos.
+        xla_tensors: The tensors to refuse because XLA is off. Default: none.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class SavedModelServable:
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """The functions that the model offers."""
+        """The model's functions by name."""
         return self._signatures
 
     @property
     def signature_defs(self) -> Mapping[str, Any]:
-        """The same as `SignatureDef` protos, for metadata."""
+        """The functions as `SignatureDef` protos, for metadata."""
         return self._signature_defs
 
     def run(
@@ -77,7 +77,7 @@ class SavedModelServable:
         outputs: Sequence[str],
         timeout_ms: int | None = None,
     ) -> list[np.ndarray]:
-        """Runs a signature on the session."""
+        """Runs a signature in the session."""
         names = [signature.outputs[name].tensor_name for name in outputs]
         if self._xla_tensors and not self._xla_tensors.isdisjoint(names):
             raise StatusError(Code.INTERNAL, "XLA compilation disabled")
@@ -96,7 +96,7 @@ class SavedModelServable:
 
 
 def load_saved_model(path: Path | str, options: LoadOptions | None = None) -> SavedModelServable:
-    """Loads one version.
+    """Loads a version.
 
     Args:
         path: The version's folder.
@@ -135,7 +135,7 @@ def load_saved_model(path: Path | str, options: LoadOptions | None = None) -> Sa
 
 @contextlib.contextmanager
 def _load_errors(path: Path, tags: Sequence[str]) -> Any:
-    """Gives what the Python loader raises the codes and, where it can be known, the texts of the C++ loader."""
+    """Converts errors of the Python loader to the codes and, where known, the texts of the C++ loader."""
     from tensorflow.python.framework import errors
 
     try:

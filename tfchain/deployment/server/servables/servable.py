@@ -1,4 +1,4 @@
-"""What the manager holds and the protocols talk to: a loaded model, and its signatures."""
+"""Servables, which the manager holds and the protocols call: a loaded model, and its signatures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output of a signature.
+    """An input or output of a signature.
 
     Args:
         tensor_name: The tensor in the graph, such as `serving_default_x:0`.
-        dtype: Its data type's number.
+        dtype: The data type's number.
     """
 
     tensor_name: str
@@ -22,12 +22,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function that a model offers.
+    """A function of a model.
 
     Args:
-        name: Its key in the SavedModel.
-        inputs: The inputs by their names on the wire, sorted.
-        outputs: The outputs by their names on the wire, sorted.
+        name: The key in the SavedModel.
+        inputs: The inputs by name, sorted.
+        outputs: The outputs by name, sorted.
         defaults: Values for inputs that a gRPC request leaves out.
     """
 
@@ -38,15 +38,15 @@ class Signature:
 
 
 class Servable(Protocol):
-    """One loaded version of a model."""
+    """A loaded version of a model."""
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """The functions that the model offers."""
+        """The model's functions by name."""
 
     @property
     def signature_defs(self) -> Mapping[str, Any]:
-        """The same as `SignatureDef` protos, for metadata."""
+        """The functions as `SignatureDef` protos, for metadata."""
 
     def run(
         self,
@@ -60,8 +60,8 @@ class Servable(Protocol):
         Args:
             signature: One of `signatures`.
             inputs: A value for each of the signature's inputs.
-            outputs: Names of the outputs that are wanted; the rest is not computed.
-            timeout_ms: How long the run may take; None for no limit.
+            outputs: The names of the outputs to compute; others are not computed.
+            timeout_ms: The time limit of the run; None for no limit.
 
         Returns:
             The outputs' values, in the order of `outputs`; strings as bytes in object arrays.
@@ -71,4 +71,4 @@ class Servable(Protocol):
         """
 
     def close(self) -> None:
-        """Frees what the model holds."""
+        """Frees the model's resources."""

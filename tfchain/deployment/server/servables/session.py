@@ -1,4 +1,4 @@
-"""The one door to TensorFlow's engine: a graph and its v1 session, run as the C++ server runs it."""
+"""The only access to TensorFlow's engine: a graph and its v1 session, run as the C++ server runs them."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ _PYTHON_PREFIX = "Graph execution error:\n\n"
 
 
 class GraphSession:
-    """A graph with a session of its own.
+    """A graph with its own session.
 
-    TensorFlow's public `session.run` casts what it is fed, checks shapes in Python and costs several times as much as
-    the C++ call below it. That call is private, so only this class knows it; where a TensorFlow has it no longer, the
-    public one is used, with our own check of data types.
+    TensorFlow's public `session.run` casts its inputs, checks shapes in Python and costs several times as much as the
+    C++ call below it. That call is private, so only this class uses it. A TensorFlow without it gets the public call,
+    with a separate check of data types.
 
     Args:
-        session: A `tf.compat.v1.Session` in which the model is loaded.
+        session: A `tf.compat.v1.Session` with the loaded model.
     """
 
     def __init__(self, session: Any) -> None:
@@ -31,7 +31,7 @@ class GraphSession:
             session._extend_graph()
 
     def tensor(self, name: str) -> Any:
-        """Returns what `run` takes for a tensor.
+        """Returns the handle of a tensor for `run`.
 
         Raises:
             StatusError: if the graph has no such tensor.
@@ -45,12 +45,12 @@ class GraphSession:
         return tensor._as_tf_output() if self._is_raw else tensor
 
     def run(self, feeds: Mapping[Any, np.ndarray], fetches: Sequence[Any], timeout_ms: int | None) -> list[np.ndarray]:
-        """Computes tensors. Releases Python's lock meanwhile, and may be called from many threads.
+        """Computes tensors. Releases the GIL, and may be called from many threads.
 
         Args:
-            feeds: Values by tensors.
-            fetches: The tensors wanted.
-            timeout_ms: How long it may take; None for no limit.
+            feeds: Values by tensor.
+            fetches: The tensors to compute.
+            timeout_ms: The time limit; None for no limit.
 
         Raises:
             StatusError: with TensorFlow's own code and text.
@@ -88,13 +88,13 @@ class GraphSession:
 
 
 def _to_array(value: Any) -> np.ndarray:
-    """Puts a scalar back into an array; the engine hands a scalar string out as plain bytes."""
+    """Converts a scalar to an array; the engine returns a scalar string as plain bytes."""
     return np.array(value, dtype=object if isinstance(value, bytes | str) else None)
 
 
 @functools.lru_cache(maxsize=64)
 def _serialized_options(timeout_ms: int) -> Any:
-    """Makes the engine's form of RunOptions; REST asks for the same one each time."""
+    """Serializes RunOptions for the engine; cached, as REST always uses the same timeout."""
     import tensorflow as tf
     from tensorflow.python.client import pywrap_tf_session
 

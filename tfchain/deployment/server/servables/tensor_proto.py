@@ -1,4 +1,4 @@
-"""Numpy arrays to TensorProtos and back, as TensorFlow's C++ code does it, without its Python code's costs."""
+"""Converts NumPy arrays to TensorProtos and back like TensorFlow's C++ code, without the cost of its Python code."""
 
 import math
 from typing import Any
@@ -8,16 +8,16 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER, BY_NUMPY, DT_STRING, DType
 
-_MAX_ELEMENTS = 2**31  # what a message of 2 GiB can hold at most; more would only be an attack on memory
-# Field number 5 of TensorProto, `repeated float float_val`, as one packed piece.
+_MAX_ELEMENTS = 2**31  # the most that a 2 GiB message can contain; a larger shape would only exhaust memory
+# The tag of field 5 of TensorProto, `repeated float float_val`, in packed form.
 _FLOAT_VAL_TAG = b"\x2a"
 
 
 def to_array(proto: Any) -> np.ndarray:
     """Reads a TensorProto.
 
-    As in TensorFlow, a list that is too short is filled with its last value, an empty one with zeros, and a list that
-    is too long is cut.
+    As in TensorFlow, a list that is too short is filled with its last value, an empty list with zeros, and a list that
+    is too long is truncated.
 
     Args:
         proto: A `tensorflow.TensorProto`.
@@ -58,16 +58,16 @@ def to_proto(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None
     Args:
         array: The values; strings as bytes in an object array.
         proto: The `tensorflow.TensorProto` to fill.
-        as_content: Write `tensor_content` (raw bytes) instead of the typed field. Strings always use the typed field.
+        as_content: Whether to write `tensor_content` (raw bytes), except for strings, which use the typed field.
 
     Raises:
-        InputError: if TensorFlow has no such data type.
+        InputError: if TensorFlow does not have the data type.
     """
     dtype = BY_NUMPY.get(array.dtype)
     if dtype is None:
         raise InputError(f"An array must have a data type of TensorFlow. Received: {array.dtype}.")
     proto.dtype = dtype.number
-    shape = proto.tensor_shape  # reading it is not enough to set it: a scalar has an empty shape
+    shape = proto.tensor_shape  # reading does not set it, and a scalar has an empty shape
     shape.SetInParent()
     for size in array.shape:
         shape.dim.add().size = size
@@ -76,7 +76,7 @@ def to_proto(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None
     elif as_content:
         proto.tensor_content = array.tobytes()
     elif dtype.field == "float_val":
-        if array.size:  # the packed field as it stands on the wire: many times faster than one Python float each
+        if array.size:  # the packed field in wire format: many times faster than a Python float for each value
             data = array.astype("<f4", copy=False).tobytes()
             proto.MergeFromString(_FLOAT_VAL_TAG + _varint(len(data)) + data)
     elif dtype.field == "half_val":

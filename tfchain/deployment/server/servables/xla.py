@@ -1,4 +1,4 @@
-"""Which outputs of a graph need XLA: a stock TensorFlow Serving has it switched off, and refuses to run those."""
+"""Finds the outputs of a graph that need XLA, which stock TensorFlow Serving has disabled and refuses to run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ def find_xla_outputs(graph_def: Any, tensor_names: Iterable[str]) -> frozenset[s
 
     Args:
         graph_def: The model's `GraphDef`, with its library of functions.
-        tensor_names: The tensors to look at, such as `StatefulPartitionedCall:0`.
+        tensor_names: The tensors to check, such as `StatefulPartitionedCall:0`.
 
     Returns:
-        Those of `tensor_names` that cannot be computed without XLA.
+        The tensors of `tensor_names` that cannot be computed without XLA.
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
     verdicts: dict[str, bool] = {}
@@ -30,16 +30,16 @@ def find_xla_outputs(graph_def: Any, tensor_names: Iterable[str]) -> frozenset[s
 def _reaches_xla(
     tensor_name: str, nodes: Mapping[str, Any], functions: Mapping[str, Any], verdicts: dict[str, bool]
 ) -> bool:
-    waiting = [_node_name(tensor_name)]
+    pending = [_node_name(tensor_name)]
     seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
+    while pending:
+        name = pending.pop()
         if name in seen or name not in nodes:
             continue
         seen.add(name)
         if _node_needs_xla(nodes[name], functions, verdicts):
             return True
-        waiting.extend(_node_name(source) for source in nodes[name].input)
+        pending.extend(_node_name(source) for source in nodes[name].input)
     return False
 
 
@@ -62,7 +62,7 @@ def _node_needs_xla(node: Any, functions: Mapping[str, Any], verdicts: dict[str,
 def _function_needs_xla(name: str, functions: Mapping[str, Any], verdicts: dict[str, bool]) -> bool:
     if name not in verdicts:
         function = functions.get(name)
-        verdicts[name] = False  # ends the walk where functions call each other in a circle
+        verdicts[name] = False  # ends the search if functions call each other in a cycle
         if function is not None:
             verdicts[name] = (_MUST_COMPILE in function.attr and function.attr[_MUST_COMPILE].b) or any(
                 _node_needs_xla(node, functions, verdicts) for node in function.node_def
