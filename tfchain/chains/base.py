@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import threading
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from tfchain.core.atomic import new_folder
+from tfchain.chains.model_holder import ModelHolder
 from tfchain.core.checks import to_path
-from tfchain.core.errors import IndexFolderError, InputError
-from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
-from tfchain.core.packing import pack, unpacked
-from tfchain.core.task import Folder, Task
+from tfchain.core.hyperparameters import HyperparameterOptions
 from tfchain.deployment.client.client import Client
-from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.live_model import Current, LiveModel
 
 if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the other methods import them
     import keras
@@ -41,7 +33,7 @@ logger = logging.getLogger(__name__)
 SAVED_MODELS = Path("saved_models")
 
 
-class Chain:
+class Chain(ModelHolder):
     """The life cycle of a model for one task: training, tuning, compression, evaluation, saving, export, deployment.
 
     Each task has its own chain, such as `NeuralSearchChain`, which adds the methods that only this task has. Use this
@@ -57,104 +49,7 @@ class Chain:
         hyperparameters: The defaults of `fit`, and the batch size. Default: `Hyperparameters()`.
     """
 
-    task_type: ClassVar[Any] = None
     client_type: ClassVar[type[Client]] = Client
-
-    def __init__(
-        self,
-        task: Task,
-        text_encoder: TextEncoder,
-        state: Any = None,
-        *,
-        hyperparameters: Hyperparameters | None = None,
-    ) -> None:
-        self.task = task
-        self._live = self._make_live(text_encoder, state)
-        self.hyperparameters = hyperparameters or Hyperparameters()
-        self._fit_options: FitOptions | None = None
-        self.report = {}
-        self._folder: Any = None
-        self._source = uuid.uuid4().hex  # distinguishes this chain's versions from those of others
-        self._saving = threading.Lock()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        with self._current() as current:
-            packed = pack(lambda path: self._save_into(self.task.open_folder(path), current))
-            return _unpack, (type(self), packed, current.text_encoder.runner.engine, self._fit_options)
-
-    @classmethod
-    def load(cls, path: str | Path, *, engine: EngineName = "auto") -> Self:
-        """Reads a saved chain.
-
-        Args:
-            path: The folder.
-            engine: The engine that runs the encoder. Default: `auto`.
-
-        Raises:
-            IndexFolderError: if the folder has no saved chain of this task, or a damaged one.
-        """
-        path = to_path("path", path)
-        loaded = cls.task_type.load_folder(path)
-        chain = cls.__new__(cls)
-        try:
-            hyperparameters = Hyperparameters(**loaded.settings["hyperparameters"])
-            report = dict(loaded.settings["report"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise IndexFolderError(
-                f"{path} has settings that cannot be read: {type(error).__name__}: {error}. {loaded.advice}"
-            ) from error
-        text_encoder = TextEncoder.from_pretrained(loaded.model_path, engine=engine, **loaded.model_options)
-        Chain.__init__(chain, loaded.task, text_encoder, loaded.state, hyperparameters=hyperparameters)
-        chain.report, chain._folder = report, loaded.folder
-        return chain
-
-    @property
-    def text_encoder(self) -> TextEncoder:
-        """Tokenizer and encoder."""
-        text_encoder: TextEncoder = self._live.text_encoder
-        return text_encoder
-
-    @text_encoder.setter
-    def text_encoder(self, text_encoder: TextEncoder) -> None:
-        self._live.text_encoder = text_encoder
-
-    @property
-    def state(self) -> Any:
-        """The task's state, such as documents or labels."""
-        return self._live.state
-
-    @property
-    def fit_options(self) -> FitOptions:
-        """The default `options` of `fit`; `tune` sets them."""
-        if self._fit_options is None:
-            from tfchain.training.fit.options import FitOptions
-
-            self._fit_options = FitOptions()
-        return self._fit_options
-
-    @fit_options.setter
-    def fit_options(self, options: FitOptions) -> None:
-        self._fit_options = options
-
-    @property
-    def report(self) -> dict[str, float]:
-        """The last result of `evaluate`; empty once the model or the state has changed."""
-        changes, report = self._report
-        return report if changes == self._live.changes else {}
-
-    @report.setter
-    def report(self, report: dict[str, float]) -> None:
-        self._report = (self._live.changes, report)
-
-    @property
-    def model(self) -> Any:
-        """The encoder, a Keras model. After the first access, each query checks its weights for changes: 0.1 ms."""
-        return self.text_encoder.encoder
-
-    @property
-    def tokenizer(self) -> Any:
-        """The transformers tokenizer."""
-        return self.text_encoder.tokenizer.tokenizer
 
     def evaluate(
         self,
@@ -308,19 +203,10 @@ class Chain:
             InputError: if arguments or data do not fit, or no trial is within the limits; the chain does not change.
             TfchainError: if the disk is full; the completed trials are kept.
         """
-        from tfchain.chains.tuning import tune_for
-        from tfchain.optimization.tuning.options import Search
+        from tfchain.chains.tuning import make_search, tune_for
 
-        objective = objective or self.task.objective
-        search = Search(
-            tuner=tuner,
-            max_trials=max_trials,
-            objective=objective,
-            mode="min" if objective in self.task.lower_is_better else "max",
-            max_latency_ms=max_latency_ms,
-            max_size_mb=max_size_mb,
-            seed=seed,
-        )
+        limits = {"max_latency_ms": max_latency_ms, "max_size_mb": max_size_mb}
+        search = make_search(self.task, objective, tuner=tuner, max_trials=max_trials, seed=seed, **limits)
         before = self._live.snapshot()
         tuned = tune_for(
             self.task,
@@ -336,8 +222,7 @@ class Chain:
             refit=refit,
         )
         self.hyperparameters = tuned.values.hyperparameters
-        found = {name: getattr(tuned.values.options, name) for name in ("loss", "mining", "cross_check", "guide")}
-        self.fit_options = dataclasses.replace(self.fit_options, **found)
+        self.fit_options = dataclasses.replace(self.fit_options, **tuned.found_options)
         if tuned.text_encoder is not None:
             self._live.adopt(tuned.text_encoder, tuned.state)
         elif tuned.lacks_shape:
@@ -402,43 +287,6 @@ class Chain:
         if kept.fingerprint != before.text_encoder.fingerprint:
             self._live.adopt(kept, before.state)
         return report
-
-    def save(self, path: str | Path) -> Path:
-        """Saves the chain to a folder that `load` reads, and replaces any chain saved there in one step.
-
-        Saving to the same folder again writes only the changes.
-
-        Args:
-            path: A new folder, an empty folder, or a folder with a saved chain.
-
-        Raises:
-            IndexFolderError: if another process is writing there, or the folder contains something else.
-            TfchainError: if the disk is full; the chain saved before is still there.
-        """
-        path = to_path("path", path)
-        with self._saving:
-            if self._folder is None or self._folder.path.resolve() != path.resolve():
-                self._folder = self.task.open_folder(path)
-            self._folder.check()  # before anything is computed
-            with self._current() as current:
-                self._save_into(self._folder, current)
-        return path
-
-    def save_pretrained(self, path: str | Path) -> Path:
-        """Writes tokenizer and encoder to a folder that sentence-transformers loads.
-
-        Args:
-            path: A new or empty folder.
-
-        Raises:
-            InputError: if the folder is not empty, or sentence-transformers has no such model.
-        """
-        path = to_path("path", path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"`path` must be a new or empty folder. Received: {path}. Name another folder.")
-        with self.text_encoder.unchanged(), new_folder(path) as partial:
-            self.text_encoder.save(partial, portable=True)
-        return path
 
     def export(
         self,
@@ -545,31 +393,3 @@ class Chain:
         check_deployment(name, serving)
         version = self._export(path, name=name, options=options)
         return deploy(version.parent, model_name=name, source=self._source, client_type=self.client_type, **serving)
-
-    def _make_live(self, text_encoder: TextEncoder, state: Any) -> Any:
-        """Makes the holder of model and state, which replaces both in one step."""
-        return LiveModel(text_encoder, state)
-
-    def _current(self, progress: bool | None = None) -> contextlib.AbstractContextManager[Current]:
-        """Returns a context manager for model and state, which do not change while its block runs."""
-        current: contextlib.AbstractContextManager[Current] = self._live.current()
-        return current
-
-    def _save_into(self, folder: Folder, current: Current) -> None:
-        folder.save(current.text_encoder, current.state, self._settings(current))
-
-    def _settings(self, current: Current) -> dict[str, Any]:
-        changes, report = self._report
-        return {
-            "hyperparameters": self.hyperparameters.to_dict(),
-            **self.task.settings(),
-            "report": report if changes == current.changes else {},
-        }
-
-
-def _unpack(kind: type[Chain], packed: bytes, engine: EngineName, fit_options: FitOptions | None) -> Chain:
-    with unpacked(packed) as path:
-        chain = kind.load(path, engine=engine)
-    chain._folder = None  # the unpacked folder is deleted
-    chain._fit_options = fit_options
-    return chain

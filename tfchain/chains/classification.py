@@ -23,7 +23,6 @@ class ClassificationClient(Client):
     """A client for labels from a TensorFlow Serving, stock or embedded; see `Client` for its arguments.
 
     Example:
-
         with ClassificationClient(rest_url="http://127.0.0.1:8501") as client:
             client.classify(["Where is my card?"], model="classification")[0].scores
     """

@@ -24,7 +24,6 @@ class Client(serving.Client):
         InputError: if neither address is given.
 
     Example:
-
         with Client(rest_url="http://127.0.0.1:8501") as client:
             client.search(["how do I merge two sorted lists"], model="docs")[0].hits
     """

@@ -41,6 +41,23 @@ class Tuned:
     state: Any = None
     lacks_shape: bool = False
 
+    @property
+    def found_options(self) -> dict[str, Any]:
+        """The fields of `FitOptions` that a search can change, with the best trial's values."""
+        return {name: getattr(self.values.options, name) for name in ("loss", "mining", "cross_check", "guide")}
+
+
+def make_search(task: Task, objective: str | None, **options: Any) -> Search:
+    """Returns a search for the best value of a metric.
+
+    Args:
+        task: The task.
+        objective: The metric. Default: the task's own.
+        **options: The other fields of `Search`.
+    """
+    objective = objective or task.objective
+    return Search(objective=objective, mode="min" if objective in task.lower_is_better else "max", **options)
+
 
 def tune_for(
     task: Task,

@@ -138,7 +138,6 @@ def deploy(
         ServerError: if the server does not start: a port is in use, the base path is missing, or the version is broken.
 
     Example:
-
         with deploy("saved_models/docs", model_name="docs") as server, server.client() as client:
             client.predict({"text": ["how do I merge two sorted lists"]}, model="docs")
     """
@@ -155,12 +154,9 @@ def deploy(
             process = subprocess.Popen(
                 [
                     *make_python_command("-m", "tfchain.deployment.server.main"),
+                    *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
-                    *(f"--model_name={model_name}", f"--model_base_path={Path(base_path).resolve()}"),
-                    *(["--prefer_tflite_model"] if prefer_tflite_model else []),
-                    *([f"--version_source={source}"] if source is not None else []),
-                    *("--max_num_load_retries=0", f"--ready_fd={ready_end}"),
-                    *(f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
+                    *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
                 env=make_environment(),
                 stdin=subprocess.DEVNULL,
@@ -174,15 +170,14 @@ def deploy(
         on_error.callback(_stop, process, 0.0)
         ports = _wait_until_ready(process, ready, log, timeout_seconds)
         on_error.pop_all()
-    return Deployment(
-        process,
-        model_name=model_name,
-        host=host,
-        grpc_port=ports["grpc_port"],
-        rest_port=ports["rest_port"],
-        pipe=pipe,
-        client_type=client_type,
-    )
+    return Deployment(process, model_name=model_name, host=host, pipe=pipe, client_type=client_type, **ports)
+
+
+def _make_flags(model_name: str, base_path: Path, source: str | None, *, prefer_tflite_model: bool) -> list[str]:
+    """Returns the server's flags for what it serves."""
+    flags = [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}", "--max_num_load_retries=0"]
+    flags += ["--prefer_tflite_model"] if prefer_tflite_model else []
+    return flags if source is None else [*flags, f"--version_source={source}"]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,6 @@ class Client:
         InputError: if neither address is given.
 
     Example:
-
         with Client(rest_url="http://127.0.0.1:8501") as client:
             client.predict({"text": ["how do I merge two sorted lists"]}, model="docs")["texts"]
     """
