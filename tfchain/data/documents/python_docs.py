@@ -153,7 +153,7 @@ def describe(value: Any, name: str) -> Iterator[Found]:
         return
     try:
         signature = ADDRESS.sub("...", str(inspect.signature(value)))
-    except (TypeError, ValueError):  # many C functions give their signature only in the text
+    except (AttributeError, TypeError, ValueError):  # many C functions give their signature only in the text
         signature = ""
     yield name, name + signature, text
 
