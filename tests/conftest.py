@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,24 @@ from typing import Any
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--optimize-graphs", action="store_true", help="run TensorFlow functions through its graph optimizer, as users do"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Switches off TensorFlow's graph optimizer, which takes half the time of a training of a few steps.
+
+    It does not change what a graph computes. Served versions run through it all the same, as do child processes.
+    """
+    if "tensorflow" in sys.modules and not item.config.getoption("--optimize-graphs"):
+        import tensorflow as tf
+
+        if not tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer"):
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
