@@ -81,7 +81,7 @@ def test_resume_training_comes_to_the_losses_of_one_that_never_stopped(tiny_mode
     killed, heading, *epochs, last = capsys.readouterr().out.splitlines()
     # Step 4 is one into the second epoch of three; the save before it is the first epoch's end.
     assert killed == "The first process was killed at step 5. It left: step-000000003, step-000000004"
-    assert heading.split() == ["epoch", "stopped", "and", "gone", "on", "never", "stopped"]
+    assert heading.split() == ["epoch", "stopped", "and", "resumed", "never", "stopped"]
     rows = [list(map(float, line.split())) for line in epochs]
     assert [row[0] for row in rows] == [1, 2, 3]
     assert all(row[1] == pytest.approx(row[2], abs=1e-5) for row in rows)
