@@ -29,13 +29,13 @@ def make_activation(name: str) -> Any:
 
 @keras.saving.register_keras_serializable("tfchain")
 def exact_gelu(x: Any) -> Any:
-    """Gaussian error linear unit with the error function (Hendrycks and Gimpel 2016), which BERT was trained with."""
+    """Computes the Gaussian error linear unit with the error function (Hendrycks and Gimpel 2016), as BERT does."""
     return ops.gelu(x, approximate=False)
 
 
 @keras.saving.register_keras_serializable("tfchain")
 def approximate_gelu(x: Any) -> Any:
-    """The tanh approximation of the Gaussian error linear unit."""
+    """Computes the tanh approximation of the Gaussian error linear unit."""
     return ops.gelu(x, approximate=True)
 
 

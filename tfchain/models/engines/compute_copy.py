@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_encoder(shared: "SharedModel", precision: str, calibrated: bool = False) -> None:
-    """Checks that a copy in this precision can be made of a model.
-
-    Args:
-        shared: The model.
-        precision: A `Precision`.
-        calibrated: Whether the ranges of activations are measured before. Default: False.
+    """Checks that a model can be computed in a precision, which may take a copy.
 
     Raises:
         InputError: if the precision is `bfloat16` or calibrated `int8`, and the encoder is not tfchain's own.

@@ -80,9 +80,6 @@ def encode_padded(
         skipped: How many of each text's first tokens pooling leaves out.
         progress: Called after each step with its number of texts.
         **options: Passed on to `encode_in_batches`.
-
-    Returns:
-        float32 `(texts, dim)`, in the order given; None if there are no texts.
     """
     if len(token_ids) == 1:  # a query, for which batching would take 10 % longer
         vector = np.asarray(run(*pad(token_ids, pad_token_id, skipped=skipped)), dtype="float32")

@@ -40,9 +40,6 @@ class HostTokenizer:
         do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens written
             in a text are recognised before that. Default: False.
         pad_token_id: The id that pads shorter texts. Default: the tokenizer's own, else 0.
-
-    Raises:
-        InputError: if `tokenizer` is not a tokenizer.
     """
 
     def __init__(

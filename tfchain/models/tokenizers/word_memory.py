@@ -87,12 +87,9 @@ def _find_special_ids(whole: Any) -> tuple[list[int], list[int]]:
 
 
 def _find_mark(token: str) -> str:
-    """Returns a punctuation mark of a special token, without which the token cannot be in a text.
+    """Returns a punctuation mark of a special token, which a text with the token has; raises LookupError if none.
 
     Letters will not do: they may be normalised before the token is looked for.
-
-    Raises:
-        LookupError: if the token has no punctuation mark.
     """
     mark = next((character for character in token if character in _PUNCTUATION), None)
     if mark is None:

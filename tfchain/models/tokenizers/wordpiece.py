@@ -159,9 +159,6 @@ class WordPieceTokenizer:
 
         Returns:
             int32 `(batch, (pieces))`.
-
-        Raises:
-            InputError: if `texts` does not have one dimension.
         """
         texts = tf.convert_to_tensor(texts, tf.string)
         if texts.shape.rank != 1:

@@ -151,9 +151,6 @@ def make_word_table(characters: Characters, kept: set[int], stand_ins: StandIns)
         characters: From `probe_characters`; `without_normalizing` if the texts are normalised already.
         kept: The vocabulary's characters; all others become `stand_ins.unknown`.
         stand_ins: The code points used for other purposes.
-
-    Raises:
-        InputError: if the installed `tokenizers` turns a character into several words.
     """
     unknown = chr(stand_ins.unknown)
     separate = characters.alone | characters.spaces

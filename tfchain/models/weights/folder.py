@@ -140,7 +140,6 @@ def read_folder(path: str | Path, *, kinds: FolderKinds = "encoder") -> ModelFol
     Raises:
         ModelFolderError: if a file is missing or broken, or names something that tfchain does not support, or if the
             model is of another kind.
-        InputError: if `kinds` is unknown.
     """
     path = Path(path)
     if kinds not in get_args(FolderKinds):
@@ -239,11 +238,7 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
 
 
 def check_module(name: str, path: Path) -> str:
-    """Returns the kind of a sentence-transformers module, such as `Pooling`.
-
-    Raises:
-        ModelFolderError: if tfchain does not support the module.
-    """
+    """Returns a sentence-transformers module's kind, such as `Pooling`; raises for kinds that are not supported."""
     kind = name.rsplit(".", 1)[-1]
     if kind not in MODULES or not name.startswith("sentence_transformers."):
         raise ModelFolderError(
@@ -262,11 +257,7 @@ def _read_max_length(length: Any, positions: int, path: Path) -> int | None:
 
 
 def read_json(path: Path, *, needed: bool = True) -> Any:
-    """Reads a JSON file; returns `{}` if it is missing and not needed.
-
-    Raises:
-        ModelFolderError: if the file is missing and needed, or is not JSON.
-    """
+    """Reads a JSON file; returns `{}` if it is missing and not needed, and raises if it is missing or not JSON."""
     if not path.is_file():
         if not needed:
             return {}
@@ -374,11 +365,7 @@ READERS = {
 
 
 def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
-    """Reads a Pooling module's config.json, written by sentence-transformers 6 (`pooling_mode`) or older.
-
-    Raises:
-        ModelFolderError: if it names an unknown mode.
-    """
+    """Reads a Pooling module's config.json, written by sentence-transformers 6 (`pooling_mode`) or older."""
     modes: Any = values.get("pooling_mode")
     if modes is None:
         modes = [mode for key, mode in OLD_POOLING_KEYS.items() if values.get(key)] or ["mean"]
@@ -394,11 +381,7 @@ def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
 
 
 def to_dense_config(values: Mapping[str, Any], path: Path) -> DenseConfig:
-    """Reads a Dense module's config.json.
-
-    Raises:
-        ModelFolderError: for an activation or a setting that tfchain does not support.
-    """
+    """Reads a Dense module's config.json; raises for an activation or a setting that tfchain does not support."""
     activation = str(values.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     unknown = [key for key in ("use_residual",) if values.get(key)]
     plain = "sentence_embedding"

@@ -63,11 +63,7 @@ def convert_torch(model: Any) -> Encoder:
 
 
 def set_weights(encoder: Encoder, weights: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Sets an encoder's weights from pairs of path and array.
-
-    Raises:
-        ModelFolderError: if an array has the wrong shape, or a weight has no array.
-    """
+    """Sets an encoder's weights by path; raises if an array has the wrong shape, or a weight has no array."""
     left = {variable.path: variable for variable in encoder.weights}
     for path, array in weights:
         variable = left.pop(path)

@@ -47,12 +47,10 @@ def save_encoder(
         vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not written.
         portable: Whether sentence-transformers must be able to load the folder. False also writes shapes that only
             tfchain reads (layers of different widths, a factorised embedding). Default: True.
-        weight_type: `int8` stores rounded matrices in a quarter of the space; only tfchain reads them. Default:
-            `float32`.
+        weight_type: `int8` stores rounded matrices in a quarter of the space, for tfchain only. Default: `float32`.
 
     Raises:
-        InputError: if `portable` is True, and the shape cannot be expressed or the weights are not float32; or if
-            `weight_type` is unknown.
+        InputError: if `portable` is True, and the shape cannot be expressed or the weights are not float32.
     """
     if weight_type not in get_args(WeightType) or (portable and weight_type != "float32"):
         known = "float32" if portable else " or ".join(get_args(WeightType))
@@ -75,7 +73,7 @@ def save_encoder(
     settings |= {"similarity_fn_name": similarity}
     settings |= {"precision": precision} if precision != "float32" else {}
     settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
-    settings |= {"head": True} if config.head is not None else {}  # else it may look like `dense`
+    settings |= {"head": True} if config.head is not None else {}  # without Normalize, a head looks like `dense`
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 
