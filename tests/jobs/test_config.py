@@ -267,7 +267,7 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (NEW.replace("vocab.txt", "gone.txt"), 2, "`new_model.vocabulary` must exist. Received: gone.txt"),
         (NEW.replace("hidden_dim: 32", "hidden_dim: wide"), 5, "`new_model.transformer.hidden_dim` must be a"),
         (NEW.replace("hidden_dim: 32", "hidden_dim: 33"), 5, "`hidden_dim` must be a multiple of `num_heads`"),
-        (NEW.replace("[2, 4]", "[2, 4, 8]"), 7, "`num_heads` must be one number or one a layer"),
+        (NEW.replace("[2, 4]", "[2, 4, 8]"), 7, "`num_heads` must be one number, or a number for each layer"),
         (NEW.replace("    num_layers: 2\n", ""), 4, "`new_model.transformer.num_layers` is missing"),
         (NEW.replace("norm_epsilon: 1e-6", "activation: tanh"), 10, "one of gelu, gelu_new, relu, silu."),
         (NEW.replace("norm_epsilon", "norm_epsilom"), 10, "Did you mean `norm_epsilon`?"),

@@ -49,7 +49,7 @@ def test_a_preset_folder_is_read(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_no_text_backbone_is_refused() -> None:
-    with pytest.raises(InputError, match="A backbone for text takes a dict"):
+    with pytest.raises(InputError, match="A backbone for text must take a dict"):
         wrap_backbone(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     with pytest.raises(InputError, match="A Keras encoder must take a dict of `token_ids` and `padding_mask`"):
         to_encoder(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))

@@ -102,7 +102,7 @@ def test_what_was_kept_is_taken_by_another_index_and_survives_removing(storage: 
         np.testing.assert_array_equal(mine, others)
     other.remove(range(3))
     np.testing.assert_array_equal(other.stored.values, index.stored.values[6:])
-    with pytest.raises(InputError, match="must be kept in"):
+    with pytest.raises(InputError, match="must be stored in"):
         other.add(StoredVectors(np.zeros((1, other.vectors.shape[1]), dtype="float64")), [1])
 
 

@@ -109,7 +109,8 @@ def test_the_int8_flatbuffer_is_small_aligned_and_names_its_signature_for_the_se
 
 
 @pytest.mark.parametrize(("engine", "precision", "message"), [
-    ("tensorflow", "int8", "must go together: int8 is computed by 'litert' or 'native'. Received: engine='tensorflow'"),
+    ("tensorflow", "int8",
+     "must support the `precision`: int8 is computed by 'litert' or 'native'. Received: engine='tensorflow'"),
     ("tensorflow", "float16", "float16 is computed by 'litert'"),
     ("native", "float32", "engine='native', precision='float32'. Use engine='auto', which is 'native' after Q"),
     ("litert", "bfloat16", "bfloat16 is computed by 'tensorflow'. Received: engine='litert', precision='bfloat16'"),

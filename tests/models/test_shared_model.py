@@ -85,8 +85,8 @@ def test_a_model_that_does_not_train_never_changes() -> None:
 def test_a_private_model_is_looked_at_from_the_moment_it_is_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedModel(make_model(), is_private=True)
     looks: list[None] = []
-    look = shared._look
-    monkeypatch.setattr(shared, "_look", lambda: (looks.append(None), look())[1])
+    look = shared._read_sample
+    monkeypatch.setattr(shared, "_read_sample", lambda: (looks.append(None), look())[1])
     early, other = WeightWatch(shared), WeightWatch(shared)
     assert not early.has_changed
     assert not looks

@@ -1,4 +1,4 @@
-"""Tokenizer, encoder, pretrained weights and index."""
+"""Tokenizers, encoders, pretrained weights, engines and indexes."""
 
 from tfchain.runtime.keras_backend import check_keras_backend
 

@@ -8,10 +8,10 @@ from tfchain.models.weights.pretrained import load_encoder
 
 
 class AutoModel:
-    """Reads a text encoder of a Hugging Face or sentence-transformers folder as a Keras model.
+    """Reads a text encoder from a Hugging Face or sentence-transformers folder as a Keras model.
 
-    It stands where `transformers.AutoModel` stands in a script, and gives an `Encoder`: BERT,
-    DistilBERT, RoBERTa, XLM-RoBERTa and MPNet.
+    It replaces `transformers.AutoModel` in a script, and returns an `Encoder`. It reads BERT, DistilBERT, RoBERTa,
+    XLM-RoBERTa and MPNet.
 
     Example:
         >>> model = AutoModel.from_pretrained("bert-base-chinese")
@@ -26,10 +26,11 @@ class AutoModel:
             name_or_path: A folder, or a name on the Hugging Face hub, which is downloaded into the Hugging Face cache.
 
         Returns:
-            The encoder, with the folder's pooling, dense modules and normalisation; mean pooling where it names none.
-            Of a model of another kind, such as a reranker, the transformer alone, with mean pooling.
+            The encoder, with the folder's pooling, dense modules and normalisation; mean pooling if the folder sets
+            none. For a model of another kind, such as a reranker, only the transformer, with mean pooling.
 
         Raises:
-            ModelFolderError: if there is no such folder, no weights in it, an unknown architecture, or missing tensors.
+            ModelFolderError: if the folder or its weights do not exist, the architecture is unknown, or tensors are
+                missing.
         """
         return load_encoder(read_folder(find_folder(name_or_path), kinds="any"))

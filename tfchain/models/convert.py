@@ -1,4 +1,4 @@
-"""Whatever a user has for a model, as a Keras encoder."""
+"""Converts any kind of model that a user can pass to a Keras encoder."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from tfchain.models.weights.pretrained import convert_torch, load_encoder
 
 
 def to_encoder(model: Any) -> keras.Model:
-    """Makes a Keras encoder of what was given.
+    """Makes a Keras encoder from a model, a folder or a hub name.
 
     Args:
-        model: A Keras model from `token_ids` and `padding_mask` to `(batch, dim)`, taken as it is; a PyTorch model of
-            transformers, whose weights are converted; a folder or a hub name.
+        model: A Keras model from `token_ids` and `padding_mask` to `(batch, dim)`, which is returned as it is; a
+            transformers PyTorch model, which is converted; a folder or a hub name.
 
     Raises:
-        InputError: if it is something else, or a Keras model with other inputs or outputs.
+        InputError: if the model is of another type, or a Keras model with other inputs or outputs.
     """
     if isinstance(model, str | Path):
         return load_encoder(read_folder(find_folder(model)))
@@ -34,7 +34,7 @@ def to_encoder(model: Any) -> keras.Model:
 
 
 def check_encoder(model: keras.Model) -> None:
-    """Stops a Keras model that is not an encoder of token ids.
+    """Checks that a Keras model is an encoder of token ids.
 
     Raises:
         InputError: if its inputs are not `token_ids` and `padding_mask`, or its output is not `(batch, dim)`.
@@ -44,7 +44,7 @@ def check_encoder(model: keras.Model) -> None:
     shape = tuple(getattr(model, "output_shape", None) or ()) if inputs else ()
     if set(inputs) != {"token_ids", "padding_mask"} or len(shape) != 2 or shape[-1] is None:
         raise InputError(
-            "A Keras encoder must take a dict of `token_ids` and `padding_mask` and give `(batch, dim)`. "
+            "A Keras encoder must take a dict of `token_ids` and `padding_mask` and return `(batch, dim)`. "
             f"Received: the inputs {sorted(inputs) or 'are not a dict'}, the output shape is {shape}. "
             "Wrap a keras-hub backbone with tfchain.models.hub.wrap_backbone."
         )

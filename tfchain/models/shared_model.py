@@ -1,6 +1,6 @@
-"""Notices that a model has been trained elsewhere: looks at a few small weights before every query, where it could be.
+"""A model shared by text encoders, which notice when its weights change: a few small weights are checked per query.
 
-A model that tfchain has read from a folder is in nobody else's hands, and needs no look, until someone asks for it.
+A model that tfchain has read from a folder is private, and is not checked, until someone requests it.
 """
 
 import sys
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class SharedModel:
-    """An encoder that one or several text encoders run, and what tells them that its weights have changed.
+    """An encoder that one or more text encoders run, and that tells them when its weights change.
 
-    It is a Keras model, or an encoder that lies in a folder: its configuration and weights, of which the Keras model is
-    made when someone needs it. Under a strategy it is made at once, so that its variables are the strategy's.
+    It is a Keras model, or an encoder in a folder: its configuration and weights, from which the Keras model is made
+    when it is needed. Under a strategy it is made at once, so that its variables are the strategy's.
 
     Args:
         encoder: A built Keras model, or an encoder in a folder.
-        is_private: Whether tfchain alone has the Keras model, so that nobody else can change its weights before
-            `hand_out`; one in a folder is private in any case. Under a strategy it makes no difference. Default: False.
+        is_private: Whether only tfchain has the Keras model, so that no other code can change its weights before
+            `hand_out`; an encoder in a folder is always private. Ignored under a strategy. Default: False.
 
     Attributes:
         config: The encoder's shape; None for a Keras model that is not one of tfchain's own encoders.
-        lock: Held together by who computes with the weights, and alone by who writes them.
+        lock: Held shared to compute with the weights, and exclusively to write them.
     """
 
     def __init__(self, encoder: "keras.Model | StoredEncoder", *, is_private: bool = False) -> None:
@@ -44,29 +44,29 @@ class SharedModel:
         self._at_hand_out: bytes | None = None
         if self._stored is None:
             self.config = _find_config(encoder)
-            self._take(encoder, is_private)
+            self._set_model(encoder, is_private)
         else:
             self.config = self._stored.config
             if _has_strategy():
-                self._make()
+                self._make_model()
 
     @property
     def model(self) -> "keras.Model":
-        """The Keras model, for tfchain's own use: whoever changes its weights calls `tell_change`."""
+        """The Keras model for tfchain's own use: code that changes its weights must call `tell_change`."""
         if self._model is None:
             with self._lock:
                 if self._model is None:
-                    self._make()
+                    self._make_model()
         return self._model
 
     @property
     def is_made(self) -> bool:
-        """Whether there is a Keras model already."""
+        """Whether the Keras model has been made."""
         return self._model is not None
 
     @property
     def weights(self) -> "keras.Model | StoredEncoder":
-        """What the weights are read from: the folder as long as they are as they lie there, else the Keras model."""
+        """The source of the weights: the folder as long as they are unchanged, else the Keras model."""
         return self._stored or self.model
 
     @property
@@ -76,12 +76,12 @@ class SharedModel:
 
     @property
     def num_weights(self) -> int:
-        """How many numbers the weights are."""
+        """The number of parameters."""
         return self._stored.num_weights if self._stored is not None else int(self.model.count_params())
 
     @property
     def fingerprint(self) -> str:
-        """What `fingerprint_model` gives for the weights; worked out once, until they are told to have changed."""
+        """The value of `fingerprint_model` for the weights; computed once, and again after `tell_change`."""
         if self._fingerprint is None:
             if self._stored is not None:
                 self._fingerprint = self._stored.fingerprint
@@ -93,20 +93,20 @@ class SharedModel:
 
     @property
     def known_fingerprint(self) -> str | None:
-        """The fingerprint, if it has been worked out since the last change."""
+        """The fingerprint if it has been computed since the last change, else None."""
         return self._fingerprint
 
     def get_fingerprint(self) -> str:
-        """As the property, for those who ask later."""
+        """Returns `fingerprint`, for callers that need a function."""
         return self.fingerprint
 
     def hand_out(self) -> "keras.Model":
-        """The model for someone who may train it: it is watched from now on."""
+        """Returns the model to a caller that may train it; from now on its weights are checked for changes."""
         model = self.model
         with self._lock:
             self._stored = None
             if self._at_hand_out is None:
-                self._at_hand_out = self._look()
+                self._at_hand_out = self._read_sample()
         return model
 
     def tell_change(self) -> None:
@@ -115,31 +115,31 @@ class SharedModel:
         self.forget()
 
     def forget(self) -> None:
-        """Forgets what was known of the weights, which have changed."""
+        """Discards the fingerprint and the folder's weights, which no longer apply."""
         with self._lock:
             self._fingerprint = None
             if self._model is not None:
                 self._stored = None
 
-    def _make(self) -> None:
+    def _make_model(self) -> None:
         from tfchain.models.weights.pretrained import make_encoder
 
         assert self._stored is not None
-        self._take(make_encoder(self._stored.config, self._stored.items()), is_private=True)
-        if self._at_hand_out is not None:  # the strategy's, which is watched from the beginning
+        self._set_model(make_encoder(self._stored.config, self._stored.items()), is_private=True)
+        if self._at_hand_out is not None:  # a strategy's model, which is checked from the beginning
             self._stored = None
 
-    def _take(self, model: "keras.Model", is_private: bool) -> None:
-        self._weights = _choose(model.trainable_weights)
+    def _set_model(self, model: "keras.Model", is_private: bool) -> None:
+        self._weights = _choose_sample(model.trainable_weights)
         self._operands = _find_operands(self._weights)
-        self._at_hand_out = None if is_private and self._operands is not None else self._look()
+        self._at_hand_out = None if is_private and self._operands is not None else self._read_sample()
         self._model = model
 
-    def _look(self) -> bytes:
+    def _read_sample(self) -> bytes:
         if self._operands is None:
             return b"".join([np.asarray(weight).tobytes() for weight in self._weights])
-        # What TensorFlow's own ops call, without the Python around it: 0.1 ms in place of 0.4 where it comes between
-        # two runs of the encoder, which leave nothing of this code in the processor's caches.
+        # The call inside TensorFlow's own ops, without the Python around it: 0.1 ms instead of 0.4 between two runs of
+        # the encoder, which evict this code from the processor's caches.
         from tensorflow.python.eager import context
         from tensorflow.python.pywrap_tfe import TFE_Py_FastPathExecute as execute
 
@@ -153,11 +153,11 @@ class SharedModel:
 
 
 class WeightWatch:
-    """Tells whether a shared model's weights have changed since this watch began.
+    """Checks whether a shared model's weights have changed since `reset`.
 
-    They have if `SharedModel.tell_change` was called, or if one of two weights is another. The two are of the smallest
-    trainable ones, as looking at all would cost more than encoding a query, a first and a last one, so that training
-    all but some lower or some upper layers is seen. A change of large weights alone, or of layers in between, is not.
+    They have if `SharedModel.tell_change` was called, or if either of two weights differs: the first and the last of
+    the smallest trainable weights. Checking all weights would cost more than encoding a query. Training all layers but
+    some lower or upper ones is noticed; a change of only large weights, or only of layers in between, is not.
 
     Args:
         shared: The model.
@@ -168,20 +168,20 @@ class WeightWatch:
         self.reset()
 
     def reset(self) -> None:
-        """Takes the weights as they are now for unchanged."""
+        """Compares with the weights as they are now from now on."""
         self._change = self.shared._change
-        # Of a private model, nothing is known to compare with: it is as it is until it is handed out.
-        self._seen = None if self.shared._at_hand_out is None else self.shared._look()
+        # A private model is not read: it cannot change until it is handed out.
+        self._seen = None if self.shared._at_hand_out is None else self.shared._read_sample()
 
     @property
     def has_changed(self) -> bool:
-        """Whether they are others than at `reset`; costs nothing while the model is private."""
+        """Whether the weights have changed since `reset`; costs nothing while the model is private."""
         shared = self.shared
         if self._change is not shared._change:
             return True
         if shared._at_hand_out is None:
             return False
-        return shared._look() != (shared._at_hand_out if self._seen is None else self._seen)
+        return shared._read_sample() != (shared._at_hand_out if self._seen is None else self._seen)
 
 
 def _find_config(model: "keras.Model") -> EncoderConfig | None:
@@ -191,13 +191,13 @@ def _find_config(model: "keras.Model") -> EncoderConfig | None:
 
 
 def _has_strategy() -> bool:
-    """Whether variables that are made now would be a strategy's."""
+    """Returns whether variables made now would belong to a strategy."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is not None and bool(tensorflow.distribute.has_strategy())
 
 
-def _choose(weights: Sequence[Any]) -> list[Any]:
-    """The first and the last of the smallest size; where there is one of that size, it and the last of the next."""
+def _choose_sample(weights: Sequence[Any]) -> list[Any]:
+    """Returns the first and the last weight of the smallest size; if there is only one, it and the last of the next."""
     by_size: dict[int, list[Any]] = {}
     for weight in weights:
         by_size.setdefault(int(np.prod(weight.shape)), []).append(weight)
@@ -208,7 +208,7 @@ def _choose(weights: Sequence[Any]) -> list[Any]:
 
 
 def _find_operands(weights: Sequence[Any]) -> list[tuple[Any, Any]] | None:
-    """Handle and data type of each; None where one is not a plain variable, such as one mirrored by a strategy."""
+    """Returns each weight's handle and data type; None if any is not a plain variable but, say, mirrored."""
     from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
     values = [weight.value for weight in weights]

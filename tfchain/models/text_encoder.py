@@ -38,7 +38,7 @@ class TextEncoder:
         tokenizer: A transformers tokenizer.
         encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`; or a
             `SharedModel`, which holds one for several text encoders.
-        max_length: The most tokens of a text, special tokens included. Default: what tokenizer and encoder allow.
+        max_length: The maximum number of tokens in a text, special ones included. Default: tokenizer's and encoder's.
         do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
         prompts: Prompt name → text put before each text. Default: none.
         default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
@@ -323,10 +323,10 @@ class TextEncoder:
         """Encodes texts.
 
         Args:
-            texts: A list of texts, or one.
-            prompt_name: The prompt to put before each. Default: the folder's default prompt, if it names one.
+            texts: A list of texts, or a single text.
+            prompt_name: The prompt to put before each text. Default: the folder's default prompt, if it names one.
             prompt: The prompt itself, instead of a name; `""` for none. Default: the prompt named `prompt_name`.
-            batch_size: The most texts in one step. Default: 32.
+            batch_size: The maximum number of texts in a step. Default: 32.
             progress: Whether to show a progress bar. Default: when several texts take more than a second.
 
         Returns:

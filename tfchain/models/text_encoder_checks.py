@@ -19,20 +19,20 @@ def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
     return dict(prompts)
 
 
-def find_max_length(tokenizer: Any, config: EncoderConfig | None, asked: int | None) -> int:
-    """Returns the most tokens of a text: what was asked for, within the limits of tokenizer and encoder."""
+def find_max_length(tokenizer: Any, config: EncoderConfig | None, requested: int | None) -> int:
+    """Returns the maximum number of tokens in a text: as requested, else the limit of tokenizer and encoder."""
     positions = None if config is None else config.transformer.max_length
     own = getattr(tokenizer, "model_max_length", None)
     limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
-    if asked is None:
+    if requested is None:
         return min(limits, default=512)
-    asked = check_whole_number("max_length", asked, least=3)
-    if positions is not None and asked > positions:
+    requested = check_whole_number("max_length", requested, least=3)
+    if positions is not None and requested > positions:
         raise InputError(
             f"`max_length` must be at least 3 and at most the model's {positions} positions. "
-            f"Received: max_length={asked}."
+            f"Received: max_length={requested}."
         )
-    return asked
+    return requested
 
 
 def check_vocabulary(tokenizer: Any, config: EncoderConfig | None) -> None:

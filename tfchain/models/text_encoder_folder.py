@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
 
 ENCODER_FILE = "encoder.keras"
-# The settings in text_encoder.json, which lies beside a Keras model of the user's own.
+# The settings in text_encoder.json, which accompanies a user's own Keras model.
 SETTINGS = (
     *("max_length", "do_lower_case", "prompts", "default_prompt_name"),
     *("similarity", "precision", "vector_storage"),
@@ -33,13 +33,13 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class TextEncoderParts:
-    """What a folder holds.
+    """The contents of a text encoder's folder.
 
     Args:
         shared: The encoder.
         settings: Arguments of `TextEncoder`.
-        tokenizer: The tokenizer; None where it was not read.
-        fingerprint: The text encoder's, if the folder records it and it applies to these settings.
+        tokenizer: The tokenizer.
+        fingerprint: The text encoder's fingerprint, if the folder records it and it applies to these settings.
     """
 
     shared: SharedModel
@@ -127,7 +127,7 @@ def save_text_encoder(
 
 
 def _save_kernel_weights(path: Path, encoder: Any) -> None:
-    """Writes the weights in int8, so that the next process need not quantize them; none where a weight has no int8."""
+    """Writes the weights in int8, so that the next process need not quantize them, unless a weight is not finite."""
     from tfchain.models.encoders.keras_weights import KerasWeights
     from tfchain.models.engines.kernel_weights import NotFiniteError, make_kernel_weights, save_kernel_weights
 
@@ -145,7 +145,7 @@ def _load_keras_model(path: Path) -> SharedModel:
     start_tensorflow()
     with kept_random_state():
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return SharedModel(model, is_private=type(model) is Encoder)  # layers of others' may keep what they like
+    return SharedModel(model, is_private=type(model) is Encoder)  # other models' layers may keep references
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

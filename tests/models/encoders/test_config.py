@@ -30,7 +30,7 @@ def test_a_dict_round_trip_gives_the_same_config(small_config: EncoderConfig) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_heads": (2, 2, 2)}, "one number or one a layer. Received: 3 numbers for num_layers=2"),
+        ({"num_heads": (2, 2, 2)}, "one number, or a number for each layer. Received: 3 numbers for num_layers=2"),
         ({"num_heads": 3}, "`hidden_dim` must be a multiple of `num_heads`"),
         ({"intermediate_dim": 0}, "`intermediate_dim` must be at least 1. Received: intermediate_dim=0"),
         ({"activation": "softmax"}, "`activation` must be one of gelu"),

@@ -76,7 +76,7 @@ def test_a_damaged_model_has_no_ranges(wide_model_path: Path) -> None:
     kernel = broken.encoder.get_layer("layer_1").intermediate.kernel
     kernel.assign(np.full(kernel.shape, np.nan))
     made = broken.with_precision("int8", calibration=broken.calibrate(TEXTS))
-    with pytest.raises(InputError, match="what goes into layer_1/output are not finite .NaN or infinite"):
+    with pytest.raises(InputError, match="input ranges of layer_1/output are not finite .NaN or infinite"):
         made.encode(TEXTS)
 
 
@@ -149,7 +149,7 @@ def test_every_shape_of_encoder_has_a_copy_in_int8(changes: dict) -> None:
 
 @pytest.mark.parametrize(("precision", "engine", "message"), [
     ("int8", "litert", "calibrated int8 is computed by 'tensorflow'. Received: engine='litert'"),
-    ("bfloat16", None, "`calibration` is for 'int8' alone. Received: precision='bfloat16'"),
+    ("bfloat16", None, "`calibration` is only for 'int8'. Received: precision='bfloat16'"),
 ])  # fmt: skip
 def test_what_does_not_go_with_a_calibration_is_one_clear_error(
     precision: str, engine: str | None, message: str, float_encoder: TextEncoder
@@ -160,7 +160,7 @@ def test_what_does_not_go_with_a_calibration_is_one_clear_error(
 
 def test_a_calibration_for_a_folder_in_float32_is_refused(float_encoder: TextEncoder, wide_model_path: Path) -> None:
     calibration = float_encoder.calibrate(TEXTS)
-    with pytest.raises(InputError, match="`calibration` is for 'int8' alone. Received: precision='float32'"):
+    with pytest.raises(InputError, match="`calibration` is only for 'int8'. Received: precision='float32'"):
         TextEncoder.from_pretrained(wide_model_path, calibration=calibration)
     made = TextEncoder.from_pretrained(wide_model_path, precision="int8", calibration=calibration)
     assert made.calibration == calibration

@@ -261,8 +261,8 @@ def test_no_texts_and_texts_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ([3] * 81, "A text must have 1 to 80 tokens. Received: one of 81. Cut it."),
-        ([3, 60], "A token id must be one of the vocabulary's. Received: ids from 3 to 60."),
+        ([3] * 81, "A text must have 1 to 80 tokens. Received: 81 tokens. Truncate it."),
+        ([3, 60], "Token ids must be in the vocabulary. Received: ids from 3 to 60."),
         ([-1, 5], "Received: ids from -1 to 5."),
     ],
 )
@@ -306,15 +306,15 @@ def spoil(encoder: Encoder) -> Encoder:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: make_encoder(modes=("mean", "max")), "the pooling 'max' is no weighted sum"),
+        (lambda: make_encoder(modes=("mean", "max")), "the pooling 'max' is not a weighted sum"),
         (
             lambda: make_encoder(dense=(DenseConfig(in_dim=64, out_dim=9, activation="gelu"),)),
             "a dense head has the activation 'gelu'",
         ),
         (lambda: put_other_product(make_encoder()), "intermediate is of the class OtherDense"),
-        (lambda: quantize_by_keras(make_encoder()), "layer_1/output is one that Keras has quantized"),
-        (lambda: change_activation(make_encoder()), "layer_1 has another activation than the configuration says"),
-        (lambda: change_epsilon(make_encoder()), "layer_1/output_norm has another epsilon than the configuration"),
+        (lambda: quantize_by_keras(make_encoder()), "layer_1/output has been quantized by Keras"),
+        (lambda: change_activation(make_encoder()), "layer_1 does not have the configuration's activation"),
+        (lambda: change_epsilon(make_encoder()), "layer_1/output_norm does not have the configuration's epsilon"),
         (lambda: spoil(make_encoder()), "not all of its weights are finite"),
         (lambda: keras.Model((x := keras.Input((None,))), x), "the model is a Functional, not one of tfchain's own"),
     ],

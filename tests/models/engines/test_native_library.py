@@ -121,7 +121,7 @@ def test_a_library_that_is_none_of_these_is_an_obstacle(
         path = Path(_ctypes.__file__)  # a library of other functions
     else:
         path.write_bytes(content)
-    assert f"{path.name} does not load" in str(open_library(monkeypatch, path))
+    assert f"{path.name} cannot be loaded" in str(open_library(monkeypatch, path))
 
 
 @needs_kernels
@@ -129,7 +129,7 @@ def test_a_library_of_another_version_is_an_obstacle(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(native, "VERSION", native.VERSION + 1)
     path = native._find_library()
     assert path is not None
-    assert "is of another version of tfchain; install it again" in str(open_library(monkeypatch, path))
+    assert "belongs to another version of tfchain; install it again" in str(open_library(monkeypatch, path))
 
 
 def test_on_another_processor_the_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ for wrong in (
         model(*wrong)
         print("taken")
     except ValueError as error:
-        assert "`pooling` have a column a token. Received: starts=" in str(error), error
+        assert "`pooling` have a column per token. Received: starts=" in str(error), error
 both = np.concatenate([pooling, 2 * pooling])
 found = model(ids.astype("int64"), starts.astype("int64"), np.asfortranarray(both))
 assert (found == model(ids, starts, both)).all()

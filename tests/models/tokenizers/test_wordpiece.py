@@ -259,10 +259,10 @@ def test_sides_single_words_and_foreign_objects_are_refused_too() -> None:
         (
             VOCABULARY,
             {"special_tokens": [SpecialToken("\u0301", 3, normalized=True)]},
-            "must not be empty when normalised",
+            "must not be empty after normalising",
         ),
         ([*VOCABULARY, "\u302e", "\u1b44"], {}, r"combining classes. Received: \['U\+1B44', 'U\+302E'\]"),
-        ([*VOCABULARY, "a" * 300], {}, "FastWordpieceTokenizer can hold. Received: 24 pieces"),
+        ([*VOCABULARY, "a" * 300], {}, "must fit into FastWordpieceTokenizer. Received: 24 pieces"),
     ],
 )
 def test_a_vocabulary_that_cannot_work_is_refused(
@@ -277,7 +277,7 @@ def test_bad_calls_are_refused(tokenizer: WordPieceTokenizer) -> None:
         tokenizer(tf.constant(["a"]), max_length=1)
     with pytest.raises(InputError, match=r"`texts` must have one dimension.* Received: shape=\(\)"):
         tokenizer.tokenize(tf.constant("a"))
-    with pytest.raises(InputError, match=r"must have a text; .* Received: text=' a', normalized=True"):
+    with pytest.raises(InputError, match=r"must have a text, .* Received: text=' a', normalized=True"):
         SpecialToken(" a", 3, normalized=True)
 
 

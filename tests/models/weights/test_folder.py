@@ -58,7 +58,7 @@ def test_a_dense_module_behind_the_vectors_is_a_head(
 
 @pytest.mark.parametrize("name", ["custom_st.Transformer", "sentence_transformers.models.LSTM"])
 def test_a_module_that_tfchain_has_not_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelFolderError, match=f"names a module '{name}'"):
+    with pytest.raises(ModelFolderError, match=f"lists a module '{name}'"):
         read_folder(write(tmp_path, [name]))
 
 
@@ -98,14 +98,14 @@ def test_older_names_of_the_settings_file_count_too(tmp_path: Path) -> None:
 def test_a_maximum_above_the_positions_is_cut_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write(tmp_path, [MODULE + "Transformer"], sentence_bert_config={"max_seq_length": 514})
     assert read_folder(folder).max_length == 16
-    assert "names a maximum of 514 tokens; the model has positions for 16" in caplog.text
+    assert "sets a maximum of 514 tokens; the model has positions for 16" in caplog.text
 
 
 def test_a_similarity_that_tfchain_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write(tmp_path, [MODULE + "Transformer"], config_sentence_transformers={"similarity_fn_name": "euclidean"})
     with caplog.at_level(logging.WARNING):
         assert read_folder(folder).similarity == "cosine"
-    assert "compares vectors by euclidean" in caplog.text
+    assert "sets the similarity euclidean" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_similarity_that_tfchain_has_not_is_told(tmp_path: Path, caplog: pytes
         ({"config": {**BERT, "hidden_size": "8"}}, "cannot be read"),
         ({"config": {**BERT, "hidden_size": None}}, "cannot be read"),
         ({"config": {"model_type": "bert"}}, "lacks 'vocab_size'"),
-        ({"config": {**BERT, "model_type": "t5"}}, "names the architecture 't5'; tfchain reads bert, distilbert"),
+        ({"config": {**BERT, "model_type": "t5"}}, "has the architecture 't5'; tfchain reads bert, distilbert"),
         ({"config": {**BERT, "hidden_act": "mish"}}, "The activation must be one of gelu"),
         ({"config": {**BERT, "is_decoder": True}}, "has is_decoder=True"),
         ({"config": {**BERT, "tfchain": {"x": 1}}}, "cannot be read"),

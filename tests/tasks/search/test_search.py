@@ -74,7 +74,7 @@ def test_documents_that_are_too_few_to_learn_from_are_told(
     index = make_index(binary_encoder, DOCUMENTS[:63], TRUNCATE)
     assert index.vectors.codebook is None
     assert [one.levelname for one in caplog.records] == ["WARNING"]
-    assert "63 vectors are too few to learn what 16 bits stand for, which takes 64 different ones: signs" in caplog.text
+    assert "63 vectors are too few to learn a codebook of 16 bits, which takes 64 different ones: signs" in caplog.text
 
 
 class WordsEncoder:

@@ -1,4 +1,4 @@
-"""Which weights an encoder has, in which order and shape, and their fingerprint: known from its configuration alone."""
+"""An encoder's weights, their order and shapes, and their fingerprint, derived from its configuration."""
 
 import json
 from collections.abc import Mapping

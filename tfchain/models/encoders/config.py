@@ -1,4 +1,4 @@
-"""The values that shape an encoder: plain, frozen, checked when made, kept as JSON."""
+"""The configuration of an encoder: plain, frozen values, checked when made and kept as JSON."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,38 +10,38 @@ from tfchain.core.errors import InputError
 Architecture = Literal["bert", "distilbert", "roberta", "xlm-roberta", "mpnet"]
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
-HEAD = "head"  # the name of the layer behind the vectors, where a task has one
+HEAD = "head"  # the name of the layer after the vectors, if a task has one
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     """The shape of a transformer encoder with post-layer normalisation (BERT and its family).
 
-    A shrunk model is just another configuration: heads, head width and feed-forward width may differ from layer to
-    layer, and the token embedding may be narrower than the layers (a factorised embedding, as in ALBERT).
+    It describes shrunk models too: heads, head width and feed-forward width may differ from layer to layer, and the
+    token embedding may be narrower than the layers (a factorised embedding, as in ALBERT).
 
     Args:
-        architecture: The family, which decides how positions are counted and which names the weights have on disk.
+        architecture: The family, which determines how positions are counted and how weights are named on disk.
         vocabulary_size: Rows of the token embedding.
         hidden_dim: Width of the layers' input and output.
         num_layers: Number of transformer layers.
-        num_heads: Attention heads, one number for all layers or one for each.
-        intermediate_dim: Width of the feed-forward layer, one number for all layers or one for each.
-        max_positions: Rows of the position embedding, the offset of the RoBERTa family included.
-        head_dim: Width of a head. Default: `hidden_dim / num_heads`, which must divide then.
-        token_embedding_dim: Width of the token embedding; other than `hidden_dim`, a Dense layer widens it.
+        num_heads: Attention heads, as one number for all layers or a number for each layer.
+        intermediate_dim: Width of the feed-forward layer, as one number for all layers or a number for each layer.
+        max_positions: Rows of the position embedding, including the offset of the RoBERTa family.
+        head_dim: Width of a head. Default: `hidden_dim / num_heads`, which must then be a whole number.
+        token_embedding_dim: Width of the token embedding. If it is not `hidden_dim`, a Dense layer widens it.
             Default: `hidden_dim`.
         num_token_types: Rows of the token type embedding, 0 for none. Token type 0 is added to every token.
-        position_offset: The position of the first token; RoBERTa, XLM-RoBERTa and MPNet start behind the padding id.
+        position_offset: The position of the first token; RoBERTa, XLM-RoBERTa and MPNet start after the padding id.
         relative_attention_buckets: Rows of MPNet's relative position bias, 0 for none.
-        activation: Of the feed-forward layer. `gelu` is the exact one, `gelu_new` its tanh approximation.
-        norm_epsilon: Of the layer normalisations.
-        dropout: Rate behind embeddings, attention and feed-forward layers while training, in [0, 1).
+        activation: The activation of the feed-forward layer. `gelu` is exact, `gelu_new` its tanh approximation.
+        norm_epsilon: The epsilon of the layer normalisations.
+        dropout: Rate after embeddings, attention and feed-forward layers while training, in [0, 1).
         attention_dropout: Rate on the attention weights while training, in [0, 1).
-        pad_token_id: The id that fills shorter texts up.
+        pad_token_id: The id that pads shorter texts.
 
     Raises:
-        InputError: if a value is out of its range, or if there are not as many values as layers.
+        InputError: if a value is out of range, or the number of values is not the number of layers.
     """
 
     architecture: Architecture
@@ -86,7 +86,7 @@ class TransformerConfig:
                 )
         if self.head_dim is None and any(self.hidden_dim % heads for heads in self.layer_heads):
             raise InputError(
-                "`hidden_dim` must be a multiple of `num_heads` where no `head_dim` is given. "
+                "`hidden_dim` must be a multiple of `num_heads` if `head_dim` is not given. "
                 f"Received: hidden_dim={self.hidden_dim}, num_heads={self.num_heads}. Give `head_dim`.",
                 argument="hidden_dim",
             )
@@ -95,7 +95,7 @@ class TransformerConfig:
         value = getattr(self, name)
         if isinstance(value, tuple) and len(value) != self.num_layers:
             raise InputError(
-                f"`{name}` must be one number or one a layer. "
+                f"`{name}` must be one number, or a number for each layer. "
                 f"Received: {len(value)} numbers for num_layers={self.num_layers}.",
                 argument=name,
             )
@@ -114,23 +114,23 @@ class TransformerConfig:
         return width if isinstance(width, tuple) else (width,) * self.num_layers
 
     def layer_head_dim(self, layer: int) -> int:
-        """Width of a head in a layer."""
+        """Returns the width of a head in a layer."""
         return self.head_dim if self.head_dim is not None else self.hidden_dim // self.layer_heads[layer]
 
     @property
     def max_length(self) -> int:
-        """The most tokens that one text may have, special tokens included."""
+        """The maximum number of tokens in a text, special tokens included."""
         return self.max_positions - self.position_offset
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolingConfig:
-    """How token vectors become one vector: sentence-transformers' Pooling module.
+    """How token vectors are pooled into one vector, as in sentence-transformers' Pooling module.
 
     Args:
-        modes: One mode, or several whose results are concatenated in sentence-transformers' order: `cls` (the first
-            token), `max`, `mean`, `mean_sqrt_len_tokens`, `weightedmean` (later tokens weigh more), `lasttoken`.
-        include_prompt: Whether the tokens of a prompt take part. Default: True.
+        modes: One mode or several, of which the results are concatenated in sentence-transformers' order: `cls` (the
+            first token), `max`, `mean`, `mean_sqrt_len_tokens`, `weightedmean` (later tokens weigh more), `lasttoken`.
+        include_prompt: Whether the tokens of a prompt are pooled. Default: True.
     """
 
     modes: tuple[PoolingMode, ...] = ("mean",)
@@ -149,11 +149,11 @@ class PoolingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DenseConfig:
-    """A Dense module behind the pooling.
+    """A Dense module after the pooling.
 
     Args:
-        in_dim: Width of what comes in.
-        out_dim: Width of what goes out.
+        in_dim: Width of the input.
+        out_dim: Width of the output.
         use_bias: Whether a bias is added. Default: True.
         activation: `tanh`, `linear`, `relu`, `gelu` or `sigmoid`. Default: `tanh`, as in sentence-transformers.
     """
@@ -166,15 +166,15 @@ class DenseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """A whole text encoder: transformer, pooling, dense modules, normalisation, and a head where a task has one.
+    """A whole text encoder: transformer, pooling, dense modules, normalisation, and a task's head if it has one.
 
     Args:
         transformer: The transformer's shape.
-        pooling: How token vectors become one. Default: the mean.
-        dense: Dense modules behind the pooling, in order. Default: none.
-        normalize: Whether vectors get length one. Default: False.
-        head: A Dense module behind the normalisation, which makes the numbers that a task asks for out of a vector,
-            such as a score for each label. Default: none, the vector is what comes out.
+        pooling: How token vectors are pooled. Default: their mean.
+        dense: Dense modules after the pooling, in order. Default: none.
+        normalize: Whether vectors are scaled to length one. Default: False.
+        head: A Dense module after the normalisation that computes a task's output from a vector, such as a score for
+            each label. Default: none; the output is the vector.
     """
 
     transformer: TransformerConfig
@@ -192,7 +192,7 @@ class EncoderConfig:
 
     @property
     def embedding_dim(self) -> int:
-        """Width of what comes out: the head's where there is one."""
+        """Width of the output: the head's if there is a head, else the vectors'."""
         return self.vector_dim if self.head is None else self.head.out_dim
 
     @property
@@ -203,10 +203,10 @@ class EncoderConfig:
         return self.transformer.hidden_dim * len(self.pooling.modes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_dict` reads them."""
+        """Returns plain values for JSON; `from_dict` reads them."""
         values = dataclasses.asdict(self)
         if self.head is None:
-            del values["head"]  # fingerprints of encoders without one stay as they are
+            del values["head"]  # keeps the fingerprints of encoders without a head
         return values
 
     @classmethod
@@ -215,7 +215,7 @@ class EncoderConfig:
         return cls(
             transformer=TransformerConfig(**values["transformer"]),
             pooling=PoolingConfig(**values["pooling"]),
-            dense=tuple(DenseConfig(**one) for one in values["dense"]),
+            dense=tuple(DenseConfig(**dense) for dense in values["dense"]),
             normalize=values["normalize"],
             head=DenseConfig(**values["head"]) if values.get("head") else None,
         )

@@ -1,4 +1,4 @@
-"""The text encoder as a functional Keras model: token ids and padding mask in, one vector a text out."""
+"""The text encoder as a functional Keras model: token ids and padding mask in, one vector per text out."""
 
 import functools
 import json
@@ -21,20 +21,20 @@ from tfchain.runtime.random_state import kept_random_state
 class Encoder(keras.Model):
     """A transformer, pooling, dense modules, normalisation and a task's head in one Keras model.
 
-    Use `tfchain.AutoModel.from_pretrained` to read one from a folder; make one of a configuration to train from
-    nothing, or to hold a shrunk model's weights.
+    Use `tfchain.AutoModel.from_pretrained` to read an encoder from a folder. Use the constructor to train from scratch,
+    or to hold a shrunk model's weights.
 
     Args:
-        config: The encoder's shape; a dict of `EncoderConfig.to_dict` is taken too.
+        config: The encoder's shape, or a dict from `EncoderConfig.to_dict`.
         dtype: Keras' policy for the transformer, such as `mixed_bfloat16`; pooling and what follows compute in float32.
-            The policy that Keras is set to globally does not count. Default: `float32`.
+            Keras' global policy is ignored. Default: `float32`.
 
     Inputs: a dict of `token_ids` and `padding_mask`, int32 `(batch, length)`; the mask is 1 for a token, 0 for padding.
     Output: `(batch, embedding_dim)` float32.
 
     Attributes:
         config: The `EncoderConfig`.
-        backbone: The `keras.Model` below the pooling, from the same inputs to `(batch, length, hidden_dim)`.
+        backbone: The `keras.Model` before the pooling, from the same inputs to `(batch, length, hidden_dim)`.
     """
 
     def __init__(self, config: EncoderConfig | dict[str, Any], *, dtype: str = "float32", **kwargs: Any) -> None:
@@ -61,11 +61,11 @@ class Encoder(keras.Model):
 
 
 def make_blank_encoder(config: EncoderConfig, *, name: str | None = None, dtype: str = "float32") -> Encoder:
-    """An encoder whose weights are all set next: making it leaves the program's random numbers as they are.
+    """Makes an encoder for weights that are set next, without using the program's random numbers.
 
     Args:
         config: The encoder's shape.
-        name: The model's name. Default: one that Keras makes up.
+        name: The model's name. Default: a name from Keras.
         dtype: As for `Encoder`.
     """
     with kept_random_state():
@@ -73,7 +73,7 @@ def make_blank_encoder(config: EncoderConfig, *, name: str | None = None, dtype:
 
 
 def make_inputs() -> dict[str, Any]:
-    """The inputs of an encoder, int32 `(batch, length)` each."""
+    """Makes the inputs of an encoder, int32 `(batch, length)` each."""
     return {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
 
 
@@ -107,7 +107,7 @@ def make_dense(config: DenseConfig, name: str) -> keras.layers.Dense:
 
 
 def fingerprint_model(model: keras.Model) -> str:
-    """The name of a model's content: its configuration and every weight.
+    """Returns a hash of a model's content: its configuration and every weight.
 
     Args:
         model: Any built Keras model.
@@ -119,16 +119,16 @@ def fingerprint_model(model: keras.Model) -> str:
     if isinstance(model, Encoder):
         shape = json.dumps(model.config.to_dict(), sort_keys=True)
     else:
-        # Keras numbers layers of the same name in one process: a place in the order tells the same, and stays.
+        # Keras numbers layers of the same name within a process; their order is the same in every process.
         shape = json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True, default=str)
         for number, name in enumerate(dict.fromkeys(layer.name for layer in (model, *layers))):
             shape = shape.replace(json.dumps(name), f'"#{number}"')
-    types = ["float32" if _computes_nothing(layer) else layer.dtype_policy.name for layer in layers]
+    types = ["float32" if _ignores_policy(layer) else layer.dtype_policy.name for layer in layers]
     arrays = ((f"{number}", np.asarray(weight)) for number, weight in enumerate(model.weights))
     return make_fingerprint({"model": shape, "types": types}, arrays)
 
 
-def _computes_nothing(layer: Any) -> bool:
-    """Whether a layer's policy is without effect: then it is the one that Keras was set to when the layer was made."""
+def _ignores_policy(layer: Any) -> bool:
+    """Returns whether a layer's policy has no effect: it is then Keras' global policy when the layer was made."""
     is_functional = hasattr(layer, "operations")
     return is_functional or isinstance(layer, keras.layers.InputLayer)

@@ -1,4 +1,4 @@
-"""The weights of an encoder that is a Keras model, by path, as the products compute with them."""
+"""The weights of a Keras encoder by path, as its products compute with them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class KerasWeights(Mapping[str, np.ndarray]):
-    """Path → float32 array, read when it is asked for.
+    """A mapping from path to float32 array; arrays are read on access.
 
     Args:
-        encoder: An `Encoder`. What LoRA adds to a product's kernel is in it.
+        encoder: An `Encoder`. A kernel with LoRA includes the LoRA update.
     """
 
     def __init__(self, encoder: Any) -> None:

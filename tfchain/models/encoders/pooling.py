@@ -1,4 +1,4 @@
-"""From token vectors to one vector a text: sentence-transformers' Pooling and Normalize as Keras layers."""
+"""Pooling of token vectors into one vector per text: sentence-transformers' Pooling and Normalize as Keras layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,18 +9,17 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("tfchain")
 class Pooling(keras.layers.Layer):
-    """Reduces token vectors to one vector a text; padding never takes part.
+    """Pools token vectors into one vector per text, ignoring padding.
 
-    `mean` suits most models and is what sentence-transformers uses by default; `cls` and `lasttoken` are for models
-    that were trained so (the latter for decoders, also `weightedmean`; Muennighoff 2022). Use the one that the model's
-    folder names.
+    `mean` suits most models and is sentence-transformers' default; `cls` and `lasttoken` are for models trained with
+    them (`lasttoken` and `weightedmean` for decoders; Muennighoff 2022). Use the mode that the model's folder names.
 
     Args:
-        modes: Names of `POOLINGS`; the results of several are concatenated in the order given.
+        modes: Keys of `POOLINGS`; the results of several modes are concatenated in the order given.
 
-    Call with `hidden` `(batch, length, dim)` and `padding_mask` `(batch, length)`: 1 for a token that takes part, 0 for
-    padding, 2 for a token that does not (a prompt's, where the model leaves prompts out). Gives `(batch, dim * modes)`
-    in float32; sums run in float32 under mixed precision too.
+    Call with `hidden` `(batch, length, dim)` and `padding_mask` `(batch, length)`: 1 for a token to pool, 0 for
+    padding, 2 for a token to leave out (of a prompt, if the model leaves prompts out). Returns `(batch, dim * modes)`
+    in float32; sums are computed in float32 under mixed precision too.
     """
 
     def __init__(self, modes: Sequence[str] = ("mean",), **kwargs: Any) -> None:
@@ -44,41 +43,41 @@ class Pooling(keras.layers.Layer):
 
 
 def pool_mean(hidden: Any, mask: Any) -> Any:
-    """Sum over the tokens divided by their number."""
+    """Returns the sum over the tokens divided by their number."""
     return _weighted_sum(hidden, mask) / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1e-9)
 
 
 def pool_mean_sqrt(hidden: Any, mask: Any) -> Any:
-    """Sum over the tokens divided by the square root of their number."""
+    """Returns the sum over the tokens divided by the square root of their number."""
     return _weighted_sum(hidden, mask) / ops.sqrt(ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1e-9))
 
 
 def pool_weighted_mean(hidden: Any, mask: Any) -> Any:
-    """Mean with weight 1 for the first position, 2 for the second, and so on."""
+    """Returns the mean with weight 1 for the first position, 2 for the second, and so on."""
     weights = mask * ops.arange(1, ops.shape(mask)[1] + 1, dtype="float32")
     return _weighted_sum(hidden, weights) / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1e-9)
 
 
 def pool_max(hidden: Any, mask: Any) -> Any:
-    """The largest value of each dimension."""
+    """Returns the largest value of each dimension."""
     return ops.max(ops.where(ops.expand_dims(mask, -1) > 0, hidden, -1e9), axis=1)
 
 
 def pool_cls(hidden: Any, mask: Any) -> Any:
-    """The first token's vector."""
+    """Returns the first token's vector."""
     first = ops.cast(ops.equal(ops.cumsum(mask, axis=1) * mask, 1.0), "float32")
     return _weighted_sum(hidden, first)
 
 
 def pool_last(hidden: Any, mask: Any) -> Any:
-    """The last token's vector."""
+    """Returns the last token's vector."""
     number = ops.cumsum(mask, axis=1) * mask  # 1, 2, …, n, 0, 0
     last = ops.cast(ops.equal(number, ops.sum(mask, axis=1, keepdims=True)), "float32") * mask
     return _weighted_sum(hidden, last)
 
 
 def _weighted_sum(hidden: Any, weights: Any) -> Any:
-    """`(batch, length, dim)` and `(batch, length)` to `(batch, dim)`, as one product."""
+    """Returns `(batch, dim)` of `(batch, length, dim)` and `(batch, length)`, as one product."""
     return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), hidden), 1)
 
 
@@ -94,7 +93,7 @@ POOLINGS = {
 
 @keras.saving.register_keras_serializable("tfchain")
 class Normalize(keras.layers.Layer):
-    """Scales each vector to length one, as PyTorch's `normalize` does: a length under 1e-12 counts as 1e-12."""
+    """Scales each vector to length one, as PyTorch's `normalize` does: a length below 1e-12 counts as 1e-12."""
 
     def call(self, vectors: Any) -> Any:
         length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))

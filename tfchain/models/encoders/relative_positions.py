@@ -1,10 +1,10 @@
-"""The rows of a table of relative position biases by the distance of two tokens, as T5 and MPNet share them out."""
+"""The rows of a table of relative position biases by the distance of two tokens, as T5 and MPNet assign them."""
 
 import math
 
 import numpy as np
 
-MAX_DISTANCE = 128  # of two tokens: longer distances share a row of the relative position bias
+MAX_DISTANCE = 128  # tokens; longer distances share a row of the relative position bias
 
 
 def make_buckets(num_buckets: int, max_distance: int = MAX_DISTANCE) -> np.ndarray:
@@ -12,7 +12,7 @@ def make_buckets(num_buckets: int, max_distance: int = MAX_DISTANCE) -> np.ndarr
 
     Each short distance has a row of its own; from 8 · (128/8)^(i/8) on, several distances share row 8 + i (T5's
     bidirectional scheme; Raffel et al. 2020, section 2.1). A key that follows the query is `num_buckets // 2` rows
-    further on.
+    further down.
 
     Args:
         num_buckets: Rows of the table.

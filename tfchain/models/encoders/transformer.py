@@ -1,9 +1,9 @@
 """The transformer's layers in Keras 3: embeddings, self-attention, feed-forward, MPNet's relative positions.
 
-All products are `keras.layers.Dense` layers that can be found by path and replaced. Inside a layer everything but the
-attention itself runs on rows, a two-dimensional tensor with the tokens of all texts below one another: TensorFlow
-multiplies it faster than a three-dimensional one, and LiteRT's delegate can take whole stretches of such a graph, as no
-shape in it depends on the input's.
+All products are `keras.layers.Dense` layers that can be found by path and replaced. Inside a layer, everything except
+attention runs on rows: a two-dimensional tensor with a row for each token of all texts. TensorFlow multiplies it faster
+than a three-dimensional tensor, and LiteRT's delegate can run long parts of such a graph at once, because no shape in
+it depends on the shape of the input.
 """
 
 import math
@@ -14,12 +14,12 @@ from keras import ops
 
 from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
 
-MASKED = -1e9  # added to the attention score of a padding token: its weight becomes exactly 0 in float32
-MASKED_FLOAT16 = -3e4  # float16 ends at 65,504
+MASKED = -1e9  # added to the attention score of a padding token, so that its weight is exactly 0 in float32
+MASKED_FLOAT16 = -3e4  # the largest float16 is 65,504
 
 
 def make_activation(name: str) -> Any:
-    """The function behind an activation's name; `gelu` is the exact one."""
+    """Returns the function of an activation's name; `gelu` is the exact function."""
     if name == "gelu":
         return exact_gelu
     if name == "gelu_new":
@@ -29,23 +29,23 @@ def make_activation(name: str) -> Any:
 
 @keras.saving.register_keras_serializable("tfchain")
 def exact_gelu(x: Any) -> Any:
-    """Gaussian error linear unit with the error function (Hendrycks and Gimpel 2016), as BERT was trained with."""
+    """Computes the Gaussian error linear unit with the error function (Hendrycks and Gimpel 2016), as BERT does."""
     return ops.gelu(x, approximate=False)
 
 
 @keras.saving.register_keras_serializable("tfchain")
 def approximate_gelu(x: Any) -> Any:
-    """The tanh approximation of the Gaussian error linear unit."""
+    """Computes the tanh approximation of the Gaussian error linear unit."""
     return ops.gelu(x, approximate=True)
 
 
 @keras.saving.register_keras_serializable("tfchain")
 class LayerNorm(keras.layers.LayerNormalization):
-    """Keras' layer normalisation of the last axis in fewer steps.
+    """Keras' layer normalisation of the last axis, in fewer steps.
 
-    (x - mean) / √(variance + ε) · γ + β (Ba et al. 2016), in float32 at least, as Keras has it. Keras multiplies γ into
-    each token's factor first, and passes over all values once more for it; between the products of a single query such
-    small steps count.
+    Computes (x - mean) / √(variance + ε) · γ + β (Ba et al. 2016), in float32 or higher as Keras does. Keras first
+    multiplies γ into each token's factor, which takes another pass over all values; between the products of a single
+    query such small steps matter.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -58,22 +58,22 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 
 def _ignore(path: str, rows: Any) -> None:
-    """What a layer calls when nobody looks at its products."""
+    """Does nothing: the `visit` of a layer that is called without one."""
 
 
 def as_rows(hidden: Any) -> Any:
-    """`(…, dim)` → `(tokens of all texts, dim)`."""
+    """Reshapes `(…, dim)` to `(tokens of all texts, dim)`."""
     return hidden if len(hidden.shape) == 2 else ops.reshape(hidden, (-1, ops.shape(hidden)[-1]))
 
 
 def batch_and_length(tensor: Any) -> tuple[Any, Any]:
-    """The first two numbers of a shape, `(batch, length, …)`, to reshape to.
+    """Returns batch and length of a tensor `(batch, length, …)`, as arguments for a reshape.
 
-    Where the graph knows the batch alone, the length is -1, whatever is left: then no shape is computed in the graph.
+    If the graph knows only the batch, the length is -1 (inferred), so that the graph computes no shape.
     """
     batch, length, *_ = ops.shape(tensor)
-    is_left = isinstance(batch, int) and not isinstance(length, int)
-    return batch, -1 if is_left else length
+    is_inferred = isinstance(batch, int) and not isinstance(length, int)
+    return batch, -1 if is_inferred else length
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -84,15 +84,15 @@ class TransformerEmbeddings(keras.layers.Layer):
         vocabulary_size: Rows of the token embedding.
         hidden_dim: Width of the output.
         max_positions: Rows of the position embedding.
-        token_embedding_dim: Width of the token embedding; widened by a Dense layer if it is not `hidden_dim`.
+        token_embedding_dim: Width of the token embedding; if it is not `hidden_dim`, a Dense layer widens it.
         num_token_types: Rows of the token type embedding, 0 for none; row 0 is added to every token.
-        position_offset: Position of the first token. Other than 0, positions are counted as RoBERTa and MPNet count
-            them: the token id before the offset is padding; where it is written in a text, it has the position of
-            padding, and the tokens behind it count on as if it were not there.
-        norm_epsilon: Of the normalisation.
+        position_offset: Position of the first token. If it is not 0, positions are counted as in RoBERTa and MPNet: the
+            id `position_offset - 1` is the padding token. Inside a text that token has the position of padding too, and
+            the tokens after it are counted as if it were not there.
+        norm_epsilon: The epsilon of the normalisation.
         dropout: Rate while training.
 
-    Call with `token_ids` int32 `(batch, length)`; gives `(batch, length, hidden_dim)`.
+    Call with `token_ids` int32 `(batch, length)`; returns `(batch, length, hidden_dim)`.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class TransformerEmbeddings(keras.layers.Layer):
         if self.projection is not None:
             flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
             hidden = ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
-        fixed = self.position(self._count_positions(token_ids))  # (length, hidden_dim), or one for each text
+        fixed = self.position(self._count_positions(token_ids))  # (length, hidden_dim) or (batch, length, hidden_dim)
         if self.token_type is not None:
             fixed = fixed + self.token_type(ops.zeros((1,), dtype="int32"))
         return self.drop(self.norm(hidden + fixed), training=training)
@@ -170,9 +170,10 @@ class TransformerEmbeddings(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfchain")
 class AttentionMask(keras.layers.Layer):
-    """Turns a padding mask into what is added to attention scores: 0 for a token, a large negative number for padding.
+    """Turns a padding mask into a bias for attention scores: 0 for a token, a large negative number for padding.
 
-    Call with `padding_mask` int32 `(batch, length)`, 0 for padding; gives `(batch, 1, 1, length)` in the compute type.
+    Call with `padding_mask` int32 `(batch, length)`, 0 for padding; returns `(batch, 1, 1, length)` in the compute
+    type.
     """
 
     def call(self, padding_mask: Any) -> Any:
@@ -186,17 +187,17 @@ class AttentionMask(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfchain")
 class RelativePositionBias(keras.layers.Layer):
-    """MPNet's bias on attention scores, by the distance of two tokens, the same for all layers.
+    """MPNet's bias on attention scores by the distance of two tokens, shared by all layers.
 
-    Near distances have a bucket each, far ones share buckets on a logarithmic scale up to `max_distance` (T5's
+    Short distances have a bucket each; long distances share buckets on a logarithmic scale up to `max_distance` (T5's
     bidirectional scheme; Raffel et al. 2020, section 2.1).
 
     Args:
         num_buckets: Rows of the table.
         num_heads: Columns of the table.
-        max_distance: From which distance on all share one bucket. Default: 128.
+        max_distance: The distance from which all distances share one bucket. Default: 128.
 
-    Call with `token_ids` `(batch, length)`, of which only the length counts; gives `(1, heads, length, length)`.
+    Call with `token_ids` `(batch, length)`, of which only the length is used; returns `(1, heads, length, length)`.
     """
 
     def __init__(self, num_buckets: int, num_heads: int, max_distance: int = MAX_DISTANCE, **kwargs: Any) -> None:
@@ -210,14 +211,13 @@ class RelativePositionBias(keras.layers.Layer):
 
     def call(self, token_ids: Any) -> Any:
         position = ops.arange(ops.shape(token_ids)[1], dtype="int32")
-        distance = ops.expand_dims(position, 0) - ops.expand_dims(
-            position, 1
-        )  # (query, key), behind the query positive
+        # (query, key); positive where the key follows the query
+        distance = ops.expand_dims(position, 0) - ops.expand_dims(position, 1)
         bias = ops.take(ops.convert_to_tensor(self.table), self.find_buckets(distance), axis=0)  # (query, key, heads)
         return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)
 
     def find_buckets(self, distance: Any) -> Any:
-        """The table's rows for distances, int32, positive where the key is behind the query."""
+        """Returns the table's rows for int32 distances, which are positive where the key follows the query."""
         buckets = make_buckets(self.num_buckets, self.max_distance)
         near = ops.take(buckets, ops.minimum(ops.abs(distance), self.max_distance))
         return near + ops.where(distance > 0, self.num_buckets // 2, 0)
@@ -236,11 +236,11 @@ class SelfAttention(keras.layers.Layer):
 
     Args:
         num_heads: Number of heads.
-        head_dim: Width of a head; `num_heads * head_dim` need not be the input's width.
+        head_dim: Width of a head; `num_heads * head_dim` may differ from the input's width.
         dropout: Rate on the attention weights while training.
 
     Call with `hidden` `(batch, length, dim)` and `bias`, added to the scores, of a shape that broadcasts to
-    `(batch, heads, length, length)`; gives `(batch, length, dim)`. Products: `query_key_value`, `output`.
+    `(batch, heads, length, length)`; returns `(batch, length, dim)`. Products: `query_key_value`, `output`.
     """
 
     def __init__(self, *, num_heads: int, head_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
@@ -263,10 +263,10 @@ class SelfAttention(keras.layers.Layer):
         return ops.reshape(rows, ops.shape(hidden))
 
     def mix(self, hidden: Any, bias: Any, training: bool = False, *, size: tuple[Any, Any] | None = None) -> Any:
-        """What goes into the output product: the heads' results, `(batch * length, num_heads * head_dim)`.
+        """Returns the heads' results, the input of the output product: `(batch * length, num_heads * head_dim)`.
 
         Args:
-            hidden: `(batch, length, dim)`; as rows, `(batch * length, dim)`, where `size` is given.
+            hidden: `(batch, length, dim)`, or rows `(batch * length, dim)` if `size` is given.
             bias: As for `call`.
             training: Whether dropout is on.
             size: Batch and length. Default: those of `hidden`.
@@ -293,7 +293,7 @@ class BlockLayer(keras.layers.Layer):
     """A transformer layer of any kind: the Keras side of a `Block`.
 
     Call with `hidden` `(batch, length, dim)`, the attention `bias`, and `token_ids` `(batch, length)`, of which only
-    the shape is used, and which can be left out; gives `(batch, length, dim)`.
+    the shape is used and which are optional; returns `(batch, length, dim)`.
     """
 
     def call(self, hidden: Any, bias: Any, token_ids: Any = None, training: bool = False) -> Any:
@@ -302,7 +302,7 @@ class BlockLayer(keras.layers.Layer):
     def compute(
         self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
     ) -> Any:
-        """What `call` gives; shows the input of each product on the way.
+        """Computes the layer as `call` does, and passes the input of each product to `visit`.
 
         Args:
             hidden: As for the call.
@@ -326,9 +326,9 @@ class TransformerLayer(BlockLayer):
         num_heads: Attention heads.
         head_dim: Width of a head.
         intermediate_dim: Width of the feed-forward network.
-        activation: A name that `make_activation` knows.
-        norm_epsilon: Of the normalisations.
-        dropout: Rate behind both parts while training.
+        activation: A name that `make_activation` accepts.
+        norm_epsilon: The epsilon of the normalisations.
+        dropout: Rate after attention and after the feed-forward network while training.
         attention_dropout: Rate on the attention weights while training.
 
     Call as a `BlockLayer`. Products: `attention/query_key_value`, `attention/output`, `intermediate`, `output`.
@@ -378,8 +378,8 @@ class TransformerLayer(BlockLayer):
         self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
     ) -> Any:
         visit = visit or _ignore
-        # The shape of `hidden`, the result of the layer before, can be read only once that is computed, and LiteRT
-        # would assemble it for every layer, though the next one takes it apart again.
+        # The shape of `hidden` is known only after the previous layer has been computed, and LiteRT would assemble it
+        # in every layer, so the shape of `token_ids` is used.
         size = batch_and_length(hidden if token_ids is None else token_ids)
         rows = as_rows(hidden)
         visit("attention/query_key_value", rows)

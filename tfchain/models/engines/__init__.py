@@ -1,1 +1,1 @@
-"""Engines: what computes vectors, in which precision."""
+"""Engines, which compute vectors, each in some precisions."""

@@ -1,4 +1,4 @@
-"""Calibration: the ranges of what goes into an encoder's products, measured once on a sample of texts."""
+"""Calibration: the input ranges of an encoder's products, measured once on a sample of texts."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 FILE = "calibration.json"
 LEAST_TEXTS = 8
-MOST_TEXTS = 64  # more changed no vector by more than rounding does
+MOST_TEXTS = 64  # more texts changed no vector by more than rounding
 BATCH = 8  # texts
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A sample of texts as token ids, on which ranges are measured; anew when the encoder's weights have changed.
+    """A sample of texts as token ids, on which ranges are measured, again whenever the encoder's weights change.
 
     Args:
-        token_ids: Each text's ids.
+        token_ids: The ids of each text.
 
     Raises:
         InputError: if there are fewer than eight texts.
@@ -39,9 +39,9 @@ class Calibration:
     def __post_init__(self) -> None:
         if len(self.token_ids) < LEAST_TEXTS:
             raise InputError(
-                f"Calibration needs at least {LEAST_TEXTS} texts with words in them: without, the ranges of what goes "
-                f"into products are unknown (NaN) or far too narrow. Received: {len(self.token_ids)}. Give more texts, "
-                "or Quantize('int8') without calibrated=True."
+                f"Calibration needs at least {LEAST_TEXTS} texts with words in them: with fewer, the input ranges of "
+                f"products are unknown (NaN) or far too narrow. Received: {len(self.token_ids)}. Give more texts, or "
+                "use Quantize('int8') without calibrated=True."
             )
 
     def save(self, folder: Path) -> None:
@@ -50,17 +50,17 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: Path) -> "Calibration | None":
-        """Reads `calibration.json`; None where there is none.
+        """Reads `calibration.json`; returns None if there is no such file.
 
         Raises:
-            ModelFolderError: if it is damaged.
+            ModelFolderError: if the file is damaged.
         """
         path = folder / FILE
         if not path.is_file():
             return None
         try:
             listed = json.loads(path.read_text(encoding="utf-8"))["token_ids"]
-            return cls(tuple(tuple(int(one) for one in ids) for ids in listed))
+            return cls(tuple(tuple(int(token_id) for token_id in ids) for ids in listed))
         except (ValueError, TypeError, KeyError) as error:
             raise ModelFolderError(
                 f"{path} is damaged: {type(error).__name__}: {error}. Calibrate the model again, or delete the file "
@@ -69,22 +69,22 @@ class Calibration:
 
 
 def make_calibration(tokenize: Callable[[list[str]], Sequence[Sequence[int]]], texts: Sequence[str]) -> Calibration:
-    """Takes up to 64 texts that have words, evenly spread.
+    """Makes a calibration from an evenly spaced sample of up to 64 texts that have words.
 
     Args:
-        tokenize: From texts to token ids.
+        tokenize: A function from texts to token ids.
         texts: Texts of the kind that will be encoded.
 
     Raises:
         InputError: if fewer than eight have words.
     """
     chosen = spread_evenly([text for text in texts if text.strip()], MOST_TEXTS)
-    return Calibration(tuple(tuple(int(one) for one in ids) for ids in (tokenize(chosen) if chosen else ())))
+    return Calibration(tuple(tuple(int(token_id) for token_id in ids) for ids in (tokenize(chosen) if chosen else ())))
 
 
 @dataclass(frozen=True)
 class InputRange:
-    """What was seen of a product's input, channel by channel, float32 `(in_dim,)` each.
+    """The measured values of a product's input by channel, float32 `(in_dim,)` each.
 
     Args:
         low: The smallest value.
@@ -100,18 +100,18 @@ class InputRange:
 def measure_input_ranges(
     encoder: "Encoder", calibration: Calibration, *, pad_token_id: int = 0
 ) -> dict[str, InputRange]:
-    """Runs the sample through the encoder in float32 and looks at the inputs of the transformer's products.
+    """Runs the sample through the encoder in float32 and measures the inputs of the transformer's products.
 
     Args:
         encoder: The encoder.
         calibration: The sample.
-        pad_token_id: Fills shorter texts up; padding is not looked at. Default: 0.
+        pad_token_id: The id that pads shorter texts; padding is not measured. Default: 0.
 
     Returns:
-        The product's path, such as `layer_0/attention/query_key_value`, → its input's range.
+        A product's path, such as `layer_0/attention/query_key_value`, → the range of its input.
 
     Raises:
-        InputError: if a range is not finite: the encoder's weights are damaged.
+        InputError: if a range is not finite because the encoder's weights are damaged.
     """
     import tensorflow as tf
 
@@ -119,7 +119,7 @@ def measure_input_ranges(
     specs = [tf.TensorSpec([None, None], tf.int32)] * 2
 
     @tf.function(input_signature=specs, autograph=False)
-    def look(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+    def measure(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         is_token = tf.reshape(padding_mask, [-1]) > 0
         seen = {}
 
@@ -135,7 +135,7 @@ def measure_input_ranges(
     listed = sorted(calibration.token_ids, key=len)
     for start in range(0, len(listed), BATCH):
         ids, mask = pad(listed[start : start + BATCH], pad_token_id)
-        for name, values in look(tf.constant(ids), tf.constant(mask)).items():
+        for name, values in measure(tf.constant(ids), tf.constant(mask)).items():
             parts.setdefault(name, []).append(values.numpy())
     num_tokens = sum(len(ids) for ids in listed)
     ranges = {}
@@ -143,7 +143,7 @@ def measure_input_ranges(
         stacked = np.stack(seen)  # (batches, 3, in_dim)
         if not np.isfinite(stacked).all():
             raise InputError(
-                f"The ranges of what goes into {name} are not finite (NaN or infinite), so it cannot be calibrated. "
+                f"The input ranges of {name} are not finite (NaN or infinite), so it cannot be calibrated. "
                 "The model's weights are damaged, or its training diverged: use another model, or train it again."
             )
         ranges[name] = InputRange(

@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 def check_encoder(shared: "SharedModel", precision: str, calibrated: bool = False) -> None:
-    """Stops a model that no copy can be made of in this precision.
+    """Checks that a model can be computed in a precision, which may take a copy.
 
     Raises:
-        InputError: if the precision is `bfloat16` or calibrated, and the encoder is not tfchain's own.
+        InputError: if the precision is `bfloat16` or calibrated `int8`, and the encoder is not tfchain's own.
     """
     if (precision == "bfloat16" or calibrated) and shared.config is None:
         name = "calibrated 'int8'" if calibrated else f"{precision!r}"
         raise InputError(
             f"`precision` {name} needs one of tfchain's own encoders. "
-            f"Received: {type(shared.model).__name__}. Use 'int8' or 'float16', which LiteRT makes of any Keras model."
+            f"Received: {type(shared.model).__name__}. Use 'int8' or 'float16', which work for any Keras model."
         )
 
 
 def make_compute_copy(
     encoder: "keras.Model", precision: Precision, calibration: "Calibration | None" = None, *, pad_token_id: int = 0
 ) -> "keras.Model":
-    """The Keras model that the TensorFlow graph computes with; the encoder itself keeps its float weights.
+    """Returns the Keras model for the TensorFlow graph; the encoder itself keeps its float weights.
 
     Args:
         encoder: The encoder.
-        precision: `bfloat16` gives a copy with weights and products in bfloat16, pooling, heads and output in float32;
-            `int8` with a calibration gives one with weights and products in int8, the rest in float32; all others give
-            the encoder itself.
-        calibration: The texts that ranges are measured on. Default: none.
-        pad_token_id: Fills shorter ones of them up. Default: 0.
+        precision: For `bfloat16`, a copy with weights and products in bfloat16, and pooling, heads and output in
+            float32; for `int8` with a calibration, a copy with weights and products in int8, and the rest in float32;
+            otherwise, the encoder itself.
+        calibration: The texts on which ranges are measured. Default: none.
+        pad_token_id: The id that pads shorter texts of the calibration. Default: 0.
 
     Raises:
         InputError: if a range is not finite.
-        TfchainError: if TensorFlow has no int8 products here.
+        TfchainError: if TensorFlow has no int8 products on this machine.
     """
     from tfchain.models.encoders.encoder import make_blank_encoder
 

@@ -1,4 +1,4 @@
-"""What an engine is, and what it is made of."""
+"""The engine protocol, and the computation from which an engine is made."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Computation:
-    """What is computed: an encoder in a precision. Its weights are taken for those that it had when this was made.
+    """An encoder and the precision in which to compute it; the encoder's weights must not change afterwards.
 
     Args:
         shared: The encoder.
-        precision: What numbers it is computed with.
-        calibration: Texts that ranges are measured on; None where activations are quantized as they come.
-        pad_token_id: Fills shorter texts up.
-        cache_key: The encoder's fingerprint, or what gives it; None where nobody can vouch for its weights.
+        precision: The precision of the computation. Default: `float32`.
+        calibration: Texts on which ranges are measured. Default: None, activations are quantized dynamically.
+        pad_token_id: The id that pads shorter texts. Default: 0.
+        cache_key: The encoder's fingerprint, or a function that returns it. Default: None, the weights may change.
     """
 
     shared: SharedModel
@@ -36,7 +36,7 @@ class Computation:
 
     @property
     def compute_encoder(self) -> "keras.Model":
-        """What a TensorFlow graph computes with: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
+        """The model for a TensorFlow graph: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
         if self._compute_encoder is None:
             self._compute_encoder = make_compute_copy(
                 self.shared.model, self.precision, self.calibration, pad_token_id=self.pad_token_id
@@ -44,23 +44,23 @@ class Computation:
         return self._compute_encoder
 
     def find_cache_key(self) -> str | None:
-        """The encoder's fingerprint, which takes reading all weights the first time."""
+        """Returns the encoder's fingerprint, or None; the first call may read all weights."""
         if callable(self.cache_key):
             self.cache_key = self.cache_key()
         return self.cache_key
 
 
 class Engine(Protocol):
-    """Runs an encoder on lists of token ids. It is made of a `Computation`, and of its weights as they are then."""
+    """Runs an encoder on lists of token ids, with the weights that it has when the engine is made."""
 
     label: str  # its name in a log
 
     def __init__(self, computation: Computation) -> None:
-        """Prepares what every text needs; a `TfchainError` says that it cannot."""
+        """Prepares what every text needs; raises a `TfchainError` if the engine cannot run the encoder."""
 
     @classmethod
     def find_obstacle(cls, computation: Computation) -> str | None:
-        """Why another engine of the table would do better, where there is one; None if it is this one's turn."""
+        """Returns why to use the precision's next engine, if there is one, instead; None to use this engine."""
 
     def encode(
         self,
@@ -70,11 +70,11 @@ class Engine(Protocol):
         skipped: int = 0,
         progress: Callable[[int], Any] | None = None,
     ) -> np.ndarray | None:
-        """Vectors float32 `(texts, dim)`, in the order given; None where there is no text.
+        """Returns vectors float32 `(texts, dim)`, in the order given, or None if there are no texts.
 
         Args:
-            token_ids: Each text's ids, not padded.
-            batch_size: The most texts in one step. Default: 32.
+            token_ids: The ids of each text, without padding.
+            batch_size: The maximum number of texts in a step. Default: 32.
             skipped: How many of each text's first tokens pooling leaves out. Default: 0.
-            progress: Called with the number of texts done after each step. Default: not.
+            progress: Called after each step with its number of texts. Default: not called.
         """

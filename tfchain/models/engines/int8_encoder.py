@@ -1,4 +1,4 @@
-"""An encoder that computes its transformer's products in int8 in TensorFlow, made of a float one and its ranges."""
+"""An encoder with its transformer's products in int8 in TensorFlow, made from a float encoder and its input ranges."""
 
 import math
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ from tfchain.runtime.random_state import kept_random_state
 
 
 def make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras.Model:
-    """The encoder with the transformer's products and the token embedding in int8, everything else in float32.
+    """Copies an encoder with the transformer's products and the token embedding in int8, everything else in float32.
 
-    It is for computing alone: it has no gradients and no configuration to save.
+    The copy is only for inference: it has no gradients and no configuration to save.
 
     Args:
         encoder: The float encoder.
-        ranges: As `measure_input_ranges` gives them.
+        ranges: From `measure_input_ranges`.
 
     Returns:
         A Keras model with the encoder's inputs and output.
@@ -66,7 +66,7 @@ def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras
     for weight in copy.weights:
         if weight.path in floats:  # the embedding's vectors, normalisations, position biases and heads
             weight.assign(floats[weight.path])
-    copy.get_layer("embeddings").token.take_over(np.asarray(encoder.get_layer("embeddings").token.embeddings))
+    copy.get_layer("embeddings").token.set_table(np.asarray(encoder.get_layer("embeddings").token.embeddings))
     return copy
 
 
@@ -77,7 +77,7 @@ class Int8Embedding(keras.layers.Layer):
         rows: Number of rows.
         dim: Width of a row.
 
-    Call with int32 of any shape; gives float32 `(…, dim)`.
+    Call with int32 row numbers of any shape; returns float32 `(…, dim)`.
     """
 
     def __init__(self, rows: int, dim: int, **kwargs: Any) -> None:
@@ -91,22 +91,22 @@ class Int8Embedding(keras.layers.Layer):
         )
         self.scales = self.add_weight(name="scales", shape=(self.rows,), initializer="zeros", trainable=False)
 
-    def take_over(self, table: np.ndarray) -> None:
-        """Rounds a float table's values."""
+    def set_table(self, table: np.ndarray) -> None:
+        """Sets the numbers and scales from a float table."""
         numbers, scales = quantize_rows(table)
         self.numbers.assign(numbers)
         self.scales.assign(scales)
 
-    def call(self, places: Any) -> Any:
-        numbers = ops.cast(ops.take(self.numbers, places, axis=0), "float32")
-        return numbers * ops.expand_dims(ops.take(self.scales, places, axis=0), -1)
+    def call(self, row_numbers: Any) -> Any:
+        numbers = ops.cast(ops.take(self.numbers, row_numbers, axis=0), "float32")
+        return numbers * ops.expand_dims(ops.take(self.scales, row_numbers, axis=0), -1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.dim)
 
 
 class Int8Embeddings(TransformerEmbeddings):
-    """`TransformerEmbeddings` with an `Int8Embedding` for the tokens, which holds most of the weights."""
+    """`TransformerEmbeddings` with an `Int8Embedding` for the tokens, which have most of the weights."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -114,16 +114,16 @@ class Int8Embeddings(TransformerEmbeddings):
 
 
 class Int8TransformerLayer(keras.layers.Layer):
-    """A `TransformerLayer` whose four products are `Int8Product`s; attention and normalisations stay in float32.
+    """A `TransformerLayer` with four `Int8Product`s; attention and normalisations stay in float32.
 
-    The products' scales are joined with each other where they meet, which saves passes over the activations: those of
-    query, key and value take the attention's 1/√width and the output product's input scales with them, and those of
-    the feed-forward network are inside its activation.
+    Adjacent scales are combined, which saves passes over the activations: the scales of query, key and value include
+    the attention's 1/√width and the output product's input scales, and the scales of the feed-forward network are
+    applied inside its activation.
 
     Args:
         layer: The float layer.
         weights: The encoder's float32 weights by path.
-        ranges: As `measure_input_ranges` gives them.
+        ranges: From `measure_input_ranges`.
 
     Call as a `BlockLayer`, in float32.
     """
@@ -139,17 +139,17 @@ class Int8TransformerLayer(keras.layers.Layer):
         self.num_heads = layer.num_heads
         self.head_dim = layer.head_dim
         self.activation = layer.activation
-        made = {}
+        products = {}
         for product in POST_NORM.products:
             path = f"{layer.name}/{product}"
-            made[product] = quantize_product(weights[f"{path}/kernel"], weights[f"{path}/bias"], ranges[path])
-        self.query_key_value = Int8Product(made["attention/query_key_value"], name="query_key_value")
-        self.attention_output = Int8Product(made["attention/output"], name="attention_output")
-        self.intermediate = Int8Product(made["intermediate"], name="intermediate")
-        self.output_product = Int8Product(made["output"], name="output")
+            products[product] = quantize_product(weights[f"{path}/kernel"], weights[f"{path}/bias"], ranges[path])
+        self.query_key_value = Int8Product(products["attention/query_key_value"], name="query_key_value")
+        self.attention_output = Int8Product(products["attention/output"], name="attention_output")
+        self.intermediate = Int8Product(products["intermediate"], name="intermediate")
+        self.output_product = Int8Product(products["output"], name="output")
         self.scales = {
             name: self._add_scales(name, values)
-            for name, values in join_scales(made, self.head_dim, self.activation).items()
+            for name, values in combine_scales(products, self.head_dim, self.activation).items()
         }
         epsilon = layer.norm_epsilon
         self.attention_norm = LayerNorm(epsilon=epsilon, name="attention_norm", dtype="float32")
@@ -173,7 +173,7 @@ class Int8TransformerLayer(keras.layers.Layer):
         return ops.reshape(self.output_norm(flat + narrowed), shape)
 
     def _mix(self, flat: Any, bias: Any, shape: Any) -> Any:
-        """The heads' results as the output product takes them, `(batch * length, num_heads * head_dim)`."""
+        """Returns the heads' results as input of the output product, `(batch * length, num_heads * head_dim)`."""
         heads, width = self.num_heads, self.head_dim
         product = self.query_key_value(flat * self.scales["attention_input"]) * self.scales["query_key_value"]
         product = ops.reshape(product, (shape[0], shape[1], 3, heads, width))
@@ -183,7 +183,7 @@ class Int8TransformerLayer(keras.layers.Layer):
         return ops.reshape(mixed, (-1, heads * width))
 
     def _widen(self, flat: Any) -> Any:
-        """The feed-forward units as the output product takes them, `(batch * length, intermediate_dim)`."""
+        """Returns the feed-forward units as input of the output product, `(batch * length, intermediate_dim)`."""
         units = self.intermediate(flat * self.scales["intermediate_input"])
         before, after = self.scales["activation_input"], self.scales["activation_output"]
         if self.activation == "gelu":
@@ -194,34 +194,34 @@ class Int8TransformerLayer(keras.layers.Layer):
         return input_shape
 
 
-INT8_LAYERS = {TransformerLayer: Int8TransformerLayer}  # a layer's class → that of its int8 copy
+INT8_LAYERS = {TransformerLayer: Int8TransformerLayer}  # a layer's class → the class of its int8 copy
 
 
-def join_scales(made: Mapping[str, QuantizedProduct], head_dim: int, activation: str) -> dict[str, np.ndarray]:
-    """The vectors that a layer multiplies by, float32.
+def combine_scales(products: Mapping[str, QuantizedProduct], head_dim: int, activation: str) -> dict[str, np.ndarray]:
+    """Returns the float32 vectors by which a layer multiplies.
 
     Args:
-        made: The layer's four products.
+        products: The layer's four products.
         head_dim: Width of an attention head.
-        activation: Of the feed-forward network. The exact gelu x/2 · (1 + erf(x/√2)) has two multiplications of its
-            own, which the scales around it take over.
+        activation: The activation of the feed-forward network. The exact gelu x/2 · (1 + erf(x/√2)) has two
+            multiplications of its own, which the scales around it include.
     """
-    query_key_value, out = made["attention/query_key_value"], made["attention/output"]
-    joined = query_key_value.output_scales.copy()
-    width = len(joined) // 3
-    joined[:width] /= math.sqrt(head_dim)  # of the query
-    joined[2 * width :] /= out.input_scales  # of the value, which attention only averages
+    query_key_value, out = products["attention/query_key_value"], products["attention/output"]
+    combined = query_key_value.output_scales.copy()
+    width = len(combined) // 3
+    combined[:width] /= math.sqrt(head_dim)  # of the query
+    combined[2 * width :] /= out.input_scales  # of the value, which attention only averages
 
-    before, after = made["intermediate"].output_scales, 1 / made["output"].input_scales
+    before, after = products["intermediate"].output_scales, 1 / products["output"].input_scales
     if activation == "gelu":
         before, after = before / math.sqrt(2), before * after / 2
     scales = {
         "attention_input": 1 / query_key_value.input_scales,
-        "query_key_value": joined,
+        "query_key_value": combined,
         "attention_output": out.output_scales,
-        "intermediate_input": 1 / made["intermediate"].input_scales,
+        "intermediate_input": 1 / products["intermediate"].input_scales,
         "activation_input": before,
         "activation_output": after,
-        "output": made["output"].output_scales,
+        "output": products["output"].output_scales,
     }
     return {name: values.astype("float32") for name, values in scales.items()}

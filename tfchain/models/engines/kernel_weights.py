@@ -1,4 +1,4 @@
-"""An encoder's weights as the project's own int8 kernels take them, made of float32 ones, or read from a file."""
+"""Weights for the project's own int8 kernels: quantized from an encoder's float32 weights, or read from a file."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ from tfchain.models.engines.native_library import Layer, Product, Weights
 from tfchain.models.weights.stored_weights import quantize_rows
 from tfchain.models.weights.tensor_files import TensorFile, write_tensors
 
-# Of a layer: a product's path → its name in `Layer` and in the file
+# The path of a product in a layer → its name in `Layer` and in the file
 PRODUCTS = dict(zip(POST_NORM.products, ("query_key_value", "attention_output", "intermediate", "output"), strict=True))
 PRODUCT_PARTS = ("weights", "scales", "bias")
 
 
 class NotFiniteError(ValueError):
-    """A weight is NaN or infinite, which has no 8-bit number."""
+    """A weight is NaN or infinite, and cannot be quantized."""
 
 
 def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]) -> Weights:
@@ -28,23 +28,23 @@ def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
 
     Args:
         config: The encoder's shape.
-        weights: Path → float32 array, as in `list_shapes`; each is asked for once, or twice.
+        weights: Path → float32 array, with the paths of `list_shapes`.
 
     Raises:
-        NotFiniteError: if one is not finite.
+        NotFiniteError: if a weight is not finite.
     """
     shape = config.transformer
-    tokens, token_scales = quantize_rows(_read(weights, "embeddings/token/embeddings"))
-    fixed = _read(weights, "embeddings/position/embeddings")[shape.position_offset :]
+    tokens, token_scales = quantize_rows(_read_finite(weights, "embeddings/token/embeddings"))
+    fixed = _read_finite(weights, "embeddings/position/embeddings")[shape.position_offset :]
     if shape.num_token_types:
-        fixed = fixed + _read(weights, "embeddings/token_type/embeddings")[0]
+        fixed = fixed + _read_finite(weights, "embeddings/token_type/embeddings")[0]
     is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
     relative = None
     if shape.relative_attention_buckets:
         last = len(fixed) - 1
         rows = find_rows(shape.relative_attention_buckets, np.arange(-last, last + 1))
-        relative = _read(weights, "relative_position_bias/embeddings")[rows].T  # (heads, 2 * positions - 1)
-        if len(relative) == 1:  # for however many a layer has
+        relative = _read_finite(weights, "relative_position_bias/embeddings")[rows].T  # (heads, 2 * positions - 1)
+        if len(relative) == 1:  # one bias for all heads
             relative = np.repeat(relative, max(shape.layer_heads), axis=0)
     return Weights(
         tokens=tokens,
@@ -65,7 +65,7 @@ def save_kernel_weights(path: Path, weights: Weights) -> None:
 
     Args:
         path: The file.
-        weights: As `make_kernel_weights` gives them.
+        weights: From `make_kernel_weights`.
     """
     tensors = {"tokens": weights.tokens, "token_scales": weights.token_scales, "fixed": weights.fixed}
     tensors |= {"norm": weights.norm} | ({} if weights.relative is None else {"relative": weights.relative})
@@ -79,14 +79,14 @@ def save_kernel_weights(path: Path, weights: Weights) -> None:
 
 
 def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
-    """Reads what `save_kernel_weights` wrote.
+    """Reads a file that `save_kernel_weights` wrote.
 
     Args:
         file: The file.
         config: The encoder's shape.
 
     Raises:
-        ModelFolderError: if the file is damaged, or is another encoder's.
+        ModelFolderError: if the file is damaged, or belongs to another encoder.
     """
     shape, shapes = config.transformer, list_transformer_shapes(config.transformer)
 
@@ -107,7 +107,7 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
     def read_layers() -> Iterator[Layer]:
         for number, heads in enumerate(shape.layer_heads):
             name = name_layer(number)
-            products = {ours: read_product(f"{name}.{ours}", f"{name}/{path}") for path, ours in PRODUCTS.items()}
+            products = {part: read_product(f"{name}.{part}", f"{name}/{path}") for path, part in PRODUCTS.items()}
             norms = read(f"{name}.norms", "float32", 4, dim)
             yield Layer(heads=heads, head_dim=shape.layer_head_dim(number), norms=norms, **products)
 
@@ -132,24 +132,24 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
 def _make_layer(config: EncoderConfig, weights: Mapping[str, np.ndarray], number: int) -> Layer:
     shape, name = config.transformer, name_layer(number)
     heads, width = shape.layer_heads[number], shape.layer_head_dim(number)
-    products = {ours: _quantize(weights, f"{name}/{path}") for path, ours in PRODUCTS.items()}
-    first = products["query_key_value"]
+    products = {part: _quantize(weights, f"{name}/{path}") for path, part in PRODUCTS.items()}
+    fused = products["query_key_value"]
     order = np.arange(3 * heads * width).reshape(3, heads, width).swapaxes(0, 1).reshape(-1)
-    products["query_key_value"] = Product(first.weights[order], first.scales[order], first.bias[order])
+    products["query_key_value"] = Product(fused.weights[order], fused.scales[order], fused.bias[order])
     norms = _read_norms(weights, f"{name}/attention_norm", f"{name}/output_norm")
     return Layer(heads=heads, head_dim=width, norms=norms, **products)
 
 
 def _quantize(weights: Mapping[str, np.ndarray], path: str) -> Product:
-    numbers, scales = quantize_rows(_read(weights, f"{path}/kernel").T)
-    return Product(numbers, scales, _read(weights, f"{path}/bias"))
+    numbers, scales = quantize_rows(_read_finite(weights, f"{path}/kernel").T)
+    return Product(numbers, scales, _read_finite(weights, f"{path}/bias"))
 
 
 def _read_norms(weights: Mapping[str, np.ndarray], *paths: str) -> np.ndarray:
-    return np.stack([_read(weights, f"{path}/{part}") for path in paths for part in ("gamma", "beta")])
+    return np.stack([_read_finite(weights, f"{path}/{part}") for path in paths for part in ("gamma", "beta")])
 
 
-def _read(weights: Mapping[str, np.ndarray], path: str) -> np.ndarray:
+def _read_finite(weights: Mapping[str, np.ndarray], path: str) -> np.ndarray:
     array = np.asarray(weights[path], dtype="float32")
     if not np.isfinite(array).all():
         raise NotFiniteError(path)

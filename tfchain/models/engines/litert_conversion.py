@@ -1,6 +1,6 @@
-"""LiteRT as an engine: an encoder as a flatbuffer that runs on the CPU, kept in a cache between processes.
+"""Converts an encoder to a LiteRT flatbuffer that runs on the CPU, and caches flatbuffers between processes.
 
-LiteRT's fp32 kernels answer one query in about half of TensorFlow's time, and encode in bulk at least as fast.
+LiteRT's float32 kernels take about half of TensorFlow's time for a query, and encode in bulk at least as fast.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ from tfchain.runtime.quiet_stderr import quiet_native_log
 logger = logging.getLogger(__name__)
 
 CONVERSION_SECONDS = 1800
-CACHED_FILES = 12  # the oldest go when there are more
+CACHED_FILES = 12  # the oldest are deleted when there are more
 
 
 def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32") -> bytes:
-    """Turns an encoder into a flatbuffer, in a process of its own: the converter takes gigabytes, and keeps them.
+    """Converts an encoder to a flatbuffer in a child process: the converter takes gigabytes, and does not free them.
 
     Args:
         encoder: The Keras model.
-        function: It as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)` or `(1, None)`.
+        function: The model as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)` or `(1, None)`.
         precision: `int8` and `float16` quantize the weights. Default: `float32`.
 
     Returns:
         The flatbuffer's bytes; its signature is `embed_ids`.
 
     Raises:
-        TfchainError: if LiteRT has no kernel for one of the encoder's ops.
+        TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the conversion takes too long.
     """
     import tensorflow as tf
 
@@ -51,7 +51,7 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
         module.variables_of_encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
             tf.saved_model.save(module, str(source), signatures={EMBED_IDS: function})
-        # The child prints native log lines that nobody asked for; the last line is the error, if there is one.
+        # The child also prints native log lines; the last line is the error, if there is an error.
         command = make_python_command(
             "-m", "tfchain.models.engines.litert_conversion", str(source), str(target), precision
         )
@@ -66,7 +66,7 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
             )
         except subprocess.TimeoutExpired as error:
             raise TfchainError(
-                f"LiteRT's converter did not end within {CONVERSION_SECONDS} seconds. {advice}"
+                f"LiteRT's converter did not finish within {CONVERSION_SECONDS} seconds. {advice}"
             ) from error
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -75,28 +75,28 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
 
 
 def convert_folder(source: str, target: str, precision: str) -> None:
-    """Converts the signature `embed_ids` of a SavedModel; what the child process does."""
+    """Converts the signature `embed_ids` of a SavedModel; runs in the child process."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[EMBED_IDS])
     if precision == "float32":
         Path(target).write_bytes(converter.convert())
         return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # without samples to calibrate with: dynamic range
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # without calibration samples, this is dynamic range
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     Path(target).write_bytes(add_signature_metadata(converter.convert()))
 
 
 def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
-    """The encoder of a flatbuffer in the cache; made and put there first if it is not there, or damaged.
+    """Loads a flatbuffer from the cache; makes and caches it first if it is missing or damaged.
 
-    The cache is `$XDG_CACHE_HOME/tfchain/litert` (`~/.cache/tfchain/litert`); it can be deleted at any time. Where it
-    cannot be read or written, the flatbuffer is made anew and held in memory.
+    The cache is `$XDG_CACHE_HOME/tfchain/litert` (`~/.cache/tfchain/litert`); it can be deleted at any time. If it
+    cannot be read or written, the flatbuffer is made again and kept in memory.
 
     Args:
-        name: Names the model and the versions that made it.
-        make: Gives the bytes.
+        name: Identifies the model and the versions that converted it.
+        make: Returns the flatbuffer's bytes.
     """
     path: Path | None = None
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
@@ -105,23 +105,23 @@ def load_cached(name: str, make: Callable[[], bytes]) -> LiteRTEncoder:
         )
         if path.is_file():
             with contextlib.suppress(OSError):
-                os.utime(path)  # the ones not used for longest are cleared away
+                os.utime(path)  # the least recently used files are deleted
             with contextlib.suppress(ValueError):  # damaged
                 return LiteRTEncoder(path)
-    made = make()
+    flatbuffer = make()
     if path is not None:
         with contextlib.suppress(OSError, TfchainError, ValueError):
-            write_file(path, made)
-            by_age = sorted(path.parent.glob("*.tflite"), key=lambda one: one.stat().st_mtime, reverse=True)
+            write_file(path, flatbuffer)
+            by_age = sorted(path.parent.glob("*.tflite"), key=lambda cached: cached.stat().st_mtime, reverse=True)
             for old in by_age[CACHED_FILES:]:
                 old.unlink(missing_ok=True)
             return LiteRTEncoder(path)
-        logger.info("The cache %s cannot be written: the converted model is held in memory alone.", path.parent)
-    return LiteRTEncoder(made)
+        logger.info("The cache %s cannot be written: the converted model is kept in memory.", path.parent)
+    return LiteRTEncoder(flatbuffer)
 
 
 def explain(error: Exception) -> str:
-    """The one line of the converter's pages of text that names what is wrong, such as an op without a kernel."""
+    """Returns the line of the converter's long output that names the error, such as an op without a kernel."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line.split("error: ", 1)[1] for line in lines if "error: " in line]
     return (named or lines or [type(error).__name__])[0]
@@ -130,5 +130,5 @@ def explain(error: Exception) -> str:
 if __name__ == "__main__":
     try:
         convert_folder(*sys.argv[1:4])
-    except Exception as error:  # whatever it is, the parent tells it in one line
+    except Exception as error:  # the parent reports any error in one line
         sys.exit(explain(error))

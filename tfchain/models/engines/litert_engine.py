@@ -1,4 +1,4 @@
-"""The engine `litert`: the encoder as a flatbuffer, converted once and kept in a cache."""
+"""The engine `litert`: runs the encoder as a flatbuffer, which is converted once and cached."""
 
 import contextlib
 import functools
@@ -21,30 +21,30 @@ from tfchain.runtime.token_batches import TOKENS_IN_BATCH, map_on_threads
 
 logger = logging.getLogger(__name__)
 
-CONVERSION = 4  # goes up when the same weights give another flatbuffer, so that old ones in the cache do not count
-POOL_TOKENS = 4096  # from which on several interpreters are worth their start, which is once
-MOST_INTERPRETERS = 8  # beside the one for queries; each keeps a copy of the weights
-LARGEST_FLATBUFFER = 1_900_000_000  # bytes; a flatbuffer ends at 2 GiB
+CONVERSION = 4  # increased when the same weights give a different flatbuffer, so that cached ones are not used
+POOL_TOKENS = 4096  # with this many tokens, several interpreters are worth starting, which happens once
+MOST_INTERPRETERS = 8  # beside the interpreter for queries; each has a copy of the weights
+LARGEST_FLATBUFFER = 1_900_000_000  # bytes; the limit of a flatbuffer is 2 GiB
 
 
 class _OtherWeightsError(Exception):
-    """The encoder's weights are others than its fingerprint says."""
+    """The encoder's weights do not have its fingerprint."""
 
 
 class LiteRTEngine:
-    """Runs the encoder's flatbuffer: one interpreter for all texts, in int8 another for a text alone, and a pool.
+    """Runs the encoder's flatbuffer with one interpreter; in int8, with another for single texts, and a pool.
 
     Args:
-        computation: What to compute. In float32 its encoder is converted at once; in other precisions when the first
-            text comes, as a process that only answers queries needs the flatbuffer for one text alone.
+        computation: The encoder and its precision. In float32 the encoder is converted at once; in other precisions
+            with the first text, because a process that only answers queries only needs the flatbuffer for single texts.
 
     Raises:
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
 
     Attributes:
-        many: What runs several texts; None before the first.
-        single: What runs a text alone; None before the first.
-        pool: Interpreters of one thread for many texts in int8; None where there are none.
+        many: The interpreter for several texts; None before the first call with several texts.
+        single: The interpreter for a single text; None before the first call with a single text.
+        pool: Single-threaded interpreters for many texts in int8; None if there is no pool.
     """
 
     label = "LiteRT"
@@ -70,11 +70,11 @@ class LiteRTEngine:
         return "there is a GPU" if tf.config.list_physical_devices("GPU") else None
 
     def after_fork(self) -> None:
-        """Forgets who held the lock: a thread of the parent's, which cannot give it back."""
+        """Replaces the lock, which a thread of the parent process may have held."""
         self._lock = threading.RLock()
 
     def start(self) -> LiteRTEncoder:
-        """What runs several texts."""
+        """Returns the interpreter for several texts, loaded on first use."""
         with self._lock:
             if self.many is None:
                 self.many = self._load()
@@ -102,21 +102,21 @@ class LiteRTEngine:
             )
 
     def _start_single(self) -> LiteRTEncoder:
-        """What runs a text alone: in int8 a flatbuffer for one text, else the same as for many.
+        """Returns the interpreter for a single text: in int8 its own flatbuffer, else the one for several texts.
 
-        In float32 it would save a fiftieth of a query, and hold four times as much.
+        In float32 a flatbuffer of its own would save 2 % of a query's time, and take four times as much memory.
         """
         with self._lock:
             if self.single is None:
-                has_own = self._computation.precision == "int8" and self._computation.shared.config is not None
-                self.single = self._load(is_single=True) if has_own else self.start()
+                is_separate = self._computation.precision == "int8" and self._computation.shared.config is not None
+                self.single = self._load(is_single=True) if is_separate else self.start()
             return self.single
 
     def _find_pool(self, lengths: Sequence[int]) -> LiteRTPool | None:
-        """Interpreters of one thread for many texts in int8; None where the one interpreter is as good.
+        """Returns single-threaded interpreters for many texts in int8; None if one interpreter is as good.
 
-        Two of one thread encode about a twentieth to a tenth more texts than one of two threads, which waits at each of
-        its small steps (benchmarks/batches.py). In float32 they would hold four times as much, twice more.
+        Two single-threaded interpreters encode 5 to 10 % more texts than one with two threads, which wait for each
+        other at every small step (benchmarks/batches.py). In float32 each would take four times as much memory.
         """
         cores = count_cores()
         num_threads = -(-cores // MOST_INTERPRETERS)
@@ -128,8 +128,8 @@ class LiteRTEngine:
             if self.pool is None:
                 try:
                     self.pool = LiteRTPool(self.start().model, size=size, num_threads=num_threads)
-                except ValueError:  # the file has been cleared out of the cache; the one interpreter has it still
-                    logger.info("The flatbuffer is not in the cache any more: one interpreter encodes all.")
+                except ValueError:  # the file has been deleted from the cache; the interpreter still has it open
+                    logger.info("The flatbuffer is no longer in the cache: one interpreter encodes all texts.")
                     return None
             return self.pool
 
@@ -140,18 +140,18 @@ class LiteRTEngine:
         if key is not None:
             name = f"{self._name_cached(key)}-single" if is_single else self._name_cached(key)
             with contextlib.suppress(_OtherWeightsError):
-                return load_cached(name, functools.partial(self._check_made, convert, key))
+                return load_cached(name, functools.partial(self._convert_checked, convert, key))
             computation.cache_key = self.many = self.single = self.pool = None
         return LiteRTEncoder(convert())
 
-    def _check_made(self, convert: Callable[[], bytes], key: str) -> bytes:
-        """A flatbuffer for the cache, and for this process beside one that was made before: of the same weights."""
+    def _convert_checked(self, convert: Callable[[], bytes], key: str) -> bytes:
+        """Returns a new flatbuffer after checking that the weights still have the cached fingerprint."""
         from tfchain.models.encoders.encoder import fingerprint_model
 
-        made = convert()
-        if fingerprint_model(self._computation.shared.model) != key:  # changed without a word
+        flatbuffer = convert()
+        if fingerprint_model(self._computation.shared.model) != key:  # changed without a call of `refresh`
             raise _OtherWeightsError
-        return made
+        return flatbuffer
 
     def _convert(self, *, is_single: bool = False) -> bytes:
         encoder, precision = self._computation.shared.model, self._computation.precision
@@ -160,7 +160,7 @@ class LiteRTEngine:
         else:
             make = make_function
         logger.info(
-            "Converting the encoder for LiteRT in %s%s; this happens once a model.",
+            "Converting the encoder for LiteRT in %s%s; this happens once per model.",
             *(precision, " for single texts" if is_single else ""),
         )
         with show_progress(1, "preparing the model for this processor, once", shown=sys.stderr.isatty()):

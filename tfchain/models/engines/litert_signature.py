@@ -1,4 +1,4 @@
-"""Signature metadata in a LiteRT flatbuffer, where TensorFlow Serving's `--prefer_tflite_model` looks for it."""
+"""Signature metadata in a LiteRT flatbuffer, as TensorFlow Serving's `--prefer_tflite_model` reads it."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ import numpy as np
 
 METADATA = "signature_defs_metadata"  # tensorflow/lite/tools/signature/signature_def_util.h
 PREDICT = "tensorflow/serving/predict"
-ALIGNMENT = 16  # `force_align` of Buffer.data in LiteRT's schema, which the Python code made of it leaves out
+ALIGNMENT = 16  # `force_align` of Buffer.data in LiteRT's schema, which the generated Python code leaves out
 
 
 def add_signature_metadata(flatbuffer: bytes) -> bytes:
-    """Names a flatbuffer's inputs and outputs as its only signature does, and describes that for TensorFlow Serving.
+    """Names a flatbuffer's inputs and outputs after its only signature, and adds that signature's metadata.
 
-    LiteRT's own signatures are not what the server reads: it takes serialized `SignatureDef`s by name from a map in the
-    model's metadata, and looks for the tensors that they name.
+    TensorFlow Serving does not read LiteRT's own signatures: it reads serialized `SignatureDef`s by name from a map in
+    the model's metadata, and looks for the tensors that they name.
 
     Args:
         flatbuffer: A model with one signature.
 
     Returns:
-        The same model with the metadata.
+        The model with the metadata.
     """
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
@@ -28,8 +28,8 @@ def add_signature_metadata(flatbuffer: bytes) -> bytes:
     (signature,) = model.signatureDefs
     graph = model.subgraphs[signature.subgraphIndex]
     for tensors in (signature.inputs, signature.outputs):
-        for one in tensors:
-            graph.tensors[one.tensorIndex].name = one.name
+        for tensor in tensors:
+            graph.tensors[tensor.tensorIndex].name = tensor.name
     metadata = schema.MetadataT()
     metadata.name, metadata.buffer = METADATA.encode(), len(model.buffers)
     described = schema.BufferT()
@@ -44,7 +44,7 @@ def add_signature_metadata(flatbuffer: bytes) -> bytes:
 
 
 class _AlignedBuffer:
-    """A buffer that is written at a multiple of 16 bytes, as LiteRT's converter does."""
+    """A buffer that is written at a multiple of 16 bytes, as LiteRT's converter writes it."""
 
     def __init__(self, buffer: Any) -> None:
         self.buffer = buffer
@@ -67,7 +67,7 @@ class _AlignedBuffer:
 
 
 def _describe(signature: Any) -> bytes:
-    """The map from the signature's name to its `SignatureDef`, in the format FlexBuffers."""
+    """Returns the map from the signature's name to its `SignatureDef`, in the format FlexBuffers."""
     from flatbuffers import flexbuffers
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import meta_graph_pb2
@@ -77,11 +77,11 @@ def _describe(signature: Any) -> bytes:
         (signature.inputs, described.inputs, types_pb2.DT_INT32),
         (signature.outputs, described.outputs, types_pb2.DT_FLOAT),
     ):
-        for one in tensors:
-            # No shape: the server takes it from the tensor, and without it the bytes are ASCII, as FlexBuffers' Python
-            # writer wants a string to be.
-            info = infos[one.name.decode()]
-            info.name, info.dtype = one.name.decode(), dtype
+        for tensor in tensors:
+            # Without a shape, which the server takes from the tensor, the bytes are ASCII, as FlexBuffers' Python
+            # writer needs for a string.
+            info = infos[tensor.name.decode()]
+            info.name, info.dtype = tensor.name.decode(), dtype
     builder = flexbuffers.Builder()
     with builder.Map():
         builder.Key(signature.signatureKey.decode())

@@ -1,4 +1,4 @@
-"""An encoder on the project's own int8 kernels: its weights in 8 bits, and lists of token ids to vectors."""
+"""An encoder on the project's own int8 kernels: 8-bit weights, lists of token ids in, vectors out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from tfchain.runtime.token_batches import encode_in_batches
 if TYPE_CHECKING:
     from tfchain.models.encoders.encoder import Encoder
 
-TOKENS_A_THREAD = 128  # of a batch: with more, what the layers pass on leaves the processor's caches
+TOKENS_A_THREAD = 128  # in a batch: with more, activations no longer fit into the processor's caches
 HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda values: values,
     "relu": lambda values: np.maximum(values, 0),
@@ -26,10 +26,10 @@ HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def find_obstacle_of(encoder: "Encoder | StoredEncoder | Any") -> str | None:
-    """Why the kernels do not run an encoder in this process; None if they do.
+    """Returns why the kernels cannot run an encoder in this process; None if they can.
 
     Args:
-        encoder: A Keras model, or an encoder that lies in a folder, whose weights are not looked at here.
+        encoder: A Keras model, or an encoder in a folder, of which the weights are not checked here.
     """
     if isinstance(encoder, StoredEncoder):
         return find_obstacle_of_shape(encoder.config) or find_obstacle()
@@ -39,32 +39,32 @@ def find_obstacle_of(encoder: "Encoder | StoredEncoder | Any") -> str | None:
 
 
 def find_obstacle_of_shape(config: EncoderConfig) -> str | None:
-    """Why the kernels run no encoder of this shape; None if they do."""
+    """Returns why the kernels cannot run an encoder of this shape; None if they can."""
     if not find_block(config.transformer).has_kernels:
         return f"the kernels do not compute layers of the architecture {config.transformer.architecture!r}"
     if "max" in config.pooling.modes:
-        return "the pooling 'max' is no weighted sum of token vectors"
+        return "the pooling 'max' is not a weighted sum of token vectors"
     modules = (*config.dense, *([config.head] if config.head else []))
     unknown = [module.activation for module in modules if module.activation not in HEAD_ACTIVATIONS]
     return f"a dense head has the activation {unknown[0]!r}" if unknown else None
 
 
 class NativeEncoder:
-    """Vectors of lists of token ids, computed in int8 on the processor.
+    """Computes vectors of lists of token ids in int8 on the CPU.
 
-    The kernels quantize as LiteRT's dynamic range does: the weights of each product with a scale for each output, what
-    goes into it row by row as it comes. Token embeddings have a scale for each token, where LiteRT has one for the
-    table. A text's vector is the same to the last bit alone and in any batch, but for what dense heads, which stay in
-    float32, may round otherwise. Positions are counted from a text's first token: where the padding of RoBERTa or MPNet
-    is written in a text, TensorFlow must compute it.
+    The kernels quantize like LiteRT's dynamic range: a product's weights have a scale for each output, and its inputs
+    are quantized row by row during the computation. Token embeddings have a scale for each token; LiteRT has one for
+    the table. A text's vector is bitwise the same on its own and in any batch, except for rounding in dense heads,
+    which stay in float32. Positions are counted from a text's first token: a text that contains the padding token of
+    RoBERTa or MPNet needs TensorFlow.
 
     Args:
-        encoder: One that `find_obstacle_of` names nothing for. Its weights are copied.
-        num_threads: Threads of a call; 16 at most. Default: 1.
+        encoder: An encoder for which `find_obstacle_of` returns None. Its weights are copied.
+        num_threads: Threads of a call, at most 16. Default: 1.
 
     Raises:
         NotFiniteError: if a weight is not finite.
-        TfchainError: if the kernels do not run in this process.
+        TfchainError: if the kernels cannot run in this process.
         MemoryError: if there is not enough memory.
     """
 
@@ -76,17 +76,17 @@ class NativeEncoder:
         self._pad_token_id = config.transformer.pad_token_id
         modules = [_DenseModule(module, weights, name) for name, module in list_dense(config)]
         self._dense, self._head = modules[: len(config.dense)], modules[len(config.dense) :]
-        self._normalizes = config.normalize and bool(config.dense)  # without them the kernels do it
+        self._normalizes = config.normalize and bool(config.dense)  # without dense modules the kernels normalize
         file = getattr(encoder, "kernel_file", None)
         self._model = NativeModel(
             make_kernel_weights(config, weights) if file is None else load_kernel_weights(file, config)
         )
 
     def __call__(self, token_ids: Sequence[Sequence[int]], skipped: int = 0) -> np.ndarray:
-        """Vectors of texts.
+        """Computes the vectors of texts.
 
         Args:
-            token_ids: Each text's ids, not padded.
+            token_ids: The ids of each text, without padding.
             skipped: How many of each text's first tokens pooling leaves out (a prompt). Default: 0.
 
         Returns:
@@ -120,13 +120,13 @@ class NativeEncoder:
         skipped: int = 0,
         progress: Callable[[int], Any] | None = None,
     ) -> np.ndarray | None:
-        """As the call, in batches; None where there is no text.
+        """Computes the vectors of texts in batches; returns None if there are no texts.
 
         Args:
-            token_ids: Each text's ids, not padded.
-            batch_size: The most texts in one step. Default: 32.
+            token_ids: The ids of each text, without padding.
+            batch_size: The maximum number of texts in a step. Default: 32.
             skipped: How many of each text's first tokens pooling leaves out. Default: 0.
-            progress: Called with the number of texts done after each step. Default: not.
+            progress: Called after each step with its number of texts. Default: not called.
         """
         if len(token_ids) == 1:  # a query
             vector = self(token_ids, skipped)
@@ -143,7 +143,7 @@ class NativeEncoder:
         )
 
     def _weigh(self, token_ids: Sequence[Sequence[int]], starts: np.ndarray, skipped: int) -> np.ndarray:
-        """Each token's part in its text's vector: float32 `(poolings, tokens)`, all 0 for a text without tokens."""
+        """Returns each token's weight in its text's vector, float32 `(poolings, tokens)`; 0 if a text has no tokens."""
         weights = np.zeros((len(self._modes), starts[-1]), dtype="float32")
         for text, ids in enumerate(token_ids):
             count = len(ids) - skipped
@@ -155,7 +155,7 @@ class NativeEncoder:
                     row[start:end] = 1 / count
                 elif mode == "mean_sqrt_len_tokens":
                     row[start:end] = 1 / np.sqrt(count)
-                elif mode == "weightedmean":  # by the place in the text, those left out counted
+                elif mode == "weightedmean":  # by the position in the text, counting skipped tokens
                     places = np.arange(skipped + 1, skipped + count + 1, dtype="float32")
                     row[start:end] = places / places.sum()
                 else:
@@ -164,11 +164,11 @@ class NativeEncoder:
 
 
 class _DenseModule:
-    """A Dense module in float32, on NumPy."""
+    """A Dense module in float32, in NumPy."""
 
     def __init__(self, config: DenseConfig, weights: Mapping[str, np.ndarray], name: str) -> None:
-        self._kernel = _to_finite(weights[f"{name}/kernel"], name)
-        self._bias = _to_finite(weights[f"{name}/bias"], name) if config.use_bias else None
+        self._kernel = _check_finite(weights[f"{name}/kernel"], name)
+        self._bias = _check_finite(weights[f"{name}/bias"], name) if config.use_bias else None
         self._activate = HEAD_ACTIVATIONS[config.activation]
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ class _DenseModule:
         return self._activate(vectors if self._bias is None else vectors + self._bias)
 
 
-def _to_finite(weight: np.ndarray, name: str) -> np.ndarray:
+def _check_finite(weight: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(weight, dtype="float32")
     if not np.isfinite(array).all():
         raise NotFiniteError(name)

@@ -1,4 +1,4 @@
-"""The engine `native`: int8 on the project's own kernels."""
+"""The engine `native`: runs an encoder in int8 on the project's own kernels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from tfchain.runtime.litert import count_cores
 
 
 class NativeEngine:
-    """Runs an encoder in int8 with a thread a core; needs neither Keras nor TensorFlow for one that lies in a folder.
+    """Runs an encoder in int8 with a thread per core; needs neither Keras nor TensorFlow for an encoder in a folder.
 
     Args:
-        computation: One that `find_obstacle` names nothing for. Its weights are copied.
+        computation: A computation for which `find_obstacle` returns None. Its weights are copied.
     """
 
     label = "tfchain's own kernels"
@@ -24,8 +24,8 @@ class NativeEngine:
         self._computation = computation
         self._encoder = NativeEncoder(computation.shared.weights, num_threads=count_cores())
         config = computation.shared.config
-        assert config is not None  # the kernels run tfchain's own encoders alone
-        self._written_pad = config.transformer.position_offset - 1  # shifts the positions behind it, if it is written
+        assert config is not None  # the kernels run only tfchain's own encoders
+        self._pad_in_text = config.transformer.position_offset - 1  # inside a text, it shifts the positions after it
         self._tensorflow: Engine | None = None
 
     @classmethod
@@ -41,19 +41,19 @@ class NativeEngine:
         progress: Callable[[int], Any] | None = None,
     ) -> np.ndarray | None:
         options: dict[str, Any] = {"batch_size": batch_size, "skipped": skipped, "progress": progress}
-        if self._written_pad < 0 or not any(self._written_pad in ids for ids in token_ids):
+        if self._pad_in_text < 0 or not any(self._pad_in_text in ids for ids in token_ids):
             return self._encoder.encode(token_ids, **options)
-        return self._encode_around_padding(token_ids, options)
+        return self._encode_with_padding(token_ids, options)
 
-    def _encode_around_padding(self, token_ids: Sequence[Sequence[int]], options: dict[str, Any]) -> np.ndarray:
-        """The kernels count positions from a text's first token: TensorFlow computes texts with written padding."""
+    def _encode_with_padding(self, token_ids: Sequence[Sequence[int]], options: dict[str, Any]) -> np.ndarray:
+        """Runs texts that contain the padding token in TensorFlow: the kernels count positions from the first token."""
         if self._tensorflow is None:
             from tfchain.models.engines.tensorflow_engine import TensorFlowEngine
 
             self._tensorflow = TensorFlowEngine(self._computation)
-        is_other = np.array([self._written_pad in ids for ids in token_ids])
+        has_padding = np.array([self._pad_in_text in ids for ids in token_ids])
         vectors = np.empty((len(token_ids), self._computation.shared.embedding_dim), dtype="float32")
-        for engine, chosen in ((self._encoder, ~is_other), (self._tensorflow, is_other)):
+        for engine, chosen in ((self._encoder, ~has_padding), (self._tensorflow, has_padding)):
             rows = np.flatnonzero(chosen).tolist()
             if rows:
                 vectors[rows] = engine.encode([token_ids[row] for row in rows], **options)
@@ -61,10 +61,10 @@ class NativeEngine:
 
 
 def check_native(computation: Computation) -> None:
-    """Stops what the kernels cannot run.
+    """Checks that the kernels can run an encoder.
 
     Raises:
-        InputError: says why.
+        InputError: if they cannot; the message says why.
     """
     obstacle = NativeEngine.find_obstacle(computation)
     if obstacle is not None:
@@ -72,8 +72,8 @@ def check_native(computation: Computation) -> None:
 
 
 def make_native_error(obstacle: str) -> InputError:
-    """The error for `engine="native"` where the kernels cannot run."""
+    """Makes the error for `engine="native"` if the kernels cannot run."""
     return InputError(
         f"`engine` 'native' cannot run this encoder here: {obstacle}. Received: engine='native'. "
-        "Use engine='auto', which takes LiteRT then."
+        "Use engine='auto', which then uses LiteRT."
     )

@@ -1,7 +1,7 @@
 """The one door to the project's own kernels: a transformer encoder in int8, for processors with AVX-512 VNNI.
 
-The library is compiled from `kernels/` where tfchain is installed, with GCC on x86-64 Linux. Where it is not
-there, or the processor cannot run it, `find_obstacle` says so, and LiteRT computes.
+The library is compiled from `kernels/` when tfchain is installed, by GCC on x86-64 Linux. If it is missing, or the
+processor cannot run it, `find_obstacle` says so, and LiteRT is used.
 """
 
 import ctypes
@@ -17,17 +17,17 @@ import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
 
-PANEL = 32  # what the kernels compute together; widths are filled up to it with zeros
+PANEL = 32  # outputs that the kernels compute together; widths are padded to a multiple with zeros
 MOST_THREADS = 16
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
 LIBRARY = "_kernels"
-NO_MEMORY = "not enough for the encoder's weights in int8"
-VERSION = 1  # that of the functions in the library, as in kernels/encoder.c
+NO_MEMORY = "not enough memory for the encoder's weights in int8"
+VERSION = 1  # of the library's functions; the same number is in kernels/encoder.c
 
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix product's weights in 8 bits: value = byte · scale of its output.
+    """The weights of a matrix product in 8 bits: value = byte · scale of the output.
 
     Args:
         weights: int8 `(outputs, inputs)`, from -127 to 127.
@@ -42,7 +42,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Layer:
-    """One transformer layer.
+    """A transformer layer.
 
     Args:
         heads: Attention heads.
@@ -50,8 +50,8 @@ class Layer:
         query_key_value: Outputs in the order `(heads, [query, key, value], head_dim)`.
         attention_output: Inputs in the order `(heads, head_dim)`.
         intermediate: The feed-forward layer's first product, before the activation.
-        output: Its second.
-        norms: γ and β behind attention, γ and β behind the output: float32 `(4, dim)`.
+        output: The feed-forward layer's second product.
+        norms: γ and β after attention, γ and β after the output, float32 `(4, dim)`.
     """
 
     heads: int
@@ -65,20 +65,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Weights:
-    """A whole encoder's.
+    """The weights of an encoder.
 
     Args:
-        tokens: int8 `(vocabulary, token_dim)`, the token embedding.
-        token_scales: float32 `(vocabulary,)`.
-        fixed: What is added to the token at each position: float32 `(positions, dim)`.
-        projection: From `token_dim` to `dim`; None where they are one.
-        norm: γ and β behind the embeddings: float32 `(2, dim)`.
-        layers: The layers, from below.
+        tokens: The token embedding, int8 `(vocabulary, token_dim)`.
+        token_scales: The scale of each token, float32 `(vocabulary,)`.
+        fixed: The sum of position and token type embeddings, float32 `(positions, dim)`.
+        projection: The product from `token_dim` to `dim`; None if they are equal.
+        norm: γ and β after the embeddings, float32 `(2, dim)`.
+        layers: The layers, in the order of computation.
         activation: One of ACTIVATIONS.
-        epsilon: Of the normalisations.
-        relative: What is added to attention scores by the distance key - query, from -(positions - 1) on:
-            float32 `(heads, 2 · positions - 1)`; None where there is none.
-        normalizes: Whether vectors get length one.
+        epsilon: The epsilon of the normalisations.
+        relative: The bias on attention scores by the distance key - query, beginning with -(positions - 1), float32
+            `(heads, 2 · positions - 1)`; None if there is no such bias.
+        normalizes: Whether vectors are scaled to length one.
     """
 
     tokens: np.ndarray
@@ -94,13 +94,13 @@ class Weights:
 
 
 class NativeModel:
-    """Runs an encoder. Any number of threads may call it: one has the helpers, the others work alone meanwhile.
+    """Runs an encoder. Any number of threads may call it: one call has the helpers, and the others run without.
 
     Args:
-        weights: The encoder's.
+        weights: The encoder's weights.
 
     Raises:
-        TfchainError: if `find_obstacle` names one.
+        TfchainError: if `find_obstacle` returns an obstacle.
         MemoryError: if there is not enough memory.
     """
 
@@ -112,34 +112,34 @@ class NativeModel:
         self.positions = len(weights.fixed)
         library = _load()
         self._encode = library.tfchain_encode
-        self._model = _make(library, weights)
-        # Not at the end of the process, where threads that nobody waits for may compute still.
+        self._model = _make_model(library, weights)
+        # Not at the end of the process, when daemon threads may still be computing.
         weakref.finalize(self, library.tfchain_free, self._model).atexit = False
 
     def __call__(
         self, token_ids: np.ndarray, starts: np.ndarray, pooling: np.ndarray, *, num_threads: int = 1
     ) -> np.ndarray:
-        """Vectors of texts.
+        """Computes the vectors of texts.
 
         Args:
-            token_ids: int32 `(tokens,)`, those of all texts one behind the other, without padding.
-            starts: int32 `(texts + 1,)`: where each text begins, and the end. No text is empty.
-            pooling: float32 `(poolings, tokens)`: each token's part in its text's vector, once for each pooling.
-            num_threads: How many threads work on it, 16 at most. Default: 1.
+            token_ids: The ids of all texts in a row, without padding, int32 `(tokens,)`.
+            starts: The start of each text, and the end, int32 `(texts + 1,)`. No text is empty.
+            pooling: Each token's weight in its text's vector for each pooling, float32 `(poolings, tokens)`.
+            num_threads: The number of threads, at most 16. Default: 1.
 
         Returns:
-            float32 `(texts, poolings · dim)`: what the poolings give side by side.
+            float32 `(texts, poolings · dim)`: the results of the poolings, concatenated.
 
         Raises:
             InputError: if a text is empty or too long, or a token id is not in the vocabulary.
-            ValueError: if the arrays do not go together.
+            ValueError: if the shapes of the arrays do not match.
             MemoryError: if there is not enough memory.
         """
         token_ids, starts = np.ascontiguousarray(token_ids, "int32"), np.ascontiguousarray(starts, "int32")
         pooling = np.ascontiguousarray(pooling, "float32")
         if not starts.size or starts[0] or starts[-1] != len(token_ids) or pooling.shape[1:] != token_ids.shape:
             raise ValueError(
-                "`starts` must begin with 0 and end with the number of tokens, and `pooling` have a column a token. "
+                "`starts` must begin with 0 and end with the number of tokens, and `pooling` have a column per token. "
                 f"Received: starts={starts}, {token_ids.shape} token ids, pooling of shape {pooling.shape}."
             )
         texts = len(starts) - 1
@@ -149,27 +149,27 @@ class NativeModel:
             *(pooling.ctypes.data, len(pooling), num_threads, vectors.ctypes.data),
         )
         if error:
-            raise _explain(error, token_ids, starts, self.positions)
+            raise _make_error(error, token_ids, starts, self.positions)
         return vectors
 
 
 @functools.cache
 def find_obstacle() -> str | None:
-    """Why the kernels do not run in this process; None if they do."""
+    """Returns why the kernels cannot run in this process; None if they can."""
     path = _find_library()
     if path is None:
-        return "tfchain was installed without them, as they could not be compiled (by GCC, for x86-64 Linux)"
+        return "tfchain was installed without them, because they could not be compiled (by GCC, for x86-64 Linux)"
     try:
         library = _load()
     except (OSError, AttributeError) as error:
-        return f"{path.name} does not load ({error})"
+        return f"{path.name} cannot be loaded ({error})"
     if library.tfchain_version() != VERSION:
-        return f"{path.name} is of another version of tfchain; install it again"
+        return f"{path.name} belongs to another version of tfchain; install it again"
     return None if library.tfchain_supported() else "the processor has no AVX-512 VNNI, or the system is not Linux"
 
 
 def pad_width(width: int) -> int:
-    """The next multiple of PANEL."""
+    """Returns a width rounded up to a multiple of PANEL."""
     return -(-width // PANEL) * PANEL
 
 
@@ -184,7 +184,7 @@ def _load() -> Any:
     library = ctypes.CDLL(str(_find_library()))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     if library.tfchain_version() != VERSION or not library.tfchain_supported():
-        return library  # there may be nothing else in it
+        return library  # it may have no other functions
     library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 5]
     library.tfchain_new.restype = pointer
     library.tfchain_set_product.argtypes = [pointer, number, ctypes.c_int, *[pointer] * 3, number, number]
@@ -195,7 +195,7 @@ def _load() -> Any:
     return library
 
 
-def _make(library: Any, weights: Weights) -> int:
+def _make_model(library: Any, weights: Weights) -> int:
     dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
     relative = None if weights.relative is None else np.ascontiguousarray(weights.relative, dtype="float32")
     heads = 0 if relative is None else len(relative)
@@ -207,10 +207,10 @@ def _make(library: Any, weights: Weights) -> int:
         dtype="int64",
     )
     arrays = [
-        _fill(weights.tokens, "int8", len(weights.tokens), token_dim),
-        _fill(weights.token_scales, "float32", len(weights.tokens)),
-        _fill(weights.fixed, "float32", len(weights.fixed), dim),
-        _fill(weights.norm, "float32", 2, dim),
+        _pad(weights.tokens, "int8", len(weights.tokens), token_dim),
+        _pad(weights.token_scales, "float32", len(weights.tokens)),
+        _pad(weights.fixed, "float32", len(weights.fixed), dim),
+        _pad(weights.norm, "float32", 2, dim),
     ]
     model = library.tfchain_new(
         *(shape.ctypes.data, weights.epsilon, *(array.ctypes.data for array in arrays)),
@@ -220,40 +220,40 @@ def _make(library: Any, weights: Weights) -> int:
         raise MemoryError(NO_MEMORY)
     try:
         if weights.projection is not None:
-            _put(library, model, 0, 0, weights.projection, dim, token_dim)
+            _set_product(library, model, 0, 0, weights.projection, dim, token_dim)
         for number, layer in enumerate(weights.layers):
-            _put_layer(library, model, number, layer, dim)
+            _set_layer(library, model, number, layer, dim)
     except BaseException:
         library.tfchain_free(model)
         raise
     return int(model)
 
 
-def _put_layer(library: Any, model: int, number: int, layer: Layer, dim: int) -> None:
+def _set_layer(library: Any, model: int, number: int, layer: Layer, dim: int) -> None:
     inside, wide = layer.heads * pad_width(layer.head_dim), pad_width(len(layer.intermediate.bias))
     products = (
-        (_spread_outputs(layer.query_key_value, 3 * layer.heads), 3 * inside, dim),
-        (_spread_inputs(layer.attention_output, layer.heads), dim, inside),
+        (_pad_outputs(layer.query_key_value, 3 * layer.heads), 3 * inside, dim),
+        (_pad_inputs(layer.attention_output, layer.heads), dim, inside),
         (layer.intermediate, wide, dim),
         (layer.output, dim, wide),
     )
     for which, (product, outputs, inputs) in enumerate(products, start=1):
-        _put(library, model, number, which, product, outputs, inputs)
-    norms = _fill(layer.norms, "float32", 4, dim)
+        _set_product(library, model, number, which, product, outputs, inputs)
+    norms = _pad(layer.norms, "float32", 4, dim)
     if not library.tfchain_set_layer(model, number, layer.heads, layer.head_dim, norms.ctypes.data):
         raise MemoryError(NO_MEMORY)
 
 
-def _put(library: Any, model: int, layer: int, which: int, product: Product, outputs: int, inputs: int) -> None:
-    filled = _fill(product.weights, "int8", outputs, inputs)
-    rest = [_fill(array, "float32", outputs) for array in (product.scales, product.bias)]
-    places = (array.ctypes.data for array in (filled, *rest))
-    if not library.tfchain_set_product(model, layer, which, *places, outputs, inputs):
+def _set_product(library: Any, model: int, layer: int, which: int, product: Product, outputs: int, inputs: int) -> None:
+    padded = _pad(product.weights, "int8", outputs, inputs)
+    rest = [_pad(array, "float32", outputs) for array in (product.scales, product.bias)]
+    pointers = (array.ctypes.data for array in (padded, *rest))
+    if not library.tfchain_set_product(model, layer, which, *pointers, outputs, inputs):
         raise MemoryError(NO_MEMORY)
 
 
 def _count_bytes(weights: Weights) -> int:
-    """What the library keeps: of all arrays, their widths filled up, and what each takes for its alignment."""
+    """Returns the library's memory in bytes: all arrays, padded, and at most 128 bytes each for alignment."""
     dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
     aligned = 128
 
@@ -270,40 +270,41 @@ def _count_bytes(weights: Weights) -> int:
     return total
 
 
-def _spread_outputs(product: Product, parts: int) -> Product:
-    """Each of so many parts of the outputs filled up to a multiple of PANEL."""
+def _pad_outputs(product: Product, parts: int) -> Product:
+    """Pads each part of the outputs to a multiple of PANEL."""
     width = len(product.bias) // parts
     wide = pad_width(width)
-    weights = _fill(product.weights.reshape(parts, width, -1), "int8", parts, wide, product.weights.shape[1])
+    weights = _pad(product.weights.reshape(parts, width, -1), "int8", parts, wide, product.weights.shape[1])
     rest = [
-        _fill(array.reshape(parts, width), "float32", parts, wide).reshape(-1)
+        _pad(array.reshape(parts, width), "float32", parts, wide).reshape(-1)
         for array in (product.scales, product.bias)
     ]
     return Product(weights.reshape(parts * wide, -1), *rest)
 
 
-def _spread_inputs(product: Product, parts: int) -> Product:
+def _pad_inputs(product: Product, parts: int) -> Product:
+    """Pads each part of the inputs to a multiple of PANEL."""
     outputs, inputs = product.weights.shape
     wide = pad_width(inputs // parts)
-    weights = _fill(product.weights.reshape(outputs, parts, -1), "int8", outputs, parts, wide)
+    weights = _pad(product.weights.reshape(outputs, parts, -1), "int8", outputs, parts, wide)
     return Product(weights.reshape(outputs, parts * wide), product.scales, product.bias)
 
 
-def _fill(array: np.ndarray, dtype: str, *shape: int) -> np.ndarray:
-    """The array in C's order with zeros behind each axis up to a shape."""
-    filled = np.zeros(shape, dtype=dtype)
-    filled[tuple(slice(0, length) for length in array.shape)] = array
-    return filled
+def _pad(array: np.ndarray, dtype: str, *shape: int) -> np.ndarray:
+    """Returns a C-ordered copy of an array, padded with zeros at the end of each axis to a shape."""
+    padded = np.zeros(shape, dtype=dtype)
+    padded[tuple(slice(0, length) for length in array.shape)] = array
+    return padded
 
 
-def _explain(error: int, token_ids: np.ndarray, starts: np.ndarray, positions: int) -> Exception:
+def _make_error(error: int, token_ids: np.ndarray, starts: np.ndarray, positions: int) -> Exception:
     if error == 1:
         lengths = np.diff(starts)
         wrong = lengths[(lengths < 1) | (lengths > positions)][0]
-        return InputError(f"A text must have 1 to {positions} tokens. Received: one of {wrong}. Cut it.")
+        return InputError(f"A text must have 1 to {positions} tokens. Received: {wrong} tokens. Truncate it.")
     if error == 2:
         return InputError(
-            "A token id must be one of the vocabulary's. "
-            f"Received: ids from {token_ids.min()} to {token_ids.max()}. Does the tokenizer go with the model?"
+            "Token ids must be in the vocabulary. "
+            f"Received: ids from {token_ids.min()} to {token_ids.max()}. Use the model's own tokenizer."
         )
-    return MemoryError(f"not enough for {len(token_ids)} tokens in one call")
+    return MemoryError(f"not enough memory for {len(token_ids)} tokens in one call")

@@ -1,4 +1,4 @@
-"""What of a Keras model the project's own kernels do not have."""
+"""Finds what the project's own kernels do not support in a Keras model."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ LAYERS = (
 
 
 def find_obstacle_of_model(encoder: keras.Model) -> str | None:
-    """Why the kernels do not run a Keras model, on whatever processor; None if they do."""
+    """Returns why the kernels cannot run a Keras model on any processor; None if they can."""
     if type(encoder) is not Encoder:
         return f"the model is a {type(encoder).__name__}, not one of tfchain's own encoders"
     for layer in encoder._flatten_layers(include_self=False):
@@ -41,9 +41,9 @@ def _find_obstacle_of_layer(layer: Any, encoder: Encoder) -> str | None:
     if type(layer) not in LAYERS and layer is not encoder.backbone:
         return f"is of the class {type(layer).__name__}"
     if getattr(layer, "quantization_mode", None) is not None:
-        return "is one that Keras has quantized"
+        return "has been quantized by Keras"
     if isinstance(layer, TransformerLayer) and layer.intermediate.activation is not make_activation(config.activation):
-        return "has another activation than the configuration says"
+        return "does not have the configuration's activation"
     if isinstance(layer, LayerNorm) and layer.epsilon != config.norm_epsilon:
-        return "has another epsilon than the configuration says"
+        return "does not have the configuration's epsilon"
     return None

@@ -1,4 +1,4 @@
-"""Lists of token ids as rectangles."""
+"""Pads lists of token ids to rectangles."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 def pad(token_ids: Sequence[Sequence[int]], pad_token_id: int, *, skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids of several texts as one rectangle.
+    """Pads the token ids of several texts to one rectangle.
 
     Args:
-        token_ids: Each text's ids.
-        pad_token_id: Fills shorter texts up.
+        token_ids: The ids of each text.
+        pad_token_id: The id that pads shorter texts.
         skipped: How many of each text's first tokens pooling leaves out (a prompt). Default: 0.
 
     Returns:
-        `token_ids` and `padding_mask`, int32 `(texts, longest)`: the mask is 1 for a token, 2 for one that is skipped,
-        0 for padding.
+        `token_ids` and `padding_mask`, int32 `(texts, longest)`: the mask is 1 for a token, 2 for a skipped token, 0
+        for padding.
     """
     longest = max((len(ids) for ids in token_ids), default=0) or 1
     rectangle = np.full((len(token_ids), longest), pad_token_id, dtype="int32")

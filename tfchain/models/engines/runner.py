@@ -1,4 +1,4 @@
-"""Runs an encoder on lists of token ids with the engine that is asked for, or with the best one that runs here."""
+"""Runs an encoder on lists of token ids with the requested engine, or with the best engine that can run."""
 
 import itertools
 import logging
@@ -24,29 +24,29 @@ logger = logging.getLogger(__name__)
 
 
 class EncoderRunner:
-    """Gives an encoder's vectors for token ids.
+    """Computes an encoder's vectors for token ids.
 
     Args:
-        encoder: A Keras model from `token_ids` and `padding_mask` to vectors, or a `SharedModel`, which may be one that
-            is only made when an engine needs it.
-        pad_token_id: Fills shorter texts up. Default: 0.
-        engine: `tensorflow` runs the Keras model as a graph; `litert` converts it to a flatbuffer first, which takes
-            seconds once (in int8 twice, for a text alone and for several) and is faster on a CPU; `native` runs int8
-            alone, on kernels of tfchain's own: it needs no conversion and was faster still on two cores, but wants
-            x86-64 Linux, a processor with AVX-512 VNNI and one of tfchain's own encoders. `auto` takes `native` for
-            int8 where it can, `litert` on a machine without GPU for a model that `cache_key` names, and else
-            `tensorflow`. Default: `auto`.
-        cache_key: The model's fingerprint by `fingerprint_model`, or what gives it when it is needed; the flatbuffer is
-            kept under it between processes. Default: not kept.
-        precision: `bfloat16` computes a copy of the encoder in TensorFlow; `int8` (weights of 8 bits, activations
-            quantized as they come) is `native`'s or LiteRT's, `float16` (weights of 16 bits) LiteRT's, on the CPU.
-            Default: `float32`.
-        calibration: Texts that the ranges of activations are measured on, for `int8`, which TensorFlow computes then.
+        encoder: A Keras model from `token_ids` and `padding_mask` to vectors, or a `SharedModel`, which makes the Keras
+            model only when an engine needs it.
+        pad_token_id: The id that pads shorter texts. Default: 0.
+        engine: `tensorflow` runs the Keras model as a graph. `litert` first converts it to a flatbuffer, which takes
+            seconds once (in int8 twice, for single and for several texts), and is faster on a CPU. `native` runs only
+            int8, on tfchain's own kernels: it needs no conversion and was faster still on two cores, but needs x86-64
+            Linux, a processor with AVX-512 VNNI and one of tfchain's own encoders. `auto` uses `native` for int8 if it
+            can, `litert` on a machine without a GPU for a model with a `cache_key`, and otherwise `tensorflow`.
+            Default: `auto`.
+        cache_key: The model's fingerprint by `fingerprint_model`, or a function that returns it; the key under which
+            the flatbuffer is cached between processes. Default: not cached.
+        precision: `bfloat16` runs a copy of the encoder in TensorFlow. `int8` (8-bit weights, activations quantized
+            dynamically) runs on `native` or LiteRT, `float16` (16-bit weights) on LiteRT, both on the CPU. Default:
+            `float32`.
+        calibration: For `int8`, texts on which the ranges of activations are measured; TensorFlow then computes.
             Default: none.
 
     Raises:
-        InputError: if `engine` or `precision` is unknown, or the two do not go together, or with the encoder; or if
-            `native` cannot run here.
+        InputError: if `engine` or `precision` is unknown, if they cannot be combined with each other or with the
+            encoder, or if `native` cannot run on this machine.
     """
 
     def __init__(
@@ -86,16 +86,16 @@ class EncoderRunner:
         skipped: int = 0,
         progress: Callable[[int], Any] | None = None,
     ) -> np.ndarray:
-        """Vectors of texts, in the order given.
+        """Computes the vectors of texts.
 
         Args:
-            token_ids: Each text's ids, not padded.
-            batch_size: The most texts in one step. Default: 32.
+            token_ids: The ids of each text, without padding.
+            batch_size: The maximum number of texts in a step. Default: 32.
             skipped: How many of each text's first tokens pooling leaves out (a prompt). Default: 0.
-            progress: Called with the number of texts done after each step.
+            progress: Called after each step with its number of texts. Default: not called.
 
         Returns:
-            float32 `(texts, dim)`.
+            float32 `(texts, dim)`, in the order given.
         """
         running = self._running or self.start()
         vectors = running.encode(token_ids, batch_size=batch_size, skipped=skipped, progress=progress)
@@ -103,12 +103,12 @@ class EncoderRunner:
 
     @property
     def cache_key(self) -> str | None:
-        """The fingerprint that the flatbuffer is kept under; None where the weights may be others by now."""
+        """The fingerprint under which the flatbuffer is cached; None if the weights may have changed."""
         return self._computation.find_cache_key()
 
     @property
     def running(self) -> Engine | None:
-        """The engine at work; None before the first text, and after a change of the weights."""
+        """The running engine; None before the first text, and after a change of the weights."""
         return self._running
 
     @property
@@ -118,18 +118,18 @@ class EncoderRunner:
 
     @property
     def compute_encoder(self) -> "keras.Model":
-        """What the TensorFlow graph computes with: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
+        """The model for the TensorFlow graph: the encoder, or its copy in `bfloat16` or calibrated `int8`."""
         return self._computation.compute_encoder
 
     @property
     def needs_flatbuffer(self) -> bool:
-        """Whether TensorFlow does not compute in this precision, so that it leaves Python as a flatbuffer alone."""
+        """Whether TensorFlow does not compute in this precision, so that only a flatbuffer can be exported."""
         return needs_flatbuffer(self.precision, self.calibration is not None)
 
     def make_flatbuffer(self) -> bytes:
-        """The encoder as a LiteRT flatbuffer in this precision, from the cache where it is there.
+        """Returns the encoder as a LiteRT flatbuffer in this precision, from the cache if possible.
 
-        It has one signature, `embed_ids`: `token_ids`, `padding_mask` → `embedding`.
+        The flatbuffer has one signature, `embed_ids`: `token_ids`, `padding_mask` → `embedding`.
 
         Raises:
             InputError: if LiteRT does not compute in this precision.
@@ -141,34 +141,34 @@ class EncoderRunner:
         with self._lock:
             computation, is_known = self._computation, self._computation.cache_key is not None
             flatbuffer = LiteRTEngine(computation).start().read()
-            if is_known and computation.cache_key is None:  # the weights have changed without a word
+            if is_known and computation.cache_key is None:  # the weights have changed without a call of `refresh`
                 self._running = None
         return flatbuffer
 
     def start(self) -> Engine:
-        """The engine that runs the encoder from now on: the one asked for, or the first of the table's that can.
+        """Returns the running engine; starts the requested engine, or the first in the table that can run.
 
         Raises:
-            InputError: if `native` was asked for, and cannot run these weights.
+            InputError: if `native` was requested, and cannot run these weights.
             TfchainError: if the encoder cannot be converted, and no other engine has its precision.
         """
         with self._lock:
-            if self._running is None:  # else another thread was quicker
+            if self._running is None:  # unless another thread has started it
                 names = find_engines(self.precision, self.calibration is not None)
                 self._running = self._start_first(names if self.engine == "auto" else (self.engine,))
             return self._running
 
     def refresh(self, cache_key: str | Callable[[], str] | None = None) -> None:
-        """Forgets what was made of the old weights; call it when the encoder's weights have changed.
+        """Discards what was computed from the old weights; call it after changing the encoder's weights.
 
         Args:
-            cache_key: The new fingerprint; without one, `auto` runs in TensorFlow from now on.
+            cache_key: The new fingerprint, or a function that returns it. Default: none; `auto` then uses TensorFlow.
         """
         with self._lock:
             self._computation, self._running = self._make_computation(cache_key), None
 
     def after_fork(self) -> None:
-        """Forgets who held the lock: a thread of the parent's, which cannot give it back."""
+        """Replaces the lock, which a thread of the parent process may have held."""
         self._lock = threading.RLock()
 
     def _make_computation(self, cache_key: str | Callable[[], str] | None) -> Computation:
@@ -176,20 +176,20 @@ class EncoderRunner:
 
     def _start_first(self, names: Sequence[EngineName]) -> Engine:
         for name, following in itertools.pairwise(names):
-            engine, other = find_engine(name), find_engine(following)
+            engine, next_engine = find_engine(name), find_engine(following)
             obstacle = engine.find_obstacle(self._computation)
             if obstacle is None:
                 try:
                     return engine(self._computation)
                 except NotFiniteError:
                     obstacle = "not all of its weights are finite"
-                except ModelFolderError:  # no other engine could do better
+                except ModelFolderError:  # every other engine would fail too
                     raise
                 except TfchainError as error:
                     obstacle = str(error)
             logger.info(
                 "%s runs the encoder in %s, not %s: %s.",
-                *(other.label, self.precision, engine.label, obstacle.removesuffix(".")),
+                *(next_engine.label, self.precision, engine.label, obstacle.removesuffix(".")),
             )
         try:
             return find_engine(names[-1])(self._computation)
@@ -200,7 +200,7 @@ class EncoderRunner:
 
 
 def find_engine(name: EngineName) -> type[Engine]:
-    """The class of an engine, imported when it is needed: a process that answers by one needs nothing of the others."""
+    """Returns the class of an engine, imported on demand, so that a process imports only the engine that it uses."""
     if name == "native":
         from tfchain.models.engines.native_engine import NativeEngine
 

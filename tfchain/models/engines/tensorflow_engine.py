@@ -1,4 +1,4 @@
-"""The engine `tensorflow`: the Keras model as one `tf.function`."""
+"""The engine `tensorflow`: runs the Keras model as a `tf.function`."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class TensorFlowEngine:
-    """Runs the Keras model, or its copy in another precision, as a graph. It follows the model's weights in float32.
+    """Runs the Keras model, or its copy in another precision, as a graph; in float32 it follows the model's weights.
 
     Args:
-        computation: What to compute.
+        computation: The encoder and its precision.
     """
 
     label = "TensorFlow"
@@ -52,7 +52,7 @@ class TensorFlowEngine:
 
 
 def make_function(encoder: "keras.Model") -> Any:
-    """The encoder as a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`."""
+    """Makes a `tf.function` of `token_ids` and `padding_mask`, int32 `(None, None)`, from an encoder."""
     import tensorflow as tf
 
     def embed(token_ids: Any, padding_mask: Any) -> Any:
@@ -71,17 +71,17 @@ def encode_padded(
     progress: Callable[[int], Any] | None,
     **options: Any,
 ) -> np.ndarray | None:
-    """Runs what takes rectangles: a text alone as it is, several sorted by length in batches.
+    """Runs a function of padded token ids: on a single text at once, on several in batches of similar length.
 
     Args:
-        run: From token ids and mask, int32 `(batch, length)`, to vectors `(batch, dim)`.
-        token_ids: Each text's ids.
-        pad_token_id: Fills shorter texts up.
+        run: A function from token ids and mask, int32 `(batch, length)`, to vectors `(batch, dim)`.
+        token_ids: The ids of each text.
+        pad_token_id: The id that pads shorter texts.
         skipped: How many of each text's first tokens pooling leaves out.
-        progress: Called with the number of texts done after each step.
-        **options: Those of `encode_in_batches`.
+        progress: Called after each step with its number of texts.
+        **options: Passed on to `encode_in_batches`.
     """
-    if len(token_ids) == 1:  # a query, which batches would cost a tenth of its time
+    if len(token_ids) == 1:  # a query, for which batching would take 10 % longer
         vector = np.asarray(run(*pad(token_ids, pad_token_id, skipped=skipped)), dtype="float32")
         if progress is not None:
             progress(1)

@@ -1,1 +1,1 @@
-"""Indexes: vectors in memory, how they are stored, and the search over them."""
+"""Indexes: vectors in memory, their storage, and the search over them."""

@@ -1,12 +1,12 @@
-"""A learned code of one bit a dimension: what bits stand for is fitted to the vectors, and bits are chosen to fit best.
+"""A learned code of one bit per dimension: the meaning of the bits is fitted to the vectors.
 
-A vector is taken as `mean + matrix @ code`, the code's numbers being 1 and -1. Plain signs are the special case of a
-zero mean and a scaled identity. With a learned matrix a query's scalar product with a coded vector is still one with
-signs: `query @ mean + (query @ matrix) @ code`, so only the query pays for it.
+A vector is approximated by `mean + matrix @ code`, where the code's numbers are 1 and -1. Plain signs are the special
+case of a zero mean and a scaled identity. With a learned matrix, a query's scalar product with a coded vector is still
+a product with signs: `query @ mean + (query @ matrix) @ code`, so the extra cost is per query only.
 
-Learned by turns, as in additive quantization with two entries a bit (Babenko and Lempitsky 2014,
-https://openaccess.thecvf.com/content_cvpr_2014/html/Babenko_Additive_Quantization_for_2014_CVPR_paper.html): the matrix
-by least squares on the codes, the codes by coordinate descent on the matrix.
+Matrix and codes are learned alternately, as in additive quantization with two entries per bit (Babenko and Lempitsky
+2014, https://openaccess.thecvf.com/content_cvpr_2014/html/Babenko_Additive_Quantization_for_2014_CVPR_paper.html): the
+matrix by least squares for fixed codes, the codes by coordinate descent for a fixed matrix.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ import numpy as np
 
 from tfchain.core.progress import show_progress
 
-VECTORS_A_BIT = 4  # fewer vectors than so many a bit do not show what a bit should stand for
-MOST_VECTORS_A_BIT = 16  # more do not show it better
+VECTORS_A_BIT = 4  # fewer vectors per bit are too few to learn from
+MOST_VECTORS_A_BIT = 16  # more do not improve the codebook
 ROUNDS = 8
 RIDGE = 0.01  # of the least squares, relative to a code's mean square
-VARIANCE_KEPT = 0.98  # what lies outside of the principal directions that hold it is not worth bits
+VARIANCE_KEPT = 0.98  # bits are spent only on the principal directions that hold this share of the variance
 RELAXED_STEPS = 60
 MOST_SWEEPS = 8
 ROWS_IN_BLOCK = 4096
@@ -27,7 +27,7 @@ ROWS_IN_BLOCK = 4096
 
 @dataclass(frozen=True)
 class BinaryCodebook:
-    """What the bits of a code stand for.
+    """The vectors that the bits of a code represent.
 
     Args:
         mean: float32 `(dim,)`.
@@ -38,10 +38,10 @@ class BinaryCodebook:
     matrix: np.ndarray
 
     def encode(self, vectors: np.ndarray) -> np.ndarray:
-        """The bits whose vectors are nearest; float32 `(vectors, dim)` to uint8 `(vectors, ceil(bits / 8))`.
+        """Returns the nearest codes, uint8 `(vectors, ceil(bits / 8))`, of vectors, float32 `(vectors, dim)`.
 
-        The best real numbers between -1 and 1 are found first; their signs are then mended one at a time, as long as
-        the distance falls.
+        The best real numbers between -1 and 1 are found first; then their signs are flipped one at a time, as long as
+        the distance decreases.
         """
         packed = []
         with show_progress(len(vectors), "choosing bits") as advance:
@@ -53,23 +53,23 @@ class BinaryCodebook:
         return np.concatenate([np.empty((0, -(-self.matrix.shape[1] // 8)), "uint8"), *packed])
 
     def project(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What multiplies codes for the queries, float32 `(queries, bits)`, and what is added, `(queries, 1)`."""
+        """Returns each query's factors of a code, float32 `(queries, bits)`, and its added term, `(queries, 1)`."""
         return queries @ self.matrix, (queries @ self.mean)[:, None]
 
 
 def count_to_learn(dim: int) -> int:
-    """How many vectors show best what bits should stand for: 16 a bit, and at least 4,096."""
+    """Returns how many vectors to learn from: 16 per bit, and at least 4,096."""
     return max(ROWS_IN_BLOCK, MOST_VECTORS_A_BIT * dim)
 
 
 def learn_codebook(vectors: np.ndarray) -> BinaryCodebook | None:
-    """Fits a codebook of as many bits as dimensions.
+    """Fits a codebook with a bit for each dimension.
 
     Args:
-        vectors: float32 `(vectors, dim)`; of more than `count_to_learn`, so many at equal distances are looked at.
+        vectors: float32 `(vectors, dim)`; of more than `count_to_learn` vectors, an evenly spaced sample is used.
 
     Returns:
-        The codebook; None if there are fewer than four different vectors a bit.
+        The codebook; None if there are fewer than four different vectors per bit.
     """
     dim = vectors.shape[1]
     count = min(len(vectors), count_to_learn(dim))
@@ -80,7 +80,7 @@ def learn_codebook(vectors: np.ndarray) -> BinaryCodebook | None:
     centred = distinct - mean
     basis = _principal_basis(centred)  # (dim, kept)
     inside = centred @ basis
-    # A tight frame, in which every bit stands for as much at first.
+    # A tight frame, in which all bits have the same weight at first.
     frame = np.linalg.qr(np.random.default_rng(0).normal(size=(dim, dim)))[0][: basis.shape[1]].astype("float32")
     codes = to_ones(inside @ frame)
     step = np.sum(inside * (codes @ frame.T)) / np.sum(np.square(codes @ frame.T))
@@ -95,13 +95,13 @@ def learn_codebook(vectors: np.ndarray) -> BinaryCodebook | None:
 
 
 def improve(vectors: np.ndarray, matrix: np.ndarray, codes: np.ndarray, sweeps: int) -> np.ndarray:
-    """Turns bits over, one after the other, where that brings `matrix @ code` nearer to the vector.
+    """Flips bits, one after the other, if that brings `matrix @ code` nearer to the vector.
 
     Args:
         vectors: float32 `(vectors, dim)`.
         matrix: float32 `(dim, bits)`.
         codes: 1 and -1, float32 `(vectors, bits)`.
-        sweeps: How often at most all bits are looked at.
+        sweeps: The maximum number of passes over all bits.
 
     Returns:
         Codes of the same shape.
@@ -109,27 +109,27 @@ def improve(vectors: np.ndarray, matrix: np.ndarray, codes: np.ndarray, sweeps: 
     codes = codes.copy()
     products = matrix.T @ matrix  # (bits, bits)
     own = np.diag(products)
-    wanted = vectors @ matrix - codes @ products  # what is left over, seen by each bit; kept up to date
+    residual = vectors @ matrix - codes @ products  # projected on each bit; updated with every flip
     for _ in range(sweeps):
-        turned = 0
+        flipped = 0
         for bit in range(codes.shape[1]):
             column = codes[:, bit]
-            rows = np.flatnonzero((wanted[:, bit] + own[bit] * column) * column < 0)
-            wanted[rows] += (2 * column[rows])[:, None] * products[bit]
+            rows = np.flatnonzero((residual[:, bit] + own[bit] * column) * column < 0)
+            residual[rows] += (2 * column[rows])[:, None] * products[bit]
             column[rows] *= -1
-            turned += len(rows)
-        if not turned:
+            flipped += len(rows)
+        if not flipped:
             break
     return codes
 
 
 def to_ones(values: np.ndarray) -> np.ndarray:
-    """1 where a value is above 0, else -1, float32."""
+    """Returns 1 where a value is above 0, else -1, float32."""
     return np.where(values > 0, np.float32(1), np.float32(-1))
 
 
 def _relax(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The signs of the numbers in [-1, 1] whose product with the matrix is nearest: projected gradient descent."""
+    """Returns the signs of the nearest codes with numbers in [-1, 1], found by projected gradient descent."""
     products = matrix.T @ matrix
     target = vectors @ matrix
     rate = np.float32(1 / max(np.linalg.eigvalsh(products)[-1], 1e-12))
@@ -140,7 +140,7 @@ def _relax(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _principal_basis(centred: np.ndarray) -> np.ndarray:
-    """Orthonormal directions that hold 98 % of the variance, at least half of all, float32 `(dim, kept)`."""
+    """Returns directions with 98 % of the variance, at least half of all, orthonormal, float32 `(dim, kept)`."""
     values, vectors = np.linalg.eigh(centred.T @ centred)
     share = np.cumsum(values[::-1]) / max(values.sum(), 1e-12)
     kept = max(int(np.searchsorted(share, VARIANCE_KEPT)) + 1, len(values) // 2)

@@ -1,18 +1,19 @@
-"""Vectors in few bits: int8 numbers with a scale a vector, and signs packed eight a byte; NumPy alone."""
+"""Vectors in few bits, with NumPy only: int8 numbers with a scale per vector, and signs packed eight to a byte."""
 
 import numpy as np
 
-WORDS = {8: np.uint64, 4: np.uint32, 2: np.uint16, 1: np.uint8}  # bytes → the type that compares so many at once
+WORDS = {8: np.uint64, 4: np.uint32, 2: np.uint16, 1: np.uint8}  # bytes → the type that compares that many at once
 
 
 def to_int8(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rounds each vector to whole numbers of -127 to 127, as many steps as its largest value fits in.
+    """Rounds each vector to whole numbers from -127 to 127, with its largest absolute value at 127.
 
     Args:
         vectors: float32 `(vectors, dim)`.
 
     Returns:
-        int8 `(vectors, dim)` and float32 `(vectors,)`: vectors ≈ numbers * scales[:, None]. A zero vector has scale 0.
+        int8 numbers `(vectors, dim)` and float32 scales `(vectors,)`: vectors ≈ numbers * scales[:, None]. The scale of
+        a zero vector is 0.
     """
     scales = (np.abs(vectors).max(axis=1, initial=0) / 127).astype("float32")
     steps = np.where(scales > 0, scales, 1)[:, None]
@@ -20,7 +21,7 @@ def to_int8(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_signs(vectors: np.ndarray) -> np.ndarray:
-    """One bit a dimension: 1 where the value is above 0; the first dimension in the highest bit of the first byte.
+    """Packs signs into bits: 1 where a value is above 0; the first dimension is the highest bit of the first byte.
 
     Args:
         vectors: float32 `(vectors, dim)`.
@@ -36,18 +37,18 @@ def to_signs(vectors: np.ndarray) -> np.ndarray:
 
 
 def from_signs(codes: np.ndarray, dim: int) -> np.ndarray:
-    """Packed signs as 1 and -1, float32 `(vectors, dim)`."""
+    """Unpacks signs to 1 and -1, float32 `(vectors, dim)`."""
     bits = np.unpackbits(codes, axis=1, count=dim)
     return bits.astype("float32") * 2 - 1
 
 
 def word_bytes(width: int) -> int:
-    """How many bytes are compared at once: the most of 8, 4, 2 and 1 that a row of that many bytes divides into."""
+    """Returns how many bytes to compare at once: the largest of 8, 4, 2 and 1 that divides the width of a row."""
     return next(size for size in WORDS if width % size == 0)
 
 
 def hamming(queries: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """In how many bits two rows differ.
+    """Returns the number of bits in which two rows differ.
 
     Args:
         queries: uint8 `(queries, bytes)`.

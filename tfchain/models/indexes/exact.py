@@ -1,4 +1,4 @@
-"""Exact nearest-neighbour search over vectors in memory; a document is scored by the best of its vectors."""
+"""Exact nearest-neighbour search over vectors in memory; a document's score is that of its best vector."""
 
 import copy
 import logging
@@ -20,30 +20,30 @@ logger = logging.getLogger(__name__)
 
 Similarity = Literal["cosine", "dot"]
 SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
-NUMBERS_IN_BLOCK = 6_000_000  # int8 numbers that become float32 at once: 24 MB
+NUMBERS_IN_BLOCK = 6_000_000  # int8 numbers converted to float32 at once: 24 MB
 
 
 class VectorIndex:
-    """Vectors of documents, searched by comparing the query with each.
+    """Vectors of documents, searched by comparing the query with each vector.
 
-    Exact search is right up to some hundred thousand vectors; it finds every hit, needs no training, and costs one
-    product. Documents keep the order in which they were added, and equal scores are ranked in that order.
+    Exact search is suitable for up to a few hundred thousand vectors; it finds every hit, needs no training, and costs
+    one product. Documents keep the order in which they were added, and equal scores are ranked in that order.
 
-    One thread at a time may add and remove; a `copy`, which costs nothing, stays as it is meanwhile. Rows, in `search`,
-    `starts` and `stored`, count the documents that are there. Slots count removed ones, too, until `compact`: a
+    Only one thread at a time may add and remove; a `copy`, which costs nothing, does not change meanwhile. Rows, in
+    `search`, `starts` and `stored`, count the current documents. Slots also count removed documents, until `compact`: a
     document keeps its slot when others are removed.
 
     Args:
         dim: Width of the vectors.
-        similarity: `cosine` compares directions, `dot` takes lengths into account; use what the model was trained
-            with. Default: `cosine`.
-        storage: How vectors are kept. With `int8` and `binary` queries stay in float32, so that a score is that of the
-            query with what is kept of the document. Default: float32.
-        codebook: What bits stand for, if it is known already. Default: learned from the vectors of the first `add`,
-            where the storage asks for it; `num_to_learn` says how many these should be.
+        similarity: `cosine` compares directions, `dot` takes lengths into account; use the similarity that the model
+            was trained with. Default: `cosine`.
+        storage: How vectors are kept. With `int8` and `binary`, queries stay in float32, and a score compares the query
+            with the stored vector. Default: float32.
+        codebook: The codebook of binary vectors, if it is known. Default: learned from the vectors of the first `add`
+            if the storage asks for it; `num_to_learn` says how many there should be.
 
     Raises:
-        InputError: if `similarity` is unknown, or does not go with the storage.
+        InputError: if `similarity` is unknown, or does not suit the storage.
     """
 
     def __init__(
@@ -66,28 +66,28 @@ class VectorIndex:
         return len(self._rows)
 
     def copy(self) -> "VectorIndex":
-        """The index as it is now; neither notices what is added to the other or removed from it."""
+        """Returns a copy of the index; changes of either do not affect the other."""
         return copy.copy(self)
 
     @property
     def stored(self) -> StoredVectors:
-        """All vectors as they are kept; a copy, if documents have been removed since `compact`."""
+        """All vectors as they are stored; a copy if documents have been removed since `compact`."""
         return self._rows.live
 
     @property
     def vectors(self) -> np.ndarray:
-        """All vectors' values as they are kept; in float32 scaled to length one where the similarity is cosine."""
+        """The values of all vectors as they are stored; with float32 and `cosine`, they are scaled to length one."""
         return self.stored.values
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the vectors take, and what belongs to them: scales, a codebook."""
+        """Bytes of the vectors, including scales and codebook."""
         book = self.codebook
         return self._rows.nbytes + (0 if book is None else book.mean.nbytes + book.matrix.nbytes)
 
     @property
     def num_to_learn(self) -> int:
-        """How many vectors the first `add` should bring, to learn from; 0 where nothing is learned (any more)."""
+        """How many vectors the first `add` should have to learn a codebook from; 0 if none is to be learned."""
         learns = self.storage.precision == "binary" and self.storage.codes == "learned"
         return count_to_learn(self.dim) if learns and self.codebook is None and not len(self) else 0
 
@@ -109,25 +109,25 @@ class VectorIndex:
 
     @property
     def num_slots(self) -> int:
-        """How many slots there are: the next document's slot."""
+        """The number of slots, which is the next document's slot."""
         return self._rows.num_slots
 
     @property
     def is_sparse(self) -> bool:
-        """Whether so many have been removed that `compact` is worth its time."""
+        """Whether so many documents have been removed that `compact` is worth its time."""
         return self._rows.is_sparse
 
     def take(self, rows: Sequence[int]) -> StoredVectors:
-        """The vectors of some documents as they are kept, one document's after the other's."""
+        """Returns the stored vectors of some documents, document by document."""
         return self._rows.take(self.slots[np.asarray(rows, dtype=np.int64)])
 
     def add(self, vectors: np.ndarray | StoredVectors, counts: Sequence[int]) -> None:
-        """Adds documents behind those that are there.
+        """Adds documents after the existing ones.
 
         Args:
-            vectors: float32 `(vectors, dim)`, the documents' vectors one after the other; or what another index of the
-                same storage and codebook has kept of them.
-            counts: How many of them belong to each document; at least one each.
+            vectors: float32 `(vectors, dim)`, document by document; or stored vectors of another index with the same
+                storage and codebook.
+            counts: The number of vectors of each document, at least 1.
 
         Raises:
             InputError: if the shapes do not fit, or a value is not finite.
@@ -136,7 +136,7 @@ class VectorIndex:
         width = self._rows.all.values.shape[1] if isinstance(vectors, StoredVectors) else self.dim
         if values.ndim != 2 or values.shape[1] != width or sum(counts) != len(values) or min(counts, default=1) < 1:
             raise InputError(
-                f"`vectors` must be (vectors, {width}) with `counts` that add up to their number. "
+                f"`vectors` must be (vectors, {width}), and `counts` must add up to their number. "
                 f"Received: shape {values.shape}, {len(counts)} counts with the sum {sum(counts)}."
             )
         if not isinstance(vectors, StoredVectors):
@@ -146,27 +146,27 @@ class VectorIndex:
         kept = self._rows.all
         if vectors.values.dtype != kept.values.dtype or (vectors.scales is None) != (kept.scales is None):
             raise InputError(
-                f"`vectors` must be kept in {self.storage.precision}. Received: {vectors.values.dtype} values."
+                f"`vectors` must be stored in {self.storage.precision}. Received: {vectors.values.dtype} values."
             )
         self._rows = self._rows.added(vectors, counts)
 
     def remove(self, rows: Sequence[int]) -> None:
-        """Removes documents by their place in the order of adding; those behind move up."""
+        """Removes documents by their rows, in the order of adding; later documents move up."""
         self.remove_slots(self.slots[np.unique(np.asarray(rows, dtype=np.int64))])
         if self.is_sparse:
             self.compact()
 
     def remove_slots(self, slots: Sequence[int] | np.ndarray) -> None:
-        """Removes documents by their slots, each named once; the others keep theirs."""
+        """Removes documents by their slots, without duplicates; the other documents keep their slots."""
         self._rows = self._rows.removed(slots)
 
     def compact(self) -> None:
-        """Moves what is left together, so that slots and rows are the same again."""
+        """Closes the gaps of removed documents, so that slots and rows are the same again."""
         if not self._rows.is_dense:
             self._rows = self._rows.compacted()
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
-        """What is stored of vectors: length one for cosine (a zero vector stays zero), unchanged for dot."""
+        """Scales vectors to length one for `cosine` (a zero vector stays zero); leaves them unchanged for `dot`."""
         vectors = np.asarray(vectors, dtype="float32")
         if self.similarity == "dot":
             return vectors
@@ -177,59 +177,58 @@ class VectorIndex:
 
         Args:
             queries: float32 `(queries, dim)`.
-            top_k: How many documents; all, if there are fewer.
-            more: How many of those behind are given, too, as far as their scores were worked out. Default: 0.
+            top_k: The number of documents; all, if there are fewer.
+            more: The number of further documents to return if their scores are known anyway. Default: 0.
 
         Returns:
-            `(rows, scores)`, int64 and float32 `(queries, min(top_k, documents))`, best first.
+            `(rows, scores)`, int64 and float32 `(queries, min(top_k, documents))`, best first; wider with `more`.
 
         Raises:
             InputError: if `top_k` is less than 1.
         """
         top_k = min(check_whole_number("top_k", top_k, advice="Ask for one hit or more."), len(self))
         candidates = self.num_candidates(top_k)
-        given = min(top_k + more, len(self) if candidates is None else candidates)
-        rows = np.empty((len(queries), given), dtype=np.int64)
-        scores = np.empty((len(queries), given), dtype="float32")
+        width = min(top_k + more, len(self) if candidates is None else candidates)
+        rows = np.empty((len(queries), width), dtype=np.int64)
+        scores = np.empty((len(queries), width), dtype="float32")
         if not top_k:
             return rows, scores
         queries = self.prepare(queries)
         documents = self._rows
         step = max(1, SCORES_IN_BLOCK // max(1, documents.num_vectors))
         for begin in range(0, len(queries), step):
-            asked = queries[begin : begin + step]
-            block = self._score(asked)  # (queries, vectors)
+            block = self._score(queries[begin : begin + step])  # (queries, vectors)
             if documents.num_vectors != documents.num_slots:
                 block = np.maximum.reduceat(block, documents.offsets[:-1], axis=1)  # (queries, slots)
             if not documents.is_dense:
                 block = block[:, documents.slots]  # (queries, documents)
-            for number, found in enumerate(block, start=begin):
+            for number, first_scores in enumerate(block, start=begin):
                 if candidates is None:
-                    rows[number] = _best(found, given)
-                    scores[number] = found[rows[number]]
+                    rows[number] = _find_best(first_scores, width)
+                    scores[number] = first_scores[rows[number]]
                 else:
-                    chosen = np.sort(_best(found, candidates))
+                    chosen = np.sort(_find_best(first_scores, candidates))
                     rescored = self._rescore(queries[number], documents.slots[chosen])
-                    places = _best(rescored, given)
-                    rows[number], scores[number] = chosen[places], rescored[places]
-        # Rounding and coarse vectors lead beyond what a cosine can be; the ranking still counts what lies there.
+                    best = _find_best(rescored, width)
+                    rows[number], scores[number] = chosen[best], rescored[best]
+        # With rounding and coarse vectors, a score can exceed a cosine's range; the ranking uses the unclipped scores.
         return rows, scores if self.similarity == "dot" else np.clip(scores, -1, 1)
 
     def num_candidates(self, top_k: int) -> int | None:
-        """How many documents are scored again for so many hits; None where the first scores are the last."""
+        """Returns how many documents to score again for `top_k` hits; None if documents are scored only once."""
         multiplier = self.storage.rescore_multiplier
         if self.storage.precision != "binary" or multiplier is None:
             return None
         return min(top_k * multiplier, len(self))
 
     def project(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What binary vectors are compared with: `(queries, dim)` for the bits, and what is added to a score."""
+        """Returns the queries' factors of binary vectors, `(queries, dim)`, and their added terms, `(queries, 1)`."""
         if self.codebook is not None:
             return self.codebook.project(queries)
         return queries / np.float32(np.sqrt(self.dim)), np.zeros((len(queries), 1), dtype="float32")
 
     def _store(self, vectors: np.ndarray) -> StoredVectors:
-        """Prepared vectors in this index' storage."""
+        """Converts prepared vectors to this index's storage."""
         if self.storage.precision == "int8":
             return StoredVectors(*to_int8(vectors))
         if self.storage.precision == "float32":
@@ -238,14 +237,14 @@ class VectorIndex:
             self.codebook = learn_codebook(vectors)
             if self.codebook is None:
                 logger.warning(
-                    "%d vectors are too few to learn what %d bits stand for, which takes %d different ones: signs are "
-                    "kept, which rank worse. Encode the documents again when there are more, or take codes='signs'.",
+                    "%d vectors are too few to learn a codebook of %d bits, which takes %d different ones: signs are "
+                    "stored, which rank worse. Encode the documents again when there are more, or use codes='signs'.",
                     *(len(vectors), self.dim, VECTORS_A_BIT * self.dim),
                 )
         return StoredVectors(to_signs(vectors) if self.codebook is None else self.codebook.encode(vectors))
 
     def _score(self, queries: np.ndarray) -> np.ndarray:
-        """The first score of every vector, also of removed documents, float32 `(queries, vectors)`."""
+        """Returns the first score of every vector, also of removed documents, float32 `(queries, vectors)`."""
         stored = self._rows.all
         if self.storage.precision == "binary":
             distances = hamming(to_signs(self.project(queries)[0]), stored.values).astype("float32")
@@ -260,15 +259,15 @@ class VectorIndex:
         return scores
 
     def _rescore(self, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The scores of documents by the query in float32, float32 `(slots,)`."""
+        """Returns the scores of documents by a float32 query, float32 `(slots,)`."""
         counts = self._rows.offsets[slots + 1] - self._rows.offsets[slots]
         projected, added = self.project(query[None])
         scores = from_signs(self._rows.take(slots).values, self.dim) @ projected[0] + added[0]
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts)
 
 
-def _best(scores: np.ndarray, top_k: int) -> np.ndarray:
-    """Rows of the largest scores, largest first, earlier rows first among equals."""
+def _find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
+    """Returns the rows of the largest scores, largest first; among equal scores, earlier rows first."""
     if top_k < len(scores):
         least = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
         candidates = np.flatnonzero(scores >= least)

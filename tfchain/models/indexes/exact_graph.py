@@ -1,4 +1,4 @@
-"""An index inside a TensorFlow graph, in stock ops: the same search as `VectorIndex`, on the same stored vectors."""
+"""An index inside a TensorFlow graph of stock ops: the same search as `VectorIndex`, on the same stored vectors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,23 +8,23 @@ import numpy as np
 from tfchain.models.indexes.codes import word_bytes
 from tfchain.models.indexes.exact import NUMBERS_IN_BLOCK, VectorIndex
 
-MOST_BLOCKS = 64  # a graph that is cut into more takes longer to load
-PLACES = (128, 64, 32, 16, 8, 4, 2, 1)  # of the bits in a byte, the first dimension's first
+MOST_BLOCKS = 64  # a graph with more blocks takes longer to load
+BIT_VALUES = (128, 64, 32, 16, 8, 4, 2, 1)  # of the bits in a byte, beginning with the first dimension's
 Search = Callable[[Any], tuple[Any, Any]]
 
 
 def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
-    """Puts an index' vectors into a module as variables, and gives the function that searches them.
+    """Puts an index's vectors into a module as variables, and returns the function that searches them.
 
-    Float32 vectors are compared by one product. `int8` ones become float32 a block at a time, which is faster than a
-    product of whole numbers in stock TensorFlow. Bits are compared 64 at a time, by an exclusive or and a count of the
-    ones that are left (a product with bits unpacked to 1 and -1 took 11 to 35 times as long on 100,000 vectors); the
-    best documents are then scored again by the query in float32.
+    Float32 vectors are compared in one product. `int8` vectors are converted to float32 a block at a time, which is
+    faster than an integer product in stock TensorFlow. Bits are compared 64 at a time, by an exclusive or and a count
+    of ones (a product with bits unpacked to 1 and -1 took 11 to 35 times as long on 100,000 vectors); the best
+    documents are then scored again by the query in float32.
 
     Args:
-        module: A `tf.Module` that the variables are kept in.
+        module: A `tf.Module` that holds the variables.
         index: The index, with at least one document.
-        top_k: How many documents; at most as many as there are.
+        top_k: The number of documents, at most as many as the index has.
 
     Returns:
         A function from queries, float32 `(batch, dim)`, to `(scores, rows)`, both `(batch, top_k)`, best first.
@@ -34,11 +34,11 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
     index = index.copy()
     index.compact()
     stored = index.stored
-    several = len(stored) != len(index)
+    has_passages = len(stored) != len(index)
     module.vectors = tf.Variable(stored.values, trainable=False, name="vectors")
     if stored.scales is not None:
         module.scales = tf.Variable(stored.scales, trainable=False, name="scales")
-    if several:  # the document of each vector
+    if has_passages:  # the document of each vector
         owners = np.repeat(np.arange(len(index), dtype="int32"), index.counts)
         module.owners = tf.Variable(owners, trainable=False, name="owners")
     score_all = {"float32": _score_float32, "int8": _score_int8, "binary": _score_binary}[index.storage.precision]
@@ -54,18 +54,18 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
         if project is not None:
             queries, added = project(queries)
         scores = score_all(module, index, queries)  # (batch, vectors)
-        if several:
+        if has_passages:
             scores = tf.transpose(tf.math.segment_max(tf.transpose(scores), module.owners))  # (batch, documents)
         if rescore is None:
             best, rows = tf.math.top_k(scores, k=top_k)
             return limit(best), rows
         _, rows = tf.math.top_k(scores, k=candidates)
-        rows = tf.sort(rows, axis=-1)  # equal scores come in the order of the documents
+        rows = tf.sort(rows, axis=-1)  # ranks equal scores in the order of the documents
         best, places = tf.math.top_k(rescore(queries, rows) + added, k=top_k)
         return limit(best), tf.gather(rows, places, batch_dims=1)
 
     def limit(scores: Any) -> Any:
-        """Cosines as `VectorIndex.search` gives them, which rounding does not lead out of their range."""
+        """Clips cosines to their range, as `VectorIndex.search` does."""
         return tf.clip_by_value(scores, -1.0, 1.0) if index.similarity == "cosine" else scores
 
     return search
@@ -90,13 +90,13 @@ def _score_int8(module: Any, index: VectorIndex, queries: Any) -> Any:
 def _score_binary(module: Any, index: VectorIndex, queries: Any) -> Any:
     import tensorflow as tf
 
-    asked = _to_words(_pack(queries, index.dim))  # (batch, words)
+    query_words = _to_words(_pack(queries, index.dim))  # (batch, words)
 
     def score(begin: int, end: int) -> Any:
         words = _to_words(module.vectors[begin:end])  # (vectors, words)
         distances = [
-            tf.cast(tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(asked[:, place, None], word)), tf.int32)
-            for place, word in enumerate(tf.unstack(words, axis=1))
+            tf.cast(tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(query_words[:, number, None], word)), tf.int32)
+            for number, word in enumerate(tf.unstack(words, axis=1))
         ]
         return tf.add_n(distances)
 
@@ -105,7 +105,7 @@ def _score_binary(module: Any, index: VectorIndex, queries: Any) -> Any:
 
 
 def _make_projection(module: Any, index: VectorIndex) -> Search:
-    """From prepared queries to what bits are multiplied by, and what is added to a score."""
+    """Makes a function from prepared queries to their factors of the bits, and the added terms of their scores."""
     import tensorflow as tf
 
     book = index.codebook
@@ -118,7 +118,7 @@ def _make_projection(module: Any, index: VectorIndex) -> Search:
 
 
 def _make_rescoring(module: Any, index: VectorIndex, candidates: int) -> Callable[[Any, Any], Any]:
-    """From projected queries and rows, `(batch, candidates)`, to the best score of each document's vectors."""
+    """Makes a function from projected queries and rows, `(batch, candidates)`, to the documents' best scores."""
     import tensorflow as tf
 
     if len(index.vectors) == len(index):
@@ -135,7 +135,7 @@ def _make_rescoring(module: Any, index: VectorIndex, candidates: int) -> Callabl
         documents = tf.reshape(rows, [-1])
         starts = tf.gather(module.starts, documents)
         passages = tf.ragged.range(starts, starts + tf.gather(module.counts, documents))
-        owners = tf.cast(passages.value_rowids(), tf.int32)  # the place among all documents of all queries
+        owners = tf.cast(passages.value_rowids(), tf.int32)  # among the documents of all queries
         signs = _unpack(tf.gather(module.vectors, passages.values), index.dim)  # (passages, dim)
         scores = tf.reduce_sum(signs * tf.gather(queries, owners // candidates), axis=-1)
         return tf.reshape(tf.math.segment_max(scores, owners), [-1, candidates])
@@ -144,33 +144,33 @@ def _make_rescoring(module: Any, index: VectorIndex, candidates: int) -> Callabl
 
 
 def _blocks(index: VectorIndex) -> list[tuple[int, int]]:
-    """Where blocks of vectors begin and end."""
+    """Returns the begin and end of each block of vectors."""
     length = len(index.vectors)
     step = max(1, NUMBERS_IN_BLOCK // index.dim, -(-length // MOST_BLOCKS))
     return [(begin, min(begin + step, length)) for begin in range(0, length, step)]
 
 
 def _pack(queries: Any, dim: int) -> Any:
-    """The queries' signs, uint8 `(batch, ceil(dim / 8))`."""
+    """Packs the queries' signs, uint8 `(batch, ceil(dim / 8))`."""
     import tensorflow as tf
 
     width = -(-dim // 8)
     bits = tf.pad(tf.cast(queries > 0, tf.int32), [[0, 0], [0, 8 * width - dim]])
-    return tf.cast(tf.reduce_sum(tf.reshape(bits, [-1, width, 8]) * tf.constant(PLACES), axis=-1), tf.uint8)
+    return tf.cast(tf.reduce_sum(tf.reshape(bits, [-1, width, 8]) * tf.constant(BIT_VALUES), axis=-1), tf.uint8)
 
 
 def _unpack(codes: Any, dim: int) -> Any:
-    """Bits as 1 and -1: uint8 `(…, ceil(dim / 8))` to float32 `(…, dim)`."""
+    """Unpacks bits to 1 and -1: uint8 `(…, ceil(dim / 8))` to float32 `(…, dim)`."""
     import tensorflow as tf
 
-    bits = tf.bitwise.bitwise_and(codes[..., tf.newaxis], tf.constant(PLACES, tf.uint8))
+    bits = tf.bitwise.bitwise_and(codes[..., tf.newaxis], tf.constant(BIT_VALUES, tf.uint8))
     signs = tf.where(bits > 0, 1.0, -1.0)
     flat = tf.concat([tf.shape(codes)[:-1], [8 * codes.shape[-1]]], axis=0)
     return tf.reshape(signs, flat)[..., :dim]
 
 
 def _to_words(codes: Any) -> Any:
-    """Rows of bytes as rows of the largest whole numbers that they divide into."""
+    """Casts rows of bytes to rows of the largest integers that divide them."""
     import tensorflow as tf
 
     width = int(codes.shape[-1])

@@ -1,1 +1,1 @@
-"""Tokenizers: on the host and in a TensorFlow graph, with the same token ids."""
+"""Tokenizers on the host and in a TensorFlow graph, which give the same token ids."""

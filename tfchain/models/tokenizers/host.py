@@ -13,7 +13,7 @@ from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.models.tokenizers.stored import StoredTokenizer
 from tfchain.models.tokenizers.word_memory import WordMemory
 
-# Texts that tell tokenizers apart: case, accents, punctuation, Chinese, spaces, special tokens, unknown characters.
+# Texts that tokenizers treat differently: case, accents, punctuation, Chinese, spaces, special and unknown tokens.
 PROBE = (
     "",
     "Hello, World! don't  e-mail\tme",
@@ -30,16 +30,16 @@ PROBE = (
 class HostTokenizer:
     """Turns texts into token ids with a Hugging Face tokenizer.
 
-    Use it for single texts and wherever Python is at hand; `WordPieceTokenizer` does the same inside a TensorFlow
-    graph, so that a server needs no Python, and is faster on many short texts.
+    Use it for single texts and wherever Python runs; `WordPieceTokenizer` gives the same ids inside a TensorFlow graph,
+    so that a server needs no Python, and is faster on many short texts.
 
     Args:
-        tokenizer: A tokenizer of `transformers`, or one that lies in a folder (`StoredTokenizer`). It is not changed.
-        max_length: The most tokens of a text, special tokens included; what is over is cut off at the end, or at the
-            beginning where the tokenizer's `truncation_side` is `left`.
-        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens that
-            are written in a text are found before. Default: False.
-        pad_token_id: Fills shorter texts up. Default: the tokenizer's own, else 0.
+        tokenizer: A `transformers` tokenizer, or a `StoredTokenizer`. It is not changed.
+        max_length: The maximum number of tokens in a text, special tokens included. Longer texts are truncated at the
+            end, or at the beginning if the tokenizer's `truncation_side` is `left`.
+        do_lower_case: Whether texts are lower-cased first, an old sentence-transformers setting. Special tokens written
+            in a text are recognised before that. Default: False.
+        pad_token_id: The id that pads shorter texts. Default: the tokenizer's own, else 0.
     """
 
     def __init__(
@@ -69,26 +69,26 @@ class HostTokenizer:
 
     @property
     def tokenizer(self) -> Any:
-        """The transformers tokenizer, which is read when it is asked for where it lies in a folder."""
+        """The transformers tokenizer; that of a `StoredTokenizer` is loaded on first use."""
         return self.source.load() if isinstance(self.source, StoredTokenizer) else self.source
 
     @functools.cached_property
     def _fast(self) -> Any:
-        """A copy of the fast tokenizer that truncates; None for a tokenizer in Python. A single query may need none."""
+        """A copy of the fast tokenizer that truncates, made on first use; None for a tokenizer in Python."""
         return _copy_backend(self.source, self.max_length, self.do_lower_case) if self._is_fast else None
 
     @functools.cached_property
     def _whole(self) -> Any:
-        """A copy that cuts nothing off."""
+        """A copy of the fast tokenizer that does not truncate; None for a tokenizer in Python."""
         return _copy_backend(self.source, None, self.do_lower_case) if self._is_fast else None
 
     @property
     def content_length(self) -> int:
-        """The most tokens of a text, special tokens left out."""
+        """The maximum number of tokens in a text, without special tokens."""
         return self.max_length - self.num_special_tokens
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens included, at most `max_length` of them."""
+        """Returns the token ids of each text, special tokens included, at most `max_length`."""
         texts = self._prepare(texts)
         if self._memory is not None and len(texts) == 1:  # a query
             ids = self._memory(texts[0])
@@ -99,20 +99,20 @@ class HostTokenizer:
         return list(self.source(texts, truncation=True, max_length=self.max_length)["input_ids"])
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """The number of tokens of each whole text, special tokens left out, nothing cut off."""
+        """Returns the number of tokens in each text, without special tokens and without truncation."""
         texts = self._prepare(texts)
         if self._whole is not None:
-            return [len(one.ids) for one in self._whole.encode_batch_fast(texts, add_special_tokens=False)]
+            return [len(encoding.ids) for encoding in self._whole.encode_batch_fast(texts, add_special_tokens=False)]
         return [len(ids) for ids in self.source(texts, add_special_tokens=False)["input_ids"]]
 
     def prompt_length(self, prompt: str) -> int:
-        """How many of a text's first tokens are the prompt's, counted as sentence-transformers does."""
+        """Returns how many of a text's first tokens belong to the prompt, counted as in sentence-transformers."""
         ids = self([prompt])[0]
         closing = {getattr(self.source, "sep_token_id", None), getattr(self.source, "eos_token_id", None)}
         return len(ids) - (1 if ids and ids[-1] in closing else 0)
 
     def save(self, path: Path) -> None:
-        """Writes the tokenizer's files into a folder; `max_length` is kept as the model's maximum."""
+        """Writes the tokenizer's files into a folder, with `max_length` as the model's maximum."""
         tokenizer = self.tokenizer
         before = tokenizer.model_max_length
         tokenizer.model_max_length = self.max_length
@@ -126,10 +126,10 @@ class HostTokenizer:
             tokenizer.model_max_length = before
 
     def describe(self) -> dict[str, Any]:
-        """Plain values that tell which ids come out, for fingerprints.
+        """Returns plain values that identify the tokenizer by its ids, for fingerprints.
 
-        The vocabulary and the ids of a few texts, rather than the tokenizer's file: its layout changes with the
-        library's version where its answers do not.
+        They are the vocabulary and the ids of a few texts. The tokenizer's file would not do: its layout changes with
+        the library's version even if the ids do not.
         """
         vocabulary = sorted(self.source.get_vocab().items())
         values = {"vocabulary": vocabulary, "probe": self(PROBE), "max_length": self.max_length}
@@ -138,12 +138,12 @@ class HostTokenizer:
 
     def _prepare(self, texts: Sequence[str]) -> list[str]:
         texts = [replace_surrogates(text) for text in texts]
-        # A fast tokenizer's copy lower-cases itself, once it has found the special tokens.
+        # The copy of a fast tokenizer lower-cases texts itself, after it has recognised the special tokens.
         return [text.lower() for text in texts] if self.do_lower_case and self._fast is None else texts
 
 
 def to_tokenizer(tokenizer: Any) -> Any:
-    """A transformers tokenizer (or None) as it is; one read from a folder or by a hub name."""
+    """Returns a tokenizer (or None) as it is; loads it if given a folder or a hub name."""
     if isinstance(tokenizer, str | Path):
         from tfchain.models.weights.folder import find_folder
 
@@ -152,18 +152,18 @@ def to_tokenizer(tokenizer: Any) -> Any:
 
 
 def _side(tokenizer: Any) -> str:
-    """Where a tokenizer cuts off a text that is too long."""
+    """Returns the side at which a tokenizer truncates, `right` or `left`."""
     return str(getattr(tokenizer, "truncation_side", "right"))
 
 
-def _copy_backend(tokenizer: Any, max_length: int | None, lowercases: bool) -> Any:
-    """A copy of the fast tokenizer without padding, truncating at `max_length`."""
-    if isinstance(tokenizer, StoredTokenizer) and not lowercases:
+def _copy_backend(tokenizer: Any, max_length: int | None, lowercase: bool) -> Any:
+    """Returns a copy of the fast tokenizer that does not pad, and truncates at `max_length`."""
+    if isinstance(tokenizer, StoredTokenizer) and not lowercase:
         return tokenizer.whole if max_length is None else tokenizer.make_backend(max_length, _side(tokenizer))
     backend = tokenizer.whole if isinstance(tokenizer, StoredTokenizer) else tokenizer.backend_tokenizer
     copy = type(backend).from_str(backend.to_str())
     copy.no_padding()
-    if lowercases:
+    if lowercase:
         from tokenizers import normalizers
 
         own = [] if copy.normalizer is None else [copy.normalizer]

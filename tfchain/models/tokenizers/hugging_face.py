@@ -1,4 +1,4 @@
-"""The one door to transformers, whose tokenizers tfchain uses; its models need PyTorch, and tfchain needs neither."""
+"""The one door to transformers: tfchain uses its tokenizers, not its models, which need PyTorch."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ from tfchain.core.errors import InputError
 
 
 def load_transformers() -> ModuleType:
-    """Imports transformers without its advice to install PyTorch, which is for its models.
+    """Imports transformers without its advice to install PyTorch, which only its models need.
 
     Returns:
         The module `transformers`.
@@ -28,7 +28,7 @@ def load_tokenizer(path: Path) -> Any:
     """Reads a folder's tokenizer through transformers.
 
     Raises:
-        InputError: if the folder has none that transformers can read.
+        InputError: if the folder has no tokenizer that transformers can read.
     """
     try:
         tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
@@ -37,7 +37,7 @@ def load_tokenizer(path: Path) -> Any:
             f"{path} has no tokenizer that transformers can read: {error}. "
             "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."
         ) from error
-    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one of nothing, without a word
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):  # transformers makes one from nothing, silently
         raise InputError(
             f"{path} has a tokenizer without a vocabulary: every word would be unknown. "
             "Add tokenizer.json or the vocabulary's files, or pass `tokenizer`."

@@ -1,8 +1,8 @@
-"""A folder's tokenizer by the package `tokenizers` alone, without transformers, which takes seconds to import.
+"""Reads a folder's tokenizer with the package `tokenizers` only: transformers takes seconds to import.
 
-transformers reads tokenizer.json in part, and builds the rest of a tokenizer of its own settings. So a folder's
-tokenizer is taken for what its tokenizer.json says in two cases: tfchain has saved it, and noted that the file is the
-whole tokenizer; or it is a BERT tokenizer, whose few parts are compared here with those that transformers would build.
+transformers reads part of tokenizer.json, and builds the rest of a tokenizer from its own settings. So tokenizer.json
+is used directly in two cases: tfchain has saved the tokenizer, and recorded that the file describes all of it; or it is
+a BERT tokenizer, of which the few parts are compared here with the parts that transformers would build.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
-# What transformers may read of a folder for a tokenizer, the sentencepiece models of slow ones left out.
+# The files that transformers may read for a tokenizer, without the sentencepiece models of slow tokenizers.
 FILES = (
     *(TOKENIZER, SETTINGS, "special_tokens_map.json", "added_tokens.json", "config.json"),
     *("vocab.txt", "vocab.json", "merges.txt"),
@@ -24,28 +24,28 @@ BERT_FAMILIES = ("bert", "distilbert")
 BERT_TOKENS = {
     "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]",
 }  # fmt: skip
-# Settings that change no id; any other that is not looked at below sends a folder to transformers.
+# Settings that change no id. A folder with a setting that is neither here nor checked below goes to transformers.
 HARMLESS = {
     *("backend", "clean_up_tokenization_spaces", "do_basic_tokenize", "is_local", "local_files_only", "max_length"),
     *("model_input_names", "model_max_length", "name_or_path", "pad_to_multiple_of", "pad_token_type_id"),
     *("padding_side", "processor_class", "special_tokens_map_file", "stride", "tokenizer_class", "tokenizer_file"),
     *("truncation_strategy", "do_lower_case", "strip_accents", "tokenize_chinese_chars"),
 }
-EMPTY = ("never_split", "extra_special_tokens", "additional_special_tokens")  # harmless where they name nothing
-SPECIAL = (True, False, False, False, False)  # what `_flags` gives for a special token
-NO_MAXIMUM = 10**30  # what transformers says where a folder says nothing
+EMPTY = ("never_split", "extra_special_tokens", "additional_special_tokens")  # harmless if they are empty
+SPECIAL = (True, False, False, False, False)  # the `_flags` of a special token
+NO_MAXIMUM = 10**30  # transformers' value for a folder without a maximum
 
 
 @dataclass(frozen=True)
 class TokenizerNotes:
-    """What of a tokenizer tokenizer.json does not say.
+    """The settings of a tokenizer that tokenizer.json does not contain.
 
     Args:
-        pad_token_id: Fills shorter texts up; None where there is no such token.
-        sep_token_id: Closes a text; None where there is no such token.
-        eos_token_id: The same in other families.
-        truncation_side: Where a longer text is cut off.
-        model_max_length: The most tokens of a text.
+        pad_token_id: The id that pads shorter texts; None if there is no such token.
+        sep_token_id: The id of the token that ends a text; None if there is no such token.
+        eos_token_id: The id of the token that ends a text in other families; None if there is no such token.
+        truncation_side: The side at which longer texts are truncated. Default: `right`.
+        model_max_length: The maximum number of tokens in a text. Default: `NO_MAXIMUM`.
     """
 
     pad_token_id: int | None = None
@@ -56,11 +56,11 @@ class TokenizerNotes:
 
 
 class StoredTokenizer:
-    """A tokenizer in a folder, with those of the transformers tokenizer's attributes that `HostTokenizer` asks for.
+    """A tokenizer in a folder, with the attributes of a transformers tokenizer that `HostTokenizer` uses.
 
     Args:
-        path: The folder. Its files are kept in memory, so that `load` works when a newer model has taken its place.
-        notes: What tokenizer.json does not say.
+        path: The folder. Its files are kept in memory, so that `load` works after the folder has been replaced.
+        notes: The settings that tokenizer.json does not contain.
     """
 
     def __init__(self, path: Path, notes: TokenizerNotes) -> None:
@@ -80,17 +80,17 @@ class StoredTokenizer:
 
     @property
     def whole(self) -> Any:
-        """A `tokenizers.Tokenizer` that cuts nothing off and fills nothing up."""
+        """A `tokenizers.Tokenizer` that neither truncates nor pads."""
         if self._whole is None:
             self._whole = self.make_backend()
         return self._whole
 
     def make_backend(self, max_length: int | None = None, direction: str = "right") -> Any:
-        """A new `tokenizers.Tokenizer`, without padding.
+        """Makes a `tokenizers.Tokenizer` that does not pad.
 
         Args:
-            max_length: The most tokens of a text. Default: nothing is cut off.
-            direction: Where longer texts are cut off. Default: `right`.
+            max_length: The maximum number of tokens in a text. Default: no truncation.
+            direction: The side at which longer texts are truncated. Default: `right`.
         """
         from tokenizers import Tokenizer
 
@@ -103,23 +103,23 @@ class StoredTokenizer:
         return made
 
     def get_vocab(self) -> dict[str, int]:
-        """Token → id, added tokens included."""
+        """Returns a dict from token to id, added tokens included."""
         vocabulary: dict[str, int] = self.whole.get_vocab()
         return vocabulary
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many tokens a text, or a pair of texts, has beside its own."""
+        """Returns how many special tokens are added to a text, or to a pair of texts."""
         return int(self.whole.num_special_tokens_to_add(pair))
 
     def load(self) -> Any:
-        """The transformers tokenizer."""
+        """Returns the transformers tokenizer, loaded on first use."""
         import tempfile
 
         from tfchain.models.tokenizers.hugging_face import load_tokenizer
 
         with self._lock:
             if self._loaded is None:
-                if self._is_there():
+                if self._is_unchanged():
                     self._loaded = load_tokenizer(self.path)
                 else:
                     with tempfile.TemporaryDirectory(prefix="tfchain-tokenizer-") as folder:
@@ -128,8 +128,8 @@ class StoredTokenizer:
                         self._loaded = load_tokenizer(Path(folder))
             return self._loaded
 
-    def _is_there(self) -> bool:
-        """Whether the folder is as it was."""
+    def _is_unchanged(self) -> bool:
+        """Returns whether the folder's files are the same as when they were read."""
         for name in FILES:
             try:
                 content = (self.path / name).read_bytes()
@@ -141,11 +141,11 @@ class StoredTokenizer:
 
 
 def read_stored_tokenizer(path: Path, notes: Mapping[str, Any] | None = None) -> StoredTokenizer | None:
-    """Reads a folder's tokenizer; None where it takes transformers to say what it is.
+    """Reads a folder's tokenizer; returns None if transformers must read it.
 
     Args:
         path: The folder.
-        notes: The values of `TokenizerNotes`, where tfchain has noted them as it saved the tokenizer. Default: none.
+        notes: The values of `TokenizerNotes` that tfchain recorded when it saved the tokenizer. Default: none.
     """
     try:
         if notes is not None:
@@ -154,17 +154,17 @@ def read_stored_tokenizer(path: Path, notes: Mapping[str, Any] | None = None) ->
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # transformers explains what is wrong
     except Exception as error:
-        if type(error) is not Exception:  # the Rust library raises plain ones for a damaged file
+        if type(error) is not Exception:  # the Rust library raises plain Exceptions for a damaged file
             raise
         return None
 
 
 def note_tokenizer(tokenizer: Any, path: Path) -> dict[str, Any] | None:
-    """What to note of a tokenizer that was saved in a folder; None where the folder's tokenizer.json is not all of it.
+    """Returns what to record of a saved tokenizer; None if tokenizer.json does not describe all of it.
 
     Args:
         tokenizer: A transformers tokenizer, or a `StoredTokenizer`.
-        path: The folder.
+        path: The folder in which it was saved.
     """
     names = ("pad_token_id", "sep_token_id", "eos_token_id", "truncation_side")
     notes: dict[str, Any] = {name: getattr(tokenizer, name, None) for name in names}
@@ -195,9 +195,9 @@ def _read_bert(path: Path) -> StoredTokenizer | None:
     if settings.get("tokenizer_class") not in BERT_CLASSES or family not in BERT_FAMILIES:
         return None
     tokens = {name: settings.get(name, token) for name, token in BERT_TOKENS.items()}
-    others = _read_json(path / "special_tokens_map.json", needed=False)
+    mapped = _read_json(path / "special_tokens_map.json", needed=False)
     unknown = {name for name, value in settings.items() if value or name not in EMPTY} - HARMLESS - tokens.keys()
-    if unknown - {"added_tokens_decoder"} or others.items() - tokens.items():
+    if unknown - {"added_tokens_decoder"} or mapped.items() - tokens.items():
         return None
     maximum = settings.get("model_max_length", NO_MAXIMUM)
     if isinstance(maximum, bool) or not isinstance(maximum, int | float):
@@ -211,7 +211,7 @@ def _read_bert(path: Path) -> StoredTokenizer | None:
 
 
 def _is_plain_bert(backend: Any, settings: Mapping[str, Any], tokens: Mapping[str, str]) -> bool:
-    """Whether a tokenizer's parts are those that transformers' BertTokenizer builds of a folder's settings."""
+    """Returns whether a tokenizer has the parts that transformers' BertTokenizer builds from a folder's settings."""
     model, normalizer = backend.model, backend.normalizer
     kinds = [type(part).__name__ for part in (model, normalizer, backend.pre_tokenizer)]
     if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:

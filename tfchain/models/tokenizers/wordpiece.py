@@ -1,8 +1,8 @@
 """The WordPiece tokenizer as a TensorFlow graph: the same ids as the Hugging Face tokenizer, without Python.
 
-How it works: texts are decoded into code points, a table turns each into normalised text (wordpiece_normalizer.py),
-the characters are joined into words, and TensorFlow Text's FastWordpieceTokenizer cuts each word into pieces. Stock
-TensorFlow Serving 2.20 has all these ops, and none of them asks its own Unicode tables what kind a character is.
+Texts are decoded into code points, a table turns each into normalised text (wordpiece_normalizer.py), the characters
+are joined into words, and TensorFlow Text's FastWordpieceTokenizer splits each word into pieces. Stock TensorFlow
+Serving 2.20 has all these ops, and none of them uses Unicode tables of its own to classify characters.
 """
 
 import string
@@ -26,16 +26,16 @@ from tfchain.models.tokenizers.wordpiece_settings import SpecialToken, read_sett
 from tfchain.runtime.tf_text import load_tf_text
 
 _PRIVATE_USE = range(0x100000, 0x10F000)  # where the stand-ins come from
-_MAX_WORD_BYTES = 1 << 30  # the limit is counted in characters, before
+_MAX_WORD_BYTES = 1 << 30  # no limit: words are limited by characters before
 
 
 class WordPieceTokenizer:
     """Turns texts into token ids inside a graph, as BERT's and MPNet's tokenizers do.
 
-    It may be called eagerly, in a `tf.data` pipeline, and in a `tf.function` that is saved: it holds constants only, no
-    variables and no files. Most users want `from_hugging_face`.
+    It can be called eagerly, in a `tf.data` pipeline, and in a `tf.function` that is saved: it holds only constants, no
+    variables or files. Most users want `from_hugging_face`.
 
-    Bytes that are not UTF-8 count as U+FFFD, which `clean_text` drops.
+    Bytes that are not UTF-8 are read as U+FFFD, which `clean_text` drops.
 
     Example:
         >>> tokenizer = WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "hello", "world", "##s", "!"])
@@ -44,24 +44,24 @@ class WordPieceTokenizer:
         [[2, 4, 5, 6, 7, 3], [2, 4, 3, 0, 0, 0]]
 
     Args:
-        vocabulary: The pieces, whose places are their ids; or `{piece: id}`.
-        lowercase: Whether to lower-case. Default True.
-        strip_accents: Whether to decompose characters and drop accents; None (default) does what `lowercase` says.
-        split_chinese: Whether each Chinese character is a word. Default True.
-        clean_text: Whether to drop control characters. Default True.
-        unknown_token: The piece that stands for a word that cannot be cut into pieces.
-        prefix: Tokens put before each text.
-        suffix: Tokens put behind each text.
-        pad_token: The token that fills up shorter texts.
-        special_tokens: Tokens that are read as such where they are written in a text: `SpecialToken`s, or strings from
-            the vocabulary. None (default) takes all tokens named above, and `[MASK]` where the vocabulary has it.
-        continuing_prefix: What marks pieces that continue a word.
-        max_word_characters: Longer words are unknown.
-        truncation_side: Where a longer text is cut off, `right` or `left`. Default `right`.
+        vocabulary: The pieces in the order of their ids, or `{piece: id}`.
+        lowercase: Whether to lower-case. Default: True.
+        strip_accents: Whether to decompose characters and drop accents. Default: None, the value of `lowercase`.
+        split_chinese: Whether each Chinese character is a word. Default: True.
+        clean_text: Whether to drop control characters. Default: True.
+        unknown_token: The piece for a word that cannot be split into pieces. Default: `[UNK]`.
+        prefix: Tokens put before each text. Default: `[CLS]`.
+        suffix: Tokens put after each text. Default: `[SEP]`.
+        pad_token: The token that pads shorter texts. Default: `[PAD]`.
+        special_tokens: Tokens that are recognised inside a text: `SpecialToken`s, or strings from the vocabulary.
+            Default: None, all tokens named above, and `[MASK]` if the vocabulary has it.
+        continuing_prefix: The mark of pieces that continue a word. Default: `##`.
+        max_word_characters: Longer words are unknown. Default: 100.
+        truncation_side: The side at which longer texts are truncated, `right` or `left`. Default: `right`.
 
     Raises:
         InputError: if the vocabulary lacks one of the tokens named above, or cannot be expressed, or if
-            `truncation_side` is another word.
+            `truncation_side` is unknown.
         MissingPackageError: if tensorflow-text is not installed.
     """
 
@@ -109,13 +109,13 @@ class WordPieceTokenizer:
         kept = set(map(ord, "".join([*pieces, *(text for text, _ in self._normalized_tokens)])))
         _check_expressible(kept, rules, continuing_prefix, [text for text, _ in self._normalized_tokens])
 
-        # Two markers put a written special token in brackets, and one more for each token then takes its place.
+        # Two markers put a special token in the text in brackets; then another marker for each token replaces it.
         markers = 2 + len(specials) if specials else 0
         start = next(at for at in _PRIVATE_USE if kept.isdisjoint(range(at, at + markers + 3)))
         markers_range = range(start, start + markers)
         stand_ins = StandIns(start + markers, start + markers + 1, markers_range)
         self._markers = [chr(marker) for marker in markers_range]
-        self._neutral = chr(start + markers + 2)  # what takes a marker's place that is written in the text
+        self._neutral = chr(start + markers + 2)  # replaces a marker that is in the text
         self._unknown_word = chr(stand_ins.unknown)
 
         characters = probe_characters(rules)
@@ -135,7 +135,7 @@ class WordPieceTokenizer:
         """Makes the graph of a Hugging Face tokenizer.
 
         Args:
-            tokenizer: One of transformers' tokenizers (one with a `backend_tokenizer`).
+            tokenizer: A transformers tokenizer with a `backend_tokenizer`.
 
         Raises:
             InputError: if the tokenizer has a part that the graph cannot express; the message names it.
@@ -144,7 +144,7 @@ class WordPieceTokenizer:
 
     @classmethod
     def can_express(cls, tokenizer: Any) -> bool:
-        """Whether `from_hugging_face` takes this tokenizer. It tries; to have the result, or the reason, call that."""
+        """Returns whether `from_hugging_face` accepts this tokenizer; it tries, and discards the result."""
         try:
             cls.from_hugging_face(tokenizer)
         except InputError:
@@ -152,7 +152,7 @@ class WordPieceTokenizer:
         return True
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Cuts texts into pieces, however many, without prefix and suffix.
+        """Splits texts into pieces, without truncation, prefix and suffix.
 
         Args:
             texts: string `(batch,)`, UTF-8.
@@ -166,7 +166,7 @@ class WordPieceTokenizer:
                 f"`texts` must have one dimension, the batch. Received: shape={texts.shape}. "
                 "Put a single text into a list."
             )
-        # Strings live on the CPU, and so does all else here: moving numbers to a GPU and back takes longer.
+        # Strings are on the CPU, and so is everything else here: moving numbers to a GPU and back takes longer.
         with tf.device("/CPU:0"), tf.name_scope("wordpiece"):
             if self._markers:
                 texts = self._mark_raw(texts)
@@ -180,11 +180,11 @@ class WordPieceTokenizer:
             return tf.RaggedTensor.from_row_splits(token_ids, row_splits, validate=False)
 
     def __call__(self, texts: tf.Tensor, max_length: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Tokenizes texts for an encoder: cut at one side, with prefix and suffix, padded to the longest.
+        """Tokenizes texts for an encoder: truncated, with prefix and suffix, padded to the longest.
 
         Args:
             texts: string `(batch,)`, UTF-8.
-            max_length: The largest number of tokens, prefix and suffix included.
+            max_length: The maximum number of tokens, prefix and suffix included.
 
         Returns:
             `token_ids` and `padding_mask` (1 for a token, 0 for padding), int32 `(batch, longest)`.
@@ -203,11 +203,11 @@ class WordPieceTokenizer:
             kept = tf.minimum(tf.cast(ragged.row_lengths(), tf.int32), room)  # (batch,)
             if self.truncation_side == "left":
                 ragged = _take_last(ragged, kept)
-            width = tf.maximum(tf.reduce_max(kept), 0)  # the largest of nothing is negative
+            width = tf.maximum(tf.reduce_max(kept), 0)  # the maximum of an empty batch is negative
             tokens = ragged.to_tensor(self.pad_id, shape=tf.stack([-1, width]))
             before = tf.fill([tf.size(kept), len(self.prefix_ids)], self.pad_id)
-            behind = tf.fill([tf.size(kept), len(self.suffix_ids)], self.pad_id)
-            token_ids = tf.concat([before, tokens, behind], 1)  # (batch, longest)
+            after = tf.fill([tf.size(kept), len(self.suffix_ids)], self.pad_id)
+            token_ids = tf.concat([before, tokens, after], 1)  # (batch, longest)
             positions = tf.expand_dims(tf.range(width + self.num_added_tokens), 0)
             lengths = tf.expand_dims(kept + len(self.prefix_ids), 1)
             for index, token_id in enumerate(self.prefix_ids):
@@ -218,11 +218,11 @@ class WordPieceTokenizer:
             return token_ids, padding_mask
 
     def _mark_raw(self, texts: tf.Tensor) -> tf.Tensor:
-        """Puts markers in the places of the special tokens that are looked for in the text as it is written."""
+        """Replaces special tokens that are looked for in the text itself by markers."""
         reserved = f"[{self._markers[0]}-{self._markers[-1]}]"
 
         def replace() -> tf.Tensor:
-            # A marker that somebody wrote is not a special token.
+            # A marker that is already in the text is not a special token.
             free = tf.strings.regex_replace(texts, reserved, self._neutral)
             return self._replace(free, self._raw_tokens, self._markers[2 : 2 + len(self._raw_tokens)])
 
@@ -230,7 +230,7 @@ class WordPieceTokenizer:
         return tf.cond(_contains(texts, patterns), replace, lambda: texts)
 
     def _mark_normalized(self, texts: tf.Tensor) -> tf.Tensor:
-        """Does the same for those that are looked for in the normalised text, which has the others' markers in it."""
+        """Replaces special tokens that are looked for in the normalised text, after `_mark_raw`."""
         markers = self._markers[2 + len(self._raw_tokens) :]
         return tf.cond(
             _contains(texts, _to_patterns(self._normalized_tokens)),
@@ -239,10 +239,10 @@ class WordPieceTokenizer:
         )
 
     def _replace(self, texts: tf.Tensor, tokens: list[tuple[str, int]], markers: list[str]) -> tf.Tensor:
-        """Of the tokens that begin first, the longest counts, as in Hugging Face: so all are bracketed in one go."""
+        """Replaces tokens by markers; of tokens at the same place, the longest, as in Hugging Face."""
         if not tokens:
             return texts
-        opening, closing = self._markers[:2]
+        opening, closing = self._markers[:2]  # all tokens are put in brackets at once, the longest first
         texts = tf.strings.regex_replace(texts, f"({'|'.join(_to_patterns(tokens))})", f"{opening}\\1{closing}")
         for (text, _), marker in zip(tokens, markers, strict=True):
             texts = tf.strings.regex_replace(texts, _escape(opening + text + closing), marker)
@@ -250,14 +250,14 @@ class WordPieceTokenizer:
 
 
 def _take_last(ragged: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
-    """The last values of each row, as many as `kept`, int32 `(batch,)`, says."""
+    """Returns the last values of each row; `kept`, int32 `(batch,)`, is their number."""
     ends = tf.cast(ragged.row_splits[1:], tf.int32)
     places = tf.ragged.range(ends - kept, ends)
     return places.with_values(tf.gather(ragged.values, places.values))
 
 
 class _GraphTable:
-    """A CharacterTable's values as constants of a graph."""
+    """The values of a `CharacterTable` as constants of a graph."""
 
     def __init__(self, table: CharacterTable) -> None:
         self._pages = _constant(table.pages, tf.int32)
@@ -266,22 +266,22 @@ class _GraphTable:
         self._num_alone = table.num_alone
 
     def to_texts(self, texts: tf.Tensor) -> tf.Tensor:
-        """Replaces each character; returns as many texts."""
+        """Replaces each character; returns a text for each text."""
         rows, row_splits = self._look_up(texts)
         batch = tf.ragged.row_splits_to_segment_ids(row_splits)
         return tf.strings.unsorted_segment_join(tf.gather(self._texts, rows), batch, tf.size(row_splits) - 1)
 
     def to_words(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Replaces each character and cuts the texts into words.
+        """Replaces each character and splits the texts into words.
 
         Returns:
-            The words of all texts in one row, and, for each text, the number of words up to and with its last. Some
-            words are empty, the first one always.
+            The words of all texts in a row, and, for each text, the number of words up to and including its last. Some
+            words are empty; the first always is.
         """
-        # A white space at each text's end keeps the next text's first word apart, and no text is without characters.
+        # White space after each text separates it from the next text's first word, and leaves no text empty.
         rows, row_splits = self._look_up(tf.strings.join([texts, "\n"]))
         is_alone = rows < self._num_alone
-        # A word begins at a character that is alone and behind one. The very first is behind the last white space.
+        # A word begins at and after each character that is alone. The first character follows the last white space.
         begins = tf.cast(tf.logical_or(is_alone, tf.roll(is_alone, 1, 0)), tf.int32)
         word = tf.cumsum(begins)
         words = tf.strings.unsorted_segment_join(tf.gather(self._texts, rows), word, tf.reduce_sum(begins) + 1)
@@ -300,23 +300,23 @@ class _GraphTable:
 
 
 def _constant(values: Any, dtype: tf.DType) -> tf.Tensor:
-    """A constant that is made once, outside whatever function is being traced, and that its graph captures."""
+    """Makes a constant once, outside any function that is being traced; the function's graph captures it."""
     with tf.init_scope(), tf.device("/CPU:0"):
         return tf.constant(values, dtype)
 
 
 def _contains(texts: tf.Tensor, patterns: list[str]) -> tf.Tensor:
-    """Whether any text has any of the patterns. `\\C` is any byte, also one that is not UTF-8."""
+    """Returns whether any text matches any pattern. `\\C` is any byte, even one that is not UTF-8."""
     return tf.reduce_any(tf.strings.regex_full_match(texts, f"\\C*(?:{'|'.join(patterns)})\\C*"))
 
 
 def _to_patterns(tokens: list[tuple[str, int]]) -> list[str]:
-    """Regular expressions that find these tokens, the longest first."""
+    """Returns regular expressions that find these tokens, the longest first."""
     return [_escape(text) for text, _ in sorted(tokens, key=lambda token: -len(token[0]))]
 
 
 def _escape(text: str) -> str:
-    """A regular expression (RE2) that finds just this text."""
+    """Returns a regular expression (RE2) that finds exactly this text."""
     return "".join(f"\\{c}" if c.isascii() and not c.isalnum() and c != "_" else c for c in text)
 
 
@@ -325,8 +325,8 @@ def _to_ids(vocabulary: Sequence[str] | Mapping[str, int]) -> dict[str, int]:
         return dict(vocabulary)
     ids = {piece: index for index, piece in enumerate(vocabulary)}
     if len(ids) < len(vocabulary):
-        twice = next(piece for index, piece in enumerate(vocabulary) if ids[piece] != index)
-        raise InputError(f"A vocabulary's pieces must differ. Received: {twice!r} twice. Remove one.")
+        duplicate = next(piece for index, piece in enumerate(vocabulary) if ids[piece] != index)
+        raise InputError(f"A vocabulary's pieces must differ. Received: {duplicate!r} twice. Remove the duplicate.")
     return ids
 
 
@@ -334,7 +334,7 @@ def _find_id(token: str, ids: Mapping[str, int], argument: str) -> int:
     if token not in ids:
         raise InputError(
             f"The vocabulary must have the token that `{argument}` names. Received: {token!r}, which is not among its "
-            f"{len(ids)} pieces. Add it, or name another."
+            f"{len(ids)} pieces. Add it, or use another token."
         )
     return ids[token]
 
@@ -342,7 +342,7 @@ def _find_id(token: str, ids: Mapping[str, int], argument: str) -> int:
 def _check_expressible(
     kept: set[int], rules: NormalizerRules, continuing_prefix: str, normalized_texts: Sequence[str]
 ) -> None:
-    """Refuses the few tokenizers that a table of characters and FastWordpieceTokenizer would get wrong."""
+    """Raises an `InputError` for tokenizers that a table of characters and FastWordpieceTokenizer get wrong."""
     if len(continuing_prefix) < 2 or not any(c in string.punctuation for c in continuing_prefix):
         raise InputError(
             "`continuing_prefix` must have two characters or more, one of them ASCII punctuation, so that no word "
@@ -350,11 +350,11 @@ def _check_expressible(
         )
     if "" in normalized_texts:
         raise InputError(
-            "A special token that is looked for in normalised text must not be empty when normalised. "
-            "Received: one that is. Remove it, or set `normalized=False`."
+            "A special token that is looked for in normalised text must not be empty after normalising. "
+            "Received: a token that is empty. Remove it, or set `normalized=False`."
         )
     normalize = rules.make_normalizer()
-    # NFD sorts neighbouring marks by their class. It drops nearly all of them; the order of the rest is a matter of
+    # NFD sorts neighbouring marks by their class. Nearly all of them are dropped; the order of the rest depends on
     # neighbours, so the vocabulary may have such marks of one class only.
     marks = [
         chr(code) for code in sorted(kept) if unicodedata.combining(chr(code)) and normalize(chr(code)) == chr(code)
@@ -367,7 +367,7 @@ def _check_expressible(
 
 
 def _make_piece_tokenizer(pieces: Sequence[str], unknown_token: str, continuing_prefix: str) -> Any:
-    """TensorFlow Text's tokenizer for words that are cut out already."""
+    """Makes TensorFlow Text's tokenizer for texts that are split into words already."""
     try:
         with tf.init_scope(), tf.device("/CPU:0"):
             return load_tf_text().FastWordpieceTokenizer(
@@ -380,6 +380,6 @@ def _make_piece_tokenizer(pieces: Sequence[str], unknown_token: str, continuing_
             )
     except RuntimeError as error:
         raise InputError(
-            f"The vocabulary must be one that FastWordpieceTokenizer can hold. Received: {len(pieces)} pieces, and its "
-            f"answer {str(error)!r}. Tokenize on the host instead."
+            f"The vocabulary must fit into FastWordpieceTokenizer. Received: {len(pieces)} pieces, and its error "
+            f"{str(error)!r}. Tokenize on the host instead."
         ) from error

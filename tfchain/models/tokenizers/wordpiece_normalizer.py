@@ -1,11 +1,11 @@
-"""What Hugging Face's BertNormalizer and BertPreTokenizer do to each character, as tables that a graph can gather from.
+"""Hugging Face's BertNormalizer and BertPreTokenizer as tables of characters that a graph can gather from.
 
-Both work on one character at a time: what becomes of `É` does not depend on its neighbours. So one table, from code
-point to text, holds all their steps. The table is not written down here: it is read off the installed `tokenizers`
-package, so it cannot disagree with it, and nothing is left to the Unicode version of the machine that serves.
+Both work on one character at a time: the result for `É` does not depend on its neighbours. So one table, from code
+point to text, holds all their steps. It is generated from the installed `tokenizers` package, so that it agrees with
+it, and does not depend on the Unicode version of the machine that serves.
 
-A character that no vocabulary entry contains makes its word unknown, whichever character it is. So all of these share
-one stand-in, and the table stays small.
+A character that is in no vocabulary entry makes its word unknown, whichever character it is. So all such characters
+share a stand-in, and the table stays small.
 """
 
 import functools
@@ -19,11 +19,11 @@ from tfchain.core.errors import InputError
 
 NUM_CODE_POINTS = 0x110000
 BLOCK = 256
-_SEPARATOR = "1"  # a character that both leave alone, and that ends a run of combining marks
-_CHUNK = 1000  # the probes' cost a character grows with the length of the text
+_SEPARATOR = "1"  # a character that neither changes, and that ends a run of combining marks
+_CHUNK = 1000  # a probe's cost per character grows with the length of the text
 
-# Areas whose characters are mostly of one kind (ideographs, private use, none): if the first and the last of an area
-# fare alike, they answer for all of it. The rest of Unicode is asked one by one.
+# Areas of characters that are mostly of one kind (ideographs, private use, unassigned): if the first and the last of an
+# area have the same result, so has the whole area. The rest of Unicode is probed character by character.
 _AREAS = (
     *(range(start, start + BLOCK) for start in range(0x3400, 0xA000, BLOCK)),
     *(range(start, start + BLOCK) for start in range(0x20000, 0x2FB00, BLOCK)),
@@ -32,7 +32,7 @@ _AREAS = (
         for start in (0x2FB00, *range(0x30000, 0xE0000, 0x10000), 0xE0200, 0xF0000, 0x100000)
     ),
 )
-_SURROGATES = range(0xD800, 0xE000)  # are no characters
+_SURROGATES = range(0xD800, 0xE000)  # not characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class NormalizerRules:
         return self.lowercase if self.strip_accents is None else self.strip_accents
 
     def make_normalizer(self) -> Callable[[str], str]:
-        """The function that `tokenizers` normalises with."""
+        """Returns the function with which `tokenizers` normalises a text."""
         from tokenizers import normalizers
 
         normalizer = normalizers.BertNormalizer(
@@ -74,9 +74,9 @@ class StandIns:
     """Code points that the graph uses for its own purposes; none of them is in the vocabulary.
 
     Args:
-        unknown: For a character that no entry contains.
-        unknown_alone: The same for one that is a word by itself.
-        markers: Each a word by itself that the tables keep as it is: they stand for special tokens.
+        unknown: For a character that is in no entry.
+        unknown_alone: For a character that is in no entry and is a word by itself.
+        markers: For special tokens: each is a word by itself that the tables do not change.
     """
 
     unknown: int
@@ -86,14 +86,14 @@ class StandIns:
 
 @dataclass(frozen=True, slots=True)
 class CharacterTable:
-    """From code point to text: row `cells[pages[code_point // 256] + code_point % 256]` of `texts`.
+    """A map from code point to text: row `cells[pages[code_point // 256] + code_point % 256]` of `texts`.
 
     Args:
-        pages: int32 `(0x1100,)`: where the block of each 256 code points begins in `cells`. Equal blocks are shared.
+        pages: int32 `(0x1100,)`: the start in `cells` of each block of 256 code points. Equal blocks are shared.
         cells: int32: a row of `texts` for each code point.
-        texts: What a code point turns into; may be empty.
-        num_alone: The first so many rows are words by themselves (white space is an empty one);
-            the characters of the other rows form words together with their neighbours.
+        texts: The replacements of code points; they may be empty.
+        num_alone: The number of first rows that are words by themselves (white space is an empty word); the characters
+            of the other rows form words together with their neighbours.
     """
 
     pages: npt.NDArray[np.int32]
@@ -104,13 +104,13 @@ class CharacterTable:
 
 @dataclass(frozen=True, slots=True)
 class Characters:
-    """What becomes of each character, as far as that is not what becomes of most: a part of an unknown word.
+    """The characters that do not simply become part of an unknown word, as most do.
 
     Args:
-        normalized: `{code point: text}` for those that normalising changes.
+        normalized: `{code point: text}` for the code points that normalising changes.
         alone: Code points that are words by themselves (punctuation).
         spaces: Code points that separate words.
-        areas: Code points that normalising changes all in one way, with that of the first of them.
+        areas: Ranges of code points that normalising changes in the same way, each with the result for the first.
     """
 
     normalized: Mapping[int, str]
@@ -119,36 +119,36 @@ class Characters:
     areas: tuple[tuple[range, str], ...]
 
     def without_normalizing(self) -> "Characters":
-        """The same for texts that are normalised already."""
+        """Returns the characters for texts that are normalised already."""
         return Characters({}, self.alone, self.spaces, ())
 
 
 @functools.lru_cache(maxsize=4)
 def probe_characters(rules: NormalizerRules) -> Characters:
-    """Asks the installed `tokenizers` what `BertNormalizer` and `BertPreTokenizer` do to each character.
+    """Finds out what the installed `BertNormalizer` and `BertPreTokenizer` of `tokenizers` do to each character.
 
-    It takes a few tenths of a second, so the answer is remembered.
+    It takes a few tenths of a second, so the result is cached.
     """
     normalize = rules.make_normalizer()
     ends = [code_point for area in _AREAS for code_point in (area[0], area[-1])]
     at_ends = _probe_normalizer(normalize, ends)
-    one_by_one = set(range(NUM_CODE_POINTS)) - set(_SURROGATES)
+    probed = set(range(NUM_CODE_POINTS)) - set(_SURROGATES)
     areas = []
     for area in _AREAS:
         first, last = (at_ends.get(c, chr(c)).replace(chr(c), "?") for c in (area[0], area[-1]))
         if first == last and first in ("", "?", " ? "):
-            one_by_one.difference_update(area)
+            probed.difference_update(area)
             if first != "?":
                 areas.append((area, at_ends[area[0]]))
-    alone, spaces = _probe_pre_tokenizer(sorted(one_by_one))
-    return Characters(_probe_normalizer(normalize, sorted(one_by_one)), alone, spaces, tuple(areas))
+    alone, spaces = _probe_pre_tokenizer(sorted(probed))
+    return Characters(_probe_normalizer(normalize, sorted(probed)), alone, spaces, tuple(areas))
 
 
 def make_word_table(characters: Characters, kept: set[int], stand_ins: StandIns) -> CharacterTable:
-    """Makes the table that cuts texts into words.
+    """Makes the table that splits texts into words.
 
     Args:
-        characters: From `probe_characters`; those `without_normalizing` where the texts are normalised already.
+        characters: From `probe_characters`; `without_normalizing` if the texts are normalised already.
         kept: The vocabulary's characters; all others become `stand_ins.unknown`.
         stand_ins: The code points used for other purposes.
     """
@@ -176,9 +176,9 @@ def make_word_table(characters: Characters, kept: set[int], stand_ins: StandIns)
 
 
 def make_text_table(characters: Characters, kept: set[int], stand_ins: StandIns) -> CharacterTable:
-    """Makes the table that normalises texts and leaves the cutting into words for later.
+    """Makes the table that normalises texts without splitting them into words; arguments as in `make_word_table`.
 
-    For tokenizers with added tokens that are looked for in the normalised text. Arguments as in `make_word_table`.
+    It is for tokenizers with added tokens that are looked for in the normalised text.
     """
     unknown = chr(stand_ins.unknown)
     replacements = _Replacements(unknown, ())
@@ -192,21 +192,22 @@ def make_text_table(characters: Characters, kept: set[int], stand_ins: StandIns)
 
 
 def _probe_normalizer(normalize: Callable[[str], str], code_points: Sequence[int]) -> dict[int, str]:
-    """What becomes of those of the code points that change."""
+    """Returns the normalised texts of the code points that normalising changes."""
     changed: dict[int, str] = {}
     for chunk in _chunks(code_points):
         parts = normalize(_with_separators(chunk)).split(_SEPARATOR)[1:-1]
         if len(parts) != len(chunk):
             raise InputError(
-                "BertNormalizer of the installed `tokenizers` changes characters beside others, which a table cannot "
-                f"express. Received: {len(parts)} texts for {len(chunk)} code points. Tokenize on the host instead."
+                "BertNormalizer of the installed `tokenizers` changes a character depending on others, which a table "
+                f"cannot express. Received: {len(parts)} texts for {len(chunk)} code points. Tokenize on the host "
+                "instead."
             )
         changed.update((ord(c), part) for c, part in zip(chunk, parts, strict=True) if part != c)
     return changed
 
 
 def _probe_pre_tokenizer(code_points: Sequence[int]) -> tuple[frozenset[int], frozenset[int]]:
-    """Those of the code points that are words by themselves, and those that separate words."""
+    """Returns the code points that are words by themselves, and those that separate words."""
     from tokenizers import pre_tokenizers
 
     pre_tokenize = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
@@ -234,7 +235,7 @@ def _with_separators(characters: list[str]) -> str:
 
 
 def _texts(characters: Characters, kept: set[int]) -> Iterator[tuple[int, str]]:
-    """All code points that may differ from those around them, normalised; where one comes twice, the later counts."""
+    """Yields the code points that may differ from those around them, normalised; a later pair replaces an earlier."""
     yield from ((code_point, chr(code_point)) for code_point in kept | characters.alone | characters.spaces)
     yield from characters.normalized.items()
     for area, first in characters.areas:
@@ -242,22 +243,22 @@ def _texts(characters: Characters, kept: set[int]) -> Iterator[tuple[int, str]]:
 
 
 class _Replacements(dict[int, str]):
-    """A table for `str.translate` that keeps some characters and has one answer for all others."""
+    """A table for `str.translate` that keeps some characters and replaces all others by the same text."""
 
-    def __init__(self, other: str, kept: Iterable[int]) -> None:
+    def __init__(self, default: str, kept: Iterable[int]) -> None:
         super().__init__((code_point, chr(code_point)) for code_point in kept)
-        self._other = other
+        self._default = default
 
     def __missing__(self, code_point: int) -> str:
-        return self._other
+        return self._default
 
 
 def _pack(rows: Mapping[int, tuple[bool, str]], areas: list[tuple[range, tuple[bool, str]]]) -> CharacterTable:
-    """Numbers the distinct rows, those that are alone first, and shares equal blocks of code points.
+    """Numbers the distinct rows, words by themselves first, and shares equal blocks of code points.
 
     Args:
-        rows: For single code points, whether it is alone, and its text.
-        areas: The same for ranges, each over the ones before; `rows` are over all.
+        rows: `(is_alone, text)` of single code points; they override the areas.
+        areas: `(is_alone, text)` of ranges; each overrides those before it.
     """
     distinct = sorted({*rows.values(), *(row for _, row in areas)}, key=lambda row: (not row[0], row[1]))
     number = {row: index for index, row in enumerate(distinct)}

@@ -1,4 +1,4 @@
-"""Reads a WordPiece tokenizer's parts out of a Hugging Face tokenizer, and refuses what the graph cannot express."""
+"""Reads the parts of a WordPiece tokenizer from a Hugging Face tokenizer; refuses what the graph cannot express."""
 
 import json
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from tfchain.core.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class SpecialToken:
-    """A token that is looked for in the text as it is written, before the text is cut into words.
+    """A token that is looked for in the text itself, before the text is split into words.
 
-    Whether it takes the white space beside it along (`lstrip`, `rstrip` in Hugging Face) makes no difference here,
-    because white space yields no tokens anyway.
+    Whether it includes the white space beside it (`lstrip`, `rstrip` in Hugging Face) makes no difference here, because
+    white space yields no tokens.
 
     Args:
-        text: How it is written, for example `"[SEP]"`. Case counts.
-        token_id: Its id, in the vocabulary or behind it.
-        normalized: Whether to look for it in the normalised text, where, for a lower-casing tokenizer, case does not
-            count. Default False.
+        text: The token's text, for example `"[SEP]"`. Case matters.
+        token_id: Its id, in the vocabulary or after it.
+        normalized: Whether to look for it in the normalised text, where case does not matter for a lower-casing
+            tokenizer. Default: False.
 
     Raises:
         InputError: if `text` is empty, or if it is looked for in normalised text and begins or ends with white space.
@@ -32,8 +32,8 @@ class SpecialToken:
     def __post_init__(self) -> None:
         if not self.text or (self.normalized and self.text != self.text.strip()):
             raise InputError(
-                "A special token must have a text; if it is looked for in normalised text, without white space at its "
-                f"ends. Received: text={self.text!r}, normalized={self.normalized}. Remove the white space."
+                "A special token must have a text, without white space at its ends if it is looked for in normalised "
+                f"text. Received: text={self.text!r}, normalized={self.normalized}. Remove the white space."
             )
 
 
@@ -41,7 +41,7 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
     """Reads the arguments of `WordPieceTokenizer`.
 
     Args:
-        tokenizer: One of transformers' tokenizers that rest on the `tokenizers` package.
+        tokenizer: A transformers tokenizer that is based on the `tokenizers` package.
 
     Returns:
         The vocabulary and all keyword arguments.
@@ -51,21 +51,21 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise _refuse("type", "a tokenizer with a `backend_tokenizer`", type(tokenizer).__name__)
+        raise _make_part_error("type", "a tokenizer with a `backend_tokenizer`", type(tokenizer).__name__)
     if tokenizer.padding_side != "right":
-        raise _refuse("padding_side", "'right'", repr(tokenizer.padding_side))
+        raise _make_part_error("padding_side", "'right'", repr(tokenizer.padding_side))
     if tokenizer.pad_token is None:
-        raise _refuse("pad token", "one", "none")
+        raise _make_part_error("pad token", "one", "none")
     parts = json.loads(backend.to_str())
     model = _check_type("model", parts["model"], "WordPiece")
     normalizer = _check_type("normalizer", parts["normalizer"], "BertNormalizer")
     _check_type("pre-tokenizer", parts["pre_tokenizer"], "BertPreTokenizer")
     special_tokens = []
-    for token in sorted(parts["added_tokens"], key=lambda token: not token["special"]):  # the order they are tried in
+    for token in sorted(parts["added_tokens"], key=lambda token: not token["special"]):  # in the order they are tried
         if token["special"] and tokenizer.split_special_tokens:
-            continue  # told not to look for them
+            continue  # the tokenizer is set not to look for them
         if token["single_word"]:
-            raise _refuse("added token", "tokens without `single_word`", repr(token["content"]))
+            raise _make_part_error("added token", "tokens without `single_word`", repr(token["content"]))
         special_tokens.append(SpecialToken(token["content"], token["id"], token["normalized"]))
     ids = {**model["vocab"], **{token["content"]: token["id"] for token in parts["added_tokens"]}}
     prefix, suffix = _read_post_processor(parts["post_processor"], ids)
@@ -87,7 +87,7 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
 
 
 def _read_post_processor(processor: Mapping[str, Any] | None, ids: Mapping[str, int]) -> tuple[list[str], list[str]]:
-    """The tokens before and behind a single text."""
+    """Returns the tokens before and after a single text."""
     if processor is None:
         return [], []
     _check_type("post-processor", processor, "TemplateProcessing", "BertProcessing", "RobertaProcessing")
@@ -102,7 +102,7 @@ def _read_post_processor(processor: Mapping[str, Any] | None, ids: Mapping[str, 
                 token = processor["special_tokens"][step["SpecialToken"]["id"]]
                 pairs[-1].extend(zip(token["tokens"], token["ids"], strict=True))
     if len(pairs) != 2 or any(ids.get(token) != token_id for pair in pairs for token, token_id in pair):
-        raise _refuse("post-processor", "the text once, among tokens of the vocabulary", json.dumps(processor))
+        raise _make_part_error("post-processor", "the text once, among tokens of the vocabulary", json.dumps(processor))
     prefix, suffix = ([token for token, _ in pair] for pair in pairs)
     return prefix, suffix
 
@@ -110,11 +110,11 @@ def _read_post_processor(processor: Mapping[str, Any] | None, ids: Mapping[str, 
 def _check_type(part: str, value: Mapping[str, Any] | None, *expected: str) -> Mapping[str, Any]:
     received = None if value is None else value["type"]
     if value is None or received not in expected:
-        raise _refuse(part, " or ".join(expected), str(received))
+        raise _make_part_error(part, " or ".join(expected), str(received))
     return value
 
 
-def _refuse(part: str, expected: str, received: str) -> InputError:
+def _make_part_error(part: str, expected: str, received: str) -> InputError:
     return InputError(
         f"The tokenizer's {part} cannot be put into a graph. Expected: {expected}. Received: {received}. "
         "Tokenize with the Hugging Face tokenizer on the host, and serve token ids."

@@ -1,1 +1,1 @@
-"""Weights: model folders, weight maps, files of safetensors."""
+"""Weights: model folders, weight maps and safetensors files."""

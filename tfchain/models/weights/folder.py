@@ -1,4 +1,4 @@
-"""What stands in a model folder: a Hugging Face folder or a sentence-transformers one, read as plain values."""
+"""Reads the configuration of a Hugging Face or sentence-transformers model folder as plain values."""
 
 import dataclasses
 import json
@@ -41,8 +41,8 @@ DENSE_ACTIVATIONS = {
     "GELU": "gelu",
     "Sigmoid": "sigmoid",
 }
-MODULES = ("Transformer", "Pooling", "Dense", "Dropout", "Normalize")  # in this order; a head is a Dense behind them
-# Where sentence-transformers has kept a Transformer module's settings.
+MODULES = ("Transformer", "Pooling", "Dense", "Dropout", "Normalize")  # in this order; a head is a Dense after them
+# The files in which sentence-transformers has kept a Transformer module's settings.
 TRANSFORMER_SETTINGS = (
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
@@ -69,15 +69,15 @@ class ModelFolder:
     Args:
         encoder: The encoder's shape.
         transformer_path: The folder with config.json, the transformer's weights and the tokenizer's files.
-        dense_paths: The folder of each Dense module, the head's last.
-        max_length: The most tokens of a text, if the folder says so, else None.
+        dense_paths: The folder of each Dense module; the head's is last.
+        max_length: The maximum number of tokens in a text; None if the folder does not set it.
         do_lower_case: Whether texts are lower-cased before tokenizing, an old sentence-transformers setting.
-        prompts: Prompt name → what is put before a text.
-        default_prompt_name: The prompt of `encode` where none is named.
+        prompts: Prompt name → text put before each text.
+        default_prompt_name: The prompt that `encode` uses if none is named.
         similarity: `cosine` or `dot`.
-        precision: What vectors are computed with, where tfchain saved another one than `float32`.
-        vector_storage: How an index keeps vectors, where tfchain saved another way than float32.
-        heads: Which tensors there may be that the encoder does not read: see `HeadTensors`.
+        precision: The precision of the computation; other than `float32` only if tfchain saved the folder.
+        vector_storage: How an index keeps vectors; other than float32 only if tfchain saved the folder.
+        heads: Which tensors the folder may have that the encoder does not read; see `HeadTensors`.
     """
 
     encoder: EncoderConfig
@@ -94,26 +94,26 @@ class ModelFolder:
 
 
 def find_folder(name_or_path: str | Path) -> Path:
-    """The folder on disk behind a path or a hub name; a hub name is downloaded into the Hugging Face cache.
+    """Returns the folder of a path or a hub name; a hub model is downloaded into the Hugging Face cache.
 
     Args:
         name_or_path: A folder, or a name such as `sentence-transformers/all-MiniLM-L6-v2`.
 
     Raises:
-        ModelFolderError: if there is no such folder and the hub cannot give it.
+        ModelFolderError: if the folder does not exist and cannot be downloaded.
     """
     if not isinstance(name_or_path, str | Path):
         raise ModelFolderError(
-            f"A model is named by a folder or a hub name. Received: {name_or_path!r:.80} of type "
+            f"A model must be a folder or a hub name. Received: {name_or_path!r:.80} of type "
             f"{type(name_or_path).__name__}."
         )
     path = Path(name_or_path).expanduser()
     if not str(name_or_path).strip():
-        raise ModelFolderError(f"A model is named by a folder or a hub name. Received: {str(name_or_path)!r}.")
+        raise ModelFolderError(f"A model must be a folder or a hub name. Received: {str(name_or_path)!r}.")
     if path.is_dir():
         return path
     if path.exists():
-        raise ModelFolderError(f"A model is a folder. Received: {path}, which is a file. Name the folder around it.")
+        raise ModelFolderError(f"A model must be a folder. Received: {path}, which is a file. Use the file's folder.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -121,25 +121,25 @@ def find_folder(name_or_path: str | Path) -> Path:
         return Path(snapshot_download(str(name_or_path), allow_patterns=[*FILES, *(f"*/{name}" for name in FILES)]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelFolderError(
-            f"No model folder {str(name_or_path)!r}: there is none here, and the Hugging Face hub did not give it "
-            f"({type(error).__name__}). Check the path, or download the model's folder first."
+            f"No model folder {str(name_or_path)!r}: the path does not exist, and the download from the Hugging Face "
+            f"hub failed ({type(error).__name__}). Check the path, or download the model's folder first."
         ) from error
 
 
 def read_folder(path: str | Path, *, kinds: FolderKinds = "encoder") -> ModelFolder:
     """Reads a model folder's configuration.
 
-    A folder with modules.json is a sentence-transformers one. A plain Hugging Face folder gets mean pooling and no
-    normalisation, as sentence-transformers would give it, and a warning says so.
+    A folder with modules.json is a sentence-transformers folder. A plain Hugging Face folder gets mean pooling and no
+    normalisation, as in sentence-transformers, and a warning is logged.
 
     Args:
         path: The folder.
-        kinds: `encoder` reads models with one vector a text, and language models. `any` also takes the transformer
-            alone out of a model of another kind, such as a reranker. Default: `encoder`.
+        kinds: `encoder` reads models with one vector per text, and language models. `any` also reads only the
+            transformer of a model of another kind, such as a reranker. Default: `encoder`.
 
     Raises:
-        ModelFolderError: if a file is missing or broken, or names something that tfchain has not; if the model is of
-            another kind.
+        ModelFolderError: if a file is missing or broken, or names something that tfchain does not support, or if the
+            model is of another kind.
     """
     path = Path(path)
     if kinds not in get_args(FolderKinds):
@@ -148,12 +148,12 @@ def read_folder(path: str | Path, *, kinds: FolderKinds = "encoder") -> ModelFol
         if not (path / "modules.json").is_file():
             return _read_plain(path, kinds)
         modules, settings = read_json(path / "modules.json"), _read_model_settings(path)
-        other = find_other_kind(settings, modules)
-        if other is None:
+        other_kind = find_other_kind(settings, modules)
+        if other_kind is None:
             return _read_modules(path, modules, settings)
         if kinds == "encoder":
-            raise make_kind_error(path, other)
-        return _take_transformer(path / modules[0].get("path", ""), other, "any")
+            raise make_kind_error(path, other_kind)
+        return _read_transformer(path / modules[0].get("path", ""), other_kind, "any")
     except InputError as error:
         raise ModelFolderError(f"{path} has a configuration that cannot be read: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -163,21 +163,21 @@ def read_folder(path: str | Path, *, kinds: FolderKinds = "encoder") -> ModelFol
 
 
 def _read_plain(path: Path, kinds: FolderKinds) -> ModelFolder:
-    """A Hugging Face folder, which says nothing of pooling."""
-    other = find_other_architecture(read_json(path / "config.json"), path)
-    if other is not None and kinds == "encoder":
-        raise make_kind_error(path, other)
-    return _take_transformer(path, other, "any" if kinds == "any" else "language")
+    """Reads a Hugging Face folder, which does not set the pooling."""
+    other_kind = find_other_architecture(read_json(path / "config.json"), path)
+    if other_kind is not None and kinds == "encoder":
+        raise make_kind_error(path, other_kind)
+    return _read_transformer(path, other_kind, "any" if kinds == "any" else "language")
 
 
-def _take_transformer(path: Path, other: str | None, heads: HeadTensors) -> ModelFolder:
+def _read_transformer(path: Path, other_kind: str | None, heads: HeadTensors) -> ModelFolder:
     transformer = to_transformer_config(read_json(path / "config.json"), path)
-    if other is not None:
-        logger.warning("%s holds %s: its transformer alone is taken, and mean pooling is only assumed.", path, other)
+    if other_kind is not None:
+        logger.warning("%s holds %s: only its transformer is used, and mean pooling is assumed.", path, other_kind)
     else:
         logger.warning(
-            "%s says nothing of pooling: mean pooling is only assumed. A language model's vectors rank poorly before "
-            "they are trained (`fit`).",
+            "%s does not set the pooling: mean pooling is assumed. A language model's vectors rank poorly before "
+            "training (`fit`).",
             path,
         )
     return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path, heads=heads)
@@ -189,13 +189,13 @@ def _read_model_settings(path: Path) -> dict[str, Any]:
 
 
 def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFolder:
-    modules = [(check_module(one["type"], path), path / one["path"]) for one in listed]
+    modules = [(check_module(module["type"], path), path / module["path"]) for module in listed]
     kinds = [kind for kind, _ in modules if kind != "Dropout"]
     has_head = kinds[-2:] == ["Normalize", "Dense"] or (kinds[-1:] == ["Dense"] and bool(settings.get("head")))
     order = sorted(kinds[:-1] if has_head else kinds, key=MODULES.index) + kinds[-1:] * has_head
     if kinds != order or kinds.count("Transformer") != 1 or kinds.count("Pooling") > 1:
         raise ModelFolderError(
-            f"modules.json of {path} must name one Transformer, then one Pooling, then Dense modules, then "
+            f"modules.json of {path} must list one Transformer, then one Pooling, then Dense modules, then "
             f"Normalize, then a Dense head. "
             f"Received: {', '.join(kinds) or 'none'}. Use another model."
         )
@@ -219,7 +219,7 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
     check_transformer_settings(tokens, max_length or encoder.transformer.max_length, place)
     similarity = settings.get("similarity_fn_name") or "cosine"
     if similarity not in ("cosine", "dot"):
-        logger.warning("%s compares vectors by %s, which tfchain has not: cosine is used.", path, similarity)
+        logger.warning("%s sets the similarity %s, which tfchain does not support: cosine is used.", path, similarity)
         similarity = "cosine"
     precision = settings.get("precision") or "float32"
     check_precision(precision)
@@ -238,32 +238,32 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
 
 
 def check_module(name: str, path: Path) -> str:
-    """The kind of a sentence-transformers module, such as `Pooling`; stops one that tfchain has not."""
+    """Returns a sentence-transformers module's kind, such as `Pooling`; raises for kinds that are not supported."""
     kind = name.rsplit(".", 1)[-1]
     if kind not in MODULES or not name.startswith("sentence_transformers."):
         raise ModelFolderError(
-            f"modules.json of {path} names a module {name!r}, which tfchain has not; it has Transformer, Pooling, "
-            "Dense and Normalize of sentence-transformers. Use another model."
+            f"modules.json of {path} lists a module {name!r}, which tfchain does not support; it supports "
+            "sentence-transformers' Transformer, Pooling, Dense and Normalize. Use another model."
         )
     return kind
 
 
 def _read_max_length(length: Any, positions: int, path: Path) -> int | None:
-    """The folder's maximum, within the positions: old folders count RoBERTa's two unused ones in."""
+    """Returns the folder's maximum, at most the positions: old folders include RoBERTa's two unused positions."""
     if length is None or length <= positions:
         return length
-    logger.warning("%s names a maximum of %s tokens; the model has positions for %d.", path, length, positions)
+    logger.warning("%s sets a maximum of %s tokens; the model has positions for %d.", path, length, positions)
     return positions
 
 
 def read_json(path: Path, *, needed: bool = True) -> Any:
-    """Reads a JSON file; gives `{}` for one that is not there and not needed."""
+    """Reads a JSON file; returns `{}` if it is missing and not needed, and raises if it is missing or not JSON."""
     if not path.is_file():
         if not needed:
             return {}
         raise ModelFolderError(
-            f"{path.parent} is not a model folder: it has no {path.name}. Name a folder that sentence-transformers or "
-            "transformers wrote with save_pretrained."
+            f"{path.parent} is not a model folder: it has no {path.name}. Use a folder written by save_pretrained of "
+            "sentence-transformers or transformers."
         )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -272,23 +272,23 @@ def read_json(path: Path, *, needed: bool = True) -> Any:
 
 
 def to_transformer_config(values: Mapping[str, Any], path: Path) -> TransformerConfig:
-    """Reads a Hugging Face config.json (or the shape that tfchain wrote into it).
+    """Reads a Hugging Face config.json, or the shape that tfchain wrote into it.
 
     Args:
         values: The file's content.
-        path: The folder, for the errors.
+        path: The folder, for error messages.
 
     Raises:
-        ModelFolderError: for an architecture that tfchain has not, or a setting that it cannot follow.
+        ModelFolderError: for an architecture or a setting that tfchain does not support.
     """
     if "tfchain" in values:
-        check_known_settings(values["tfchain"], [one.name for one in dataclasses.fields(TransformerConfig)])
+        check_known_settings(values["tfchain"], [item.name for item in dataclasses.fields(TransformerConfig)])
         return TransformerConfig(**values["tfchain"])
     architecture = values.get("model_type")
     if architecture not in READERS:
         raise ModelFolderError(
-            f"{path / 'config.json'} names the architecture {architecture!r}; tfchain reads {', '.join(READERS)}. "
-            "Use a model of one of these, or wrap a keras-hub backbone with tfchain.models.hub.wrap_backbone."
+            f"{path / 'config.json'} has the architecture {architecture!r}; tfchain reads {', '.join(READERS)}. "
+            "Use a model of these, or wrap a keras-hub backbone with tfchain.models.hub.wrap_backbone."
         )
     for key, plain in {"position_embedding_type": "absolute", "is_decoder": False}.items():
         if values.get(key, plain) != plain:
@@ -303,7 +303,7 @@ def to_transformer_config(values: Mapping[str, Any], path: Path) -> TransformerC
         raise ModelFolderError(f"{path / 'config.json'}: {error}") from error
 
 
-def _activation(name: str) -> Any:
+def _to_activation(name: str) -> Any:
     if name not in ACTIVATIONS:
         raise InputError(f"The activation must be one of {', '.join(ACTIVATIONS)}. Received: {name!r}.")
     return ACTIVATIONS[name]
@@ -318,7 +318,7 @@ def _read_bert(values: Mapping[str, Any]) -> dict[str, Any]:
         "intermediate_dim": values["intermediate_size"],
         "max_positions": values["max_position_embeddings"],
         "num_token_types": values.get("type_vocab_size", 2),
-        "activation": _activation(values.get("hidden_act", "gelu")),
+        "activation": _to_activation(values.get("hidden_act", "gelu")),
         "norm_epsilon": values.get("layer_norm_eps", 1e-12),
         "dropout": values.get("hidden_dropout_prob", 0.1),
         "attention_dropout": values.get("attention_probs_dropout_prob", 0.1),
@@ -348,7 +348,7 @@ def _read_distilbert(values: Mapping[str, Any]) -> dict[str, Any]:
         "num_heads": values["n_heads"],
         "intermediate_dim": values["hidden_dim"],
         "max_positions": values["max_position_embeddings"],
-        "activation": _activation(values.get("activation", "gelu")),
+        "activation": _to_activation(values.get("activation", "gelu")),
         "dropout": values.get("dropout", 0.1),
         "attention_dropout": values.get("attention_dropout", 0.1),
         "pad_token_id": values.get("pad_token_id") or 0,
@@ -365,7 +365,7 @@ READERS = {
 
 
 def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
-    """Reads a Pooling module's config.json, of sentence-transformers 6 (`pooling_mode`) or older."""
+    """Reads a Pooling module's config.json, written by sentence-transformers 6 (`pooling_mode`) or older."""
     modes: Any = values.get("pooling_mode")
     if modes is None:
         modes = [mode for key, mode in OLD_POOLING_KEYS.items() if values.get(key)] or ["mean"]
@@ -381,7 +381,7 @@ def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
 
 
 def to_dense_config(values: Mapping[str, Any], path: Path) -> DenseConfig:
-    """Reads a Dense module's config.json."""
+    """Reads a Dense module's config.json; raises for an activation or a setting that tfchain does not support."""
     activation = str(values.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     unknown = [key for key in ("use_residual",) if values.get(key)]
     plain = "sentence_embedding"

@@ -1,4 +1,4 @@
-"""What a model folder holds: an encoder of texts, or a model of another kind whose pooled vectors mean nothing."""
+"""Tells text encoders from model folders of other kinds, for which pooled vectors have no meaning."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from tfchain.core.errors import ModelFolderError
 RERANKER = "a CrossEncoder, which scores pairs of texts (a reranker)"
 SPARSE = "a SparseEncoder (SPLADE), whose vectors have a number for each word of the vocabulary"
 MULTI_VECTOR = "a multi-vector encoder (ColBERT), which gives a vector for each token"
-# `model_type` of config_sentence_transformers.json, and the parts of a module's type that only such models have.
+# By `model_type` in config_sentence_transformers.json, and by parts of a module's type that only such models have.
 MODEL_TYPES = {"CrossEncoder": RERANKER, "SparseEncoder": SPARSE, "MultiVectorEncoder": MULTI_VECTOR}
 MODULE_PARTS = {
     "cross_encoder": RERANKER,
@@ -19,7 +19,7 @@ MODULE_PARTS = {
     "multi_vector_encoder": MULTI_VECTOR,
     "pylate": MULTI_VECTOR,
 }
-# How the names in `architectures` of config.json end.
+# By the ending of the names in `architectures` of config.json.
 ARCHITECTURES = {
     "ForSequenceClassification": "a classifier of texts or of pairs of texts (a reranker)",
     "ForTokenClassification": "a classifier of tokens",
@@ -29,7 +29,7 @@ ARCHITECTURES = {
     "ColBERT": MULTI_VECTOR,
 }
 COLBERT_FILE = "artifact.metadata"  # Stanford's ColBERT writes it
-# What a Transformer module's settings change, in ways that tfchain has not. Left out or as here, they change nothing.
+# Settings of a Transformer module that tfchain does not support. Missing or with these values, they change nothing.
 PLAIN_SETTINGS: Mapping[str, Sequence[Any]] = {
     "transformer_task": (None, "feature-extraction"),
     "module_output_name": (None, "token_embeddings"),
@@ -41,7 +41,7 @@ HARMLESS_ARGUMENTS = ("trust_remote_code", "use_fast", "clean_up_tokenization_sp
 
 
 def find_other_kind(settings: Mapping[str, Any], modules: Sequence[Mapping[str, Any]]) -> str | None:
-    """What a sentence-transformers folder is, if it is no SentenceTransformer.
+    """Returns the kind of a sentence-transformers folder, or None for a SentenceTransformer.
 
     Args:
         settings: The content of config_sentence_transformers.json.
@@ -54,7 +54,7 @@ def find_other_kind(settings: Mapping[str, Any], modules: Sequence[Mapping[str, 
 
 
 def find_other_architecture(values: Mapping[str, Any], path: Path) -> str | None:
-    """What a plain Hugging Face folder is, if its model is neither an encoder alone nor a language model.
+    """Returns the kind of a plain Hugging Face folder, or None for a plain encoder or a language model.
 
     Args:
         values: The content of config.json.
@@ -67,45 +67,45 @@ def find_other_architecture(values: Mapping[str, Any], path: Path) -> str | None
 
 
 def make_kind_error(path: Path, kind: str) -> ModelFolderError:
-    """The error that says what a folder holds instead of an encoder of texts."""
+    """Makes the error for a folder that holds a model of another kind than a text encoder."""
     return ModelFolderError(
-        f"{path} holds {kind}; tfchain needs an encoder with one vector a text, such as a SentenceTransformer. "
-        "Name another model. To train an encoder of its transformer, give tfchain.AutoModel.from_pretrained of it, "
-        "and its tokenizer."
+        f"{path} holds {kind}; tfchain needs an encoder with one vector per text, such as a SentenceTransformer. "
+        "Use another model. To train an encoder from its transformer, pass the result of "
+        "tfchain.AutoModel.from_pretrained and its tokenizer."
     )
 
 
 def check_transformer_settings(values: Mapping[str, Any], max_length: int, path: Path) -> None:
-    """Stops settings of a Transformer module that would give other vectors than tfchain computes.
+    """Checks that no setting of a Transformer module changes the vectors in a way that tfchain does not support.
 
     Args:
         values: The content of sentence_bert_config.json.
-        max_length: The most tokens of a text in this folder.
-        path: The module's folder, for the error.
+        max_length: The maximum number of tokens in a text in this folder.
+        path: The module's folder, for error messages.
 
     Raises:
-        ModelFolderError: if there is one; the message names it.
+        ModelFolderError: if a setting does; the message names it.
     """
     for name, plain in PLAIN_SETTINGS.items():
         if values.get(name) not in plain:
-            raise _refuse(path, f"{name}={values[name]!r}", f"left out, or {plain[-1]!r}")
+            raise _make_setting_error(path, f"{name}={values[name]!r}", f"no such setting, or {plain[-1]!r}")
     text = (values.get("modality_config") or {}).get("text", PLAIN_MODALITY)
     if text != PLAIN_MODALITY:
-        raise _refuse(path, f"modality_config of text={text!r}", repr(PLAIN_MODALITY))
+        raise _make_setting_error(path, f"modality_config of text={text!r}", repr(PLAIN_MODALITY))
     for name in ("query_length", "document_length"):
         if values.get(name) not in (None, max_length):
-            raise _refuse(
+            raise _make_setting_error(
                 path, f"{name}={values[name]!r}", f"one maximum for queries and documents, {max_length} tokens here"
             )
     for name in ("tokenizer_args", "processor_kwargs"):
         given = {key: value for key, value in (values.get(name) or {}).items() if key not in HARMLESS_ARGUMENTS}
         if given:
-            raise _refuse(path, f"{name}={given!r}", "such settings in tokenizer_config.json")
+            raise _make_setting_error(path, f"{name}={given!r}", "such settings in tokenizer_config.json")
 
 
-def _refuse(path: Path, received: str, expected: str) -> ModelFolderError:
+def _make_setting_error(path: Path, received: str, expected: str) -> ModelFolderError:
     return ModelFolderError(
         f"The settings of the Transformer in {path} (sentence_bert_config.json) have {received}, which tfchain does "
-        f"not follow: its vectors would differ. Expected: {expected}. Use another model, or take the setting out if "
-        "it was trained without."
+        f"not support: its vectors would differ. Expected: {expected}. Use another model, or remove the setting if "
+        "the model was trained without it."
     )

@@ -1,4 +1,4 @@
-"""Encoders from folders and back: weights are read from safetensors only, and written for sentence-transformers."""
+"""Makes encoders from model folders, of which only safetensors are read, and from PyTorch models."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +19,7 @@ def load_encoder(folder: ModelFolder) -> Encoder:
     """Makes the encoder that a folder describes, with its weights.
 
     Args:
-        folder: What `read_folder` gave.
+        folder: The result of `read_folder`.
 
     Raises:
         ModelFolderError: if weights are missing, left over, or not in safetensors.
@@ -41,19 +41,19 @@ def make_encoder(config: EncoderConfig, weights: Iterable[tuple[str, np.ndarray]
 
 
 def convert_torch(model: Any) -> Encoder:
-    """Makes an encoder of a Hugging Face PyTorch model in memory, with mean pooling.
+    """Makes an encoder from a Hugging Face PyTorch model in memory, with mean pooling.
 
     Args:
-        model: A `transformers` PyTorch model of an architecture that tfchain has.
+        model: A `transformers` PyTorch model of an architecture that tfchain supports.
 
     Raises:
-        ModelFolderError: if the architecture is another one, or the model is no encoder, such as a reranker.
+        ModelFolderError: if the architecture is not supported, or the model is not an encoder but, say, a reranker.
     """
-    other = find_other_architecture({"architectures": [type(model).__name__]}, Path("the model"))
-    if other is not None:
+    other_kind = find_other_architecture({"architectures": [type(model).__name__]}, Path("the model"))
+    if other_kind is not None:
         raise ModelFolderError(
             f"A PyTorch model must be an encoder or a language model. Received: {type(model).__name__}, which is "
-            f"{other}. Load the encoder alone with transformers.AutoModel."
+            f"{other_kind}. Load only the encoder, with transformers.AutoModel."
         )
     from tfchain.models.weights.folder import to_transformer_config
 
@@ -63,7 +63,7 @@ def convert_torch(model: Any) -> Encoder:
 
 
 def set_weights(encoder: Encoder, weights: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Puts arrays into an encoder's weights, by path; every weight must get one, of the right shape."""
+    """Sets an encoder's weights by path; raises if an array has the wrong shape, or a weight has no array."""
     left = {variable.path: variable for variable in encoder.weights}
     for path, array in weights:
         variable = left.pop(path)

@@ -1,4 +1,4 @@
-"""What tfchain notes in a model folder that it saves: fingerprints, which take reading all weights otherwise."""
+"""The record in a model folder saved by tfchain: fingerprints, which otherwise take reading all weights."""
 
 import dataclasses
 import hashlib
@@ -11,18 +11,18 @@ from typing import Any
 from tfchain.core.atomic import PARTIAL_PREFIX
 
 RECORD = "tfchain.json"
-FORMAT = 1  # goes up when the same model gets another fingerprint
-SAME_TICK_NS = 50_000_000  # the clock of a file system may stand still for so long
+FORMAT = 1  # increased when the fingerprint of the same model changes
+SAME_TICK_NS = 50_000_000  # the clock of a file system may not advance for this long
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """The names of a folder's content.
+    """The fingerprints of a folder's content.
 
     Args:
         encoder: The encoder's fingerprint.
         text_encoder: The fingerprint of the text encoder that the folder describes.
-        tokenizer: What tokenizer.json does not say (`TokenizerNotes`); None where it takes transformers to read it.
+        tokenizer: What tokenizer.json does not contain (`TokenizerNotes`); None if only transformers can read it.
     """
 
     encoder: str
@@ -31,10 +31,10 @@ class ModelRecord:
 
 
 def write_record(folder: Path, record: ModelRecord) -> None:
-    """Notes a folder's fingerprints, with the size, the time and the digest of each of its files.
+    """Writes a folder's fingerprints with the size, the modification time and the digest of each of its files.
 
     Args:
-        folder: The folder, complete otherwise.
+        folder: The folder, complete except for the record.
         record: The fingerprints.
     """
     files = {
@@ -46,10 +46,10 @@ def write_record(folder: Path, record: ModelRecord) -> None:
 
 
 def read_record(folder: Path) -> ModelRecord | None:
-    """What was noted in a folder; None where nothing was, or where a file is another one by now.
+    """Reads a folder's record; returns None if there is no record, or a file has changed since.
 
-    A file counts as unchanged if size and time are those noted, or else, as after a copy, if its digest is: then it is
-    read. A file as young as the record is read in any case.
+    A file counts as unchanged if its size and time match the record. If only the time differs, as after a copy, or the
+    file is as new as the record, the file is read and its digest is compared.
 
     Args:
         folder: The folder.
@@ -73,7 +73,7 @@ def read_record(folder: Path) -> ModelRecord | None:
 
 
 def _list_files(folder: Path) -> list[str]:
-    """Files of a folder and below, but for the record itself and what a writer has left."""
+    """Returns the files of a folder and its subfolders, except the record and a writer's partial files."""
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return [name for name in found if name != RECORD and not name.startswith(PARTIAL_PREFIX)]
 

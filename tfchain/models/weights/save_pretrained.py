@@ -1,4 +1,4 @@
-"""Encoders into sentence-transformers folders, which sentence-transformers and tfchain read."""
+"""Writes encoders as sentence-transformers folders, which sentence-transformers and tfchain read."""
 
 import dataclasses
 import json
@@ -38,16 +38,16 @@ def save_encoder(
         encoder: The encoder.
         path: An empty folder.
         save_tokenizer: Writes the tokenizer's files into a folder.
-        max_length: The most tokens of a text.
-        do_lower_case: Whether texts are lower-cased before tokenizing.
-        prompts: Prompt name → what is put before a text.
-        default_prompt_name: The prompt of `encode` where none is named.
-        similarity: `cosine` or `dot`.
-        precision: What vectors are computed with; noted where it is not `float32`.
-        vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not noted.
-        portable: Whether sentence-transformers must be able to load it. False also writes shapes that only tfchain
-            reads (layers of different widths, a factorised embedding).
-        weight_type: `int8` stores matrices in a quarter of the space, rounded; only tfchain reads that.
+        max_length: The maximum number of tokens in a text.
+        do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
+        prompts: Prompt name → text put before each text. Default: none.
+        default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
+        similarity: `cosine` or `dot`. Default: `cosine`.
+        precision: The precision of the computation; written unless it is `float32`. Default: `float32`.
+        vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not written.
+        portable: Whether sentence-transformers must be able to load the folder. False also writes shapes that only
+            tfchain reads (layers of different widths, a factorised embedding). Default: True.
+        weight_type: `int8` stores rounded matrices in a quarter of the space, for tfchain only. Default: `float32`.
 
     Raises:
         InputError: if `portable` is True, and the shape cannot be expressed or the weights are not float32.
@@ -73,7 +73,7 @@ def save_encoder(
     settings |= {"similarity_fn_name": similarity}
     settings |= {"precision": precision} if precision != "float32" else {}
     settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
-    settings |= {"head": True} if config.head is not None else {}  # without Normalize before it, it looks like `dense`
+    settings |= {"head": True} if config.head is not None else {}  # without Normalize, a head looks like `dense`
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 
@@ -105,13 +105,13 @@ def save_encoder(
 
 
 def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
-    """The transformer's weights under their Hugging Face names."""
+    """Returns the transformer's weights by their Hugging Face names."""
     weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
     return to_tensors(encoder.config.transformer, weights)
 
 
 def is_portable(config: EncoderConfig) -> bool:
-    """Whether transformers has a configuration for this shape."""
+    """Returns whether transformers can express this shape."""
     shape = config.transformer
     uniform = len(set(shape.layer_heads)) == 1 and len(set(shape.layer_intermediate_dims)) == 1
     plain_heads = shape.layer_heads[0] * shape.layer_head_dim(0) == shape.hidden_dim
@@ -119,7 +119,7 @@ def is_portable(config: EncoderConfig) -> bool:
 
 
 def to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
-    """The content of a config.json: transformers' keys, and tfchain's own shape under `tfchain`."""
+    """Returns the content of config.json: transformers' keys, and tfchain's own shape under `tfchain`."""
     shape = config.transformer
     common: dict[str, Any] = {
         "model_type": shape.architecture,
@@ -176,7 +176,7 @@ def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
         "include_prompt": config.pooling.include_prompt,
     }
     canonical = tuple(mode for mode in OLD_POOLING_KEYS.values() if mode in modes)
-    if canonical == modes:  # keys that every sentence-transformers since 2.0 reads
+    if canonical == modes:  # keys that sentence-transformers reads since 2.0
         return {**values, **{key: mode in modes for key, mode in OLD_POOLING_KEYS.items()}}
     return {**values, "pooling_mode": list(modes)}
 
@@ -193,5 +193,5 @@ def _dense_values(dense: DenseConfig) -> dict[str, Any]:
 
 
 def write(path: Path, values: Any) -> None:
-    """Writes JSON into a folder that is not published yet."""
+    """Writes a JSON file into a folder that is not published yet."""
     path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

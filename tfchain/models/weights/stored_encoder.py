@@ -1,4 +1,4 @@
-"""An encoder as it lies in a folder: its configuration, and its weights read when they are needed."""
+"""An encoder in a folder: its configuration, and its weights, which are read when they are needed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,19 +14,19 @@ from tfchain.models.weights.weight_maps import join_shapes, join_tensors, match_
 
 
 class StoredEncoder(Mapping[str, np.ndarray]):
-    """The weights of a folder's encoder: path in the Keras model → float32 array, each read when it is asked for.
+    """The weights of a folder's encoder: path in the Keras model → float32 array, read on access.
 
     Args:
-        folder: What `read_folder` gave.
-        fingerprint: That of these weights, where it is known. Default: it is worked out when it is asked for.
-        kernel_path: A file of the same weights for the project's own kernels. Default: there is none.
+        folder: The result of `read_folder`.
+        fingerprint: The fingerprint of these weights, if it is known. Default: computed when it is needed.
+        kernel_path: A file of the same weights for the project's own kernels. Default: no file.
 
     Raises:
-        ModelFolderError: if weights are missing, left over, of another shape, or not in safetensors.
+        ModelFolderError: if weights are missing, left over, of the wrong shape, or not in safetensors.
 
     Attributes:
         config: The encoder's shape.
-        kernel_file: The opened file for the kernels, or None.
+        kernel_file: The open file for the kernels, or None.
     """
 
     def __init__(self, folder: ModelFolder, *, fingerprint: str | None = None, kernel_path: Path | None = None) -> None:
@@ -72,12 +72,12 @@ class StoredEncoder(Mapping[str, np.ndarray]):
 
     @property
     def fingerprint(self) -> str:
-        """What `fingerprint_model` gives for the Keras model; takes reading all weights, once."""
+        """The same value as `fingerprint_model` of the Keras model; reads all weights, once."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint_weights(self.config, self)
         return self._fingerprint
 
     @property
     def num_weights(self) -> int:
-        """How many numbers the weights are."""
+        """The number of parameters."""
         return sum(int(np.prod(shape)) for shape in self._shapes.values())

@@ -1,4 +1,4 @@
-"""Matrices as 8-bit numbers in a file: a quarter of the size, and float32 again when they are read."""
+"""Matrices stored as 8-bit numbers, a quarter of the size, and converted to float32 when they are read."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -8,13 +8,13 @@ import numpy as np
 WeightType = Literal["float32", "int8"]
 SCALE = ".int8_scale"
 LARGEST = 127  # symmetric: -128 is not used
-ROWS_AT_A_TIME = 512  # what is computed on the way to a vocabulary's 8-bit numbers stays in the processor's caches
+ROWS_AT_A_TIME = 512  # so that intermediate results for a vocabulary stay in the processor's caches
 
 
 def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix as int8 numbers with a scale for each row: matrix ≈ numbers * scales[:, None].
+    """Quantizes a matrix to int8 numbers with a scale for each row: matrix ≈ numbers * scales[:, None].
 
-    A row is a token's embedding, or an output of a product, which is also what LiteRT's int8 products have a scale for.
+    A row is a token's embedding or an output of a product. LiteRT's int8 products have a scale for each output too.
 
     Args:
         matrix: `(rows, columns)`.
@@ -32,7 +32,7 @@ def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quantize_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Tensors to store: matrices become int8 and bring their scales under another name, vectors stay."""
+    """Quantizes matrices to int8, with their scales under a name of their own; vectors stay as they are."""
     stored: dict[str, np.ndarray] = {}
     for name, array in tensors.items():
         if array.ndim == 2:
@@ -43,6 +43,6 @@ def quantize_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
 
 
 def dequantize(numbers: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """The matrix that was stored, float32."""
+    """Returns the stored matrix in float32."""
     matrix: np.ndarray = numbers.astype("float32") * scales[:, None]
     return matrix

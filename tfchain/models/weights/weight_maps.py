@@ -1,4 +1,4 @@
-"""Where each weight of an encoder lies in a Hugging Face folder: the maps are data, one line a weight."""
+"""Maps from an encoder's weights to the tensors of a Hugging Face folder: data, one line per weight."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,21 +10,22 @@ from tfchain.core.errors import ModelFolderError
 from tfchain.models.encoders.anatomy import find_block, name_layer
 from tfchain.models.encoders.config import TransformerConfig
 
-# What a folder may hold beside the encoder: heads that are known, those of language models alone, or anything.
+# What a folder may hold beside the encoder: known heads, only heads of language models, or anything.
 HeadTensors = Literal["known", "language", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightMap:
-    """The names of one family's tensors.
+    """The names of a family's tensors.
 
     Args:
-        prefix: What stands before each name where the folder holds a model with a head.
-        embeddings: Our part before the layers → its modules there, whose `weight` and `bias` are read.
+        prefix: The prefix of each name if the folder holds a model with a head.
+        embeddings: tfchain's part before the layers → the folder's modules, of which `weight` and `bias` are read.
         layers: The prefix of layer `{}`.
-        parts: Our part of a layer → its modules there; several are joined along the output.
-        language_heads: What begins the names of a language model's tensors that an encoder does not need.
-        task_heads: The same of a model that was trained for a task, such as a classifier.
+        parts: tfchain's part of a layer → the folder's modules; several are concatenated along the output.
+        language_heads: Prefixes of a language model's tensors that an encoder does not need.
+        task_heads: Prefixes of the head's tensors in a model trained for a task, such as a classifier.
+        renamed: Endings of names in old folders → their endings in newer folders.
     """
 
     prefix: str
@@ -104,19 +105,19 @@ WEIGHT_MAPS = {"bert": BERT, "distilbert": DISTILBERT, "roberta": ROBERTA, "xlm-
 # Buffers that some versions of transformers wrote beside the weights.
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
-# The last part of a weight's path → that of a tensor's name.
+# The last part of a weight's path → the last part of a tensor's name.
 LEAVES = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 
 
 def list_weights(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Pairs our weights with the tensors of a folder.
+    """Yields the Keras model's weights with the names of their tensors in a folder.
 
     Args:
         config: The transformer's shape.
 
     Yields:
-        `(path, tensors)`: a weight's path in the Keras model and the names of its tensors; several are joined along the
-        output (query, key and value).
+        `(path, names)`: a weight's path in the Keras model and the names of its tensors; several (query, key and value)
+        are concatenated along the output.
     """
     names, block = WEIGHT_MAPS[config.architecture], find_block(config)
     for path, _ in block.list_shapes(config):
@@ -129,21 +130,21 @@ def list_weights(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, ..
 
 def _name_tensors(path: str, modules: Mapping[str, tuple[str, ...]], prefix: str) -> tuple[str, ...]:
     module, leaf = path.rsplit("/", 1)
-    return tuple(f"{prefix}{theirs}.{LEAVES[leaf]}" for theirs in modules[module])
+    return tuple(f"{prefix}{name}.{LEAVES[leaf]}" for name in modules[module])
 
 
 def to_weights(
     config: TransformerConfig, tensors: Mapping[str, np.ndarray], *, heads: HeadTensors = "known"
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Turns a folder's tensors into our weights, one after the other, so that few are in memory at once.
+    """Converts a folder's tensors to the Keras model's weights, one at a time, so that few are in memory at once.
 
     Args:
         config: The transformer's shape.
-        tensors: Name → array, as read (each is asked for once).
-        heads: Which tensors there may be that are not the transformer's. Default: heads that are known.
+        tensors: Name → array; each is read once.
+        heads: Which tensors the folder may have beside the transformer's. Default: known heads.
 
     Returns:
-        `(path, float32 array)` pairs; kernels are `(in, out)` here and `(out, in)` there.
+        `(path, float32 array)` pairs; kernels are `(in, out)`, and `(out, in)` in the folder.
 
     Raises:
         ModelFolderError: as `match_tensors` does.
@@ -155,26 +156,26 @@ def to_weights(
 def match_tensors(
     config: TransformerConfig, tensors: Iterable[str], *, heads: HeadTensors = "known"
 ) -> dict[str, tuple[str, ...]]:
-    """Finds the tensors that our weights are made of.
+    """Finds the tensors of each of the Keras model's weights.
 
     Args:
         config: The transformer's shape.
         tensors: The names in the folder.
-        heads: As in `to_weights`. Default: heads that are known.
+        heads: As in `to_weights`. Default: known heads.
 
     Returns:
-        Path → the names of its tensors, as they are in the folder, in the order in which they are joined.
+        Path → the names of its tensors in the folder, in the order in which they are concatenated.
 
     Raises:
-        ModelFolderError: if tensors are missing, or if there are some that nothing reads: of the transformer itself,
-            where the configuration has no place for them, or of a head that may not be there. Lists both.
+        ModelFolderError: if tensors are missing or left over: the transformer's own that the configuration has no place
+            for, or those of a head that `heads` does not allow. The message lists missing and left-over tensors.
     """
     names = WEIGHT_MAPS[config.architecture]
     found = {_plain_name(name, names): name for name in tensors}
     wanted = dict(list_weights(config))
     needed = {name for parts in wanted.values() for name in parts}
-    passed_over = (*BUFFERS, *names.language_heads, *(() if heads == "language" else names.task_heads))
-    left_over = sorted(name for name in found if name not in needed and not name.startswith(passed_over))
+    ignored = (*BUFFERS, *names.language_heads, *(() if heads == "language" else names.task_heads))
+    left_over = sorted(name for name in found if name not in needed and not name.startswith(ignored))
     if heads == "any":
         own = (names.layers.split("{}")[0], "embeddings.")
         left_over = [name for name in left_over if name.startswith(own)]
@@ -182,14 +183,14 @@ def match_tensors(
     if missing or left_over:
         raise ModelFolderError(
             f"The weights do not fit a {config.architecture} encoder of {config.num_layers} layers. "
-            f"Missing tensors: {_some(missing)}. Left over, which nothing reads: {_some(left_over)}. "
+            f"Missing tensors: {_shorten(missing)}. Left over, not read: {_shorten(left_over)}. "
             "Check that config.json and the safetensors file belong together, and that the model encodes texts."
         )
     return {path: tuple(found[name] for name in parts) for path, parts in wanted.items()}
 
 
 def join_tensors(path: str, tensors: Sequence[np.ndarray]) -> np.ndarray:
-    """One of our weights in float32: its tensors turned where it is a kernel, and joined along the output."""
+    """Returns a weight in float32: its tensors, transposed for a kernel, and concatenated along the output."""
     arrays = [np.asarray(tensor, dtype="float32") for tensor in tensors]
     if path.endswith("kernel"):
         arrays = [array.T for array in arrays]
@@ -197,15 +198,15 @@ def join_tensors(path: str, tensors: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def join_shapes(path: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of what `join_tensors` gives for tensors of these shapes; `()` where they do not go together."""
-    turned = [shape[::-1] if path.endswith("kernel") else shape for shape in shapes]
-    if any(len(shape) < 1 or shape[:-1] != turned[0][:-1] for shape in turned):
+    """Returns the shape of `join_tensors` for tensors of these shapes; `()` if they cannot be concatenated."""
+    transposed = [shape[::-1] if path.endswith("kernel") else shape for shape in shapes]
+    if any(len(shape) < 1 or shape[:-1] != transposed[0][:-1] for shape in transposed):
         return ()
-    return (*turned[0][:-1], sum(shape[-1] for shape in turned))
+    return (*transposed[0][:-1], sum(shape[-1] for shape in transposed))
 
 
 def to_tensors(config: TransformerConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turns our weights into a folder's tensors: the inverse of `to_weights`, without a prefix."""
+    """Converts the Keras model's weights to a folder's tensors: the inverse of `to_weights`, without a prefix."""
     tensors = {}
     for path, names in list_weights(config):
         for name, part in zip(names, np.split(weights[path], len(names), axis=-1), strict=True):
@@ -221,7 +222,7 @@ def _plain_name(name: str, names: WeightMap) -> str:
     return name
 
 
-def _some(names: list[str], most: int = 8) -> str:
+def _shorten(names: list[str], most: int = 8) -> str:
     if not names:
         return "none"
     shown = ", ".join(names[:most])

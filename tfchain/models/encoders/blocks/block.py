@@ -1,4 +1,4 @@
-"""The block protocol: what a kind of transformer layer tells about itself, so that nothing else knows its parts."""
+"""The block protocol: how a kind of transformer layer describes itself, so that no other code knows its parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Group:
     Args:
         field: The field of `TransformerConfig` that counts them, such as `num_heads`.
         reader: The path of the product that takes the features as its input.
-        maker: The path of the product whose outputs they come from.
+        maker: The path of the product that computes the features.
         count: Number of groups.
         width: Features in a group.
-        copies: How many times the features stand among the maker's outputs, in turn: 3 for query, key and value.
+        copies: How many times the features are among the maker's outputs, in turn: 3 for query, key and value.
     """
 
     field: str

@@ -1,4 +1,4 @@
-/* What attention needs in float32: products of two matrices of one text, a transposition, softmax. */
+/* Attention in float32: products of two matrices of a text, transposition, softmax. */
 
 #ifndef TFCHAIN_ATTENTION_H
 #define TFCHAIN_ATTENTION_H
@@ -50,7 +50,7 @@ static void multiply_floats(const float *a, int64_t a_stride, const float *b, in
     }
 }
 
-/* 16 by 16 floats, rows to columns. */
+/* Transposes 16 by 16 floats. */
 static void transpose_block(const float *in, int64_t in_stride, float *out, int64_t out_stride) {
     __m512 a[16], b[16];
     for (int i = 0; i < 16; i++) a[i] = _mm512_loadu_ps(in + i * in_stride);
@@ -78,7 +78,7 @@ static void transpose_block(const float *in, int64_t in_stride, float *out, int6
     }
 }
 
-/* softmax(values * scale + bias) over `count` floats, in place; those up to the next multiple of 16 become 0. */
+/* softmax(values * scale + bias) over `count` floats, in place; floats up to the next multiple of 16 become 0. */
 static void softmax(float *values, int64_t count, float scale, const float *bias) {
     const __m512 lowest = _mm512_set1_ps(-INFINITY), by = _mm512_set1_ps(scale);
     __m512 highest = lowest;

@@ -1,18 +1,19 @@
 /* A transformer encoder in int8 for x86-64 processors with AVX-512 VNNI: token ids of whole texts in, vectors out.
 
-   The layers are those of tfchain/models/encoders/transformer.py. Weights have 8 bits with a scale for each output; what goes into
-   a product is quantized row by row as it comes, with a scale and a zero of its own (LiteRT's "dynamic range"). Products
-   are summed exactly, in 32 bits; all between them is float32. Texts lie below one another without padding, so that a
-   text's vector is the same to the last bit alone and among others, and with any number of threads.
+   The layers are those of tfchain/models/encoders/transformer.py. Weights have 8 bits with a scale for each output; the
+   inputs of a product are quantized row by row during the computation, with a scale and a zero for each row (LiteRT's
+   "dynamic range"). Products are summed exactly, in 32 bits; everything else is float32. The rows of all texts follow
+   each other without padding, so that a text's vector is bitwise the same on its own and among others, and with any
+   number of threads.
 
-   A call runs phases one after another. A phase is a number of units that the calling thread and its helpers take one by
-   one, so that a helper that comes late, or not at all, costs nothing but its help.
+   A call runs phases one after another. A phase has units of work that the calling thread and its helpers take one by
+   one, so that a helper that starts late, or not at all, delays nothing.
 
-   tfchain/models/engines/native_library.py is the only user. It is compiled where tfchain is installed, by GCC; elsewhere, or on another
-   processor, LiteRT computes. */
+   Only tfchain/models/engines/native_library.py uses it. GCC compiles it when tfchain is installed; without it, or on
+   another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))
-#define VERSION 1 /* goes up with each change of what is exported; the same number is in native.py */
+#define VERSION 1 /* increased with each change of the exported functions; the same number is in native_library.py */
 
 EXPORT int tfchain_version(void) { return VERSION; }
 
@@ -22,10 +23,10 @@ EXPORT int tfchain_version(void) { return VERSION; }
 #include <math.h>
 #include <stdint.h>
 
-#define MOST_BLOCK 42 /* rows that go through a layer together, whose values stay in a core's cache */
-#define LEAST_BLOCK 3 /* each block passes over all weights */
+#define MOST_BLOCK 42 /* rows that go through a layer together, so that their values stay in a core's cache */
+#define LEAST_BLOCK 3 /* each block reads all weights */
 
-/* Before the pragma below: it must run on any processor. */
+/* Before the pragma below, because it must run on any processor. */
 EXPORT int tfchain_supported(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -122,7 +123,7 @@ static void attend(const Call *call, int64_t text, int64_t head, int thread) {
     }
 }
 
-/* Units: a block of rows, a head of a text, a text. */
+/* The functions of units: of a block of rows, of a head of a text, or of a text. */
 
 static void start_rows(void *arguments, int64_t unit, int thread) {
     const Call *call = arguments;
@@ -137,7 +138,7 @@ static void start_rows(void *arguments, int64_t unit, int thread) {
     multiply(&call->next->query_key_value, &space->narrow_bytes, row, end, space->wide, model->wide, STORE, 0);
 }
 
-/* All of a layer behind attention, and the next layer's query, key and value. */
+/* The part of a layer after attention, and the next layer's query, key and value. */
 static void feed_rows(void *arguments, int64_t unit, int thread) {
     const Call *call = arguments;
     const Model *model = call->model;
@@ -185,7 +186,8 @@ static void pool_text(void *arguments, int64_t text, int thread) {
     for (int64_t i = 0; i < call->poolings * model->dim; i++) vector[i] *= factor;
 }
 
-/* Vectors of texts. 0: done; 1: a text without tokens or of too many; 2: a token id that is none; 3: no memory left. */
+/* Computes the vectors of texts. Returns 0: done; 1: a text has no tokens or too many; 2: a token id is not in the
+   vocabulary; 3: not enough memory. */
 EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t *starts, int64_t texts,
                           const float *weights, int64_t poolings, int64_t threads, float *vectors) {
     if (texts < 1) return 0;
@@ -235,7 +237,7 @@ static int keep_floats(Model *model, float **made, const float *values, int64_t 
     return *made != NULL;
 }
 
-/* `weights` (outputs, inputs), `outputs` a multiple of PANEL, `inputs` one of 4; both sides are filled up with zeros. */
+/* `weights` is (outputs, inputs); `outputs` is a multiple of PANEL, `inputs` of 4; both are padded with zeros. */
 static int make_product(Model *model, Product *made, const int8_t *weights, const float *scales, const float *bias,
                         int64_t outputs, int64_t inputs) {
     made->panels = outputs / PANEL;
@@ -268,8 +270,9 @@ EXPORT void tfchain_free(Model *model) {
     free(model);
 }
 
-/* shape: dim, padded_dim, token_dim, vocabulary, positions, layers, activation, normalizes, relative heads, and how many
-   bytes all weights take. padded_dim and token_dim are multiples of PANEL. NULL: there is not enough memory. */
+/* shape: dim, padded_dim, token_dim, vocabulary, positions, layers, activation, normalizes, relative heads, and the
+   number of bytes of all weights. padded_dim and token_dim are multiples of PANEL. Returns NULL if there is not enough
+   memory. */
 EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tokens, const float *token_scales,
                           const float *fixed, const float *norm, const float *relative) {
     Model *model = calloc(1, sizeof(Model));
@@ -294,8 +297,8 @@ EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tok
     return NULL;
 }
 
-/* which: 0 the token embedding's projection, and of a layer 1 query, key and value, 2 attention's output, 3 the
-   intermediate and 4 the output product. 0: there is not enough memory. */
+/* which: 0 the token embedding's projection; of a layer, 1 query, key and value, 2 attention's output, 3 the
+   intermediate product, 4 the output product. Returns 0 if there is not enough memory. */
 EXPORT int tfchain_set_product(Model *model, int64_t layer, int which, const int8_t *weights, const float *scales,
                                const float *bias, int64_t outputs, int64_t inputs) {
     Product *products[] = {&model->projection, &model->all[layer].query_key_value, &model->all[layer].attention_output,
@@ -305,7 +308,7 @@ EXPORT int tfchain_set_product(Model *model, int64_t layer, int which, const int
     return make_product(model, products[which], weights, scales, bias, outputs, inputs);
 }
 
-/* norms: gamma and beta behind attention, gamma and beta behind the output, (4, padded_dim). */
+/* norms: gamma and beta after attention, gamma and beta after the output, (4, padded_dim). */
 EXPORT int tfchain_set_layer(Model *model, int64_t number, int64_t heads, int64_t head_dim, const float *norms) {
     Layer *layer = model->all + number;
     const int64_t dim = model->padded_dim, width = round_up(head_dim, PANEL);

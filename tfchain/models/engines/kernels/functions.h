@@ -1,13 +1,13 @@
-/* Functions of 16 numbers: the exponential and what transformers have for activations. */
+/* Functions of 16 numbers: the exponential and the activations of transformers. */
 
 #ifndef TFCHAIN_FUNCTIONS_H
 #define TFCHAIN_FUNCTIONS_H
 
 #include <immintrin.h>
 
-enum { GELU, GELU_TANH, RELU, SILU }; /* in the order of ACTIVATIONS in native.py */
+enum { GELU, GELU_TANH, RELU, SILU }; /* in the order of ACTIVATIONS in native_library.py */
 
-/* e^x to three units in the last place: 2^n times the Taylor series of what is left, |r| <= ln(2)/2. */
+/* e^x to three units in the last place: 2^n times the Taylor series of the rest, |r| <= ln(2)/2. */
 static inline __m512 exponential(__m512 x) {
     x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
     x = _mm512_min_ps(x, _mm512_set1_ps(88.0f));
@@ -40,7 +40,7 @@ static inline __m512 error_function(__m512 x) {
     sum = _mm512_fmadd_ps(sum, z, _mm512_set1_ps(0.0422820123f));
     sum = _mm512_fmadd_ps(sum, z, _mm512_set1_ps(0.0705230784f));
     sum = _mm512_fmadd_ps(sum, z, one);
-    for (int i = 0; i < 4; i++) sum = _mm512_mul_ps(sum, sum); /* infinite for a large z, whose result is 1 */
+    for (int i = 0; i < 4; i++) sum = _mm512_mul_ps(sum, sum); /* infinite for a large z, so that the result is 1 */
     const __m512 result = _mm512_sub_ps(one, _mm512_div_ps(one, sum));
     return _mm512_or_ps(result, _mm512_and_ps(x, _mm512_set1_ps(-0.0f))); /* the sign of x */
 }

@@ -1,4 +1,4 @@
-/* Memory in the alignment of the widest registers, all zeros. NULL: there is not enough. */
+/* Memory aligned for the widest registers and filled with zeros. The functions return NULL if there is not enough. */
 
 #ifndef TFCHAIN_MEMORY_H
 #define TFCHAIN_MEMORY_H
@@ -16,19 +16,19 @@ static inline int64_t round_up(int64_t number, int64_t step) { return parts(numb
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void *allocate(int64_t bytes) {
-    void *memory = aligned_alloc(64, (size_t)round_up(bytes + 64, 64)); /* a prefetch or a last vector may go beyond */
+    void *memory = aligned_alloc(64, (size_t)round_up(bytes + 64, 64)); /* a prefetch or last vector may read beyond */
     if (memory != NULL) memset(memory, 0, (size_t)bytes);
     return memory;
 }
 
-/* What a model keeps lies in one piece, or few, in huge pages where the system gives them to those who ask, as a query
-   passes over all of it. */
+/* A model's memory is one piece, or a few, in huge pages where the system gives them on request, because a query reads
+   all of it. */
 typedef struct Piece {
     struct Piece *next;
     int64_t size, used;
 } Piece;
 
-/* 0: there is not enough memory. */
+/* Returns 0 if there is not enough memory. */
 static int add_piece(Piece **pieces, int64_t bytes) {
     const int64_t page = bytes < HUGE_PAGE ? SMALL_PAGE : HUGE_PAGE, size = round_up(bytes + 128, page);
     Piece *piece = aligned_alloc((size_t)page, (size_t)size);

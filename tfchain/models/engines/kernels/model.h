@@ -11,7 +11,7 @@
 #include "memory.h"
 #include "products.h"
 
-#define MOST_IDLE 16 /* workspaces that a model keeps for the next calls */
+#define MOST_IDLE 16 /* workspaces that a model keeps for later calls */
 
 typedef struct {
     int64_t heads, head_dim, head_panels; /* panels that hold a head's query, key and value */
@@ -19,7 +19,7 @@ typedef struct {
     float *attention_gamma, *attention_beta, *output_gamma, *output_beta;
 } Layer;
 
-/* What one call works in. */
+/* The buffers of a call. */
 typedef struct {
     int64_t tokens, scratch_floats;
     float *hidden, *wide, *mixed, *scratch;
@@ -33,12 +33,12 @@ typedef struct {
     int8_t *tokens;      /* (vocabulary, token_dim) */
     float *token_scales; /* (vocabulary) */
     float *fixed;        /* (positions, padded_dim): position and token type */
-    Product projection;  /* from token_dim to dim; no panels where there is none */
+    Product projection;  /* from token_dim to dim; no panels if there is no projection */
     float *gamma, *beta;
     float *relative; /* (heads, 2 * positions - 1), or NULL */
     Layer *all;
     Piece *pieces;
-    Workspace *_Atomic idle[MOST_IDLE]; /* no lock: a process that is forked could find it held by nobody */
+    Workspace *_Atomic idle[MOST_IDLE]; /* no lock: a forked process could inherit it locked */
 } Model;
 
 static void free_workspace(Workspace *space) {
@@ -61,7 +61,7 @@ static int64_t scratch_of_thread(const Model *model, int64_t longest) {
     return round_up(longest, 32) * (model->head_width + MOST_ROWS);
 }
 
-/* One that an earlier call has left, if it is large enough, or a new one; NULL: there is not enough memory. */
+/* Returns an earlier call's workspace if it is large enough, else a new one; NULL if there is not enough memory. */
 static Workspace *get_workspace(Model *model, int64_t tokens, int64_t scratch) {
     Workspace *space = NULL;
     for (int i = 0; i < MOST_IDLE && space == NULL; i++) space = atomic_exchange(&model->idle[i], NULL);
@@ -74,7 +74,7 @@ static Workspace *get_workspace(Model *model, int64_t tokens, int64_t scratch) {
     space = calloc(1, sizeof(Workspace));
     if (space == NULL) return NULL;
     tokens = round_up(tokens, 32);
-    int64_t rows = tokens + 16; /* a block that is transposed may read beyond the last token */
+    int64_t rows = tokens + 16; /* transposing a block may read beyond the last token */
     space->tokens = tokens;
     space->scratch_floats = scratch;
     space->hidden = allocate(rows * model->padded_dim * sizeof(float));

@@ -1,4 +1,4 @@
-/* Products of rows in 8 bits with weights in 8 bits, and what rows go through between them. */
+/* Products of 8-bit rows with 8-bit weights, and the steps between them: quantization and normalisation. */
 
 #ifndef TFCHAIN_PRODUCTS_H
 #define TFCHAIN_PRODUCTS_H
@@ -12,7 +12,7 @@
 #include "memory.h"
 
 #define PANEL 32     /* outputs of a product that are computed together: two registers of 16 */
-#define MOST_ROWS 14 /* that are computed together, and their sums held in registers */
+#define MOST_ROWS 14 /* rows that are computed together, with their sums in registers */
 
 typedef struct {
     int64_t panels, groups; /* groups of four inputs */
@@ -41,7 +41,7 @@ enum { STORE, ADD, ACTIVATE };
         for (int r = 0; r < R; r++) low[r] = high[r] = _mm512_setzero_si512();                                         \
         for (int64_t group = 0; group < groups; group++) {                                                             \
             __m512i first = _mm512_load_si512(weights), second = _mm512_load_si512(weights + 64);                      \
-            /* The next panel comes while this one is worked on; the processor does not look so far ahead. */          \
+            /* Fetches the next panel during this one; the processor's own prefetcher does not reach so far. */        \
             _mm_prefetch((const char *)weights + groups * 128, _MM_HINT_T1);                                           \
             _mm_prefetch((const char *)weights + groups * 128 + 64, _MM_HINT_T1);                                      \
             weights += 128;                                                                                            \
@@ -82,7 +82,7 @@ typedef void (*Tile)(const Product *, int64_t, const Quantized *, int64_t, float
 static const Tile TILES[] = {NULL,   tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6, tile_7,
                              tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
 
-/* Rows [row, end) of a product into `out`, whose first row is row 0. */
+/* Writes rows [row, end) of a product to the same rows of `out`. */
 static void multiply(const Product *product, const Quantized *in, int64_t row, int64_t end, float *out, int64_t stride,
                      int how, int activation) {
     const int64_t tiles = parts(end - row, MOST_ROWS);
@@ -96,7 +96,7 @@ static void multiply(const Product *product, const Quantized *in, int64_t row, i
     }
 }
 
-/* As XNNPACK quantizes rows for its "qd8" products: asymmetric, zero exactly kept. `count` floats, a multiple of 16. */
+/* Quantizes a row like XNNPACK's "qd8" products: asymmetric, with an exact zero. `count` is a multiple of 16. */
 static void quantize(const float *values, int64_t count, Quantized *out, int64_t row) {
     __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
     for (int64_t i = 0; i < count; i += 16) {

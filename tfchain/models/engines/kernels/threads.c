@@ -1,5 +1,5 @@
-/* Helpers take the units of a phase one by one, as the calling thread does: one that comes late, or not at all, costs
-   nothing but its help. Between two calls they wait for a moment, and then sleep. */
+/* Helpers take the units of a phase one by one, like the calling thread, so that a helper that starts late, or not at
+   all, delays nothing. Between two calls helpers spin for a moment, and then sleep. */
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
@@ -16,15 +16,16 @@
 #include <unistd.h>
 
 #define MOST_UNITS 0xfffff
-#define SPIN_NANOSECONDS 200000 /* a helper waits so long for the next call before it sleeps */
+#define SPIN_NANOSECONDS 200000 /* the time for which a helper waits for the next call before it sleeps */
 
-/* The ticket holds the number of the phase (24 bits), its units (20) and the next unit to take (20). A unit is taken by
-   raising the last. A phase ends only when all its units are done, so that whoever has taken one can read the rest. */
+/* The ticket holds the number of the phase (24 bits), its units (20) and the next unit to take (20). A thread takes a
+   unit by incrementing the last. A phase ends only when all its units are done, so that a thread with a unit can safely
+   read `work` and `arguments`. */
 static struct {
-    pthread_mutex_t busy; /* held by the call that has the helpers */
+    pthread_mutex_t busy; /* locked by the call that has the helpers */
     _Atomic uint64_t ticket;
     _Atomic uint32_t finished;
-    _Atomic uint32_t waiting; /* helpers that sleep */
+    _Atomic uint32_t waiting; /* sleeping helpers */
     _Atomic uint32_t wake;
     _Atomic uint32_t most; /* helpers that may work on the current call */
     Work work;
@@ -77,7 +78,7 @@ static void *help(void *number) {
     return NULL;
 }
 
-static void forget_helpers(void) { /* in a forked process there are none, and no call goes on */
+static void forget_helpers(void) { /* a forked process has no helpers and no running call */
     pool.helpers = 0;
     atomic_store(&pool.ticket, 0);
     atomic_store(&pool.waiting, 0);
