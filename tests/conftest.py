@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.converter import Converter
+from tfchain.models.engines import litert_conversion, litert_engine
+
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--optimize-graphs", action="store_true", help="run TensorFlow functions through its graph optimizer, as users do"
+        "--optimize-graphs", action="store_true", help="with TensorFlow's graph optimizer, as users have it"
     )
 
 
@@ -77,24 +80,37 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def conversions() -> dict[tuple[Any, ...], bytes]:
-    """The flatbuffers of this run, by what they were made of."""
+    """The flatbuffers of this run, by what they were converted from."""
     return {}
 
 
-@pytest.fixture
-def shared_conversions(conversions: dict[tuple[Any, ...], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteRT's converter runs once a run for the same weights, kind of function and precision: it takes seconds."""
-    from tfchain.models.encoders.encoder import fingerprint_model
-    from tfchain.models.engines.litert_conversion import convert_encoder
+@pytest.fixture(scope="session")
+def _converter() -> Iterator[Converter]:
+    converter = Converter()
+    yield converter
+    converter.close()
+
+
+@pytest.fixture(autouse=True)
+def shared_conversions(
+    conversions: dict[tuple[Any, ...], bytes], _converter: Converter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteRT's converter runs once a run for the same weights, kind of function and precision, and in one process.
+
+    A test that gives `litert_engine.convert_encoder` or `litert_conversion.run_converter` another value has its own.
+    """
 
     def convert(encoder: Any, function: Any, precision: str = "float32") -> bytes:
-        shapes = [tuple(one.shape) for one in function.input_signature]
+        from tfchain.models.encoders.encoder import fingerprint_model
+
+        shapes = [tuple(spec.shape) for spec in function.input_signature]
         key = (fingerprint_model(encoder), type(encoder), function.python_function.__qualname__, *shapes, precision)
         if key not in conversions:
-            conversions[key] = convert_encoder(encoder, function, precision)
+            conversions[key] = litert_conversion.convert_encoder(encoder, function, precision)
         return conversions[key]
 
-    monkeypatch.setattr("tfchain.models.engines.litert_engine.convert_encoder", convert)
+    monkeypatch.setattr(litert_conversion, "run_converter", _converter)
+    monkeypatch.setattr(litert_engine, "convert_encoder", convert)
 
 
 @pytest.fixture(scope="session")

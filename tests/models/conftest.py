@@ -6,11 +6,6 @@ import pytest
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 
 
-@pytest.fixture(autouse=True)
-def _each_conversion_once(shared_conversions: None) -> None:
-    """In all tests of this folder."""
-
-
 @pytest.fixture
 def small_config() -> EncoderConfig:
     keras.utils.set_random_seed(7)

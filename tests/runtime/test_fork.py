@@ -34,7 +34,7 @@ def ask(name, call, is_ended=False):
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
-        signal.alarm(20)  # ends it
+        signal.alarm(60)  # ends what hangs
         try:
             answer = call()
         except TfchainError as error:
@@ -124,7 +124,7 @@ def answers(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))

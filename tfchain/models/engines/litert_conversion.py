@@ -44,34 +44,37 @@ def convert_encoder(encoder: Any, function: Any, precision: Precision = "float32
     """
     import tensorflow as tf
 
-    advice = "Use engine='tensorflow'." if precision == "float32" else "Use precision='float32'."
     with tempfile.TemporaryDirectory(prefix="tfchain-litert-") as folder:
         source, target = Path(folder) / "model", Path(folder) / "model.tflite"
         module = tf.Module()
         module.variables_of_encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
             tf.saved_model.save(module, str(source), signatures={EMBED_IDS: function})
-        # The child also prints native log lines; the last line is the error, if there is an error.
-        command = make_python_command(
-            "-m", "tfchain.models.engines.litert_conversion", str(source), str(target), precision
-        )
-        try:
-            done = subprocess.run(
-                command,
-                env=make_environment(),
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=CONVERSION_SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise TfchainError(
-                f"LiteRT's converter did not finish within {CONVERSION_SECONDS} seconds. {advice}"
-            ) from error
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise TfchainError(f"LiteRT cannot run this encoder: {reason}. {advice}")
+        reason = run_converter(source, target, precision)
+        if reason is not None:
+            advice = "Use engine='tensorflow'." if precision == "float32" else "Use precision='float32'."
+            raise TfchainError(f"{reason} {advice}")
         return target.read_bytes()
+
+
+def run_converter(source: Path, target: Path, precision: Precision) -> str | None:
+    """Runs `convert_folder` in a child process; returns None, or a sentence about what went wrong."""
+    command = make_python_command("-m", "tfchain.models.engines.litert_conversion", str(source), str(target), precision)
+    try:
+        done = subprocess.run(
+            command,
+            env=make_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=CONVERSION_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"LiteRT's converter did not finish within {CONVERSION_SECONDS} seconds."
+    if not done.returncode:
+        return None
+    # The child also prints native log lines; the last line is the error, if there is an error.
+    return f"LiteRT cannot run this encoder: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}."
 
 
 def convert_folder(source: str, target: str, precision: str) -> None:
