@@ -324,10 +324,10 @@ def test_evaluation_without_documents_searches_the_chains_own(chain: NeuralSearc
         (lambda chain: chain.search({"a"}), r"must be a string or a list of strings. Received: set"),
         (lambda chain: chain.search({"text": "a"}), "Received: dict"),
         (lambda chain: chain.search(b"a"), "Received: bytes"),
-        (lambda chain: chain.search(np.array([["a"]])), r"Received: array.* of type ndarray at place 0"),
+        (lambda chain: chain.search(np.array([["a"]])), r"Received: array.* of type ndarray at position 0"),
         (
             lambda chain: chain.search(np.array([1])),
-            r"A query must be a string. Received: .*1\)? of type int64 at place 0",
+            r"A query must be a string. Received: .*1\)? of type int64 at position 0",
         ),
         (
             lambda chain: chain.save(""),

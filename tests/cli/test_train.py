@@ -262,7 +262,7 @@ def test_only_the_chief_saves_and_reports(
         ),
         ("mining: {relative_margin: 2}\n", 4, "`relative_margin` must be a finite number in [0, 1]"),
         ("data_service: localhost:5050\n", 4, "`data_service` reads shards."),
-        ("split: dev\ndataset: beir\n", 5, "`dataset` comes twice, first in line 2"),
+        ("split: dev\ndataset: beir\n", 5, "`dataset` appears twice, first in line 2"),
         ("recipes: {prune: {}}\n", 4, "`recipes` must be a list of recipes, each a name with its arguments, such as"),
         ("recipes: [prune]\n", 4, "such as [{prune: {sparsity: 0.5}}]. Received: 'prune'."),
         ("recipes:\n  - prune: 0.5\n", 5, "`recipes[0].prune` must be a mapping from its arguments to values. Recei"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfchain.core.checks import check_folder_name, check_part, check_patterns, check_whole_number, to_path
+from tfchain.core.checks import check_part, check_patterns, check_whole_number, to_path
 from tfchain.core.errors import InputError
 
 
@@ -57,10 +57,3 @@ def test_what_is_no_path_is_named(value: object) -> None:
 def test_a_home_folder_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="`path` names a home folder that does not exist. Received: ~nobody-here/x"):
         to_path("path", "~nobody-here/x")
-
-
-@pytest.mark.parametrize("value", ["", "a/b", "..", ".", "a\0", None, 3])
-def test_a_folders_name_leads_to_no_other_folder(value: object) -> None:
-    assert check_folder_name("name", "search.2") == "search.2"
-    with pytest.raises(InputError, match="`name` must be a name without `/`, such as 'search'. Received: name="):
-        check_folder_name("name", value)

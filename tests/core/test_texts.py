@@ -28,14 +28,14 @@ def test_what_is_not_a_list_is_named(texts: Any) -> None:
 @pytest.mark.parametrize("wrong", [None, 5, b"a", ["a"], float("nan"), np.array(["a"])])
 def test_what_is_not_a_text_is_named_with_its_place(wrong: Any) -> None:
     for check, word in ((check_texts, "Each text"), (check_queries, "A query")):
-        with pytest.raises(InputError, match=rf"{word} must be a string. Received: .* of type .* at place 1"):
+        with pytest.raises(InputError, match=rf"{word} must be a string. Received: .* of type .* at position 1"):
             check(["a", wrong])
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u3000"])
 def test_an_empty_query_is_refused(blank: str) -> None:
     for queries in (blank, [blank]):
-        with pytest.raises(InputError, match="A query must not be empty. Received: .* at place 0"):
+        with pytest.raises(InputError, match="A query must not be empty. Received: .* at position 0"):
             check_queries(queries)
 
 

@@ -71,8 +71,8 @@ def test_every_value_knows_its_name_and_its_line(tmp_path: Path) -> None:
         ("a: 1\n\tb: 2\n", ":2: is not YAML: "),
         ("a: 1\n  b: 2\n", ":2: is not YAML: mapping values are not allowed here"),
         ("a: 1\n---\nb: 2\n", ":2: is not YAML: "),
-        ("a: 1\nb: 2\na: 3\n", ":3: `a` comes twice, first in line 1"),
-        ("x:\n  a: 1\n  a: 3\n", ":3: `x.a` comes twice, first in line 2"),
+        ("a: 1\nb: 2\na: 3\n", ":3: `a` appears twice, first in line 1"),
+        ("x:\n  a: 1\n  a: 3\n", ":3: `x.a` appears twice, first in line 2"),
         ("a: &one [1]\nb: *one\n", ":2: anchors (&, *) are not known here"),
         ("a: &one [*one]\n", ":1: anchors (&, *) are not known here"),
         (

@@ -47,12 +47,12 @@ def test_a_string_of_numpy_is_one_text(encoder: TextEncoder) -> None:
         (frozenset(TEXTS), "Received: frozenset. Make a list"),
         ({"text": "the cat"}, "Received: dict. Make a list"),
         (np.array("the cat"), "Received: ndarray. Make a list"),
-        (["the cat", 3], "Each text must be a string. Received: 3 of type int at place 1"),
-        (["the cat", None], "Received: None of type NoneType at place 1"),
-        ([b"the cat"], "Received: b'the cat' of type bytes at place 0"),
-        ([float("nan")], "Received: nan of type float at place 0"),
-        (np.array([TEXTS]), "of type ndarray at place 0"),
-        ([TEXTS], "of type list at place 0"),
+        (["the cat", 3], "Each text must be a string. Received: 3 of type int at position 1"),
+        (["the cat", None], "Received: None of type NoneType at position 1"),
+        ([b"the cat"], "Received: b'the cat' of type bytes at position 0"),
+        ([float("nan")], "Received: nan of type float at position 0"),
+        (np.array([TEXTS]), "of type ndarray at position 0"),
+        ([TEXTS], "of type list at position 0"),
     ],
     ids=[str(number) for number in range(14)],  # a set prints differently in every process
 )

@@ -213,7 +213,10 @@ def test_values_out_of_range_are_refused(values: dict, message: str) -> None:
 
 @pytest.mark.parametrize(("recipe", "message"), [
     (Prune(pattern="block", block_size=(4, 5)), r"that blocks of 4 x 5 divide. Received: layer_0/attention/output of "),
-    (Prune(layers="layer_7"), "`layers` of Prune must fit layers. Received: 'layer_7', which fits none. There are: "),
+    (
+        Prune(layers="layer_7"),
+        "`layers` of Prune must match layers. Received: 'layer_7', which matches none. There are: ",
+    ),
     (Prune(pattern="2:4", layers="token"), "that groups of 4 along the inputs divide. Received: embeddings/token of "),
 ])  # fmt: skip
 def test_what_does_not_suit_the_model_is_named(recipe: Prune, message: str, text_encoder: TextEncoder) -> None:

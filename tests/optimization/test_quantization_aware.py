@@ -204,5 +204,5 @@ def test_a_trained_model_is_quantized_saved_exported_and_trained_again(wide_mode
 
 @pytest.mark.parametrize("recipe", [QuantizeAware(layers="norm"), QuantizeAware(layers="token", embedding_bits=None)])
 def test_layers_that_are_not_rounded_are_refused(recipe: QuantizeAware, text_encoder: TextEncoder) -> None:
-    with pytest.raises(InputError, match="`layers` of QuantizeAware must fit layers. Received: '(norm|token)'"):
+    with pytest.raises(InputError, match="`layers` of QuantizeAware must match layers. Received: '(norm|token)'"):
         fit(text_encoder, hooks=[make_hook(recipe)])

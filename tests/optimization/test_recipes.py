@@ -106,9 +106,9 @@ def test_only_int8_is_calibrated(precision: str, calibrated: object) -> None:
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
     (None, "Received: None of type NoneType"),
-    (["int8"], "must be one of Shrink, Prune, .*QuantizeVectors. Received: 'int8' at place 0. Write Quantize"),
-    ([Quantize("int8"), 7], "Received: 7 at place 1"),
-    ([Quantize], "Received: the class Quantize, not a value of it at place 0"),
+    (["int8"], "must be one of Shrink, Prune, .*QuantizeVectors. Received: 'int8' at position 0. Write Quantize"),
+    ([Quantize("int8"), 7], "Received: 7 at position 1"),
+    ([Quantize], "Received: the class Quantize, not a value of it at position 0"),
     ([Quantize("int8"), Quantize("bfloat16")], "once in a list of recipes. Received: Quantize.*int8.*, Quantize"),
 ])  # fmt: skip
 def test_what_is_no_list_of_recipes_is_one_clear_error(recipes: object, message: str) -> None:

@@ -17,7 +17,7 @@ from tfchain.training.fit.keras_fit import FitOverWorkers
 MakeEncoder = Callable[..., Encoder]
 MakeTextEncoder = Callable[..., TextEncoder]
 
-# Three texts a row, of many lengths; no text comes twice.
+# Three texts a row, of many lengths; no text appears twice.
 ROWS = [
     ("what does the cat do", "the cat sleeps on monday", "a dog fell"),
     ("who runs", "a dog does run", "stock"),

@@ -205,7 +205,7 @@ class IndexRun:
                 self._contents_by_id()[to_content(document)] = document.id
             elif document.id in numbered:
                 raise InputError(
-                    f"The id {document.id!r} comes twice: a document without an id got this number before. "
+                    f"The id {document.id!r} appears twice: a document without an id got this number before. "
                     "Give all documents an id, or none."
                 )
             old = index.get(document.id)

@@ -115,18 +115,3 @@ def to_path(name: str, value: Any) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise InputError(f"`{name}` names a home folder that does not exist. Received: {text}. {error}") from error
-
-
-def check_folder_name(name: str, value: Any) -> str:
-    """Returns a name that can also name a folder.
-
-    Args:
-        name: The argument's name, for the error.
-        value: The value.
-
-    Raises:
-        InputError: if the value is not a string, is empty, or leads to another folder.
-    """
-    if not isinstance(value, str) or not value.strip() or value in (".", "..") or any(sign in value for sign in "/\0"):
-        raise InputError(f"`{name}` must be a name without `/`, such as 'search'. Received: {name}={value!r:.100}.")
-    return value

@@ -29,8 +29,8 @@ def check_texts(texts: Any) -> list[str]:
     for number, text in enumerate(items):
         if not isinstance(text, str):
             raise InputError(
-                f"Each text must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}. "
-                "Convert it to text first."
+                f"Each text must be a string. Received: {text!r:.100} of type {type(text).__name__} at position "
+                f"{number}. Convert it to text first."
             )
     return items
 
@@ -50,10 +50,10 @@ def check_queries(queries: Any) -> list[str]:
     for number, text in enumerate(items):
         if not isinstance(text, str):
             raise InputError(
-                f"A query must be a string. Received: {text!r:.100} of type {type(text).__name__} at place {number}."
+                f"A query must be a string. Received: {text!r:.100} of type {type(text).__name__} at position {number}."
             )
         if not text.strip():
-            raise InputError(f"A query must not be empty. Received: {text!r} at place {number}. Ask for something.")
+            raise InputError(f"A query must not be empty. Received: {text!r} at position {number}. Ask for something.")
     return [str(text) for text in items]  # NumPy's strings print differently
 
 

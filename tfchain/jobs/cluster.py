@@ -17,7 +17,7 @@ def make_tf_config(hosts: Sequence[str], index: int) -> str:
         index: The index of this worker among them, from 0.
 
     Raises:
-        InputError: if a host is not `host:port` or comes twice, or no host has the index.
+        InputError: if a host is not `host:port` or appears twice, or no host has the index.
 
     Example:
         >>> make_tf_config(["a:2222", "b:2222"], 1)

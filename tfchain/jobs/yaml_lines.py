@@ -149,7 +149,7 @@ def to_node(node: yaml.Node, path: Path, name: str, line: int, seen: set[int]) -
         full = ".".join(filter(None, (name, key)))
         if key in entries:
             raise InputError(
-                f"{path}:{line}: `{full}` comes twice, first in line {entries[key].place.rpartition(':')[2]}."
+                f"{path}:{line}: `{full}` appears twice, first in line {entries[key].place.rpartition(':')[2]}."
             )
         entries[key] = to_node(value_node, path, full, line, seen)
     return Node(entries, name, made.place)

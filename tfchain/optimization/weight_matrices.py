@@ -41,7 +41,7 @@ def find_matrices(
         kinds: Classes of layers. Default: products, and embeddings if patterns are given.
 
     Raises:
-        InputError: if there are no such layers, or a pattern fits none.
+        InputError: if there are no such layers, or a pattern matches none.
     """
     if kinds is None:
         kinds = (*PRODUCTS, *TABLES) if patterns else PRODUCTS
@@ -52,7 +52,7 @@ def find_matrices(
     for pattern in patterns:
         if not any(_fits(path, pattern) for path, _ in every):
             raise InputError(
-                f"`layers` of {recipe} must fit layers. Received: {pattern!r}, which fits none. There are: "
+                f"`layers` of {recipe} must match layers. Received: {pattern!r}, which matches none. There are: "
                 f"{', '.join(path for path, _ in every)}."
             )
     chosen = [item for item in every if not patterns or any(_fits(item[0], pattern) for pattern in patterns)]

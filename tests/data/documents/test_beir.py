@@ -56,7 +56,7 @@ def test_judged_documents_that_are_not_there_are_told(folder: Path, caplog: pyte
         ("qrels/test.tsv", "", r"test\.tsv is empty"),
         ("qrels/test.tsv", "9\ta\t1\n1\ta\t1\n", r"1 of 2 judged queries are not in queries.jsonl, such as '9'"),
         ("qrels/test.tsv", "3\ta\t1\n", r"queries\.jsonl:3: a query must be a text that is not empty. Received: ''"),
-        ("queries.jsonl", '{"_id": "1", "text": "x"}\n' * 2, r"queries\.jsonl:2: the query id '1' comes twice"),
+        ("queries.jsonl", '{"_id": "1", "text": "x"}\n' * 2, r"queries\.jsonl:2: the query id '1' appears twice"),
         ("queries.jsonl", '{"_id": "1"}', r"queries\.jsonl:1: a query must have `_id` and `text`"),
         ("queries.jsonl", '{"_id": "1", "text": 7}', r"queries\.jsonl:1: a query must be a text .*Received: 7"),
     ],

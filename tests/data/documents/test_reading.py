@@ -126,10 +126,10 @@ def test_what_is_no_document_is_refused_by_its_place(source: Any, message: str) 
 
 def test_an_id_twice_is_refused_with_both_places(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": "a", "text": "x"}\n\n{"id": "b", "text": "y"}\n')
-    message = r"^documents\[1\]: the id 'b' comes twice in one call, first at .*d.jsonl:3\."
+    message = r"^documents\[1\]: the id 'b' appears twice in one call, first at .*d.jsonl:3\."
     with pytest.raises(InputError, match=message):
         read([tmp_path / "d.jsonl", Document("b", "z")])
-    with pytest.raises(InputError, match=r"documents\[1\]: the id '1' comes twice .* first at documents\[0\]"):
+    with pytest.raises(InputError, match=r"documents\[1\]: the id '1' appears twice .* first at documents\[0\]"):
         read([{"id": 1, "text": "x"}, "y"])
 
 

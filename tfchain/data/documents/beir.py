@@ -197,7 +197,7 @@ def read_queries(path: Path, wanted: set[str]) -> dict[str, str]:
         if id not in wanted:
             continue
         if id in queries:
-            raise InputError(f"{place}: the query id {id!r} comes twice. Keep one.")
+            raise InputError(f"{place}: the query id {id!r} appears twice. Keep one.")
         queries[id] = check_query(record["text"], str(place))
     return queries
 

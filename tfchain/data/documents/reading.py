@@ -59,7 +59,7 @@ def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator
         document = to_document(item, place, str(number))
         if document.id in places:
             raise InputError(
-                f"{place}: the id {document.id!r} comes twice in one call, first at {places[document.id]}. "
+                f"{place}: the id {document.id!r} appears twice in one call, first at {places[document.id]}. "
                 "Give each document its own id, or leave the second one out."
             )
         places[document.id] = place

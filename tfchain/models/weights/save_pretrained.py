@@ -9,7 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
+from tfchain.models.encoders.anatomy import list_dense
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.weights.folder import OLD_POOLING_KEYS
 from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
@@ -77,11 +78,15 @@ def save_encoder(
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
 
+    _write_modules(encoder, path, file, store)
+
+
+def _write_modules(encoder: Encoder, path: Path, file: str, store: Callable[[Any], Any]) -> None:
+    """Writes `modules.json`, and a folder for each module after the transformer."""
+    config = encoder.config
     modules = ["Transformer", "Pooling", *["Dense"] * len(config.dense), *["Normalize"] * config.normalize]
     modules += ["Dense"] * (config.head is not None)
-    dense_modules = iter(
-        [*((f"dense_{number}", dense) for number, dense in enumerate(config.dense)), (HEAD, config.head)]
-    )
+    dense_modules = iter(list_dense(config))
     listed = []
     weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
     for number, kind in enumerate(modules):
@@ -95,7 +100,6 @@ def save_encoder(
             write(path / place / "config.json", _pooling_values(config))
         if kind == "Dense":
             name, dense = next(dense_modules)
-            assert dense is not None
             write(path / place / "config.json", _dense_values(dense))
             parts = {"linear.weight": weights[f"{name}/kernel"].T}
             if dense.use_bias:
@@ -130,7 +134,7 @@ def to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
         "dtype": "float32",
         "tfchain": dataclasses.asdict(shape),
     }
-    activation = {"gelu_new": "gelu_new"}.get(shape.activation, shape.activation)
+    activation = shape.activation
     heads, width = shape.layer_heads[0], shape.layer_intermediate_dims[0]
     if shape.architecture == "distilbert":
         return {

@@ -58,7 +58,7 @@ def _to_list(recipes: Any) -> Sequence[Recipe]:
             what = f"the class {recipe.__name__}, not a value of it" if isinstance(recipe, type) else f"{recipe!r:.100}"
             names = ", ".join(kind.__name__ for kind in ORDER)
             raise InputError(
-                f"Each recipe must be one of {names}. Received: {what} at place {number}. Write Quantize('int8')."
+                f"Each recipe must be one of {names}. Received: {what} at position {number}. Write Quantize('int8')."
             )
     return listed
 

@@ -266,15 +266,15 @@ def declare(hp: Any, entries: Mapping[str, Range | Choices]) -> Mapping[str, Any
     return {name: value for name, value in hp.values.items() if name in entries}
 
 
-def to_alternatives(one: Any) -> list[Any]:
-    """The alternatives of one of KerasTuner's hyperparameters; none for a range."""
+def to_alternatives(hyperparameter: Any) -> list[Any]:
+    """Returns the alternatives of one of KerasTuner's hyperparameters; none for a range."""
     from keras_tuner.engine import hyperparameters as kinds
 
-    if isinstance(one, kinds.Choice):
-        return list(one.values)
-    if isinstance(one, kinds.Boolean):
+    if isinstance(hyperparameter, kinds.Choice):
+        return list(hyperparameter.values)
+    if isinstance(hyperparameter, kinds.Boolean):
         return [False, True]
-    return [one.value] if isinstance(one, kinds.Fixed) else []
+    return [hyperparameter.value] if isinstance(hyperparameter, kinds.Fixed) else []
 
 
 def to_plain(name: str, value: Any) -> Any:

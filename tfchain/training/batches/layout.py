@@ -73,11 +73,11 @@ class BatchLayout:
         self.num_labels = max(0 if dataset.labels is None else dataset.labels.shape[1] for dataset in sets)
         self.guide_dim = max(0 if dataset.guide is None else dataset.guide.shape[1] for dataset in sets)
 
-    def lay_out(self, one: TrainingSet, source: int, rows: np.ndarray) -> dict[str, Any]:
+    def lay_out(self, dataset: TrainingSet, source: int, rows: np.ndarray) -> dict[str, Any]:
         """Makes the tensors of some rows.
 
         Args:
-            one: The dataset of the rows.
+            dataset: The dataset of the rows.
             source: The dataset's number.
             rows: The rows' numbers in the dataset.
 
@@ -85,34 +85,38 @@ class BatchLayout:
             `chunks`: rectangles of `(token_ids, padding_mask)`, int32, longest texts first; `places`: each text's
             position in them, row by row; `keys`, `judged`, `labels`, `guide` `(rows, …)`; `source`.
         """
-        texts = one.store.rows[rows]  # (rows, columns)
-        missing = self.num_columns - one.num_columns
-        left_out = [*(one.skipped or [0] * one.num_columns)]
+        texts = dataset.store.rows[rows]  # (rows, columns)
+        missing = self.num_columns - dataset.num_columns
+        left_out = [*(dataset.skipped or [0] * dataset.num_columns)]
         # If another dataset has more columns, the query fills them: it is encoded anyway, and no loss reads them.
         # If shapes are fixed, it is encoded again for each of them.
         repeated = missing if self.layout.fixed_length else 0
         encoded = _repeat_first(texts, repeated)
         skipped = np.tile(np.array(left_out + left_out[:1] * repeated), len(rows))
         flat = encoded.reshape(-1)
-        lengths = one.store.lengths(flat)
+        lengths = dataset.store.lengths(flat)
         chunks = self._cut(lengths, encoded.shape[1])
         rectangles, places, start = [], np.zeros(len(flat), dtype="int32"), 0
         for chunk in chunks:
-            rectangles.append(self._rectangle(one.store, flat[chunk], skipped[chunk]))
+            rectangles.append(self._rectangle(dataset.store, flat[chunk], skipped[chunk]))
             places[chunk] = start + np.arange(len(chunk))
             start += len(rectangles[-1][0])
         places = _repeat_first(places.reshape(encoded.shape), missing - repeated)
         made: dict[str, Any] = {
             "chunks": tuple(rectangles),
             "places": places.reshape(-1),
-            "keys": _widen(one.keys[rows], self.num_columns),
-            "judged": _widen(one.judged[rows], self.num_judged),
+            "keys": _widen(dataset.keys[rows], self.num_columns),
+            "judged": _widen(dataset.judged[rows], self.num_judged),
             "source": np.int32(source),
         }
         if self.num_labels:
-            made["labels"] = _widen(_labels(one, rows), self.num_labels)
+            made["labels"] = _widen(_labels(dataset, rows), self.num_labels)
         if self.guide_dim:
-            guide = np.zeros((len(rows), one.num_columns, 0), "float32") if one.guide is None else one.guide[texts]
+            guide = (
+                np.zeros((len(rows), dataset.num_columns, 0), "float32")
+                if dataset.guide is None
+                else dataset.guide[texts]
+            )
             wide = np.zeros((len(rows), self.num_columns, self.guide_dim), "float32")
             wide[:, : guide.shape[1], : guide.shape[2]] = guide
             made["guide"] = wide
@@ -194,8 +198,8 @@ def cut_by_length(lengths: np.ndarray, groups: int) -> np.ndarray:
     return np.array(cuts[::-1], dtype="int64")
 
 
-def _labels(one: TrainingSet, rows: np.ndarray) -> np.ndarray:
-    return np.zeros((len(rows), 0), dtype="float32") if one.labels is None else one.labels[rows]
+def _labels(dataset: TrainingSet, rows: np.ndarray) -> np.ndarray:
+    return np.zeros((len(rows), 0), dtype="float32") if dataset.labels is None else dataset.labels[rows]
 
 
 def _repeat_first(values: np.ndarray, times: int) -> np.ndarray:

@@ -28,7 +28,7 @@ class PairLoss(keras.losses.Loss):
     Attributes:
         min_columns: The fewest columns of text that it takes, the query included.
         max_columns: The most, or None for no limit.
-        needs_copies: Whether each text comes twice, under its own dropout each time.
+        needs_copies: Whether each text appears twice, under its own dropout each time.
         labels: `none`; `binary` (one a row: 1 or 0); `score` (one number a row); `margin` (a row has a margin for each
             negative, or a score for each document); `scores` (a row has a teacher's score for each document); `own`
             (numbers that the loss checks itself, in `check`).
