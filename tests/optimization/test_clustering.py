@@ -12,7 +12,6 @@ from tfchain import Cluster, Distill, FitOptions, NeuralSearchChain, Prune, comp
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.clustering import find_clusters, find_nearest, make_centroids, share_means
-from tfchain.optimization.recipe_hooks import make_hook
 from tfchain.optimization.tfmot import load_tfmot
 from tfchain.optimization.weight_matrices import find_matrices
 
@@ -82,7 +81,7 @@ def test_more_iterations_come_nearer_to_the_weights() -> None:
 @pytest.mark.parametrize("recipe", [Cluster(4), Cluster(5, init="kmeans++", begin=0.5)])
 def test_a_trained_model_has_so_many_values_and_has_learned(recipe: Cluster, tiny_model_path: Path) -> None:
     trained, once = (TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(2))
-    fit(trained, epochs=2, hooks=[make_hook(recipe)])
+    fit(trained, epochs=2, hooks=[recipe.make_hook()])
     assert values_of(trained) == [recipe.num_clusters] * 8
     once = compress(once, recipe).text_encoder
     assert values_of(once) == [recipe.num_clusters] * 8
@@ -93,11 +92,11 @@ def test_a_trained_model_has_so_many_values_and_has_learned(recipe: Cluster, tin
 @pytest.mark.usefixtures("eager")
 def test_a_stopped_training_goes_on_with_the_same_clusters(tiny_model_path: Path, tmp_path: Path) -> None:
     made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
-    fit(made[0], epochs=3, hooks=[make_hook(Cluster(4))])
+    fit(made[0], epochs=3, hooks=[Cluster(4).make_hook()])
     options = {"epochs": 3, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):
-        fit(made[1], hooks=[make_hook(Cluster(4))], callbacks=[Stop(4)], **options)
-    fit(made[2], hooks=[make_hook(Cluster(4))], **options)
+        fit(made[1], hooks=[Cluster(4).make_hook()], callbacks=[Stop(4)], **options)
+    fit(made[2], hooks=[Cluster(4).make_hook()], **options)
     assert_same_weights(made[0], made[2])
 
 
@@ -119,4 +118,4 @@ def test_a_pruned_and_clustered_chain_is_saved_exported_and_trained_again(
 
 def test_lora_is_refused(text_encoder: TextEncoder) -> None:
     with pytest.raises(InputError, match="Cluster needs the weights themselves to be trained: .*Leave `lora_rank` out"):
-        fit(text_encoder, hooks=[make_hook(Cluster(4))], lora_rank=2)
+        fit(text_encoder, hooks=[Cluster(4).make_hook()], lora_rank=2)

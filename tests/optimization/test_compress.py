@@ -137,7 +137,7 @@ def test_calibrated_int8_on_a_processor_without_it_is_refused_before_anything_is
     wide_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tfchain.models.engines.int8_product.has_int8_products", lambda: False)
-    monkeypatch.setattr("tfchain.optimization.compress.distill", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("tfchain.optimization.distill.distill", lambda *_, **__: pytest.fail("trained"))
     whole = TextEncoder.from_pretrained(wide_model_path, engine="tensorflow")
     recipes = [Distill(), Quantize("int8", calibrated=True)]
     message = r"no int8 instructions .* Quantize\('int8'\) without calibrated=True"

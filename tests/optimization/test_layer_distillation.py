@@ -17,7 +17,7 @@ from tfchain.data.pairs.reading import Pairs
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.layer_distillation import LayerDistillationHook, map_layers
-from tfchain.optimization.recipes import Shrink, from_values, to_values
+from tfchain.optimization.recipes import Shrink, from_values
 from tfchain.optimization.shrink import shrink
 from tfchain.training.fit.fit import FitOptions, fit_text_encoder
 from tfchain.training.fit.gradients import cached_gradients, plain_gradients
@@ -226,7 +226,7 @@ def test_it_works_beside_recipes_that_act_while_training(recipe: Any, teacher: T
 def test_the_recipe_survives_json() -> None:
     recipe = Distill(objective="layers", layers=[[0, 1], [1, 3]], layer_weight=2.0)  # type: ignore[list-item]
     assert recipe.layers == ((0, 1), (1, 3))
-    assert from_values(to_values(recipe)) == recipe
+    assert from_values(recipe.to_values()) == recipe
     assert hash(recipe)
 
 

@@ -13,7 +13,6 @@ from tfchain import Distill, FitOptions, NeuralSearchChain, Prune, Quantize, com
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.recipe_hooks import make_hook
 from tfchain.optimization.weight_matrices import find_matrices
 from tfchain.training.fit.validation import Validation
 
@@ -32,7 +31,7 @@ def prune_kernel(kernel: Any, recipe: Prune) -> np.ndarray:
     layer = keras.layers.Dense(np.shape(kernel)[1], use_bias=False)
     model = keras.Sequential([keras.Input((len(kernel),)), layer])
     layer.kernel.assign(kernel)
-    hook = make_hook(recipe)
+    hook = recipe.make_hook()
     hook.prepare(model)
     hook.strip(model)
     return np.array(layer.kernel)
@@ -79,7 +78,7 @@ def test_a_training_ends_with_exact_zeros_in_every_product_and_in_nothing_else(
 ) -> None:
     before = {weight.path: np.array(weight) for weight in text_encoder.encoder.weights}
 
-    fit(text_encoder, ROWS, epochs=3, hooks=[make_hook(recipe)], ema_momentum=0.9)
+    fit(text_encoder, ROWS, epochs=3, hooks=[recipe.make_hook()], ema_momentum=0.9)
 
     zeros = zeros_of(text_encoder.encoder)
     assert len(zeros) == PRODUCTS
@@ -119,7 +118,7 @@ class Zeros(keras.callbacks.Callback):
 @pytest.mark.usefixtures("eager")
 def test_zeros_come_when_the_schedule_says(recipe: Prune, expected: list[float], text_encoder: TextEncoder) -> None:
     zeros = Zeros()
-    fit(text_encoder, ROWS, epochs=5, hooks=[make_hook(recipe)], callbacks=[zeros])
+    fit(text_encoder, ROWS, epochs=5, hooks=[recipe.make_hook()], callbacks=[zeros])
     np.testing.assert_allclose(zeros.seen, expected, atol=1 / 512)  # of 512 weights
 
 
@@ -127,13 +126,13 @@ def test_zeros_come_when_the_schedule_says(recipe: Prune, expected: list[float],
 def test_a_stopped_training_goes_on_with_the_same_zeros(tiny_model_path: Path, tmp_path: Path) -> None:
     recipe = Prune(0.6, schedule="polynomial", end=0.6, frequency=2)
     made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
-    fit(made[0], epochs=5, hooks=[make_hook(recipe)])
+    fit(made[0], epochs=5, hooks=[recipe.make_hook()])
     options = {"epochs": 5, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):
-        fit(made[1], hooks=[make_hook(recipe)], callbacks=[Stop(7)], **options)
+        fit(made[1], hooks=[recipe.make_hook()], callbacks=[Stop(7)], **options)
     with pytest.raises(InputError, match="to another training: hooks was"):
-        fit(made[2], hooks=[make_hook(Prune(0.7))], **options)
-    fit(made[2], hooks=[make_hook(recipe)], **options)
+        fit(made[2], hooks=[Prune(0.7).make_hook()], **options)
+    fit(made[2], hooks=[recipe.make_hook()], **options)
     assert_same_weights(made[0], made[2])
 
 
@@ -147,7 +146,7 @@ def test_what_is_evaluated_and_kept_as_the_best_is_pruned_averages_of_weights_to
         return {"ndcg@10": next(values)}
 
     validation = Validation(dataset=None, metrics=["ndcg@10"])
-    hook = make_hook(Prune(0.5, schedule="polynomial", end=0.5, frequency=1))
+    hook = Prune(0.5, schedule="polynomial", end=0.5, frequency=1).make_hook()
     fit(text_encoder, epochs=4, hooks=[hook], evaluate=evaluate, validation=validation, ema_momentum=0.5)
     assert seen[0] == pytest.approx([0.4375] * PRODUCTS, abs=1 / 512)  # 0.5 * (1 - (1 - 1/2)**3)
     assert seen[1:] == [[0.5] * PRODUCTS] * 3
@@ -226,7 +225,7 @@ def test_what_does_not_suit_the_model_is_named(recipe: Prune, message: str, text
 
 def test_lora_and_models_without_products_are_refused(text_encoder: TextEncoder) -> None:
     with pytest.raises(InputError, match="Prune needs the weights themselves to be trained: .*Leave `lora_rank` out"):
-        fit(text_encoder, hooks=[make_hook(Prune(0.5))], lora_rank=2)
+        fit(text_encoder, hooks=[Prune(0.5).make_hook()], lora_rank=2)
     ids = keras.Input((None,), dtype="int32", name="token_ids")
     mask = keras.Input((None,), dtype="int32", name="padding_mask")
     vectors = keras.ops.mean(keras.layers.Embedding(200, 4)(ids), axis=1)

@@ -14,7 +14,6 @@ from tfchain import Distill, FitOptions, NeuralSearchChain, Quantize, QuantizeAw
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.quantization_aware import FakeQuantizedProduct, FakeQuantizedTable
-from tfchain.optimization.recipe_hooks import make_hook
 from tfchain.optimization.tfmot import load_tfmot
 
 TEXTS = [text for row in ROWS for text in row]
@@ -93,7 +92,7 @@ def test_a_training_sees_the_rounding_and_leaves_a_plain_encoder(text_encoder: T
             seen.append(np.array(self.model.encoder(INPUTS)))
 
     plain = np.array(text_encoder.encoder(INPUTS))
-    hook = make_hook(QuantizeAware(weight_bits=2))
+    hook = QuantizeAware(weight_bits=2).make_hook()
     fit(text_encoder, hooks=[hook], callbacks=[Look()])
     assert np.abs(seen[0] - plain).max() > 0.05  # weights of -s, 0 and s
     np.testing.assert_allclose(text_encoder.encoder(INPUTS), plain, atol=1e-6)
@@ -108,7 +107,7 @@ INPUTS = {"token_ids": np.array([[2, 5, 7, 3]]), "padding_mask": np.ones((1, 4),
 )
 def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(values: dict, text_encoder: TextEncoder) -> None:
     before = weights_of(text_encoder)
-    history = fit(text_encoder, hooks=[make_hook(QuantizeAware())], **values)
+    history = fit(text_encoder, hooks=[QuantizeAware().make_hook()], **values)
     assert np.isfinite(history.history["loss"]).all()
     assert any(np.abs(one - other).max() > 0 for one, other in zip(before, weights_of(text_encoder), strict=True))
     assert "call" not in vars(text_encoder.encoder.get_layer("layer_0").intermediate)
@@ -117,11 +116,11 @@ def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(values: di
 @pytest.mark.usefixtures("eager")
 def test_a_stopped_training_goes_on_with_the_same_averages(tiny_model_path: Path, tmp_path: Path) -> None:
     made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
-    fit(made[0], epochs=3, hooks=[make_hook(QuantizeAware())])
+    fit(made[0], epochs=3, hooks=[QuantizeAware().make_hook()])
     options = {"epochs": 3, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):
-        fit(made[1], hooks=[make_hook(QuantizeAware())], callbacks=[Stop(4)], **options)
-    fit(made[2], hooks=[make_hook(QuantizeAware())], **options)
+        fit(made[1], hooks=[QuantizeAware().make_hook()], callbacks=[Stop(4)], **options)
+    fit(made[2], hooks=[QuantizeAware().make_hook()], **options)
     assert_same_weights(made[0], made[2])
 
 
@@ -174,7 +173,7 @@ def test_a_training_sees_the_rounding_of_large_tables(
                 layer = getattr(embeddings, name)
                 seen[name] = len(np.unique(layer(np.arange(layer.input_dim))))
 
-    fit(text_encoder, hooks=[make_hook(QuantizeAware(embedding_bits=bits))], callbacks=[Look()])
+    fit(text_encoder, hooks=[QuantizeAware(embedding_bits=bits).make_hook()], callbacks=[Look()])
     assert [name for name, values in seen.items() if values <= 3] == rounded
     embeddings = text_encoder.encoder.get_layer("embeddings")
     assert "call" not in vars(embeddings.token)
@@ -205,4 +204,4 @@ def test_a_trained_model_is_quantized_saved_exported_and_trained_again(wide_mode
 @pytest.mark.parametrize("recipe", [QuantizeAware(layers="norm"), QuantizeAware(layers="token", embedding_bits=None)])
 def test_layers_that_are_not_rounded_are_refused(recipe: QuantizeAware, text_encoder: TextEncoder) -> None:
     with pytest.raises(InputError, match="`layers` of QuantizeAware must match layers. Received: '(norm|token)'"):
-        fit(text_encoder, hooks=[make_hook(recipe)])
+        fit(text_encoder, hooks=[recipe.make_hook()])

@@ -14,13 +14,12 @@ from tfchain.optimization.recipes import (
     check_training_recipes,
     from_values,
     name_recipes,
-    to_values,
 )
 
 
 def test_a_recipe_is_plain_values_that_do_not_change() -> None:
     recipe = Quantize("int8")
-    assert to_values(recipe) == {"recipe": "Quantize", "precision": "int8", "calibrated": False}
+    assert recipe.to_values() == {"recipe": "Quantize", "precision": "int8", "calibrated": False}
     assert recipe == Quantize(precision="int8")
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.precision = "float16"
@@ -32,7 +31,7 @@ def test_a_recipe_is_plain_values_that_do_not_change() -> None:
     QuantizeAware(weight_bits=4, activation_bits=None, layers="layer_1"), Cluster(8, init="kmeans++", begin=0.5),
 ])  # fmt: skip
 def test_a_recipe_is_written_as_json_and_read_again(recipe: Any) -> None:
-    assert from_values(json.loads(json.dumps(to_values(recipe)))) == recipe
+    assert from_values(json.loads(json.dumps(recipe.to_values()))) == recipe
 
 
 @pytest.mark.parametrize(("values", "message"), [

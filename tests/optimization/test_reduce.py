@@ -11,7 +11,6 @@ from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.recipe_hooks import apply_once
 from tfchain.optimization.recipes import check_recipes
 from tfchain.optimization.reduce import find_directions, project, reduce_dimensions
 
@@ -80,7 +79,7 @@ def test_a_head_that_was_pruned_or_clustered_keeps_its_form(text_encoder: TextEn
     keras.utils.set_random_seed(5)
     head = DenseConfig(in_dim=16, out_dim=12, activation="linear")
     config = EncoderConfig(transformer=text_encoder.encoder.config.transformer, dense=(head,), normalize=True)
-    formed = apply_once(text_encoder.with_encoder(Encoder(config)), recipe)
+    formed = recipe.apply(text_encoder.with_encoder(Encoder(config)))
     made = reduce_dimensions(formed, ReduceDimensions(4, "pca"), TEXTS)
     assert [one.out_dim for one in made.encoder.config.dense] == [12, 4]
     for one, other in zip(made.encoder.get_layer("dense_0").get_weights(),

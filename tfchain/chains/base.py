@@ -133,7 +133,6 @@ class Chain(ModelHolder):
             WorkerLostError: if another worker of a distributed training stopped.
         """
         from tfchain.chains.training import train_for
-        from tfchain.optimization.recipe_hooks import make_hooks
         from tfchain.optimization.recipes import check_training_recipes
 
         given = {"batch_size": batch_size, "epochs": epochs, "learning_rate": learning_rate}
@@ -144,7 +143,7 @@ class Chain(ModelHolder):
         own |= {} if isinstance(callbacks, tuple) and not callbacks else {"callbacks": callbacks}
         replaced = {name: value for name, value in own.items() if value is not None}
         options = dataclasses.replace(options or self.fit_options, **replaced)
-        hooks = make_hooks(check_training_recipes(recipes), seed=changed.seed)
+        hooks = [recipe.make_hook(changed.seed) for recipe in check_training_recipes(recipes)]
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
         before = self._live.snapshot()
         trained = train_for(

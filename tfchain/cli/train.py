@@ -137,9 +137,9 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
     """
     from tfchain.core.errors import InputError
     from tfchain.jobs.yaml_lines import located, suggest
-    from tfchain.optimization.recipes import Cluster, Prune, QuantizeAware, check_training_recipes
+    from tfchain.optimization.recipes import TRAINING_BY_NAME, check_training_recipes
 
-    kinds: dict[str, Any] = {"prune": Prune, "quantize_aware": QuantizeAware, "cluster": Cluster}
+    kinds: dict[str, Any] = dict(TRAINING_BY_NAME)
     made = []
     for number, (name, arguments) in enumerate(plan.recipes):
         key = f"recipes[{number}].{name}"

@@ -1,16 +1,18 @@
 """Weight clustering while an encoder trains: initial centroids from TensorFlow Model Optimization, then means."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfchain.optimization.form_hook import FormHook
-from tfchain.optimization.recipes import Cluster
-from tfchain.optimization.recipes.cluster import CentroidInit
 from tfchain.optimization.tfmot import load_tfmot
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import Cluster
+    from tfchain.optimization.recipes.cluster import CentroidInit
 
 NONE, ZERO = -1, 0  # instead of a cluster's number: no cluster yet; a weight that is zero
 INITS = {"linear": "LINEAR", "density": "DENSITY_BASED", "kmeans++": "KMEANS_PLUS_PLUS"}
@@ -28,10 +30,10 @@ class ClusteringHook(FormHook):
         seed: Seed of `init="random"`. Default: 0.
     """
 
-    recipe: Cluster
+    recipe: "Cluster"
     lora_effect = "give each its own value"
 
-    def __init__(self, recipe: Cluster, seed: int = 0) -> None:
+    def __init__(self, recipe: "Cluster", seed: int = 0) -> None:
         super().__init__(recipe)
         self.seed = seed
         self._places: list[keras.Variable] = []
@@ -70,7 +72,7 @@ class ClusteringHook(FormHook):
                 places.assign(find_clusters(np.array(matrix.variable), self.recipe, self.seed))
 
 
-def find_clusters(weights: np.ndarray, recipe: Cluster, seed: int = 0) -> np.ndarray:
+def find_clusters(weights: np.ndarray, recipe: "Cluster", seed: int = 0) -> np.ndarray:
     """Assigns each weight the number of its cluster, from 1 on; 0 for weights that are zero.
 
     Args:
@@ -92,7 +94,7 @@ def find_clusters(weights: np.ndarray, recipe: Cluster, seed: int = 0) -> np.nda
     return places
 
 
-def make_centroids(weights: np.ndarray, count: int, init: CentroidInit, seed: int = 0) -> np.ndarray:
+def make_centroids(weights: np.ndarray, count: int, init: "CentroidInit", seed: int = 0) -> np.ndarray:
     """The initial centroids in ascending order; see `Cluster`."""
     if init == "random":
         drawn = np.random.default_rng(seed).uniform(weights.min(), weights.max(), count)

@@ -9,33 +9,21 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
 from tfchain.core.task import Evaluate
-from tfchain.models.engines.int8_product import check_int8_products
 from tfchain.models.indexes.storage import FLOAT_VECTORS
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.distill import distill
 from tfchain.optimization.learning_texts import LearningTexts, to_plain_texts
 from tfchain.optimization.measure import Workload, measure_files, measure_speed
-from tfchain.optimization.recipe_hooks import apply_once, make_hooks
 from tfchain.optimization.recipes import (
-    TRAINING,
-    Cluster,
-    Distill,
-    Prune,
-    Quantize,
-    QuantizeVectors,
+    Materials,
     Recipe,
-    ReduceDimensions,
-    Shrink,
+    TrainingRecipe,
     check_candidates,
     check_recipes,
     name_recipes,
-    to_values,
 )
-from tfchain.optimization.reduce import reduce_dimensions
 from tfchain.optimization.report import CandidateReport, CompressionReport
 from tfchain.optimization.rule import Rule
-from tfchain.optimization.shrink import shrink
 from tfchain.optimization.weight_report import report_weights
 
 logger = logging.getLogger(__name__)
@@ -158,9 +146,10 @@ def compress_best(
 
 
 def _check_processor(candidates: Sequence[Sequence[Recipe]]) -> None:
-    """Stops a calibrated `Quantize` before the long part if this processor cannot compute its products."""
-    if any(isinstance(recipe, Quantize) and recipe.calibrated for recipes in candidates for recipe in recipes):
-        check_int8_products()
+    """Raises a `TfchainError` before the long part if this processor cannot compute what a recipe makes."""
+    for recipes in candidates:
+        for recipe in recipes:
+            recipe.check_processor()
 
 
 def check_teacher(teacher: TextEncoder | None, candidates: Sequence[Sequence[Recipe]]) -> None:
@@ -169,7 +158,7 @@ def check_teacher(teacher: TextEncoder | None, candidates: Sequence[Sequence[Rec
         return
     if not isinstance(teacher, TextEncoder):
         raise InputError(f"`teacher` must be a TextEncoder. Received: {type(teacher).__name__}.")
-    if not any(isinstance(recipe, Distill) for recipes in candidates for recipe in recipes):
+    if not any(recipe.trains for recipes in candidates for recipe in recipes):
         raise InputError("`teacher` is for Distill. Received: recipes without it. Add Distill(), or leave it out.")
 
 
@@ -184,10 +173,12 @@ class _Maker:
         progress: bool | None,
     ) -> None:
         base = text_encoder.with_precision(FLOAT).with_vector_storage(FLOAT_VECTORS)
-        self.teacher = base if teacher is None else teacher.with_precision(FLOAT)
-        self.rows = texts
-        self.texts = to_plain_texts(texts)
-        self.progress = progress
+        self.materials = Materials(
+            teacher=base if teacher is None else teacher.with_precision(FLOAT),
+            rows=texts,
+            texts=to_plain_texts(texts),
+            progress=progress,
+        )
         self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): base}
 
     def __call__(self, recipes: tuple[Recipe, ...]) -> TextEncoder:
@@ -196,22 +187,9 @@ class _Maker:
         return self.made[recipes]
 
     def _apply(self, before: tuple[Recipe, ...], recipe: Recipe) -> TextEncoder:
-        if isinstance(recipe, Distill):
-            acting = [earlier for earlier in before if isinstance(earlier, TRAINING)]
-            student = self(tuple(earlier for earlier in before if earlier not in acting))
-            hooks = make_hooks(acting, seed=recipe.seed)
-            return distill(student, self.teacher, recipe, self.rows, hooks=hooks, progress=self.progress)
-        text_encoder = self(before)
-        if isinstance(recipe, Shrink):
-            return shrink(text_encoder, recipe, self.texts, progress=self.progress)
-        if isinstance(recipe, TRAINING):
-            return apply_once(text_encoder, recipe)
-        if isinstance(recipe, ReduceDimensions):
-            return reduce_dimensions(text_encoder, recipe, self.texts, progress=self.progress)
-        if isinstance(recipe, QuantizeVectors):
-            return text_encoder.with_vector_storage(recipe.storage)
-        calibration = text_encoder.calibrate(self.texts or ()) if recipe.calibrated else None
-        return text_encoder.with_precision(recipe.precision, calibration=calibration)
+        acting = [earlier for earlier in before if isinstance(earlier, TrainingRecipe)] if recipe.trains else []
+        text_encoder = self(tuple(earlier for earlier in before if earlier not in acting))
+        return recipe.apply(text_encoder, dataclasses.replace(self.materials, acting=acting))
 
 
 def _measure(
@@ -229,7 +207,7 @@ def _measure(
     speed: dict[str, Any] = {} if workload is None else dataclasses.asdict(measure_speed(text_encoder, workload))
     report = CandidateReport(
         name=name,
-        recipes=tuple(to_values(recipe) for recipe in recipes),
+        recipes=tuple(recipe.to_values() for recipe in recipes),
         precision=text_encoder.precision,
         metrics=metrics,
         files=files,
@@ -242,4 +220,4 @@ def _measure(
 
 
 def _changes_weights(recipes: Sequence[Recipe]) -> bool:
-    return any(isinstance(recipe, Prune | Cluster) for recipe in recipes)
+    return any(recipe.constrains_weights for recipe in recipes)

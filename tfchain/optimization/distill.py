@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
@@ -9,18 +10,20 @@ from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.layer_distillation import LayerDistillationHook, check_same_tokenizer
 from tfchain.optimization.learning_texts import LearningTexts, read_learning_texts
-from tfchain.optimization.recipes import Distill
 from tfchain.training.fit.fit import fit_text_encoder
 from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.losses import EmbedDistill, ScoreDistill
 from tfchain.training.losses.embed_distill import Target
 
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import Distill
+
 
 def distill(
     student: TextEncoder,
     teacher: TextEncoder,
-    recipe: Distill,
+    recipe: "Distill",
     texts: LearningTexts | None,
     *,
     hooks: Sequence[TrainingHook] = (),
@@ -38,7 +41,7 @@ def distill(
             texts of a row it learns the teacher's vector of the first one, so the teacher need not know the other
             languages, nor share the student's vocabulary (Reimers and Gurevych 2020,
             https://arxiv.org/abs/2004.09813; its loss is `distance="mse"`). Not for the objective `layers`.
-        hooks: Training hooks, such as pruning; see `optimization.recipe_hooks.make_hook`. Default: none.
+        hooks: Training hooks, such as pruning; see `optimization.recipes.TrainingRecipe.make_hook`. Default: none.
         checkpoint: A folder to save to and resume from; see `FitOptions`. Default: none.
         progress: Whether to show progress bars. Default: when standard error is a terminal.
 

@@ -1,14 +1,16 @@
 """What pruning and clustering have in common: matrices that are constrained after every step."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
 from tfchain.core.errors import InputError
-from tfchain.optimization.recipes import Cluster, Prune, to_values
 from tfchain.optimization.weight_matrices import Matrix, find_matrices
 from tfchain.training.fit.training_hook import TrainingHook
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import Cluster, Prune
 
 
 class FormHook(TrainingHook):
@@ -26,14 +28,14 @@ class FormHook(TrainingHook):
 
     lora_effect: ClassVar[str]
 
-    def __init__(self, recipe: Prune | Cluster) -> None:
+    def __init__(self, recipe: "Prune | Cluster") -> None:
         super().__init__()
         self.recipe = recipe
         self._matrices: list[Matrix] = []
         self._settled_from = 0  # the step from which the form no longer changes
 
     def describe(self) -> Mapping[str, Any]:
-        return to_values(self.recipe)
+        return self.recipe.to_values()
 
     def prepare(self, encoder: keras.Model) -> None:
         name = type(self.recipe).__name__

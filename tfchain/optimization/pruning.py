@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from tfchain.core.errors import InputError
 from tfchain.optimization.form_hook import FormHook
-from tfchain.optimization.recipes import Prune
 from tfchain.optimization.tfmot import load_tfmot
 from tfchain.optimization.weight_matrices import Matrix
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import Prune
 
 POOLING = {"average": "AVG", "max": "MAX"}
 
@@ -28,10 +30,10 @@ class PruningHook(FormHook):
         recipe: What is pruned, and how.
     """
 
-    recipe: Prune
+    recipe: "Prune"
     lora_effect = "fill the zeros"
 
-    def __init__(self, recipe: Prune) -> None:
+    def __init__(self, recipe: "Prune") -> None:
         super().__init__(recipe)
         self._masks: list[keras.Variable] = []
 

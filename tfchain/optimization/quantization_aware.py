@@ -1,17 +1,19 @@
 """Quantization-aware training: fake quantization rounds an encoder's products and embeddings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfchain.optimization.recipes import QuantizeAware, to_values
 from tfchain.optimization.tfmot import load_tfmot
 from tfchain.optimization.weight_matrices import TABLES, find_matrices
 from tfchain.training.fit.training_hook import TrainingHook
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import QuantizeAware
 
 LEAST_VALUES = 1024  # LiteRT quantizes tables with more values than this
 
@@ -25,14 +27,14 @@ class QuantizationAwareHook(TrainingHook):
         recipe: What is rounded, and how.
     """
 
-    def __init__(self, recipe: QuantizeAware) -> None:
+    def __init__(self, recipe: "QuantizeAware") -> None:
         super().__init__()
         self.recipe = recipe
         self._products: list[FakeQuantizedProduct] = []
         self._tables: list[FakeQuantizedTable] = []
 
     def describe(self) -> Mapping[str, Any]:
-        return to_values(self.recipe)
+        return self.recipe.to_values()
 
     def prepare(self, encoder: keras.Model) -> None:
         bits = self.recipe.embedding_bits
@@ -79,7 +81,7 @@ class FakeQuantizedProduct:
         recipe: Bits and decay.
     """
 
-    def __init__(self, layer: keras.layers.Dense, recipe: QuantizeAware) -> None:
+    def __init__(self, layer: keras.layers.Dense, recipe: "QuantizeAware") -> None:
         self.layer = layer
         self.recipe = recipe
         # Each replica updates its own copy: an update that all agree on cannot be made within a graph of its own.

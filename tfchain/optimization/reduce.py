@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,14 +12,16 @@ from tfchain.models.encoders.config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.optimization.recipes import ReduceDimensions
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import ReduceDimensions
 
 MOST_TEXTS = 20_000  # about fifty per dimension are enough for principal directions
 
 
 def reduce_dimensions(
     text_encoder: TextEncoder,
-    recipe: ReduceDimensions,
+    recipe: "ReduceDimensions",
     texts: Sequence[str] | None = None,
     *,
     progress: bool | None = None,
@@ -111,7 +114,7 @@ def _has_form(kernel: np.ndarray) -> bool:
 
 
 def _encode(
-    text_encoder: TextEncoder, recipe: ReduceDimensions, texts: Sequence[str] | None, progress: bool | None
+    text_encoder: TextEncoder, recipe: "ReduceDimensions", texts: Sequence[str] | None, progress: bool | None
 ) -> np.ndarray:
     distinct = list(dict.fromkeys(check_texts(texts or ())))
     if len(distinct) < recipe.dim:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from tfchain.models.encoders.transformer import TransformerEmbeddings
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.importance import Moments, measure_moments, rank_groups, refit
-from tfchain.optimization.recipes import Shrink
+
+if TYPE_CHECKING:
+    from tfchain.optimization.recipes import Shrink
 
 TEXTS_LOOKED_AT = 1000  # tens of thousands of tokens, for at most a few thousand features per layer
 
 
 def shrink(
-    text_encoder: TextEncoder, recipe: Shrink, texts: Sequence[str] | None = None, *, progress: bool | None = None
+    text_encoder: TextEncoder, recipe: "Shrink", texts: Sequence[str] | None = None, *, progress: bool | None = None
 ) -> TextEncoder:
     """Returns a text encoder of a smaller shape; the given one is unchanged.
 
@@ -227,7 +230,7 @@ def _head_dim(config: TransformerConfig) -> int | None:
     return widths.pop()
 
 
-def _check(recipe: Shrink, config: TransformerConfig) -> None:
+def _check(recipe: "Shrink", config: TransformerConfig) -> None:
     present = {
         "num_heads": min(config.layer_heads),
         "intermediate_dim": min(config.layer_intermediate_dims),

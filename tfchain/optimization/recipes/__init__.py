@@ -1,17 +1,18 @@
-"""Recipes: plain values, each of which describes one compression step."""
+"""Recipes: each is the values of one compression step, and what it does."""
 
+from tfchain.optimization.recipes.base import Materials as Materials
+from tfchain.optimization.recipes.base import Recipe as Recipe
+from tfchain.optimization.recipes.base import TrainingRecipe as TrainingRecipe
 from tfchain.optimization.recipes.cluster import Cluster as Cluster
 from tfchain.optimization.recipes.distill import Distance as Distance
 from tfchain.optimization.recipes.distill import Distill as Distill
 from tfchain.optimization.recipes.order import TRAINING as TRAINING
-from tfchain.optimization.recipes.order import Recipe as Recipe
-from tfchain.optimization.recipes.order import TrainingRecipe as TrainingRecipe
+from tfchain.optimization.recipes.order import TRAINING_BY_NAME as TRAINING_BY_NAME
 from tfchain.optimization.recipes.order import check_candidates as check_candidates
 from tfchain.optimization.recipes.order import check_recipes as check_recipes
 from tfchain.optimization.recipes.order import check_training_recipes as check_training_recipes
 from tfchain.optimization.recipes.order import from_values as from_values
 from tfchain.optimization.recipes.order import name_recipes as name_recipes
-from tfchain.optimization.recipes.order import to_values as to_values
 from tfchain.optimization.recipes.prune import Prune as Prune
 from tfchain.optimization.recipes.quantize import Quantize as Quantize
 from tfchain.optimization.recipes.quantize import QuantizedPrecision as QuantizedPrecision

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from tfchain.core.checks import check_part, check_patterns, check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Recipe, TrainingRecipe
+from tfchain.optimization.recipes.prune import Prune
+
+if TYPE_CHECKING:
+    from tfchain.training.fit.training_hook import TrainingHook
 
 CentroidInit = Literal["linear", "density", "kmeans++", "random"]
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(TrainingRecipe):
     """Lets the weights of each matrix share a few values, and trains these (Han et al. 2016, Deep Compression).
 
     It acts in the `Distill` that follows, or in `chain.fit(..., recipes=[Cluster(16)])`; without either, it changes the
@@ -33,6 +38,9 @@ class Cluster:
     Raises:
         InputError: if a value is out of range.
     """
+
+    place: ClassVar[int] = 4
+    constrains_weights: ClassVar[bool] = True
 
     num_clusters: int = 16
     _: KW_ONLY
@@ -57,3 +65,16 @@ class Cluster:
         """The recipe's name in a report."""
         layers = f", {' '.join(self.layers)}" if self.layers else ""
         return f"cluster({self.num_clusters} {self.init}{layers})"
+
+    def check_list(self, recipes: Sequence[Recipe], *, trains: bool) -> None:
+        pruned = [recipe for recipe in recipes if isinstance(recipe, Prune)]
+        if trains and pruned and self.begin < pruned[0].end:
+            raise InputError(
+                "Cluster must begin where Prune ends: weights that share a value cannot be told apart by their size. "
+                f"Received: begin={self.begin} and end={pruned[0].end}. Write Cluster(begin={pruned[0].end})."
+            )
+
+    def make_hook(self, seed: int = 0) -> "TrainingHook":
+        from tfchain.optimization.clustering import ClusteringHook
+
+        return ClusteringHook(self, seed)

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Batches, DTypePolicy, Hyperparameters
+from tfchain.optimization.recipes.base import Materials, Recipe
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
 
 Distance = Literal["cosine", "l2", "mse"]
 Objective = Literal["embeddings", "scores", "layers"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distill:
+class Distill(Recipe):
     """Trains the model to reproduce the vectors of the model before all recipes, on plain texts.
 
     Any texts of the kind that the model is for will do, the more the better; no judgments are needed. Pass `teacher` to
@@ -49,6 +53,9 @@ class Distill:
     Raises:
         InputError: if a value is out of range.
     """
+
+    place: ClassVar[int] = 5
+    trains: ClassVar[bool] = True
 
     epochs: int = 1
     batch_size: int = 32
@@ -97,6 +104,12 @@ class Distill:
     def label(self) -> str:
         """The recipe's name in a report."""
         return "distill"
+
+    def apply(self, text_encoder: "TextEncoder", materials: Materials) -> "TextEncoder":
+        from tfchain.optimization.distill import distill
+
+        hooks = [recipe.make_hook(self.seed) for recipe in materials.acting]
+        return distill(text_encoder, materials.teacher, self, materials.rows, hooks=hooks, progress=materials.progress)
 
 
 def _check_layers(layers: Any) -> tuple[tuple[int, int], ...]:

@@ -1,10 +1,11 @@
 """Lists of recipes: which recipes exist, the order in which they are applied, and a list's name."""
 
-import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Recipe, TrainingRecipe
 from tfchain.optimization.recipes.cluster import Cluster
 from tfchain.optimization.recipes.distill import Distill
 from tfchain.optimization.recipes.prune import Prune
@@ -14,10 +15,10 @@ from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors
 from tfchain.optimization.recipes.reduce import ReduceDimensions
 from tfchain.optimization.recipes.shrink import Shrink
 
-Recipe = Shrink | Prune | QuantizeAware | Cluster | Distill | ReduceDimensions | Quantize | QuantizeVectors
-TrainingRecipe = Prune | QuantizeAware | Cluster
-ORDER = (Shrink, Prune, QuantizeAware, Cluster, Distill, ReduceDimensions, Quantize, QuantizeVectors)
-TRAINING = (Prune, QuantizeAware, Cluster)
+KINDS = (Cluster, Distill, Prune, Quantize, QuantizeAware, QuantizeVectors, ReduceDimensions, Shrink)
+ORDER: tuple[type[Recipe], ...] = tuple(sorted(KINDS, key=lambda kind: kind.place))
+TRAINING = tuple(kind for kind in ORDER if issubclass(kind, TrainingRecipe))
+TRAINING_BY_NAME = {re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower(): kind for kind in TRAINING}  # in YAML files
 ORDER_REASON = (
     "Shape comes first, then what acts while training, then training, which mends what was lost, then the vectors' "
     "width, then numbers, which training must not meet"
@@ -34,13 +35,7 @@ def check_recipes(recipes: Any) -> tuple[Recipe, ...]:
         InputError: if there is no recipe, an item is not a recipe, or recipes do not go together.
     """
     listed = _to_list(recipes)
-    trains = any(isinstance(recipe, Distill) for recipe in listed)
-    _check_order(listed, trains=trains)
-    if any(isinstance(recipe, QuantizeAware) for recipe in listed) and not trains:
-        raise InputError(
-            "QuantizeAware acts only while training. Received: no Distill after it. Add Distill(), or give it to "
-            "`chain.fit(..., recipes=[QuantizeAware()])`; without a training take Quantize('int8')."
-        )
+    _check_list(listed, trains=any(recipe.trains for recipe in listed))
     return tuple(listed)
 
 
@@ -76,16 +71,16 @@ def check_training_recipes(recipes: Any) -> tuple[TrainingRecipe, ...]:
         return ()
     listed = _to_list(recipes)
     for recipe in listed:
-        if not isinstance(recipe, TRAINING):
+        if not isinstance(recipe, TrainingRecipe):
             raise InputError(
                 f"`recipes` of fit must act while training: {', '.join(kind.__name__ for kind in TRAINING)}. Received: "
                 f"{recipe!r}. Give it to `compress`."
             )
-    _check_order(listed, trains=True)
-    return tuple(recipe for recipe in listed if isinstance(recipe, TRAINING))
+    _check_list(listed, trains=True)
+    return tuple(recipe for recipe in listed if isinstance(recipe, TrainingRecipe))
 
 
-def _check_order(listed: Sequence[Recipe], *, trains: bool) -> None:
+def _check_list(listed: Sequence[Recipe], *, trains: bool) -> None:
     for kind in ORDER:
         same = [recipe for recipe in listed if isinstance(recipe, kind)]
         if len(same) > 1:
@@ -100,13 +95,8 @@ def _check_order(listed: Sequence[Recipe], *, trains: bool) -> None:
             f"Recipes are applied in the order {', '.join(kind.__name__ for kind in ORDER)}. Received: {names}. "
             f"{ORDER_REASON}."
         )
-    pruned = [recipe for recipe in listed if isinstance(recipe, Prune)]
-    clustered = [recipe for recipe in listed if isinstance(recipe, Cluster)]
-    if trains and pruned and clustered and clustered[0].begin < pruned[0].end:
-        raise InputError(
-            "Cluster must begin where Prune ends: weights that share a value cannot be told apart by their size. "
-            f"Received: begin={clustered[0].begin} and end={pruned[0].end}. Write Cluster(begin={pruned[0].end})."
-        )
+    for recipe in listed:
+        recipe.check_list(listed, trains=trains)
 
 
 def check_candidates(recipes: Any) -> list[tuple[Recipe, ...]]:
@@ -128,16 +118,11 @@ def name_recipes(recipes: Sequence[Recipe]) -> str:
     return " + ".join(recipe.label for recipe in recipes)
 
 
-def to_values(recipe: Recipe) -> dict[str, Any]:
-    """Converts a recipe to plain values for JSON."""
-    return {"recipe": type(recipe).__name__, **dataclasses.asdict(recipe)}
-
-
 def from_values(values: Mapping[str, Any]) -> Recipe:
     """Makes a recipe from plain values.
 
     Args:
-        values: The result of `to_values`, for example read from JSON.
+        values: The result of `Recipe.to_values`, for example read from JSON.
 
     Raises:
         InputError: if the values name no recipe, or do not suit it.

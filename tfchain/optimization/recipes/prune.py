@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from tfchain.core.checks import check_part, check_patterns, check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import TrainingRecipe
+
+if TYPE_CHECKING:
+    from tfchain.training.fit.training_hook import TrainingHook
 
 Pattern = Literal["unstructured", "block", "2:4"]
 PruningSchedule = Literal["constant", "polynomial"]
@@ -14,7 +18,7 @@ SPARSITY_2_4 = 0.5
 
 
 @dataclass(frozen=True)
-class Prune:
+class Prune(TrainingRecipe):
     """Sets the smallest weights of the encoder's products to zero while it trains (Zhu and Gupta 2017).
 
     It acts in the `Distill` that follows, or in `chain.fit(..., recipes=[Prune(0.5)])`, where training makes up for the
@@ -42,6 +46,9 @@ class Prune:
     Raises:
         InputError: if a value is out of range, or values do not go together.
     """
+
+    place: ClassVar[int] = 2
+    constrains_weights: ClassVar[bool] = True
 
     sparsity: float = SPARSITY_2_4
     _: KW_ONLY
@@ -116,3 +123,8 @@ class Prune:
         pattern = f"block {self.block_size[0]}x{self.block_size[1]}" if self.block_size else self.pattern
         layers = f", {' '.join(self.layers)}" if self.layers else ""
         return f"prune({self.sparsity:g} {pattern}{layers})"
+
+    def make_hook(self, seed: int = 0) -> "TrainingHook":
+        from tfchain.optimization.pruning import PruningHook
+
+        return PruningHook(self)

@@ -1,15 +1,19 @@
 """The recipe that computes with smaller numbers after training."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Materials, Recipe
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
 
 QuantizedPrecision = Literal["int8", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
-class Quantize:
+class Quantize(Recipe):
     """Computes vectors with smaller numbers after training; the float weights stay, and a second `fit` trains them.
 
     On a CPU `int8` is the smallest and fastest: weights of 8 bits, activations quantized at run time, on tfchain's own
@@ -28,6 +32,8 @@ class Quantize:
     Raises:
         InputError: if the precision is unknown, or `calibrated` does not go with it.
     """
+
+    place: ClassVar[int] = 7
 
     precision: QuantizedPrecision
     calibrated: bool = False
@@ -48,3 +54,13 @@ class Quantize:
     def label(self) -> str:
         """The recipe's name in a report."""
         return f"{self.precision}, calibrated" if self.calibrated else self.precision
+
+    def check_processor(self) -> None:
+        if self.calibrated:
+            from tfchain.models.engines.int8_product import check_int8_products
+
+            check_int8_products()
+
+    def apply(self, text_encoder: "TextEncoder", materials: Materials) -> "TextEncoder":
+        calibration = text_encoder.calibrate(materials.texts or ()) if self.calibrated else None
+        return text_encoder.with_precision(self.precision, calibration=calibration)

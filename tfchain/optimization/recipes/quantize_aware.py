@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from tfchain.core.checks import check_patterns, check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Recipe, TrainingRecipe
+
+if TYPE_CHECKING:
+    from tfchain.training.fit.training_hook import TrainingHook
 
 MOST_BITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizeAware:
+class QuantizeAware(TrainingRecipe):
     """Rounds the encoder's products and embeddings while it trains, so that the weights adapt to the rounding.
 
     Follow it with `Distill`, or pass it to `chain.fit(..., recipes=[QuantizeAware()])`, and quantize afterwards:
@@ -33,6 +38,8 @@ class QuantizeAware:
     Raises:
         InputError: if a value is out of range.
     """
+
+    place: ClassVar[int] = 3
 
     weight_bits: int = 8
     activation_bits: int | None = 8
@@ -66,3 +73,15 @@ class QuantizeAware:
         embeddings = {8: "", None: ", float embeddings"}.get(self.embedding_bits, f"e{self.embedding_bits}")
         layers = f", {' '.join(self.layers)}" if self.layers else ""
         return f"qat(w{self.weight_bits}{activations}{embeddings}{layers})"
+
+    def check_list(self, recipes: Sequence[Recipe], *, trains: bool) -> None:
+        if not trains:
+            raise InputError(
+                "QuantizeAware acts only while training. Received: no Distill after it. Add Distill(), or give it to "
+                "`chain.fit(..., recipes=[QuantizeAware()])`; without a training take Quantize('int8')."
+            )
+
+    def make_hook(self, seed: int = 0) -> "TrainingHook":
+        from tfchain.optimization.quantization_aware import QuantizationAwareHook
+
+        return QuantizationAwareHook(self)

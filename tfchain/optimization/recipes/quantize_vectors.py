@@ -1,16 +1,20 @@
 """The recipe that stores an index's vectors in fewer bits."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from tfchain.core.errors import InputError
 from tfchain.models.indexes.storage import BinaryCodes, VectorStorage
+from tfchain.optimization.recipes.base import Materials, Recipe
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
 
 QuantizedVectorPrecision = Literal["int8", "binary"]
 
 
 @dataclass(frozen=True)
-class QuantizeVectors:
+class QuantizeVectors(Recipe):
     """Stores the documents' vectors in fewer bits; the model and its vectors stay in float32.
 
     It takes effect when vectors go into an index, and in an exported version: `search` and the server look through the
@@ -29,6 +33,8 @@ class QuantizeVectors:
     Raises:
         InputError: if a value is out of range.
     """
+
+    place: ClassVar[int] = 8
 
     precision: QuantizedVectorPrecision
     rescore_multiplier: int | None = 4
@@ -55,3 +61,6 @@ class QuantizeVectors:
             return "int8 vectors"
         rescored = "not rescored" if self.rescore_multiplier is None else f"rescored x{self.rescore_multiplier}"
         return f"binary vectors ({rescored}{', signs' if self.codes == 'signs' else ''})"
+
+    def apply(self, text_encoder: "TextEncoder", materials: Materials) -> "TextEncoder":
+        return text_encoder.with_vector_storage(self.storage)

@@ -1,16 +1,20 @@
 """The recipe that makes vectors narrower."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Materials, Recipe
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
 
 ReductionMethod = Literal["truncate", "pca"]
 
 
 @dataclass(frozen=True)
-class ReduceDimensions:
+class ReduceDimensions(Recipe):
     """Makes the model's vectors narrower: the index and its search shrink accordingly, the encoder hardly.
 
     The reduction becomes a Dense head of the model before normalisation (or part of the last head, if the model has one
@@ -27,6 +31,8 @@ class ReduceDimensions:
         InputError: if a value is out of range.
     """
 
+    place: ClassVar[int] = 6
+
     dim: int
     method: ReductionMethod = "truncate"
 
@@ -42,3 +48,8 @@ class ReduceDimensions:
     def label(self) -> str:
         """The recipe's name in a report."""
         return f"{self.method}({self.dim})"
+
+    def apply(self, text_encoder: "TextEncoder", materials: Materials) -> "TextEncoder":
+        from tfchain.optimization.reduce import reduce_dimensions
+
+        return reduce_dimensions(text_encoder, self, materials.texts, progress=materials.progress)

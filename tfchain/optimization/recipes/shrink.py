@@ -2,13 +2,18 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.optimization.recipes.base import Materials, Recipe
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrink:
+class Shrink(Recipe):
     """Makes the encoder smaller in shape: fewer layers, heads and feed-forward units, a narrower token embedding.
 
     This makes a model faster everywhere, and costs ranking quality until training restores it: follow it with `Distill`
@@ -27,6 +32,8 @@ class Shrink:
     Raises:
         InputError: if nothing is given, or a value is out of range.
     """
+
+    place: ClassVar[int] = 1
 
     layers: int | tuple[int, ...] | None = None
     num_heads: int | None = None
@@ -55,3 +62,8 @@ class Shrink:
         """The recipe's name in a report."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         return f"shrink({', '.join(f'{name}={value}' for name, value in given.items())})"
+
+    def apply(self, text_encoder: "TextEncoder", materials: Materials) -> "TextEncoder":
+        from tfchain.optimization.shrink import shrink
+
+        return shrink(text_encoder, self, materials.texts, progress=materials.progress)
