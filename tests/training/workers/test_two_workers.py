@@ -23,7 +23,7 @@ EQUAL = [
 ]
 ROUNDING = {"guided": 1e-6}  # its temperature of 0.01 makes rounding a hundred times as large; of a loss of 3.5
 MIRRORED = ["both_directions", "grad_cache", "guided", "cosent", "angle", "pruned", "layers"]
-LIMIT_SECONDS = 400
+LIMIT_SECONDS = 900  # a hang is an error after that
 
 Results = dict[str, Any]
 
