@@ -23,6 +23,7 @@ def test_a_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
         assert not (tmp_path / "deep" / "new").exists()
     assert (tmp_path / "deep" / "new" / "inner" / "file").read_text() == "whole"
     assert os.listdir(tmp_path / "deep") == ["new"]
+    assert (tmp_path / "deep" / "new").stat().st_mode & 0o777 == 0o755, "others cannot read it"
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_what_is_there_is_not_replaced_by_a_folder(tmp_path: Path, there: str) -
     assert old.read_text() == "old" if there == "file" else os.listdir(old) == ["old"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES])
 def test_a_full_or_closed_disk_is_one_clear_error(tmp_path: Path, number: int) -> None:
     with pytest.raises(TfchainError, match=r"Could not write .*new: .*What was there before is unchanged"):  # noqa: SIM117
         with new_folder(tmp_path / "new"):
@@ -136,12 +137,14 @@ def test_a_place_is_checked_before_anything_is_written(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     check_can_write("new")
     assert os.listdir(tmp_path) == ["file"]
-    for place in ("file", "file/below"):
+    (tmp_path / "link").symlink_to("nowhere")
+    for place in ("file", "file/below", "link"):
         with pytest.raises(TfchainError, match=f"Could not write {place}: Not a directory"):
             check_can_write(place)
-    monkeypatch.setattr(atomic.os, "access", lambda path, mode: not mode & os.W_OK)
-    with pytest.raises(TfchainError, match=r"Could not write .*new: Permission denied"):
-        check_can_write(tmp_path / "new")
+    for missing in (os.W_OK, os.X_OK):  # a folder that may not be entered takes no files either
+        monkeypatch.setattr(atomic.os, "access", lambda path, mode, missing=missing: not mode & missing)
+        with pytest.raises(TfchainError, match=r"Could not write .*new: Permission denied"):
+            check_can_write(tmp_path / "new")
 
 
 WRITER = """

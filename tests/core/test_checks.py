@@ -1,11 +1,20 @@
 """Checks of arguments."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tfchain.core.checks import check_part, check_patterns, check_whole_number, to_path
+from tfchain.core.checks import (
+    check_known_settings,
+    check_part,
+    check_patterns,
+    check_whole_number,
+    check_writable,
+    to_path,
+)
 from tfchain.core.errors import InputError
 
 
@@ -39,6 +48,48 @@ def test_one_pattern_may_come_alone() -> None:
     for wrong in ([""], [1], 5):
         with pytest.raises(InputError, match="`freeze` must be a list of patterns"):
             check_patterns("freeze", wrong)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: check_whole_number("value", 0),
+        lambda: check_part("value", 2),
+        lambda: check_patterns("value", 5),
+        lambda: check_writable("value", Path("/dev/null/below")),
+    ],
+)
+def test_an_error_holds_the_name_of_its_argument(check: Callable[[], object]) -> None:
+    """A training's file is told by it which line is at fault."""
+    with pytest.raises(InputError) as caught:
+        check()
+    assert caught.value.argument == "value"
+
+
+def test_settings_that_are_not_known_are_those_of_a_newer_version() -> None:
+    check_known_settings({"b": 1}, ("a", "b"))  # what is left out has its default
+    check_known_settings({}, ())
+    message = "does not know these settings, .*: 'c', 'd'. Install that version. Known here: a, b."
+    with pytest.raises(InputError, match=message):
+        check_known_settings({"d": 1, "a": 2, "c": 3}, ("b", "a"))
+    with pytest.raises(TypeError, match=r"settings must be a dict. Received: \['a'\]"):
+        check_known_settings(["a"], ("a",))
+
+
+def test_a_folder_to_write_to_is_made_and_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_writable("path", tmp_path / "deep" / "new")
+    assert list((tmp_path / "deep" / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="`path` must be a folder to write to. Received: .*file: File exists. Name"):
+        check_writable("path", tmp_path / "file")
+
+    def refuse(*, dir: Path) -> None:
+        assert dir == tmp_path
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tfchain.core.checks.tempfile.TemporaryFile", refuse)
+    with pytest.raises(InputError, match=f"Received: {re.escape(str(tmp_path))}: Permission denied"):
+        check_writable("path", tmp_path)
 
 
 def test_a_path_may_begin_with_the_home_folder_and_hold_spaces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,29 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     Hyperparameters(max_gradient_norm=None, ema_momentum=None, dropout=None, mini_batch_size=None, lora_rank=None)
 
 
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    assert Hyperparameters().to_dict() == {
+        "learning_rate": 2e-5, "batch_size": 32, "epochs": 1, "weight_decay": 0.0, "warmup": 0.1, "schedule": "linear",
+        "max_gradient_norm": 1.0, "accumulation_steps": 1, "mini_batch_size": None, "ema_momentum": None,
+        "dtype_policy": "float32", "dropout": None, "freeze": [], "lora_rank": None, "remat": False,
+        "jit_compile": False, "batches": "no_duplicates", "mask_false_negatives": True, "drop_remainder": False,
+        "seed": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("learning_rate", 0), ("warmup", 2.5), ("batch_size", 0), ("lora_rank", 0), ("schedule", "step")),
+        *(("remat", 1), ("freeze", 3)),
+    ],
+)
+def test_an_error_holds_the_name_of_its_hyperparameter(name: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        Hyperparameters(**{name: value})
+    assert caught.value.argument == name
+
+
 def test_one_pattern_of_frozen_layers_may_stand_alone() -> None:
     assert Hyperparameters(freeze="embeddings").freeze == ("embeddings",)
     assert Hyperparameters(freeze=["layer_0", "pooling"]).freeze == ("layer_0", "pooling")

@@ -57,10 +57,19 @@ def test_what_holds_no_ids_is_refused(values: object) -> None:
         to_ids(values)
 
 
+def test_whoever_gives_a_table_is_told_to_give_its_column() -> None:
+    with pytest.raises(InputError, match=r"Received: Table\. Give the column that holds the ids\.$"):
+        to_ids(Table())
+    with pytest.raises(InputError, match=r"Received: dict\.$"):
+        to_ids({"a": 1})
+
+
 def test_keys_become_ids_and_meet() -> None:
     assert with_ids({1: "x", "b": "y"}, "queries") == {"1": "x", "b": "y"}
     with pytest.raises(InputError, match="`queries` must have each id once. Received: '1'"):
         with_ids({1: "x", "1": "y"}, "queries")
+    with pytest.raises(InputError, match="`queries` must have each id once. Received: '1'"):
+        with_ids({"1": "y", 1: "x"}, "queries")
     with pytest.raises(InputError, match="A key of `qrels` must be a string or a whole number. Received: 1.5"):
         with_ids({1.5: "x"}, "qrels")
     with pytest.raises(InputError, match="`qrels` must be a dict by id. Received: list"):

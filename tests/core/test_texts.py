@@ -15,6 +15,17 @@ def test_a_list_of_texts_may_be_any_iterable_of_strings() -> None:
     assert check_texts([]) == check_queries([]) == []
     assert check_texts(["", " "]) == ["", " "]
     assert check_queries("a b") == ["a b"]
+    assert {type(text) for text in check_queries(np.array(["a", "b"]))} == {str}
+
+
+def test_the_keys_of_a_dict_have_an_order_and_a_set_has_none() -> None:
+    keys = {"b": 1, "a": 2}.keys()
+    assert check_texts(keys) == check_queries(keys) == ["b", "a"]
+    for texts in ({"a", "b"}, frozenset("ab"), {"a": 1}.items()):
+        with pytest.raises(InputError, match="Make a list of them: the vectors come in its order"):
+            check_texts(texts)
+    with pytest.raises(InputError, match=r"Received: bytes\. Decode them first\.$"):
+        check_texts(b"ab")
 
 
 @pytest.mark.parametrize("texts", [None, 5, {"a": "b"}, b"ab", np.array("a"), np.float32(1)])

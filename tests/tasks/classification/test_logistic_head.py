@@ -1,12 +1,15 @@
 """Heads by logistic regression: few labels, missing ones, several a text."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.classification import logistic_head
 from tfchain.tasks.classification.labels import Labels
 from tfchain.tasks.classification.logistic_head import choose_rows, fit_logistic_head
 
@@ -48,6 +51,16 @@ def test_of_several_labels_each_is_fitted_for_itself(plain: TextEncoder) -> None
     expected = LogisticRegression().fit(vectors, table[:, 0]).predict_proba(vectors)[:, 1]
     np.testing.assert_allclose(probabilities[:, 0], expected, atol=1e-4)
     np.testing.assert_allclose(probabilities[:, 1:], [[0.9, 0.1]] * 4, atol=1e-5)  # 4.5 and 0.5 of 5
+
+
+def test_an_old_head_is_left_out_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], "float32")
+    body = SimpleNamespace(encode=lambda texts, **_: vectors)
+    headed: Any = SimpleNamespace(body=body, encode=lambda texts, **_: pytest.fail("encoded with the old head"))
+    monkeypatch.setattr(logistic_head, "strip_head", lambda one: one.body)
+    monkeypatch.setattr(logistic_head, "add_head", lambda body, dim, *, kernel, bias: (body, dim, kernel.shape))
+    table = np.array([[True, False], [True, False], [False, True], [False, True]])
+    assert fit_logistic_head(headed, Labels(("a", "b")), TEXTS, table) == (body, 2, (2, 2))
 
 
 def test_texts_of_one_label_alone_are_refused(plain: TextEncoder) -> None:

@@ -54,6 +54,8 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     assert balance_weights(table, multi_label=True) == pytest.approx([1.0, 5.0, 2.0])
     unseen = np.arange(4) == targets[:, None]
     assert balance_weights(unseen, multi_label=False)[3] == 1
+    everywhere = np.array([[True, True, False], [True, False, False], [True, False, False], [True, False, False]])
+    assert balance_weights(everywhere, multi_label=True) == [1, 3, 1]  # 0 would leave the first label untrained
 
 
 @pytest.mark.parametrize("kind", [SoftmaxCrossEntropy, SigmoidCrossEntropy])

@@ -58,6 +58,16 @@ def test_the_calibration_error_weighs_bins_by_their_decisions() -> None:
     expected = 3 / 4 * abs(0.95 - 2 / 3) + 1 / 4 * 0.55
     assert find_calibration_error(confidences, is_right, num_bins=10) == pytest.approx(expected)
     assert find_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+    # A bin holds its upper end: 0.4 and 0.5 are in the first of two, and all but make up for each other.
+    assert find_calibration_error(np.array([0.5, 0.4]), np.array([False, True]), num_bins=2) == pytest.approx(0.05)
+
+
+def test_an_answer_that_is_surely_wrong_costs_a_finite_loss() -> None:
+    worst = 7 * np.log(10)  # of a probability of 1e-7
+    sure = np.array([[1.0, 0.0]])
+    assert find_log_loss(sure, np.array([[False, True]]), multi_label=False) == pytest.approx(worst)
+    assert find_log_loss(sure, np.array([[False, True]]), multi_label=True) == pytest.approx(worst)
+    assert find_log_loss(sure, np.array([[True, False]]), multi_label=True) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

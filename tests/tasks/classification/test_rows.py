@@ -78,6 +78,10 @@ def test_several_labels_come_as_lists_or_as_json_in_a_cell(tmp_path: Path) -> No
         ([("a",)], r"must be a list of \(text, label\) tuples"),
         ([{"text": "a"}], "expected the columns `text` and `label`.*Received: text"),
         ([("a", "b", "x"), ("a", "x")], "expected `text_pair` in all rows or in none"),
+        (
+            [{"text": "a", "label": "x", "labels": "y"}],
+            "expected the columns `text` and `label`.*Received: text, label",
+        ),
         ({"text": "a"}, "Received: dict"),
         (HubDataset({"text": ["a"], "label": [-1]}, ["no", "yes"]), "a label must be a text"),
     ],

@@ -47,6 +47,18 @@ def test_removing_what_is_not_there_is_an_error_and_removes_nothing(index: Docum
     assert len(index) == 3
 
 
+def test_an_id_that_is_asked_for_twice_is_removed_once(index: DocumentIndex) -> None:
+    index.remove(["b", "a", "b"])
+    assert [one.id for one in index] == ["c"]
+
+
+def test_numbers_that_users_gave_are_not_given_to_documents_without_an_id(index: DocumentIndex) -> None:
+    assert index.next_number == 3  # three documents had or may have had 0, 1 and 2
+    for name, expected in (("7", 8), ("5", 9), ("x", 10), ("9" * 19, 11), ("9" * 18, 10**18)):
+        index.add([Document(name, "x")], [1], np.array([[1, 1]], "float32"), fingerprint="model-a")
+        assert index.next_number == expected
+
+
 def test_vectors_of_another_model_are_refused(index: DocumentIndex) -> None:
     with pytest.raises(FingerprintError, match="Expected: model model-a. Received: model model-b"):
         index.add([Document("d", "x")], [1], np.array([[1, 1]], "float32"), fingerprint="model-b")

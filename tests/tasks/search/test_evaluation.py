@@ -12,7 +12,13 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.documents.beir import BeirDataset
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.evaluation import evaluate_index, find_documents, make_evaluation, read_evaluation
+from tfchain.tasks.search.evaluation import (
+    describe_judged,
+    evaluate_index,
+    find_documents,
+    make_evaluation,
+    read_evaluation,
+)
 from tfchain.tasks.search.search import PassageConfig, rank_queries
 
 
@@ -155,6 +161,34 @@ def test_the_datasets_own_documents_are_searched_unless_they_are_just_those_that
     assert [len(ids) for ids in encoded] == [3, 4, 5]
     make_evaluation(BeirDataset({}, {}, same), same, PassageConfig(), index=None)(model)
     assert searched[-1] == "made"
+    evaluate = make_evaluation(BeirDataset({}, {}, same), same, PassageConfig(), index=INDEX)
+    evaluate(model)
+    assert searched[-1] is INDEX
+    evaluate(SimpleNamespace(fingerprint="another model"))  # as in a training, whose weights change between two
+    assert searched[-1] == "made"
     for empty in (None, DocumentIndex(2, "m")):
         with pytest.raises(InputError, match="There is nothing to search"):
             find_documents(BeirDataset({}, {}), empty)
+
+
+def test_an_evaluation_depends_on_queries_judgements_documents_and_passages() -> None:
+    dataset, documents = (
+        BeirDataset({"q": "x"}, {"q": {"a": 1}}),
+        [Document("a", "one", title="t"), Document("b", "two")],
+    )
+    first = describe_judged(dataset, documents, PassageConfig())
+    assert first == describe_judged(dataset, list(documents), PassageConfig())
+    for other in (BeirDataset({"q": "y"}, {"q": {"a": 1}}), BeirDataset({"q": "x"}, {"q": {"a": 2}})):
+        found = describe_judged(other, documents, PassageConfig())
+        assert (found["validation"] != first["validation"], found["ranked"] == first["ranked"]) == (True, True)
+    others = [
+        ([Document("a", "one", title="u"), documents[1]], PassageConfig()),
+        ([Document("c", "one", title="t"), documents[1]], PassageConfig()),
+        ([Document("a", "other", title="t"), documents[1]], PassageConfig()),
+        (documents[::-1], PassageConfig()),
+        (documents[:1], PassageConfig()),
+        (documents, PassageConfig(overlap_tokens=3)),
+    ]
+    ranked = [describe_judged(dataset, *values) for values in others]
+    assert {found["validation"] for found in ranked} == {first["validation"]}
+    assert len({first["ranked"], *(found["ranked"] for found in ranked)}) == 7

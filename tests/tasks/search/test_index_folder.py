@@ -329,6 +329,52 @@ def test_every_step_of_a_save_is_synced_before_the_next_one_counts_on_it(tmp_pat
     assert disk_calls[commit + 1][:2] == ("sync", str(tmp_path / "index"))
 
 
+class Model:
+    """A model of one file, by the letter that its fingerprint repeats."""
+
+    def __init__(self, letter: str) -> None:
+        self.fingerprint = letter * 64
+
+    def save(self, path: Path) -> None:
+        (path / "weights").write_text(self.fingerprint)
+
+
+def make_index(letter: str, *documents: Document) -> DocumentIndex:
+    index = DocumentIndex(2, letter * 64, "dot")
+    vectors = np.full((len(documents), 2), ord(letter), "float32")
+    index.add(documents, [1] * len(documents), vectors, fingerprint=index.fingerprint)
+    return index
+
+
+def test_the_same_documents_with_vectors_of_another_model_are_written_anew(tmp_path: Path) -> None:
+    folder, document = IndexFolder(tmp_path), Document("a", "x")
+    for letter in "ab":
+        folder.save(Model(letter), make_index(letter, document), {})
+        loaded = load_index_folder(tmp_path)
+        assert loaded.index.fingerprint == letter * 64
+        assert loaded.index.vectors.vectors.tolist() == [[ord(letter)] * 2]
+        assert (loaded.model_path / "weights").read_text() == letter * 64
+
+
+def test_a_reader_whose_files_a_newer_save_deleted_reads_the_newer_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read, found = IndexFolder(tmp_path), index_folder.read_manifest, []
+    folder.save(Model("a"), make_index("a", Document("a", "x")), {})
+
+    def read_and_be_overtaken(path: Path) -> dict:
+        manifest = read(path)
+        found.append(manifest["commit"])
+        if len(found) == 1:
+            IndexFolder(tmp_path).save(Model("b"), make_index("b", Document("b", "y")), {})
+        return manifest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_folder, "read_manifest", lambda path: read(path) if found else read_and_be_overtaken(path))
+        assert [one.id for one in load_index_folder(tmp_path).index] == ["b"]
+    assert not list(tmp_path.glob("model-aaaa*"))
+
+
 # Writes the folder as a chain does, without its encoder, so that it is quick to start and can be killed often.
 SAVER = """
 import sys

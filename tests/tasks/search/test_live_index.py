@@ -236,6 +236,14 @@ def test_a_save_during_a_training_is_of_one_model(
         pytest.fail(str(error))
 
 
+def test_a_number_that_was_removed_is_not_given_again_after_all_is_encoded_again(live: LiveIndex) -> None:
+    live.remove(["2", "3"])
+    live.encode_again(ENCODING)
+    assert live.index.next_number == 4  # which a save keeps
+    live.add(["more"], ENCODING)
+    assert [one.id for one in live.index] == ["0", "1", "4"]
+
+
 def test_removing_by_what_is_no_id_is_named(live: LiveIndex) -> None:
     live.remove(1)
     live.remove(np.array([2, 3]))

@@ -14,6 +14,7 @@ from tfchain.core.types import Document, Passage
 from tfchain.models.indexes.binary_codebook import learn_codebook
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search import (
     EncodedDocuments,
     PassageConfig,
@@ -21,6 +22,7 @@ from tfchain.tasks.search.search import (
     fill_index,
     make_index,
     new_index,
+    search_texts,
 )
 
 WORDS = ("cat", "dog", "stock", "monday", "who")
@@ -150,3 +152,40 @@ def test_bits_are_learned_from_no_more_parts_than_that_takes(binary_encoder: Tex
         fill_index(index, parts, fingerprint=index.fingerprint)
     assert added == [80, 10, 10]
     assert [one.id for one in index] == [one.id for one in DOCUMENTS[:50]]
+
+
+class Axes:
+    """Encodes a text, the number of an axis, as the unit vector of that axis."""
+
+    def encode_query(self, texts: Sequence[str], *, batch_size: int) -> np.ndarray:
+        return np.eye(3, dtype="float32")[[int(text) for text in texts]]
+
+
+def test_the_answer_is_the_text_of_the_best_hit_or_its_title_if_it_has_none() -> None:
+    index = DocumentIndex(3, "m", "dot")
+    documents = [Document("a", "first", title="one"), Document("b", "", title="two"), Document("c", "third")]
+    index.add(documents, [1] * 3, np.eye(3, dtype="float32"), fingerprint="m")
+    encoder: Any = Axes()
+    found = search_texts(encoder, index, ["1", "0", "2"], top_k=2)
+    assert [(one["text"], one["answer"]) for one in found] == [("1", "two"), ("0", "first"), ("2", "third")]
+    assert [one.hits[0].id for one in found] == ["b", "a", "c"]
+    assert [len(one.hits) for one in found] == [2, 2, 2]
+    assert len(search_texts(encoder, index, ["0"], top_k=9)[0].hits) == 3
+
+
+@pytest.mark.parametrize("index", [None, DocumentIndex(3, "m")])
+def test_without_documents_each_text_is_its_own_answer_and_that_is_told(
+    index: DocumentIndex | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder: Any = Axes()
+    (found,) = search_texts(encoder, index, ["1"])
+    assert (found, found.hits) == ({"text": "1", "answer": "1"}, ())
+    assert "No documents were added" in caplog.text
+
+
+def test_settings_of_passages_are_checked() -> None:
+    assert PassageConfig(overlap_tokens=0).to_dict() == {"mode": "split", "overlap_tokens": 0}
+    with pytest.raises(InputError, match="`overlap_tokens` must be a whole number of at least 0"):
+        PassageConfig(overlap_tokens=-1)
+    with pytest.raises(InputError, match="`passages` must be 'split' or 'truncate'. Received: passages='whole'"):
+        PassageConfig(mode="whole")  # type: ignore[arg-type]

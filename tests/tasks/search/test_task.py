@@ -4,6 +4,8 @@ import pytest
 
 from tfchain.chains.arguments import complete_validation
 from tfchain.core.errors import InputError
+from tfchain.core.types import Document
+from tfchain.data.documents.beir import BeirDataset
 from tfchain.tasks.search.task import SearchTask
 from tfchain.training.fit.validation import Validation
 
@@ -23,3 +25,16 @@ def test_a_validations_own_metrics_monitor_and_mode_are_kept() -> None:
 def test_a_metric_that_no_search_measures_is_refused() -> None:
     with pytest.raises(InputError, match="A metric must be one of ndcg, mrr, .* Received: 'accuracy'"):
         complete_validation(SearchTask(), Validation(dataset=1, metrics=["accuracy"]))
+
+
+def test_queries_are_timed_one_at_a_time_and_documents_in_bulk() -> None:
+    dataset = BeirDataset(
+        {"q": "who", "r": "what"}, {"q": {"a": 1}}, [Document("a", "x", title="t"), Document("b", "y")]
+    )
+    assert SearchTask().workload(dataset, None) == (["who", "what"], ["t x", "y"])
+
+
+def test_a_search_is_told_by_its_ranking() -> None:
+    task = SearchTask()
+    assert (task.objective, task.compared, task.lower_is_better) == ("ndcg@10", ("ndcg@10", "recall@100"), frozenset())
+    assert task.settings() == {"passages": {"mode": "split", "overlap_tokens": None}}
