@@ -47,7 +47,7 @@ def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras
 
     def make(name: str) -> keras.layers.Layer:
         if name == "embeddings":
-            return Int8Embeddings(**embedding_options(config.transformer), name=name)
+            return Int8Embeddings(**embedding_options(config.transformer), name=name, dtype="float32")
         layer = encoder.get_layer(name)
         if not isinstance(layer, BlockLayer):
             return make_layer(config, name)
