@@ -15,7 +15,7 @@ import yaml
 from tests.cli.conftest import Run
 from tests.cli.test_bad_input import check_error
 from tests.jobs.api_checker import check_manifest
-from tfchain.cli.launch import launch_local, to_name
+from tfchain.cli.launch import launch_local, launch_tuning, to_name
 from tfchain.jobs.local import Outcome, Show
 
 CONFIG = "model: org/name\ndataset: pairs.jsonl\noutput: out\n"
@@ -169,6 +169,7 @@ def test_a_script_is_written_for_slurm(run: Run, config: Path, monkeypatch: pyte
         (("--target", "vertex", "--image", "a", "--volume", "a:/b"), "--volume belongs to --target kubernetes"),
         (("--target", "kubernetes"), "Missing option '--image', which --target kubernetes needs."),
         ((*KUBERNETES, "--volume", "data"), "--volume must be two words with : between them. Received: 'data'."),
+        ((*KUBERNETES, "--volume", "data:"), "--volume must be two words with : between them. Received: 'data:'."),
         ((*KUBERNETES, "--node-selector", "=a"), "--node-selector must be two words with = between them."),
         (("--target", "slurm", "--cpus", "500m"), "--cpus must be a whole number for slurm. Received: 500m."),
         (("--target", "mars"), "'mars'"),
@@ -190,6 +191,29 @@ def test_values_that_do_not_fit_are_one_line(run: Run, config: Path, tmp_path: P
     check_error(run("launch", tmp_path / "gone.yaml", *KUBERNETES, "--out", out), "No such file", "gone.yaml")
     check_error(run("launch", config, *KUBERNETES, "--config-path", "train.yaml"), "must be an absolute path")
     assert not out.exists()
+
+
+def test_a_search_is_shared_by_a_chief_and_workers_from_0(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[tuple[list[str], int]] = []
+
+    def run_processes(command: list[str], environments: list[dict[str, str]], show: Show) -> Outcome:
+        calls.append((command[-4:], len(environments)))
+        show(0, "searching", False)
+        show(1, "a trial", False)
+        show(2, "error: no", True)
+        return Outcome(3, 2)
+
+    monkeypatch.setattr("tfchain.jobs.local.run_processes", run_processes)
+    assert launch_tuning(Path("tune.yaml"), 2, None, verbose=True) == 3
+    assert calls == [(["tune", "--verbose", "--", "tune.yaml"], 3)]
+    told = capsys.readouterr()
+    assert told.out == "[chief] searching\n[worker 0] a trial\n"
+    assert told.err == (
+        "[worker 1] error: no\n"
+        "error: worker 1 ended with exit code 3. The others were ended; start it again to resume.\n"
+    )
 
 
 def test_names_become_what_clusters_take() -> None:

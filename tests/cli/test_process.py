@@ -1,6 +1,7 @@
 """The command as a process of its own: a quiet standard error, exit codes, signals, and what survives them."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -10,11 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, logging_as_it_was
 from tfchain import Client
+from tfchain.cli.process import CommandGroup, Failure, Interrupted, set_log_level
+from tfchain.core.errors import InputError
 from tfchain.deployment.client.client import RequestError
 from tfchain.tasks.search.index_folder import load_index_folder
 
@@ -145,3 +151,42 @@ def test_a_reader_who_leaves_early_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted: Existing files are unchanged.\n"),
+        (InputError("Expected a number."), 1, "error: Expected a number.\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "gone.txt"),
+            1,
+            "error: No such file or directory: gone.txt\n",
+        ),
+        (OSError("the disk"), 1, "error: the disk\n"),
+        (Interrupted("2 are saved."), 130, "interrupted: 2 are saved.\n"),
+        (Failure("no"), 1, "error: no\n"),
+    ],
+)
+def test_every_error_is_one_line_and_an_exit_code(error: BaseException, code: int, said: str) -> None:
+    @click.group(cls=CommandGroup)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(group, ["fail"])
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+
+
+def test_a_second_command_in_one_process_says_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    context: Any = None
+    with logging_as_it_was():
+        for is_verbose in (True, False, True):
+            set_log_level(context, context, is_verbose)
+        logging.getLogger("tfchain.some.room").info("done")
+        set_log_level(context, context, False)
+        logging.getLogger("tfchain.some.room").info("not said")
+        logging.getLogger("tfchain.some.room").warning("take care")
+    assert capsys.readouterr().err == "info: done\nwarning: take care\n"

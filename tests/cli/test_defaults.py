@@ -1,0 +1,51 @@
+"""What a command does unless it is told otherwise; no index is loaded."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_bad_input import check_error
+from tfchain.cli.folders import describe_chain
+
+
+def test_an_evaluation_is_of_the_split_test(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "x"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "x"}\n')
+    (tmp_path / "qrels" / "dev.tsv").write_text("q\ta\t1\n")
+    check_error(run("evaluate", tmp_path / "index", tmp_path), "test.tsv")
+
+
+def test_an_export_answers_texts_with_ten_documents(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def export(out: Path | None, **options: Any) -> str:
+        given.append((out, options))
+        return "saved_models/search/1"
+
+    monkeypatch.setattr("tfchain.cli.loading.load_chain", lambda *_, **__: SimpleNamespace(export=export))
+    assert run("export", tmp_path).stdout == "saved_models/search/1\n"
+    assert given == [(None, {"top_k": 10, "signatures": "text", "name": "search"})]
+
+
+@pytest.mark.parametrize(("own", "expected"), [(12, 12), (None, 24)])
+def test_the_length_of_an_index_is_that_of_its_folder_or_else_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: int | None, expected: int
+) -> None:
+    (tmp_path / "config.json").touch()
+    vectors = SimpleNamespace(counts=SimpleNamespace(sum=lambda: 3), dim=16, similarity="cosine")
+    loaded = SimpleNamespace(
+        index=type("Index", (), {"vectors": vectors, "fingerprint": "f", "__len__": lambda _: 2})(),
+        folder=SimpleNamespace(commit="c"),
+        model_path=tmp_path,
+        settings={},
+    )
+    transformer = SimpleNamespace(architecture="bert", num_layers=2, max_length=24)
+    folder = SimpleNamespace(encoder=SimpleNamespace(transformer=transformer), max_length=own, prompts={})
+    monkeypatch.setattr("tfchain.tasks.search.index_folder.load_index_folder", lambda _: loaded)
+    monkeypatch.setattr("tfchain.models.weights.folder.read_folder", lambda _: folder)
+    values = describe_chain(tmp_path)
+    assert (values["max_length"], values["documents"], values["passages"], values["layers"]) == (expected, 2, 3, 2)

@@ -1,0 +1,75 @@
+"""What `tfchain serve` says of where it listens, and the request that it offers; the server itself is not started."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_folders import make_version
+from tfchain.cli.serve import make_request, say_ready
+
+DEPLOYMENT: Any = SimpleNamespace(
+    model_name="docs", pid=7, rest_url="http://127.0.0.1:8501", grpc_target="127.0.0.1:8500"
+)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the server was started with; it ends at once, as after Ctrl-C."""
+    given: dict[str, Any] = {}
+
+    def deploy(base_path: Path, **options: Any) -> None:
+        given.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # of this process
+    return given
+
+
+def test_the_model_has_the_folders_name_though_the_folder_is_given_by_a_dot(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    make_version(tmp_path / "docs" / "1")
+    monkeypatch.chdir(tmp_path / "docs")
+    result = run("serve", ".")
+    assert (result.exit_code, result.stdout) == (0, "stopped\n")
+    assert (given["model_name"], given["grpc_port"], given["rest_port"]) == ("docs", 8500, 8501)
+    assert run("serve", ".", "--name", "mine", "--json").stdout == ""
+    assert given["model_name"] == "mine"
+
+
+def test_programs_are_told_the_model_the_process_and_both_addresses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_ready(DEPLOYMENT, tmp_path, True)
+    assert json.loads(capsys.readouterr().out) == {
+        "model": "docs",
+        "pid": 7,
+        "rest_url": "http://127.0.0.1:8501",
+        "grpc_target": "127.0.0.1:8500",
+    }
+
+
+def test_people_are_told_a_request_to_paste(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_version(tmp_path / "1", signatures=["embed", "embed_ids"])
+    say_ready(DEPLOYMENT, tmp_path, False)
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"serving docs from {tmp_path}; Ctrl-C stops it\n")
+    assert "  REST  http://127.0.0.1:8501/v1/models/docs\n  gRPC  127.0.0.1:8500\n" in shown
+    body = '{"signature_name": "embed", "instances": ["a text to encode"]}'
+    assert shown.endswith(f"  curl -d '{body}' http://127.0.0.1:8501/v1/models/docs:predict\n")
+
+
+def test_the_request_is_for_the_latest_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_version(tmp_path / "9", signatures=["embed"])
+    assert make_request(tmp_path) == {"signature_name": "embed", "instances": ["a text to encode"]}
+    make_version(tmp_path / "10", signatures=["embed", "serving_default"])
+    assert make_request(tmp_path) == {"instances": ["how do I merge two sorted lists"]}
+    make_version(tmp_path / "11")
+    assert make_request(tmp_path) is None
+    say_ready(DEPLOYMENT, tmp_path, False)
+    assert capsys.readouterr().out.endswith("  curl http://127.0.0.1:8501/v1/models/docs/metadata\n")
