@@ -16,7 +16,7 @@ def test_an_evaluation_is_of_the_split_test(run: Run, tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "x"}\n')
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "x"}\n')
     (tmp_path / "qrels" / "dev.tsv").write_text("q\ta\t1\n")
-    check_error(run("evaluate", tmp_path / "index", tmp_path), "test")
+    check_error(run("evaluate", tmp_path / "index", tmp_path), "test.tsv")
 
 
 def test_an_export_answers_texts_with_ten_documents(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
