@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Switches off TensorFlow's graph optimizer, which takes half the time of a training of a few steps.
+    """Switches off TensorFlow's graph optimizer, which takes a third of the time of a training of a few steps.
 
     It does not change what a graph computes. Served versions run through it all the same, as do child processes.
     """

@@ -14,7 +14,7 @@ from tfchain.models.engines.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
 
 needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
-HEAVY = ("tensorflow", "keras", "transformers", "huggingface_hub", "pyarrow", "tqdm", "torch")
+HEAVY = ("tensorflow", "keras", "transformers", "huggingface_hub", "pyarrow", "tqdm", "torch", "http.client", "email")
 CHILD = """
 import json, sys
 folder = sys.argv[1]

@@ -6,17 +6,17 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tfchain.chains.model_holder import ModelHolder
 from tfchain.core.checks import to_path
 from tfchain.core.hyperparameters import HyperparameterOptions
-from tfchain.deployment.client.client import Client
 from tfchain.models.text_encoder import TextEncoder
 
 if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the other methods import them
     import keras
 
+    from tfchain.deployment.client.client import Client
     from tfchain.deployment.deploy import Deployment
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe, TrainingRecipe
@@ -49,7 +49,12 @@ class Chain(ModelHolder):
         hyperparameters: The defaults of `fit`, and the batch size. Default: `Hyperparameters()`.
     """
 
-    client_type: ClassVar[type[Client]] = Client
+    @property
+    def client_type(self) -> type[Client]:
+        """The class of the client that `deploy` hands out; asked for there, as answering needs no HTTP."""
+        from tfchain.deployment.client.client import Client
+
+        return Client
 
     def evaluate(
         self,

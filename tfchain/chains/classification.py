@@ -103,7 +103,6 @@ class TextClassificationChain(Chain):
     """
 
     task_type: ClassVar[Any] = ClassificationTask
-    client_type: ClassVar[type[Client]] = ClassificationClient
     task: ClassificationTask
 
     def __init__(
@@ -143,6 +142,11 @@ class TextClassificationChain(Chain):
 
     def __repr__(self) -> str:
         return f"<TextClassificationChain: {len(self.labels)} labels>"
+
+    @property
+    def client_type(self) -> type[Client]:
+        """The class of the client that `deploy` hands out."""
+        return ClassificationClient
 
     @property
     def labels(self) -> tuple[str, ...]:

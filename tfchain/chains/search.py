@@ -12,13 +12,11 @@ import numpy as np
 
 from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
-from tfchain.chains.search_client import Client
 from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
-from tfchain.deployment.client import client as serving
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
@@ -33,6 +31,7 @@ from tfchain.tasks.search.search import (
 from tfchain.tasks.search.task import SearchTask
 
 if TYPE_CHECKING:
+    from tfchain.chains.search_client import Client
     from tfchain.deployment.deploy import Deployment
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe
@@ -77,7 +76,6 @@ class NeuralSearchChain(Chain):
     """
 
     task_type: ClassVar[Any] = SearchTask
-    client_type: ClassVar[type[serving.Client]] = Client
     task: SearchTask
 
     def __init__(
@@ -143,6 +141,13 @@ class NeuralSearchChain(Chain):
 
     def __repr__(self) -> str:
         return f"<NeuralSearchChain: {len(self)} documents, {self.text_encoder.embedding_dim} dimensions>"
+
+    @property
+    def client_type(self) -> type[Client]:
+        """The class of the client that `deploy` hands out."""
+        from tfchain.chains.search_client import Client
+
+        return Client
 
     @property
     def passages(self) -> PassageConfig:

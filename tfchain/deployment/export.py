@@ -6,12 +6,12 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfchain import __version__
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
 from tfchain.core.proof import Proof
@@ -240,6 +240,6 @@ def _write_description(path: Path, description: Mapping[str, Any], report: OpRep
         "ops": report.ops,
         "oldest_server": report.oldest_server,
         "tensorflow": tf.__version__,
-        "tfchain": metadata.version("tfchain"),
+        "tfchain": __version__,
     }
     path.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -4,10 +4,10 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tfchain import __version__
 from tfchain.core.atomic import writing
 from tfchain.core.errors import IndexFolderError
 
@@ -42,7 +42,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def advise(manifest: Mapping[str, Any]) -> str:
     """Returns advice for a folder that cannot be read: another version of tfchain may have saved it."""
-    saved, mine = manifest.get("tfchain"), metadata.version("tfchain")
+    saved, mine = manifest.get("tfchain"), __version__
     if saved in (None, mine):
         return "Index the documents again."
     return f"It was saved by tfchain {saved}, and this is {mine}: use tfchain {saved}, or index the documents again."

@@ -4,10 +4,10 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tfchain import __version__
 from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import IndexFolderError
 from tfchain.models.text_encoder import TextEncoder
@@ -69,7 +69,7 @@ class StateFolder:
                 self.path / MANIFEST,
                 {
                     "format": FORMAT,
-                    "tfchain": metadata.version("tfchain"),
+                    "tfchain": __version__,
                     "commit": commit,
                     "task": self.task,
                     **values,

@@ -54,7 +54,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     from tfchain.training.fit.validation import Validation
     from tfchain.training.mining.options import Mining
 
-    # TensorFlow's graph optimizer takes half the time of so few steps: it runs in two jobs.
+    # TensorFlow's graph optimizer takes a third of the time of so few steps: it runs in two jobs.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name not in ("softmax", "whole")})
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)

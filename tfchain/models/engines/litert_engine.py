@@ -6,11 +6,11 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from tfchain import __version__
 from tfchain.core.progress import show_progress
 from tfchain.models.engines.engine import Computation
 from tfchain.models.engines.litert_conversion import convert_encoder, load_cached
@@ -169,6 +169,6 @@ class LiteRTEngine:
     def _name_cached(self, key: str) -> str:
         import tensorflow as tf
 
-        name = f"{key}-{tf.__version__}-{metadata.version('tfchain')}-{CONVERSION}"
+        name = f"{key}-{tf.__version__}-{__version__}-{CONVERSION}"
         precision = self._computation.precision
         return name if precision == "float32" else f"{name}-{precision}"

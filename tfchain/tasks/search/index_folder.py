@@ -16,12 +16,12 @@ import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfchain import __version__
 from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import IndexFolderError
 from tfchain.core.fingerprint import make_fingerprint
@@ -111,7 +111,7 @@ class IndexFolder:
                 {
                     "format": FORMAT,
                     "task": TASK,
-                    "tfchain": metadata.version("tfchain"),
+                    "tfchain": __version__,
                     "commit": commit,
                     "fingerprint": index.fingerprint,
                     "model": model,
