@@ -50,11 +50,12 @@ $(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg se
 	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lint: install  ## ruff, mypy, import-linter
+lint: install  ## ruff, mypy, import-linter, and whether docs/rooms.svg is up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/draw_rooms.py --check
 
 format: install  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -1,13 +1,15 @@
 """Draws docs/rooms.svg: the rooms of tfchain and the imports between them, read from the code.
 
-Run: make rooms
+Run: make rooms; `make lint` checks that the picture is up to date.
 
 The rooms lie on the diagonal in the order of the staircase in pyproject.toml. A line leaves a room to the right, turns
 at a number, and ends below at the imported room; the number counts the pairs of modules with a direct import. A line
 that a contract in pyproject.toml forbids, or that is part of a cycle of rooms, is red.
 """
 
+import sys
 import tomllib
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,9 +65,15 @@ class Rules:
         return order
 
 
-def main() -> None:
-    """Draws the picture and writes it."""
-    PICTURE.write_text(draw_rooms(read_imports(), read_rules()), encoding="utf-8")
+def main(arguments: Sequence[str] | None = None, picture: Path = PICTURE) -> None:
+    """Draws the picture and writes it, or checks the one that is there."""
+    parser = ArgumentParser(description="Draws docs/rooms.svg from the imports.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the picture is out of date")
+    drawn = draw_rooms(read_imports(), read_rules())
+    if not parser.parse_args(arguments).check:
+        picture.write_text(drawn, encoding="utf-8")
+    elif not picture.exists() or picture.read_text(encoding="utf-8") != drawn:
+        sys.exit(f"{picture.name} does not show the imports as they are: run `make rooms` and commit it.")
 
 
 def read_rules(path: Path = ROOT / "pyproject.toml") -> Rules:
