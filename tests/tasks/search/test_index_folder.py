@@ -375,9 +375,24 @@ def test_a_reader_whose_files_a_newer_save_deleted_reads_the_newer_save(
     assert not list(tmp_path.glob("model-aaaa*"))
 
 
-# Writes the folder as a chain does, without its encoder, so that it is quick to start and can be killed often.
-SAVER = """
-import sys
+# Imports once and forks for each writer, which is killed: a start takes milliseconds, and its imports only once.
+FORKS = """
+import os, sys
+{imports}
+def write(path):
+{write}
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write(line.strip())
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("end", flush=True)
+"""
+
+# Writes the folder as a chain does, without its encoder.
+SAVER = FORKS.format(
+    imports="""
 from pathlib import Path
 import numpy as np
 from tfchain.core.types import Document
@@ -388,65 +403,95 @@ class Model:
     fingerprint = "f" * 64
     def save(self, path):
         (path / "weights").write_bytes(bytes(300_000))
+""",
+    write="""
+    path = Path(path)
+    if (path / "chain.json").exists():
+        loaded = load_index_folder(path)
+        folder, index = loaded.folder, loaded.index
+    else:
+        folder, index = IndexFolder(path), DocumentIndex(8, Model.fingerprint)
+    print("ready", flush=True)
+    while True:
+        step = index.next_number
+        documents = [Document(f"{step}-{n}", "text " * 50) for n in range(20)]
+        index.add(documents, [2] * 20, np.full((40, 8), step, "float32"), fingerprint=Model.fingerprint)
+        if step % 60 == 40:
+            index.remove([f"{step - 20}-{n}" for n in range(20)])
+        folder.save(Model(), index, {})
+        print(index.next_number, flush=True)
+""",
+)
 
-path = Path(sys.argv[1])
-if (path / "chain.json").exists():
-    loaded = load_index_folder(path)
-    folder, index = loaded.folder, loaded.index
-else:
-    folder, index = IndexFolder(path), DocumentIndex(8, Model.fingerprint)
-print("ready", flush=True)
-while True:
-    step = index.next_number
-    documents = [Document(f"{step}-{n}", "text " * 50) for n in range(20)]
-    index.add(documents, [2] * 20, np.full((40, 8), step, "float32"), fingerprint=Model.fingerprint)
-    if step % 60 == 40:
-        index.remove([f"{step - 20}-{n}" for n in range(20)])
-    folder.save(Model(), index, {})
-    print(index.next_number, flush=True)
-"""
 
+class KilledWriters:
+    """Processes that write until they are killed, forked one after the other from one that has imported all.
 
-def start(*command: str) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen(
-        [sys.executable, "-c", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
-    )
+    Args:
+        code: What the process runs; see `FORKS`.
+    """
+
+    def __init__(self, code: str) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-c", code]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env=environment, text=True, **pipes)  # type: ignore[call-overload]
+
+    def __enter__(self) -> "KilledWriters":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def write(self, argument: str, seconds: float) -> list[str]:
+        """Starts a writer, kills it some seconds after it is ready, and returns what it printed from then on."""
+        self.process.stdin.write(argument + "\n")
+        self.process.stdin.flush()
+        first = [self.process.stdout.readline().strip() for _ in range(2)]
+        first.remove("ready")
+        time.sleep(seconds)
+        os.kill(int(first[0]), signal.SIGKILL)
+        return list(iter(lambda: self.process.stdout.readline().strip(), "end"))
 
 
 def test_killed_at_any_moment_of_saving_the_last_good_index_still_loads(tmp_path: Path) -> None:
     path, moment, last = tmp_path / "index", random.Random(3), 0
-    for _ in range(40):
-        with start(SAVER, str(path)) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(moment.uniform(0, 0.15))
-            process.send_signal(signal.SIGKILL)
-            done = [int(line) for line in process.stdout.read().split()]
-        if not (path / "chain.json").exists():
-            assert not done
-            continue
-        index = load_index_folder(path).index
-        published = done[-1] if done else last
-        assert index.next_number in (published, published + 20)  # one more step may have been published
-        last = index.next_number
-        steps = {one.id.split("-")[0] for one in index}
-        assert len(index) == 20 * len(steps)
-        for row, document in zip(index.vectors.starts, index, strict=True):
-            assert document.text == "text " * 50
-            # vectors of (s, s, …) have the same direction for every s but 0
-            expected = 0 if document.id.startswith("0-") else 8**-0.5
-            np.testing.assert_allclose(index.vectors.vectors[row], expected, rtol=1e-6)
+    with KilledWriters(SAVER) as writers:
+        for _ in range(40):
+            done = [int(line) for line in writers.write(str(path), moment.uniform(0, 0.15))]
+            if not (path / "chain.json").exists():
+                assert not done
+                continue
+            index = load_index_folder(path).index
+            published = done[-1] if done else last
+            assert index.next_number in (published, published + 20)  # one more step may have been published
+            last = index.next_number
+            steps = {one.id.split("-")[0] for one in index}
+            assert len(index) == 20 * len(steps)
+            for row, document in zip(index.vectors.starts, index, strict=True):
+                assert document.text == "text " * 50
+                # vectors of (s, s, …) have the same direction for every s but 0
+                expected = 0 if document.id.startswith("0-") else 8**-0.5
+                np.testing.assert_allclose(index.vectors.vectors[row], expected, rtol=1e-6)
     assert last >= 400, "the writer was killed before it wrote"
 
 
-EXPORTER = """
-import sys
+EXPORTER = FORKS.format(
+    imports="""
+import time
+import tensorflow
 from tfchain.chains.search import NeuralSearchChain
-chain = NeuralSearchChain.load(sys.argv[1], engine="tensorflow")
-while True:
-    print(chain.export(sys.argv[2]), flush=True)
-"""
+""",
+    write="""
+    chain = NeuralSearchChain.load(path + "/index", engine="tensorflow")
+    print("ready", flush=True)
+    while True:
+        begin = time.monotonic()
+        version = chain.export(path + "/versions")
+        print(time.monotonic() - begin, flush=True)
+""",
+)
 
 
 def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
@@ -456,17 +501,16 @@ def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
     from tfchain.deployment.repository import list_versions
 
     chain.save(tmp_path / "index")
-    base_path, moment, done = tmp_path / "versions", random.Random(5), 0
-    for _ in range(8):
-        with start(EXPORTER, str(tmp_path / "index"), str(base_path)) as process:
-            assert process.stdout is not None
-            done += len(process.stdout.readline().splitlines())  # the first takes longest: kill within a later one
-            time.sleep(moment.uniform(0, 2.5))
-            process.send_signal(signal.SIGKILL)
-            done += len(process.stdout.read().splitlines())
-        versions = list_versions(base_path)
-        assert list(versions) == list(range(1, len(versions) + 1))
-        assert done <= len(versions) <= done + 1
-        done = len(versions)
+    begin = time.monotonic()
+    chain.export(tmp_path / "versions")
+    seconds, done, moment = time.monotonic() - begin, 1, random.Random(5)
+    with KilledWriters(EXPORTER) as writers:
+        for _ in range(8):
+            done += len(writers.write(str(tmp_path), moment.uniform(0, 1.2 * seconds)))
+            versions = list_versions(tmp_path / "versions")
+            assert list(versions) == list(range(1, len(versions) + 1))
+            assert done <= len(versions) <= done + 1
+            done = len(versions)
+    assert done > 1, "the writer was killed before it wrote"
     for version in versions.values():
         check_proofs(version, [])  # loads, and its warm-up requests run
