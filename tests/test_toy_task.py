@@ -1,6 +1,6 @@
 """A task of thirty lines goes through a whole chain: what the task contract promises to whoever writes another one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import pytest
 from keras import ops
 
 from tfchain.chains.base import Chain
+from tfchain.core.errors import InputError
 from tfchain.deployment.client.client import Client
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import Shrink
-from tfchain.tasks.heads import add_head, has_head
+from tfchain.tasks.heads import ensure_head, has_head
 from tfchain.tasks.text_rows import TextRows
 from tfchain.tasks.text_task import TextTask
 from tfchain.training.losses import PairLoss
@@ -24,7 +25,7 @@ from tfchain.training.losses import PairLoss
 @keras.saving.register_keras_serializable("tests")
 class SquaredError(PairLoss):
     min_columns = max_columns = 1
-    labels = "score"
+    labels = "own"
 
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         return ops.square(y_pred[:, 0, 0] - self.take(y_true, "labels")[:, 0])
@@ -34,12 +35,15 @@ class RatingTask(TextTask):
     name = "rating"
     metrics = ("mae",)
     lower_is_better = frozenset({"mae"})
+    target = "stars"
 
-    def read(self, source: Any, *, split: str) -> TextRows:
-        return TextRows(*zip(*source, strict=True))
+    def read_target(self, value: Any) -> float:
+        if not 1 <= float(value) <= 5:
+            raise InputError(f"stars must be a number from 1 to 5. Received: {value!r}.")
+        return float(value)
 
     def adapt(self, model: TextEncoder, state: Any, rows: TextRows) -> tuple[TextEncoder, Any]:
-        return (model if has_head(model) else add_head(model, 1)), "stars"
+        return ensure_head(model, 1), {"texts": list(rows.texts[:64])}
 
     def make_loss(self, rows: TextRows, state: Any, given: Any = None) -> PairLoss:
         return SquaredError()
@@ -50,12 +54,17 @@ class RatingTask(TextTask):
     def answer(self, outputs: Any, state: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         return {"rating": outputs[:, 0]}
 
+    def learning_texts(self, state: Any) -> Sequence[str] | None:
+        return state["texts"] if state else None
+
 
 class RatingChain(Chain):
     task_type = RatingTask
 
     def rate(self, texts: list[str]) -> np.ndarray:
-        return self.text_encoder.encode(texts)[:, 0]
+        with self._current() as current:
+            self.task.check_state(current.state)
+            return self.task.compute(current.text_encoder, TextRows(texts, ()))[:, 0]
 
 
 # Its life.
@@ -72,15 +81,39 @@ def trained(tiny_model_path: Path) -> RatingChain:
 
 
 def test_a_task_of_thirty_lines_is_trained_and_evaluated(trained: RatingChain) -> None:
-    assert trained.state == "stars"
+    assert trained.state == {"texts": TEXTS}
     np.testing.assert_allclose(trained.rate(TEXTS), [rating for _, rating in ROWS], atol=0.5)
     expected = np.abs(trained.rate(TEXTS) - [rating for _, rating in ROWS]).mean()
     assert trained.evaluate(ROWS) == {"mae": pytest.approx(expected, abs=1e-6)}
 
 
+def test_a_task_of_thirty_lines_reads_files_and_refuses_what_is_wrong(trained: RatingChain, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,stars\n" + "".join(f"{text},{stars}\n" for text, stars in ROWS))
+    assert trained.evaluate(tmp_path / "rows.csv") == trained.evaluate(ROWS)
+    for rows, message in (
+        ([("a", 4.0), ("b", 6.0)], r"dataset\[1\]: stars must be a number from 1 to 5. Received: 6.0"),
+        ([("a", "good")], r"dataset\[0\]: could not convert string to float: 'good'"),
+        ([("a", None)], r"dataset\[0\]: "),
+        ([(None, 4.0)], r"dataset\[0\]: `text` must be a text that is not empty"),
+        ([], "at least one row"),
+    ):
+        with pytest.raises(InputError, match=message):
+            trained.fit(rows)
+    with pytest.raises(InputError, match="The task rating has its own loss. Received: loss='cosent'. Leave it out"):
+        trained.fit(ROWS, loss="cosent")
+
+
+def test_a_task_of_thirty_lines_says_when_it_is_not_trained(tiny_model_path: Path, tmp_path: Path) -> None:
+    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"))
+    for ask in (lambda: chain.evaluate(ROWS), lambda: chain.export(tmp_path), lambda: chain.rate(TEXTS)):
+        with pytest.raises(InputError, match="not trained for its task, rating, yet. Call `fit` first"):
+            ask()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_task_of_thirty_lines_is_saved_and_loaded(trained: RatingChain, tmp_path: Path) -> None:
     loaded = RatingChain.load(trained.save(tmp_path / "chain"), engine="tensorflow")
-    assert (loaded.state, loaded.task.name) == ("stars", "rating")
+    assert (loaded.state, loaded.task.name) == ({"texts": TEXTS}, "rating")
     np.testing.assert_array_equal(loaded.rate(TEXTS), trained.rate(TEXTS))
 
 

@@ -8,6 +8,8 @@ import keras
 import pytest
 
 from tfchain import NeuralSearchChain, Prune
+from tfchain.chains.base import Chain
+from tfchain.core.errors import InputError
 
 PAIRS = [
     ("the cat", "the cat sleeps"),
@@ -84,3 +86,8 @@ def test_documents_added_during_a_compression_are_there(
     chain.compress(Prune(0.5))
     assert chain.text_encoder is not before
     assert sorted(find_ids(chain, "the cat sleeps")) == ["cat", "stock"]
+
+
+def test_a_chain_that_does_not_know_its_task_says_so_when_it_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Chain does not know its task, so it cannot be loaded. .* set `task_type`"):
+        Chain.load(tmp_path)

@@ -1,6 +1,8 @@
 """What every task of texts does: metrics by name, targets, and what an evaluation depends on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,3 +77,51 @@ def test_targets_are_float32_with_a_row_for_each_text() -> None:
 def test_the_workload_is_texts_as_they_are_encoded() -> None:
     pairs = TextRows(["a"], [1], ["b"])
     assert TASK.workload(pairs, None) == (["a b"], ["a b"])
+
+
+def test_a_metric_that_is_not_measured_is_named() -> None:
+    class Forgetful(LengthTask):
+        metrics = ("first", "second", "third", "fourth")
+
+    evaluate = Forgetful().make_evaluation(ROWS, 5, metrics=["first", "fourth"], batch_size=7, progress=False)
+    with pytest.raises(InputError, match="`measure` of Forgetful must return all of its `metrics`. .* no 'fourth'"):
+        evaluate(LengthEncoder())
+
+
+def test_a_setting_that_a_chain_keeps_itself_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Reported(LengthTask):
+        scale: int = 1
+        report: int = 3
+
+    with pytest.raises(InputError, match="Reported has a setting named 'report', which a chain keeps itself"):
+        Reported().settings()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    width: int
+    names: tuple[str, ...] = ()
+
+
+class Model:
+    """A model of one file."""
+
+    fingerprint = "a" * 64
+
+    def save(self, path: Path) -> None:
+        (path / "weights").write_text("")
+
+
+def test_a_state_that_could_not_be_read_back_is_refused_and_the_earlier_save_stays(tmp_path: Path) -> None:
+    class Read(LengthTask):
+        def from_plain(self, values: Any) -> Sizes:
+            return Sizes(values["width"], tuple(values["names"]))
+
+    model: Any = Model()
+    Read().open_folder(tmp_path).save(model, Sizes(3, ("a",)), {})
+    with pytest.raises(InputError, match="LengthTask has a dataclass as its state, Sizes, .* override `from_plain`"):
+        TASK.open_folder(tmp_path).save(model, Sizes(4), {})
+    with pytest.raises(InputError, match="The state must be values that JSON can hold. .* float32 is not JSON"):
+        TASK.open_folder(tmp_path).save(model, {"width": np.float32(5)}, {})
+    assert Read.load_folder(tmp_path).state == Sizes(3, ("a",))

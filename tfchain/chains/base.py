@@ -37,7 +37,8 @@ class Chain(ModelHolder):
     """The life cycle of a model for one task: training, tuning, compression, evaluation, saving, export, deployment.
 
     Each task has its own chain, such as `NeuralSearchChain`, which adds the methods that only this task has. Use this
-    class for your own task: a subclass with `task_type`, or `Chain(task, text_encoder)`.
+    class for your own task: a subclass with `task_type`, or `Chain(task, text_encoder)`, which can be saved but not
+    loaded. `load` does not call a subclass's constructor.
 
     Threads may use a chain at the same time: each call sees a model and the state that belongs to it, and the changes
     of a call appear in one step. Pickling and copying use the saved form that `save` writes.

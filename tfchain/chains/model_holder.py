@@ -70,6 +70,11 @@ class ModelHolder:
             IndexFolderError: if the folder has no saved chain of this task, or a damaged one.
         """
         path = to_path("path", path)
+        if cls.task_type is None:
+            raise InputError(
+                f"{cls.__name__} does not know its task, so it cannot be loaded. Load with the class that saved it, or "
+                "set `task_type` in a subclass of your own."
+            )
         loaded = cls.task_type.load_folder(path)
         chain = cls.__new__(cls)
         try:

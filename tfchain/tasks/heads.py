@@ -52,6 +52,13 @@ def add_head(
     return body.with_encoder(SharedModel(made, is_private=isinstance(encoder, Encoder)))
 
 
+def ensure_head(text_encoder: TextEncoder, dim: int) -> TextEncoder:
+    """Returns the text encoder as it is if it ends in a head of `dim` outputs, and with a new head otherwise."""
+    if has_head(text_encoder) and text_encoder.embedding_dim == dim:
+        return text_encoder
+    return add_head(text_encoder, dim)
+
+
 def strip_head(text_encoder: TextEncoder) -> TextEncoder:
     """Returns the text encoder without its head, so that it outputs vectors; unchanged if it has no head."""
     encoder = text_encoder.own_encoder

@@ -1,5 +1,6 @@
 """The folder of a saved chain with a state of a few plain values: `chain.json` and the model's folder."""
 
+import json
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from tfchain import __version__
 from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
-from tfchain.core.errors import IndexFolderError
+from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.manifest import FORMAT, MANIFEST, check_is_ours, check_task, locked, read_manifest
 
@@ -50,9 +51,11 @@ class StateFolder:
         Raises:
             IndexFolderError: if another process is writing there or has written there meanwhile, or the folder contains
                 something else.
+            InputError: if JSON cannot hold the state.
             TfchainError: if the disk is full.
         """
         check_is_ours(self.path)
+        plain = self._check_plain(state)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path):
@@ -64,7 +67,7 @@ class StateFolder:
                 with new_folder(self.path / name) as partial:
                     model.save(partial)
             commit = uuid.uuid4().hex
-            values = {"model": name, "state": self.to_plain(state), "settings": dict(settings)}
+            values = {"model": name, "state": plain, "settings": dict(settings)}
             write_json(
                 self.path / MANIFEST,
                 {
@@ -79,6 +82,17 @@ class StateFolder:
             for found in self.path.glob(f"{MODEL}*"):
                 if found.name != name:
                     shutil.rmtree(found, ignore_errors=True)
+
+    def _check_plain(self, state: Any) -> Any:
+        plain = self.to_plain(state)
+        try:
+            json.dumps(plain)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"The state must be values that JSON can hold. Received: {type(state).__name__}: {error}. Nothing was "
+                "written."
+            ) from error
+        return plain
 
     def _check_manifest(self, manifest: Mapping[str, Any]) -> None:
         check_task(self.path, manifest, self.task)

@@ -13,9 +13,11 @@ from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.core.task import Evaluate
+from tfchain.data.files.place import Place
 from tfchain.data.pairs.reading import Pairs
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.answers import add_answer
+from tfchain.tasks.row_reader import read_text_rows
 from tfchain.tasks.served_encoder import to_served_encoder
 from tfchain.tasks.stages import Loaded, Served, Training
 from tfchain.tasks.state_folder import StateFolder, load_state_folder
@@ -26,26 +28,33 @@ from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.validation import Validation
 from tfchain.training.losses import PairLoss
 
+CHAIN_SETTINGS = ("hyperparameters", "report")  # the names that a chain adds to its task's settings
+
 
 class TextTask:
     """A task that computes the answer for a text from the encoder's output; see `core.task.Task` for the rest.
 
-    Your own task names its metrics in the class attributes, and overrides `read`, `adapt`, `make_loss`, `measure` and
-    `answer`: about thirty lines (tests/test_toy_task.py has an example). Training, tuning, compression, export and
-    serving then work. The state is None or plain values; a dataclass also needs `from_plain`. Settings are the fields
-    of a frozen dataclass that inherits from this class.
+    Your own task names its metrics in the class attributes, and overrides `read_target`, `adapt`, `make_loss`,
+    `measure` and `answer`: about thirty lines (tests/test_toy_task.py has an example). Training, tuning, compression,
+    export and serving then work.
+
+    The state is what the task keeps beside the model, such as the names of labels: None before the first training,
+    afterwards values that JSON can hold (tuples come back as lists), or a dataclass of such values; then override
+    `from_plain`, too. Settings are the fields of a frozen dataclass that inherits from this class; its other attributes
+    are `ClassVar`s.
 
     Attributes:
         name: The task's name in saved chains and versions.
-        objective: The metric that compression and tuning optimize.
-        metrics: All metrics that `measure` returns.
+        metrics: All metrics that `measure` returns; compression and tuning optimize the first, the `objective`.
         lower_is_better: The metrics that are errors.
-        signature: The name of the signature that answers texts, which is also `serving_default`.
+        target: The name of the target's column in files. Default: `label`.
+        signature: The name of the signature that answers texts, which is also `serving_default`. Default: `answer`.
     """
 
     name: ClassVar[str]
     metrics: ClassVar[Sequence[str]]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
+    target: ClassVar[str] = "label"
     signature: ClassVar[str] = "answer"
 
     @property
@@ -60,16 +69,33 @@ class TextTask:
 
     # For tasks to override
 
-    def read(self, source: Any, *, split: str) -> TextRows:
-        """Reads the data of `fit` and `evaluate`."""
+    def read_target(self, value: Any) -> Any:
+        """Checks a row's target as found in the data, and returns it as plain values; an empty cell is an empty text.
+
+        Raises:
+            InputError: if it is of another kind or out of range, as do ValueError and TypeError; `read` adds the row.
+        """
         raise NotImplementedError
 
     def adapt(self, model: TextEncoder, state: Any, rows: TextRows) -> tuple[TextEncoder, Any]:
-        """Returns the model with the outputs that the rows need, such as a head, and the state that belongs to it."""
+        """Returns the model with the outputs that the rows need, and the state that belongs to it, which is not None.
+
+        Args:
+            model: The model as it is: with this task's outputs if there is a state.
+            state: The state, or None before the first training.
+            rows: The rows of the training.
+
+        `heads.ensure_head` adds outputs where the model does not have as many yet. If the state keeps a few dozen of
+        the rows' texts, `learning_texts` can return them.
+        """
         raise NotImplementedError
 
     def make_loss(self, rows: TextRows, state: Any, given: Any = None) -> PairLoss:
-        """Makes the loss, which takes `to_targets`; `given` is the loss that the user or a trial of a tuning chose."""
+        """Makes the loss; `check_loss` has accepted the given one.
+
+        The loss of a task of texts has `min_columns = max_columns = 1` and `labels = "own"`: its `y_pred[:, 0]` are the
+        outputs `(rows, dim)`, and `self.take(y_true, "labels")` are the rows of `to_targets`.
+        """
         raise NotImplementedError
 
     def measure(self, outputs: np.ndarray, rows: TextRows, state: Any) -> Mapping[str, float]:
@@ -77,8 +103,38 @@ class TextTask:
         raise NotImplementedError
 
     def answer(self, outputs: Any, state: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Computes a version's answer with TensorFlow operations, from outputs `(batch, dim)` to tensors by name."""
+        """Computes a version's answer with TensorFlow operations, from outputs `(batch, dim)` to tensors by name.
+
+        REST leaves out the name of a single tensor. The version's proof computes the expected answers with this method,
+        too: test that it agrees with your chain's own method.
+        """
         raise NotImplementedError
+
+    def read(self, source: Any, *, split: str) -> TextRows:
+        """Reads the data of `fit` and `evaluate`: lists, files and Hugging Face datasets, as `read_text_rows` does.
+
+        Override it for other forms of data, and raise an `InputError` that names the row for what is wrong in it.
+        """
+        return read_text_rows(source, self._read_target_at, split=split, names=(self.target,))
+
+    def check_state(self, state: Any) -> Any:
+        """Returns the state; `evaluate`, `export` and `deploy` call it first.
+
+        Raises:
+            InputError: if there is none, as the model is not trained for the task yet.
+        """
+        if state is None:
+            raise InputError(f"The model is not trained for its task, {self.name}, yet. Call `fit` first.")
+        return state
+
+    def check_loss(self, given: Any) -> None:
+        """Checks a loss that a user or a trial of a tuning chose: a name, a `PairLoss`, its values, or None.
+
+        Raises:
+            InputError: by default for every loss but None: the task has its own.
+        """
+        if given is not None:
+            raise InputError(f"The task {self.name} has its own loss. Received: loss={given!r:.100}. Leave it out.")
 
     def to_targets(self, rows: TextRows, state: Any) -> np.ndarray:
         """Converts the rows' targets for the loss, float32 `(rows, k)`."""
@@ -109,6 +165,7 @@ class TextTask:
     # Training and evaluation
 
     def prepare(self, model: TextEncoder, state: Any, dataset: Any, options: FitOptions) -> Training:
+        self.check_loss(options.loss)
         rows = self.read(dataset, split=options.split)
         model, state = self.adapt(model, state, rows)
         pairs = Pairs((self._join(model, rows),), labels=self.to_targets(rows, state), symmetric=True)
@@ -139,9 +196,16 @@ class TextTask:
         progress: bool | None = None,
         costs: bool = False,
     ) -> Evaluate:
+        state = self.check_state(state)
+
         def evaluate(model: TextEncoder) -> dict[str, float]:
             outputs = self.compute(model, judged, batch_size=batch_size, progress=progress)
             measured = self.measure(outputs, judged, state)
+            missing = [metric for metric in metrics if metric not in measured]
+            if missing:
+                raise InputError(
+                    f"`measure` of {type(self).__name__} must return all of its `metrics`. Received: no {missing[0]!r}."
+                )
             return {metric: float(measured[metric]) for metric in metrics}
 
         return evaluate
@@ -149,12 +213,16 @@ class TextTask:
     def compute(
         self, model: TextEncoder, rows: TextRows, *, batch_size: int = 32, progress: bool | None = None
     ) -> np.ndarray:
-        """Returns the encoder's outputs, float32 `(rows, dim)`, without a prompt."""
+        """Returns the encoder's outputs, float32 `(rows, dim)`, without a prompt, as versions compute them.
+
+        A chain's own method calls it, in `with self._current() as current:`.
+        """
         return model.encode(self._join(model, rows), prompt="", batch_size=batch_size, progress=progress)
 
     # Optimization
 
     def learning_texts(self, state: Any) -> Sequence[str] | None:
+        """Returns texts that recipes learn from, and on which `export` calibrates int8 (at least 8). Default: none."""
         return None
 
     def workload(self, judged: TextRows, state: Any) -> tuple[Sequence[str], Sequence[str]]:
@@ -169,6 +237,7 @@ class TextTask:
     def serve(
         self, model: TextEncoder, state: Any, *, signatures: str, batch_size: int, options: Mapping[str, Any]
     ) -> Served:
+        self.check_state(state)
         served = to_served_encoder(model, self.learning_texts(state) or ())
         graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, litert=served.litert)
         if graph.has_text:
@@ -184,10 +253,16 @@ class TextTask:
     # Keeping
 
     def settings(self) -> Mapping[str, Any]:
-        return {name: getattr(self, name) for name in _setting_names(type(self))}
+        names = _setting_names(type(self))
+        taken = [name for name in names if name in CHAIN_SETTINGS]
+        if taken:
+            raise InputError(
+                f"{type(self).__name__} has a setting named {taken[0]!r}, which a chain keeps itself. Rename it."
+            )
+        return {name: getattr(self, name) for name in names}
 
     def open_folder(self, path: Path) -> StateFolder:
-        return StateFolder(path, self.name, _to_plain)
+        return StateFolder(path, self.name, self._to_plain)
 
     @classmethod
     def load_folder(cls, path: str | Path) -> Loaded:
@@ -204,8 +279,29 @@ class TextTask:
             raise IndexFolderError(
                 f"{path} has settings that cannot be read: {type(error).__name__}: {error}. Save the chain there again."
             ) from error
-        folder = StateFolder(Path(path), cls.name, _to_plain, loaded.commit)
+        folder = StateFolder(Path(path), cls.name, task._to_plain, loaded.commit)
         return Loaded(task, loaded.model_path, state, loaded.settings, folder)
+
+    def _read_target_at(self, value: Any, place: Place) -> Any:
+        try:
+            return self.read_target(value)
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"{place}: {error}") from error
+
+    def _to_plain(self, state: Any) -> Any:
+        """Returns a state as values that JSON can hold.
+
+        Raises:
+            InputError: if it could not be read back.
+        """
+        if not dataclasses.is_dataclass(state) or isinstance(state, type):
+            return state
+        if type(self).from_plain is TextTask.from_plain:
+            raise InputError(
+                f"{type(self).__name__} has a dataclass as its state, {type(state).__name__}, and does not override "
+                "`from_plain`, which makes one from its values."
+            )
+        return dataclasses.asdict(state)
 
     def _join(self, model: TextEncoder, rows: TextRows) -> list[str]:
         return rows.join("" if rows.second_texts is None else find_separator(model))
@@ -213,7 +309,3 @@ class TextTask:
 
 def _setting_names(task: type[TextTask]) -> list[str]:
     return list(inspect.signature(task).parameters)
-
-
-def _to_plain(state: Any) -> Any:
-    return dataclasses.asdict(state) if dataclasses.is_dataclass(state) and not isinstance(state, type) else state

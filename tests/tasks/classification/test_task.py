@@ -82,7 +82,9 @@ def test_a_given_loss_keeps_its_smoothing_and_gets_the_weights() -> None:
     )
     assert (loss.label_smoothing, loss.class_weights) == (0.3, (2.0, 1.0))
     with pytest.raises(InputError, match="has its own loss, softmax_cross_entropy. Received: "):
-        ClassificationTask().make_loss(ROWS, LABELS, get_loss("cosent"))
+        ClassificationTask().check_loss(get_loss("cosent"))
+    ClassificationTask().check_loss(SoftmaxCrossEntropy(0.3))
+    ClassificationTask().check_loss(None)
 
 
 def test_settings_that_do_not_fit_are_named() -> None:

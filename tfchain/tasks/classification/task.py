@@ -113,14 +113,16 @@ class ClassificationTask(TextTask):
         targets: np.ndarray = table if self.multi_label else table.argmax(axis=1)[:, None]
         return targets.astype("float32")
 
-    def make_loss(self, rows: TextRows, state: Labels, given: Any = None) -> PairLoss:
-        """Makes a cross-entropy with the task's smoothing and weights; a given loss only gets the weights."""
+    def check_loss(self, given: Any) -> None:
         if given is not None and not isinstance(given, LabelLoss):
             expected = "sigmoid_cross_entropy" if self.multi_label else "softmax_cross_entropy"
             raise InputError(
                 f"A classification has its own loss, {expected}. Received: {given!r:.100}. Leave `loss` out; "
                 "`label_smoothing` and `class_weights` are arguments of the chain."
             )
+
+    def make_loss(self, rows: TextRows, state: Labels, given: Any = None) -> PairLoss:
+        """Makes a cross-entropy with the task's smoothing and weights; a given loss only gets the weights."""
         kind = SigmoidCrossEntropy if self.multi_label else SoftmaxCrossEntropy
         loss = given if isinstance(given, kind) else kind(self.label_smoothing)
         return loss.with_weights(self._make_weights(rows, state))
@@ -156,20 +158,11 @@ class ClassificationTask(TextTask):
         check_signatures(signatures)
         check_whole_number("top_k", options.get("top_k", 1), advice="Ask for one label or more.")
 
-    def serve(self, model: TextEncoder, state: Labels | None, **options: Any) -> Any:
-        self.check_state(state)
-        return super().serve(model, state, **options)
-
     def add_signatures(self, graph: TextGraph, state: Labels, options: Mapping[str, Any]) -> None:
         separator = find_separator(graph.text_encoder) if state.paired else None
         add_classification(graph, state, top_k=min(options["top_k"], len(state)), separator=separator)
 
     def check_state(self, state: Labels | None) -> Labels:
-        """Returns the labels.
-
-        Raises:
-            InputError: if there are no labels.
-        """
         if state is None:
             raise InputError(NO_LABELS)
         return state
