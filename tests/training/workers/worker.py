@@ -12,23 +12,33 @@ from pathlib import Path
 from typing import Any
 
 BATCH_SIZE = 8
-EPOCHS = 4  # of 5 steps each
+EPOCHS = 2  # of 5 steps each
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # Two rows share a document, two share a query: the masks have something to do.
 PAIRS = [(f"what does the cat {one} do", f"the dog {one} run on monday {one}{one}") for one in LETTERS]
 PAIRS += [("what does the cat a do", "a dog sleeps on a stock"), ("who run", "the dog b run on monday bb")]
 TRIPLES = [(*pair, f"stock fell {one} {one}") for pair, one in zip(PAIRS, LETTERS + LETTERS, strict=False)]
+SCORED = [
+    {"sentence1": first, "sentence2": second, "score": number % 7 / 7} for number, (first, second) in enumerate(PAIRS)
+]
+# Datasets of 16 rows, each with a loss of its own: one graph for all.
+SEVERAL = {
+    "both_directions": (TRIPLES[:16], {"name": "in_batch_softmax", "directions": "both"}),
+    "matryoshka": (PAIRS[:16], {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}),
+    "cosent": (SCORED[:16], "cosent"),
+    "angle": (SCORED[16:32], "angle"),
+    "simcse": ([first for first, _ in PAIRS[16:32]], None),
+}
 
 JOBS: dict[str, dict[str, Any]] = {
     "softmax": {},
-    "both_directions": {"loss": {"name": "in_batch_softmax", "directions": "both"}, "dataset": TRIPLES},
+    "several": {
+        "dataset": {name: rows for name, (rows, _) in SEVERAL.items()},
+        "loss": {name: loss for name, (_, loss) in SEVERAL.items() if loss},
+    },
     "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES},
     "unmasked": {"mask_false_negatives": False},
-    "matryoshka": {"loss": {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}},
     "guided": {"loss": "guided_in_batch_softmax", "guided": True},
-    "angle": {"loss": "angle", "dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
-    "simcse": {"dataset": [text for pair in PAIRS for text in pair][:38]},
-    "cosent": {"dataset": [(*pair, number % 7 / 7) for number, pair in enumerate(PAIRS)]},
     "pruned": {"recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
     "clustered": {"recipe": {"recipe": "Cluster", "num_clusters": 4, "begin": 0.2}, "epochs": 2},
     "layers": {"layers": True},
@@ -56,11 +66,12 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
 
     # TensorFlow's graph optimizer takes a third of the time of so few steps: it runs in two jobs.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name not in ("softmax", "whole")})
+    # Eager is the same without graphs, which take longer to build than to run; but GradCache has a loop for each text.
+    tf.config.run_functions_eagerly(strategy is None and name != "grad_cache")
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)
     dataset = job.pop("dataset", PAIRS)
-    if name in ("cosent", "angle"):
-        dataset = [{"sentence1": a, "sentence2": b, "score": score} for a, b, score in dataset]
+    num_rows = sum(map(len, dataset.values())) if isinstance(dataset, dict) else len(dataset)
     chain = NeuralSearchChain.from_pretrained(folder / "model", engine="tensorflow", seed=3)
     # One rectangle of texts a step, where the test is of something else: a quarter of the graph to build.
     options: dict[str, Any] = {"strategy": strategy or "one", "length_groups": 4 if name == "softmax" else 1}
@@ -102,7 +113,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
             # Keras shows the mean of the epoch's rows so far; all steps but an epoch's last have as many.
             last = batch + 1 == self.params["steps"]
             before, rows_before = self.total, BATCH_SIZE * batch
-            rows = len(dataset) - rows_before if last else BATCH_SIZE
+            rows = num_rows - rows_before if last else BATCH_SIZE
             self.total = float(logs["loss"]) * (rows_before + rows)
             if batch == 0 or self.seen == batch:  # else the step before was not taken here, but before a stop
                 steps.append((self.total - before) / rows)
@@ -162,7 +173,6 @@ def main() -> None:
     if mode == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    tf.config.run_functions_eagerly(mode == "one")  # the same without graphs, which take longer to build than to run
     strategy = make_strategy(mode)
     out = Path(folder) / f"{mode}-{index}.json"
     results = json.loads(out.read_text()) if out.exists() else {}
