@@ -61,11 +61,11 @@ def minilm_path() -> Path:
 
 @pytest.fixture(scope="session")
 def wide_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `tiny_model_path`, 64 wide: LiteRT quantizes matrices of more than 1,024 values."""
+    """As `thin_model_path`, 64 wide: LiteRT quantizes matrices of more than 1,024 values."""
     from tests.tiny_model import save_tiny_model
 
     folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64)
+    save_tiny_model(folder, seed=3, hidden_dim=64, num_layers=1)
     return folder
 
 
@@ -120,6 +120,16 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny") / "bert"
     save_tiny_model(folder, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def thin_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_model_path`, of one layer: a training or an export takes two thirds of the time."""
+    from tests.tiny_model import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("thin") / "bert"
+    save_tiny_model(folder, seed=1, num_layers=1)
     return folder
 
 

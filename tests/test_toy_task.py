@@ -74,8 +74,8 @@ TEXTS = [text for text, _ in ROWS]
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_model_path: Path) -> RatingChain:
-    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"))
+def trained(thin_model_path: Path) -> RatingChain:
+    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"))
     chain.fit(ROWS, batch_size=4, epochs=80, learning_rate=0.02, dropout=0.0, schedule="constant")
     return chain
 
@@ -103,8 +103,8 @@ def test_a_task_of_thirty_lines_reads_files_and_refuses_what_is_wrong(trained: R
         trained.fit(ROWS, loss="cosent")
 
 
-def test_a_task_of_thirty_lines_says_when_it_is_not_trained(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"))
+def test_a_task_of_thirty_lines_says_when_it_is_not_trained(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"))
     for ask in (lambda: chain.evaluate(ROWS), lambda: chain.export(tmp_path), lambda: chain.rate(TEXTS)):
         with pytest.raises(InputError, match="not trained for its task, rating, yet. Call `fit` first"):
             ask()
@@ -117,8 +117,8 @@ def test_a_task_of_thirty_lines_is_saved_and_loaded(trained: RatingChain, tmp_pa
     np.testing.assert_array_equal(loaded.rate(TEXTS), trained.rate(TEXTS))
 
 
-def test_a_task_of_thirty_lines_is_tuned(tiny_model_path: Path) -> None:
-    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"))
+def test_a_task_of_thirty_lines_is_tuned(thin_model_path: Path) -> None:
+    chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"))
     space = {"learning_rate": [1e-6, 0.02]}
     report = chain.tune(ROWS, space, tuner="grid", validation=ROWS, refit=True)
     assert chain.hyperparameters.learning_rate == 0.02  # the error falls with a rate that learns
@@ -128,8 +128,8 @@ def test_a_task_of_thirty_lines_is_tuned(tiny_model_path: Path) -> None:
 
 def test_a_task_of_thirty_lines_is_compressed(trained: RatingChain) -> None:
     chain = RatingChain(trained.task, trained.text_encoder, trained.state)
-    chain.compress([Shrink(layers=1)])
-    assert chain.model.config.transformer.num_layers == 1
+    chain.compress([Shrink(intermediate_dim=8)])
+    assert chain.model.config.transformer.intermediate_dim == 8
     assert chain.rate(TEXTS).shape == (4,)
 
 

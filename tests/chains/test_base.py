@@ -30,8 +30,8 @@ def find_ids(chain: NeuralSearchChain, text: str) -> list[str]:
 
 
 @pytest.fixture
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    return NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow", batch_size=4)
+def chain(thin_model_path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow", batch_size=4)
 
 
 def test_documents_added_to_an_empty_chain_while_it_trains_are_there(chain: NeuralSearchChain, eager: None) -> None:

@@ -46,9 +46,9 @@ def make_chain(path: Path, **options: object) -> TextClassificationChain:
 
 
 @pytest.fixture(scope="module")
-def fitted(tiny_model_path: Path) -> TextClassificationChain:
+def fitted(thin_model_path: Path) -> TextClassificationChain:
     """A chain with a head; the encoder is as it was."""
-    return make_chain(tiny_model_path, batch_size=8).fit_head(ROWS, validation=ROWS)
+    return make_chain(thin_model_path, batch_size=8).fit_head(ROWS, validation=ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def test_a_head_answers_with_labels_and_scores_best_first(fitted: TextClassifica
     assert fitted.predict([]) == []
 
 
-def test_a_head_is_scikit_learns_logistic_regression(fitted: TextClassificationChain, tiny_model_path: Path) -> None:
+def test_a_head_is_scikit_learns_logistic_regression(fitted: TextClassificationChain, thin_model_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    vectors = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow").encode([*TEXTS, *NEW])
+    vectors = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow").encode([*TEXTS, *NEW])
     names = [name for _, name in ROWS]
     reference = LogisticRegression(max_iter=1000).fit(vectors[: len(TEXTS)], names)
     assert [one["label"] for one in fitted.predict(NEW)] == reference.predict(vectors[len(TEXTS) :]).tolist()
@@ -99,8 +99,8 @@ def test_evaluation_gives_the_tasks_metrics(fitted: TextClassificationChain) -> 
         fitted.evaluate(ROWS, metrics=["ndcg@10"])
 
 
-def test_training_goes_on_from_the_head_and_is_calibrated_on_the_validation(tiny_model_path: Path) -> None:
-    chain = make_chain(tiny_model_path, **SETTINGS).fit_head(ROWS)
+def test_training_goes_on_from_the_head_and_is_calibrated_on_the_validation(thin_model_path: Path) -> None:
+    chain = make_chain(thin_model_path, **SETTINGS).fit_head(ROWS)
     assert chain.state.temperature == 1
     before = chain.evaluate(ROWS)
     history = chain.fit(ROWS, epochs=4, validation=ROWS)
@@ -127,10 +127,10 @@ def test_the_same_labels_keep_the_head_and_others_make_a_new_one(
     np.testing.assert_allclose(strip_head(made).encode(TEXTS), strip_head(model).encode(TEXTS), atol=1e-6)
 
 
-def test_a_new_head_is_the_same_each_time_so_that_a_training_can_be_resumed(tiny_model_path: Path) -> None:
-    task = make_chain(tiny_model_path).task
+def test_a_new_head_is_the_same_each_time_so_that_a_training_can_be_resumed(thin_model_path: Path) -> None:
+    task = make_chain(thin_model_path).task
     rows = task.read(ROWS, split="train")
-    plain = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(2)]
+    plain = [TextEncoder.from_pretrained(thin_model_path, engine="tensorflow") for _ in range(2)]
     assert len({task.adapt(model, None, rows)[0].fingerprint for model in plain}) == 1
 
 
@@ -146,9 +146,9 @@ def test_a_saved_chain_gives_the_same_answers(fitted: TextClassificationChain, t
 
 
 def test_a_chain_of_another_task_is_refused_by_name(
-    fitted: TextClassificationChain, tiny_model_path: Path, tmp_path: Path
+    fitted: TextClassificationChain, thin_model_path: Path, tmp_path: Path
 ) -> None:
-    search = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(["a dog"])
+    search = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow").add(["a dog"])
     search.save(tmp_path / "search")
     with pytest.raises(IndexFolderError, match="holds a saved chain of the task 'search'. Expected: 'classification'"):
         TextClassificationChain.load(tmp_path / "search")
@@ -191,8 +191,8 @@ def test_plain_tensorflow_answers_classify_requests(fitted: TextClassificationCh
     np.testing.assert_allclose(scores, [[score for _, score in expected]], atol=1e-5)
 
 
-def test_pairs_of_texts_are_told_apart_in_python_and_in_the_graph(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(tiny_model_path).fit_head(PAIRS)
+def test_pairs_of_texts_are_told_apart_in_python_and_in_the_graph(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = make_chain(thin_model_path).fit_head(PAIRS)
     assert chain.predict(("a dog", "a dog")) == {"text": ("a dog", "a dog"), "label": "same"}
     joined = strip_head(chain.text_encoder).tokenizer(["the cat [SEP] a dog"])[0]
     assert chain.tokenizer.convert_ids_to_tokens(joined) == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
@@ -208,8 +208,8 @@ def test_pairs_of_texts_are_told_apart_in_python_and_in_the_graph(tiny_model_pat
         chain.predict(["a dog"])
 
 
-def test_several_labels_are_those_above_their_thresholds(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(tiny_model_path, multi_label=True, class_weights="balanced", label_smoothing=0.05, **SETTINGS)
+def test_several_labels_are_those_above_their_thresholds(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = make_chain(thin_model_path, multi_label=True, class_weights="balanced", label_smoothing=0.05, **SETTINGS)
     history = chain.fit(TAGS, epochs=30, validation=TAGS)
     assert chain.task.objective == "macro_f1"
     assert history.history["macro_f1"][-1] == max(history.history["macro_f1"])
@@ -238,8 +238,8 @@ def test_tuning_finds_smoothing_pooling_and_shape(tiny_model_path: Path) -> None
         chain.tune(ROWS, {"loss.margin": [1.0]}, validation=ROWS)
 
 
-def test_pruning_low_rank_training_and_weights_by_label_go_with_it(tiny_model_path: Path) -> None:
-    chain = make_chain(tiny_model_path, class_weights={"ask": 2.0}, **SETTINGS)
+def test_pruning_low_rank_training_and_weights_by_label_go_with_it(thin_model_path: Path) -> None:
+    chain = make_chain(thin_model_path, class_weights={"ask": 2.0}, **SETTINGS)
     chain.fit(ROWS, epochs=2, recipes=[Prune(0.5, layers=["layer_*"])])
     kernel = chain.model.get_layer("layer_0").intermediate.kernel
     assert np.mean(np.asarray(kernel) == 0) == 0.5
@@ -255,7 +255,8 @@ def test_a_smaller_model_keeps_its_head(fitted: TextClassificationChain) -> None
     chain = TextClassificationChain.__new__(TextClassificationChain)
     chain.__dict__.update(fitted.__dict__)
     chain._live = LiveModel(fitted.text_encoder, fitted.state)
-    chain.compress([Shrink(layers=1)])
+    chain.compress([Shrink(intermediate_dim=8)])
+    assert chain.model.config.transformer.intermediate_dim == 8
     assert chain.model.config.head.out_dim == 3
     np.testing.assert_array_equal(
         chain.model.get_layer("head").get_weights()[0], fitted.model.get_layer("head").get_weights()[0]
@@ -264,8 +265,8 @@ def test_a_smaller_model_keeps_its_head(fitted: TextClassificationChain) -> None
     assert chain.state.temperature != fitted.state.temperature
 
 
-def test_a_keras_model_of_ones_own_gets_a_head_and_is_saved(tiny_model_path: Path, tmp_path: Path) -> None:
-    tokenizer = make_chain(tiny_model_path).tokenizer
+def test_a_keras_model_of_ones_own_gets_a_head_and_is_saved(thin_model_path: Path, tmp_path: Path) -> None:
+    tokenizer = make_chain(thin_model_path).tokenizer
     keras.utils.set_random_seed(1)
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
     vectors = keras.layers.Embedding(len(tokenizer), 12)(inputs["token_ids"])
@@ -280,8 +281,8 @@ def test_a_keras_model_of_ones_own_gets_a_head_and_is_saved(tiny_model_path: Pat
     assert loaded.labels == chain.labels
 
 
-def test_a_chain_without_labels_says_how_to_get_some(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(tiny_model_path)
+def test_a_chain_without_labels_says_how_to_get_some(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = make_chain(thin_model_path)
     for ask in (
         lambda: chain.predict("a dog"),
         lambda: chain.evaluate(ROWS),
@@ -299,11 +300,11 @@ def test_a_chain_without_labels_says_how_to_get_some(tiny_model_path: Path, tmp_
     assert empty.state is None
 
 
-def test_arguments_out_of_range_are_named(tiny_model_path: Path, fitted: TextClassificationChain) -> None:
+def test_arguments_out_of_range_are_named(thin_model_path: Path, fitted: TextClassificationChain) -> None:
     with pytest.raises(InputError, match="`label_smoothing` must be in"):
-        make_chain(tiny_model_path, label_smoothing=1.5)
+        make_chain(thin_model_path, label_smoothing=1.5)
     with pytest.raises(InputError, match="`class_weights` must be 'balanced' or a dict of weights by label"):
-        make_chain(tiny_model_path, class_weights="heavy")
+        make_chain(thin_model_path, class_weights="heavy")
     with pytest.raises(InputError, match="`top_k` must be a whole number of at least 1"):
         fitted.predict("a dog", top_k=0)
     with pytest.raises(InputError, match="A text must be a string. Received: 7"):

@@ -24,8 +24,8 @@ from tfchain.models.text_encoder import TextEncoder
 
 
 @pytest.fixture
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    return NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def chain(thin_model_path: Path) -> NeuralSearchChain:
+    return NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def chinese_model(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -
         architecture="bert",
         vocabulary_size=len(tokenizer),
         hidden_dim=16,
-        num_layers=2,
+        num_layers=1,
         num_heads=2,
         intermediate_dim=32,
         max_positions=64,
@@ -123,11 +123,11 @@ def test_a_list_of_texts_gives_a_list_and_top_k_limits_the_hits(chain: NeuralSea
     assert len(chain.search("cat", top_k=100).hits) == 3
 
 
-def test_long_documents_are_found_by_their_end_only_when_they_are_split(tiny_model_path: Path) -> None:
+def test_long_documents_are_found_by_their_end_only_when_they_are_split(thin_model_path: Path) -> None:
     long = "the cat sleeps. " * 20 + "stocks fell on monday."
     ranks = {}
     for mode in ("split", "truncate"):
-        chain = NeuralSearchChain.from_pretrained(tiny_model_path, passages=mode, engine="tensorflow")
+        chain = NeuralSearchChain.from_pretrained(thin_model_path, passages=mode, engine="tensorflow")
         chain.add([{"id": "long", "text": long}])
         assert len(chain) == 1
         ranks[mode] = chain.search("stocks fell on monday").hits[0].score
@@ -135,9 +135,9 @@ def test_long_documents_are_found_by_their_end_only_when_they_are_split(tiny_mod
     assert ranks["split"] > ranks["truncate"] + 0.01
 
 
-def test_queries_and_documents_get_their_prompts(tiny_model_path: Path) -> None:
+def test_queries_and_documents_get_their_prompts(thin_model_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(
-        tiny_model_path, prompts={"query": "who ", "document": "does "}, engine="tensorflow"
+        thin_model_path, prompts={"query": "who ", "document": "does "}, engine="tensorflow"
     )
     np.testing.assert_array_equal(chain.encode_query(["cat"]), chain.encode(["who cat"]))
     np.testing.assert_array_equal(chain.encode_document(["cat"]), chain.encode(["does cat"]))
@@ -193,8 +193,8 @@ def test_the_constructor_takes_from_a_folder_what_is_not_given(shared_data: Path
     assert NeuralSearchChain(None, minilm_path, max_length=64).text_encoder.tokenizer.max_length == 64
 
 
-def test_another_maximum_makes_other_vectors_of_the_same_converted_model(tiny_model_path: Path) -> None:
-    whole, short = (NeuralSearchChain.from_pretrained(tiny_model_path, max_length=length) for length in (None, 8))
+def test_another_maximum_makes_other_vectors_of_the_same_converted_model(thin_model_path: Path) -> None:
+    whole, short = (NeuralSearchChain.from_pretrained(thin_model_path, max_length=length) for length in (None, 8))
     assert whole.text_encoder.fingerprint != short.text_encoder.fingerprint
     assert whole.text_encoder.runner.cache_key == short.text_encoder.runner.cache_key
 
@@ -365,9 +365,9 @@ def test_bad_calls_are_named(chain: NeuralSearchChain, call, message: str) -> No
         ({"model": 5}, "`model` must be a Keras encoder"),
     ],
 )
-def test_the_constructor_checks_its_arguments(tiny_model_path: Path, values: dict, message: str) -> None:
+def test_the_constructor_checks_its_arguments(thin_model_path: Path, values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        NeuralSearchChain(**{"tokenizer": tiny_model_path, "model": tiny_model_path, **values})
+        NeuralSearchChain(**{"tokenizer": thin_model_path, "model": thin_model_path, **values})
 
 
 def test_a_folder_of_a_wrong_kind_is_named(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_folder_of_a_wrong_kind_is_named(tmp_path: Path) -> None:
         NeuralSearchChain.from_pretrained("no/where")
 
 
-def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_path: Path, tmp_path: Path) -> None:
+def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(thin_model_path: Path, tmp_path: Path) -> None:
     import keras
 
     from tfchain.models.encoders.pooling import Pooling
@@ -385,7 +385,7 @@ def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_pa
     ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask"))
     pooled = Pooling(["mean"])(keras.layers.Embedding(300, 8)(ids), mask)
     model = keras.Model({"token_ids": ids, "padding_mask": mask}, pooled)
-    chain = NeuralSearchChain(tokenizer=tiny_model_path, model=model, engine="tensorflow")
+    chain = NeuralSearchChain(tokenizer=thin_model_path, model=model, engine="tensorflow")
     chain.add(["the cat sleeps", "stocks fell on monday"])
     assert chain.search("the cat sleeps").hits[0].id == "0"
     chain.save(tmp_path / "index")
@@ -402,10 +402,10 @@ def test_a_keras_encoder_of_the_users_own_searches_saves_and_loads(tiny_model_pa
     np.testing.assert_allclose(found["embedding"][0], chain.encode("a dog"), atol=1e-6)
 
 
-def test_a_chain_is_pickled_and_copied_by_its_saved_form(tiny_model_path: Path, tmp_path: Path) -> None:
+def test_a_chain_is_pickled_and_copied_by_its_saved_form(thin_model_path: Path, tmp_path: Path) -> None:
     """It was `cannot pickle '_thread.lock' object`."""
     chain = NeuralSearchChain.from_pretrained(
-        tiny_model_path, engine="tensorflow", batch_size=7, passages="truncate", prompts={"query": "who "}
+        thin_model_path, engine="tensorflow", batch_size=7, passages="truncate", prompts={"query": "who "}
     )
     chain.add([{"id": "a", "text": "the cat sleeps", "n": 1}, {"id": "gone", "text": "x"}, "stocks fell on monday"])
     chain.remove("gone")
@@ -433,8 +433,8 @@ def test_a_chain_is_pickled_and_copied_by_its_saved_form(tiny_model_path: Path, 
     assert pickle.loads(pickle.dumps(before)).hits == before.hits
 
 
-def test_a_text_encoder_is_pickled_and_copied_by_its_saved_form(tiny_model_path: Path) -> None:
-    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow", max_length=8, prompts={"query": "who "})
+def test_a_text_encoder_is_pickled_and_copied_by_its_saved_form(thin_model_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow", max_length=8, prompts={"query": "who "})
     for again in (pickle.loads(pickle.dumps(encoder)), copy.deepcopy(encoder)):
         assert again.fingerprint == encoder.fingerprint
         np.testing.assert_array_equal(again.encode_query(["a dog runs"]), encoder.encode_query(["a dog runs"]))

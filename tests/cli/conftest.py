@@ -59,11 +59,11 @@ def documents_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def saved_index(
-    run: Run, tiny_model_path: Path, documents_path: Path, tmp_path_factory: pytest.TempPathFactory
+    run: Run, thin_model_path: Path, documents_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """An index of the three documents, which no test changes."""
     path = tmp_path_factory.mktemp("saved") / "index"
-    result = run("index", documents_path, "--model", tiny_model_path, "--out", path)
+    result = run("index", documents_path, "--model", thin_model_path, "--out", path)
     assert result.exit_code == 0, result.stderr
     return path
 

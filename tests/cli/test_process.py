@@ -90,10 +90,10 @@ def write_many_documents(path: Path) -> Path:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
-    number: signal.Signals, exit_code: int, run: Run, tiny_model_path: Path, tmp_path: Path
+    number: signal.Signals, exit_code: int, run: Run, thin_model_path: Path, tmp_path: Path
 ) -> None:
     source, out = write_many_documents(tmp_path / "docs.jsonl"), tmp_path / "index"
-    arguments = ("--model", tiny_model_path, "--out", out, "--commit-every", 2, "--engine", "tensorflow")
+    arguments = ("--model", thin_model_path, "--out", out, "--commit-every", 2, "--engine", "tensorflow")
     with start("index", source, *arguments) as process:
         wait_for(lambda: (out / "chain.json").exists(), process)
         process.send_signal(number)

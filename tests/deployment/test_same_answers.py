@@ -26,8 +26,8 @@ both = pytest.mark.parametrize("protocol", ["grpc", "rest"])
 
 
 @pytest.fixture(scope="module")
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def chain(thin_model_path: Path) -> NeuralSearchChain:
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     return chain.add(["the cat sleeps", "a dog", "stocks fell on monday", "你好"])
 
 

@@ -19,9 +19,9 @@ PAIRS = [("the cat", "the cat sleeps"), ("a dog", "a dog runs")]
 
 
 @pytest.fixture(scope="module")
-def plain(tiny_model_path: Path) -> tuple[str, np.ndarray]:
+def plain(thin_model_path: Path) -> tuple[str, np.ndarray]:
     """Fingerprint and vectors of the tiny model where nothing is set."""
-    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     return encoder.fingerprint, encoder.encode(TEXTS)
 
 
@@ -40,10 +40,10 @@ def ambient(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_vectors_are_not_computed_in_the_type_that_keras_is_set_to(
-    ambient: str, plain: tuple[str, np.ndarray], tiny_model_path: Path, tmp_path: Path
+    ambient: str, plain: tuple[str, np.ndarray], thin_model_path: Path, tmp_path: Path
 ) -> None:
     fingerprint, vectors = plain
-    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     assert {weight.dtype for weight in encoder.own_encoder.weights} == {"float32"}
     assert {layer.compute_dtype for layer in encoder.own_encoder._flatten_layers() if layer.weights} == {"float32"}
     assert encoder.fingerprint == fingerprint
@@ -66,16 +66,16 @@ def train(path: Path) -> NeuralSearchChain:
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_model_path: Path) -> np.ndarray:
+def trained(thin_model_path: Path) -> np.ndarray:
     """Vectors of the tiny model trained where nothing is set."""
-    return train(tiny_model_path).encode(TEXTS)
+    return train(thin_model_path).encode(TEXTS)
 
 
 @pytest.mark.parametrize("ambient", ["mixed_float16", "floatx float16"], indirect=True)
 def test_a_chain_is_trained_saved_and_exported_whatever_keras_is_set_to(
-    trained: np.ndarray, ambient: str, tiny_model_path: Path, tmp_path: Path
+    trained: np.ndarray, ambient: str, thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = train(tiny_model_path)
+    chain = train(thin_model_path)
     chain.save(tmp_path / "chain")
     assert NeuralSearchChain.load(tmp_path / "chain", engine="tensorflow").search("the cat")["answer"] in TEXTS
     chain.export(tmp_path / "versions", signatures="ids")
@@ -84,9 +84,9 @@ def test_a_chain_is_trained_saved_and_exported_whatever_keras_is_set_to(
 
 
 def test_the_calibrated_int8_copy_is_float32_around_its_products(
-    ambient: str, int8_products: None, tiny_model_path: Path
+    ambient: str, int8_products: None, thin_model_path: Path
 ) -> None:
-    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     calibration = encoder.calibrate([f"the cat {number}" for number in range(10)])
     copy = encoder.with_precision("int8", calibration=calibration).runner.compute_encoder
     types = {weight.dtype for weight in copy.weights}
@@ -94,11 +94,11 @@ def test_the_calibrated_int8_copy_is_float32_around_its_products(
 
 
 def test_a_keras_model_of_ones_own_has_one_fingerprint_whatever_keras_is_set_to_when_it_is_read(
-    ambient: str, tiny_model_path: Path, tmp_path: Path
+    ambient: str, thin_model_path: Path, tmp_path: Path
 ) -> None:
     set_to = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
-    read = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    read = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     inner = keras.Model(read.own_encoder.inputs, read.own_encoder.outputs)  # a model in a model
     inputs = {one.name: keras.Input((None,), dtype="int32", name=one.name) for one in read.own_encoder.inputs}
     encoder = TextEncoder(read.tokenizer.tokenizer, keras.Model(inputs, inner(inputs)), engine="tensorflow")
@@ -110,12 +110,12 @@ def test_a_keras_model_of_ones_own_has_one_fingerprint_whatever_keras_is_set_to_
 
 
 def test_loading_encoding_and_saving_draw_no_random_numbers_of_the_program(
-    tiny_model_path: Path, tmp_path: Path
+    thin_model_path: Path, tmp_path: Path
 ) -> None:
     keras.utils.set_random_seed(5)
     expected = random.random(), np.random.random(), float(keras.random.uniform(()))
     keras.utils.set_random_seed(5)
-    encoder = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     encoder.encode(TEXTS)
     encoder.with_precision("bfloat16").encode("the cat")
     encoder.save(tmp_path)
@@ -127,8 +127,8 @@ def test_loading_encoding_and_saving_draw_no_random_numbers_of_the_program(
     assert (random.random(), np.random.random(), float(keras.random.uniform(()))) == expected
 
 
-def test_a_new_encoder_is_as_random_as_before(tiny_model_path: Path) -> None:
-    config = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow").own_encoder.config
+def test_a_new_encoder_is_as_random_as_before(thin_model_path: Path) -> None:
+    config = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow").own_encoder.config
     from tfchain.models.encoders.encoder import Encoder
 
     made = []
@@ -140,13 +140,13 @@ def test_a_new_encoder_is_as_random_as_before(tiny_model_path: Path) -> None:
 
 
 def test_fingerprints_depend_neither_on_the_folder_one_is_in_nor_on_the_language(
-    plain: tuple[str, np.ndarray], tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: tuple[str, np.ndarray], thin_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = locale.setlocale(locale.LC_ALL)
-    monkeypatch.chdir(tiny_model_path.parent)
+    monkeypatch.chdir(thin_model_path.parent)
     try:
         locale.setlocale(locale.LC_ALL, "C")
-        encoder = TextEncoder.from_pretrained(tiny_model_path.name, engine="tensorflow")
+        encoder = TextEncoder.from_pretrained(thin_model_path.name, engine="tensorflow")
         (tmp_path / "saved").mkdir()
         encoder.save(Path(os.path.relpath(tmp_path / "saved")))
         assert encoder.fingerprint == plain[0]

@@ -125,8 +125,8 @@ def encode_anew(encoder: TextEncoder) -> np.ndarray:
     return TextEncoder(encoder.tokenizer.tokenizer, made, precision="bfloat16").encode("the cat")
 
 
-def test_text_encoders_that_share_a_model_from_a_folder_follow_its_training(tiny_model_path: Path) -> None:
-    first = TextEncoder.from_pretrained(tiny_model_path, precision="bfloat16")
+def test_text_encoders_that_share_a_model_from_a_folder_follow_its_training(thin_model_path: Path) -> None:
+    first = TextEncoder.from_pretrained(thin_model_path, precision="bfloat16")
     second = first.with_precision("bfloat16")
     before = [one.encode("the cat") for one in (first, second)]
     assert first._shared._at_hand_out is None
@@ -140,8 +140,8 @@ def test_text_encoders_that_share_a_model_from_a_folder_follow_its_training(tiny
         assert one.fingerprint == first.fingerprint
 
 
-def test_a_change_that_no_watch_sees_is_told_to_all_by_refresh(tiny_model_path: Path) -> None:
-    first = TextEncoder.from_pretrained(tiny_model_path, precision="bfloat16")
+def test_a_change_that_no_watch_sees_is_told_to_all_by_refresh(thin_model_path: Path) -> None:
+    first = TextEncoder.from_pretrained(thin_model_path, precision="bfloat16")
     second = first.with_precision("bfloat16")
     before = [one.encode("the cat") for one in (first, second)]
     kernel = first.own_encoder.get_layer("layer_0").intermediate.kernel
@@ -158,8 +158,8 @@ def test_a_change_that_no_watch_sees_is_told_to_all_by_refresh(tiny_model_path: 
     assert first.runner.running is run is not None
 
 
-def test_an_encoder_of_ones_own_is_watched_from_the_beginning(tiny_model_path: Path) -> None:
-    read = TextEncoder.from_pretrained(tiny_model_path)
+def test_an_encoder_of_ones_own_is_watched_from_the_beginning(thin_model_path: Path) -> None:
+    read = TextEncoder.from_pretrained(thin_model_path)
     own = TextEncoder(read.tokenizer.tokenizer, read.own_encoder, precision="bfloat16")
     before = own.encode("the cat")
     read.own_encoder.set_weights([weight * 1.5 + 0.1 for weight in read.own_encoder.get_weights()])
@@ -167,9 +167,9 @@ def test_an_encoder_of_ones_own_is_watched_from_the_beginning(tiny_model_path: P
 
 
 def test_a_model_from_a_folder_stays_private_through_all_that_a_chain_does(
-    tiny_model_path: Path, tmp_path: Path
+    thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     chain.add(["the cat sleeps", "stocks fell"])
     chain.search("the cat")
     chain.fit([("the cat", "the cat sleeps"), ("a dog", "a dog runs")] * 2, batch_size=2)
@@ -185,12 +185,12 @@ def test_a_model_from_a_folder_stays_private_through_all_that_a_chain_does(
     assert shared._at_hand_out is not None
 
 
-def test_a_model_that_others_have_parts_of_is_never_private(tiny_model_path: Path, tmp_path: Path) -> None:
-    encoder = TextEncoder.from_pretrained(tiny_model_path).own_encoder
-    tokenizer = TextEncoder.from_pretrained(tiny_model_path).tokenizer.tokenizer
+def test_a_model_that_others_have_parts_of_is_never_private(thin_model_path: Path, tmp_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(thin_model_path).own_encoder
+    tokenizer = TextEncoder.from_pretrained(thin_model_path).tokenizer.tokenizer
     TextEncoder(tokenizer, keras.Model(encoder.inputs, encoder.outputs)).save(tmp_path)
     assert TextEncoder.from_pretrained(tmp_path)._shared._at_hand_out is not None
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
-        mirrored = TextEncoder.from_pretrained(tiny_model_path)
+        mirrored = TextEncoder.from_pretrained(thin_model_path)
     assert mirrored._shared._at_hand_out is not None

@@ -20,9 +20,9 @@ PARITY = Path(__file__).parent.parent / "parity" / "fixtures"
 
 
 @pytest.fixture(scope="module")
-def left_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def left_path(thin_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("left") / "model"
-    shutil.copytree(tiny_model_path, folder)
+    shutil.copytree(thin_model_path, folder)
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "truncation_side": "left"}))
     return folder
@@ -31,9 +31,9 @@ def left_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("max_length", [3, 5, 8, 24])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_end_is_kept_where_the_tokenizer_cuts_off_at_the_left(
-    tiny_model_path: Path, left_path: Path, side: str, max_length: int
+    thin_model_path: Path, left_path: Path, side: str, max_length: int
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(left_path if side == "left" else tiny_model_path)
+    tokenizer = AutoTokenizer.from_pretrained(left_path if side == "left" else thin_model_path)
     expected = tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
     host = HostTokenizer(tokenizer, max_length=max_length)
     assert host(TEXTS) == expected
@@ -52,10 +52,10 @@ def test_no_room_for_a_text_leaves_the_special_tokens(left_path: Path) -> None:
 
 
 def test_the_side_is_part_of_the_fingerprint_and_survives_a_save(
-    tiny_model_path: Path, left_path: Path, tmp_path: Path
+    thin_model_path: Path, left_path: Path, tmp_path: Path
 ) -> None:
     left = TextEncoder.from_pretrained(left_path, engine="tensorflow")
-    assert left.fingerprint != TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow").fingerprint
+    assert left.fingerprint != TextEncoder.from_pretrained(thin_model_path, engine="tensorflow").fingerprint
     left.save(tmp_path)
     again = TextEncoder.from_pretrained(tmp_path, engine="tensorflow")
     assert again.fingerprint == left.fingerprint

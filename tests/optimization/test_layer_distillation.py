@@ -192,7 +192,9 @@ def test_a_narrow_student_learns_layers_and_scores_and_keeps_its_shape(
     assert [one.shape for one in made.encoder.weights] == [one.shape for one in narrow.encoder.weights]
 
 
-def test_a_stopped_training_goes_on_with_its_matrix(teacher: TextEncoder, narrow_path: Path, tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_with_its_matrix(
+    teacher: TextEncoder, narrow_path: Path, tmp_path: Path, eager: None
+) -> None:
     pairs = Pairs((TEXTS[:16],), symmetric=True)
     values = Hyperparameters(epochs=3, batch_size=8, learning_rate=1e-3, dropout=0.1, seed=2)
 
@@ -213,7 +215,7 @@ def test_a_stopped_training_goes_on_with_its_matrix(teacher: TextEncoder, narrow
 
 
 @pytest.mark.parametrize("recipe", [Prune(0.5, end=0.5), QuantizeAware()])
-def test_it_works_beside_recipes_that_act_while_training(recipe: Any, teacher: TextEncoder) -> None:
+def test_it_works_beside_recipes_that_act_while_training(recipe: Any, teacher: TextEncoder, eager: None) -> None:
     recipes = [Shrink(layers=1), recipe, Distill(objective="layers", epochs=2, batch_size=16, learning_rate=1e-3)]
     made = compress(teacher, recipes, texts=TEXTS, progress=False).text_encoder
     zeros = np.mean(made.encoder.get_layer("layer_0").intermediate.get_weights()[0] == 0)

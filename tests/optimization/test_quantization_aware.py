@@ -79,8 +79,8 @@ def test_gradients_pass_as_if_nothing_had_been_rounded() -> None:
 
 
 @pytest.fixture
-def text_encoder(tiny_model_path: Path) -> TextEncoder:
-    return TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+def text_encoder(thin_model_path: Path) -> TextEncoder:
+    return TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
 
 
 def test_a_training_sees_the_rounding_and_leaves_a_plain_encoder(text_encoder: TextEncoder) -> None:
@@ -114,8 +114,8 @@ def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(values: di
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_stopped_training_goes_on_with_the_same_averages(tiny_model_path: Path, tmp_path: Path) -> None:
-    made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
+def test_a_stopped_training_goes_on_with_the_same_averages(thin_model_path: Path, tmp_path: Path) -> None:
+    made = [TextEncoder.from_pretrained(thin_model_path, engine="tensorflow") for _ in range(3)]
     fit(made[0], epochs=3, hooks=[QuantizeAware().make_hook()])
     options = {"epochs": 3, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):

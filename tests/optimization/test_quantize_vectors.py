@@ -43,9 +43,9 @@ def ids(chain: NeuralSearchChain, top_k: int = 5) -> list[list[str]]:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda one: one.label)
 def test_the_small_vectors_are_searched_saved_and_exported(
-    recipe: QuantizeVectors, tiny_model_path: Path, tmp_path: Path
+    recipe: QuantizeVectors, thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = make_chain(tiny_model_path)
+    chain = make_chain(thin_model_path)
     whole, vector = chain.index.vectors, chain.encode("a dog")
     report = chain.compress([ReduceDimensions(8), recipe])
     assert report.kept == f"truncate(8) + {recipe.label}"
@@ -77,8 +77,8 @@ def test_the_small_vectors_are_searched_saved_and_exported(
     np.testing.assert_allclose(answers["scores"], scores, atol=1e-5)
 
 
-def test_a_second_fit_trains_the_float_model_and_the_index_is_made_anew(tiny_model_path: Path) -> None:
-    chain = make_chain(tiny_model_path)
+def test_a_second_fit_trains_the_float_model_and_the_index_is_made_anew(thin_model_path: Path) -> None:
+    chain = make_chain(thin_model_path)
     chain.compress([ReduceDimensions(8, "pca"), QuantizeVectors("binary")])
     ids(chain)
     before, book = chain.model.get_weights(), chain.index.vectors.codebook
@@ -93,8 +93,8 @@ def test_a_second_fit_trains_the_float_model_and_the_index_is_made_anew(tiny_mod
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_validation_while_training_ranks_by_the_vectors_as_they_are_kept(tiny_model_path: Path) -> None:
-    chain = make_chain(tiny_model_path)
+def test_a_validation_while_training_ranks_by_the_vectors_as_they_are_kept(thin_model_path: Path) -> None:
+    chain = make_chain(thin_model_path)
     relevant = {str(number): 1 for number in range(0, 49, 3)}
     dataset = {"queries": {text: text for text in QUERIES}, "qrels": dict.fromkeys(QUERIES, relevant)}
     chain.compress([QuantizeVectors("binary", rescore_multiplier=None, codes="signs")])
@@ -108,8 +108,8 @@ def test_a_validation_while_training_ranks_by_the_vectors_as_they_are_kept(tiny_
     assert abs(chain.evaluate(dataset)["map@100"] - measured["map@100"]) > 1e-3
 
 
-def test_an_index_made_with_other_settings_is_not_taken_for_this_one(tiny_model_path: Path, tmp_path: Path) -> None:
-    whole = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+def test_an_index_made_with_other_settings_is_not_taken_for_this_one(thin_model_path: Path, tmp_path: Path) -> None:
+    whole = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     storages = [
         VectorStorage(),
         *(one.storage for one in RECIPES),
@@ -125,8 +125,8 @@ def test_an_index_made_with_other_settings_is_not_taken_for_this_one(tiny_model_
     assert made[2].with_precision("bfloat16").vector_storage == storages[2]
 
 
-def test_a_codebook_that_was_learned_anew_never_meets_the_old_codes(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(tiny_model_path)
+def test_a_codebook_that_was_learned_anew_never_meets_the_old_codes(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = make_chain(thin_model_path)
     chain.compress([ReduceDimensions(8), QuantizeVectors("binary")])
     chain.save(tmp_path / "index")
     old = {one.name for one in (tmp_path / "index").glob("codebook-*")}
@@ -139,12 +139,12 @@ def test_a_codebook_that_was_learned_anew_never_meets_the_old_codes(tiny_model_p
     assert ids(again) == ids(chain)
 
 
-def test_the_report_weighs_the_index_with_the_files(tiny_model_path: Path) -> None:
+def test_the_report_weighs_the_index_with_the_files(thin_model_path: Path) -> None:
     documents = [Document(str(number), text) for number, text in enumerate(DOCUMENTS[:20])]
     read = read_evaluation({"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}})
     evaluate = make_evaluation(read, documents, PassageConfig(), metrics=["ndcg@10"], index_bytes=True)
     made, report = compress_best(
-        TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"),
+        TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"),
         [[QuantizeVectors("binary", codes="signs")]],
         Rule(objective="ndcg@10", keep="smallest", max_loss=1.0),
         evaluate=evaluate,
@@ -168,8 +168,8 @@ def test_a_recipe_out_of_range_is_one_clear_error(values: dict, message: str) ->
         QuantizeVectors(**values)
 
 
-def test_bits_are_refused_for_a_model_compared_by_scalar_products(tiny_model_path: Path) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow", similarity="dot")
+def test_bits_are_refused_for_a_model_compared_by_scalar_products(thin_model_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow", similarity="dot")
     with pytest.raises(InputError, match="Binary vectors need the similarity 'cosine'"):
         chain.compress([QuantizeVectors("binary")])
     assert chain.text_encoder.vector_storage.is_plain

@@ -19,8 +19,8 @@ TEXTS = [f"{one} {other}" for one in WORDS for other in WORDS]
 
 
 @pytest.fixture(scope="module")
-def text_encoder(tiny_model_path: Path) -> TextEncoder:
-    return TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+def text_encoder(thin_model_path: Path) -> TextEncoder:
+    return TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -96,8 +96,8 @@ def test_a_head_that_selects_dimensions_takes_the_projection_in(text_encoder: Te
     assert [one.out_dim for one in made.encoder.config.dense] == [4]
 
 
-def test_a_model_compared_by_scalar_products_keeps_its_lengths(tiny_model_path: Path) -> None:
-    whole = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow", similarity="dot")
+def test_a_model_compared_by_scalar_products_keeps_its_lengths(thin_model_path: Path) -> None:
+    whole = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow", similarity="dot")
     config = EncoderConfig(transformer=whole.encoder.config.transformer)
     plain = whole.with_encoder(Encoder(config))
     vectors = plain.encode(TEXTS)

@@ -97,8 +97,8 @@ print(json.dumps(["sockets", len(sockets)]))
 
 
 @pytest.fixture(scope="module")
-def has_native(tiny_model_path: Path) -> bool:
-    return find_obstacle_of(TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow").own_encoder) is None
+def has_native(thin_model_path: Path) -> bool:
+    return find_obstacle_of(TextEncoder.from_pretrained(thin_model_path, engine="tensorflow").own_encoder) is None
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +113,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def answers(
-    tiny_model_path: Path, server: ModelServer, has_native: bool, tmp_path_factory: pytest.TempPathFactory
+    thin_model_path: Path, server: ModelServer, has_native: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Question → answer; question + ", end" → the forked process's exit code."""
     folder = tmp_path_factory.mktemp("forked")
     addresses = (f"http://127.0.0.1:{server.rest_port}", f"127.0.0.1:{server.grpc_port}")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tiny_model_path), *addresses, str(has_native), str(folder / "versions")],
+        [sys.executable, "-c", PROGRAM, str(thin_model_path), *addresses, str(has_native), str(folder / "versions")],
         env={**os.environ, "XDG_CACHE_HOME": str(folder)},
         capture_output=True,
         text=True,

@@ -24,8 +24,8 @@ from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
 
 
 @pytest.fixture
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def chain(thin_model_path: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     made.add([{"id": f"d{number}", "text": f"the cat {number} sleeps", "n": number} for number in range(5)])
     return made
 
@@ -127,9 +127,9 @@ def test_a_folder_that_was_deleted_is_written_whole(chain: NeuralSearchChain, tm
     assert contents(load(path)) == contents(chain)
 
 
-def test_similarity_is_kept_with_the_documents(tiny_model_path: Path, tmp_path: Path) -> None:
+def test_similarity_is_kept_with_the_documents(thin_model_path: Path, tmp_path: Path) -> None:
     for similarity in ("cosine", "dot"):
-        made = NeuralSearchChain.from_pretrained(tiny_model_path, similarity=similarity, engine="tensorflow")
+        made = NeuralSearchChain.from_pretrained(thin_model_path, similarity=similarity, engine="tensorflow")
         made.add(["the cat"]).save(tmp_path / "index")
         again = load(tmp_path / "index").reindex()
         assert again.index.vectors.similarity == again.text_encoder.similarity == similarity

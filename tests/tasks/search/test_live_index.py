@@ -19,8 +19,8 @@ TEXTS = ("the cat sleeps", "a dog runs", "stocks fell on monday", "who does what
 
 
 @pytest.fixture
-def live(tiny_model_path: Path) -> LiveIndex:
-    made = LiveIndex(TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow"))
+def live(thin_model_path: Path) -> LiveIndex:
+    made = LiveIndex(TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"))
     made.add(TEXTS, ENCODING)
     return made
 
@@ -174,9 +174,9 @@ def test_what_is_removed_while_documents_are_encoded_again_stays_removed(
 
 
 def test_everything_beside_everything_ends_and_leaves_what_was_asked(
-    tiny_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    thin_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     chain.add([{"id": f"kept-{n}", "text": text} for n, text in enumerate(TEXTS)])
     dataset = {"queries": {"q": TEXTS[0]}, "qrels": {"q": {"kept-0": 1}}}
 
@@ -211,9 +211,9 @@ def test_everything_beside_everything_ends_and_leaves_what_was_asked(
 
 
 def test_a_save_during_a_training_is_of_one_model(
-    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thin_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(TEXTS)
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow").add(TEXTS)
     save, writing = TextEncoder.save, threading.Event()
     trainer = threading.Thread(
         target=lambda: writing.wait(30) and chain.text_encoder.set_weights(other_weights(chain.text_encoder)),

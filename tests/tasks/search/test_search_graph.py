@@ -44,8 +44,8 @@ print(json.dumps({"eager": plain(eager), "v1": plain(v1), "vectors": vectors.tol
 
 
 @pytest.fixture(scope="module")
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def chain(thin_model_path: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     made.add(
         [
             {"id": "long", "title": "Cats", "text": "the cat sleeps. " * 20 + "stocks fell on monday."},
@@ -96,8 +96,8 @@ def signatures(path: Path) -> set[str]:
     return set(json.loads((path / "assets.extra" / "tfchain.json").read_text())["signatures"])
 
 
-def test_a_chain_without_documents_exports_embed_and_embed_ids(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def test_a_chain_without_documents_exports_embed_and_embed_ids(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     assert signatures(chain.export(tmp_path / "v")) == {"embed", "embed_ids"}
 
 
@@ -124,16 +124,16 @@ def test_prompts_poolings_and_heads_are_in_the_graph(name: str, tmp_path: Path) 
     assert chain.export(tmp_path / "v").name == "1"  # its answers were compared with the chain's before it appeared
 
 
-def test_dot_product_takes_lengths_into_account_in_the_graph_too(tiny_model_path: Path, tmp_path: Path) -> None:
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, similarity="dot", engine="tensorflow")
+def test_dot_product_takes_lengths_into_account_in_the_graph_too(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, similarity="dot", engine="tensorflow")
     chain.add(["the cat", "stocks fell on monday " * 20])
     assert chain.export(tmp_path / "v").name == "1"
 
 
 @pytest.fixture
-def bits_chain(tiny_model_path: Path) -> NeuralSearchChain:
+def bits_chain(thin_model_path: Path) -> NeuralSearchChain:
     """Searches by bits alone; the vectors' fourth number is always 0, so that rounding decides its sign."""
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     chain.add(["the cat sleeps", "stocks fell on monday", "who does what", "a dog"])
     chain.compress([ReduceDimensions(8), QuantizeVectors("binary", rescore_multiplier=None, codes="signs")])
     kernel = chain.model.get_layer("dense_0").kernel

@@ -1,0 +1,141 @@
+"""Every module with logic has a test file: of its name, or one in its room that imports it, or the one named here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "tfchain"
+
+# Modules that are tested through another one's tests: the parts of a thing that users know by one name.
+TESTED_BY = {
+    "__init__": "test_import.py",
+    "chains/arguments": "tasks/search/test_task.py",
+    "chains/model_holder": "chains/test_search.py",
+    "chains/search_client": "deployment/test_same_answers.py",
+    "chains/training": "chains/test_base.py",
+    "chains/tuning": "optimization/tuning/test_tune.py",
+    "cli/evaluate": "cli/test_commands.py",
+    "cli/export": "cli/test_commands.py",
+    "cli/search": "cli/test_commands.py",
+    "data/files/place": "data/documents/test_reading.py",
+    "data/files/records": "data/documents/test_reading.py",
+    "data/files/values": "data/documents/test_metadata.py",
+    "data/pairs/columns": "data/pairs/test_reading.py",
+    "data/pairs/from_tensorflow": "data/pairs/test_reading.py",
+    "data/pairs/rows": "data/pairs/test_reading.py",
+    "data/pairs/sources": "data/pairs/test_reading.py",
+    "data/shards/files": "data/shards/test_pair_shards.py",
+    "data/shards/service": "training/batches/test_shard_batches.py",
+    "deployment/client/transport": "deployment/client/test_client.py",
+    "deployment/client/transport_grpc": "deployment/client/test_client.py",
+    "deployment/client/transport_rest": "deployment/client/test_client.py",
+    "deployment/server/grpc/requests": "conformance/test_grpc.py",
+    "deployment/server/http/connection": "deployment/server/http/test_server.py",
+    "deployment/server/json/proto": "conformance/test_rest_answers.py",
+    "deployment/server/json/request": "conformance/test_rest_errors.py",
+    "deployment/server/predict": "conformance/test_rest_answers.py",
+    "deployment/server/quiet": "cli/test_process.py",
+    "deployment/server/servables/session": "conformance/test_loading.py",
+    "deployment/server/servables/xla": "conformance/test_loading.py",
+    "deployment/server/warmup": "conformance/test_loading.py",
+    "jobs/job": "jobs/test_kubernetes.py",
+    "jobs/tuning_workers": "cli/test_tune.py",
+    "models/auto": "chains/test_search.py",
+    "models/encoders/walk": "models/encoders/blocks/test_block.py",
+    "models/engines/engine": "models/engines/test_runner.py",
+    "models/engines/kernel_weights": "models/engines/test_native_encoder.py",
+    "models/engines/litert_signature": "runtime/test_litert.py",
+    "models/engines/native_engine": "models/engines/test_native_encoder.py",
+    "models/engines/native_obstacles": "models/engines/test_native_encoder.py",
+    "models/text_encoder_checks": "models/test_text_encoder.py",
+    "models/text_encoder_folder": "models/test_stored_text_encoder.py",
+    "models/tokenizers/wordpiece_normalizer": "models/tokenizers/test_wordpiece_parity.py",
+    "models/weights/save_pretrained": "models/weights/test_folder.py",
+    "models/weights/stored_encoder": "models/weights/test_stored_weights.py",
+    "models/weights/weight_maps": "parity/test_small_models.py",
+    "optimization/form_hook": "optimization/test_pruning.py",
+    "optimization/measure_process": "optimization/test_compress.py",
+    "optimization/recipes/base": "optimization/test_recipes.py",
+    "optimization/recipes/cluster": "optimization/test_recipes.py",
+    "optimization/recipes/distill": "optimization/test_recipes.py",
+    "optimization/recipes/order": "optimization/test_recipes.py",
+    "optimization/recipes/prune": "optimization/test_recipes.py",
+    "optimization/recipes/quantize": "optimization/test_recipes.py",
+    "optimization/recipes/quantize_aware": "optimization/test_recipes.py",
+    "optimization/recipes/quantize_vectors": "optimization/test_recipes.py",
+    "optimization/recipes/reduce": "optimization/test_recipes.py",
+    "optimization/recipes/shrink": "optimization/test_recipes.py",
+    "optimization/report_folder": "optimization/test_report.py",
+    "optimization/tuning/folder": "optimization/tuning/test_tune.py",
+    "optimization/tuning/hparams": "optimization/tuning/test_tune.py",
+    "optimization/tuning/search_identity": "optimization/tuning/test_tune.py",
+    "optimization/tuning/tuner": "optimization/tuning/test_tune.py",
+    "runtime/quiet_stderr": "examples/test_examples.py",
+    "runtime/random_state": "models/test_ambient_state.py",
+    "tasks/answers": "tasks/classification/test_graph.py",
+    "tasks/heads": "tasks/classification/test_logistic_head.py",
+    "tasks/served_encoder": "tasks/search/test_served_precision.py",
+    "training/losses/arguments": "training/losses/test_contract.py",
+    "training/losses/base": "training/losses/test_contract.py",
+    "training/losses/contrastive": "training/losses/test_labelled.py",
+    "training/losses/cosent": "training/losses/test_labelled.py",
+    "training/losses/cosine_mse": "training/losses/test_parity.py",
+    "training/losses/distillation": "training/losses/test_parity.py",
+    "training/losses/embed_distill": "training/losses/test_parity.py",
+    "training/losses/guided": "training/losses/test_in_batch.py",
+    "training/losses/label_checks": "training/losses/test_contract.py",
+    "training/losses/matryoshka": "training/losses/test_parity.py",
+    "training/losses/simcse": "training/losses/test_in_batch.py",
+    "training/losses/triplet": "training/losses/test_labelled.py",
+    "training/mining/negative_choice": "training/mining/test_mine.py",
+    "training/mining/pair_scores": "training/mining/test_mine.py",
+}
+
+
+def find_imported(path: Path) -> set[str]:
+    """The modules of tfchain that a file names: imported, or written out in a text, as patches and programs do."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("tfchain."):
+            found |= {node.value, node.value.rpartition(".")[0]}
+    return found
+
+
+def has_logic(path: Path) -> bool:
+    """Whether a module has a function that does something."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    bodies = (node.body for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return any(not isinstance(line, ast.Expr | ast.Pass | ast.Raise) for body in bodies for line in body)
+
+
+@pytest.fixture(scope="module")
+def untested() -> set[str]:
+    """The modules that have no test file of their own, and none in their room that imports them."""
+    tests = {path: find_imported(path) for path in (ROOT / "tests").rglob("test_*.py")}
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE)
+        own = ROOT / "tests" / place.parent / f"test_{place.stem}.py"
+        if own.exists() or not has_logic(path):
+            continue
+        module = ".".join(("tfchain", *place.with_suffix("").parts)).removesuffix(".__init__")
+        room = ROOT / "tests" / place.parts[0]
+        if not any(module in named for test, named in tests.items() if test.is_relative_to(room)):
+            found.add(place.with_suffix("").as_posix())
+    return found
+
+
+def test_every_module_with_logic_has_a_test_file(untested: set[str]) -> None:
+    missing = sorted(untested - set(TESTED_BY))
+    assert not missing, f"Write tests for them, or name in TESTED_BY the file that has them: {missing}"
+
+
+def test_what_is_named_here_is_there_and_needed(untested: set[str]) -> None:
+    assert set(TESTED_BY) <= untested, "they have tests of their own now: take them out of TESTED_BY"
+    assert not [name for name in TESTED_BY.values() if not (ROOT / "tests" / name).is_file()]
