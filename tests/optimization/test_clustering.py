@@ -20,8 +20,8 @@ PAIRS = [row[:2] for row in ROWS]
 
 
 @pytest.fixture
-def text_encoder(thin_model_path: Path) -> TextEncoder:
-    return TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
+def text_encoder(tiny_model_path: Path) -> TextEncoder:
+    return TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
 
 
 def values_of(text_encoder: TextEncoder) -> list[int]:
@@ -79,8 +79,8 @@ def test_more_iterations_come_nearer_to_the_weights() -> None:
 
 
 @pytest.mark.parametrize("recipe", [Cluster(4), Cluster(5, init="kmeans++", begin=0.5)])
-def test_a_trained_model_has_so_many_values_and_has_learned(recipe: Cluster, thin_model_path: Path) -> None:
-    trained, once = (TextEncoder.from_pretrained(thin_model_path, engine="tensorflow") for _ in range(2))
+def test_a_trained_model_has_so_many_values_and_has_learned(recipe: Cluster, tiny_model_path: Path) -> None:
+    trained, once = (TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(2))
     fit(trained, epochs=2, hooks=[recipe.make_hook()])
     assert values_of(trained) == [recipe.num_clusters] * 8
     once = compress(once, recipe).text_encoder
@@ -90,8 +90,8 @@ def test_a_trained_model_has_so_many_values_and_has_learned(recipe: Cluster, thi
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_stopped_training_goes_on_with_the_same_clusters(thin_model_path: Path, tmp_path: Path) -> None:
-    made = [TextEncoder.from_pretrained(thin_model_path, engine="tensorflow") for _ in range(3)]
+def test_a_stopped_training_goes_on_with_the_same_clusters(tiny_model_path: Path, tmp_path: Path) -> None:
+    made = [TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow") for _ in range(3)]
     fit(made[0], epochs=3, hooks=[Cluster(4).make_hook()])
     options = {"epochs": 3, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
     with pytest.raises(KeyboardInterrupt):
@@ -101,9 +101,9 @@ def test_a_stopped_training_goes_on_with_the_same_clusters(thin_model_path: Path
 
 
 def test_a_pruned_and_clustered_chain_is_saved_exported_and_trained_again(
-    thin_model_path: Path, tmp_path: Path
+    tiny_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow").add(TEXTS[:8])
+    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow").add(TEXTS[:8])
     recipes = [Prune(0.5, end=0.5), Cluster(5, begin=0.5)]
     report = chain.compress([*recipes, Distill(batch_size=4)], texts=TEXTS, progress=False)
     assert report.kept == "prune(0.5 unstructured) + cluster(5 linear) + distill"
