@@ -30,6 +30,7 @@ def test_a_title_alone_is_encoded_without_a_space_behind() -> None:
         ({"id": "", "text": "body"}, r"`id` must not be empty"),
         ({"id": "7", "text": " \n"}, r"must have a text or a title. Received: document '7' with neither"),
         ({"id": "7", "text": "", "title": "\t "}, r"must have a text or a title. Received: document '7' with neither"),
+        ({"id": "7\ud83d", "text": "ab"}, r"valid Unicode. Received: a lone surrogate '\\ud83d' at character 1 of"),
         ({"id": "7", "text": "ab\ud83d"}, r"valid Unicode. Received: a lone surrogate '\\ud83d' at character 2 of"),
     ],
 )

@@ -17,6 +17,12 @@ def test_the_first_of_equally_good_thresholds_is_taken() -> None:
     assert find_thresholds(probabilities, table) == (pytest.approx(0.7),)
 
 
+def test_no_threshold_parts_texts_of_equal_probability() -> None:
+    # Between the two of 0.5, F1 would be 1; after the first text it is 2/3, after all three 4/5.
+    probabilities, table = np.array([[0.9], [0.5], [0.5]]), np.array([[True], [True], [False]])
+    assert find_thresholds(probabilities, table) == (pytest.approx(0.25),)
+
+
 @pytest.mark.parametrize(("right", "expected"), [(0, 1 / 50), (1, 50)])
 def test_the_temperature_stays_in_bounds_for_a_model_that_is_always_right_or_always_wrong(
     right: int, expected: float
