@@ -91,6 +91,10 @@ def test_a_mistake_is_told_before_any_worker_is_started(run: Run, config: Path, 
     config.write_text(CONFIG + "strategy: one\n")
 
     check_error(run("launch", config, "--workers", 2), f"error: {config}:4: `strategy` must be auto or multi_worker")
+    for target in (KUBERNETES, ("--target", "slurm")):
+        message = f"error: {config}:4: `strategy` must be auto or multi_worker for 2 workers"
+        check_error(run("launch", config, *target, "--machines", 2), message)
+        assert run("launch", config, *target, "--machines", 1).exit_code == 0
     config.write_text(CONFIG + "recipes:\n- prune: {end: 2}\n")
     check_error(run("launch", config, "--workers", 2), f"error: {config}:5: `end` must be in [0, 1]")
     assert launched == []

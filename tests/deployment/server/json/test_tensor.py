@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
-from tfchain.deployment.server.json.tensor import read_tensor
-from tfchain.deployment.server.servables.dtypes import DT_BOOL, DT_FLOAT, DT_INT64, DT_STRING, DT_UINT8, DT_UINT64
+from tfchain.deployment.server.json.tensor import read_rows, read_tensor
+from tfchain.deployment.server.servables.dtypes import (
+    DT_BOOL,
+    DT_FLOAT,
+    DT_INT32,
+    DT_INT64,
+    DT_STRING,
+    DT_UINT8,
+    DT_UINT32,
+    DT_UINT64,
+)
 from tfchain.deployment.server.status import StatusError
 
 
@@ -25,6 +34,21 @@ def test_large_integers_are_exact() -> None:
     assert read_tensor([-(2**63)], DT_INT64).tolist() == [-(2**63)]
     with pytest.raises(StatusError, match=r"JSON Value: 18446744073709551615 Type: Number .* type: int64"):
         read_tensor([2**64 - 1], DT_INT64)
+
+
+@pytest.mark.parametrize(("dtype", "name", "low", "high"), [
+    (DT_INT32, "int32", -(2**31), 2**31 - 1),
+    (DT_INT64, "int64", -(2**63), 2**63 - 1),
+    (DT_UINT32, "uint32", 0, 2**32 - 1),
+])  # fmt: skip
+def test_numbers_beyond_either_end_of_a_type_are_refused_as_serving_does(
+    dtype: int, name: str, low: int, high: int
+) -> None:
+    assert read_tensor([low, high], dtype).tolist() == [low, high]
+    for value in (low - 1, high + 1):
+        with pytest.raises(StatusError, match=rf"JSON Value: {value} Type: Number .* type: {name}"):
+            read_tensor([low, value, high], dtype)
+        assert read_rows([[low], [value]], dtype) is None
 
 
 def test_small_integers_wrap() -> None:
