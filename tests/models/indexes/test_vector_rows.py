@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tfchain.models.indexes.vector_rows import StoredVectors, VectorRows
+from tfchain.models.indexes.vector_rows import SPARE, StoredVectors, VectorRows
 
 
 def stored(*numbers: int) -> StoredVectors:
@@ -50,6 +50,18 @@ def test_a_version_shares_the_arrays_of_the_one_before(rows: VectorRows) -> None
     assert np.shares_memory(after.all.values, rows.all.values)
     assert rows.live.values.base is not None  # nothing was removed: no copy
     assert np.shares_memory(rows.live.values, rows.all.values)
+
+
+def test_removed_documents_stay_removed_where_the_arrays_grow_or_are_copied(rows: VectorRows) -> None:
+    fewer, many = rows.removed([1]), 2 * SPARE
+    nines = StoredVectors(np.full((many, 1), 9, "int8"), np.full(many, 4.5, "float32"))
+    grown = fewer.added(nines, [1] * many)
+    assert not np.shares_memory(grown.all.values, fewer.all.values)
+    copied = fewer.added(stored(7), [1])  # `fewer` is not the last version any more
+    assert not np.shares_memory(copied.all.values, grown.all.values)
+    assert numbers(grown) == [1, 4] + [9] * many
+    assert numbers(copied) == [1, 4, 7]
+    assert (len(grown), len(copied)) == (many + 2, 3)
 
 
 def test_compacted_rows_count_anew_and_go_on(rows: VectorRows) -> None:
