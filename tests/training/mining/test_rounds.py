@@ -1,5 +1,6 @@
 """Negatives mined before and between epochs: with the weights of the moment, trained on at once, kept over a stop."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ class Spy:
         self.mined: list[Pairs] = []
         self.weights: list[float] = []
         self.keys: list[np.ndarray] = []
+        self.seeds: list[int] = []
         lay_out = BatchLayout.lay_out
 
         def mine(text_encoder: Any, *arguments: Any, **values: Any) -> Pairs:
             self.weights.append(float(sum(np.abs(np.array(one)).sum() for one in text_encoder.encoder.weights)))
+            self.seeds += [value.seed for value in (*arguments, *values.values()) if isinstance(value, Mining)]
             self.mined.append(mine_negatives(text_encoder, *arguments, **values))
             return self.mined[-1]
 
@@ -53,8 +56,9 @@ def test_each_epoch_trains_on_what_its_weights_mined(
     make_text_encoder: MakeTextEncoder, monkeypatch: pytest.MonkeyPatch, eager: None
 ) -> None:
     spy = Spy(monkeypatch)
-    fit(make_text_encoder(), PAIRS, mining=EVERY, **OPTIONS)
+    fit(make_text_encoder(), PAIRS, mining=dataclasses.replace(EVERY, seed=7), **OPTIONS)
     assert len(spy.mined) == 3
+    assert spy.seeds == [7, 8, 9]  # each round makes random choices of its own
     assert len(set(spy.weights)) == 3
     assert spy.mined[0].columns[2] != spy.mined[2].columns[2]  # at this learning rate, others are the hardest
     for epoch, pairs in enumerate(spy.mined):
