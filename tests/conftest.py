@@ -61,11 +61,11 @@ def minilm_path() -> Path:
 
 @pytest.fixture(scope="session")
 def wide_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `thin_model_path`, 64 wide: LiteRT quantizes matrices of more than 1,024 values."""
+    """As `tiny_model_path`, 64 wide: LiteRT quantizes matrices of more than 1,024 values."""
     from tests.tiny_model import save_tiny_model
 
     folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64, num_layers=1)
+    save_tiny_model(folder, seed=3, hidden_dim=64)
     return folder
 
 

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from tests.tiny_model import save_tiny_model
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
@@ -16,14 +15,6 @@ from tfchain.models.text_encoder import TextEncoder
 
 TEXTS = ["the cat sleeps", "stocks fell on monday " * 3, "who", "what does a dog do", "你好", "a cat", "dogs run", "do",
          "on monday the stock fell", "who does what"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def wide_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of two layers: each one's ranges are its own."""
-    folder = tmp_path_factory.mktemp("wide") / "bert"
-    save_tiny_model(folder, seed=3, hidden_dim=64)
-    return folder
 
 
 @pytest.fixture(scope="module")
