@@ -80,13 +80,13 @@ class TextTask:
     def adapt(self, model: TextEncoder, state: Any, rows: TextRows) -> tuple[TextEncoder, Any]:
         """Returns the model with the outputs that the rows need, and the state that belongs to it, which is not None.
 
+        `heads.ensure_head` adds outputs where the model does not have as many yet. If the state keeps a few dozen of
+        the rows' texts, `learning_texts` can return them.
+
         Args:
             model: The model as it is: with this task's outputs if there is a state.
             state: The state, or None before the first training.
             rows: The rows of the training.
-
-        `heads.ensure_head` adds outputs where the model does not have as many yet. If the state keeps a few dozen of
-        the rows' texts, `learning_texts` can return them.
         """
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 BATCH_SIZE = 8
-EPOCHS = 2  # of 5 steps each
+EPOCHS = 4  # of 5 steps each
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # Two rows share a document, two share a query: the masks have something to do.
 PAIRS = [(f"what does the cat {one} do", f"the dog {one} run on monday {one}{one}") for one in LETTERS]
@@ -35,6 +35,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "several": {
         "dataset": {name: rows for name, (rows, _) in SEVERAL.items()},
         "loss": {name: loss for name, (_, loss) in SEVERAL.items() if loss},
+        "epochs": 2,  # of 10 steps each
     },
     "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES},
     "unmasked": {"mask_false_negatives": False},
