@@ -169,3 +169,57 @@ def tuned_wire(base_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ModelServer(options) as server:
         server.start()
         yield Wire(server)
+
+
+@pytest.fixture(scope="session")
+def graph_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base path with one version of a model of TensorFlow 1 that reads `tf.Example`s."""
+    from tests.conformance.example_models import write_graph
+
+    folder = tmp_path_factory.mktemp("models") / "graph"
+    write_graph(folder / str(VERSION))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def graph(graph_path: Path) -> Iterator[Any]:
+    """Ways to ask that model."""
+    from tests.conformance.example_models import Asker
+
+    options = ServerOptions("graph", graph_path, host="127.0.0.1", grpc_port=0, rest_port=0, poll_seconds=0)
+    with ModelServer(options) as server:
+        server.start()
+        yield Asker(Wire(server), "graph")
+
+
+@pytest.fixture(scope="session")
+def checked_graph(graph_path: Path) -> Iterator[Any]:
+    """Ways to ask that model where method names are checked, and REST requests have little time."""
+    from tests.conformance.example_models import Asker
+
+    options = ServerOptions(
+        "graph",
+        graph_path,
+        host="127.0.0.1",
+        grpc_port=0,
+        rest_port=0,
+        poll_seconds=0,
+        rest_timeout_ms=300,
+        load=LoadOptions(checks_method_names=True),
+    )
+    with ModelServer(options) as server:
+        server.start()
+        yield Asker(Wire(server), "graph")
+
+
+@pytest.fixture(scope="session")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Ways to ask a model of TensorFlow 2 that reads `tf.Example`s."""
+    from tests.conformance.example_models import Asker, write_module
+
+    folder = tmp_path_factory.mktemp("models") / "module"
+    write_module(folder / str(VERSION))
+    options = ServerOptions("module", folder, host="127.0.0.1", grpc_port=0, rest_port=0, poll_seconds=0)
+    with ModelServer(options) as server:
+        server.start()
+        yield Asker(Wire(server), "module")

@@ -169,8 +169,6 @@ def test_a_quoted_value_is_cut(wire: Wire) -> None:
         ("GET", "/v1/models/hpt/versions/9", 404, "Could not find version 9 of model hpt"),
         ("GET", "/v1/models/nope/metadata", 404, "Servable not found for request: Latest(nope)"),
         ("GET", "/v1/models/hpt/labels/x/metadata", 400, "Unrecognized servable version label: x"),
-        ("POST", "/v1/models/hpt:classify", 501, ":classify is not supported by the embedded server yet."),
-        ("POST", "/v1/models/hpt:regress", 501, ":regress is not supported by the embedded server yet."),
         ("POST", "/v1/models/nope:predict", 404, "Servable not found for request: Latest(nope)"),
         ("POST", "/v1/models/hpt/versions/99:predict", 404, "Servable not found for request: Specific(hpt, 99)"),
         ("POST", "/v1/models/hpt/labels/nope:predict", 400, "Unrecognized servable version label: nope"),

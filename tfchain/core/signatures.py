@@ -10,6 +10,7 @@ TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's defa
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks
 PREDICT = "tensorflow/serving/predict"  # TensorFlow Serving's methods, as named in a SignatureDef
 CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,13 @@ def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:
     assert (load.prefers_tflite, load.tflite_interpreters) == (True, 3)
 
 
+def test_method_names_are_checked_where_the_flag_says_so() -> None:
+    assert not _to_options(parse_flags([])).load.checks_method_names
+    flags = parse_flags(["--enable_signature_method_name_check"])
+    check_supported(flags)
+    assert _to_options(flags).load.checks_method_names
+
+
 def test_the_usage_has_every_flag() -> None:
     text = usage("program")
     assert all(f"--{flag.name}=" in text for flag in FLAGS)

@@ -95,7 +95,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("prefer_tflite_model", False, "run the encoder of a version that has a model.tflite by LiteRT"),
     Flag("num_tflite_pools", 0, "TFLite interpreters, each for one request at a time; 0 for one a core, at most four"),
     Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters in a pool", HARMLESS),
-    Flag("enable_signature_method_name_check", False, "check signatures' method names", REFUSED),
+    Flag("enable_signature_method_name_check", False, "refuse requests whose signature has another method's name"),
     Flag("xla_cpu_compilation_enabled", False, "run XLA-compiled functions on the CPU"),
     Flag("xla_gpu_compilation_enabled", False, "run XLA-compiled functions on the GPU", REFUSED),
     Flag("enable_profiler", True, "profiler service", HARMLESS),

@@ -136,6 +136,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
             is_xla_enabled=flags.is_on("xla_cpu_compilation_enabled"),
             prefers_tflite=flags.is_on("prefer_tflite_model"),
             tflite_interpreters=flags.number("num_tflite_pools"),
+            checks_method_names=flags.is_on("enable_signature_method_name_check"),
         ),
         version_source=flags.text("version_source"),
     )

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tfchain.deployment.server.method_names import check_predict_method
 from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
@@ -47,6 +48,7 @@ def predict(
     signature = servable.signatures.get(signature_name)
     if signature is None:
         raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{signature_name}" not found.')
+    check_predict_method(signature)
     _check_count(signature, inputs)
     arrays = {
         name: to_array(name, inputs[name]) if name in inputs else _default(signature, name, inputs)

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfchain.deployment.server.grpc.requests import decode_input
+from tfchain.deployment.server.grpc.requests import decode_examples, decode_input, decode_tasks
+from tfchain.deployment.server.inference.classify import classify
+from tfchain.deployment.server.inference.multi_inference import multi_inference
+from tfchain.deployment.server.inference.regress import regress
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.status import Code, StatusError, invalid_argument, not_supported_yet
+from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 MAX_RECORDS = 1000
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -44,18 +47,19 @@ def run_warmup(servable: Servable, version_path: Path | str, *, num_iterations: 
 
 def _run_record(servable: Servable, record: Any) -> None:
     kind = record.WhichOneof("log_type")
-    if kind in ("classify_log", "regress_log", "multi_inference_log"):
-        raise not_supported_yet(f"A warm-up record of the kind {kind}")
-    if kind != "predict_log":
-        raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")
-    request = record.predict_log.request
-    predict(
-        servable,
-        request.model_spec.signature_name,
-        request.inputs,
-        to_array=decode_input,
-        output_filter=request.output_filter,
-    )
+    if kind not in ("predict_log", "classify_log", "regress_log", "multi_inference_log"):
+        number = record.DESCRIPTOR.fields_by_name[kind].number if kind else 0
+        raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")
+    request = getattr(record, kind).request
+    if kind == "multi_inference_log":
+        multi_inference(servable, decode_tasks(request), decode_examples(request.input))
+        return
+    name = request.model_spec.signature_name
+    if kind == "predict_log":
+        predict(servable, name, request.inputs, to_array=decode_input, output_filter=request.output_filter)
+        return
+    run = classify if kind == "classify_log" else regress
+    run(servable, name, decode_examples(request.input))
 
 
 def _read_records(path: Path) -> Iterator[Any]:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.inference.examples import merge_context
+from tfchain.deployment.server.inference.multi_inference import InferenceTask
 from tfchain.deployment.server.manager import ModelSpec
 from tfchain.deployment.server.servables.tensor_proto import to_array
 from tfchain.deployment.server.status import invalid_argument
@@ -39,3 +41,19 @@ def to_model_spec(request: Any) -> ModelSpec:
         version=proto.version.value if choice == "version" else None,
         label=proto.version_label if choice == "version_label" else None,
     )
+
+
+def decode_examples(proto: Any) -> list[bytes]:
+    """Reads an Input as serialized examples, each with the context's features; empty if the Input is."""
+    if proto.WhichOneof("kind") == "example_list_with_context":
+        with_context = proto.example_list_with_context
+        examples = [example.SerializeToString() for example in with_context.examples]
+        return merge_context(with_context.context.SerializeToString(), examples)
+    return [example.SerializeToString() for example in proto.example_list.examples]
+
+
+def decode_tasks(request: Any) -> list[InferenceTask]:
+    """Reads the tasks of a MultiInferenceRequest."""
+    return [
+        InferenceTask(task.model_spec.name, task.model_spec.signature_name, task.method_name) for task in request.tasks
+    ]

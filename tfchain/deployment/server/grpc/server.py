@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import grpc
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.server.grpc.inference import answer_classify, answer_multi_inference, answer_regress
 from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.predict import predict
@@ -102,6 +103,18 @@ class GrpcServer:
                 raise StatusError(Code.UNIMPLEMENTED, f"output {name}: {error}") from error
         return response
 
+    def classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `PredictionService.Classify`."""
+        return answer_classify(self._manager, request, _timeout_ms(context))
+
+    def regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `PredictionService.Regress`."""
+        return answer_regress(self._manager, request, _timeout_ms(context))
+
+    def multi_inference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `PredictionService.MultiInference`."""
+        return answer_multi_inference(self._manager, request, _timeout_ms(context))
+
     def metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.GetModelMetadata`."""
         from tensorflow_serving.apis import get_model_metadata_pb2
@@ -145,9 +158,9 @@ def _add_services(server: Any, answers: GrpcServer) -> None:
     class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         Predict = staticmethod(_rpc(answers.predict))
         GetModelMetadata = staticmethod(_rpc(answers.metadata))
-        Classify = staticmethod(_rpc(_refuse("Classify")))
-        Regress = staticmethod(_rpc(_refuse("Regress")))
-        MultiInference = staticmethod(_rpc(_refuse("MultiInference")))
+        Classify = staticmethod(_rpc(answers.classify))
+        Regress = staticmethod(_rpc(answers.regress))
+        MultiInference = staticmethod(_rpc(answers.multi_inference))
 
     class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         GetModelStatus = staticmethod(_rpc(answers.status))

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from tfchain.deployment.server.http.inference import answer_inference
 from tfchain.deployment.server.json.proto import write_metadata, write_status
 from tfchain.deployment.server.json.request import read_predict_request
 from tfchain.deployment.server.json.response import write_predict_response
@@ -15,7 +16,7 @@ from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.manager import Manager, ModelSpec
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
 from tfchain.deployment.server.servables.servable import TensorSpec
-from tfchain.deployment.server.status import HTTP_STATUS, invalid_argument, not_supported_yet, to_status
+from tfchain.deployment.server.status import HTTP_STATUS, invalid_argument, to_status
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE | re.ASCII)
 _VERSION = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
@@ -97,7 +98,7 @@ class RestApi:
         if found.action == "predict":
             return self._predict(found.spec, _inflate(headers, body))
         if found.action in ("classify", "regress"):
-            raise not_supported_yet(f":{found.action}")
+            return answer_inference(self._manager, found.spec, found.action, _inflate(headers, body), self._timeout_ms)
         if found.action == "metadata":
             with self._manager.lend(found.spec) as lease:
                 return write_metadata(lease.name, lease.version, lease.servable.signature_defs).encode()

@@ -40,14 +40,7 @@ def read_predict_request(body: bytes, find_inputs: Callable[[str], Mapping[str, 
     Raises:
         StatusError: with TensorFlow Serving's text, if the body is not a predict request for the signature.
     """
-    document = parse_json(body)
-    if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {dump(document)} Is not object")
-    signature_name = document.get("signature_name", "")
-    if not isinstance(signature_name, str):
-        raise invalid_argument(
-            f"JSON Value: {dump(document)} not formatted correctly. 'signature_name' key must be a string value."
-        )
+    document, signature_name = parse_request(body)
     specs = find_inputs(signature_name)
     if not specs:
         raise invalid_argument(f"Failed to get input map for signature: {signature_name or 'DEFAULT'}")
@@ -66,6 +59,26 @@ def read_predict_request(body: bytes, find_inputs: Callable[[str], Mapping[str, 
     if "inputs" in document:
         return JsonPredictRequest(signature_name, _read_inputs(document["inputs"], specs), False)
     raise invalid_argument("Missing 'inputs' or 'instances' key")
+
+
+def parse_request(body: bytes) -> tuple[dict[str, Any], str]:
+    """Reads what the bodies of all requests share.
+
+    Returns:
+        The document, and the signature's name, which is empty if the request has none.
+
+    Raises:
+        StatusError: with TensorFlow Serving's text, if the body is no JSON object, or the name no text.
+    """
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise invalid_argument(f"JSON Value: {dump(document)} Is not object")
+    signature_name = document.get("signature_name", "")
+    if not isinstance(signature_name, str):
+        raise invalid_argument(
+            f"JSON Value: {dump(document)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    return document, signature_name
 
 
 def _read_instances(rows: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:

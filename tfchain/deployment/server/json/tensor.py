@@ -155,7 +155,7 @@ def _check(value: Any, level: int, shape: tuple[int, ...], dtype: int, leaves: l
 def _check_leaf(value: Any, dtype: int) -> Any:
     if isinstance(value, dict):
         if dtype == DT_STRING:
-            return _decode_base64(value)
+            return decode_base64(value)
         raise _type_error(value, dtype)
     if dtype not in _SUPPORTED:
         raise StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {dump(value)} to type: {dtype_name(dtype)}")
@@ -183,7 +183,12 @@ def _type_error(value: Any, dtype: int) -> StatusError:
     )
 
 
-def _decode_base64(value: dict[str, Any]) -> bytes:
+def decode_base64(value: dict[str, Any]) -> bytes:
+    """Reads `{"b64": "…"}`.
+
+    Raises:
+        StatusError: with TensorFlow Serving's text, if it is anything else.
+    """
     encoded = value.get("b64")
     if len(value) != 1 or not isinstance(encoded, str):
         raise invalid_argument(f"JSON Value: {dump(value)} not formatted correctly for base64 data")

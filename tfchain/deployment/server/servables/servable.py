@@ -29,12 +29,14 @@ class Signature:
         inputs: The inputs by name, sorted.
         outputs: The outputs by name, sorted.
         defaults: Values for inputs that a gRPC request leaves out.
+        method_name: TensorFlow Serving's method in the SavedModel; None if requests are not checked for it.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     defaults: Mapping[str, np.ndarray] = field(default_factory=dict)
+    method_name: str | None = None
 
 
 class Servable(Protocol):

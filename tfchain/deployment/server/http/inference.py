@@ -1,0 +1,29 @@
+"""Classify and Regress over REST: a body to a call, and the result to a body."""
+
+from tfchain.deployment.server.inference.classify import classify
+from tfchain.deployment.server.inference.regress import regress
+from tfchain.deployment.server.json.examples import read_examples_request
+from tfchain.deployment.server.json.inference import write_classifications, write_regressions
+from tfchain.deployment.server.manager import Manager, ModelSpec
+
+
+def answer_inference(manager: Manager, spec: ModelSpec, verb: str, body: bytes, timeout_ms: int) -> bytes:
+    """Answers a Classify or Regress request; unlike Predict, the whole body is read before the model is looked up.
+
+    Args:
+        manager: The manager of the models.
+        spec: The model.
+        verb: `classify` or `regress`.
+        body: The request's body.
+        timeout_ms: The time limit of the run.
+
+    Raises:
+        StatusError: with the code and text of stock TensorFlow Serving.
+    """
+    request = read_examples_request(body)
+    with manager.lend(spec) as lease:
+        if verb == "regress":
+            values = regress(lease.servable, request.signature_name, request.examples, timeout_ms=timeout_ms)
+            return write_regressions(values)
+        result = classify(lease.servable, request.signature_name, request.examples, timeout_ms=timeout_ms)
+        return write_classifications(result)
