@@ -1,15 +1,19 @@
 """The classification chain as users write it."""
 
 import dataclasses
+import json
 import logging
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import classification_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
 from tfchain import NeuralSearchChain, Prune, Shrink, TextClassificationChain
 from tfchain.chains.classification import ClassificationClient
@@ -170,6 +174,40 @@ def test_python_rest_and_grpc_give_the_same_labels(fitted: TextClassificationCha
             scores = [[score for _, score in one.scores] for one in found]
             np.testing.assert_allclose(scores, [[score for _, score in one.scores] for one in expected], atol=1e-5)
         assert client.classify([], model="intents") == []
+
+
+def test_classify_requests_get_the_chains_labels_over_both_protocols(
+    fitted: TextClassificationChain, served: Deployment
+) -> None:
+    texts = [*NEW, TEXTS[0]]
+    expected = [one.scores for one in fitted.predict(texts, top_k=2)]
+    body = json.dumps({"signature_name": "classify", "examples": [{"text": text} for text in texts]}).encode()
+    with urllib.request.urlopen(f"{served.rest_url}/v1/models/intents:classify", body, timeout=30) as reply:
+        over_rest = json.load(reply)["results"]
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name, request.model_spec.signature_name = "intents", "classify"
+    for text in texts:
+        example = request.input.example_list.examples.add()
+        example.features.feature["text"].bytes_list.value.append(text.encode())
+    with grpc.insecure_channel(served.grpc_target) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        rows = stub.Classify(request, timeout=30).result.classifications
+    over_grpc = [[(one.label, one.score) for one in row.classes] for row in rows]
+    for found in (over_rest, over_grpc):
+        assert [[label for label, _ in row] for row in found] == [[label for label, _ in row] for row in expected]
+        for row, wanted in zip(found, expected, strict=True):
+            np.testing.assert_allclose([score for _, score in row], [score for _, score in wanted], atol=1e-5)
+
+
+def test_a_version_warms_up_by_predict_and_by_classify(version: Path) -> None:
+    records = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
+    logs = [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in records]
+    (classified,) = [log.classify_log.request for log in logs if log.HasField("classify_log")]
+    assert classified.model_spec.signature_name == "classify"
+    assert list(classified.input.example_list.examples[0].features.feature) == ["text"]
+    assert {log.predict_log.request.model_spec.signature_name for log in logs if log.HasField("predict_log")} == {
+        "serving_default", "embed", "embed_ids",
+    }  # fmt: skip
 
 
 def test_plain_tensorflow_answers_classify_requests(fitted: TextClassificationChain, version: Path) -> None:

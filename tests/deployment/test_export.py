@@ -13,6 +13,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfchain.core.errors import ExportError, InputError, TfchainError
 from tfchain.core.proof import Proof
+from tfchain.core.signatures import CLASSIFY
 from tfchain.deployment.export import compare, export
 from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.servables.saved_model import SavedModelServable
@@ -149,10 +150,34 @@ def test_warm_up_records_are_the_first_inputs_of_the_proofs_that_are_meant_for_i
     assert (version / "model.tflite").read_bytes() == b"a file beside"
 
 
+def test_the_warm_up_record_of_a_classification_holds_examples(tmp_path: Path) -> None:
+    module = tf.Module()
+
+    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"]
+        return {"scores": x[:, None]}
+
+    examples = []
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0):
+        feature = {"x": tf.train.Feature(float_list=tf.train.FloatList(value=[value]))}
+        examples.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    inputs = {"inputs": np.array(examples, dtype=object)}
+    asked = Proof("marks", inputs, {"scores": np.array([[1], [2], [3], [4], [5]], "float32")})
+    spec = [tf.TensorSpec([None], tf.string, name="inputs")]
+    signatures = {"marks": tf.function(classify, input_signature=spec)}
+    version = export(tmp_path / "base", module, signatures, proofs=[asked], methods={"marks": CLASSIFY})
+    (record,) = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
+    log = PredictionLog.FromString(record.numpy())
+    assert log.WhichOneof("log_type") == "classify_log"
+    assert log.classify_log.request.model_spec.signature_name == "marks"
+    written = log.classify_log.request.input.example_list.examples
+    assert [one.features.feature["x"].float_list.value[0] for one in written] == [1, 2, 3, 4]
+
+
 def test_a_version_whose_warm_up_fails_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, signatures = affine()
 
-    def write(path: Path, _: object) -> None:
+    def write(path: Path, *_: object) -> None:
         path.parent.mkdir()
         path.write_bytes(b"no records at all")
 

@@ -15,7 +15,7 @@ from tfchain import __version__
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
 from tfchain.core.proof import Proof
-from tfchain.core.signatures import TFLITE_FILE, Halves
+from tfchain.core.signatures import CLASSIFY, TFLITE_FILE, Halves
 from tfchain.deployment.arguments import check_base_path
 from tfchain.deployment.op_check import OpReport, check_ops
 from tfchain.deployment.repository import DESCRIPTION, next_version
@@ -54,7 +54,8 @@ def export(
         base_path: A TensorFlow Serving base path; made if it does not exist.
         module: A `tf.Module` that owns all variables of the signatures.
         signatures: Name → `tf.function` with an input signature.
-        proofs: Questions with their answers; their inputs become the warm-up requests. Default: none.
+        proofs: Questions with their answers; their inputs become the warm-up requests, of the signature's method.
+            Default: none.
         description: Plain values, stored with the model in `assets.extra/tfchain.json`. `deploy(source=)` selects
             versions by the value of `source`. Default: none.
         files: More files to write beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
@@ -113,7 +114,7 @@ def _write(
     if methods:
         set_methods(path, methods)
     report = check_ops(path)
-    _write_warm_up(path / WARM_UP, proofs)
+    _write_warm_up(path / WARM_UP, proofs, methods)
     _write_description(path / DESCRIPTION, description, report, list(signatures))
 
 
@@ -213,22 +214,39 @@ def _differs(proof: Proof, name: str, what: str) -> ExportError:
     )
 
 
-def _write_warm_up(path: Path, proofs: Sequence[Proof]) -> None:
+def _write_warm_up(path: Path, proofs: Sequence[Proof], methods: Mapping[str, str]) -> None:
     import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for proof in proofs:
-            if not proof.is_warm_up:
-                continue
-            request = predict_pb2.PredictRequest()
-            request.model_spec.name = "default"
-            request.model_spec.signature_name = proof.signature
-            for name, values in proof.inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:WARM_UP_TEXTS]))
-            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-            writer.write(log.SerializeToString())
+            if proof.is_warm_up:
+                make_log = _make_classify_log if methods.get(proof.signature) == CLASSIFY else _make_predict_log
+                writer.write(make_log(proof).SerializeToString())
+
+
+def _make_predict_log(proof: Proof) -> Any:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "default"
+    request.model_spec.signature_name = proof.signature
+    for name, values in proof.inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values[:WARM_UP_TEXTS]))
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def _make_classify_log(proof: Proof) -> Any:
+    from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
+
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "default"
+    request.model_spec.signature_name = proof.signature
+    (examples,) = proof.inputs.values()
+    for example in examples[:WARM_UP_TEXTS]:
+        request.input.example_list.examples.add().ParseFromString(example)
+    return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request))
 
 
 def _write_description(path: Path, description: Mapping[str, Any], report: OpReport, signatures: Sequence[str]) -> None:

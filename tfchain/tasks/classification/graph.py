@@ -92,8 +92,7 @@ def _add_examples(graph: TextGraph, answer: Any, expect: Any, separator: str | N
     expected: Expected = expect(logits)
     outputs = {"classes": expected.outputs["labels"], "scores": expected.outputs["scores"]}
     proof = Proof(CLASSIFY_EXAMPLES, {"inputs": _to_examples(inputs)}, outputs, {"classes": expected.ties["labels"]})
-    # Warm-up records call Predict, not Classify.
-    graph.proofs.append(dataclasses.replace(proof, is_warm_up=False, tolerance=expected.tolerance or graph.tolerance))
+    graph.proofs.append(dataclasses.replace(proof, tolerance=expected.tolerance or graph.tolerance))
 
 
 def _to_examples(columns: dict[str, np.ndarray]) -> np.ndarray:
