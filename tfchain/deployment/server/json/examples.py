@@ -73,15 +73,31 @@ def _to_example(value: Any) -> bytes:
 
 def _read_feature(name: str, content: Any) -> tuple[str, list[Any]]:
     """Reads a value or a list of values; returns its kind, which is empty for an empty list, and the values."""
+    elements = content if isinstance(content, list) else [content]
+    alike = _read_alike(elements)
+    if alike is not None:
+        return alike
     kind = ""
     values: list[Any] = []
-    for element in content if isinstance(content, list) else [content]:
+    for element in elements:
         found = _kind_of(name, element)
         if kind and found != kind:
             raise invalid_argument(f"Unexpected element type in feature: {name} expecting type: {kind}")
         kind = found
         values.append(_read_element(name, element, kind))
     return kind, values
+
+
+def _read_alike(elements: list[Any]) -> tuple[str, list[Any]] | None:
+    """Reads elements of one type, all at once; returns None if they must be looked at one by one."""
+    types = set(map(type, elements))
+    if types == {str}:
+        return "bytes", [element.encode("utf-8", "surrogateescape") for element in elements]
+    if types == {float}:
+        return "float", elements
+    if types == {int} and -(2**63) <= min(elements) <= max(elements) < 2**63:
+        return "int64", elements
+    return None
 
 
 def _kind_of(name: str, element: Any) -> str:
