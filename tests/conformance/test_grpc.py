@@ -266,12 +266,9 @@ def test_status_lists_versions(stubs: Stubs) -> None:
 
 
 def test_what_is_not_served_yet_says_so(stubs: Stubs) -> None:
-    from tensorflow_serving.apis import classification_pb2, model_management_pb2
+    from tensorflow_serving.apis import classification_pb2
 
-    for call, request in (
-        (stubs.prediction.Classify, classification_pb2.ClassificationRequest()),
-        (stubs.model.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest()),
-    ):
+    for call, request in ((stubs.prediction.Classify, classification_pb2.ClassificationRequest()),):
         with pytest.raises(grpc.RpcError) as caught:
             call(request)
         assert caught.value.code().name == "UNIMPLEMENTED"
