@@ -174,7 +174,10 @@ def test_a_base_path_without_a_version_to_serve_is_named(tmp_path: Path) -> None
     with pytest.raises(StatusError) as caught:
         check_has_version(ModelConfig("m", tmp_path / "gone"))
     assert caught.value.code.name == "INVALID_ARGUMENT"
-    assert caught.value.message.startswith(f"Could not find base path {tmp_path / 'gone'} for servable m with error ")
+    gone = tmp_path / "gone"
+    assert (
+        caught.value.message == f"Could not find base path {gone} for servable m with error NOT_FOUND: {gone} not found"
+    )
     with pytest.raises(StatusError) as caught:
         check_has_version(ModelConfig("m", tmp_path))
     assert str(caught.value) == (f"NOT_FOUND: Unable to find a numerical version path for servable m at: {tmp_path}")

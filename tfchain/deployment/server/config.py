@@ -119,8 +119,9 @@ def check_has_version(model: ModelConfig) -> None:
     try:
         versions = list_versions(model.base_path)
     except InputError as error:
+        reason = error if model.base_path.exists() else f"NOT_FOUND: {model.base_path} not found"
         raise invalid_argument(
-            f"Could not find base path {model.base_path} for servable {model.name} with error {error}"
+            f"Could not find base path {model.base_path} for servable {model.name} with error {reason}"
         ) from error
     if not model.policy(model.name, versions):
         raise not_found(
