@@ -411,7 +411,7 @@ def test_a_policy_that_chooses_nothing_is_found_before_loading(folder: Path, tmp
     path = tmp_path / "models.config"
     chosen = "model_version_policy { specific { versions: 42 } }"
     path.write_text(f"model_config_list {{ {entry(folder / 'a', 'a', chosen)} }}")
-    with pytest.raises(InputError, match=r"Model a: its version policy must choose .*, and the versions \[1, 2\] in"):
+    with pytest.raises(InputError, match=r"Model a: A version policy must choose .*, and the versions \[1, 2\] in"):
         ModelServer(ServerOptions(config_file=path, grpc_port=None)).check()
 
 

@@ -1,6 +1,5 @@
 """The configuration of models, as protos and files say it."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 
 from tfchain.deployment.server.config import (
     ModelConfig,
-    check_has_version,
     check_platforms,
     parse_config,
     read_config_file,
@@ -31,6 +29,7 @@ def one(entry: str) -> ModelConfig:
     return model
 
 
+DEPRECATED = "Deprecated ModelServerConfig::model_type field used. Prefer ModelServerConfig::model_platform."
 M = 'name: "m" base_path: "/models/m" '
 
 
@@ -53,7 +52,7 @@ def test_a_file_of_the_documentation_is_read(tmp_path: Path) -> None:
         "first": ModelConfig(
             "first", Path("/models/first"), Specific(frozenset({42, 43})), {"stable": 42, "canary": 43}
         ),
-        "second": ModelConfig("second", Path("/models/second")),
+        "second": ModelConfig("second", Path("/models/second"), warnings=(DEPRECATED,)),
     }
 
 
@@ -121,10 +120,13 @@ def test_what_sets_nothing_is_none_and_an_empty_list_is_no_model() -> None:
         parse("custom_model_config {}")
 
 
-def test_requests_that_would_not_be_logged_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        one(f'{M} model_platform: "tensorflow" logging_config {{ sampling_config {{ sampling_rate: 0.1 }} }}')
-    assert "model m: logging_config is ignored: the embedded server does not log requests" in caplog.text
+def test_what_has_no_effect_or_is_deprecated_is_warned_of() -> None:
+    logged = one(f'{M} model_platform: "tensorflow" logging_config {{ sampling_config {{ sampling_rate: 0.1 }} }}')
+    assert logged.warnings == (
+        "logging_config is ignored: the embedded server does not log requests. A stock one does.",
+    )
+    assert one(f"{M} model_type: TENSORFLOW").warnings == (DEPRECATED,)
+    assert one(f'{M} model_platform: "tensorflow"').warnings == ()
 
 
 @pytest.mark.parametrize("content", [b"model_config_list { config { nme: 'm' } }", b"\xff\xfe", b"no proto"])
@@ -168,20 +170,3 @@ def test_a_platform_must_be_one_that_is_served_and_may_not_change() -> None:
         "INVALID_ARGUMENT: Illegal to change a model's platform. For model m platform was tensorflow and new platform "
         "requested is caffe"
     )
-
-
-def test_a_base_path_without_a_version_to_serve_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StatusError) as caught:
-        check_has_version(ModelConfig("m", tmp_path / "gone"))
-    assert caught.value.code.name == "INVALID_ARGUMENT"
-    gone = tmp_path / "gone"
-    assert (
-        caught.value.message == f"Could not find base path {gone} for servable m with error NOT_FOUND: {gone} not found"
-    )
-    with pytest.raises(StatusError) as caught:
-        check_has_version(ModelConfig("m", tmp_path))
-    assert str(caught.value) == (f"NOT_FOUND: Unable to find a numerical version path for servable m at: {tmp_path}")
-    (tmp_path / "3").mkdir()
-    check_has_version(ModelConfig("m", tmp_path))
-    with pytest.raises(StatusError, match=r"Specific\(versions=frozenset\(\{4\}\)\), chooses none of \[3\]"):
-        check_has_version(ModelConfig("m", tmp_path, Specific(frozenset({4}))))

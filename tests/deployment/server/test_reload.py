@@ -271,6 +271,18 @@ def test_a_file_that_has_not_changed_is_not_applied_again_and_one_that_has_is(se
     wait_for(lambda: server.manager.is_available("b", 1))
 
 
+def test_a_warning_is_logged_when_a_model_is_taken_up_and_not_at_every_read(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.start("b")
+    config = make_config(server.entry("a", "logging_config {}"))
+    for _ in range(3):
+        server.configured.update(config)
+    assert [record.message.split(":")[:2] for record in caplog.records if "logging_config" in record.message] == [
+        ["model a", " logging_config is ignored"]
+    ]
+
+
 def test_only_lists_of_models_are_taken(server: Server) -> None:
     from tensorflow_serving.config import model_server_config_pb2
 

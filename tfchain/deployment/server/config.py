@@ -1,18 +1,13 @@
 """The configuration of the served models: read from TensorFlow Serving's protos and files, and checked."""
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfchain.core.errors import InputError
-from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.policies import All, Latest, Policy, Specific
-from tfchain.deployment.server.status import Code, StatusError, invalid_argument, not_found
-
-logger = logging.getLogger(__name__)
+from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 TENSORFLOW_PLATFORM = "tensorflow"
 _URI = re.compile(r"(?P<scheme>[a-zA-Z][0-9a-zA-Z.]*)://(?P<path>.*)", re.DOTALL)
@@ -28,6 +23,7 @@ class ModelConfig:
         policy: Which versions to serve. Default: the highest.
         labels: Versions by label. Default: none.
         platform: The kind of model. Default: `tensorflow`, the only one that is served.
+        warnings: What to log when the model is taken up. Default: none.
     """
 
     name: str
@@ -35,6 +31,7 @@ class ModelConfig:
     policy: Policy = field(default_factory=Latest)
     labels: Mapping[str, int] = field(default_factory=dict)
     platform: str = TENSORFLOW_PLATFORM
+    warnings: tuple[str, ...] = ()
 
 
 def read_config_file(path: Path | str) -> Any:
@@ -110,33 +107,15 @@ def check_platforms(old: Mapping[str, ModelConfig], new: Mapping[str, ModelConfi
             raise invalid_argument(f"Model {model.name} requests unsupported platform {model.platform}")
 
 
-def check_has_version(model: ModelConfig) -> None:
-    """Raises if a model's base path has no version to serve, for which a stock server would wait without end.
-
-    Raises:
-        StatusError: with the words in which a stock server logs it.
-    """
-    try:
-        versions = list_versions(model.base_path)
-    except InputError as error:
-        reason = error if model.base_path.exists() else f"NOT_FOUND: {model.base_path} not found"
-        raise invalid_argument(
-            f"Could not find base path {model.base_path} for servable {model.name} with error {reason}"
-        ) from error
-    if not model.policy(model.name, versions):
-        raise not_found(
-            f"Unable to find a numerical version path for servable {model.name} at: {model.base_path}"
-            + (f" (its version policy, {model.policy}, chooses none of {sorted(versions)})" if versions else "")
-        )
-
-
 def _parse_model(entry: Any) -> ModelConfig:
     if not entry.name:
         raise invalid_argument("Every model of a config list must have a name: requests use it.")
+    warnings = []
     if entry.HasField("logging_config"):
-        logger.warning(
-            "model %s: logging_config is ignored: the embedded server does not log requests. A stock one does.",
-            entry.name,
+        warnings.append("logging_config is ignored: the embedded server does not log requests. A stock one does.")
+    if entry.model_type:
+        warnings.append(
+            "Deprecated ModelServerConfig::model_type field used. Prefer ModelServerConfig::model_platform."
         )
     return ModelConfig(
         name=entry.name,
@@ -144,6 +123,7 @@ def _parse_model(entry: Any) -> ModelConfig:
         policy=_parse_policy(entry.model_version_policy),
         labels=dict(entry.version_labels),
         platform=_parse_platform(entry),
+        warnings=tuple(warnings),
     )
 
 
@@ -180,10 +160,6 @@ def _parse_platform(entry: Any) -> str:
                 f"ModelServerConfig::model_platform, model name is {entry.name}"
             )
         return str(entry.model_platform)
-    logger.warning(
-        "Deprecated ModelServerConfig::model_type field used. Prefer ModelServerConfig::model_platform. (model %s)",
-        entry.name,
-    )
     if entry.model_platform:
         raise invalid_argument(
             "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.base_paths import find_problem
 from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
@@ -139,9 +139,10 @@ class ModelServer:
             )
         except StatusError as error:
             raise ServerError(f"Failed to start server. Error: {error}") from error
-        problems = [problem for model in (self._models or {}).values() if (problem := self._find_problem(model))]
+        problems = {name: problem for name, model in (self._models or {}).items() if (problem := find_problem(model))}
         if problems:
-            raise InputError(" ".join(problems))
+            is_named = self.options.config_file is not None
+            raise InputError(" ".join(f"Model {name}: {text}" if is_named else text for name, text in problems.items()))
 
     def start(self) -> None:
         """Loads the models, then opens the ports, so that every connection is answered.
@@ -224,26 +225,6 @@ class ModelServer:
         ):
             if number < 0:
                 raise InputError(f"`{name}` must be at least 0. Received: {name}={number}.")
-
-    def _find_problem(self, model: ModelConfig) -> str:
-        """Describes why a model cannot be served; empty if it can."""
-        where = "" if self.options.config_file is None else f"Model {model.name}: "
-        try:
-            versions = list_versions(model.base_path)
-        except InputError as error:
-            return f"{where}{error}"
-        if model.policy(model.name, versions):
-            return ""
-        if versions and self.options.config_file is not None:
-            return (
-                f"{where}its version policy must choose a version of its base path. Received: {model.policy}, and the "
-                f"versions {sorted(versions)} in {model.base_path}. Change the policy, or export such a version."
-            )
-        wanted = f" of the source {self.options.version_source!r}" if self.options.version_source else ""
-        return (
-            f"{where}A base path must hold a version folder (`1`, `2`, …){wanted}. Received: {model.base_path}, which "
-            "has none. Export a version into it first."
-        )
 
     def _load(self, path: Path) -> Servable:
         servable = load_version(path, self.options.load)

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfchain.deployment.server.config import ModelConfig, check_has_version, check_platforms, parse_config
+from tfchain.deployment.server.base_paths import check_has_version
+from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
@@ -119,8 +120,10 @@ class ConfiguredModels:
             for model in models.values() if check_base_paths else ():
                 if model.name not in old or model.base_path != old[model.name].base_path:
                     check_has_version(model)
-            for name in models:
-                logger.info(" (Re-)adding model: %s", name)
+            for model in models.values():
+                logger.info(" (Re-)adding model: %s", model.name)
+                for warning in model.warnings:
+                    logger.warning("model %s: %s", model.name, warning)
             self._manager.labels.replace(models)
             self._models = dict(models)
             self._source.set_models(models)
