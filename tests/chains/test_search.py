@@ -17,7 +17,7 @@ from tfchain import AutoModel, NeuralSearchChain
 from tfchain.core.atomic import write_json
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
 from tfchain.deployment.repository import DESCRIPTION, list_versions, next_version
-from tfchain.deployment.server.source import latest_of
+from tfchain.deployment.server.policies import LatestOf
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -264,7 +264,7 @@ def test_two_chains_deployed_with_the_defaults_are_served_apart(
         started.append((base_path, source))
 
     def served() -> list[list[int]]:
-        return [list(latest_of(source)(list_versions(base_path))) for base_path, source in started]
+        return [list(LatestOf(source)("docs", list_versions(base_path))) for base_path, source in started]
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)

@@ -21,7 +21,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the server was started with; it ends at once, as after Ctrl-C."""
     given: dict[str, Any] = {}
 
-    def deploy(base_path: Path, **options: Any) -> None:
+    def deploy(**options: Any) -> None:
         given.update(options)
         raise KeyboardInterrupt
 
@@ -73,3 +73,34 @@ def test_the_request_is_for_the_latest_version(tmp_path: Path, capsys: pytest.Ca
     assert make_request(tmp_path) is None
     say_ready(DEPLOYMENT, tmp_path, False)
     assert capsys.readouterr().out.endswith("  curl http://127.0.0.1:8501/v1/models/docs/metadata\n")
+
+
+def test_several_models_are_served_by_a_config_file(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
+    assert run("serve", "--model-config-file", tmp_path / "f", "--model-config-poll-seconds", 5).exit_code == 0
+    assert (given["config_file"], given["config_poll_seconds"]) == (tmp_path / "f", 5)
+    assert "base_path" not in given
+
+
+def test_a_base_path_and_a_config_file_exclude_each_other(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
+    for arguments, error in (
+        ([], "needs a BASE_PATH or a --model-config-file. Received: neither."),
+        ([tmp_path, "--model-config-file", "f"], f"Received: both, {tmp_path} and f."),
+        (["--model-config-file", "f", "--name", "m"], "--name belongs to a BASE_PATH. Received: --name m."),
+    ):
+        result = run("serve", *arguments)
+        assert result.exit_code == 1
+        assert error in result.stderr
+    assert given == {}
+
+
+def test_of_several_models_each_address_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    deployment = SimpleNamespace(**{**vars(DEPLOYMENT), "model_names": ("docs", "the faq")})
+    say_ready(deployment, None, False)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == (
+        "serving docs, the faq; Ctrl-C stops it\n"
+        "  REST  http://127.0.0.1:8501/v1/models/docs\n"
+        "  REST  http://127.0.0.1:8501/v1/models/the%20faq\n"
+        "  gRPC  127.0.0.1:8500\n"
+    )
+    say_ready(deployment, None, True)  # type: ignore[arg-type]
+    assert json.loads(capsys.readouterr().out)["models"] == ["docs", "the faq"]

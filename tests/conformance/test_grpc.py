@@ -265,15 +265,6 @@ def test_status_lists_versions(stubs: Stubs) -> None:
     )
 
 
-def test_what_is_not_served_yet_says_so(stubs: Stubs) -> None:
-    from tensorflow_serving.apis import model_management_pb2
-
-    with pytest.raises(grpc.RpcError) as caught:
-        stubs.model.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest())
-    assert caught.value.code().name == "UNIMPLEMENTED"
-    assert caught.value.details().endswith(" is not supported by the embedded server yet.")
-
-
 def test_requests_run_side_by_side(stubs: Stubs) -> None:
     slow = stubs.prediction.Predict.future(stubs.request({"steps": np.int32(2_000_000_000)}, "slow"), timeout=5.0)
     assert list(stubs.prediction.Predict(stubs.request({"x": ONE}), timeout=4.0).outputs["y"].float_val) == [2.5]

@@ -123,6 +123,15 @@ def test_serve_and_query(tiny_model_path: Path, capsys: pytest.CaptureFixture[st
     assert vectors == "vectors: (2, 16)"
 
 
+def test_several_models(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("several_models.py", thin_model_path)
+
+    stable, house, first, following = capsys.readouterr().out.splitlines()
+    assert stable.removeprefix("stable: ").endswith((" sorted output.", " copies a folder."))
+    assert house.removeprefix("house: ").startswith(("Cats are welcome.", "The rent is due"))
+    assert (first, following) == ("stable: one of 2 documents", "next: one of 3 documents")
+
+
 def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_example("classify.py", "--model", tiny_model_path, "--epochs", 1)
 

@@ -28,14 +28,14 @@ class ClassificationClient(Client):
     """
 
     def classify(
-        self, texts: Any, *, model: str, version: int | None = None, protocol: str | None = None
+        self, texts: Any, *, model: str, version: int | str | None = None, protocol: str | None = None
     ) -> list[Prediction]:
         """Classifies texts with a model that a `TextClassificationChain` exported.
 
         Args:
             texts: A text, or several; for a model of pairs, a tuple of two texts, or several tuples.
             model: The model's name.
-            version: The version; None for the latest.
+            version: The version, or its label, such as `"stable"`; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:

@@ -29,14 +29,14 @@ class Client(serving.Client):
     """
 
     def search(
-        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
+        self, texts: str | Sequence[str], *, model: str, version: int | str | None = None, protocol: str | None = None
     ) -> list[SearchResult]:
         """Searches with an exported model.
 
         Args:
             texts: A query, or several.
             model: The model's name.
-            version: The version; None for the latest.
+            version: The version, or its label, such as `"stable"`; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:

@@ -5,12 +5,13 @@ import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
 from tfchain.cli.output import print_json, waiting
 from tfchain.cli.process import output_options
-from tfchain.core.errors import ServerError
+from tfchain.core.errors import InputError, ServerError
 
 if TYPE_CHECKING:
     from tfchain.deployment.deploy import Deployment
@@ -19,8 +20,21 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 
 
 @click.command("serve", short_help="Serve a version over REST and gRPC.")
-@click.argument("base_path", metavar="BASE_PATH", type=click.Path(path_type=Path))
+@click.argument("base_path", metavar="[BASE_PATH]", required=False, type=click.Path(path_type=Path))
 @click.option("--name", help="The model's name in requests.  [default: the folder's name]")
+@click.option(
+    "--model-config-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Serve the models of this file, in TensorFlow Serving's format, in place of BASE_PATH.",
+)
+@click.option(
+    "--model-config-poll-seconds",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Read the file again so often, and take up its changes; 0: never.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="gRPC port; 0: any free port."
@@ -32,8 +46,10 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
-    base_path: Path,
+    base_path: Path | None,
     name: str | None,
+    model_config_file: Path | None,
+    model_config_poll_seconds: int,
     host: str,
     port: int,
     rest_port: int,
@@ -41,7 +57,7 @@ def serve_command(
     log: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve the latest version of BASE_PATH over REST and gRPC, like TensorFlow Serving.
+    """Serve the latest version of BASE_PATH, or several models, over REST and gRPC, like TensorFlow Serving.
 
     The server runs until Ctrl-C or SIGTERM, and loads new versions as they appear. It is made for development and small
     services; `tfchain-model-server --help` lists TensorFlow Serving's own flags, which it also accepts.
@@ -50,18 +66,32 @@ def serve_command(
     Examples:
       tfchain serve saved_models/docs
       tfchain serve saved_models/docs --name docs --host 0.0.0.0 --port 8500 --rest-port 8501
+      tfchain serve --model-config-file models.config
     """
     from tfchain.cli.folders import check_is_base_path
     from tfchain.deployment.deploy import deploy
 
-    check_is_base_path(base_path)
+    models: dict[str, Any]
+    if base_path is None:
+        if model_config_file is None:
+            raise InputError("`tfchain serve` needs a BASE_PATH or a --model-config-file. Received: neither.")
+        models = {"config_file": model_config_file, "config_poll_seconds": model_config_poll_seconds}
+        if name is not None:
+            raise InputError(f"--name belongs to a BASE_PATH. Received: --name {name}. The file names the models.")
+    elif model_config_file is not None:
+        raise InputError(
+            f"`tfchain serve` takes a BASE_PATH or a --model-config-file. Received: both, {base_path} and "
+            f"{model_config_file}. Leave one out."
+        )
+    else:
+        check_is_base_path(base_path)
+        models = {"base_path": base_path, "model_name": name or base_path.resolve().name}
     # SIGTERM, which process managers send, ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with waiting("starting the server"):
             deployment = deploy(
-                base_path,
-                model_name=name or base_path.resolve().name,
+                **models,
                 host=host,
                 grpc_port=port,
                 rest_port=rest_port,
@@ -78,11 +108,18 @@ def serve_command(
             click.echo("stopped")
 
 
-def say_ready(deployment: "Deployment", base_path: Path, as_json: bool) -> None:
-    """Prints where the server listens, and a request to paste."""
+def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool) -> None:
+    """Prints where the server listens, and a request to paste; of several models only where each is."""
     if as_json:
-        values = {"model": deployment.model_name, "pid": deployment.pid}
+        names = {"models": list(deployment.model_names)} if base_path is None else {"model": deployment.model_name}
+        values = {**names, "pid": deployment.pid}
         print_json({**values, "rest_url": deployment.rest_url, "grpc_target": deployment.grpc_target})
+        return
+    if base_path is None:
+        click.echo(f"serving {', '.join(deployment.model_names)}; Ctrl-C stops it")
+        for name in deployment.model_names:
+            click.echo(f"  REST  {deployment.rest_url}/v1/models/{quote(name, safe='')}")
+        click.echo(f"  gRPC  {deployment.grpc_target}")
         return
     url = f"{deployment.rest_url}/v1/models/{deployment.model_name}"
     click.echo(f"serving {deployment.model_name} from {base_path}; Ctrl-C stops it")

@@ -9,14 +9,15 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.arguments import check_address, check_model_name, check_timeout
+from tfchain.deployment.arguments import check_address, check_timeout
 from tfchain.deployment.client.client import Client
+from tfchain.deployment.served_models import ServedModels
 from tfchain.runtime.child_process import make_environment, make_python_command
 
 _ERROR_MARK = "tfchain-model-server: error: "
@@ -30,12 +31,13 @@ class Deployment:
 
     Args:
         process: The server's process.
-        model_name: The model's name.
+        model_name: The model's name; the first one's if there are several.
         host: The address that it listens on.
         grpc_port: The gRPC port.
         rest_port: The REST port.
         pipe: A pipe; the server stops when it is closed.
         client_type: The class of `client()`. Default: the client for any task.
+        model_names: The names of all models. Default: `model_name` alone.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Deployment:
         rest_port: int,
         pipe: int,
         client_type: type[Client] = Client,
+        model_names: Sequence[str] = (),
     ) -> None:
         self.model_name = model_name
+        self.model_names = tuple(model_names) or (model_name,)
         self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
         self.rest_url = f"http://{_bracketed(host)}:{rest_port}"
         self._process = process
@@ -67,7 +71,8 @@ class Deployment:
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "stopped"
-        return f"<Deployment of {self.model_name!r}, {state}: {self.rest_url}, gRPC {self.grpc_target}>"
+        names = ", ".join(map(repr, self.model_names))
+        return f"<Deployment of {names}, {state}: {self.rest_url}, gRPC {self.grpc_target}>"
 
     def __reduce__(self) -> NoReturn:
         raise InputError(
@@ -99,9 +104,9 @@ class Deployment:
 
 
 def deploy(
-    base_path: Path | str,
+    base_path: Path | str | None = None,
     *,
-    model_name: str,
+    model_name: str | None = None,
     host: str = "127.0.0.1",
     grpc_port: int = 0,
     rest_port: int = 0,
@@ -110,8 +115,14 @@ def deploy(
     log_path: Path | str | None = None,
     source: str | None = None,
     client_type: type[Client] = Client,
+    models: Mapping[str, Path | str] | None = None,
+    config_file: Path | str | None = None,
+    config_poll_seconds: int = 0,
 ) -> Deployment:
-    """Serves the latest version of a base path, and waits until the server answers.
+    """Serves one model or several, and waits until the server answers.
+
+    Pass a base path and a name for one model, `models` for several, or `config_file` for several with version policies
+    and labels.
 
     The server loads new versions while it runs. It has its own session: Ctrl-C in the terminal, or Jupyter's stop
     button, interrupts this process and does not stop the server.
@@ -129,23 +140,33 @@ def deploy(
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
             export to the same base path. Default: None, all versions.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
+        models: Base paths by model name, in place of `base_path` and `model_name`. Default: None.
+        config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
+        config_poll_seconds: The seconds between two reads of the config file, whose changes the server takes up; 0
+            reads it once. Default: 0.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the name is not a valid model name, the ports are equal, or the log cannot be written.
-        ServerError: if the server does not start: a port is in use, the base path is missing, or the version is broken.
+        InputError: if a name is not a valid model name, the config file is wrong, the ports are equal, or the log
+            cannot be written.
+        ServerError: if the server does not start: a port is in use, a base path is missing, or a version is broken.
 
     Example:
         with deploy("saved_models/docs", model_name="docs") as server, server.client() as client:
             client.predict({"text": ["how do I merge two sorted lists"]}, model="docs")
+
+        deploy(models={"docs": "saved_models/docs", "intents": "saved_models/intents"})
     """
-    check_model_name(model_name)
+    served = ServedModels(base_path, model_name, models, config_file, config_poll_seconds, source)
+    names = served.check()
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
+        flags = stack.enter_context(served.flags())
+        flags += ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
         parent_end, pipe = os.pipe()
         stack.callback(os.close, parent_end)
         ready, ready_end = os.pipe()
@@ -154,7 +175,7 @@ def deploy(
             process = subprocess.Popen(
                 [
                     *make_python_command("-m", "tfchain.deployment.server.main"),
-                    *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
+                    *flags,
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
                     *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
@@ -170,14 +191,9 @@ def deploy(
         on_error.callback(_stop, process, 0.0)
         ports = _wait_until_ready(process, ready, log, timeout_seconds)
         on_error.pop_all()
-    return Deployment(process, model_name=model_name, host=host, pipe=pipe, client_type=client_type, **ports)
-
-
-def _make_flags(model_name: str, base_path: Path, source: str | None, *, prefer_tflite_model: bool) -> list[str]:
-    """Returns the server's flags for what it serves."""
-    flags = [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}", "--max_num_load_retries=0"]
-    flags += ["--prefer_tflite_model"] if prefer_tflite_model else []
-    return flags if source is None else [*flags, f"--version_source={source}"]
+    return Deployment(
+        process, model_name=names[0], model_names=names, host=host, pipe=pipe, client_type=client_type, **ports
+    )
 
 
 @contextlib.contextmanager

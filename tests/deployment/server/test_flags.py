@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,45 @@ def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default()
         check_supported(parse_flags(["--enable_batching"]))
 
 
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ("--platform_config_file=p", "It configures C++ source adapters, which pip's TensorFlow does not have."),
+        ("--use_alts_credentials", "ALTS needs the handshaker service of a Google Cloud machine"),
+        ("--xla_gpu_compilation_enabled", "--xla_cpu_compilation_enabled runs such functions."),
+    ],
+)
+def test_a_flag_that_stays_refused_says_why(argument: str, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_supported(parse_flags([argument]))
+    name = argument.partition("=")[0]
+    assert str(caught.value).startswith(f"The embedded server does not take the flag {name}. Received: {name}=")
+    assert reason in str(caught.value)
+    line = next(line for line in usage("p").splitlines() if line.startswith(f"\t{name}="))
+    assert line.endswith(" [refused]")
+
+
+def test_the_flags_of_several_models_reach_the_server() -> None:
+    assert _to_options(parse_flags(["--model_base_path=/b"])).base_path == Path("/b")
+    flags = parse_flags(
+        [
+            *("--model_config_file=/c", "--model_config_file_poll_wait_seconds=3", "--num_load_threads=5"),
+            *("--num_unload_threads=6", "--allow_version_labels_for_unavailable_models"),
+        ]
+    )
+    check_supported(flags)
+    options = _to_options(flags)
+    assert (options.config_file, options.config_poll_seconds, options.base_path) == (Path("/c"), 3.0, None)
+    assert (options.num_load_threads, options.num_unload_threads) == (5, 6)
+    assert options.allow_unavailable_labels
+
+
+def test_of_a_config_file_and_a_base_path_the_file_wins(caplog: pytest.LogCaptureFixture) -> None:
+    options = _to_options(parse_flags(["--model_config_file=/c", "--model_base_path=/b", "--model_name=m"]))
+    assert (options.config_file, options.base_path) == (Path("/c"), None)
+    assert "--model_base_path is ignored: --model_config_file names the models." in caplog.text
+
+
 def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:
     assert not _to_options(parse_flags([])).load.prefers_tflite
     flags = parse_flags(["--prefer_tflite_model", "--num_tflite_pools=3"])
@@ -77,6 +117,7 @@ def test_the_usage_has_every_flag() -> None:
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--model_base_path=/x", "--ssl_config_file=a"], "--ssl_config_file is not supported"),
+        (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
     ],
 )
 def test_start_errors_end_with_255(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:

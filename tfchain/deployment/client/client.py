@@ -74,7 +74,7 @@ class Client:
         *,
         model: str,
         signature: str | None = None,
-        version: int | None = None,
+        version: int | str | None = None,
         output_filter: Sequence[str] | None = None,
         protocol: str | None = None,
     ) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ class Client:
                 by the replacement character, as in a chain. Over gRPC the data types must be those of the signature.
             model: The model's name.
             signature: The signature; None for `serving_default`.
-            version: The version; None for the latest.
+            version: The version, or its label, such as `"stable"`; None for the latest.
             output_filter: The outputs to return; None for all.
             protocol: `"grpc"` or `"rest"`; None for gRPC if the client has a gRPC address, else REST.
 
@@ -100,7 +100,7 @@ class Client:
         arrays = {name: _to_array(name, value) for name, value in inputs.items()}
         return self._transport(protocol).predict(arrays, model, signature, version, list(output_filter or ()))
 
-    def metadata(self, model: str, *, version: int | None = None, protocol: str | None = None) -> dict[str, Any]:
+    def metadata(self, model: str, *, version: int | str | None = None, protocol: str | None = None) -> dict[str, Any]:
         """Returns a model's signatures, in the form of TensorFlow Serving's REST API.
 
         Raises:
@@ -119,14 +119,14 @@ class Client:
         return self._transport(protocol).status(model, version)
 
     def embed(
-        self, texts: str | Sequence[str], *, model: str, version: int | None = None, protocol: str | None = None
+        self, texts: str | Sequence[str], *, model: str, version: int | str | None = None, protocol: str | None = None
     ) -> np.ndarray:
         """Encodes texts with an exported model.
 
         Args:
             texts: A text, or several; texts may be empty.
             model: The model's name.
-            version: The version; None for the latest.
+            version: The version, or its label, such as `"stable"`; None for the latest.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:
@@ -143,7 +143,7 @@ class Client:
         outputs = self.predict({"text": texts}, model=model, signature="embed", version=version, protocol=protocol)
         return np.asarray(outputs["embedding"], np.float32)
 
-    def _find_dim(self, model: str, version: int | None, protocol: str | None) -> int:
+    def _find_dim(self, model: str, version: int | str | None, protocol: str | None) -> int:
         """Returns the width of a model's vectors from its signature."""
         signatures = self.metadata(model, version=version, protocol=protocol)["metadata"]["signature_def"]
         try:

@@ -32,13 +32,13 @@ class Transport(abc.ABC):
         inputs: Mapping[str, np.ndarray],
         model: str,
         signature: str | None,
-        version: int | None,
+        version: int | str | None,
         output_filter: Sequence[str],
     ) -> dict[str, np.ndarray]:
         """Runs a signature."""
 
     @abc.abstractmethod
-    def metadata(self, model: str, version: int | None) -> dict[str, Any]:
+    def metadata(self, model: str, version: int | str | None) -> dict[str, Any]:
         """Returns a model's signatures in REST's form."""
 
     @abc.abstractmethod

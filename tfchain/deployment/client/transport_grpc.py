@@ -36,7 +36,7 @@ class GrpcTransport(Transport):
         inputs: Mapping[str, np.ndarray],
         model: str,
         signature: str | None,
-        version: int | None,
+        version: int | str | None,
         output_filter: Sequence[str],
     ) -> dict[str, np.ndarray]:
         """Sends the inputs unchanged."""
@@ -53,7 +53,7 @@ class GrpcTransport(Transport):
         response = self._call(self._prediction.Predict, request)
         return {name: decode_texts(name, to_array(proto)) for name, proto in sorted(response.outputs.items())}
 
-    def metadata(self, model: str, version: int | None) -> dict[str, Any]:
+    def metadata(self, model: str, version: int | str | None) -> dict[str, Any]:
         """Requests the metadata, and converts it to REST's form."""
         self._open()
         from tensorflow_serving.apis import get_model_metadata_pb2
@@ -124,7 +124,9 @@ class GrpcTransport(Transport):
             raise RequestError(code, message) from error
 
 
-def _fill_spec(request: Any, model: str, version: int | None) -> None:
+def _fill_spec(request: Any, model: str, version: int | str | None) -> None:
     request.model_spec.name = model
-    if version is not None:
+    if isinstance(version, str):
+        request.model_spec.version_label = version
+    elif version is not None:
         request.model_spec.version.value = version

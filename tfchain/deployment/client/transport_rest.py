@@ -62,7 +62,7 @@ class RestTransport(Transport):
         self._local = threading.local()
         self._connections: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
-        self._outputs: dict[tuple[str, str, int | None], dict[str, str]] = {}
+        self._outputs: dict[tuple[str, str, int | str | None], dict[str, str]] = {}
         renew_after_fork(self)
 
     def predict(
@@ -70,7 +70,7 @@ class RestTransport(Transport):
         inputs: Mapping[str, np.ndarray],
         model: str,
         signature: str | None,
-        version: int | None,
+        version: int | str | None,
         output_filter: Sequence[str],
     ) -> dict[str, np.ndarray]:
         """Sends the inputs in columns, and reads the outputs with the data types in the model's metadata."""
@@ -87,7 +87,7 @@ class RestTransport(Transport):
         _check_filter(output_filter, columns)
         return {name: _from_json(name, columns[name], dtypes[name]) for name in output_filter or columns}
 
-    def metadata(self, model: str, version: int | None) -> dict[str, Any]:
+    def metadata(self, model: str, version: int | str | None) -> dict[str, Any]:
         """Requests the metadata."""
         found: dict[str, Any] = json.loads(self._call("GET", _path(model, version) + "/metadata"))
         return found
@@ -110,7 +110,7 @@ class RestTransport(Transport):
         self._lock = threading.Lock()
         self.close()
 
-    def _find_outputs(self, model: str, signature: str, version: int | None) -> dict[str, str]:
+    def _find_outputs(self, model: str, signature: str, version: int | str | None) -> dict[str, str]:
         signatures = self.metadata(model, version)["metadata"]["signature_def"]["signature_def"]
         return {name: info["dtype"] for name, info in signatures[signature]["outputs"].items()}
 
@@ -152,8 +152,11 @@ class RestTransport(Transport):
             return self._exchange(method, path, body)  # the server had closed an idle connection
 
 
-def _path(model: str, version: int | None) -> str:
-    return f"/v1/models/{quote(model, safe='')}" + (f"/versions/{version}" if version is not None else "")
+def _path(model: str, version: int | str | None) -> str:
+    path = f"/v1/models/{quote(model, safe='')}"
+    if version is None:
+        return path
+    return f"{path}/labels/{quote(version, safe='')}" if isinstance(version, str) else f"{path}/versions/{version}"
 
 
 def _to_json(array: np.ndarray) -> Any:

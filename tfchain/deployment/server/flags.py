@@ -19,12 +19,14 @@ class Flag:
         help: One line for the usage text.
         support: `used`; `harmless` (accepted without effect, because no answer depends on it); or `refused` (answers
             would differ from what the flag promises, so any value other than the default is an error).
+        reason: Why a refused flag is refused, as a sentence for its error. Default: empty, it is not there yet.
     """
 
     name: str
     default: Value
     help: str
     support: str = USED
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -64,16 +66,16 @@ FLAGS: tuple[Flag, ...] = (
     Flag("rest_api_timeout_in_ms", 30000, "how long a REST request may run, in milliseconds"),
     Flag("rest_api_enable_cors_support", False, "let pages of other sites read the REST API's answers"),
     Flag("model_name", "default", "name of the model"),
-    Flag("model_base_path", "", "folder of the model's version folders (required)"),
-    Flag("model_config_file", "", "several models in one file", REFUSED),
-    Flag("model_config_file_poll_wait_seconds", 0, "how often to read the model config file", HARMLESS),
+    Flag("model_base_path", "", "folder of the model's version folders (required without a model config file)"),
+    Flag("model_config_file", "", "file with several models, in place of model_name and model_base_path"),
+    Flag("model_config_file_poll_wait_seconds", 0, "wait between two reads of the model config file; 0 for one read"),
     Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
     Flag("enable_batching", False, "join requests to batches", REFUSED),
     Flag("batching_parameters_file", "", "how to batch", REFUSED),
     Flag("enable_per_model_batching_parameters", False, "batching parameters from the version folders", REFUSED),
-    Flag("allow_version_labels_for_unavailable_models", False, "labels before versions", HARMLESS),
-    Flag("num_load_threads", 0, "threads that load versions; 0 for one a version", HARMLESS),
-    Flag("num_unload_threads", 0, "threads that unload versions", HARMLESS),
+    Flag("allow_version_labels_for_unavailable_models", False, "let new labels point to versions that load later"),
+    Flag("num_load_threads", 0, "versions that load at the same time; 0 for four"),
+    Flag("num_unload_threads", 0, "versions that are unloaded at the same time; 0 for four"),
     Flag("max_num_load_retries", 5, "how many times a failed load is tried again"),
     Flag("load_retry_interval_micros", 60_000_000, "wait between two tries, in microseconds"),
     Flag("flush_filesystem_caches", True, "drop the file system's caches after loading", HARMLESS),
@@ -81,11 +83,24 @@ FLAGS: tuple[Flag, ...] = (
     Flag("tensorflow_intra_op_parallelism", 0, "threads within an op; 0 for auto"),
     Flag("tensorflow_inter_op_parallelism", 0, "threads across ops; 0 for auto"),
     Flag("tensorflow_session_config_file", "", "a session's configuration", REFUSED),
-    Flag("platform_config_file", "", "platforms", REFUSED),
+    Flag(
+        "platform_config_file",
+        "",
+        "platforms",
+        REFUSED,
+        "It configures C++ source adapters, which pip's TensorFlow does not have. Tags, threads and warm-up have flags "
+        "of their own.",
+    ),
     Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory", HARMLESS),
     Flag("saved_model_tags", "serve", "tags of the graph to load, with commas between"),
     Flag("ssl_config_file", "", "TLS for the gRPC API", REFUSED),
-    Flag("use_alts_credentials", False, "ALTS for the gRPC API", REFUSED),
+    Flag(
+        "use_alts_credentials",
+        False,
+        "ALTS for the gRPC API",
+        REFUSED,
+        "ALTS needs the handshaker service of a Google Cloud machine, and cannot be tested elsewhere.",
+    ),
     Flag("grpc_channel_arguments", "", "options of the gRPC server", REFUSED),
     Flag("grpc_max_threads", 0, "threads of the gRPC API; 0 for four times the number of CPUs"),
     Flag("enable_model_warmup", True, "run a version's warm-up records before it serves"),
@@ -97,7 +112,13 @@ FLAGS: tuple[Flag, ...] = (
     Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters in a pool", HARMLESS),
     Flag("enable_signature_method_name_check", False, "refuse requests whose signature has another method's name"),
     Flag("xla_cpu_compilation_enabled", False, "run XLA-compiled functions on the CPU"),
-    Flag("xla_gpu_compilation_enabled", False, "run XLA-compiled functions on the GPU", REFUSED),
+    Flag(
+        "xla_gpu_compilation_enabled",
+        False,
+        "run XLA-compiled functions on the GPU",
+        REFUSED,
+        "The embedded server is made for the CPU, where --xla_cpu_compilation_enabled runs such functions.",
+    ),
     Flag("enable_profiler", True, "profiler service", HARMLESS),
     Flag("thread_pool_factory_config_file", "", "thread pools", REFUSED),
     Flag("mixed_precision", "", "bfloat16 arithmetic", REFUSED),
@@ -149,9 +170,15 @@ def check_supported(flags: Flags) -> None:
     """Raises an InputError for a flag that the embedded server would silently ignore."""
     for flag in FLAGS:
         if flag.support == REFUSED and flags.values[flag.name] != flag.default:
+            received = f"Received: --{flag.name}={flags.values[flag.name]}."
+            if flag.reason:
+                raise InputError(
+                    f"The embedded server does not take the flag --{flag.name}. {received} {flag.reason} "
+                    "Leave it out, or use a stock TensorFlow Serving."
+                )
             raise InputError(
-                f"The flag --{flag.name} is not supported by the embedded server yet. Received: "
-                f"--{flag.name}={flags.values[flag.name]}. Leave it out, or use a stock TensorFlow Serving."
+                f"The flag --{flag.name} is not supported by the embedded server yet. {received} "
+                "Leave it out, or use a stock TensorFlow Serving."
             )
 
 
@@ -160,7 +187,8 @@ def usage(program: str) -> str:
     lines = [f"usage: {program}", "Flags:"]
     for flag in FLAGS:
         default = str(flag.default).lower() if isinstance(flag.default, bool) else repr(flag.default)
-        note = {USED: "", HARMLESS: " [accepted, no effect]", REFUSED: " [not supported yet]"}[flag.support]
+        refused = " [refused]" if flag.reason else " [not supported yet]"
+        note = {USED: "", HARMLESS: " [accepted, no effect]", REFUSED: refused}[flag.support]
         lines.append(f"\t--{flag.name}={default}\t{type(flag.default).__name__}\t{flag.help}{note}")
     return "\n".join(lines) + "\n"
 

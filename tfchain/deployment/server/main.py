@@ -56,7 +56,10 @@ def _check_required(flags: Flags) -> None:
     has_grpc = flags.number("port") != 0 or flags.text("grpc_socket_path") or flags.is_on("choose_ports")
     if not has_grpc:
         raise TfchainError("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
-    if not flags.text("model_base_path"):
+    if flags.text("model_config_file"):
+        if flags.text("version_source"):
+            raise TfchainError("--version_source is for --model_base_path, and not for --model_config_file.")
+    elif not flags.text("model_base_path"):
         raise TfchainError("Both server_options.model_base_path and server_options.model_config_file are empty!")
 
 
@@ -112,9 +115,12 @@ def _to_options(flags: Flags) -> "ServerOptions":
         )
     has_rest = choose or rest_port not in (0, grpc_port)
     session_threads = flags.number("tensorflow_session_parallelism")
+    config_file, base_path = flags.text("model_config_file"), flags.text("model_base_path")
+    if config_file and base_path:
+        logging.getLogger(__name__).warning("--model_base_path is ignored: --model_config_file names the models.")
     return ServerOptions(
         model_name=flags.text("model_name"),
-        base_path=Path(flags.text("model_base_path")),
+        base_path=Path(base_path) if base_path and not config_file else None,
         host=flags.text("host"),
         grpc_port=grpc_port if grpc_port or choose else None,
         rest_port=rest_port if has_rest else None,
@@ -139,6 +145,11 @@ def _to_options(flags: Flags) -> "ServerOptions":
             checks_method_names=flags.is_on("enable_signature_method_name_check"),
         ),
         version_source=flags.text("version_source"),
+        config_file=Path(config_file) if config_file else None,
+        config_poll_seconds=flags.seconds("model_config_file_poll_wait_seconds"),
+        allow_unavailable_labels=flags.is_on("allow_version_labels_for_unavailable_models"),
+        num_load_threads=flags.number("num_load_threads"),
+        num_unload_threads=flags.number("num_unload_threads"),
     )
 
 

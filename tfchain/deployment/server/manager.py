@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.status import Code, StatusError, invalid_argument, not_found
+from tfchain.deployment.server.status import Code, StatusError, not_found
+from tfchain.deployment.server.turns import Turns
 from tfchain.deployment.server.versions import State, VersionRecord, VersionStatus
 
 logger = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Servable]
+DEFAULT_THREADS = 4  # of loads, and of unloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +66,52 @@ class Manager:
     """Holds the versions of all models.
 
     Sources set the wanted versions (`set_wanted`), and requests borrow them (`lend`). A new version is loaded before
-    the old one is unloaded, so a model never stops answering; if the load fails, the old version stays.
+    the old one is unloaded, so a model never stops answering; if the load fails, the old version stays. The same holds
+    for a version whose folder changes, as when a model gets another base path.
 
     Args:
         load: A function that loads a version's folder; it raises a StatusError if it cannot.
         max_retries: The number of retries of a failed load. Default: 5.
-        retry_seconds: The wait between two attempts. Default: 60.
+        retry_seconds: The wait between two attempts. Other loads run meanwhile. Default: 60.
         num_load_threads: The number of versions that load at the same time. Default: 4.
+        num_unload_threads: The number of versions that are freed at the same time. Default: 4.
+
+    Attributes:
+        labels: The version labels that requests may use.
     """
 
     def __init__(
-        self, load: Loader, *, max_retries: int = 5, retry_seconds: float = 60.0, num_load_threads: int = 4
+        self,
+        load: Loader,
+        *,
+        max_retries: int = 5,
+        retry_seconds: float = 60.0,
+        num_load_threads: int = DEFAULT_THREADS,
+        num_unload_threads: int = DEFAULT_THREADS,
     ) -> None:
+        self.labels = Labels()
         self._load = load
         self._max_retries = max_retries
         self._retry_seconds = retry_seconds
-        self._load_slots = threading.Semaphore(num_load_threads)
+        self._load_turns = Turns(num_load_threads)
+        self._unload_turns = Turns(num_unload_threads)
+        self._wanted: dict[str, Mapping[int, Path]] = {}
         self._records: dict[str, dict[int, VersionRecord]] = {}
         self._changed = threading.Condition()  # its lock guards all records
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def set_wanted(self, name: str, versions: Mapping[int, Path]) -> None:
-        """Sets the wanted versions of a model. Loads and unloads in the background.
+        """Sets the wanted versions of a model. Loads and unloads in the background, the highest version first.
 
-        A version that failed to load is tried again only after it has been unwanted in between.
+        A version that failed to load is tried again only after it has been unwanted in between, or from another folder.
         """
         with self._changed:
             if self._closing.is_set():
                 return
-            records = self._records.setdefault(name, {})
-            for record in records.values():
-                record.is_wanted = record.is_wanted and record.version in versions
-            for version, path in sorted(versions.items(), reverse=True):
-                found = records.get(version)
-                if found is not None and found.state in (State.START, State.LOADING, State.AVAILABLE):
-                    found.is_wanted = True
-                elif found is None or (found.state is State.END and not found.is_wanted):
-                    records[version] = VersionRecord(name, version, path)
-                    self._start_thread(self._load_version, records[version])
-            self._unload_unwanted(name)
+            self._wanted[name] = dict(versions)
+            self._reconcile(name)
+            self._changed.notify_all()
 
     def lend(self, spec: ModelSpec) -> Lease:
         """Lends the version that a request names; use it in a `with` block.
@@ -110,20 +119,25 @@ class Manager:
         Raises:
             StatusError: if no such model, version or label can answer now.
         """
-        if spec.label is not None:
-            raise invalid_argument(f"Unrecognized servable version label: {spec.label}")
+        version = spec.version if spec.label is None else self.labels.find(spec.name, spec.label)
         with self._changed:
             records = self._records.get(spec.name, {})
-            if spec.version is None:
-                served = [record for record in records.values() if record.state is State.AVAILABLE]
+            if version is None:
+                served = [found for record in records.values() if (found := record.answering()) is not None]
                 record = max(served, key=lambda record: record.version, default=None)
             else:
-                record = records.get(spec.version)
-            if record is None or record.state is not State.AVAILABLE or record.servable is None:
-                wanted = f"Latest({spec.name})" if spec.version is None else f"Specific({spec.name}, {spec.version})"
+                record = records[version].answering() if version in records else None
+            if record is None or record.servable is None:
+                wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
                 raise not_found(f"Servable not found for request: {wanted}")
             record.num_leases += 1
             return Lease(record.servable, record.name, record.version, lambda: self._release(record))
+
+    def is_available(self, name: str, version: int) -> bool:
+        """Returns whether a version of a model answers requests now."""
+        with self._changed:
+            record = self._records.get(name, {}).get(version)
+            return record is not None and record.answering() is not None
 
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Returns the states of a model's versions, including ended ones, highest version first.
@@ -141,27 +155,27 @@ class Manager:
                 raise not_found(f"Could not find any versions of model {name}")
             return [records[version].status() for version in sorted(records, reverse=True)]
 
-    def wait_until_loaded(self, names: Sequence[str], timeout_seconds: float) -> None:
-        """Waits until each model has a version that answers.
+    def wait_until_loaded(self, names: Sequence[str], timeout_seconds: float) -> dict[str, list[VersionStatus]]:
+        """Waits until each model has a version that answers, or cannot have one.
+
+        Returns:
+            The models that have none, with the failed loads of their versions; no loads for a model without wanted
+            versions.
 
         Raises:
-            StatusError: if all wanted versions of a model failed to load, or the time is up.
+            StatusError: if the time is up, or the manager closes.
         """
         deadline = time.monotonic() + timeout_seconds
         with self._changed:
             while True:
-                failures = [failure for name in names for failure in self._failures(name)]
-                if failures:
-                    listed = ", ".join(failures)
-                    raise StatusError(
-                        Code.UNKNOWN, f"{len(failures)} servable(s) did not become available: {{{listed}, }}"
-                    )
-                if all(self._is_available(name) for name in names):
-                    return
+                pending = [name for name in names if self._is_pending(name)]
+                if not pending:
+                    return {name: self._failures(name) for name in names if not self._has_answering(name)}
                 left = deadline - time.monotonic()
                 if left <= 0 or self._closing.is_set():
                     raise StatusError(
-                        Code.DEADLINE_EXCEEDED, f"The models {', '.join(names)} were not loaded in {timeout_seconds} s."
+                        Code.DEADLINE_EXCEEDED,
+                        f"The models {', '.join(pending)} were not loaded in {timeout_seconds:.0f} s.",
                     )
                 self._changed.wait(min(left, 1.0))
 
@@ -169,42 +183,90 @@ class Manager:
         """Unloads everything after the running requests; gives up on requests that exceed the timeout."""
         with self._changed:
             self._closing.set()
-            for records in self._records.values():
-                for record in records.values():
-                    record.is_wanted = False
-                    if record.state is State.AVAILABLE:
-                        self._start_unload(record)
+            for name in self._records:
+                self._wanted[name] = {}
+                self._reconcile(name)
             self._changed.notify_all()
             threads = list(self._threads)
         deadline = time.monotonic() + timeout_seconds
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
-    def _load_version(self, record: VersionRecord) -> None:
-        servable: Servable | None = None
-        error: StatusError | None = None
-        with self._load_slots:
+    def _reconcile(self, name: str) -> None:
+        """Begins the loads and unloads that lead from the present versions to the wanted ones."""
+        wanted = self._wanted.get(name, {})
+        records = self._records.setdefault(name, {})
+        for record in records.values():
+            record.is_wanted = record.is_wanted and record.version in wanted
+        for version, path in sorted(wanted.items(), reverse=True):
+            found = records.get(version)
+            match found.state if found is not None else None:
+                case State.START | State.LOADING:
+                    found.is_wanted, found.path = True, path  # type: ignore[union-attr]
+                case State.AVAILABLE:
+                    found.is_wanted = True  # type: ignore[union-attr]
+                    if path not in (found.path, found.refused_path):  # type: ignore[union-attr]
+                        self._start_load(VersionRecord(name, version, path, predecessor=found))
+                case State.END if found.is_wanted and found.path == path:  # type: ignore[union-attr]
+                    pass  # its load has failed, and would fail again
+                case State.END | None:
+                    self._start_load(VersionRecord(name, version, path))
+                case State.UNLOADING:
+                    pass  # loaded again once it is unloaded
+        self._unload_unwanted(records)
+
+    def _unload_unwanted(self, records: Mapping[int, VersionRecord]) -> None:
+        """Unloads unwanted versions, but keeps the highest as long as no wanted one answers."""
+        unwanted = []
+        for record in records.values():
+            found = record.answering()
+            if not record.is_wanted and found is not None:
+                unwanted.append(found)
+        wanted = [record for record in records.values() if record.is_wanted]
+        if wanted and not any(record.answering() for record in wanted):
+            unwanted = sorted(unwanted, key=lambda record: record.version)[:-1]
+        for record in unwanted:
+            records[record.version].predecessor = None
+            self._start_unload(record)
+
+    def _start_load(self, record: VersionRecord) -> None:
+        if record.predecessor is not None:
+            logger.warning(
+                "%s is loaded again, from %s in place of %s. (A stock server keeps the old one until the version's "
+                "number changes.)",
+                *(record, record.path, record.predecessor.path),
+            )
+        self._records[record.name][record.version] = record
+        ticket = self._load_turns.take_ticket()  # here, so that the loads keep the order
+        self._start_thread(lambda: self._load_version(record, ticket), f"load-{record}")
+
+    def _load_version(self, record: VersionRecord, ticket: object) -> None:
+        num_failures = 0
+        while True:
+            with self._load_turns.hold(ticket):
+                with self._changed:
+                    if self._is_cancelled(record):
+                        break
+                    record.state, path = State.LOADING, record.path
+                servable, error = self._try_load(path)
             with self._changed:
-                record.state = State.LOADING
-            for attempt in range(self._max_retries + 1):
-                if attempt:
+                if record.path == path and servable is not None:
+                    self._begin_serving(record, servable)
+                    return
+                num_failures = num_failures + 1 if record.path == path else 0
+                if num_failures > self._max_retries:
+                    self._end_load(record, error)
+                    return
+                if num_failures:
+                    record.error = error
                     logger.warning("loading %s failed, trying again: %s", record, error)
-                    self._closing.wait(self._retry_seconds)
-                if self._closing.is_set() or not record.is_wanted:
-                    error = error or StatusError(Code.CANCELLED, "The load was cancelled.")
-                    break
-                servable, error = self._try_load(record.path)
-                if servable is not None:
-                    break
+                    self._wait_to_retry(record, path)
+            if servable is not None:  # of a folder that has been replaced meanwhile
+                servable.close()
+            ticket = self._load_turns.take_ticket()
         with self._changed:
-            if servable is None:
-                record.end(error)
-                logger.error("loading %s failed: %s", record, error)
-            else:
-                record.servable, record.state = servable, State.AVAILABLE
-                logger.info("serving %s", record)
-            self._unload_unwanted(record.name)  # this version too, if it is unwanted by now, or the manager is closing
-            self._changed.notify_all()
+            record.is_wanted = False  # and so loaded again if it is wanted by now
+            self._end_load(record, record.error or StatusError(Code.CANCELLED, "The load was cancelled."))
 
     def _try_load(self, path: Path) -> tuple[Servable | None, StatusError | None]:
         try:
@@ -215,30 +277,50 @@ class Manager:
             logger.exception("loading %s failed", path)
             return None, StatusError(Code.UNKNOWN, f"{type(error).__name__}: {error}")
 
-    def _unload_unwanted(self, name: str) -> None:
-        """Unloads unwanted versions, unless that would leave the model without any version that answers."""
-        records = self._records[name].values()
-        wanted = [record for record in records if record.is_wanted]
-        if wanted and not any(record.state is State.AVAILABLE for record in wanted):
-            return
-        for record in records:
-            if not record.is_wanted and record.state is State.AVAILABLE:
-                self._start_unload(record)
+    def _wait_to_retry(self, record: VersionRecord, path: Path) -> None:
+        """Waits before the next attempt, unless there is to be none, or one from another folder."""
+        self._changed.wait_for(lambda: self._is_cancelled(record) or record.path != path, self._retry_seconds)
+
+    def _is_cancelled(self, record: VersionRecord) -> bool:
+        return self._closing.is_set() or not record.is_wanted
+
+    def _begin_serving(self, record: VersionRecord, servable: Servable) -> None:
+        predecessor, record.predecessor = record.predecessor, None
+        record.servable, record.state, record.error = servable, State.AVAILABLE, None
+        logger.info("serving %s", record)
+        if predecessor is not None:
+            self._start_unload(predecessor)
+        self._reconcile(record.name)  # unloads this one, too, if it is unwanted by now, or the manager is closing
+        self._changed.notify_all()
+
+    def _end_load(self, record: VersionRecord, error: StatusError | None) -> None:
+        logger.error("loading %s failed: %s", record, error)
+        record.end(error)
+        predecessor, record.predecessor = record.predecessor, None
+        if predecessor is not None:
+            predecessor.is_wanted = record.is_wanted
+            predecessor.refused_path = record.path if record.is_wanted else None
+            self._records[record.name][record.version] = predecessor
+        self._reconcile(record.name)
+        self._changed.notify_all()
 
     def _start_unload(self, record: VersionRecord) -> None:
         record.state = State.UNLOADING
-        self._start_thread(self._unload, record)
+        ticket = self._unload_turns.take_ticket
+        self._start_thread(lambda: self._unload(record, ticket), f"unload-{record}")
 
-    def _unload(self, record: VersionRecord) -> None:
+    def _unload(self, record: VersionRecord, take_ticket: Callable[[], object]) -> None:
         with self._changed:
             while record.num_leases:
                 self._changed.wait(1.0)
             servable, record.servable = record.servable, None
         if servable is not None:
-            servable.close()
+            with self._unload_turns.hold(take_ticket()):
+                servable.close()
         with self._changed:
             record.end(None)
             logger.info("unloaded %s", record)
+            self._reconcile(record.name)
             self._changed.notify_all()
 
     def _release(self, record: VersionRecord) -> None:
@@ -247,17 +329,23 @@ class Manager:
             if not record.num_leases and record.state is State.UNLOADING:
                 self._changed.notify_all()
 
-    def _is_available(self, name: str) -> bool:
-        return any(record.state is State.AVAILABLE for record in self._records.get(name, {}).values())
+    def _has_answering(self, name: str) -> bool:
+        return any(record.answering() for record in self._records.get(name, {}).values())
 
-    def _failures(self, name: str) -> list[str]:
-        """Describes a model's failed loads, if no version answers and none is loading."""
-        wanted = [record for record in self._records.get(name, {}).values() if record.is_wanted]
-        if self._is_available(name) or not all(record.state is State.END for record in wanted):
-            return []
-        return [f"{{name: {name} version: {record.version}}} due to error: {record.error}" for record in wanted]
+    def _is_pending(self, name: str) -> bool:
+        """Returns whether no version of a model answers, but one is loading, or is about to."""
+        records = self._records.get(name, {})
+        is_wanted = any(
+            version not in records or records[version].state is not State.END or not records[version].is_wanted
+            for version in self._wanted.get(name, {})
+        )
+        return is_wanted and not self._has_answering(name)
 
-    def _start_thread(self, work: Callable[[VersionRecord], None], record: VersionRecord) -> None:
-        thread = threading.Thread(target=work, args=(record,), name=f"{work.__name__}-{record}", daemon=True)
+    def _failures(self, name: str) -> list[VersionStatus]:
+        records = self._records.get(name, {}).values()
+        return [record.status() for record in records if record.is_wanted and record.state is State.END]
+
+    def _start_thread(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
         self._threads = [thread for thread in self._threads if thread.is_alive()] + [thread]
         thread.start()

@@ -3,20 +3,25 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.base_paths import find_problem
+from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
+from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.server import HttpServer, open_socket
-from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.labels import Labels
+from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
+from tfchain.deployment.server.policies import Latest, LatestOf
+from tfchain.deployment.server.reload import ConfiguredModels
 from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
+from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.warmup import run_warmup
 
@@ -25,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to serve one model.
+    """How to serve one model, or those of a config file.
 
     Args:
         model_name: The name that requests use.
-        base_path: The folder of its version folders.
+        base_path: The folder of its version folders; None if a config file names the models.
         host: The address to listen on. Default: `0.0.0.0`, all addresses.
         grpc_port: The gRPC port; 0 lets the system choose, None is no gRPC port. Default: 8500.
         rest_port: The REST port; 0 lets the system choose, None is no REST API. Default: None.
@@ -46,10 +51,15 @@ class ServerOptions:
         warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
+        config_file: A file with several models, in place of `model_name` and `base_path`. Default: None.
+        config_poll_seconds: The seconds between two reads of the config file; 0 reads it once. Default: 0.
+        allow_unavailable_labels: Whether new labels may point to versions that do not answer yet. Default: False.
+        num_load_threads: The number of versions that load at the same time; 0 for four. Default: 0.
+        num_unload_threads: The number of versions that are freed at the same time; 0 for four. Default: 0.
     """
 
-    model_name: str
-    base_path: Path
+    model_name: str = "default"
+    base_path: Path | None = None
     host: str = "0.0.0.0"
     grpc_port: int | None = 8500
     rest_port: int | None = None
@@ -66,15 +76,29 @@ class ServerOptions:
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
+    config_file: Path | None = None
+    config_poll_seconds: float = 0.0
+    allow_unavailable_labels: bool = False
+    num_load_threads: int = 0
+    num_unload_threads: int = 0
 
-    @property
-    def policy(self) -> Policy:
-        """The policy that chooses among the versions of the base path."""
-        return latest_of(self.version_source) if self.version_source else latest
+    def read_models(self) -> dict[str, ModelConfig] | None:
+        """Returns the models to serve, read from the config file if there is one; None for an empty file.
+
+        Raises:
+            InputError: if there is neither a config file nor a base path.
+            StatusError: if the config file cannot be read, or is wrong.
+        """
+        if self.config_file is not None:
+            return parse_config(read_config_file(self.config_file))
+        if self.base_path is None:
+            raise InputError("A server must have a `base_path` or a `config_file`. Received: neither.")
+        policy = LatestOf(self.version_source) if self.version_source else Latest()
+        return {self.model_name: ModelConfig(self.model_name, self.base_path.absolute(), policy)}
 
 
 class ModelServer:
-    """Serves one model's versions; use it in a `with` block, or call `close`.
+    """Serves models' versions; use it in a `with` block, or call `close`.
 
     Args:
         options: What to serve, and how.
@@ -84,6 +108,7 @@ class ModelServer:
         self.options = options
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
+        self._models: Mapping[str, ModelConfig] | None = None
         self._closers: list[Callable[[], None]] = []
 
     def __enter__(self) -> "ModelServer":
@@ -99,29 +124,36 @@ class ModelServer:
         raises instead, so that a misspelt path is found at once.
 
         Raises:
-            InputError: if the base path cannot be listed, or has no version.
-            ServerError: if a port is in use.
+            InputError: if a base path cannot be listed, or has no version to serve.
+            ServerError: if a port is in use, or the config file is wrong.
         """
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
                 open_socket(self.options.host, port).close()
-        if not self.options.policy(list_versions(self.options.base_path)):
-            wanted = f" of the source {self.options.version_source!r}" if self.options.version_source else ""
-            raise InputError(
-                f"A base path must hold a version folder (`1`, `2`, …){wanted}. Received: {self.options.base_path}, "
-                "which has none. Export a version into it first."
+        self._check_numbers()
+        try:
+            self._models = self.options.read_models()
+            check_platforms({}, self._models or {})
+            Labels().check(
+                self._models or {}, lambda *_: False, allow_unavailable=self.options.allow_unavailable_labels
             )
+        except StatusError as error:
+            raise ServerError(f"Failed to start server. Error: {error}") from error
+        problems = {name: problem for name, model in (self._models or {}).items() if (problem := find_problem(model))}
+        if problems:
+            is_named = self.options.config_file is not None
+            raise InputError(" ".join(f"Model {name}: {text}" if is_named else text for name, text in problems.items()))
 
     def start(self) -> None:
-        """Loads the model, then opens the ports, so that every connection is answered.
+        """Loads the models, then opens the ports, so that every connection is answered.
 
         Raises:
-            InputError: if the base path cannot be listed, or has no version.
-            ServerError: if a port is in use, or no version of the model could be loaded.
+            InputError: if a base path cannot be listed, or has no version to serve.
+            ServerError: if a port is in use, the config file is wrong, or no version of a model could be loaded.
         """
         options = self.options
         self.check()
-        self._start_manager()
+        self._start_models()
         threads = 4 * (os.cpu_count() or 1)
         addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
         if options.grpc_port is not None:
@@ -131,6 +163,7 @@ class ModelServer:
             addresses=addresses,
             num_threads=options.grpc_threads or threads,
             as_content=options.as_content,
+            reload=self._configured.reload,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -153,26 +186,45 @@ class ModelServer:
             with contextlib.suppress(Exception):  # a part that does not close must not keep the others open
                 self._closers.pop()()
 
-    def _start_manager(self) -> None:
+    def _start_models(self) -> None:
         options = self.options
         self._manager = Manager(
-            self._load, max_retries=options.max_load_retries, retry_seconds=options.load_retry_seconds
+            self._load,
+            max_retries=options.max_load_retries,
+            retry_seconds=options.load_retry_seconds,
+            num_load_threads=options.num_load_threads or DEFAULT_THREADS,
+            num_unload_threads=options.num_unload_threads or DEFAULT_THREADS,
         )
         self._closers.append(self._manager.close)
-        source = FileSystemSource(
-            options.model_name,
-            options.base_path,
-            self._manager.set_wanted,
-            policy=options.policy,
-            poll_seconds=options.poll_seconds,
-        )
+        source = FileSystemSource(self._manager.set_wanted, poll_seconds=options.poll_seconds)
         self._closers.append(source.close)
-        source.start()
-        attempts = options.max_load_retries + 1
+        self._configured = ConfiguredModels(
+            self._manager,
+            source,
+            allow_unavailable_labels=options.allow_unavailable_labels,
+            load_timeout_seconds=(options.max_load_retries + 1) * (options.load_retry_seconds + 3600.0),
+        )
         try:
-            self._manager.wait_until_loaded([options.model_name], attempts * (options.load_retry_seconds + 3600.0))
+            self._configured.start(self._models)
         except StatusError as error:
             raise ServerError(f"Failed to start server. Error: {error}") from error
+        if options.config_file is not None and options.config_poll_seconds > 0:
+            watch = ConfigFileWatch(
+                options.config_file, self._configured.update, poll_seconds=options.config_poll_seconds
+            )
+            self._closers.append(watch.close)
+            watch.start()
+
+    def _check_numbers(self) -> None:
+        """Raises an InputError for a number with which the server would wait without end."""
+        options = self.options
+        for name, number in (
+            ("num_load_threads", options.num_load_threads),
+            ("num_unload_threads", options.num_unload_threads),
+            ("file_system_poll_wait_seconds", options.poll_seconds),
+        ):
+            if number < 0:
+                raise InputError(f"`{name}` must be at least 0. Received: {name}={number}.")
 
     def _load(self, path: Path) -> Servable:
         servable = load_version(path, self.options.load)

@@ -45,6 +45,14 @@ class VersionRecord:
     servable: Servable | None = None
     num_leases: int = 0
     is_wanted: bool = True
+    predecessor: "VersionRecord | None" = None  # of another folder, it answers until this one can
+    refused_path: Path | None = None  # the folder whose load failed, so that this one stayed
+
+    def answering(self) -> "VersionRecord | None":
+        """Returns the record that answers requests for this version: this one, its predecessor, or None."""
+        if self.state is State.AVAILABLE:
+            return self
+        return self.predecessor
 
     def end(self, error: StatusError | None) -> None:
         """Marks the version as ended, after an unload or a failed load."""
@@ -52,6 +60,8 @@ class VersionRecord:
 
     def status(self) -> VersionStatus:
         """Returns the status for clients."""
+        if self.predecessor is not None:
+            return self.predecessor.status()
         return VersionStatus(self.version, self.state, self.error)
 
     def __str__(self) -> str:

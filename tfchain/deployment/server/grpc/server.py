@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.grpc.inference import answer_classify, answer_multi_inference, answer_regress
+from tfchain.deployment.server.grpc.reload import Reload, answer_reload
 from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.predict import predict
@@ -35,12 +36,20 @@ class GrpcServer:
         addresses: The addresses, such as `127.0.0.1:8500` (port 0 lets the system choose) or `unix:/path`.
         num_threads: The number of requests that run at the same time.
         as_content: Whether answers contain raw bytes instead of typed lists of numbers. Default: False.
+        reload: Takes another configuration of the models. Default: None, the server serves what it serves.
     """
 
     def __init__(
-        self, manager: Manager, *, addresses: Sequence[str], num_threads: int, as_content: bool = False
+        self,
+        manager: Manager,
+        *,
+        addresses: Sequence[str],
+        num_threads: int,
+        as_content: bool = False,
+        reload: Reload | None = None,
     ) -> None:
         self._manager = manager
+        self._reload = reload
         self._addresses = addresses
         self._as_content = as_content
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
@@ -150,6 +159,13 @@ class GrpcServer:
             entry.status.error_message = status.error.message if status.error else ""
         return response
 
+    def reload(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answers `ModelService.HandleReloadConfigRequest`."""
+        if self._reload is None:
+            raise not_supported_yet("HandleReloadConfigRequest")
+        timeout_ms = _timeout_ms(context)
+        return answer_reload(self._reload, request, context, None if timeout_ms is None else timeout_ms / 1000)
+
 
 def _add_services(server: Any, answers: GrpcServer) -> None:
     """Adds the services of the stubs to the server, bound to the methods of `answers`."""
@@ -164,7 +180,7 @@ def _add_services(server: Any, answers: GrpcServer) -> None:
 
     class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         GetModelStatus = staticmethod(_rpc(answers.status))
-        HandleReloadConfigRequest = staticmethod(_rpc(_refuse("HandleReloadConfigRequest")))
+        HandleReloadConfigRequest = staticmethod(_rpc(answers.reload))
 
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(), server)
@@ -181,13 +197,6 @@ def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, g
         return context.abort(_GRPC_CODES[status.code], cut_grpc_message(status.message))
 
     return call
-
-
-def _refuse(name: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
-    def answer(request: Any, context: grpc.ServicerContext) -> NoReturn:
-        raise not_supported_yet(name)
-
-    return answer
 
 
 def _fill_spec(response: Any, name: str, version: int) -> None:
