@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_model_name, check_timeout
 from tfchain.deployment.client.client import Client
+from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.runtime.child_process import make_environment, make_python_command
 
 _ERROR_MARK = "tfchain-model-server: error: "
@@ -35,6 +36,7 @@ class Deployment:
         grpc_port: The gRPC port.
         rest_port: The REST port.
         pipe: A pipe; the server stops when it is closed.
+        has_tls: Whether the ports use TLS. Default: False.
         client_type: The class of `client()`. Default: the client for any task.
     """
 
@@ -47,11 +49,13 @@ class Deployment:
         grpc_port: int,
         rest_port: int,
         pipe: int,
+        has_tls: bool = False,
         client_type: type[Client] = Client,
     ) -> None:
         self.model_name = model_name
         self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
-        self.rest_url = f"http://{_bracketed(host)}:{rest_port}"
+        self.rest_url = f"{'https' if has_tls else 'http'}://{_bracketed(host)}:{rest_port}"
+        self._has_tls = has_tls
         self._process = process
         self._pipe: int | None = pipe
         self._client_type = client_type
@@ -85,9 +89,34 @@ class Deployment:
         """Whether the server's process is alive."""
         return self._process.poll() is None
 
-    def client(self, *, timeout_seconds: float = 30.0) -> Client:
-        """Returns a client for both protocols; close it, or use it in a `with` block."""
-        return self._client_type(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
+    def client(
+        self,
+        *,
+        timeout_seconds: float = 30.0,
+        ca_file: Path | str | None = None,
+        cert_file: Path | str | None = None,
+        key_file: Path | str | None = None,
+        api_key: str | None = None,
+    ) -> Client:
+        """Returns a client for both protocols; close it, or use it in a `with` block.
+
+        Args:
+            timeout_seconds: The time limit of a call. Default: 30.
+            ca_file: For a server with TLS, a PEM file of the certificates to trust.
+            cert_file: For a server that verifies clients, a PEM file of the client's certificate.
+            key_file: A PEM file of the certificate's private key.
+            api_key: For a server with API keys, one of them.
+        """
+        return self._client_type(
+            self.grpc_target,
+            self.rest_url,
+            timeout_seconds=timeout_seconds,
+            tls=self._has_tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+            api_key=api_key,
+        )
 
     def stop(self, timeout_seconds: float = 15.0) -> None:
         """Stops the server after the requests in flight, or kills it after the timeout. Repeated calls do nothing."""
@@ -109,6 +138,7 @@ def deploy(
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
     source: str | None = None,
+    ports: DeployedPorts | None = None,
     client_type: type[Client] = Client,
 ) -> Deployment:
     """Serves the latest version of a base path, and waits until the server answers.
@@ -128,6 +158,7 @@ def deploy(
         log_path: A file for the server's log. Default: None, no log.
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
             export to the same base path. Default: None, all versions.
+        ports: How the ports are secured and watched. Default: neither TLS nor API keys.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
 
     Returns:
@@ -144,6 +175,7 @@ def deploy(
     check_model_name(model_name)
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
+    ports = ports or DeployedPorts()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         parent_end, pipe = os.pipe()
@@ -156,6 +188,7 @@ def deploy(
                     *make_python_command("-m", "tfchain.deployment.server.main"),
                     *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
+                    *("--enable_grpc_healthcheck_service", *ports.to_flags()),
                     *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
                 env=make_environment(),
@@ -168,9 +201,17 @@ def deploy(
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
         on_error.callback(_stop, process, 0.0)
-        ports = _wait_until_ready(process, ready, log, timeout_seconds)
+        numbers = _wait_until_ready(process, ready, log, timeout_seconds)
         on_error.pop_all()
-    return Deployment(process, model_name=model_name, host=host, pipe=pipe, client_type=client_type, **ports)
+    return Deployment(
+        process,
+        model_name=model_name,
+        host=host,
+        pipe=pipe,
+        has_tls=ports.tls_config is not None,
+        client_type=client_type,
+        **numbers,
+    )
 
 
 def _make_flags(model_name: str, base_path: Path, source: str | None, *, prefer_tflite_model: bool) -> list[str]:

@@ -10,14 +10,19 @@ from pathlib import Path
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.grpc.server import GrpcServer
+from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.rest import RestApi
+from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.metrics.serving import ServingMetrics
+from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
 from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.versions import State
 from tfchain.deployment.server.warmup import run_warmup
 
 logger = logging.getLogger(__name__)
@@ -46,6 +51,7 @@ class ServerOptions:
         warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
+        ports: How the ports are secured and watched.
     """
 
     model_name: str
@@ -66,6 +72,7 @@ class ServerOptions:
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
+    ports: PortOptions = field(default_factory=PortOptions)
 
     @property
     def policy(self) -> Policy:
@@ -78,10 +85,15 @@ class ModelServer:
 
     Args:
         options: What to serve, and how.
+
+    Attributes:
+        metrics: What the server counts and measures.
     """
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
+        self.metrics = ServingMetrics()
+        self._is_stopping = False
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
         self._closers: list[Callable[[], None]] = []
@@ -99,9 +111,11 @@ class ModelServer:
         raises instead, so that a misspelt path is found at once.
 
         Raises:
-            InputError: if the base path cannot be listed, or has no version.
+            InputError: if the base path cannot be listed, or has no version, or a file of TLS, keys or monitoring is
+                wrong.
             ServerError: if a port is in use.
         """
+        read_port_files(self.options.ports)
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
                 open_socket(self.options.host, port).close()
@@ -121,6 +135,9 @@ class ModelServer:
         """
         options = self.options
         self.check()
+        files = read_port_files(options.ports)
+        has_grpc, has_rest = options.grpc_port is not None, options.rest_port is not None
+        warn_of_clear_keys(files, options.host, has_grpc=has_grpc, has_rest=has_rest)
         self._start_manager()
         threads = 4 * (os.cpu_count() or 1)
         addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
@@ -131,6 +148,11 @@ class ModelServer:
             addresses=addresses,
             num_threads=options.grpc_threads or threads,
             as_content=options.as_content,
+            arguments=options.ports.grpc_arguments,
+            tls=files.tls,
+            has_health=options.ports.has_health,
+            keys=files.keys,
+            metrics=self.metrics,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -138,20 +160,48 @@ class ModelServer:
             self.grpc_port = grpc.ports[-1]
             logger.info("Running gRPC ModelServer at %s:%d ...", options.host, self.grpc_port)
         if options.rest_port is not None:
-            api = RestApi(self._manager, timeout_ms=options.rest_timeout_ms, has_cors=options.has_cors)
             http = HttpServer(
-                api, host=options.host, port=options.rest_port, num_threads=options.rest_threads or threads
+                self._make_router(files),
+                host=options.host,
+                port=options.rest_port,
+                num_threads=options.rest_threads or threads,
+                tls=files.rest_tls,
             )
             self._closers.append(http.close)
             http.start()
             self.rest_port = http.port
             logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
+        self._closers.append(grpc.announce_stop)
+
+    def readiness(self) -> Readiness:
+        """Returns whether every configured model has a version that answers."""
+        return Readiness({self.options.model_name: self._answers(self.options.model_name)}, self._is_stopping)
 
     def close(self) -> None:
         """Closes the ports, finishes the running requests, and unloads the models."""
+        self._is_stopping = True
         while self._closers:
             with contextlib.suppress(Exception):  # a part that does not close must not keep the others open
                 self._closers.pop()()
+
+    def _make_router(self, files: PortFiles) -> Router:
+        api = RestApi(
+            self._manager,
+            timeout_ms=self.options.rest_timeout_ms,
+            has_cors=self.options.has_cors,
+            takes_keys=files.keys is not None,
+            metrics=self.metrics,
+        )
+        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
+        add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        return router
+
+    def _answers(self, model: str) -> bool:
+        """Returns whether a model has a version that answers."""
+        try:
+            return any(status.state is State.AVAILABLE for status in self._manager.statuses(model))
+        except StatusError:
+            return False
 
     def _start_manager(self) -> None:
         options = self.options
@@ -175,10 +225,12 @@ class ModelServer:
             raise ServerError(f"Failed to start server. Error: {error}") from error
 
     def _load(self, path: Path) -> Servable:
-        servable = load_version(path, self.options.load)
+        servable = self.metrics.measure_load(str(path), lambda: load_version(path, self.options.load))
         try:
             if self.options.has_warmup:
-                run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+                self.metrics.measure_warmup(
+                    str(path), lambda: run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+                )
         except BaseException:
             servable.close()
             raise
