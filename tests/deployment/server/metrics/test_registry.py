@@ -148,7 +148,7 @@ def test_a_request_costs_microseconds() -> None:
             call.model, call.api = "m", "predict"
         metrics.count_run("m", "Predict", 0.001)
 
-    assert min(timeit.repeat(count, number=1000, repeat=5)) / 1000 < 50e-6  # about 4e-6 on an idle machine
+    assert min(timeit.repeat(count, number=1000, repeat=5)) / 1000 < 50e-6  # 6e-6 was measured beside other work
 
 
 def test_the_process_knows_itself() -> None:
