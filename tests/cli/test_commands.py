@@ -10,6 +10,7 @@ from click.testing import Result
 
 from tests.cli.conftest import Run
 from tfchain import __version__
+from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.models.engines.native_library import find_obstacle
 
 
@@ -153,7 +154,18 @@ def test_serve_hands_its_options_to_the_server(
     monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # of this process
     base_path, log = version_path.parent, tmp_path / "log"
-    assert run("serve", base_path, "--port", 0, "--rest-port", 7, "--prefer-tflite-model", "--log", log).exit_code == 0
+    options = (
+        "--port",
+        0,
+        "--rest-port",
+        7,
+        "--prefer-tflite-model",
+        "--log",
+        log,
+        "--api-key-file",
+        tmp_path / "keys",
+    )
+    assert run("serve", base_path, *options).exit_code == 0
     assert given == {
         "base_path": base_path,
         "model_name": base_path.name,
@@ -162,4 +174,5 @@ def test_serve_hands_its_options_to_the_server(
         "rest_port": 7,
         "prefer_tflite_model": True,
         "log_path": log,
+        "ports": DeployedPorts(api_key_file=tmp_path / "keys"),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_folders import make_version
-from tfchain.cli.serve import make_request, say_ready
+from tfchain.cli.serve import CURL_WITH_KEY, make_request, say_ready
 
 DEPLOYMENT: Any = SimpleNamespace(
     model_name="docs", pid=7, rest_url="http://127.0.0.1:8501", grpc_target="127.0.0.1:8500"
@@ -104,3 +104,21 @@ def test_of_several_models_each_address_is_told(capsys: pytest.CaptureFixture[st
     )
     say_ready(deployment, None, True)  # type: ignore[arg-type]
     assert json.loads(capsys.readouterr().out)["models"] == ["docs", "the faq"]
+
+
+def test_people_are_told_that_a_request_carries_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_version(tmp_path / "1", signatures=["embed"])
+    say_ready(DEPLOYMENT, tmp_path, False, CURL_WITH_KEY)
+    assert '\n  curl -H "Authorization: Bearer $KEY" -d \'{"signature_name"' in capsys.readouterr().out
+
+
+def test_the_files_of_the_ports_are_handed_on(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
+    make_version(tmp_path / "docs" / "1")
+    options = ("--tls-config", "tls", "--api-key-file", "keys", "--monitoring-config", "watch")
+    assert run("serve", tmp_path / "docs", *options).exit_code == 0
+    assert given["ports"].to_flags() == [
+        f"--ssl_config_file={Path.cwd()}/tls",
+        f"--rest_ssl_config_file={Path.cwd()}/tls",
+        f"--api_key_file={Path.cwd()}/keys",
+        f"--monitoring_config_file={Path.cwd()}/watch",
+    ]

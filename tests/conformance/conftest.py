@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import Certificates, make_certificates
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.ports import PortOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 
 VERSION = 123
+API_KEY = "first-key"
 
 
 @dataclass(frozen=True)
@@ -223,3 +226,60 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with ModelServer(options) as server:
         server.start()
         yield Asker(Wire(server), "module")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A CA, and certificates of a server, a client and a stranger."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def secure_wire(
+    base_path: Path, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Wire]:
+    """A server with TLS on both ports and the UNIX socket, API keys, health, and channel arguments."""
+    folder = tmp_path_factory.mktemp("secure")
+    config = certificates.write_config(folder / "tls.pbtxt")
+    keys = folder / "keys.txt"
+    keys.write_text(f"# ours\n{API_KEY}\n\nsecond-key\n")
+    ports = PortOptions(
+        ssl_config_file=config,
+        rest_ssl_config_file=config,
+        api_key_file=str(keys),
+        has_health=True,
+        grpc_arguments=(("grpc.so_reuseaddr", 1), ("grpc.primary_user_agent", "a text")),
+    )
+    options = ServerOptions(
+        "hpt",
+        base_path,
+        host="127.0.0.1",
+        grpc_port=0,
+        rest_port=0,
+        poll_seconds=0,
+        has_cors=True,
+        grpc_socket_path=str(folder / "grpc"),
+        ports=ports,
+    )
+    with ModelServer(options) as server:
+        server.start()
+        yield Wire(server)
+
+
+@pytest.fixture(scope="session")
+def watched_wire(base_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    """A server that serves health, and TensorFlow Serving's metrics at a path of its own."""
+    config = tmp_path_factory.mktemp("watched") / "monitoring.pbtxt"
+    config.write_text('prometheus_config { enable: true path: "/stock/metrics" }')
+    options = ServerOptions(
+        "hpt",
+        base_path,
+        host="127.0.0.1",
+        grpc_port=0,
+        rest_port=0,
+        poll_seconds=0,
+        ports=PortOptions(monitoring_config_file=str(config), has_health=True),
+    )
+    with ModelServer(options) as server:
+        server.start()
+        yield Wire(server)

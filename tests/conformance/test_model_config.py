@@ -198,6 +198,17 @@ def test_a_reload_returns_when_the_new_models_answer(several: Several) -> None:
     assert several.factor("a") == 2.0
 
 
+def test_a_server_is_ready_when_every_configured_model_answers(several: Several) -> None:
+    several.reload(several.entry("a"), several.entry("b"))
+    reply = several.http("GET", "/ready")
+    assert (reply.status, json.loads(reply.text)["models"]) == (200, {"a": True, "b": True})
+    assert several.error(several.entry("a"), several.entry("bad"))[0] == "UNKNOWN"
+    reply = several.http("GET", "/ready")
+    assert (reply.status, json.loads(reply.text)["models"]) == (503, {"a": True, "bad": False})
+    several.reload(several.entry("a"))
+    assert several.http("GET", "/ready").status == 200
+
+
 @pytest.mark.parametrize(
     ("make_entries", "code", "text"),
     [

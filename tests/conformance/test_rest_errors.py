@@ -180,7 +180,7 @@ def test_a_wrong_path_is_named(wire: Wire, method: str, path: str, status: int, 
 
 
 def test_paths_outside_the_api_get_the_http_librarys_page(wire: Wire) -> None:
-    reply = wire.http("GET", "/metrics")
+    reply = wire.http("GET", "/nope")
     assert reply.status == 404
     assert reply.headers["content-type"] == "text/html"
     assert "<H1>Not Found</H1>" in reply.text

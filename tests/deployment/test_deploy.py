@@ -6,17 +6,23 @@ import os
 import pickle
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.certificates import make_certificates
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.deploy import Deployment, _last_line, deploy
+from tfchain.deployment.deployed_ports import DeployedPorts
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -268,3 +274,31 @@ def _floats() -> object:
     import numpy as np
 
     return np.array([1.0, 5.0], np.float32)
+
+
+def test_a_deployment_with_tls_and_keys_is_reached_by_its_client(base_path: Path, tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path)
+    (tmp_path / "keys").write_text("key\n")
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
+    ports = DeployedPorts(
+        certificates.write_config(tmp_path / "tls"), tmp_path / "keys", monitoring_config=tmp_path / "monitoring"
+    )
+    ca = certificates.path("ca.pem")
+    with deploy(base_path, model_name="hpt", ports=ports) as made:
+        assert made.rest_url.startswith("https://127.0.0.1:")
+        for protocol in ("grpc", "rest"):
+            with made.client(ca_file=ca, api_key="key") as client:
+                answer = client.predict({"x": [np.float32(1)]}, model="hpt", protocol=protocol)
+                assert answer["y"].tolist() == [2.5]
+            with made.client(ca_file=ca) as client, pytest.raises(RequestError, match="UNAUTHENTICATED"):
+                client.status("hpt", protocol=protocol)
+        context = ssl.create_default_context(cafile=str(ca))
+        for path in ("/monitoring/prometheus/metrics", "/metrics"):
+            request = urllib.request.Request(made.rest_url + path, headers={"Authorization": "Bearer key"})
+            with urllib.request.urlopen(request, context=context, timeout=10) as response:
+                assert b':tensorflow:serving:request_count{model_name="hpt",status="OK"} 3' in response.read()
+
+
+def test_a_wrong_file_of_a_deployments_ports_is_named_at_once(base_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="The file of API keys must be a file that can be read"):
+        deploy(base_path, model_name="hpt", ports=DeployedPorts(api_key_file=tmp_path / "nope"))

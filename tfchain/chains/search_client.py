@@ -19,9 +19,14 @@ class Client(serving.Client):
         grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
         rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
         timeout_seconds: The time limit of a call. Default: 30.
+        tls: Whether gRPC uses TLS. Default: if `ca_file` or `cert_file` is given. REST uses it if its address is https.
+        ca_file: A PEM file of the certificates to trust. Default: those that gRPC and Python trust.
+        cert_file: A PEM file of the client's certificate, for servers that verify clients. Default: None.
+        key_file: A PEM file of the certificate's private key. Default: None.
+        api_key: A key that each request carries, for servers that ask for one. Default: None.
 
     Raises:
-        InputError: if neither address is given.
+        InputError: if neither address is given, or certificate and key are not both given.
 
     Example:
         with Client(rest_url="http://127.0.0.1:8501") as client:

@@ -16,6 +16,7 @@ from tfchain.core.errors import InputError, ServerError
 if TYPE_CHECKING:
     from tfchain.deployment.deploy import Deployment
 
+CURL_WITH_KEY = 'curl -H "Authorization: Bearer $KEY"'
 EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
 
 
@@ -43,6 +44,19 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
     "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST port; 0: any free port."
 )
 @click.option("--prefer-tflite-model", is_flag=True, help="Run the encoder of a version with a model.tflite by LiteRT.")
+@click.option(
+    "--tls-config",
+    type=click.Path(path_type=Path),
+    help="TLS on both ports: a text proto of TensorFlow Serving's SSLConfig.",
+)
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    help="A file of keys, one a line, of which requests must carry one.",
+)
+@click.option(
+    "--monitoring-config", type=click.Path(path_type=Path), help="Where to serve metrics, as in TensorFlow Serving."
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -54,6 +68,9 @@ def serve_command(
     port: int,
     rest_port: int,
     prefer_tflite_model: bool,
+    tls_config: Path | None,
+    api_key_file: Path | None,
+    monitoring_config: Path | None,
     log: Path | None,
     as_json: bool,
 ) -> None:
@@ -67,9 +84,11 @@ def serve_command(
       tfchain serve saved_models/docs
       tfchain serve saved_models/docs --name docs --host 0.0.0.0 --port 8500 --rest-port 8501
       tfchain serve --model-config-file models.config
+      tfchain serve saved_models/docs --tls-config tls.pbtxt --api-key-file keys.txt
     """
     from tfchain.cli.folders import check_is_base_path
     from tfchain.deployment.deploy import deploy
+    from tfchain.deployment.deployed_ports import DeployedPorts
 
     models: dict[str, Any]
     if base_path is None:
@@ -97,9 +116,10 @@ def serve_command(
                 rest_port=rest_port,
                 prefer_tflite_model=prefer_tflite_model,
                 log_path=log,
+                ports=DeployedPorts(tls_config, api_key_file, monitoring_config),
             )
         with deployment:
-            say_ready(deployment, base_path, as_json)
+            say_ready(deployment, base_path, as_json, curl="curl" if api_key_file is None else CURL_WITH_KEY)
             while deployment.is_running:
                 time.sleep(0.2)
             raise ServerError("The server has stopped unexpectedly. See its log (`--log FILE`).")
@@ -108,8 +128,8 @@ def serve_command(
             click.echo("stopped")
 
 
-def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool) -> None:
-    """Prints where the server listens, and a request to paste; of several models only where each is."""
+def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool, curl: str = "curl") -> None:
+    """Prints where the server listens, and a request to paste that begins with `curl`; of several models only where."""
     if as_json:
         names = {"models": list(deployment.model_names)} if base_path is None else {"model": deployment.model_name}
         values = {**names, "pid": deployment.pid}
@@ -128,9 +148,9 @@ def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool) -
     request = make_request(base_path)
     if request is not None:
         body = json.dumps(request).replace("'", "'\\''")
-        click.echo(f"\n  curl -d '{body}' {url}:predict")
+        click.echo(f"\n  {curl} -d '{body}' {url}:predict")
     else:
-        click.echo(f"\n  curl {url}/metadata")
+        click.echo(f"\n  {curl} {url}/metadata")
 
 
 def make_request(base_path: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_timeout
 from tfchain.deployment.client.client import Client
+from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.deployment.served_models import ServedModels
 from tfchain.runtime.child_process import make_environment, make_python_command
 
@@ -36,6 +37,7 @@ class Deployment:
         grpc_port: The gRPC port.
         rest_port: The REST port.
         pipe: A pipe; the server stops when it is closed.
+        has_tls: Whether the ports use TLS. Default: False.
         client_type: The class of `client()`. Default: the client for any task.
         model_names: The names of all models. Default: `model_name` alone.
     """
@@ -49,13 +51,15 @@ class Deployment:
         grpc_port: int,
         rest_port: int,
         pipe: int,
+        has_tls: bool = False,
         client_type: type[Client] = Client,
         model_names: Sequence[str] = (),
     ) -> None:
         self.model_name = model_name
         self.model_names = tuple(model_names) or (model_name,)
         self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
-        self.rest_url = f"http://{_bracketed(host)}:{rest_port}"
+        self.rest_url = f"{'https' if has_tls else 'http'}://{_bracketed(host)}:{rest_port}"
+        self._has_tls = has_tls
         self._process = process
         self._pipe: int | None = pipe
         self._client_type = client_type
@@ -90,9 +94,34 @@ class Deployment:
         """Whether the server's process is alive."""
         return self._process.poll() is None
 
-    def client(self, *, timeout_seconds: float = 30.0) -> Client:
-        """Returns a client for both protocols; close it, or use it in a `with` block."""
-        return self._client_type(self.grpc_target, self.rest_url, timeout_seconds=timeout_seconds)
+    def client(
+        self,
+        *,
+        timeout_seconds: float = 30.0,
+        ca_file: Path | str | None = None,
+        cert_file: Path | str | None = None,
+        key_file: Path | str | None = None,
+        api_key: str | None = None,
+    ) -> Client:
+        """Returns a client for both protocols; close it, or use it in a `with` block.
+
+        Args:
+            timeout_seconds: The time limit of a call. Default: 30.
+            ca_file: For a server with TLS, a PEM file of the certificates to trust.
+            cert_file: For a server that verifies clients, a PEM file of the client's certificate.
+            key_file: A PEM file of the certificate's private key.
+            api_key: For a server with API keys, one of them.
+        """
+        return self._client_type(
+            self.grpc_target,
+            self.rest_url,
+            timeout_seconds=timeout_seconds,
+            tls=self._has_tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+            api_key=api_key,
+        )
 
     def stop(self, timeout_seconds: float = 15.0) -> None:
         """Stops the server after the requests in flight, or kills it after the timeout. Repeated calls do nothing."""
@@ -114,6 +143,7 @@ def deploy(
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
     source: str | None = None,
+    ports: DeployedPorts | None = None,
     client_type: type[Client] = Client,
     models: Mapping[str, Path | str] | None = None,
     config_file: Path | str | None = None,
@@ -139,6 +169,7 @@ def deploy(
         log_path: A file for the server's log. Default: None, no log.
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
             export to the same base path. Default: None, all versions.
+        ports: How the ports are secured and watched. Default: neither TLS nor API keys.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
         models: Base paths by model name, in place of `base_path` and `model_name`. Default: None.
         config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
@@ -163,6 +194,7 @@ def deploy(
     names = served.check()
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
+    ports = ports or DeployedPorts()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         flags = stack.enter_context(served.flags())
@@ -177,6 +209,7 @@ def deploy(
                     *make_python_command("-m", "tfchain.deployment.server.main"),
                     *flags,
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
+                    *("--enable_grpc_healthcheck_service", *ports.to_flags()),
                     *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
                 env=make_environment(),
@@ -189,10 +222,17 @@ def deploy(
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
         on_error.callback(_stop, process, 0.0)
-        ports = _wait_until_ready(process, ready, log, timeout_seconds)
+        numbers = _wait_until_ready(process, ready, log, timeout_seconds)
         on_error.pop_all()
     return Deployment(
-        process, model_name=names[0], model_names=names, host=host, pipe=pipe, client_type=client_type, **ports
+        process,
+        model_name=names[0],
+        model_names=names,
+        host=host,
+        pipe=pipe,
+        has_tls=ports.tls_config is not None,
+        client_type=client_type,
+        **numbers,
     )
 
 

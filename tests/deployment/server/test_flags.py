@@ -9,6 +9,8 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
 from tfchain.deployment.server.main import _to_options, main
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.ports import PortOptions
 
 
 def test_the_defaults_are_stocks() -> None:
@@ -106,6 +108,37 @@ def test_method_names_are_checked_where_the_flag_says_so() -> None:
     assert _to_options(flags).load.checks_method_names
 
 
+def test_the_flags_of_ports_say_how_they_are_secured_and_watched() -> None:
+    arguments = {
+        "ssl_config_file": "a",
+        "rest_ssl_config_file": "b",
+        "api_key_file": "c",
+        "monitoring_config_file": "d",
+        "grpc_channel_arguments": "grpc.so_reuseaddr=1",
+    }
+    flags = parse_flags(
+        [*(f"--{name}={value}" for name, value in arguments.items()), "--enable_grpc_healthcheck_service"]
+    )
+    check_supported(flags)
+    assert _to_options(flags).ports == PortOptions("a", "b", "c", "d", (("grpc.so_reuseaddr", 1),), has_health=True)
+    assert _to_options(parse_flags([])).ports == PortOptions()
+
+
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        ("--ssl_config_file=/a/b", "/a/b cannot be read: No such file"),
+        ("--rest_ssl_config_file=/a/b", "/a/b cannot be read: No such file"),
+        ("--monitoring_config_file=/a/b", "/a/b cannot be read: No such file"),
+        ("--api_key_file=/a/b", "must be a file that can be read. Received: /a/b"),
+        ("--grpc_channel_arguments=a", "--grpc_channel_arguments must be like"),
+    ],
+)
+def test_a_wrong_file_is_named_before_anything_is_loaded(argument: str, error: str) -> None:
+    with pytest.raises(InputError, match=error):
+        ModelServer(_to_options(parse_flags(["--model_base_path=/x", argument]))).check()
+
+
 def test_the_usage_has_every_flag() -> None:
     text = usage("program")
     assert all(f"--{flag.name}=" in text for flag in FLAGS)
@@ -116,7 +149,7 @@ def test_the_usage_has_every_flag() -> None:
     [
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
-        (["--model_base_path=/x", "--ssl_config_file=a"], "--ssl_config_file is not supported"),
+        (["--model_base_path=/x", "--mixed_precision=bfloat16"], "--mixed_precision is not supported"),
         (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
     ],
 )

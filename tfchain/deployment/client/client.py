@@ -1,6 +1,8 @@
 """A client for servers with TensorFlow Serving's protocols and any task: NumPy arrays in and out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import check_texts, replace_surrogates
+from tfchain.deployment.client.security import Security
 from tfchain.deployment.client.transport import RequestError, Transport
 from tfchain.deployment.client.transport_grpc import GrpcTransport
 from tfchain.deployment.client.transport_rest import RestTransport
@@ -24,12 +27,18 @@ class Client:
     tensorflow-serving-api need; calls over REST never import it.
 
     Args:
-        grpc_target: The gRPC address, such as `"127.0.0.1:8500"`, or None.
-        rest_url: The REST address, such as `"http://127.0.0.1:8501"`, or None.
+        grpc_target: The gRPC address, such as `"127.0.0.1:8500"` or `"unix:/run/model.sock"`, or None.
+        rest_url: The REST address, such as `"http://127.0.0.1:8501"` or `"https://models.example.com"`, or None.
         timeout_seconds: The time limit of a call. Default: 30.
+        tls: Whether gRPC uses TLS. Default: if `ca_file` or `cert_file` is given. REST uses it if its address is https.
+        ca_file: A PEM file of the certificates to trust, such as a server's own. Default: those that gRPC and Python
+            trust.
+        cert_file: A PEM file of the client's certificate, for servers that verify clients. Default: None.
+        key_file: A PEM file of the certificate's private key. Default: None.
+        api_key: A key that each request carries as a bearer token, for servers that ask for one. Default: None.
 
     Raises:
-        InputError: if neither address is given.
+        InputError: if neither address is given, or certificate and key are not both given.
 
     Example:
         with Client(rest_url="http://127.0.0.1:8501") as client:
@@ -37,7 +46,16 @@ class Client:
     """
 
     def __init__(
-        self, grpc_target: str | None = None, rest_url: str | None = None, *, timeout_seconds: float = 30.0
+        self,
+        grpc_target: str | None = None,
+        rest_url: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        tls: bool | None = None,
+        ca_file: Path | str | None = None,
+        cert_file: Path | str | None = None,
+        key_file: Path | str | None = None,
+        api_key: str | None = None,
     ) -> None:
         if grpc_target is None and rest_url is None:
             raise InputError(
@@ -45,15 +63,16 @@ class Client:
                 "Pass the server's address, such as rest_url='http://127.0.0.1:8501'."
             )
         self._address = (grpc_target, rest_url, timeout_seconds)
+        self._security = security = Security(tls, ca_file, cert_file, key_file, api_key)
         self._transports: dict[str, Transport] = {}
         if grpc_target is not None:
-            self._transports["grpc"] = GrpcTransport(grpc_target, timeout_seconds)
+            self._transports["grpc"] = GrpcTransport(grpc_target, timeout_seconds, security)
         if rest_url is not None:
-            self._transports["rest"] = RestTransport(rest_url, timeout_seconds)
+            self._transports["rest"] = RestTransport(rest_url, timeout_seconds, security)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies as a client of the same addresses, with its own connections."""
-        return _connect, (type(self), *self._address)
+        return _connect, (type(self), *self._address, self._security)
 
     def __enter__(self) -> "Client":
         return self
@@ -193,5 +212,7 @@ def _to_array(name: str, value: Any) -> np.ndarray:
     return flat.reshape(array.shape)
 
 
-def _connect(kind: type[Client], grpc_target: str | None, rest_url: str | None, timeout_seconds: float) -> Client:
-    return kind(grpc_target, rest_url, timeout_seconds=timeout_seconds)
+def _connect(
+    kind: type[Client], grpc_target: str | None, rest_url: str | None, timeout_seconds: float, security: Security
+) -> Client:
+    return kind(grpc_target, rest_url, timeout_seconds=timeout_seconds, **asdict(security))

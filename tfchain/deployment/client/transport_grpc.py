@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import ServerError
+from tfchain.deployment.client.security import Security
 from tfchain.deployment.client.transport import RequestError, Transport, decode_texts
 from tfchain.runtime.fork import keep_forever, renew_after_fork
 
@@ -18,12 +19,15 @@ class GrpcTransport(Transport):
     """The gRPC transport: one channel for all threads, opened at the first call.
 
     Args:
-        target: The address, such as `127.0.0.1:8500`.
+        target: The address, such as `127.0.0.1:8500` or `unix:/path`.
         timeout_seconds: The time limit of a call.
+        security: TLS and the API key. Default: neither.
     """
 
-    def __init__(self, target: str, timeout_seconds: float) -> None:
+    def __init__(self, target: str, timeout_seconds: float, security: Security | None = None) -> None:
         self._target = target
+        self._security = security or Security()
+        self._metadata = tuple(self._security.authorization.items()) or None
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._channel: Any = None
@@ -101,11 +105,17 @@ class GrpcTransport(Transport):
             import grpc
             from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-            options = [
+            options: list[tuple[str, int | str]] = [
                 ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
             ]
-            self._channel = grpc.insecure_channel(self._target, options=options)
+            if self._security.has_grpc_tls:
+                credentials = self._security.make_credentials()
+                if self._target.startswith(("unix:", "unix-abstract:")):  # a socket is on this machine
+                    options.append(("grpc.ssl_target_name_override", "localhost"))
+                self._channel = grpc.secure_channel(self._target, credentials, options=options)
+            else:
+                self._channel = grpc.insecure_channel(self._target, options=options)
             self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
             self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
@@ -113,13 +123,13 @@ class GrpcTransport(Transport):
         import grpc
 
         try:
-            return method(request, timeout=self._timeout_seconds)
+            return method(request, timeout=self._timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             code, message = error.code().name, error.details() or ""
             if code == "UNAVAILABLE":
                 raise ServerError(
                     f"The server at {self._target} cannot be reached: {message}. "
-                    "Check the address, and that the server is running."
+                    "Check the address, that both sides use TLS or neither does, and that the server is running."
                 ) from error
             raise RequestError(code, message) from error
 

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.client.security import Security
 from tfchain.deployment.client.transport import RequestError, Transport, decode_texts
 from tfchain.runtime.fork import renew_after_fork
 
@@ -45,17 +47,21 @@ class RestTransport(Transport):
     Args:
         url: The address, such as `http://127.0.0.1:8501`.
         timeout_seconds: The time limit of a call.
+        security: TLS and the API key. Default: neither.
 
     Raises:
         InputError: if `url` is not an http or https address.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    def __init__(self, url: str, timeout_seconds: float, security: Security | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"`rest_url` must be like 'http://127.0.0.1:8501'. Received: rest_url={url!r}.")
         self._url = url
-        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._is_https = parts.scheme == "https"
+        self._security = security or Security()
+        self._headers = self._security.authorization
+        self._context: ssl.SSLContext | None = None
         self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
         self._timeout_seconds = timeout_seconds
@@ -134,10 +140,10 @@ class RestTransport(Transport):
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         is_reused = connection is not None and connection.sock is not None
         if connection is None:
-            connection = self._local.connection = self._kind(self._host, self._port, timeout=self._timeout_seconds)
+            connection = self._local.connection = self._connect()
             with self._lock:
                 self._connections.append(connection)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         try:
             connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
@@ -150,6 +156,14 @@ class RestTransport(Transport):
             if not is_reused:
                 raise
             return self._exchange(method, path, body)  # the server had closed an idle connection
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if not self._is_https:
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
+        with self._lock:
+            if self._context is None:
+                self._context = self._security.make_context()
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_seconds, context=self._context)
 
 
 def _path(model: str, version: int | str | None) -> str:

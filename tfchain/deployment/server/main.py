@@ -16,6 +16,7 @@ from tfchain.deployment.server.quiet import silence_tensorflow
 
 if TYPE_CHECKING:
     from tfchain.deployment.server.model_server import ServerOptions
+    from tfchain.deployment.server.ports import PortOptions
 
 PROGRAM = "tfchain-model-server"
 EXIT_ERROR = 255  # the exit code of a stock server's `return -1`
@@ -150,6 +151,21 @@ def _to_options(flags: Flags) -> "ServerOptions":
         allow_unavailable_labels=flags.is_on("allow_version_labels_for_unavailable_models"),
         num_load_threads=flags.number("num_load_threads"),
         num_unload_threads=flags.number("num_unload_threads"),
+        ports=_to_port_options(flags),
+    )
+
+
+def _to_port_options(flags: Flags) -> "PortOptions":
+    from tfchain.deployment.server.grpc.options import parse_channel_arguments
+    from tfchain.deployment.server.ports import PortOptions
+
+    return PortOptions(
+        ssl_config_file=flags.text("ssl_config_file"),
+        rest_ssl_config_file=flags.text("rest_ssl_config_file"),
+        api_key_file=flags.text("api_key_file"),
+        monitoring_config_file=flags.text("monitoring_config_file"),
+        grpc_arguments=parse_channel_arguments(flags.text("grpc_channel_arguments")),
+        has_health=flags.is_on("enable_grpc_healthcheck_service"),
     )
 
 

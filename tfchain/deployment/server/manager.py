@@ -139,6 +139,11 @@ class Manager:
             record = self._records.get(name, {}).get(version)
             return record is not None and record.answering() is not None
 
+    def answers(self, name: str) -> bool:
+        """Returns whether a model has a version that answers requests now."""
+        with self._changed:
+            return self._has_answering(name)
+
     def statuses(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Returns the states of a model's versions, including ended ones, highest version first.
 

@@ -12,11 +12,15 @@ from tfchain.deployment.server.base_paths import find_problem
 from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
+from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.rest import RestApi
+from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
+from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.policies import Latest, LatestOf
+from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
 from tfchain.deployment.server.reload import ConfiguredModels
 from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions
@@ -56,6 +60,7 @@ class ServerOptions:
         allow_unavailable_labels: Whether new labels may point to versions that do not answer yet. Default: False.
         num_load_threads: The number of versions that load at the same time; 0 for four. Default: 0.
         num_unload_threads: The number of versions that are freed at the same time; 0 for four. Default: 0.
+        ports: How the ports are secured and watched.
     """
 
     model_name: str = "default"
@@ -81,6 +86,7 @@ class ServerOptions:
     allow_unavailable_labels: bool = False
     num_load_threads: int = 0
     num_unload_threads: int = 0
+    ports: PortOptions = field(default_factory=PortOptions)
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -102,10 +108,15 @@ class ModelServer:
 
     Args:
         options: What to serve, and how.
+
+    Attributes:
+        metrics: What the server counts and measures.
     """
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
+        self.metrics = ServingMetrics()
+        self._is_stopping = False
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
         self._models: Mapping[str, ModelConfig] | None = None
@@ -124,9 +135,11 @@ class ModelServer:
         raises instead, so that a misspelt path is found at once.
 
         Raises:
-            InputError: if a base path cannot be listed, or has no version to serve.
+            InputError: if a base path cannot be listed, or has no version to serve, or a file of TLS, keys or
+                monitoring is wrong.
             ServerError: if a port is in use, or the config file is wrong.
         """
+        read_port_files(self.options.ports)
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
                 open_socket(self.options.host, port).close()
@@ -148,11 +161,15 @@ class ModelServer:
         """Loads the models, then opens the ports, so that every connection is answered.
 
         Raises:
-            InputError: if a base path cannot be listed, or has no version to serve.
+            InputError: if a base path cannot be listed, or has no version to serve, or a file of TLS, keys or
+                monitoring is wrong.
             ServerError: if a port is in use, the config file is wrong, or no version of a model could be loaded.
         """
         options = self.options
         self.check()
+        files = read_port_files(options.ports)
+        has_grpc, has_rest = options.grpc_port is not None, options.rest_port is not None
+        warn_of_clear_keys(files, options.host, has_grpc=has_grpc, has_rest=has_rest)
         self._start_models()
         threads = 4 * (os.cpu_count() or 1)
         addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
@@ -164,6 +181,11 @@ class ModelServer:
             num_threads=options.grpc_threads or threads,
             as_content=options.as_content,
             reload=self._configured.reload,
+            arguments=options.ports.grpc_arguments,
+            tls=files.tls,
+            has_health=options.ports.has_health,
+            keys=files.keys,
+            metrics=self.metrics,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -171,20 +193,41 @@ class ModelServer:
             self.grpc_port = grpc.ports[-1]
             logger.info("Running gRPC ModelServer at %s:%d ...", options.host, self.grpc_port)
         if options.rest_port is not None:
-            api = RestApi(self._manager, timeout_ms=options.rest_timeout_ms, has_cors=options.has_cors)
             http = HttpServer(
-                api, host=options.host, port=options.rest_port, num_threads=options.rest_threads or threads
+                self._make_router(files),
+                host=options.host,
+                port=options.rest_port,
+                num_threads=options.rest_threads or threads,
+                tls=files.rest_tls,
             )
             self._closers.append(http.close)
             http.start()
             self.rest_port = http.port
             logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
+        self._closers.append(grpc.announce_stop)
+
+    def readiness(self) -> Readiness:
+        """Returns whether every configured model has a version that answers."""
+        return Readiness({name: self._manager.answers(name) for name in self._configured.names}, self._is_stopping)
 
     def close(self) -> None:
         """Closes the ports, finishes the running requests, and unloads the models."""
+        self._is_stopping = True
         while self._closers:
             with contextlib.suppress(Exception):  # a part that does not close must not keep the others open
                 self._closers.pop()()
+
+    def _make_router(self, files: PortFiles) -> Router:
+        api = RestApi(
+            self._manager,
+            timeout_ms=self.options.rest_timeout_ms,
+            has_cors=self.options.has_cors,
+            takes_keys=files.keys is not None,
+            metrics=self.metrics,
+        )
+        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
+        add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        return router
 
     def _start_models(self) -> None:
         options = self.options
@@ -227,10 +270,12 @@ class ModelServer:
                 raise InputError(f"`{name}` must be at least 0. Received: {name}={number}.")
 
     def _load(self, path: Path) -> Servable:
-        servable = load_version(path, self.options.load)
+        servable = self.metrics.measure_load(str(path), lambda: load_version(path, self.options.load))
         try:
             if self.options.has_warmup:
-                run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+                self.metrics.measure_warmup(
+                    str(path), lambda: run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+                )
         except BaseException:
             servable.close()
             raise

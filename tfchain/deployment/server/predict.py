@@ -1,5 +1,6 @@
 """Predict, independent of the protocol: checks a request against a signature, runs it, and names the outputs."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,10 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The result of a run: the outputs by name."""
+    """The result of a run: the outputs by name, and how long the model took."""
 
     outputs: Mapping[str, np.ndarray]
     signature_name: str
+    run_seconds: float = 0.0
 
 
 def predict(
@@ -57,8 +59,9 @@ def predict(
     _check_unused(signature, inputs)
     _check_filter(signature, output_filter)
     outputs = list(output_filter) or list(signature.outputs)
+    start = time.perf_counter()
     values = servable.run(signature, arrays, outputs, timeout_ms)
-    return Prediction(dict(zip(outputs, values, strict=True)), signature_name)
+    return Prediction(dict(zip(outputs, values, strict=True)), signature_name, time.perf_counter() - start)
 
 
 def _check_count(signature: Signature, names: Collection[str]) -> None:

@@ -43,6 +43,11 @@ class ConfiguredModels:
         self._models: Mapping[str, ModelConfig] | None = None
         self._lock = threading.Lock()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the configured models."""
+        return tuple(self._models or ())
+
     def start(self, models: Mapping[str, ModelConfig] | None) -> None:
         """Takes the first configuration, waits until every model answers, and watches the base paths from then on.
 

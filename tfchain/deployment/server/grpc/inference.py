@@ -9,37 +9,50 @@ from tfchain.deployment.server.inference.classify import Classifications, classi
 from tfchain.deployment.server.inference.multi_inference import multi_inference
 from tfchain.deployment.server.inference.regress import regress
 from tfchain.deployment.server.manager import Lease, Manager
+from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 
-def answer_classify(manager: Manager, request: Any, timeout_ms: int | None) -> Any:
+def answer_classify(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
     """Answers a ClassificationRequest."""
     from tensorflow_serving.apis import classification_pb2
 
     with manager.lend(to_model_spec(request)) as lease:
         name = request.model_spec.signature_name
-        result = classify(lease.servable, name, decode_examples(request.input), timeout_ms=timeout_ms)
+        result = classify(
+            lease.servable,
+            name,
+            decode_examples(request.input),
+            timeout_ms=timeout_ms,
+            on_run=lambda seconds: metrics.count_run(lease.name, "Classify", seconds),
+        )
         response = classification_pb2.ClassificationResponse()
         _fill_spec(response.model_spec, lease, name)
     _fill_classifications(response.result, result)
     return response
 
 
-def answer_regress(manager: Manager, request: Any, timeout_ms: int | None) -> Any:
+def answer_regress(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
     """Answers a RegressionRequest."""
     from tensorflow_serving.apis import regression_pb2
 
     with manager.lend(to_model_spec(request)) as lease:
         name = request.model_spec.signature_name
-        values = regress(lease.servable, name, decode_examples(request.input), timeout_ms=timeout_ms)
+        values = regress(
+            lease.servable,
+            name,
+            decode_examples(request.input),
+            timeout_ms=timeout_ms,
+            on_run=lambda seconds: metrics.count_run(lease.name, "Regress", seconds),
+        )
         response = regression_pb2.RegressionResponse()
         _fill_spec(response.model_spec, lease, name)
     _fill_regressions(response.result, values)
     return response
 
 
-def answer_multi_inference(manager: Manager, request: Any, timeout_ms: int | None) -> Any:
+def answer_multi_inference(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
     """Answers a MultiInferenceRequest; the first task's model spec chooses the version."""
     from tensorflow_serving.apis import inference_pb2
 
@@ -48,7 +61,14 @@ def answer_multi_inference(manager: Manager, request: Any, timeout_ms: int | Non
     tasks = decode_tasks(request)
     response = inference_pb2.MultiInferenceResponse()
     with manager.lend(to_model_spec(request.tasks[0])) as lease:
-        results = multi_inference(lease.servable, tasks, decode_examples(request.input), timeout_ms=timeout_ms)
+        examples = decode_examples(request.input)
+        results = multi_inference(
+            lease.servable,
+            tasks,
+            examples,
+            timeout_ms=timeout_ms,
+            on_run=lambda seconds: metrics.count_multi_inference(lease.name, seconds, len(examples)),
+        )
         for task, result in zip(tasks, results, strict=True):
             answer = response.results.add()
             _fill_spec(answer.model_spec, lease, task.signature_name)

@@ -1,31 +1,36 @@
 """Answers `ModelService.HandleReloadConfigRequest`."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
+from tfchain.deployment.server.metrics.registry import Counter, Registry
 from tfchain.deployment.server.status import cut_grpc_message, to_status
 
 Reload = Callable[[Any, float | None], None]  # (ModelServerConfig, seconds left) → None, or a StatusError
 _GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def answer_reload(reload: Reload, request: Any, context: grpc.ServicerContext, seconds_left: float | None) -> Any:
+def answer_reload(
+    reload: Reload, request: Any, context: grpc.ServicerContext, seconds_left: float | None, registry: Registry
+) -> Any:
     """Replaces the configuration of the models; the status goes into the answer as well as into the RPC.
 
-    The request's `metric_names` are ignored: the answer lists how far a metric increased, and the embedded server
-    counts nothing that a reload increases.
+    For each of the request's `metric_names` that is a counter, the answer says how far the reload increased it.
 
     Args:
         reload: A function that takes the request's configuration.
         request: The `ReloadConfigRequest`.
         context: The call.
         seconds_left: The time until the client's deadline; None without one.
+        registry: The server's metrics.
     """
     from tensorflow_serving.apis import model_management_pb2
 
     response = model_management_pb2.ReloadConfigResponse()
+    before = _read_counters(registry, request.metric_names)
     try:
         reload(request.config, seconds_left)
     except Exception as error:
@@ -35,4 +40,15 @@ def answer_reload(reload: Reload, request: Any, context: grpc.ServicerContext, s
         context.set_details(cut_grpc_message(status.message))
     else:
         response.status.error_code = 0
+    for name, total in _read_counters(registry, request.metric_names).items():
+        response.metric.add(name=name, int64_value_increase=int(total - before.get(name, 0)))
     return response
+
+
+def _read_counters(registry: Registry, names: Sequence[str]) -> dict[str, float]:
+    """Returns the totals of counters by name; a name may be TensorFlow's own, such as `/tensorflow/core/graph_runs`."""
+    counters = {metric.name: metric for metric in registry.metrics() if isinstance(metric, Counter)}
+    found = {name: counters.get(re.sub(r"[^A-Za-z0-9_]", ":", name)) for name in names}
+    return {
+        name: sum(cell.value for _, cell in counter.cells()) for name, counter in found.items() if counter is not None
+    }

@@ -1,5 +1,6 @@
 """The gRPC server: PredictionService and ModelService, on the stubs of tensorflow-serving-api."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,10 +8,16 @@ from typing import Any
 import grpc
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.server.api_keys import ApiKeys
+from tfchain.deployment.server.grpc.authentication import KeyInterceptor
+from tfchain.deployment.server.grpc.health import Health
 from tfchain.deployment.server.grpc.inference import answer_classify, answer_multi_inference, answer_regress
+from tfchain.deployment.server.grpc.options import Argument, make_options
+from tfchain.deployment.server.grpc.reflection import add_reflection
 from tfchain.deployment.server.grpc.reload import Reload, answer_reload
 from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
 from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.tensor_proto import to_proto
 from tfchain.deployment.server.status import (
@@ -21,8 +28,8 @@ from tfchain.deployment.server.status import (
     not_supported_yet,
     to_status,
 )
+from tfchain.deployment.server.tls import TlsConfig
 
-_MAX_MESSAGE_BYTES = 2**31 - 1
 _GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNATURE_DEF = "signature_def"
 _FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # without a deadline, gRPC reports centuries
@@ -37,6 +44,11 @@ class GrpcServer:
         num_threads: The number of requests that run at the same time.
         as_content: Whether answers contain raw bytes instead of typed lists of numbers. Default: False.
         reload: Takes another configuration of the models. Default: None, the server serves what it serves.
+        arguments: Options of gRPC's own, by name. Default: none.
+        tls: The key and certificate of all addresses, or None for gRPC in clear.
+        has_health: Whether to serve `grpc.health.v1.Health`. Default: False.
+        keys: The keys that calls must carry, or None to let every call in.
+        metrics: Counts the calls. Default: metrics of its own.
     """
 
     def __init__(
@@ -47,12 +59,24 @@ class GrpcServer:
         num_threads: int,
         as_content: bool = False,
         reload: Reload | None = None,
+        arguments: Sequence[Argument] = (),
+        tls: TlsConfig | None = None,
+        has_health: bool = False,
+        keys: ApiKeys | None = None,
+        metrics: ServingMetrics | None = None,
     ) -> None:
         self._manager = manager
         self._reload = reload
         self._addresses = addresses
         self._as_content = as_content
+        self._arguments = arguments
+        self._tls = tls
+        self._has_health = has_health
+        self._keys = keys
+        self.metrics = metrics or ServingMetrics()
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
+        self._reflection: ThreadPoolExecutor | None = None
+        self._health: Health | None = None
         self._server: Any = None
         self.ports: list[int] = []
 
@@ -62,18 +86,15 @@ class GrpcServer:
         Raises:
             ServerError: if a port is in use.
         """
-        options = [
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.so_reuseport", 0),  # otherwise two servers could silently share a port
-        ]
-        self._server = grpc.server(self._pool, options=options)
-        _add_services(self._server, self)
+        interceptors = [] if self._keys is None else [KeyInterceptor(self._keys, self.metrics.refused)]
+        self._server = grpc.server(self._pool, options=make_options(self._arguments), interceptors=interceptors)
+        services = _add_services(self._server, self)
+        if self._has_health:
+            self._health = Health(self._server)
+            services.append("grpc.health.v1.Health")
+        self._reflection = add_reflection(self._server, services)
         for address in self._addresses:
-            try:
-                port = self._server.add_insecure_port(address)
-            except RuntimeError:
-                port = 0
+            port = self._open(address)
             if not port:
                 self._server.stop(None)
                 raise ServerError(
@@ -83,11 +104,32 @@ class GrpcServer:
             self.ports.append(port)
         self._server.start()
 
+    def announce_stop(self) -> None:
+        """Tells those who watch the health service that the server is about to stop."""
+        if self._health is not None:
+            self._health.announce_stop()
+
     def close(self, timeout_seconds: float = 10.0) -> None:
         """Refuses new requests, waits for running requests, and cancels those that exceed the timeout."""
+        self.announce_stop()
         if self._server is not None:
             self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._reflection):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, address: str) -> int:
+        """Opens an address, with TLS if there is a key; returns its port, or 0 if it cannot be opened."""
+        with contextlib.suppress(RuntimeError):
+            if self._tls is None:
+                return int(self._server.add_insecure_port(address))
+            credentials = grpc.ssl_server_credentials(
+                [(self._tls.server_key.encode(), self._tls.server_cert.encode())],
+                root_certificates=self._tls.custom_ca.encode() or None,
+                require_client_auth=self._tls.client_verify,
+            )
+            return int(self._server.add_secure_port(address, credentials))
+        return 0
 
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.Predict`."""
@@ -102,6 +144,7 @@ class GrpcServer:
                 output_filter=request.output_filter,
                 timeout_ms=_timeout_ms(context),
             )
+            self.metrics.count_run(lease.name, "Predict", prediction.run_seconds)
             response = predict_pb2.PredictResponse()
             _fill_spec(response, lease.name, lease.version)
         response.model_spec.signature_name = prediction.signature_name
@@ -114,15 +157,15 @@ class GrpcServer:
 
     def classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.Classify`."""
-        return answer_classify(self._manager, request, _timeout_ms(context))
+        return answer_classify(self._manager, request, _timeout_ms(context), self.metrics)
 
     def regress(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.Regress`."""
-        return answer_regress(self._manager, request, _timeout_ms(context))
+        return answer_regress(self._manager, request, _timeout_ms(context), self.metrics)
 
     def multi_inference(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.MultiInference`."""
-        return answer_multi_inference(self._manager, request, _timeout_ms(context))
+        return answer_multi_inference(self._manager, request, _timeout_ms(context), self.metrics)
 
     def metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.GetModelMetadata`."""
@@ -164,19 +207,25 @@ class GrpcServer:
         if self._reload is None:
             raise not_supported_yet("HandleReloadConfigRequest")
         timeout_ms = _timeout_ms(context)
-        return answer_reload(self._reload, request, context, None if timeout_ms is None else timeout_ms / 1000)
+        seconds_left = None if timeout_ms is None else timeout_ms / 1000
+        return answer_reload(self._reload, request, context, seconds_left, self.metrics.registry)
 
 
-def _add_services(server: Any, answers: GrpcServer) -> None:
-    """Adds the services of the stubs to the server, bound to the methods of `answers`."""
-    from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+def _add_services(server: Any, answers: GrpcServer) -> list[str]:
+    """Adds the services of the stubs to the server, bound to the methods of `answers`; returns their full names."""
+    from tensorflow_serving.apis import (
+        model_service_pb2,
+        model_service_pb2_grpc,
+        prediction_service_pb2,
+        prediction_service_pb2_grpc,
+    )
 
     class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-        Predict = staticmethod(_rpc(answers.predict))
+        Predict = staticmethod(_rpc(_counted("Predict", answers.predict, answers.metrics)))
         GetModelMetadata = staticmethod(_rpc(answers.metadata))
-        Classify = staticmethod(_rpc(answers.classify))
-        Regress = staticmethod(_rpc(answers.regress))
-        MultiInference = staticmethod(_rpc(answers.multi_inference))
+        Classify = staticmethod(_rpc(_counted("Classify", answers.classify, answers.metrics)))
+        Regress = staticmethod(_rpc(_counted("Regress", answers.regress, answers.metrics)))
+        MultiInference = staticmethod(_rpc(answers.multi_inference))  # which a stock server does not count either
 
     class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         GetModelStatus = staticmethod(_rpc(answers.status))
@@ -184,6 +233,8 @@ def _add_services(server: Any, answers: GrpcServer) -> None:
 
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(), server)
+    files = (prediction_service_pb2.DESCRIPTOR, model_service_pb2.DESCRIPTOR)
+    return [service.full_name for file in files for service in file.services_by_name.values()]
 
 
 def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
@@ -195,6 +246,18 @@ def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, g
         except Exception as error:
             status = to_status(error)
         return context.abort(_GRPC_CODES[status.code], cut_grpc_message(status.message))
+
+    return call
+
+
+def _counted(
+    api: str, answer: Callable[[Any, grpc.ServicerContext], Any], metrics: ServingMetrics
+) -> Callable[[Any, grpc.ServicerContext], Any]:
+    """Wraps a method so that its calls are counted and measured as `api`."""
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        with Call(metrics, "GRPC", request.model_spec.name, api):
+            return answer(request, context)
 
     return call
 

@@ -5,9 +5,12 @@ from tfchain.deployment.server.inference.regress import regress
 from tfchain.deployment.server.json.examples import read_examples_request
 from tfchain.deployment.server.json.inference import write_classifications, write_regressions
 from tfchain.deployment.server.manager import Manager, ModelSpec
+from tfchain.deployment.server.metrics.serving import ServingMetrics
 
 
-def answer_inference(manager: Manager, spec: ModelSpec, verb: str, body: bytes, timeout_ms: int) -> bytes:
+def answer_inference(
+    manager: Manager, spec: ModelSpec, verb: str, body: bytes, timeout_ms: int, metrics: ServingMetrics
+) -> bytes:
     """Answers a Classify or Regress request; unlike Predict, the whole body is read before the model is looked up.
 
     Args:
@@ -16,14 +19,18 @@ def answer_inference(manager: Manager, spec: ModelSpec, verb: str, body: bytes, 
         verb: `classify` or `regress`.
         body: The request's body.
         timeout_ms: The time limit of the run.
+        metrics: Counts the run.
 
     Raises:
         StatusError: with the code and text of stock TensorFlow Serving.
     """
+
+    def count(seconds: float) -> None:
+        metrics.count_run(spec.name, verb.capitalize(), seconds)
+
     request = read_examples_request(body)
+    name, examples = request.signature_name, request.examples
     with manager.lend(spec) as lease:
         if verb == "regress":
-            values = regress(lease.servable, request.signature_name, request.examples, timeout_ms=timeout_ms)
-            return write_regressions(values)
-        result = classify(lease.servable, request.signature_name, request.examples, timeout_ms=timeout_ms)
-        return write_classifications(result)
+            return write_regressions(regress(lease.servable, name, examples, timeout_ms=timeout_ms, on_run=count))
+        return write_classifications(classify(lease.servable, name, examples, timeout_ms=timeout_ms, on_run=count))

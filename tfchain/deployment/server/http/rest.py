@@ -14,6 +14,7 @@ from tfchain.deployment.server.json.request import read_predict_request
 from tfchain.deployment.server.json.response import write_predict_response
 from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.manager import Manager, ModelSpec
+from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
 from tfchain.deployment.server.servables.servable import TensorSpec
 from tfchain.deployment.server.status import HTTP_STATUS, invalid_argument, to_status
@@ -64,12 +65,24 @@ class RestApi:
         manager: The manager of the models.
         timeout_ms: The time limit of a run. Default: 30,000.
         has_cors: Whether answers carry the headers that let pages of other sites read them. Default: False.
+        takes_keys: Whether these pages may send an API key, which a stock server does not know. Default: False.
+        metrics: Counts the calls. Default: metrics of its own.
     """
 
-    def __init__(self, manager: Manager, *, timeout_ms: int = 30_000, has_cors: bool = False) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        *,
+        timeout_ms: int = 30_000,
+        has_cors: bool = False,
+        takes_keys: bool = False,
+        metrics: ServingMetrics | None = None,
+    ) -> None:
         self._manager = manager
         self._timeout_ms = timeout_ms
-        self._headers = (("Content-Type", _JSON), *(_CORS if has_cors else ()))
+        self._metrics = metrics or ServingMetrics()
+        cors = (*_CORS[:2], (_CORS[2][0], f"{_CORS[2][1]}, Authorization")) if takes_keys else _CORS
+        self._headers = (("Content-Type", _JSON), *(cors if has_cors else ()))
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answers a request.
@@ -84,21 +97,25 @@ class RestApi:
             return Answer(404, (("Content-Type", "text/html"),), _NOT_FOUND_PAGE)
         if method == "OPTIONS":
             has_origin = headers.get("origin", "").startswith(("http://", "https://"))
+            self._metrics.requests.labels("", "OK" if has_origin else "FAILED_PRECONDITION").add()
             return Answer(200 if has_origin else 400, self._headers, b"")
         try:
-            text = self._dispatch(method, target, headers, body)
+            with Call(self._metrics, "REST") as call:
+                text = self._dispatch(method, target, headers, body, call)
         except Exception as error:
             status = to_status(error)
             text = f'{{\n{INDENT}"error": {quote(status.message)}\n}}'.encode("utf-8", "surrogateescape")
             return Answer(HTTP_STATUS[status.code], self._headers, text)
         return Answer(200, self._headers, text)
 
-    def _dispatch(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    def _dispatch(self, method: str, target: str, headers: Mapping[str, str], body: bytes, call: Call) -> bytes:
         found = _find_target(method, target)
+        call.model, call.api = found.spec.name, found.action if method == "POST" else ""
         if found.action == "predict":
             return self._predict(found.spec, _inflate(headers, body))
         if found.action in ("classify", "regress"):
-            return answer_inference(self._manager, found.spec, found.action, _inflate(headers, body), self._timeout_ms)
+            body = _inflate(headers, body)
+            return answer_inference(self._manager, found.spec, found.action, body, self._timeout_ms, self._metrics)
         if found.action == "metadata":
             with self._manager.lend(found.spec) as lease:
                 return write_metadata(lease.name, lease.version, lease.servable.signature_defs).encode()
@@ -128,6 +145,7 @@ class RestApi:
                 to_array=_unchanged,
                 timeout_ms=self._timeout_ms,
             )
+            self._metrics.count_run(lease.name, "Predict", prediction.run_seconds)
             return write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
         finally:
             if lease is not None:

@@ -3,20 +3,30 @@
 import contextlib
 import errno
 import socket
+import ssl
 import threading
 import time
+from typing import Protocol
 
 from tfchain.core.errors import ServerError
-from tfchain.deployment.server.http.connection import HttpConnection
-from tfchain.deployment.server.http.rest import RestApi
+from tfchain.deployment.server.http.connection import Handler, HttpConnection
+from tfchain.deployment.server.tls import shake_hands
 
 _IDLE_SECONDS = 600.0
 _BACKLOG = 1024
 _ACCEPT_SECONDS = 0.25
 
 
+class Api(Protocol):
+    """What answers the requests: the table of endpoints, or the REST API alone."""
+
+    @property
+    def answer(self) -> Handler:
+        """A function from `(method, target, headers, body)` to an answer."""
+
+
 class HttpServer:
-    """Serves a REST API over HTTP/1.1; owns its socket and threads.
+    """Serves an API over HTTP/1.1, or over HTTPS; owns its socket and threads.
 
     A thread per connection answers a small request several times as fast as an event loop that hands requests to a pool
     of threads: the loop and the two thread switches cost more than the rest of the answer.
@@ -26,10 +36,12 @@ class HttpServer:
         host: The address to listen on; `0.0.0.0` means all addresses, including IPv6.
         port: The port; 0 lets the system choose.
         num_threads: The number of requests that run at the same time.
+        tls: The context of TLS, or None for HTTP in clear.
     """
 
-    def __init__(self, api: RestApi, *, host: str, port: int, num_threads: int) -> None:
+    def __init__(self, api: Api, *, host: str, port: int, num_threads: int, tls: ssl.SSLContext | None = None) -> None:
         self._api = api
+        self._tls = tls
         self._host = host
         self._wanted_port = port
         self._slots = threading.BoundedSemaphore(num_threads)
@@ -88,8 +100,14 @@ class HttpServer:
                     self._closing.wait(0.05)  # too many open files: some may close soon
                     continue
                 return
+            if self._tls is not None:
+                try:
+                    stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
+                except (OSError, ValueError):  # the client is gone already
+                    stream.close()
+                    continue
             connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
-            thread = threading.Thread(target=self._serve, args=(connection,), name="rest", daemon=True)
+            thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
             with self._lock:
                 self._connections[connection] = thread
             try:
@@ -99,8 +117,10 @@ class HttpServer:
                     del self._connections[connection]
                 stream.close()
 
-    def _serve(self, connection: HttpConnection) -> None:
+    def _serve(self, connection: HttpConnection, stream: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            if isinstance(stream, ssl.SSLSocket):
+                shake_hands(stream)
             connection.run()
         with self._lock:
             del self._connections[connection]

@@ -8,9 +8,11 @@ import numpy as np
 from tfchain.core.signatures import CLASSIFY
 from tfchain.deployment.server.inference.examples import (
     INPUTS,
+    OnRun,
     debug_text,
     dtype_text,
     find_signature,
+    ignore_time,
     run_examples,
     shape_text,
 )
@@ -44,7 +46,12 @@ class Classifications:
 
 
 def classify(
-    servable: Servable, signature_name: str, examples: Sequence[bytes], *, timeout_ms: int | None = None
+    servable: Servable,
+    signature_name: str,
+    examples: Sequence[bytes],
+    *,
+    timeout_ms: int | None = None,
+    on_run: OnRun = ignore_time,
 ) -> Classifications:
     """Classifies examples, with stock TensorFlow Serving's checks in its order.
 
@@ -53,13 +60,14 @@ def classify(
         signature_name: The signature; empty for `serving_default`.
         examples: Serialized `tf.Example`s.
         timeout_ms: The time limit of the run; None for no limit.
+        on_run: Called with the seconds of the run, if it succeeds. Default: nobody is told.
 
     Raises:
         StatusError: with the code and text of stock TensorFlow Serving.
     """
     signature = find_signature(servable, signature_name)
     outputs = check_classify_signature(servable, signature)
-    tensors = run_examples(servable, signature, examples, outputs, timeout_ms)
+    tensors = run_examples(servable, signature, examples, outputs, timeout_ms, on_run)
     return read_classifications(signature, tensors, len(examples))
 
 

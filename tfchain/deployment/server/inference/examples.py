@@ -1,6 +1,7 @@
 """What Classify, Regress and MultiInference share: the signature, the run on serialized examples, words of errors."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,6 +11,11 @@ from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import invalid_argument
 
 INPUTS = "inputs"  # the only input of these signatures: serialized examples
+OnRun = Callable[[float], None]  # is told how many seconds the model took
+
+
+def ignore_time(_: float) -> None:
+    """The `OnRun` of those who do not want to know."""
 
 
 def find_signature(servable: Servable, signature_name: str) -> Signature:
@@ -43,6 +49,7 @@ def run_examples(
     examples: Sequence[bytes],
     outputs: Sequence[str],
     timeout_ms: int | None,
+    on_run: OnRun = ignore_time,
 ) -> dict[str, np.ndarray]:
     """Runs a signature on examples.
 
@@ -52,6 +59,7 @@ def run_examples(
         examples: Serialized `tf.Example`s.
         outputs: The outputs to compute.
         timeout_ms: The time limit of the run; None for no limit.
+        on_run: Called with the seconds of the run, if it succeeds.
 
     Returns:
         Tensor name in the graph → value.
@@ -63,7 +71,9 @@ def run_examples(
         raise invalid_argument("Input is empty.")
     array = np.empty(len(examples), object)
     array[:] = examples
+    start = time.perf_counter()
     values = servable.run(signature, {INPUTS: array}, outputs, timeout_ms)
+    on_run(time.perf_counter() - start)
     return {signature.outputs[name].tensor_name: value for name, value in zip(outputs, values, strict=True)}
 
 

@@ -11,7 +11,7 @@ from tfchain.deployment.server.inference.classify import (
     check_classify_signature,
     read_classifications,
 )
-from tfchain.deployment.server.inference.examples import INPUTS, run_examples
+from tfchain.deployment.server.inference.examples import INPUTS, OnRun, ignore_time, run_examples
 from tfchain.deployment.server.inference.regress import check_regress_signature, read_regressions
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE
 from tfchain.deployment.server.servables.servable import Servable, Signature, TensorSpec
@@ -34,7 +34,12 @@ class InferenceTask:
 
 
 def multi_inference(
-    servable: Servable, tasks: Sequence[InferenceTask], examples: Sequence[bytes], *, timeout_ms: int | None = None
+    servable: Servable,
+    tasks: Sequence[InferenceTask],
+    examples: Sequence[bytes],
+    *,
+    timeout_ms: int | None = None,
+    on_run: OnRun = ignore_time,
 ) -> list[Classifications | np.ndarray]:
     """Runs several tasks on the same examples, with stock TensorFlow Serving's checks in its order.
 
@@ -46,6 +51,7 @@ def multi_inference(
         tasks: The tasks.
         examples: Serialized `tf.Example`s.
         timeout_ms: The time limit of the run; None for no limit.
+        on_run: Called with the seconds of the run, if it succeeds. Default: nobody is told.
 
     Returns:
         For each task its classifications, or its regressions, float32 `(examples,)`.
@@ -71,7 +77,7 @@ def multi_inference(
         outputs |= {signature.outputs[alias].tensor_name: signature.outputs[alias] for alias in wanted}
     # A signature of the tasks' outputs together, whose name no signature of the model has.
     joint = Signature("+".join(["", *signatures]), inputs, dict(sorted(outputs.items())))
-    tensors = run_examples(servable, joint, examples, list(joint.outputs), timeout_ms)
+    tensors = run_examples(servable, joint, examples, list(joint.outputs), timeout_ms, on_run)
     return [
         (read_classifications if task.method_name == CLASSIFY else read_regressions)(signature, tensors, len(examples))
         for task, signature in zip(tasks, signatures.values(), strict=True)

@@ -7,9 +7,11 @@ import numpy as np
 from tfchain.core.signatures import REGRESS
 from tfchain.deployment.server.inference.examples import (
     INPUTS,
+    OnRun,
     debug_text,
     dtype_text,
     find_signature,
+    ignore_time,
     run_examples,
     shape_text,
 )
@@ -22,7 +24,12 @@ OUTPUTS = "outputs"
 
 
 def regress(
-    servable: Servable, signature_name: str, examples: Sequence[bytes], *, timeout_ms: int | None = None
+    servable: Servable,
+    signature_name: str,
+    examples: Sequence[bytes],
+    *,
+    timeout_ms: int | None = None,
+    on_run: OnRun = ignore_time,
 ) -> np.ndarray:
     """Computes a number for each example, with stock TensorFlow Serving's checks in its order.
 
@@ -31,6 +38,7 @@ def regress(
         signature_name: The signature; empty for `serving_default`.
         examples: Serialized `tf.Example`s.
         timeout_ms: The time limit of the run; None for no limit.
+        on_run: Called with the seconds of the run, if it succeeds. Default: nobody is told.
 
     Returns:
         The numbers, float32 `(examples,)`.
@@ -40,7 +48,7 @@ def regress(
     """
     signature = find_signature(servable, signature_name)
     outputs = check_regress_signature(servable, signature)
-    tensors = run_examples(servable, signature, examples, outputs, timeout_ms)
+    tensors = run_examples(servable, signature, examples, outputs, timeout_ms, on_run)
     return read_regressions(signature, tensors, len(examples))
 
 

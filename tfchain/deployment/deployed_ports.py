@@ -1,0 +1,30 @@
+"""How a deployment's ports are secured and watched: files, and the server's flags for them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedPorts:
+    """Files that secure and watch the ports of `deploy`; each is optional.
+
+    Args:
+        tls_config: A text proto of TensorFlow Serving's `SSLConfig`: key and certificate for TLS on gRPC and on REST.
+        api_key_file: A file of keys, one a line; each request must carry one as a bearer token.
+        monitoring_config: A text proto of TensorFlow Serving's `MonitoringConfig`: where the REST port serves metrics,
+            besides `/metrics`.
+    """
+
+    tls_config: Path | str | None = None
+    api_key_file: Path | str | None = None
+    monitoring_config: Path | str | None = None
+
+    def to_flags(self) -> list[str]:
+        """Returns the server's flags."""
+        flags = {
+            "ssl_config_file": self.tls_config,
+            "rest_ssl_config_file": self.tls_config,
+            "api_key_file": self.api_key_file,
+            "monitoring_config_file": self.monitoring_config,
+        }
+        return [f"--{name}={Path(path).absolute()}" for name, path in flags.items() if path is not None]
