@@ -123,8 +123,7 @@ def start_servers(folder: Path, documents: Sequence[Document], stack: ExitStack)
 def export_version(folder: Path, text_encoder: TextEncoder, index: DocumentIndex) -> Path:
     """What `chain.export` does with a text encoder and its documents."""
     served = to_served(text_encoder, index, PASSAGES)
-    beside = text_encoder if served.files else None
-    graph = make_search_graph(served.text_encoder, served.index, top_k=TOP_K, litert=beside)
+    graph = make_search_graph(served.text_encoder, served.index, top_k=TOP_K, litert=served.litert)
     return export(
         folder,
         graph.module,

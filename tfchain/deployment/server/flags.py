@@ -68,9 +68,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("model_config_file", "", "several models in one file", REFUSED),
     Flag("model_config_file_poll_wait_seconds", 0, "how often to read the model config file", HARMLESS),
     Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
-    Flag("enable_batching", False, "join requests to batches", REFUSED),
-    Flag("batching_parameters_file", "", "how to batch", REFUSED),
-    Flag("enable_per_model_batching_parameters", False, "batching parameters from the version folders", REFUSED),
+    Flag("enable_batching", False, "run the requests of different clients in batches"),
+    Flag("batching_parameters_file", "", "file of BatchingParameters in protobuf's text format; empty for defaults"),
+    Flag("enable_per_model_batching_parameters", False, "read batching_params.pbtxt in each version's folder instead"),
     Flag("allow_version_labels_for_unavailable_models", False, "labels before versions", HARMLESS),
     Flag("num_load_threads", 0, "threads that load versions; 0 for one a version", HARMLESS),
     Flag("num_unload_threads", 0, "threads that unload versions", HARMLESS),
@@ -110,6 +110,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
     Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
+    Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
+    Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 

@@ -15,6 +15,7 @@ from tfchain.deployment.server.flags import Flags, check_supported, parse_flags,
 from tfchain.deployment.server.quiet import silence_tensorflow
 
 if TYPE_CHECKING:
+    from tfchain.deployment.server.batching.batching import BatchingOptions
     from tfchain.deployment.server.model_server import ServerOptions
 
 PROGRAM = "tfchain-model-server"
@@ -58,6 +59,10 @@ def _check_required(flags: Flags) -> None:
         raise TfchainError("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
     if not flags.text("model_base_path"):
         raise TfchainError("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    if flags.text("batching_parameters_file") and not flags.is_on("enable_batching"):
+        raise TfchainError(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
 
 
 def _serve(flags: Flags) -> int:
@@ -138,6 +143,23 @@ def _to_options(flags: Flags) -> "ServerOptions":
             tflite_interpreters=flags.number("num_tflite_pools"),
         ),
         version_source=flags.text("version_source"),
+        batching=_to_batching_options(flags),
+    )
+
+
+def _to_batching_options(flags: Flags) -> "BatchingOptions":
+    from tfchain.deployment.server.batching.batching import BatchingOptions
+    from tfchain.deployment.server.batching.parameters import BatchingParameters, read_parameters
+
+    parameters = None
+    if flags.is_on("enable_batching"):
+        file = flags.text("batching_parameters_file")
+        parameters = read_parameters(file) if file else BatchingParameters()
+    return BatchingOptions(
+        parameters,
+        is_per_model=flags.is_on("enable_per_model_batching_parameters"),
+        text=flags.text("text_batching"),
+        max_tokens=flags.number("text_batching_tokens"),
     )
 
 

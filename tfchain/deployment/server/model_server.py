@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.repository import list_versions
+from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
 from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.server import HttpServer, open_socket
@@ -46,6 +47,7 @@ class ServerOptions:
         warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
+        batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
     """
 
     model_name: str
@@ -66,6 +68,7 @@ class ServerOptions:
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
+    batching: BatchingOptions = field(default_factory=BatchingOptions)
 
     @property
     def policy(self) -> Policy:
@@ -85,6 +88,7 @@ class ModelServer:
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
         self._closers: list[Callable[[], None]] = []
+        self._batching = Batching(options.batching)
 
     def __enter__(self) -> "ModelServer":
         return self
@@ -155,6 +159,7 @@ class ModelServer:
 
     def _start_manager(self) -> None:
         options = self.options
+        self._closers.append(self._batching.close)
         self._manager = Manager(
             self._load, max_retries=options.max_load_retries, retry_seconds=options.load_retry_seconds
         )
@@ -177,6 +182,7 @@ class ModelServer:
     def _load(self, path: Path) -> Servable:
         servable = load_version(path, self.options.load)
         try:
+            servable = self._batching.wrap(servable, path)
             if self.options.has_warmup:
                 run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
         except BaseException:

@@ -62,6 +62,11 @@ class LiteRTServable:
         return self._halves
 
     @property
+    def num_engines(self) -> int:
+        """The number of batches that run at the same time."""
+        return self._encoder.size
+
+    @property
     def signatures(self) -> Mapping[str, Signature]:
         """The model's functions by name."""
         return self._saved_model.signatures
