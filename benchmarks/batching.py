@@ -1,12 +1,12 @@
 """Batching across clients in the embedded server: answers a second with 1, 4 and 16 clients, with and without it.
 
-all-MiniLM-L6-v2 with an index of SciFact's documents is exported in float32, and after `Quantize("int8")` with a
-`model.tflite`. Five servers run at the same time, each in a process of its own: TensorFlow and LiteRT, each without
-batching and with tfchain's own, and TensorFlow with TensorFlow Serving's (`--enable_batching`, its defaults). They take
-turns with the same queries: text to top 10 over gRPC. A client asks its next query when it has the answer to the last.
+all-MiniLM-L6-v2 with an index of SciFact's documents is exported in float32. Three servers run at the same time, each
+in a process of its own: without batching, with tfchain's own, and with TensorFlow Serving's (`--enable_batching` with
+its defaults). They take turns with the same queries: text to top 10 over gRPC. A client asks its next query when it has
+the answer to the last.
 
 Run: .venv/bin/python benchmarks/batching.py [--documents 500] [--turns 5] [--requests 240] [--write]
-Takes about three minutes on two idle cores.
+Takes about two minutes on two idle cores.
 """
 
 import argparse
@@ -28,9 +28,8 @@ from measures import PAUSE_SECONDS
 from scifact import find_minilm
 from services import MODEL_NAME, Search, connect_grpc, run_clients, running
 from serving_precisions import choose_documents, median_ratio, rotate
-from serving_runtimes import PASSAGES, export_version, say
+from serving_runtimes import PASSAGES, export_version, processor_seconds, say
 
-from tfchain.core.types import Document
 from tfchain.data.documents.beir import read_beir
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.search import make_index
@@ -38,16 +37,11 @@ from tfchain.tasks.search.search import make_index
 REPORT = Path(__file__).parent / "BATCHING.md"
 CLIENTS = (1, 4, 16)
 OFF, OWN, SERVING = "--text_batching=off", "--text_batching=auto", "--enable_batching"
-KINDS = (
-    ("TensorFlow, float32", "float32", (OFF,)),
-    ("TensorFlow, float32", "float32", (OWN,)),
-    ("TensorFlow, float32", "float32", (SERVING,)),
-    ("LiteRT, int8", "int8", (OFF, "--prefer_tflite_model")),
-    ("LiteRT, int8", "int8", (OWN, "--prefer_tflite_model")),
-)
+FLAGS = (OFF, OWN, SERVING)
 COLUMNS = (
-    "runtime", "flag", *(f"{count} clients: queries/s" for count in CLIENTS),
-    *(f"{count}: times without" for count in CLIENTS), "1 client: median ms", "16 clients: median ms", "16: p95 ms",
+    "flag", *(f"{count} client{'s' * (count > 1)}: queries/s" for count in CLIENTS),
+    *(f"{count}: times without" for count in CLIENTS), *(f"{count}: processor ms a query" for count in CLIENTS),
+    "1: median ms", "16: median ms", "16: p95 ms",
 )  # fmt: skip
 
 
@@ -55,11 +49,12 @@ COLUMNS = (
 class Server:
     """One running server, and what was measured of it."""
 
-    runtime: str
     flag: str
     port: int
+    pid: int
     per_second: dict[int, list[float]] = field(default_factory=lambda: {count: [] for count in CLIENTS})
     milliseconds: dict[int, list[float]] = field(default_factory=lambda: {count: [] for count in CLIENTS})
+    processor: dict[int, list[float]] = field(default_factory=lambda: {count: [] for count in CLIENTS})
 
     def connect(self) -> Search:
         """A connection of its own."""
@@ -73,7 +68,6 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=500, help="every judged one among them (%(default)s)")
     parser.add_argument("--turns", type=int, default=5, help="of each number of clients (%(default)s)")
     parser.add_argument("--requests", type=int, default=240, help="in a turn (%(default)s)")
-    parser.add_argument("--versions", type=Path, help="keep the versions here, or take those of an earlier run")
     parser.add_argument("--write", action="store_true", help=f"write {REPORT.name}, too")
     arguments = parser.parse_args()
     dataset = read_beir(arguments.data)
@@ -81,10 +75,10 @@ def main() -> None:
     queries = list(dataset.queries.values())
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = arguments.versions or Path(name)
-        if not (folder / "int8").is_dir():
-            export_both(folder, documents)
-        servers = start_servers(folder, queries, stack)
+        say(f"encoding {len(documents)} documents, and exporting")
+        whole = TextEncoder.from_pretrained(find_minilm())
+        export_version(Path(name), whole, make_index(whole, documents, PASSAGES))
+        servers = start_servers(Path(name), queries, stack)
         measure(servers, queries, arguments.turns, arguments.requests)
     report = write_report(servers, len(documents), arguments.turns, arguments.requests)
     print(report)
@@ -92,27 +86,18 @@ def main() -> None:
         REPORT.write_text(report, encoding="utf-8")
 
 
-def export_both(folder: Path, documents: Sequence[Document]) -> None:
-    """Exports the versions of all servers."""
-    say(f"encoding {len(documents)} documents, and exporting")
-    whole = TextEncoder.from_pretrained(find_minilm())
-    for precision in ("float32", "int8"):
-        text_encoder = whole if precision == "float32" else whole.with_precision("int8")
-        export_version(folder / precision, text_encoder, make_index(text_encoder, documents, PASSAGES))
-
-
 def start_servers(folder: Path, queries: Sequence[str], stack: ExitStack) -> list[Server]:
-    """Starts a server of each kind."""
+    """Starts a server with each flag; threads for all clients, as by default there are four a processor."""
     say("starting the servers")
     servers = []
-    for runtime, precision, flags in KINDS:
-        command = [sys.executable, "-m", "tfchain.deployment.server.main", *flags, f"--model_name={MODEL_NAME}"]
-        command.append(f"--model_base_path={folder / precision}")
+    for flag in FLAGS:
+        command = [sys.executable, "-m", "tfchain.deployment.server.main", flag, "--grpc_max_threads=16"]
+        command += [f"--model_name={MODEL_NAME}", f"--model_base_path={folder}"]
         work: Any = SimpleNamespace(work=folder, queries=queries)
-        _, ports, _ = stack.enter_context(
+        process, ports, _ = stack.enter_context(
             running("tfchain", lambda ports, command=command: [*command, *to_flags(ports)], work)  # type: ignore[misc]
         )
-        servers.append(Server(runtime, flags[0], ports[1]))
+        servers.append(Server(flag, ports[1], process.pid))
     return servers
 
 
@@ -128,10 +113,14 @@ def measure(servers: Sequence[Server], queries: Sequence[str], turns: int, num_r
         for clients in CLIENTS:
             asked = texts if clients > 1 else texts[: num_requests // 4]
             for server in rotate(servers, turn):
+                before = processor_seconds(server.pid)
                 milliseconds, seconds = run_clients(server.connect, asked, clients)
                 if turn:
                     server.per_second[clients].append(len(asked) / seconds)
                     server.milliseconds[clients].extend(milliseconds)
+                    # Each client asks once more, to open its connection.
+                    spent = processor_seconds(server.pid) - before
+                    server.processor[clients].append(1000 * spent / (len(asked) + clients))
                 time.sleep(PAUSE_SECONDS)
         say(f"turn {turn} of {turns}")
 
@@ -145,19 +134,19 @@ def write_report(servers: Sequence[Server], num_documents: int, turns: int, num_
         f"Printed by `benchmarks/batching.py --write` on {date.today()}: all-MiniLM-L6-v2, {num_documents:,} documents",
         f"of SciFact, text to top 10 over gRPC. The servers ran at the same time and took turns: {turns} turns of",
         f"{num_requests} queries by each number of clients (a quarter as many by one client), whose own work is on",
-        "the same cores. Ratios are medians over turns side by side, beside the same runtime without batching.",
+        "the same cores. Ratios are medians over turns side by side, beside the server without batching;",
+        "processor times are what the cores spent on the server's process.",
         f"{machine['processor']}, {machine['cores']} cores ({machine['features']}), load {machine['load']} at the end.",
         "",
         f"| {' | '.join(COLUMNS)} |",
-        f"| --- | --- |{' ---: |' * (len(COLUMNS) - 2)}",
+        f"| --- |{' ---: |' * (len(COLUMNS) - 1)}",
     ]
     for server in servers:
-        without = next(each for each in servers if each.runtime == server.runtime)
         cells = [
-            server.runtime,
             f"`{server.flag}`",
             *(f"{statistics.median(server.per_second[count]):.0f}" for count in CLIENTS),
-            *(f"{median_ratio(server.per_second[count], without.per_second[count]):.2f}" for count in CLIENTS),
+            *(f"{median_ratio(server.per_second[count], servers[0].per_second[count]):.2f}" for count in CLIENTS),
+            *(f"{statistics.mean(server.processor[count]):.1f}" for count in CLIENTS),
             f"{statistics.median(server.milliseconds[1]):.1f}",
             f"{statistics.median(server.milliseconds[16]):.1f}",
             f"{np.percentile(server.milliseconds[16], 95):.1f}",

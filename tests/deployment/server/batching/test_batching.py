@@ -49,6 +49,14 @@ def test_text_batching_can_be_switched_off(tmp_path: Path) -> None:
     assert Batching(BatchingOptions(text="off")).wrap(servable, make_version(tmp_path, TFCHAINS)) is servable
 
 
+def test_an_engine_that_gains_nothing_from_batches_is_left_alone_without_the_flag(tmp_path: Path) -> None:
+    servable = FakeServable()
+    servable.is_worth_batching = False  # type: ignore[attr-defined]
+    version = make_version(tmp_path, TFCHAINS)
+    assert Batching(BatchingOptions()).wrap(servable, version) is servable
+    assert isinstance(Batching(BatchingOptions(BatchingParameters())).wrap(servable, version), BatchingServable)
+
+
 def test_serving_parameters_are_for_all_versions(tmp_path: Path) -> None:
     batching = Batching(BatchingOptions(BatchingParameters(max_batch_size=7)))
     wrapped = batching.wrap(FakeServable(), make_version(tmp_path, TFCHAINS))

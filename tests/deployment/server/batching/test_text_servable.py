@@ -152,6 +152,21 @@ def test_other_requests_go_to_the_version_unchanged(version: Version, callers: C
     asked.exception(SECONDS)
 
 
+def test_a_request_larger_than_a_batch_does_not_wait_and_does_not_hold_up_others(callers: Callers) -> None:
+    version = Version(max_tokens=100)
+    version.inner.gate.shut()
+    large = callers.call(version.ask, "embed", texts(*["some text"] * 60), ("embedding",), 77)
+    version.inner.gate.wait_for(1)
+    small = callers.call(version.ask, "embed", texts("a"))
+    version.inner.gate.wait_for(2)  # both run
+    again = callers.call(version.ask, "embed_ids", ids(*[[1, 2]] * 51))
+    version.inner.gate.wait_for(3)
+    version.inner.gate.open()
+    assert [len(future.result(SECONDS)[0]) for future in (large, small, again)] == [60, 1, 51]
+    assert version.inner.timeouts[0] == 77
+    assert version.statistics.num_batches == 1
+
+
 def test_a_bad_input_fails_for_its_own_client_alone(version: Version, callers: Callers) -> None:
     futures = version.hold(
         callers, ("embed", texts("a")), ("embed", texts("bad")), ("embed", texts("c")), ("embed", texts("die"))

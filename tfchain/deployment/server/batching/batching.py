@@ -67,6 +67,8 @@ class Batching:
     def wrap(self, servable: Servable, path: Path) -> Servable:
         """Returns a version with batching, or the version itself if it is not batched.
 
+        A servable with an attribute `is_worth_batching` that is False gets TensorFlow Serving's batching alone.
+
         Args:
             servable: The loaded version.
             path: Its folder.
@@ -78,7 +80,7 @@ class Batching:
         if parameters is not None and self._scheduler is not None:
             parameters.check_queue()
             return BatchingServable(servable, self._scheduler, parameters, listener=self._listener)
-        if self._options.text == "off":
+        if self._options.text == "off" or not getattr(servable, "is_worth_batching", True):
             return servable
         description = _read_description(path)
         batched = find_batched(servable) if description.get("signatures") else []

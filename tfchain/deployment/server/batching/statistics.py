@@ -7,7 +7,7 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes several times as long to make
 class BatchRecord:
     """A batch that is about to run, or a request that was dropped before it could.
 

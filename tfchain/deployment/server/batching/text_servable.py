@@ -16,7 +16,7 @@ from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import StatusError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes several times as long to make
 class _Request:
     signature: Signature
     inputs: Mapping[str, np.ndarray]
@@ -28,11 +28,13 @@ class TextBatchingServable:
     """A version whose signatures of texts and token ids run in batches across clients; see `Servable` for its methods.
 
     A signature is batched if each input and output has a row for each text, and the outputs' other dimensions are
-    fixed, so that an answer does not depend on the texts beside it (`find_batched`). Requests of other signatures, and
-    requests whose inputs do not fit their signature, go to the version unchanged.
+    fixed, so that an answer does not depend on the texts beside it (`find_batched`). Requests of other signatures,
+    requests whose inputs do not fit their signature, and requests larger than a batch go to the version unchanged, at
+    once: a client with many texts does not hold up the others.
 
     The graph pads texts to the longest of a batch by itself; inputs of other shapes are never padded, and share a batch
-    only with inputs of the same shape.
+    only with inputs of the same shape. A version may say how it runs: `num_engines`, the number of batches at the same
+    time (otherwise 1), and `pads_texts`, False if it groups the texts of a batch by length by itself.
 
     Args:
         servable: The version; `close` closes it.
@@ -56,6 +58,7 @@ class TextBatchingServable:
         self._servable = servable
         self._clock = clock
         self._max_length = max_length
+        self._max_tokens = max_tokens
         self._dtypes = {
             name: {key: BY_NUMBER[spec.dtype].numpy for key, spec in servable.signatures[name].inputs.items()}
             for name in batched
@@ -63,9 +66,10 @@ class TextBatchingServable:
         self.statistics = BatchingStatistics(listener)
         self._scheduler = TokenScheduler(
             self._execute,
-            self._measure,
+            lambda task: self._count_tokens(task.request.inputs),
             num_slots=getattr(servable, "num_engines", 1),
             max_tokens=max_tokens,
+            is_padded=getattr(servable, "pads_texts", True),
             statistics=self.statistics,
             clock=clock,
         )
@@ -97,6 +101,8 @@ class TextBatchingServable:
         if shape is None:
             return self._servable.run(signature, inputs, outputs, timeout_ms)
         num_rows, *key = shape
+        if num_rows * self._max_length > self._max_tokens and num_rows * self._count_tokens(inputs) > self._max_tokens:
+            return self._servable.run(signature, inputs, outputs, timeout_ms)  # beside the batches, not before them
         task = Task(
             (signature.name, tuple(outputs), *key),
             _Request(signature, inputs, outputs, timeout_ms),
@@ -130,9 +136,9 @@ class TextBatchingServable:
             shapes.append(array.shape[1:])
         return num_rows, *shapes
 
-    def _measure(self, task: Task) -> int:
-        """Returns the tokens of a task's longest row: known for token ids, estimated for texts."""
-        arrays = task.request.inputs.values()
+    def _count_tokens(self, inputs: Mapping[str, np.ndarray]) -> int:
+        """Returns the tokens of a request's longest row: known for token ids, estimated for texts."""
+        arrays = inputs.values()
         texts = sum(estimate_longest(array, self._max_length) for array in arrays if array.dtype == object)
         if texts:
             return min(texts, self._max_length)

@@ -76,6 +76,7 @@ class TokenScheduler:
         measure: Returns the tokens of the longest row of a task. It is called only for tasks that wait.
         num_slots: The number of batches that run at the same time: the model's engines. Default: 1.
         max_tokens: The most tokens in a batch of several requests, padding included. Default: 2048.
+        is_padded: Whether the model pads the rows of a batch to the longest. Default: True.
         statistics: The counters. Default: new ones.
         clock: The time in seconds. Default: `time.monotonic`.
     """
@@ -87,6 +88,7 @@ class TokenScheduler:
         *,
         num_slots: int = 1,
         max_tokens: int = MAX_TOKENS,
+        is_padded: bool = True,
         statistics: BatchingStatistics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,6 +97,7 @@ class TokenScheduler:
         self._measure = measure
         self._num_slots = num_slots
         self._max_tokens = max_tokens
+        self._is_padded = is_padded
         self._clock = clock
         self._is_closed = False
         self._start_empty()
@@ -208,7 +211,8 @@ class TokenScheduler:
     def _form_batch(self, leader: Task) -> list[Task]:
         """Takes the tasks that run with the leader's out of the queue; the lock is held."""
         candidates = [leader, *(task for task in self._waiting if task.key == leader.key and not task.is_alone)]
-        chosen = pack([Size(task.num_rows, task.num_tokens) for task in candidates], self._max_tokens)
+        sizes = [Size(task.num_rows, task.num_tokens) for task in candidates]
+        chosen = pack(sizes, self._max_tokens, is_padded=self._is_padded)
         batch = [candidates[position] for position in chosen]
         for task in batch[1:]:
             task.state = _State.RUNNING
@@ -241,16 +245,20 @@ class TokenScheduler:
                 self._pass_on()
 
     def _run(self, batch: Sequence[Task]) -> Sequence[Any]:
-        now = self._clock() if batch[0].arrival else 0.0
-        num_rows = sum(task.num_rows for task in batch)
-        record = BatchRecord(
-            "batch",
-            str(batch[0].key[0]),
-            len(batch),
-            num_rows,
-            num_tokens=num_rows * max(task.num_tokens for task in batch),
-            waiting_seconds=tuple(now - task.arrival if task.arrival else 0.0 for task in batch),
-        )
+        first = batch[0]
+        if not first.arrival:  # alone, and at once
+            record = BatchRecord("batch", str(first.key[0]), 1, first.num_rows, waiting_seconds=(0.0,))
+        else:
+            now = self._clock()
+            num_rows = sum(task.num_rows for task in batch)
+            record = BatchRecord(
+                "batch",
+                str(first.key[0]),
+                len(batch),
+                num_rows,
+                num_tokens=num_rows * max(task.num_tokens for task in batch),
+                waiting_seconds=tuple(now - task.arrival for task in batch),
+            )
         with self._lock:
             self.statistics.count(record)
         self.statistics.tell(record)

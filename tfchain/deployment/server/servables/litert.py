@@ -62,9 +62,9 @@ class LiteRTServable:
         return self._halves
 
     @property
-    def num_engines(self) -> int:
-        """The number of batches that run at the same time."""
-        return self._encoder.size
+    def is_worth_batching(self) -> bool:
+        """Whether the server should join the texts of several clients: no, one alone costs LiteRT hardly more."""
+        return False
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
