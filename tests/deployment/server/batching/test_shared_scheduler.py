@@ -217,6 +217,12 @@ def test_closing_the_scheduler_ends_its_threads() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+def test_a_queue_of_a_closed_scheduler_refuses(harness: Harness) -> None:
+    harness.scheduler.close(SECONDS)
+    with pytest.raises(StatusError, match="UNAVAILABLE"):
+        harness.queue().schedule(Rows("a"))
+
+
 def test_a_scheduler_without_requests_has_no_threads(harness: Harness) -> None:
     harness.queue()
     assert not harness.scheduler._threads

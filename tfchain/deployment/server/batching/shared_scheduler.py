@@ -81,6 +81,7 @@ class SharedBatchScheduler:
         """
         queue = BatchQueue(self, parameters, process)
         with self.lock:
+            queue.is_closed = self._is_closed  # no thread would run its batches
             self._queues.append(queue)
         return queue
 
