@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.batching.batching import BatchingOptions
+from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
 from tfchain.deployment.server.main import _to_options, main
 from tfchain.deployment.server.model_server import ModelServer
@@ -49,9 +51,9 @@ def test_a_wrong_value_is_named(argument: str, error: str) -> None:
 
 
 def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default() -> None:
-    check_supported(parse_flags(["--enable_batching=false", "--num_load_threads=9"]))
-    with pytest.raises(InputError, match="--enable_batching is not supported by the embedded server yet"):
-        check_supported(parse_flags(["--enable_batching"]))
+    check_supported(parse_flags(["--mixed_precision=", "--num_load_threads=9"]))
+    with pytest.raises(InputError, match="--mixed_precision is not supported by the embedded server yet"):
+        check_supported(parse_flags(["--mixed_precision=bfloat16"]))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,24 @@ def test_a_wrong_file_is_named_before_anything_is_loaded(argument: str, error: s
         ModelServer(_to_options(parse_flags(["--model_base_path=/x", argument]))).check()
 
 
+def test_the_flags_of_batching_say_how_requests_are_batched(tmp_path: Path) -> None:
+    assert _to_options(parse_flags([])).batching == BatchingOptions()
+    assert _to_options(parse_flags(["--enable_batching"])).batching.parameters == BatchingParameters()
+    file = tmp_path / "batching.pbtxt"
+    file.write_text("max_batch_size { value: 16 }", encoding="utf-8")
+    flags = parse_flags(
+        ["--enable_batching", f"--batching_parameters_file={file}", "--enable_per_model_batching_parameters"]
+    )
+    check_supported(flags)
+    assert _to_options(flags).batching == BatchingOptions(BatchingParameters(16), is_per_model=True)
+    flags = parse_flags(["--text_batching=off", "--text_batching_tokens=512"])
+    assert _to_options(flags).batching == BatchingOptions(text="off", max_tokens=512)
+    with pytest.raises(InputError, match="No such file or directory"):
+        _to_options(parse_flags(["--enable_batching", "--batching_parameters_file=/none/batching.pbtxt"]))
+    with pytest.raises(InputError, match="--text_batching must be auto or off"):
+        _to_options(parse_flags(["--text_batching=on"]))
+
+
 def test_the_usage_has_every_flag() -> None:
     text = usage("program")
     assert all(f"--{flag.name}=" in text for flag in FLAGS)
@@ -151,6 +171,10 @@ def test_the_usage_has_every_flag() -> None:
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--model_base_path=/x", "--mixed_precision=bfloat16"], "--mixed_precision is not supported"),
         (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
+        (
+            ["--model_base_path=/x", "--batching_parameters_file=/y"],
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
     ],
 )
 def test_start_errors_end_with_255(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,9 +70,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("model_config_file", "", "file with several models, in place of model_name and model_base_path"),
     Flag("model_config_file_poll_wait_seconds", 0, "wait between two reads of the model config file; 0 for one read"),
     Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
-    Flag("enable_batching", False, "join requests to batches", REFUSED),
-    Flag("batching_parameters_file", "", "how to batch", REFUSED),
-    Flag("enable_per_model_batching_parameters", False, "batching parameters from the version folders", REFUSED),
+    Flag("enable_batching", False, "run the requests of different clients in batches"),
+    Flag("batching_parameters_file", "", "file of BatchingParameters in protobuf's text format; empty for defaults"),
+    Flag("enable_per_model_batching_parameters", False, "read batching_params.pbtxt in each version's folder instead"),
     Flag("allow_version_labels_for_unavailable_models", False, "let new labels point to versions that load later"),
     Flag("num_load_threads", 0, "versions that load at the same time; 0 for four"),
     Flag("num_unload_threads", 0, "versions that are unloaded at the same time; 0 for four"),
@@ -133,6 +133,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
     Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API"),
     Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
+    Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
+    Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 

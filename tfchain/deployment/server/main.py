@@ -15,6 +15,7 @@ from tfchain.deployment.server.flags import Flags, check_supported, parse_flags,
 from tfchain.deployment.server.quiet import silence_tensorflow
 
 if TYPE_CHECKING:
+    from tfchain.deployment.server.batching.batching import BatchingOptions
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.ports import PortOptions
 
@@ -62,6 +63,10 @@ def _check_required(flags: Flags) -> None:
             raise TfchainError("--version_source is for --model_base_path, and not for --model_config_file.")
     elif not flags.text("model_base_path"):
         raise TfchainError("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    if flags.text("batching_parameters_file") and not flags.is_on("enable_batching"):
+        raise TfchainError(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
 
 
 def _serve(flags: Flags) -> int:
@@ -152,6 +157,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
         num_load_threads=flags.number("num_load_threads"),
         num_unload_threads=flags.number("num_unload_threads"),
         ports=_to_port_options(flags),
+        batching=_to_batching_options(flags),
     )
 
 
@@ -166,6 +172,22 @@ def _to_port_options(flags: Flags) -> "PortOptions":
         monitoring_config_file=flags.text("monitoring_config_file"),
         grpc_arguments=parse_channel_arguments(flags.text("grpc_channel_arguments")),
         has_health=flags.is_on("enable_grpc_healthcheck_service"),
+    )
+
+
+def _to_batching_options(flags: Flags) -> "BatchingOptions":
+    from tfchain.deployment.server.batching.batching import BatchingOptions
+    from tfchain.deployment.server.batching.parameters import BatchingParameters, read_parameters
+
+    parameters = None
+    if flags.is_on("enable_batching"):
+        file = flags.text("batching_parameters_file")
+        parameters = read_parameters(file) if file else BatchingParameters()
+    return BatchingOptions(
+        parameters,
+        is_per_model=flags.is_on("enable_per_model_batching_parameters"),
+        text=flags.text("text_batching"),
+        max_tokens=flags.number("text_batching_tokens"),
     )
 
 
