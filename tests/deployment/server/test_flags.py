@@ -86,3 +86,47 @@ def test_the_version_is_printed_without_importing_tensorflow() -> None:
     assert run.stdout.startswith("unknown argument: --bogus\nusage: tfchain-model-server\n")
     assert "\nTensorFlow ModelServer: " in run.stdout
     assert "\nTensorFlow Library: " in run.stdout
+
+
+def test_the_flags_of_the_session_reach_its_options() -> None:
+    flags = parse_flags(
+        [
+            "--tensorflow_session_config_file=/f",
+            "--mixed_precision=bfloat16",
+            "--per_process_gpu_memory_fraction=0.5",
+            "--flush_filesystem_caches=false",
+            "--remove_unused_fields_from_bundle_metagraph=false",
+            "--enable_profiler=false",
+        ]
+    )
+    check_supported(flags)
+    options = _to_options(flags)
+    session = options.load.session
+    assert (session.config_file, session.mixed_precision, session.gpu_memory_fraction) == ("/f", "bfloat16", 0.5)
+    assert not options.flushes_page_cache
+    assert _to_options(parse_flags([])).flushes_page_cache
+    with pytest.raises(InputError, match="--thread_pool_factory_config_file is not supported"):
+        check_supported(parse_flags(["--thread_pool_factory_config_file=a"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threads"),
+    [
+        ([], (0, 0)),
+        (["--tensorflow_session_parallelism=4"], (4, 4)),
+        (["--tensorflow_intra_op_parallelism=2"], (2, 0)),
+        (["--tensorflow_session_parallelism=4", "--tensorflow_inter_op_parallelism=3"], (0, 3)),
+    ],
+)
+def test_threads_within_and_across_ops(arguments: list[str], threads: tuple[int, int]) -> None:
+    load = _to_options(parse_flags(arguments)).load
+    assert (load.intra_op_threads, load.inter_op_threads) == threads
+
+
+def test_a_start_error_of_the_sessions_flags_ends_with_255(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("session", "intra_op", "inter_op")
+    arguments = ["--model_base_path=/x", *(f"--tensorflow_{name}_parallelism=2" for name in names)]
+    assert main(arguments) == 255
+    assert "Either configure server_options.tensorflow_session_parallelism or" in capsys.readouterr().err
+    assert main(["--model_base_path=/x", "--mixed_precision=float16"]) == 255
+    assert "`mixed_precision` must be 'bfloat16' or empty" in capsys.readouterr().err

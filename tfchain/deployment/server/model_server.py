@@ -13,6 +13,7 @@ from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.page_cache import drop_from_page_cache
 from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
@@ -46,6 +47,7 @@ class ServerOptions:
         warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
+        flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
     """
 
     model_name: str
@@ -66,6 +68,7 @@ class ServerOptions:
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
+    flushes_page_cache: bool = True
 
     @property
     def policy(self) -> Policy:
@@ -182,6 +185,8 @@ class ModelServer:
         except BaseException:
             servable.close()
             raise
+        if self.options.flushes_page_cache:
+            drop_from_page_cache(path)
         return servable
 
 
