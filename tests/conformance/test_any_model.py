@@ -1,6 +1,7 @@
 """A SavedModel of any kind is served: graphs of TensorFlow 1, Keras' exports, and what their signatures may say."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,64 @@ def test_what_the_engine_does_not_load_is_an_error_with_its_code(
         load(save_graph(tmp_path / "1", edit=edit))
     assert caught.value.code is code
     assert caught.value.message.startswith(text)
+
+
+@pytest.mark.parametrize(("name", "form"), [("saved_model.pb", "binary"), ("saved_model.pbtxt", "text")])
+def test_a_file_that_is_no_model_is_named(tmp_path: Path, name: str, form: str) -> None:
+    (tmp_path / name).write_text("garbage {")
+    with pytest.raises(StatusError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == f"DATA_LOSS: Can't parse {tmp_path / name} as {form} proto"
+    (tmp_path / name).write_text("")  # a message without graphs
+    with pytest.raises(StatusError, match=r"NOT_FOUND: Could not find meta graph def matching supplied tags: \{ serve"):
+        load(tmp_path)
+
+
+def test_a_binary_file_is_read_before_one_of_text(tmp_path: Path) -> None:
+    path = save_graph(tmp_path / "1")
+    (path / "saved_model.pbtxt").write_text("garbage {")
+    assert ask(load(path), ONE) == {"y": [2.0]}
+
+
+def test_missing_variables_are_named(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def build() -> Any:
+        x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+        return {"serving_default": signature_def({"x": x}, {"y": x * tf.compat.v1.get_variable("v", initializer=2.0)})}
+
+    path = save_graph(tmp_path / "1", build)
+    assert ask(load(path), ONE) == {"y": [2.0]}
+    shutil.rmtree(path / "variables")
+    with pytest.raises(StatusError, match=f"{path} could not be loaded: .* not a valid checkpoint: {path}/variables"):
+        load(path)
+
+
+def test_a_model_without_signatures_is_loaded(tmp_path: Path) -> None:
+    servable = load(save_graph(tmp_path / "1", dict))
+    refusal = ("FAILED_PRECONDITION", 'Serving signature key "serving_default" not found.')
+    assert error_of(servable, {}) == refusal
+
+
+def test_a_signature_without_outputs_is_the_engines_error(tmp_path: Path) -> None:
+    servable = load(save_graph(tmp_path / "1", edit=lambda graph: graph.signature_def["two"].outputs.clear()))
+    text = "Must specify at least one target to fetch or execute."
+    assert error_of(servable, {**ONE, "z": np.array([2.0], np.float32)}, "two") == ("INVALID_ARGUMENT", text)
+    assert ask(servable, ONE) == {"y": [2.0]}
+
+
+def test_names_may_hold_any_character(tmp_path: Path) -> None:
+    name = 'a"b\n\0é'
+
+    def edit(graph: Any) -> None:
+        signature = graph.signature_def["serving_default"]
+        signature.inputs[name].CopyFrom(signature.inputs.pop("x"))
+        signature.outputs[name].CopyFrom(signature.outputs["y"])
+
+    servable = load(save_graph(tmp_path / "1", edit=edit))
+    assert ask(servable, {name: ONE["x"]}) == {name: [2.0], "y": [2.0]}
+    answer = json.loads(ask_json(servable, json.dumps({"inputs": {name: [1.0]}})))
+    assert answer == {"outputs": {name: [2.0], "y": [2.0]}}
 
 
 def test_the_metadata_is_what_the_file_says(tmp_path: Path) -> None:

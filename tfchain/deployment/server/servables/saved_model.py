@@ -191,7 +191,15 @@ def _load_errors(path: Path, tags: Sequence[str]) -> Any:
             "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
         ) from error
     except Exception as error:
+        if isinstance(error, OSError) and "Cannot parse file" in str(error):
+            raise _unreadable(path) from error
         raise StatusError(Code.UNKNOWN, f"{path} could not be loaded: {type(error).__name__}: {error}") from error
+
+
+def _unreadable(path: Path) -> StatusError:
+    is_binary = (path / "saved_model.pb").is_file()  # which is read if both are there
+    name, form = ("saved_model.pb", "binary") if is_binary else ("saved_model.pbtxt", "text")
+    return StatusError(Code.DATA_LOSS, f"Can't parse {path / name} as {form} proto")
 
 
 def _copy(proto: Any) -> Any:
