@@ -60,6 +60,19 @@ def test_assets_and_tables_are_there_by_either_init_op(tmp_path: Path, argument:
     assert ask_json(servable, '{"instances": ["c"]}') == '{\n    "predictions": [2\n    ]\n}'
 
 
+def test_an_init_op_that_fails_is_named_even_if_it_quotes_bytes(tmp_path: Path) -> None:
+    def build() -> Any:
+        signatures, options, init_op = table_of(tmp_path / "words.txt")
+        return signatures, {**options, "main_op": init_op}
+
+    path = save_graph(tmp_path / "1", build)
+    for words, key in ((b"a\nb\na\n", "a"), (b"\xff\nb\n\xff\n", "\ufffd")):
+        (path / "assets" / "words.txt").write_bytes(words)
+        with pytest.raises(StatusError, match=f"Key {key} has 0 and trying to add value 2") as caught:
+            load(path)
+        assert caught.value.message.encode()  # clients can read it
+
+
 def test_a_simple_save_with_old_variables_is_served(tmp_path: Path) -> None:
     import tensorflow as tf
 

@@ -190,6 +190,9 @@ def _load_errors(path: Path, tags: Sequence[str]) -> Any:
             f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. To inspect available "
             "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
         ) from error
+    except UnicodeDecodeError as error:  # the engine's own text, which quotes bytes that are not UTF-8
+        text = bytes(error.object).decode("utf-8", "replace")
+        raise StatusError(Code.UNKNOWN, f"{path} could not be loaded: {text}") from error
     except Exception as error:
         if isinstance(error, OSError) and "Cannot parse file" in str(error):
             raise _unreadable(path) from error
