@@ -21,6 +21,7 @@ from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
+from tfchain.deployment.server.page_cache import drop_from_page_cache
 from tfchain.deployment.server.policies import Latest, LatestOf
 from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
 from tfchain.deployment.server.reload import ConfiguredModels
@@ -64,6 +65,7 @@ class ServerOptions:
         num_unload_threads: The number of versions that are freed at the same time; 0 for four. Default: 0.
         ports: How the ports are secured and watched.
         batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
+        flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
     """
 
     model_name: str = "default"
@@ -91,6 +93,7 @@ class ServerOptions:
     num_unload_threads: int = 0
     ports: PortOptions = field(default_factory=PortOptions)
     batching: BatchingOptions = field(default_factory=BatchingOptions)
+    flushes_page_cache: bool = True
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -287,6 +290,8 @@ class ModelServer:
         except BaseException:
             servable.close()
             raise
+        if self.options.flushes_page_cache:
+            drop_from_page_cache(path)
         return servable
 
 

@@ -38,6 +38,7 @@ _INT_RANGES: dict[int, tuple[int, int]] = {
     DT_UINT64: (0, 2**64 - 1),
 }
 _SUPPORTED = frozenset({DT_FLOAT, DT_DOUBLE, DT_STRING, DT_BOOL, *_INT_RANGES})
+_MAX_RANK = 64  # of NumPy's arrays, with the batch dimension
 _BASE64_SPACES = re.compile(r"[ \t\n\v\f\r]+")
 
 
@@ -75,13 +76,19 @@ def read_value(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndar
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Returns the shape of a JSON value's first elements."""
+    """Returns the shape of a JSON value's first elements.
+
+    Raises:
+        StatusError: if there are more dimensions than NumPy's arrays can have.
+    """
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
         if not value:
             break
         value = value[0]
+    if len(shape) > _MAX_RANK:
+        raise invalid_argument(f"A tensor must have at most {_MAX_RANK} dimensions. Received: {len(shape)}.")
     return tuple(shape)
 
 
