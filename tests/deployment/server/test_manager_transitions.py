@@ -192,6 +192,17 @@ def test_a_version_wanted_again_while_it_is_unloaded_is_loaded_again_afterwards(
     assert loader.calls == ["1", "1"]
 
 
+def test_a_version_wanted_again_while_it_is_unloaded_leaves_no_gap(manager: Manager) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    with manager.lend(ModelSpec("m")):
+        want(manager, 2)
+        wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.UNLOADING})
+        want(manager, 1)
+        assert served(manager) == 2
+    wait_for(lambda: states(manager) == {2: State.END, 1: State.AVAILABLE})
+
+
 def test_the_wait_is_for_all_models_and_names_those_without_versions(manager: Manager, loader: Loader) -> None:
     loader.failures["bad"] = 1
     manager.set_wanted("bad", {1: Path("bad")})
@@ -239,3 +250,12 @@ def test_only_so_many_versions_are_freed_at_the_same_time(loader: Loader) -> Non
     release.set()
     wait_for(lambda: set(states(manager).values()) == {State.END})
     manager.close(5)
+
+
+def test_a_load_that_is_wanted_again_just_as_it_is_given_up_begins_anew(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([True])
+    monkeypatch.setattr(manager, "_is_cancelled", lambda _: next(answers, False))
+    want(manager, 1)
+    wait_for(lambda: states(manager) == {1: State.AVAILABLE})

@@ -213,17 +213,16 @@ class Manager:
                     self._start_load(VersionRecord(name, version, path))
                 case State.UNLOADING:
                     pass  # loaded again once it is unloaded
-        self._unload_unwanted(records)
+        self._unload_unwanted(records, has_wanted=bool(wanted))
 
-    def _unload_unwanted(self, records: Mapping[int, VersionRecord]) -> None:
-        """Unloads unwanted versions, but keeps the highest as long as no wanted one answers."""
+    def _unload_unwanted(self, records: Mapping[int, VersionRecord], *, has_wanted: bool) -> None:
+        """Unloads unwanted versions, but keeps the highest as long as others are wanted and none of them answers."""
         unwanted = []
         for record in records.values():
             found = record.answering()
             if not record.is_wanted and found is not None:
                 unwanted.append(found)
-        wanted = [record for record in records.values() if record.is_wanted]
-        if wanted and not any(record.answering() for record in wanted):
+        if has_wanted and not any(record.is_wanted and record.answering() for record in records.values()):
             unwanted = sorted(unwanted, key=lambda record: record.version)[:-1]
         for record in unwanted:
             records[record.version].predecessor = None
