@@ -105,6 +105,11 @@ def choose_models(
         if name is not None:
             raise InputError(f"--name belongs to a BASE_PATH. Received: --name {name}. The file names the models.")
         return {"config_file": config_file, "config_poll_seconds": config_poll_seconds}
+    if config_poll_seconds and config_file is None:
+        raise InputError(
+            "--model-config-poll-seconds belongs to a --model-config-file. Received: "
+            f"--model-config-poll-seconds {config_poll_seconds} with {base_path}. Leave it out."
+        )
     if config_file is not None:
         raise InputError(
             f"`tfchain serve` takes a BASE_PATH or a --model-config-file. Received: both, {base_path} and "
