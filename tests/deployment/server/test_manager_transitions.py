@@ -48,7 +48,8 @@ def test_a_load_that_waits_for_its_next_attempt_holds_no_other_up(loader: Loader
     loader.failures["2"] = 1
     want(manager, 1, 2)
     wait_for(lambda: loader.calls == ["2", "1"] and states(manager)[1] is State.AVAILABLE)
-    assert states(manager)[2] is State.LOADING
+    (status,) = manager.statuses("m", 2)
+    assert (status.state, status.error) == (State.LOADING, None)
     manager.close(5)
 
 
@@ -128,6 +129,9 @@ def test_a_folder_that_cannot_be_loaded_leaves_the_old_one_and_is_not_tried_agai
         wait_for(lambda: manager._records["m"][1].predecessor is None)
     assert loader.calls == ["old", "bad"]
     assert (states(manager), lent(manager)) == ({1: State.AVAILABLE}, "old")
+    manager.set_wanted("m", {1: Path("old")})
+    manager.set_wanted("m", {1: Path("bad")})  # not wanted in between: it may have been repaired
+    wait_for(lambda: loader.calls == ["old", "bad", "bad"] and manager._records["m"][1].predecessor is None)
     manager.set_wanted("m", {1: Path("good")})
     wait_for(lambda: lent(manager) == "good")
     manager.set_wanted("m", {})
