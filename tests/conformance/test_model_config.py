@@ -171,9 +171,10 @@ def test_metadata_is_found_by_label(several: Several, client: Client, protocol: 
     assert client.metadata("a", version="stable", protocol=protocol)["model_spec"]["version"] == "1"
 
 
-def test_labels_are_percent_decoded_and_an_unknown_one_is_400(several: Several) -> None:
+def test_labels_are_percent_decoded_and_an_unknown_one_is_400(several: Several, client: Client) -> None:
     several.reload(several.entry("a", ALL, label("the/best: é", 1)))
     assert several.factor("a/labels/the%2Fbest%3A%20%C3%A9") == 1.0
+    assert [ask(client, protocol, "a", "the/best: é") for protocol in ("grpc", "rest")] == [1.0, 1.0]
     reply = several.multiply("a/labels/nope")
     assert (reply.status, reply.error) == (400, "Unrecognized servable version label: nope")
 
