@@ -112,6 +112,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
     Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API"),
     Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
+    Flag("search_page", True, "(tfchain's own) serve a page to search with at / of the REST API's port"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 
