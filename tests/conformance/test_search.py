@@ -24,7 +24,9 @@ KEY = {"Authorization": "Bearer key"}
 @pytest.fixture(scope="module")
 def chain(thin_model_path: Path) -> NeuralSearchChain:
     chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
-    return chain.add(["the cat sleeps", "a dog", "stocks fell on monday", "你好", {"id": "title", "title": "a run", "text": ""}])
+    return chain.add(
+        ["the cat sleeps", "a dog", "stocks fell on monday", "你好", {"id": "title", "title": "a run", "text": ""}]
+    )
 
 
 @pytest.fixture(scope="module")

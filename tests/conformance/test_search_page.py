@@ -112,7 +112,7 @@ def test_a_query_is_typed_and_its_hits_appear(browser: Browser, url: str) -> Non
     hits = browser.wait(lambda: shown(browser))
     assert [hit["title"] for hit in hits] == ["All about cats", HOSTILE, "dogs.txt", "清华大学"]
     assert hits[0]["marks"] == ["cat", "sleeps"]
-    assert hits[0]["passages"][0].startswith("… The 😀 cat sleeps on the mat. Nothing of")
+    assert hits[0]["passages"][0].startswith("…\u00a0The 😀 cat sleeps on the mat. Nothing of")
     assert hits[0]["facts"] == "catsscore 1.000"
     dog = next(hit for hit in hits if hit["title"] == "dogs.txt")
     assert (dog["facts"], dog["passages"]) == ("score 0.000", ["A dog runs after nothing."])

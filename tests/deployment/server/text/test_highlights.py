@@ -51,6 +51,13 @@ def test_the_stretch_with_the_most_different_words_is_shown() -> None:
     assert show(found).startswith("The [cat] and the [dog] [sleep].")
 
 
+def test_words_that_are_closer_together_are_shown_in_their_sentence() -> None:
+    middle = "This sentence says nothing, but it fills some of the room. "
+    document = f"{FILLER}A cat. {middle * 2}The dog and the cat sleep. {FILLER}"
+    (found,) = find_highlights("cat dog", document)
+    assert show(found).startswith("The [dog] and the [cat] sleep.")
+
+
 def test_a_second_passage_has_words_that_the_first_has_not() -> None:
     document = f"A dog runs after a cat. {FILLER}Stocks fell. {FILLER}A bird."
     first, second = find_highlights("cat dog stocks bird", document)

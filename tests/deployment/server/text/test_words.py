@@ -68,7 +68,7 @@ def test_places_count_code_points() -> None:
 def test_the_time_is_linear(unit: str) -> None:
     times = []
     for size in (20_000, 200_000):
-        start = time.perf_counter()
+        start = time.thread_time()
         find_matches("cat 北京 ab", unit * (size // len(unit)))
-        times.append(time.perf_counter() - start)
-    assert times[1] < 60 * max(times[0], 0.002)  # a square would be a hundredfold
+        times.append(time.thread_time() - start)
+    assert times[1] < 50 * max(times[0], 0.004)  # a square would be a hundredfold

@@ -9,6 +9,7 @@ from tfchain.deployment.server.text.words import Match, find_matches
 
 SNIPPET_CHARACTERS = 240
 MAX_SNIPPETS = 2
+_CLOSE = 60  # characters; a smaller difference in how close words are does not count
 _SENTENCE_END = re.compile(r"(?:[.!?…]+[\"')\]”’]*\s+|[。！？；…]+[”’」』）]*\s*|\n\s*(?=[^\sa-z]))")
 _SPACE = re.compile(r"\s+|(?<=[，、；：])")
 _DENSE = re.compile("[\u3040-\u30ff\u3400-\u9fff]")  # a character says as much as two or three letters
@@ -74,20 +75,21 @@ def _choose_length(document: str) -> int:
 def _find_window(matches: Sequence[Match], seen: set[str], length: int) -> tuple[int, int] | None:
     """Returns start and end of the best stretch of `length` characters: it has the most different new words.
 
-    Both ends only move forward, so that the time is linear in the number of matches.
+    Of several, that with the words closer together, and else the first: the closer they are, the more of their sentence
+    fits. Both ends only move forward, so that the time is linear in the number of matches.
     """
     new = [match for match in matches if match.term not in seen]
     counts: dict[str, int] = {}
     best, best_score = None, (0, 0)
     first = 0
-    for last, match in enumerate(new):
+    for match in new:
         counts[match.term] = counts.get(match.term, 0) + 1
-        while match.end - new[first].start > length:
+        while match.end - new[first].start > length or counts[new[first].term] > 1:
             counts[new[first].term] -= 1
             if not counts[new[first].term]:
                 del counts[new[first].term]
             first += 1
-        score = (len(counts), last - first + 1)
+        score = (len(counts), -((match.end - new[first].start) // _CLOSE))
         if score > best_score:
             best, best_score = (new[first].start, match.end), score
     return best

@@ -52,13 +52,13 @@ function makePassages(hit, titleLength) {
       return []; // the heading shows it already
     }
     const paragraph = make("p", { className: "passage" });
-    paragraph.append(highlight.start > titleLength ? "… " : "");
+    paragraph.append(highlight.start > titleLength ? "…\u00a0" : "");
     for (const [start, end] of highlight.marks.filter(([start]) => start >= first)) {
       paragraph.append(characters.slice(first, start).join(""), make("mark", {}, characters.slice(start, end).join("")));
       first = end;
     }
     paragraph.append(characters.slice(first).join(""));
-    paragraph.append(highlight.start + characters.length < textLength ? " …" : "");
+    paragraph.append(highlight.start + characters.length < textLength ? "\u00a0…" : "");
     return [paragraph];
   });
 }
