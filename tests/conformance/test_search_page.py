@@ -153,6 +153,20 @@ def test_a_link_searches_and_the_back_button_returns(browser: Browser, url: str)
     assert browser.run("return document.getElementById('query').value") == "dog"
 
 
+def test_the_link_to_the_results_does_not_search_again(browser: Browser, url: str) -> None:
+    browser.open(f"{url}/?q=cat")
+    settle(browser)
+    asked = (
+        "return performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/search')).length"
+    )
+    assert browser.run(asked) == 1
+    browser.click("#hits summary")
+    browser.run("document.querySelector('.skip').click()")
+    browser.wait(lambda: browser.run("return location.hash") == "#results")
+    assert focused(browser) == "results"
+    assert (browser.run(asked), browser.text(".whole")) == (1, DOCUMENTS["cats"])
+
+
 def test_what_a_document_holds_is_text(browser: Browser, url: str) -> None:
     browser.open(f"{url}/?q=hacked")
     settle(browser)

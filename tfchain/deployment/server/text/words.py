@@ -12,6 +12,7 @@ _HAN_RUN = re.compile(f"[{_HAN_AND_KANA}]+")
 _WORD = re.compile(rf"(?:[^\W_{_HAN_AND_KANA}]|[{_ACCENTS}])+")
 _MIN_STEM = 4
 _MAX_WORD = 200  # longer ones are no words, and no passage could show them
+_MAX_QUERY = 2000  # characters whose words are looked for; a model reads no more of a query
 _DOUBLED = re.compile(r"([bdfgmnprt])\1$")
 _COMMON_TEXT = """
 a about all am an and any are as at be been but by can could did do does for from had has have he her his how i if
@@ -51,7 +52,7 @@ def find_matches(query: str, document: str) -> list[Match]:
         query: The query.
         document: The document.
     """
-    terms = _read_query(query)
+    terms = _read_query(query[:_MAX_QUERY])
     found = [
         *_find_words(terms.words, document),
         *_find_characters(terms.pairs, document),

@@ -7,7 +7,16 @@ import { formatTime, switchLanguage, words, writeWords } from "./words.js";
 const SLOW_MILLISECONDS = 3000;
 
 const find = (id) => document.getElementById(id);
-const state = { models: null, answer: null, error: null, running: null, isSlow: false, isKeyWrong: false, wait: null };
+const state = {
+  asked: null, // the address that `answer` is for
+  models: null,
+  answer: null,
+  error: null,
+  running: null,
+  isSlow: false,
+  isKeyWrong: false,
+  wait: null,
+};
 
 class AnswerError extends Error {
   constructor(message, status) {
@@ -48,7 +57,7 @@ async function run() {
   const query = (address.get("q") ?? "").trim();
   find("query").value = query;
   const running = new AbortController();
-  Object.assign(state, { error: null, isSlow: false, isKeyWrong: false, running });
+  Object.assign(state, { asked: location.search, error: null, isSlow: false, isKeyWrong: false, running });
   clearTimeout(state.wait);
   state.wait = setTimeout(() => {
     if (state.running === running) {
@@ -201,7 +210,11 @@ find("language").addEventListener("click", () => {
   switchLanguage();
   show();
 });
-addEventListener("popstate", run);
+addEventListener("popstate", () => {
+  if (location.search !== state.asked) {
+    run(); // and not for the link that skips to the results
+  }
+});
 addEventListener("keydown", (event) => {
   if (!event.isComposing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     move(event);
