@@ -83,6 +83,7 @@ def main() -> None:
     console.print("\nContinue with these documents:")
     console.print(f'  .venv/bin/tfchain search {shorten(options.out / "index")} "your question"', soft_wrap=True)
     console.print(f"  .venv/bin/tfchain serve {shorten(base_path)}", soft_wrap=True)
+    console.print("  and in the browser, while it serves: http://127.0.0.1:8501/", soft_wrap=True)
 
 
 def parse_options() -> argparse.Namespace:

@@ -113,6 +113,25 @@ def test_people_are_told_that_a_request_carries_a_key(tmp_path: Path, capsys: py
     assert '\n  curl -H "Authorization: Bearer $KEY" -d \'{"signature_name"' in capsys.readouterr().out
 
 
+def test_people_are_told_where_the_page_is_if_the_version_searches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_version(tmp_path / "1", signatures=["embed", "search", "serving_default"])
+    say_ready(DEPLOYMENT, tmp_path, False)
+    assert "  gRPC  127.0.0.1:8500\n  page  http://127.0.0.1:8501/\n" in capsys.readouterr().out
+    say_ready(DEPLOYMENT, tmp_path, False, has_page=False)
+    assert "page" not in capsys.readouterr().out
+    make_version(tmp_path / "2", signatures=["embed", "serving_default"])
+    say_ready(DEPLOYMENT, tmp_path, False)
+    assert "page" not in capsys.readouterr().out
+
+
+def test_the_page_can_be_left_out(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
+    make_version(tmp_path / "docs" / "1")
+    assert run("serve", tmp_path / "docs", "--no-search-page").exit_code == 0
+    assert given["ports"].to_flags() == ["--search_page=false"]
+
+
 def test_the_files_of_the_ports_are_handed_on(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
     make_version(tmp_path / "docs" / "1")
     options = ("--tls-config", "tls", "--api-key-file", "keys", "--monitoring-config", "watch")

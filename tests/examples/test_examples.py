@@ -1,13 +1,17 @@
 """The examples run, and print what they promise."""
 
+import contextlib
 import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.search_server import make_router, serve_http, serve_models, write_version
 from tfchain import Hit, NeuralSearchChain, SearchResult, TfchainError
 from tfchain.models.engines.litert_engine import LiteRTEngine
 
@@ -130,6 +134,28 @@ def test_several_models(thin_model_path: Path, capsys: pytest.CaptureFixture[str
     assert stable.removeprefix("stable: ").endswith((" sorted output.", " copies a folder."))
     assert house.removeprefix("house: ").startswith(("Cats are welcome.", "The rent is due"))
     assert (first, following) == ("stable: one of 2 documents", "next: one of 3 documents")
+
+
+def test_search_page(
+    thin_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def deploy(chain: NeuralSearchChain, folder: str, *, name: str, top_k: int) -> Iterator[SimpleNamespace]:
+        """Serves the chain's documents in this process: exporting and starting a server is tested elsewhere."""
+        version = Path(folder) / name / "1"
+        write_version(version, {document.id: document.text for document in chain.index}, top_k=top_k)
+        with serve_models({name: {1: version}}) as manager, serve_http(make_router(manager)) as url:
+            yield SimpleNamespace(rest_url=url)
+
+    monkeypatch.setattr(NeuralSearchChain, "deploy", deploy)
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "lists.txt").write_text("Lists are merged by heapq.")
+    run_example("search_page.py", documents, thin_model_path)
+
+    hit, page = capsys.readouterr().out.splitlines()
+    assert hit.split("  ")[1:] == ["lists.txt", "[Lists] are [merged] by heapq."]
+    assert page.startswith("page: http://127.0.0.1:")
 
 
 def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.task import Task
 from tfchain.deployment.arguments import check_address, check_model_name, check_ports, check_timeout
 from tfchain.deployment.export import export
@@ -44,7 +45,7 @@ def export_for(
     )
     max_length = current.text_encoder.tokenizer.max_length
     described = {"source": source, "task": task.name, "max_length": max_length, **settings, **served.description}
-    if served.files:  # the last evaluation measured other vectors than the SavedModel holds
+    if TFLITE_FILE in served.files:  # the last evaluation measured other vectors than the SavedModel holds
         described["report"] = {}
     graph = served.graph
     return export(

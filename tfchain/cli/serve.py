@@ -57,6 +57,7 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 @click.option(
     "--monitoring-config", type=click.Path(path_type=Path), help="Where to serve metrics, as in TensorFlow Serving."
 )
+@click.option("--search-page/--no-search-page", default=True, help="A page to search with at / of the REST port.")
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -71,6 +72,7 @@ def serve_command(
     tls_config: Path | None,
     api_key_file: Path | None,
     monitoring_config: Path | None,
+    search_page: bool,
     log: Path | None,
     as_json: bool,
 ) -> None:
@@ -101,10 +103,11 @@ def serve_command(
                 rest_port=rest_port,
                 prefer_tflite_model=prefer_tflite_model,
                 log_path=log,
-                ports=DeployedPorts(tls_config, api_key_file, monitoring_config),
+                ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page),
             )
         with deployment:
-            say_ready(deployment, base_path, as_json, curl="curl" if api_key_file is None else CURL_WITH_KEY)
+            curl = "curl" if api_key_file is None else CURL_WITH_KEY
+            say_ready(deployment, base_path, as_json, curl=curl, has_page=search_page)
             while deployment.is_running:
                 time.sleep(0.2)
             raise ServerError("The server has stopped unexpectedly. See its log (`--log FILE`).")
@@ -139,8 +142,10 @@ def choose_models(
     return {"base_path": base_path, "model_name": name or base_path.resolve().name}
 
 
-def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool, curl: str = "curl") -> None:
-    """Prints where the server listens, and a request to paste that begins with `curl`; of several models only where."""
+def say_ready(
+    deployment: "Deployment", base_path: Path | None, as_json: bool, curl: str = "curl", *, has_page: bool = True
+) -> None:
+    """Prints where the server listens, where its page is, and a request to paste that begins with `curl`."""
     if as_json:
         names = {"models": list(deployment.model_names)} if base_path is None else {"model": deployment.model_name}
         values = {**names, "pid": deployment.pid}
@@ -156,6 +161,8 @@ def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool, c
     click.echo(f"serving {deployment.model_name} from {base_path}; Ctrl-C stops it")
     click.echo(f"  REST  {url}")
     click.echo(f"  gRPC  {deployment.grpc_target}")
+    if has_page and "search" in read_signatures(base_path):
+        click.echo(f"  page  {deployment.rest_url}/")
     request = make_request(base_path)
     if request is not None:
         body = json.dumps(request).replace("'", "'\\''")
@@ -166,12 +173,18 @@ def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool, c
 
 def make_request(base_path: Path) -> dict[str, Any] | None:
     """A REST request that the latest version answers; None if its signatures are unknown."""
-    from tfchain.cli.folders import describe_version
-    from tfchain.deployment.repository import list_versions
-
-    signatures = describe_version(list(list_versions(base_path).values())[-1]).get("signatures", [])
+    signatures = read_signatures(base_path)
     name = next((signature for signature in EXAMPLES if signature in signatures), None)
     if name is None:
         return None
     chosen = {} if name == "serving_default" else {"signature_name": name}
     return {**chosen, "instances": [EXAMPLES[name]]}
+
+
+def read_signatures(base_path: Path) -> list[str]:
+    """The signatures of the latest version; none if tfchain did not export it."""
+    from tfchain.cli.folders import describe_version
+    from tfchain.deployment.repository import list_versions
+
+    signatures: list[str] = describe_version(list(list_versions(base_path).values())[-1]).get("signatures", [])
+    return signatures

@@ -242,8 +242,9 @@ class TextTask:
         graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, litert=served.litert)
         if graph.has_text:
             self.add_signatures(graph, state, options)
-        description = {"fingerprint": served.text_encoder.fingerprint, **served.description}
-        return Served(graph, served.files, description)
+        fingerprint = served.text_encoder.fingerprint
+        description = {"fingerprint": fingerprint, "text_model": graph.text_model, **served.description}
+        return Served(graph, {**served.files, **graph.text_files}, description)
 
     def add_signatures(self, graph: TextGraph, state: Any, options: Mapping[str, Any]) -> None:
         """Adds the signatures that answer texts, with their proofs."""

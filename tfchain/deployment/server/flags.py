@@ -141,6 +141,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
     Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
     Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
+    Flag("search_page", True, "(tfchain's own) serve a page to search with at / of the REST API's port"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 

@@ -137,6 +137,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
         grpc_socket_path=flags.text("grpc_socket_path"),
         rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
         has_cors=flags.is_on("rest_api_enable_cors_support"),
+        has_search_page=flags.is_on("search_page"),
         rest_threads=flags.number("rest_api_num_threads"),
         grpc_threads=flags.number("grpc_max_threads"),
         as_content=flags.is_on("enable_serialization_as_tensor_content"),

@@ -42,15 +42,17 @@ class Lease:
         servable: The loaded model.
         name: The model's name.
         version: The version.
+        path: The version's folder.
         release: Returns the version to the manager.
     """
 
-    __slots__ = ("_release", "name", "servable", "version")
+    __slots__ = ("_release", "name", "path", "servable", "version")
 
-    def __init__(self, servable: Servable, name: str, version: int, release: Callable[[], None]) -> None:
+    def __init__(self, servable: Servable, name: str, version: int, path: Path, release: Callable[[], None]) -> None:
         self.servable = servable
         self.name = name
         self.version = version
+        self.path = path
         self._release = release
 
     def __enter__(self) -> "Lease":
@@ -131,7 +133,16 @@ class Manager:
                 wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
                 raise not_found(f"Servable not found for request: {wanted}")
             record.num_leases += 1
-            return Lease(record.servable, record.name, record.version, lambda: self._release(record))
+            return Lease(record.servable, record.name, record.version, record.path, lambda: self._release(record))
+
+    def names(self) -> list[str]:
+        """Returns the models that have a version that answers, sorted."""
+        with self._changed:
+            return sorted(
+                name
+                for name, records in self._records.items()
+                if any(record.state is State.AVAILABLE for record in records.values())
+            )
 
     def is_available(self, name: str, version: int) -> bool:
         """Returns whether a version of a model answers requests now."""

@@ -15,6 +15,7 @@ from tfchain.deployment.server.config import ModelConfig, check_platforms, parse
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
+from tfchain.deployment.server.http.page import add_page
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.http.server import HttpServer, open_socket
@@ -30,6 +31,7 @@ from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.text.search import add_search
 from tfchain.deployment.server.warmup import run_warmup
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class ServerOptions:
         grpc_socket_path: A UNIX socket for gRPC, or empty.
         rest_timeout_ms: The time limit of a REST request. Default: 30,000.
         has_cors: Whether pages of other sites may read the REST API's answers. Default: False.
+        has_search_page: Whether the REST port serves the search page at `/`. Default: True.
         rest_threads: The number of REST requests that run at the same time; 0 for four times the number of CPUs.
         grpc_threads: The same number for gRPC.
         as_content: Whether to answer gRPC requests with raw bytes. Default: False.
@@ -76,6 +79,7 @@ class ServerOptions:
     grpc_socket_path: str = ""
     rest_timeout_ms: int = 30_000
     has_cors: bool = False
+    has_search_page: bool = True
     rest_threads: int = 0
     grpc_threads: int = 0
     as_content: bool = False
@@ -236,6 +240,10 @@ class ModelServer:
         )
         router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        timeout_ms = self.options.rest_timeout_ms
+        add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics, headers=api.cors_headers)
+        if self.options.has_search_page:
+            add_page(router)
         return router
 
     def _start_models(self) -> None:

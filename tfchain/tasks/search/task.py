@@ -142,9 +142,11 @@ class SearchTask:
         described = {
             "fingerprint": served.text_encoder.fingerprint,
             "documents": len(state) if state is not None else 0,
+            "text_model": graph.text_model,
+            "top_k": options["top_k"],
             **served.description,
         }
-        return Served(graph, served.files, described)
+        return Served(graph, {**served.files, **graph.text_files}, described)
 
     def settings(self) -> Mapping[str, Any]:
         return {"passages": self.passages.to_dict()}

@@ -153,7 +153,9 @@ class HttpConnection:
     def _send(self, answer: Answer, connection: str, *, has_body: bool) -> None:
         lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
-        lines += [f"Date: {_date(int(time.time()))}", f"Content-Length: {len(answer.body)}"]
+        lines.append(f"Date: {_date(int(time.time()))}")
+        if answer.status != 304:  # whose length would be that of the page itself
+            lines.append(f"Content-Length: {len(answer.body)}")
         if connection:
             lines.append(f"Connection: {connection}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,0 +1,197 @@
+"""`/v1/search`: what it takes, what it answers, and what it refuses; called without a wire."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.search_server import make_router, serve_models, write_version
+from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.http.routes import Router
+from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.metrics.serving import ServingMetrics
+
+DOCUMENTS = {"a": "A dog runs.", "b": "The cat sleeps.", "c": "猫在睡觉。", **{f"n{i}": f"Note {i}" for i in range(20)}}
+
+
+@pytest.fixture(scope="module")
+def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
+    folder = tmp_path_factory.mktemp("models")
+    write_version(folder / "docs" / "7", DOCUMENTS, top_k=12)
+    write_version(folder / "old" / "1", {"x": "The cat."})
+    write_version(folder / "encoder" / "2", {}, top_k=12)
+    write_version(folder / "other" / "3", {}, embeds=False)
+    names = {"docs": 7, "old": 1, "encoder": 2, "other": 3}
+    with serve_models({name: {number: folder / name / str(number)} for name, number in names.items()}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def router(manager: Manager) -> Router:
+    return make_router(manager)
+
+
+def post(router: Router, body: Any) -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return router.answer("POST", "/v1/search", {}, data)
+
+
+def search(router: Router, **fields: Any) -> Any:
+    answer = post(router, {"model": "docs", **fields})
+    assert (answer.status, answer.headers) == (200, (("Content-Type", "application/json"),)), answer.body
+    return json.loads(answer.body)
+
+
+def test_a_query_has_hits_with_highlights(router: Router) -> None:
+    answer = search(router, query="the cat", top_k=2)
+    assert 0 <= answer.pop("took_ms") < 10_000
+    assert answer == {
+        "model": "docs",
+        "version": "7",
+        "results": [
+            {
+                "query": "the cat",
+                "hits": [
+                    {
+                        "id": "b",
+                        "score": 1.0,
+                        "text": "The cat sleeps.",
+                        "highlights": [{"text": "The cat sleeps.", "start": 0, "marks": [[4, 7]]}],
+                    },
+                    {
+                        "id": "a",
+                        "score": 0.0,
+                        "text": "A dog runs.",
+                        "highlights": [{"text": "A dog runs.", "start": 0, "marks": []}],
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def test_several_queries_are_answered_in_their_order(router: Router) -> None:
+    results = search(router, query=["猫", "dog"], top_k=1, highlights=False)["results"]
+    assert [result["query"] for result in results] == ["猫", "dog"]
+    assert [result["hits"] for result in results] == [
+        [{"id": "c", "score": 1.0, "text": "猫在睡觉。"}],
+        [{"id": "a", "score": 1.0, "text": "A dog runs."}],
+    ]
+    assert search(router, query=[])["results"] == []
+
+
+def test_scores_have_the_digits_of_float32(router: Router) -> None:
+    hits = search(router, query="the cat dog", top_k=1)["results"][0]["hits"]
+    assert hits[0]["score"] == 0.6666667
+
+
+def test_ten_hits_are_given_by_default_and_as_many_as_were_exported_if_asked(router: Router) -> None:
+    assert len(search(router, query="note")["results"][0]["hits"]) == 10
+    assert len(search(router, query="note", top_k=12)["results"][0]["hits"]) == 12
+    assert len(search(router, query="cat", model="old", top_k=99)["results"][0]["hits"]) == 1  # does not tell how many
+
+
+def test_more_hits_than_exported_are_refused_with_what_to_do(router: Router) -> None:
+    answer = post(router, {"query": "note", "model": "docs", "top_k": 13})
+    assert answer.status == 400
+    assert json.loads(answer.body)["error"] == {
+        "message": "`top_k` must be at most 12, for which version 7 of docs was exported. Received: top_k=13. Export "
+        "it with `chain.export(path, top_k=13)` or `tfchain export --top-k 13`.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "The body must be JSON. Expecting value: line 1 column 1 (char 0)."),
+        (b'{"query": "\xff"}', "The body must be JSON. 'utf-8' codec can't decode"),
+        (b"[" * 100_000, "The body must be JSON. maximum recursion depth exceeded"),
+        ([], 'The body must be a JSON object, such as {"query": "a question"}.'),
+        ({}, "`query` is missing: a text, or a list of texts. Known fields: `query`, `model`, `top_k`, `highlights`."),
+        ({"query": ""}, "A query must not be empty. Received: '' at position 0. Ask for something."),
+        ({"query": ["a", " \n"]}, "A query must not be empty. Received: ' \\n' at position 1. Ask for something."),
+        ({"query": ["a", 1]}, "A query must be a string. Received: 1 of type int at position 1."),
+        ({"query": {"a": 1}}, "A query must be a string or a list of strings. Received: dict."),
+        ({"query": None}, "A query must be a string or a list of strings. Received: NoneType."),
+        ({"query": ["a"] * 257}, "A request may have at most 256 queries. Received: 257. Send several requests."),
+        ({"query": "a", "top_k": 0}, "`top_k` must be a whole number of at least 1. Received: 0."),
+        ({"query": "a", "top_k": True}, "`top_k` must be a whole number of at least 1. Received: true."),
+        ({"query": "a", "top_k": 2.5}, "`top_k` must be a whole number of at least 1. Received: 2.5."),
+        ({"query": "a", "model": ["b"]}, '`model` must be a model\'s name. Received: ["b"].'),
+        ({"query": "a", "highlights": 1}, "`highlights` must be true or false. Received: 1."),
+        ({"query": "a", "topk": 3}, "The body has an unknown field. Received: 'topk'. Known: `query`, `model`, "),
+        ({"query": "a", "filter": {}}, "`filter` is not supported: exported versions hold ids and texts, no metadata."),
+        ({"query": "a"}, "Several models are served: name one of docs, encoder, old, other."),
+        (
+            {"query": "a", "model": "encoder"},
+            "The model encoder (version 2) searches no documents. Serve a search chain",
+        ),
+        ({"query": "a", "model": "encoder", "top_k": 99}, "The model encoder (version 2) searches no documents."),
+        ({"query": [], "model": "encoder"}, "The model encoder (version 2) searches no documents."),
+        ({"query": "a", "model": "other"}, "The model other (version 3) embeds no texts: it has no signature 'embed'."),
+    ],
+)
+def test_a_wrong_request_is_one_clear_error(router: Router, body: Any, message: str) -> None:
+    answer = post(router, body)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["type"]) == (400, "invalid_request_error")
+    assert error["message"].startswith(message)
+
+
+def test_an_unknown_model_is_not_found(router: Router) -> None:
+    answer = post(router, {"query": "a", "model": "nope"})
+    assert answer.status == 404
+    assert json.loads(answer.body)["error"] == {
+        "message": "Servable not found for request: Latest(nope)",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+def test_half_a_surrogate_pair_is_replaced_as_in_a_chain(router: Router) -> None:
+    assert search(router, query="\ud800 cat", top_k=1)["results"][0]["query"] == "\ufffd cat"
+
+
+def test_null_means_the_default(manager: Manager, router: Router) -> None:
+    fields: dict[str, Any] = {"model": "docs", "top_k": None, "highlights": None}
+    assert len(search(router, query="cat", **fields)["results"][0]["hits"]) == 10
+
+
+def test_the_models_that_search_are_listed(router: Router) -> None:
+    answer = router.answer("GET", "/v1/search/models", {}, b"")
+    assert json.loads(answer.body) == {
+        "models": [
+            {"name": "docs", "version": "7", "documents": 23, "top_k": 12},
+            {"name": "old", "version": "1", "documents": 1, "top_k": None},
+        ]
+    }
+
+
+def test_a_failing_model_is_a_server_error(router: Router, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.search_server.WordServable.run", lambda *_: 1 / 0)
+    answer = post(router, {"query": "cat", "model": "docs"})
+    assert answer.status == 500
+    assert json.loads(answer.body)["error"]["type"] == "server_error"
+
+
+def test_leases_are_returned_after_answers_and_errors(router: Router, manager: Manager) -> None:
+    for body in ({"query": "a", "model": "docs"}, {"query": "a", "model": "docs", "top_k": 13}, {"model": "docs"}):
+        post(router, body)
+    router.answer("GET", "/v1/search/models", {}, b"")
+    assert {record.num_leases for records in manager._records.values() for record in records.values()} == {0}
+
+
+def test_calls_are_counted_and_answers_may_be_read_by_other_sites(manager: Manager) -> None:
+    metrics = ServingMetrics()
+    cors = (("Access-Control-Allow-Origin", "*"),)
+    router = make_router(manager, metrics=metrics, headers=cors)
+    for query, status in (("cat", 200), ("", 400)):
+        answer = post(router, {"query": query, "model": "docs"})
+        assert (answer.status, answer.headers[1:]) == (status, cors)
+    assert metrics.requests.labels("docs", "OK").value == 1
+    assert metrics.requests.labels("", "INVALID_ARGUMENT").value == 1

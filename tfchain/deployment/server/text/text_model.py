@@ -1,0 +1,256 @@
+"""A version that answers texts, as the endpoints of texts use it: vectors, token counts and hits."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tfchain.core.signatures import (
+    EMBED,
+    EMBED_DOCUMENT,
+    EMBED_IDS,
+    EMBED_QUERY,
+    SERVING_DEFAULT,
+    TOKENIZE,
+    VOCABULARY_FILE,
+)
+from tfchain.deployment.repository import DESCRIPTION
+from tfchain.deployment.server.manager import Lease, Manager, ModelSpec
+from tfchain.deployment.server.predict import predict
+from tfchain.deployment.server.status import invalid_argument, not_found
+
+T = TypeVar("T", dict[str, Any], list[Any])
+SIGNATURE_OF = {"": EMBED, "query": EMBED_QUERY, "document": EMBED_DOCUMENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document that a search found."""
+
+    id: str
+    score: float
+    text: str
+
+
+class TextModel:
+    """A version lent to a request of an endpoint for texts; use it in a `with` block.
+
+    Args:
+        lease: The version.
+        timeout_ms: The time limit of each run; None for no limit.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT if the version embeds no texts.
+    """
+
+    def __init__(self, lease: Lease, timeout_ms: int | None) -> None:
+        self.lease = lease
+        self.timeout_ms = timeout_ms
+        if EMBED not in lease.servable.signatures:
+            raise invalid_argument(
+                f"The model {lease.name} (version {lease.version}) embeds no texts: it has no signature {EMBED!r}. Ask "
+                "it by its own signatures, at /v1/models."
+            )
+
+    def __enter__(self) -> "TextModel":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.lease.__exit__(kind, error, trace)
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What the export wrote of the version; empty if it wrote nothing."""
+        return _read_json(self.lease.path / DESCRIPTION, dict)
+
+    @property
+    def embedding_dim(self) -> int:
+        """The length of a vector; 0 if the version does not tell."""
+        return int(self._values.get("embedding_dim", 0))
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a text, special ones included; longer texts are cut off. 0 if it is not known."""
+        return int(self._values.get("max_tokens", 0))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The number of token ids; 0 if the version does not tell."""
+        return int(self._values.get("vocabulary_size", 0))
+
+    @property
+    def empty_text(self) -> list[int]:
+        """The token ids of an empty text: the special tokens around each text."""
+        return list(self._values.get("empty_text", []))
+
+    @property
+    def matryoshka_dims(self) -> list[int]:
+        """The shorter lengths to which vectors may be cut; empty if the model was not trained for that."""
+        return list(self._values.get("matryoshka_dims", []))
+
+    @property
+    def has_search(self) -> bool:
+        """Whether the version searches documents."""
+        signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
+        return signature is not None and set(signature.outputs) == {"ids", "scores", "texts"}
+
+    @property
+    def top_k(self) -> int:
+        """The number of documents that a search returns at most; 0 if the version does not tell."""
+        return int(self.description.get("top_k", 0))
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens by id; empty if the version has no vocabulary."""
+        return [str(token) for token in _read_json(self.lease.path / VOCABULARY_FILE, list)]
+
+    def embed(self, texts: Sequence[str], purpose: str = "") -> np.ndarray:
+        """Returns the vectors of texts.
+
+        Args:
+            texts: One text or more.
+            purpose: `query` or `document`, for the model's prompt for these; empty for its default prompt.
+
+        Returns:
+            float32 `(texts, dim)`.
+
+        Raises:
+            StatusError: if the run fails.
+        """
+        name = SIGNATURE_OF[purpose]
+        signature = name if name in self.lease.servable.signatures else EMBED
+        return self._run(signature, {"text": _to_array(texts)}, ["embedding"])[0]
+
+    def embed_ids(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Returns the vectors of texts that are given as token ids, special ones included.
+
+        Raises:
+            StatusError: if an id is not in the vocabulary, a text is empty or too long, or the run fails.
+        """
+        self._check_ids(token_ids)
+        longest = max(map(len, token_ids))
+        ids = np.zeros((len(token_ids), longest), np.int32)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(token_ids):
+            ids[row, : len(text)], mask[row, : len(text)] = text, 1
+        return self._run(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, ["embedding"])[0]
+
+    def tokenize(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Returns each text's token ids as the model sees them: with the default prompt and special tokens, cut off.
+
+        Raises:
+            StatusError: if the version has no signature for that, or the run fails.
+        """
+        if TOKENIZE not in self.lease.servable.signatures:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) has no signature {TOKENIZE!r}. Export it "
+                "again with this tfchain."
+            )
+        ids, mask = self._run(TOKENIZE, {"text": _to_array(texts)}, ["token_ids", "padding_mask"])
+        return [row[kept != 0] for row, kept in zip(ids, mask, strict=True)]
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Returns the number of tokens of all texts, as `tokenize` counts them; 0 for versions without `tokenize`."""
+        if TOKENIZE not in self.lease.servable.signatures:
+            return 0
+        return int(np.count_nonzero(self._run(TOKENIZE, {"text": _to_array(texts)}, ["padding_mask"])[0]))
+
+    def search(self, queries: Sequence[str]) -> list[list[Hit]]:
+        """Returns the best documents of each query, as many as the version was exported for.
+
+        Raises:
+            StatusError: if the version does not search, or the run fails.
+        """
+        if not self.has_search:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) searches no documents. Serve a search "
+                "chain that documents were added to."
+            )
+        found = self._run(SERVING_DEFAULT, {"text": _to_array(queries)}, ["ids", "scores", "texts"])
+        return [
+            [Hit(_to_text(key), float(score), _to_text(text)) for key, score, text in zip(*rows, strict=True)]
+            for rows in zip(*found, strict=True)
+        ]
+
+    @property
+    def _values(self) -> Mapping[str, Any]:
+        values = self.description.get("text_model", {})
+        return values if isinstance(values, dict) else {}
+
+    def _check_ids(self, token_ids: Sequence[Sequence[int]]) -> None:
+        size, most = self.vocabulary_size, self.max_tokens
+        for row, text in enumerate(token_ids):
+            wrong = next((token for token in text if not 0 <= token < size), None) if size else None
+            if wrong is not None:
+                raise invalid_argument(f"Token ids must be from 0 to {size - 1}. Received: {wrong} in text {row}.")
+            if not text or (most and len(text) > most):
+                raise invalid_argument(f"A text must have 1 to {most} token ids. Received: {len(text)} in text {row}.")
+
+    def _run(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        prediction = predict(
+            self.lease.servable,
+            signature,
+            inputs,
+            to_array=lambda _, array: array,
+            output_filter=outputs,
+            timeout_ms=self.timeout_ms,
+        )
+        return [prediction.outputs[name] for name in outputs]
+
+
+def find_text_model(manager: Manager, name: str | None, timeout_ms: int | None) -> TextModel:
+    """Lends the latest version of a model for texts.
+
+    Args:
+        manager: The manager of the models.
+        name: The model's name; None for the only model that is served.
+        timeout_ms: The time limit of each run; None for no limit.
+
+    Raises:
+        StatusError: NOT_FOUND if no such model answers; INVALID_ARGUMENT if none is named and several are served, or
+            it embeds no texts.
+    """
+    if name is None:
+        served = manager.names()
+        if len(served) > 1:
+            raise invalid_argument(f"Several models are served: name one of {', '.join(served)}.")
+        if not served:
+            raise not_found("No model is served now.")
+        name = served[0]
+    lease = manager.lend(ModelSpec(name))
+    try:
+        return TextModel(lease, timeout_ms)
+    except BaseException:
+        lease.__exit__(None, None, None)
+        raise
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    """Reads a JSON file of a version; an empty value if it is missing, or of another kind."""
+    try:
+        value = _parse(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+
+@functools.lru_cache(maxsize=64)
+def _parse(path: Path, _: int) -> Any:
+    """Reads a file as it is at a time of change: a folder may be replaced while its model is served."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _to_array(texts: Sequence[str]) -> np.ndarray:
+    """Returns texts as the wire has them; half a surrogate pair becomes a question mark, as in a chain."""
+    return np.array([text.encode("utf-8", "replace") for text in texts], dtype=object)
+
+
+def _to_text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
