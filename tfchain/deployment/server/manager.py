@@ -141,7 +141,7 @@ class Manager:
             return sorted(
                 name
                 for name, records in self._records.items()
-                if any(record.state is State.AVAILABLE for record in records.values())
+                if any(record.answering() is not None for record in records.values())
             )
 
     def is_available(self, name: str, version: int) -> bool:
