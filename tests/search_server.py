@@ -70,7 +70,7 @@ def write_version(path: Path, documents: Mapping[str, str], **description: Any) 
 @contextmanager
 def serve_models(models: Mapping[str, Mapping[int, Path]]) -> Iterator[Manager]:
     """A manager of models, by their versions' folders."""
-    manager = Manager(lambda _, path: WordServable(path), max_retries=0)
+    manager = Manager(lambda _name, _version, path: WordServable(path), max_retries=0)
     for name, versions in models.items():
         manager.set_wanted(name, versions)
     try:
