@@ -153,7 +153,8 @@ def test_serve_hands_its_options_to_the_server(
     monkeypatch.setattr("tfchain.deployment.deploy.deploy", deploy)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # of this process
     base_path, log = version_path.parent, tmp_path / "log"
-    assert run("serve", base_path, "--port", 0, "--rest-port", 7, "--prefer-tflite-model", "--log", log).exit_code == 0
+    engine = ("--prefer-tflite-model", "--engine", "litert")
+    assert run("serve", base_path, "--port", 0, "--rest-port", 7, *engine, "--log", log).exit_code == 0
     assert given == {
         "base_path": base_path,
         "model_name": base_path.name,
@@ -161,5 +162,7 @@ def test_serve_hands_its_options_to_the_server(
         "grpc_port": 0,
         "rest_port": 7,
         "prefer_tflite_model": True,
+        "engine": "litert",
         "log_path": log,
+        "program": "tfchain.chains.model_server",
     }

@@ -14,6 +14,7 @@ from tfchain.core.errors import ServerError
 
 if TYPE_CHECKING:
     from tfchain.deployment.deploy import Deployment
+    from tfchain.deployment.engine import ServerEngine
 
 EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
 
@@ -29,6 +30,12 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
     "--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="REST port; 0: any free port."
 )
 @click.option("--prefer-tflite-model", is_flag=True, help="Run the encoder of a version with a model.tflite by LiteRT.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "tensorflow", "litert", "native"]),
+    help="What answers. native: tfchain's int8 kernels, for a version of an int8 chain. auto: the first of native, "
+    "litert and tensorflow that can.  [default: tensorflow]",
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -38,6 +45,7 @@ def serve_command(
     port: int,
     rest_port: int,
     prefer_tflite_model: bool,
+    engine: "ServerEngine | None",
     log: Path | None,
     as_json: bool,
 ) -> None:
@@ -51,6 +59,7 @@ def serve_command(
       tfchain serve saved_models/docs
       tfchain serve saved_models/docs --name docs --host 0.0.0.0 --port 8500 --rest-port 8501
     """
+    from tfchain.chains.model_server import PROGRAM
     from tfchain.cli.folders import check_is_base_path
     from tfchain.deployment.deploy import deploy
 
@@ -66,7 +75,9 @@ def serve_command(
                 grpc_port=port,
                 rest_port=rest_port,
                 prefer_tflite_model=prefer_tflite_model,
+                engine=engine,
                 log_path=log,
+                program=PROGRAM,
             )
         with deployment:
             say_ready(deployment, base_path, as_json)

@@ -17,8 +17,10 @@ from typing import IO, NoReturn
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_model_name, check_timeout
 from tfchain.deployment.client.client import Client
+from tfchain.deployment.engine import choose_engine
 from tfchain.runtime.child_process import make_environment, make_python_command
 
+SERVER = "tfchain.deployment.server.main"  # a server without a native engine
 _ERROR_MARK = "tfchain-model-server: error: "
 _running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()
 
@@ -106,10 +108,12 @@ def deploy(
     grpc_port: int = 0,
     rest_port: int = 0,
     prefer_tflite_model: bool = False,
+    engine: str | None = None,
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
     source: str | None = None,
     client_type: type[Client] = Client,
+    program: str = SERVER,
 ) -> Deployment:
     """Serves the latest version of a base path, and waits until the server answers.
 
@@ -124,17 +128,22 @@ def deploy(
         rest_port: The REST port; 0 lets the system choose. Default: 0.
         prefer_tflite_model: Whether LiteRT runs the encoder of versions with `model.tflite`, such as those exported
             after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
+        engine: What answers: `tensorflow`, `litert`, `native` or `auto`, as the server's `--engine`. Default:
+            TensorFlow, or LiteRT with `prefer_tflite_model`.
         timeout_seconds: The time limit of the start. Default: 120.
         log_path: A file for the server's log. Default: None, no log.
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
             export to the same base path. Default: None, all versions.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
+        program: The module that is run as the server. Default: the server alone, which has no native engine;
+            `tfchain.chains.model_server` has one.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the name is not a valid model name, the ports are equal, or the log cannot be written.
+        InputError: if the name is not a valid model name, the ports are equal, the engine is unknown, or the log cannot
+            be written.
         ServerError: if the server does not start: a port is in use, the base path is missing, or the version is broken.
 
     Example:
@@ -144,6 +153,7 @@ def deploy(
     check_model_name(model_name)
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
+    choose_engine(engine, prefers_tflite=prefer_tflite_model)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         parent_end, pipe = os.pipe()
@@ -153,8 +163,8 @@ def deploy(
         with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
             process = subprocess.Popen(
                 [
-                    *make_python_command("-m", "tfchain.deployment.server.main"),
-                    *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
+                    *make_python_command("-m", program),
+                    *_make_flags(model_name, Path(base_path), source, engine, prefer_tflite_model=prefer_tflite_model),
                     *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
                     *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
                 ],
@@ -173,10 +183,13 @@ def deploy(
     return Deployment(process, model_name=model_name, host=host, pipe=pipe, client_type=client_type, **ports)
 
 
-def _make_flags(model_name: str, base_path: Path, source: str | None, *, prefer_tflite_model: bool) -> list[str]:
+def _make_flags(
+    model_name: str, base_path: Path, source: str | None, engine: str | None, *, prefer_tflite_model: bool
+) -> list[str]:
     """Returns the server's flags for what it serves."""
     flags = [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}", "--max_num_load_retries=0"]
     flags += ["--prefer_tflite_model"] if prefer_tflite_model else []
+    flags += [f"--engine={engine}"] if engine else []
     return flags if source is None else [*flags, f"--version_source={source}"]
 
 

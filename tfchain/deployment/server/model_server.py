@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.core.native import NativeEngine
 from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.manager import Manager
-from tfchain.deployment.server.servables.litert import load_version
+from tfchain.deployment.server.servables.engines import check_native, load_for_engine
+from tfchain.deployment.server.servables.native import NativeServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
@@ -46,6 +48,7 @@ class ServerOptions:
         warmup_iterations: The number of runs of each record. Default: 1.
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
+        native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
     """
 
     model_name: str
@@ -66,6 +69,7 @@ class ServerOptions:
     warmup_iterations: int = 1
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
+    native: NativeEngine | None = None
 
     @property
     def policy(self) -> Policy:
@@ -100,8 +104,10 @@ class ModelServer:
 
         Raises:
             InputError: if the base path cannot be listed, or has no version.
-            ServerError: if a port is in use.
+            ServerError: if a port is in use, or the native engine is required and cannot run here.
         """
+        if self.options.load.engine == "native":
+            check_native(self.options.native)
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
                 open_socket(self.options.host, port).close()
@@ -175,14 +181,24 @@ class ModelServer:
             raise ServerError(f"Failed to start server. Error: {error}") from error
 
     def _load(self, path: Path) -> Servable:
-        servable = load_version(path, self.options.load)
+        servable = load_for_engine(
+            path,
+            self.options.load,
+            native=self.options.native,
+            on_load=lambda saved_model: self._warm_up(saved_model, path),
+        )
         try:
-            if self.options.has_warmup:
-                run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
+            self._warm_up(servable, path)
         except BaseException:
             servable.close()
             raise
         return servable
+
+    def _warm_up(self, servable: Servable, path: Path) -> None:
+        """Runs a version's warm-up records; a native servable's SavedModel gets its own when it is loaded."""
+        if self.options.has_warmup:
+            only = servable.answered if isinstance(servable, NativeServable) else None
+            run_warmup(servable, path, num_iterations=self.options.warmup_iterations, only=only)
 
 
 def _bracketed(host: str) -> str:

@@ -27,6 +27,7 @@ class LoadOptions:
         is_xla_enabled: Whether to run XLA-compiled functions, which a stock server refuses by default. Default: False.
         prefers_tflite: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.
         tflite_interpreters: The number of requests that LiteRT encodes at once; 0 for one per core, at most four.
+        engine: What computes, as in `servables.engines`. Default: TensorFlow, or LiteRT with `prefers_tflite`.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -35,6 +36,7 @@ class LoadOptions:
     is_xla_enabled: bool = False
     prefers_tflite: bool = False
     tflite_interpreters: int = 0
+    engine: str = ""
 
 
 class SavedModelServable:
@@ -125,7 +127,7 @@ def load_saved_model(path: Path | str, options: LoadOptions | None = None) -> Sa
         with session.graph.as_default(), _load_errors(path, options.tags):
             meta_graph = tf.compat.v1.saved_model.loader.load(session, list(options.tags), str(path))
         signature_defs = dict(sorted(meta_graph.signature_def.items()))
-        signatures = {name: _to_signature(name, proto) for name, proto in signature_defs.items()}
+        signatures = {name: to_signature(name, proto) for name, proto in signature_defs.items()}
         fetched = {spec.tensor_name for signature in signatures.values() for spec in signature.outputs.values()}
         xla = frozenset() if options.is_xla_enabled else find_xla_outputs(meta_graph.graph_def, fetched)
         servable = SavedModelServable(GraphSession(session), signatures, signature_defs, xla)
@@ -153,7 +155,12 @@ def _load_errors(path: Path, tags: Sequence[str]) -> Any:
         raise StatusError(Code.UNKNOWN, f"{path} could not be loaded: {type(error).__name__}: {error}") from error
 
 
-def _to_signature(name: str, proto: Any) -> Signature:
+def to_signature(name: str, proto: Any) -> Signature:
+    """Reads a `SignatureDef`.
+
+    Raises:
+        StatusError: if a default value is not a tensor.
+    """
     defaults: dict[str, np.ndarray] = {}
     for alias, value in proto.defaults.items():
         try:

@@ -1,0 +1,36 @@
+"""The program `tfchain-model-server`: the embedded server, with the int8 kernels as its native engine.
+
+`tfchain.deployment` knows no models, so the engine is handed in here.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tfchain.core.native import Answer, NativeEngine
+from tfchain.deployment.server import main as server
+
+PROGRAM = "tfchain.chains.model_server"  # to start it with `python -m`
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server; the argument and the result are those of `tfchain.deployment.server.main.main`."""
+    return server.main(arguments, native=NativeEngine(find_obstacle, load))
+
+
+def find_obstacle() -> str | None:
+    """Returns why the int8 kernels cannot run in this process; None if they can."""
+    from tfchain.models.engines import native_library
+
+    return native_library.find_obstacle()
+
+
+def load(path: Path) -> Mapping[str, Answer]:
+    """Reads a version's files for the kernels; see `tasks.native_version.load_answers`."""
+    from tfchain.tasks.native_version import load_answers
+
+    return load_answers(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
