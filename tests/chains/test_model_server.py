@@ -184,3 +184,15 @@ def test_an_engine_beside_the_older_switch_is_refused(thin_model_path: Path, tmp
     chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     with pytest.raises(InputError, match="`prefer_tflite_model` means engine='litert'"):
         chain.deploy(tmp_path / "versions", engine="auto", prefer_tflite_model=True)
+
+
+def test_numpy_is_imported_after_its_threads_are_limited() -> None:
+    code = """
+import os, sys
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+from tfchain.chains.model_server import main
+assert "numpy" not in sys.modules
+assert main(["--version"]) == 0
+assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
