@@ -28,7 +28,6 @@ TESTED_BY = {
     "data/pairs/sources": "data/pairs/test_reading.py",
     "data/shards/files": "data/shards/test_pair_shards.py",
     "data/shards/service": "training/batches/test_shard_batches.py",
-    "deployment/client/security": "conformance/test_api_keys.py",
     "deployment/client/transport": "deployment/client/test_client.py",
     "deployment/client/transport_grpc": "deployment/client/test_client.py",
     "deployment/client/transport_rest": "deployment/client/test_client.py",

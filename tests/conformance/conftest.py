@@ -194,7 +194,7 @@ def secure_wire(
         rest_ssl_config_file=config,
         api_key_file=str(keys),
         has_health=True,
-        grpc_arguments=(("grpc.so_reuseaddr", 1),),
+        grpc_arguments=(("grpc.so_reuseaddr", 1), ("grpc.primary_user_agent", "a text")),
     )
     options = ServerOptions(
         "hpt",
