@@ -36,7 +36,6 @@ TESTED_BY = {
     "deployment/server/grpc/reflection": "conformance/test_health.py",
     "deployment/server/grpc/requests": "conformance/test_grpc.py",
     "deployment/server/http/connection": "deployment/server/http/test_server.py",
-    "deployment/server/http/monitoring": "conformance/test_metrics.py",
     "deployment/server/json/proto": "conformance/test_rest_answers.py",
     "deployment/server/json/request": "conformance/test_rest_errors.py",
     "deployment/server/predict": "conformance/test_rest_answers.py",

@@ -146,15 +146,21 @@ def test_keys_in_clear_over_a_network_are_warned_of(
 ) -> None:
     (tmp_path / "keys").write_text("key")
     ports = PortOptions(api_key_file=str(tmp_path / "keys"))
-    options = ServerOptions("hpt", base_path, host=host, grpc_port=None, rest_port=0, poll_seconds=0, ports=ports)
+    options = ServerOptions("hpt", base_path, host=host, grpc_port=0, rest_port=0, poll_seconds=0, ports=ports)
     with ModelServer(options) as server:
         server.start()
-        assert Wire(server).http("GET", "/v1/models/hpt").status == 401
+        addresses = (f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}")
+        for protocol in ("grpc", "rest"):
+            with Client(*addresses, api_key="key") as client, Client(*addresses) as stranger:
+                assert client.status("hpt", protocol=protocol) == {123: "AVAILABLE"}
+                with pytest.raises(RequestError, match="UNAUTHENTICATED"):
+                    stranger.status("hpt", protocol=protocol)
     warnings = [record.getMessage() for record in caplog.records if "sent in clear" in record.getMessage()]
     assert warnings == (
         [
-            "API keys are sent in clear over REST at 0.0.0.0: others on the network can read them. "
-            "Use --rest_ssl_config_file, or listen on 127.0.0.1 behind a proxy that has TLS."
+            f"API keys are sent in clear over {protocol} at 0.0.0.0: others on the network can read them. "
+            f"Use {flag}, or listen on 127.0.0.1 behind a proxy that has TLS."
+            for protocol, flag in (("gRPC", "--ssl_config_file"), ("REST", "--rest_ssl_config_file"))
         ]
         if warns
         else []
