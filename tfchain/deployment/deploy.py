@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
@@ -183,21 +183,13 @@ def deploy(
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)
         with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
-            process = subprocess.Popen(
-                [
-                    *make_python_command("-m", "tfchain.deployment.server.main"),
-                    *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
-                    *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
-                    *("--enable_grpc_healthcheck_service", *ports.to_flags()),
-                    *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
-                ],
-                env=make_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(parent_end, ready_end),
-                start_new_session=True,  # Ctrl-C and Jupyter's stop button must not stop the server
-            )
+            flags = [
+                *_make_flags(model_name, Path(base_path), source, prefer_tflite_model=prefer_tflite_model),
+                *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
+                *("--enable_grpc_healthcheck_service", *ports.to_flags()),
+                *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
+            ]
+            process = _start_process(flags, log, (parent_end, ready_end))
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
         on_error.callback(_stop, process, 0.0)
@@ -211,6 +203,18 @@ def deploy(
         has_tls=ports.tls_config is not None,
         client_type=client_type,
         **numbers,
+    )
+
+
+def _start_process(flags: Sequence[str], log: IO[bytes], pass_fds: tuple[int, int]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*make_python_command("-m", "tfchain.deployment.server.main"), *flags],
+        env=make_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=pass_fds,
+        start_new_session=True,  # Ctrl-C and Jupyter's stop button must not stop the server
     )
 
 
