@@ -211,22 +211,10 @@ def deploy(
         stack.callback(os.close, parent_end)
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)
+        flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
+        flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
         with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
-            process = subprocess.Popen(
-                [
-                    *make_python_command("-m", program),
-                    *flags,
-                    *(f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"),
-                    *("--enable_grpc_healthcheck_service", *ports.to_flags()),
-                    *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
-                ],
-                env=make_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(parent_end, ready_end),
-                start_new_session=True,  # Ctrl-C and Jupyter's stop button must not stop the server
-            )
+            process = _start_process(program, flags, log, parent_end, ready_end)
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
         on_error.callback(_stop, process, 0.0)
@@ -241,6 +229,24 @@ def deploy(
         has_tls=ports.tls_config is not None,
         client_type=client_type,
         **numbers,
+    )
+
+
+def _start_process(
+    program: str, flags: Sequence[str], log: IO[bytes], parent_end: int, ready_end: int
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [
+            *make_python_command("-m", program),
+            *flags,
+            *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
+        ],
+        env=make_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(parent_end, ready_end),
+        start_new_session=True,  # Ctrl-C and Jupyter's stop button must not stop the server
     )
 
 

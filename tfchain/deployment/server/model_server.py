@@ -241,7 +241,7 @@ class ModelServer:
             takes_keys=files.keys is not None,
             metrics=self.metrics,
         )
-        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
+        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused, headers=api.cors_headers)
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
         return router
 

@@ -84,6 +84,11 @@ class RestApi:
         cors = (*_CORS[:2], (_CORS[2][0], f"{_CORS[2][1]}, Authorization")) if takes_keys else _CORS
         self._headers = (("Content-Type", _JSON), *(cors if has_cors else ()))
 
+    @property
+    def cors_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that let pages of other sites read an answer; none without `has_cors`."""
+        return self._headers[1:]
+
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answers a request.
 
