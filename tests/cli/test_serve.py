@@ -86,6 +86,7 @@ def test_a_base_path_and_a_config_file_exclude_each_other(run: Run, tmp_path: Pa
         ([], "needs a BASE_PATH or a --model-config-file. Received: neither."),
         ([tmp_path, "--model-config-file", "f"], f"Received: both, {tmp_path} and f."),
         (["--model-config-file", "f", "--name", "m"], "--name belongs to a BASE_PATH. Received: --name m."),
+        ([tmp_path, "--model-config-poll-seconds", 2], "--model-config-poll-seconds belongs to a --model-config-file."),
     ):
         result = run("serve", *arguments)
         assert result.exit_code == 1

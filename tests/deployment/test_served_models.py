@@ -61,6 +61,10 @@ def test_the_text_of_several_models_is_a_config_file() -> None:
         ({"base_path": "p"}, "`model_name` must be a name without / or :"),
         ({"models": {"m": "p"}, "model_name": "m"}, "`model_name` belongs to `base_path`"),
         ({"config_file": "f", "source": "s"}, "`source` belongs to `base_path`. Received: source='s' with"),
+        (
+            {"models": {"m": "p"}, "config_poll_seconds": 1},
+            "`config_poll_seconds` belongs to `config_file`. Received: ",
+        ),
         ({"models": {}}, "`models` must map the names of models to their base paths. Received: models={}"),
         ({"models": ["p"]}, r"Received: models=['p']"),
         ({"models": {"a/b": "p"}}, "models='a/b'"),

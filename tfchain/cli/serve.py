@@ -95,25 +95,10 @@ def serve_command(
       tfchain serve saved_models/docs --tls-config tls.pbtxt --api-key-file keys.txt
     """
     from tfchain.chains.model_server import PROGRAM
-    from tfchain.cli.folders import check_is_base_path
     from tfchain.deployment.deploy import deploy
     from tfchain.deployment.deployed_ports import DeployedPorts
 
-    models: dict[str, Any]
-    if base_path is None:
-        if model_config_file is None:
-            raise InputError("`tfchain serve` needs a BASE_PATH or a --model-config-file. Received: neither.")
-        models = {"config_file": model_config_file, "config_poll_seconds": model_config_poll_seconds}
-        if name is not None:
-            raise InputError(f"--name belongs to a BASE_PATH. Received: --name {name}. The file names the models.")
-    elif model_config_file is not None:
-        raise InputError(
-            f"`tfchain serve` takes a BASE_PATH or a --model-config-file. Received: both, {base_path} and "
-            f"{model_config_file}. Leave one out."
-        )
-    else:
-        check_is_base_path(base_path)
-        models = {"base_path": base_path, "model_name": name or base_path.resolve().name}
+    models = choose_models(base_path, name, model_config_file, model_config_poll_seconds)
     # SIGTERM, which process managers send, ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -137,6 +122,32 @@ def serve_command(
     except KeyboardInterrupt:
         if not as_json:
             click.echo("stopped")
+
+
+def choose_models(
+    base_path: Path | None, name: str | None, config_file: Path | None, config_poll_seconds: int
+) -> dict[str, Any]:
+    """Returns the arguments of `deploy` that say what is served."""
+    from tfchain.cli.folders import check_is_base_path
+
+    if base_path is None:
+        if config_file is None:
+            raise InputError("`tfchain serve` needs a BASE_PATH or a --model-config-file. Received: neither.")
+        if name is not None:
+            raise InputError(f"--name belongs to a BASE_PATH. Received: --name {name}. The file names the models.")
+        return {"config_file": config_file, "config_poll_seconds": config_poll_seconds}
+    if config_poll_seconds and config_file is None:
+        raise InputError(
+            "--model-config-poll-seconds belongs to a --model-config-file. Received: "
+            f"--model-config-poll-seconds {config_poll_seconds} with {base_path}. Leave it out."
+        )
+    if config_file is not None:
+        raise InputError(
+            f"`tfchain serve` takes a BASE_PATH or a --model-config-file. Received: both, {base_path} and "
+            f"{config_file}. Leave one out."
+        )
+    check_is_base_path(base_path)
+    return {"base_path": base_path, "model_name": name or base_path.resolve().name}
 
 
 def say_ready(deployment: "Deployment", base_path: Path | None, as_json: bool, curl: str = "curl") -> None:

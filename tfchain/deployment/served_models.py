@@ -46,6 +46,11 @@ class ServedModels:
                 "A deployment must have one of `base_path`, `models` and `config_file`. Received: "
                 f"{' and '.join(given) or 'none of them'}. Several models go into `models` or `config_file`."
             )
+        if self.config_poll_seconds and self.config_file is None:
+            raise InputError(
+                "`config_poll_seconds` belongs to `config_file`. Received: "
+                f"config_poll_seconds={self.config_poll_seconds!r} with `{given[0]}`. Leave it out."
+            )
         if self.base_path is not None:
             check_model_name(self.model_name)
             return (str(self.model_name),)

@@ -48,7 +48,8 @@ def test_a_load_that_waits_for_its_next_attempt_holds_no_other_up(loader: Loader
     loader.failures["2"] = 1
     want(manager, 1, 2)
     wait_for(lambda: loader.calls == ["2", "1"] and states(manager)[1] is State.AVAILABLE)
-    assert states(manager)[2] is State.LOADING
+    (status,) = manager.statuses("m", 2)
+    assert (status.state, status.error) == (State.LOADING, None)
     manager.close(5)
 
 
@@ -128,6 +129,9 @@ def test_a_folder_that_cannot_be_loaded_leaves_the_old_one_and_is_not_tried_agai
         wait_for(lambda: manager._records["m"][1].predecessor is None)
     assert loader.calls == ["old", "bad"]
     assert (states(manager), lent(manager)) == ({1: State.AVAILABLE}, "old")
+    manager.set_wanted("m", {1: Path("old")})
+    manager.set_wanted("m", {1: Path("bad")})  # not wanted in between: it may have been repaired
+    wait_for(lambda: loader.calls == ["old", "bad", "bad"] and manager._records["m"][1].predecessor is None)
     manager.set_wanted("m", {1: Path("good")})
     wait_for(lambda: lent(manager) == "good")
     manager.set_wanted("m", {})
@@ -192,6 +196,17 @@ def test_a_version_wanted_again_while_it_is_unloaded_is_loaded_again_afterwards(
     assert loader.calls == ["1", "1"]
 
 
+def test_a_version_wanted_again_while_it_is_unloaded_leaves_no_gap(manager: Manager) -> None:
+    want(manager, 1)
+    manager.wait_until_loaded(["m"], 5)
+    with manager.lend(ModelSpec("m")):
+        want(manager, 2)
+        wait_for(lambda: states(manager) == {2: State.AVAILABLE, 1: State.UNLOADING})
+        want(manager, 1)
+        assert served(manager) == 2
+    wait_for(lambda: states(manager) == {2: State.END, 1: State.AVAILABLE})
+
+
 def test_the_wait_is_for_all_models_and_names_those_without_versions(manager: Manager, loader: Loader) -> None:
     loader.failures["bad"] = 1
     manager.set_wanted("bad", {1: Path("bad")})
@@ -239,3 +254,12 @@ def test_only_so_many_versions_are_freed_at_the_same_time(loader: Loader) -> Non
     release.set()
     wait_for(lambda: set(states(manager).values()) == {State.END})
     manager.close(5)
+
+
+def test_a_load_that_is_wanted_again_just_as_it_is_given_up_begins_anew(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([True])
+    monkeypatch.setattr(manager, "_is_cancelled", lambda _: next(answers, False))
+    want(manager, 1)
+    wait_for(lambda: states(manager) == {1: State.AVAILABLE})

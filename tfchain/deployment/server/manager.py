@@ -205,30 +205,28 @@ class Manager:
             record.is_wanted = record.is_wanted and record.version in wanted
         for version, path in sorted(wanted.items(), reverse=True):
             found = records.get(version)
-            match found.state if found is not None else None:
-                case State.START | State.LOADING:
-                    found.is_wanted, found.path = True, path  # type: ignore[union-attr]
-                case State.AVAILABLE:
-                    found.is_wanted = True  # type: ignore[union-attr]
-                    if path not in (found.path, found.refused_path):  # type: ignore[union-attr]
-                        self._start_load(VersionRecord(name, version, path, predecessor=found))
-                case State.END if found.is_wanted and found.path == path:  # type: ignore[union-attr]
-                    pass  # its load has failed, and would fail again
-                case State.END | None:
-                    self._start_load(VersionRecord(name, version, path))
-                case State.UNLOADING:
-                    pass  # loaded again once it is unloaded
-        self._unload_unwanted(records)
+            has_failed = found is not None and found.state is State.END and found.is_wanted and found.path == path
+            if found is None or (found.state is State.END and not has_failed):
+                self._start_load(VersionRecord(name, version, path))
+            elif found.state in (State.START, State.LOADING):
+                found.is_wanted, found.path = True, path
+            elif found.state is State.AVAILABLE:
+                found.is_wanted = True
+                if path == found.path:
+                    found.refused_path = None
+                elif path != found.refused_path:
+                    self._start_load(VersionRecord(name, version, path, predecessor=found))
+            # a load that has failed would fail again; what is being unloaded is loaded again afterwards
+        self._unload_unwanted(records, has_wanted=bool(wanted))
 
-    def _unload_unwanted(self, records: Mapping[int, VersionRecord]) -> None:
-        """Unloads unwanted versions, but keeps the highest as long as no wanted one answers."""
+    def _unload_unwanted(self, records: Mapping[int, VersionRecord], *, has_wanted: bool) -> None:
+        """Unloads unwanted versions, but keeps the highest as long as others are wanted and none of them answers."""
         unwanted = []
         for record in records.values():
             found = record.answering()
             if not record.is_wanted and found is not None:
                 unwanted.append(found)
-        wanted = [record for record in records.values() if record.is_wanted]
-        if wanted and not any(record.answering() for record in wanted):
+        if has_wanted and not any(record.is_wanted and record.answering() for record in records.values()):
             unwanted = sorted(unwanted, key=lambda record: record.version)[:-1]
         for record in unwanted:
             records[record.version].predecessor = None

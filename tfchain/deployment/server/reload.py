@@ -126,7 +126,6 @@ class ConfiguredModels:
                 if model.name not in old or model.base_path != old[model.name].base_path:
                     check_has_version(model)
             for model in models.values():
-                logger.info(" (Re-)adding model: %s", model.name)
                 for warning in model.warnings:
                     logger.warning("model %s: %s", model.name, warning)
             self._manager.labels.replace(models)

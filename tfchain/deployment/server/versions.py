@@ -62,7 +62,8 @@ class VersionRecord:
         """Returns the status for clients."""
         if self.predecessor is not None:
             return self.predecessor.status()
-        return VersionStatus(self.version, self.state, self.error)
+        error = self.error if self.state is State.END else None  # a load that is tried again has not failed yet
+        return VersionStatus(self.version, self.state, error)
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
