@@ -114,6 +114,17 @@ def shared_conversions(
 
 
 @pytest.fixture(scope="session")
+def native_version(wide_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A version with files for the int8 kernels; tests that need it are skipped where the kernels do not run."""
+    from tests.native_version import make_native_version
+    from tfchain.models.engines import native_library
+
+    if native_library.find_obstacle() is not None:
+        pytest.skip(str(native_library.find_obstacle()))
+    return make_native_version(tmp_path_factory.mktemp("native") / "docs", wide_model_path)
+
+
+@pytest.fixture(scope="session")
 def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small random BERT: two layers, 16 wide, words of the alphabet's letters and a few whole ones."""
     from tests.tiny_model import save_tiny_model

@@ -160,6 +160,8 @@ def test_serve_hands_its_options_to_the_server(
         "--rest-port",
         7,
         "--prefer-tflite-model",
+        "--engine",
+        "litert",
         "--log",
         log,
         "--api-key-file",
@@ -173,6 +175,8 @@ def test_serve_hands_its_options_to_the_server(
         "grpc_port": 0,
         "rest_port": 7,
         "prefer_tflite_model": True,
+        "engine": "litert",
         "log_path": log,
         "ports": DeployedPorts(api_key_file=tmp_path / "keys"),
+        "program": "tfchain.chains.model_server",
     }

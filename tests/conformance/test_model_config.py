@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -425,30 +423,3 @@ def test_a_policy_that_chooses_nothing_is_found_before_loading(folder: Path, tmp
     path.write_text(f"model_config_list {{ {entry(folder / 'a', 'a', chosen)} }}")
     with pytest.raises(InputError, match=r"Model a: A version policy must choose .*, and the versions \[1, 2\] in"):
         ModelServer(ServerOptions(config_file=path, grpc_port=None)).check()
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({}, "must have a `base_path` or a `config_file`"),
-        ({"base_path": Path("/b"), "num_load_threads": -1}, "`num_load_threads` must be at least 0. Received: "),
-        ({"base_path": Path("/b"), "poll_seconds": -1}, "`file_system_poll_wait_seconds` must be at least 0"),
-    ],
-)
-def test_a_server_that_could_never_serve_does_not_wait(options: dict[str, Any], error: str) -> None:
-    with pytest.raises(InputError, match=error):
-        ModelServer(ServerOptions(grpc_port=None, **options)).check()
-
-
-def test_a_wrong_file_ends_the_program_with_255(tmp_path: Path) -> None:
-    (tmp_path / "models.config").write_text("model_config_list { config { nme: 'm' } }")
-    program = [sys.executable, "-m", "tfchain.deployment.server.main", "--port=0", "--choose_ports"]
-    done = subprocess.run(
-        [*program, f"--model_config_file={tmp_path / 'models.config'}"], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 255
-    assert done.stderr.endswith(
-        "error: Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: "
-        f"'{tmp_path / 'models.config'}' (Error parsing text-format tensorflow.serving.ModelServerConfig: 1:30 : "
-        'Message type "tensorflow.serving.ModelConfig" has no field named "nme".)\n'
-    )

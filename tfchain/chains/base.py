@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the o
 
     from tfchain.deployment.client.client import Client
     from tfchain.deployment.deploy import Deployment
+    from tfchain.deployment.engine import ServerEngine
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe, TrainingRecipe
     from tfchain.optimization.report import CompressionReport
@@ -327,6 +328,7 @@ class Chain(ModelHolder):
         rest_port: int = 0,
         name: str | None = None,
         prefer_tflite_model: bool = False,
+        engine: ServerEngine | None = None,
         timeout_seconds: float = 120.0,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
@@ -343,6 +345,9 @@ class Chain(ModelHolder):
             name: The model's name in requests. Default: the task's.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
                 with LiteRT between the two halves of the SavedModel's graph. Default: False.
+            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
+                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
+                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
@@ -360,6 +365,7 @@ class Chain(ModelHolder):
             grpc_port=port,
             rest_port=rest_port,
             prefer_tflite_model=prefer_tflite_model,
+            engine=engine,
             timeout_seconds=timeout_seconds,
         )
 
@@ -391,10 +397,18 @@ class Chain(ModelHolder):
     def _deploy(
         self, path: str | Path | None, *, name: str | None, options: Mapping[str, Any], **serving: Any
     ) -> Deployment:
+        from tfchain.chains.model_server import PROGRAM
         from tfchain.chains.serving import check_deployment
         from tfchain.deployment.deploy import deploy
 
         name = self.task.name if name is None else name
-        check_deployment(name, serving)
+        check_deployment(name, serving, self.text_encoder)
         version = self._export(path, name=name, options=options)
-        return deploy(version.parent, model_name=name, source=self._source, client_type=self.client_type, **serving)
+        return deploy(
+            version.parent,
+            model_name=name,
+            source=self._source,
+            client_type=self.client_type,
+            program=PROGRAM,
+            **serving,
+        )

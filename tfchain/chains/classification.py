@@ -13,6 +13,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deploy import Deployment
+from tfchain.deployment.engine import ServerEngine
 from tfchain.models.precision import EngineName
 from tfchain.tasks.classification.predictions import Prediction, ScoredLabel, make_predictions
 from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, check_pairs
@@ -269,6 +270,7 @@ class TextClassificationChain(Chain):
         name: str | None = None,
         top_k: int = 5,
         prefer_tflite_model: bool = False,
+        engine: ServerEngine | None = None,
         timeout_seconds: float = 120.0,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
@@ -282,6 +284,9 @@ class TextClassificationChain(Chain):
             top_k: The number of labels in an answer. Default: 5.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
                 with LiteRT between the two halves of the SavedModel's graph. Default: False.
+            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
+                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
+                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
@@ -299,6 +304,7 @@ class TextClassificationChain(Chain):
             grpc_port=port,
             rest_port=rest_port,
             prefer_tflite_model=prefer_tflite_model,
+            engine=engine,
             timeout_seconds=timeout_seconds,
         )
 

@@ -33,6 +33,7 @@ from tfchain.tasks.search.task import SearchTask
 if TYPE_CHECKING:
     from tfchain.chains.search_client import Client
     from tfchain.deployment.deploy import Deployment
+    from tfchain.deployment.engine import ServerEngine
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe
     from tfchain.optimization.report import CompressionReport
@@ -332,6 +333,7 @@ class NeuralSearchChain(Chain):
         name: str | None = "search",
         top_k: int = 10,
         prefer_tflite_model: bool = False,
+        engine: ServerEngine | None = None,
         timeout_seconds: float = 120.0,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
@@ -349,6 +351,9 @@ class NeuralSearchChain(Chain):
             top_k: The number of documents that a search returns. Default: 10.
             prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
                 with LiteRT between the SavedModel's tokenizer and search. Default: False.
+            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
+                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
+                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
 
         Returns:
@@ -366,6 +371,7 @@ class NeuralSearchChain(Chain):
             grpc_port=port,
             rest_port=rest_port,
             prefer_tflite_model=prefer_tflite_model,
+            engine=engine,
             timeout_seconds=timeout_seconds,
         )
 

@@ -15,6 +15,7 @@ from tfchain.core.errors import InputError, ServerError
 
 if TYPE_CHECKING:
     from tfchain.deployment.deploy import Deployment
+    from tfchain.deployment.engine import ServerEngine
 
 CURL_WITH_KEY = 'curl -H "Authorization: Bearer $KEY"'
 EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
@@ -45,6 +46,12 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 )
 @click.option("--prefer-tflite-model", is_flag=True, help="Run the encoder of a version with a model.tflite by LiteRT.")
 @click.option(
+    "--engine",
+    type=click.Choice(["auto", "tensorflow", "litert", "native"]),
+    help="What answers. native: tfchain's int8 kernels, for a version of an int8 chain. auto: the first of native, "
+    "litert and tensorflow that can.  [default: tensorflow]",
+)
+@click.option(
     "--tls-config",
     type=click.Path(path_type=Path),
     help="TLS on both ports: a text proto of TensorFlow Serving's SSLConfig.",
@@ -69,6 +76,7 @@ def serve_command(
     port: int,
     rest_port: int,
     prefer_tflite_model: bool,
+    engine: "ServerEngine | None",
     tls_config: Path | None,
     api_key_file: Path | None,
     monitoring_config: Path | None,
@@ -88,6 +96,7 @@ def serve_command(
       tfchain serve --model-config-file models.config
       tfchain serve saved_models/docs --tls-config tls.pbtxt --api-key-file keys.txt
     """
+    from tfchain.chains.model_server import PROGRAM
     from tfchain.deployment.deploy import deploy
     from tfchain.deployment.deployed_ports import DeployedPorts
 
@@ -102,8 +111,10 @@ def serve_command(
                 grpc_port=port,
                 rest_port=rest_port,
                 prefer_tflite_model=prefer_tflite_model,
+                engine=engine,
                 log_path=log,
                 ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page),
+                program=PROGRAM,
             )
         with deployment:
             curl = "curl" if api_key_file is None else CURL_WITH_KEY

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfchain.core.native import NativeParts
+
 Evaluate = Callable[[Any], Mapping[str, float]]  # from a model to its metrics
 
 
@@ -40,6 +42,7 @@ class Served(Protocol):
         graph: Its module, signatures and proofs.
         files: The files beside `saved_model.pb`, name → content.
         description: Plain values that describe the version.
+        native: What an engine of tfchain's own needs to answer in the SavedModel's place; None if there is none.
     """
 
     @property
@@ -48,6 +51,8 @@ class Served(Protocol):
     def files(self) -> Mapping[str, bytes]: ...
     @property
     def description(self) -> Mapping[str, Any]: ...
+    @property
+    def native(self) -> NativeParts | None: ...
 
 
 class Training(Protocol):

@@ -18,9 +18,11 @@ from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_timeout
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deployed_ports import DeployedPorts
+from tfchain.deployment.engine import choose_engine
 from tfchain.deployment.served_models import ServedModels
 from tfchain.runtime.child_process import make_environment, make_python_command
 
+SERVER = "tfchain.deployment.server.main"  # a server without a native engine
 _ERROR_MARK = "tfchain-model-server: error: "
 _running: "weakref.WeakSet[Deployment]" = weakref.WeakSet()
 
@@ -140,6 +142,7 @@ def deploy(
     grpc_port: int = 0,
     rest_port: int = 0,
     prefer_tflite_model: bool = False,
+    engine: str | None = None,
     timeout_seconds: float = 120.0,
     log_path: Path | str | None = None,
     source: str | None = None,
@@ -148,6 +151,7 @@ def deploy(
     models: Mapping[str, Path | str] | None = None,
     config_file: Path | str | None = None,
     config_poll_seconds: int = 0,
+    program: str = SERVER,
 ) -> Deployment:
     """Serves one model or several, and waits until the server answers.
 
@@ -165,6 +169,8 @@ def deploy(
         rest_port: The REST port; 0 lets the system choose. Default: 0.
         prefer_tflite_model: Whether LiteRT runs the encoder of versions with `model.tflite`, such as those exported
             after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
+        engine: What answers: `tensorflow`, `litert`, `native` or `auto`, as the server's `--engine`. Default:
+            TensorFlow, or LiteRT with `prefer_tflite_model`.
         timeout_seconds: The time limit of the start. Default: 120.
         log_path: A file for the server's log. Default: None, no log.
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
@@ -175,13 +181,13 @@ def deploy(
         config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
         config_poll_seconds: The seconds between two reads of the config file, whose changes the server takes up; 0
             reads it once. Default: 0.
+        program: The server's module. Default: one without a native engine, which `tfchain.chains.model_server` has.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if a name is not a valid model name, the config file is wrong, the ports are equal, or the log
-            cannot be written.
+        InputError: if the names, the config file, the ports or the engine are not valid, or the log cannot be written.
         ServerError: if the server does not start: a port is in use, a base path is missing, or a version is broken.
 
     Example:
@@ -195,10 +201,12 @@ def deploy(
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
     ports = ports or DeployedPorts()
+    choose_engine(engine, prefers_tflite=prefer_tflite_model)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         flags = stack.enter_context(served.flags())
         flags += ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
+        flags += [f"--engine={engine}"] if engine else []
         parent_end, pipe = os.pipe()
         stack.callback(os.close, parent_end)
         ready, ready_end = os.pipe()
@@ -206,7 +214,7 @@ def deploy(
         flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
         flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
         with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
-            process = _start_process(flags, log, parent_end, ready_end)
+            process = _start_process(program, flags, log, parent_end, ready_end)
         on_error = stack.enter_context(contextlib.ExitStack())
         on_error.callback(os.close, pipe)
         on_error.callback(_stop, process, 0.0)
@@ -224,10 +232,12 @@ def deploy(
     )
 
 
-def _start_process(flags: list[str], log: IO[bytes], parent_end: int, ready_end: int) -> "subprocess.Popen[bytes]":
+def _start_process(
+    program: str, flags: Sequence[str], log: IO[bytes], parent_end: int, ready_end: int
+) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [
-            *make_python_command("-m", "tfchain.deployment.server.main"),
+            *make_python_command("-m", program),
             *flags,
             *(f"--ready_fd={ready_end}", f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"),
         ],

@@ -14,6 +14,7 @@ import numpy as np
 from tfchain import __version__
 from tfchain.core.atomic import new_folder, remove_partials
 from tfchain.core.errors import ExportError
+from tfchain.core.native import NATIVE_FOLDER, NativeParts
 from tfchain.core.proof import Proof
 from tfchain.core.signatures import CLASSIFY, TFLITE_FILE, Halves
 from tfchain.deployment.arguments import check_base_path
@@ -44,6 +45,7 @@ def export(
     litert_proofs: Sequence[Proof] = (),
     halves: Mapping[str, Halves] | None = None,
     methods: Mapping[str, str] | None = None,
+    native: NativeParts | None = None,
 ) -> Path:
     """Writes the next version below a base path.
 
@@ -64,6 +66,8 @@ def export(
         halves: Signature of texts → the signatures before and after the encoder, for such a server. Default: none.
         methods: Signature → its TensorFlow Serving method, if that is not Predict: `core.signatures.CLASSIFY`. Default:
             Predict for all.
+        native: What the embedded server's native engine needs, in a folder of its own in `assets.extra/`. Default:
+            nothing, TensorFlow answers.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -86,7 +90,10 @@ def export(
                 _write(partial, module, signatures, proofs, described, methods or {})
                 for name, content in (files or {}).items():
                     (partial / name).write_bytes(content)
-                check_proofs(partial, proofs, litert_proofs)
+                if native is not None:
+                    (partial / NATIVE_FOLDER).mkdir(parents=True)
+                    native.write(partial / NATIVE_FOLDER)
+                check_proofs(partial, proofs, litert_proofs, native)
         except FileExistsError:
             continue  # another process took the number
         logger.info("Exported %s.", version)
@@ -135,13 +142,16 @@ def set_methods(path: Path, methods: Mapping[str, str]) -> None:
     file.write_bytes(saved.SerializeToString(deterministic=True))
 
 
-def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Proof] = ()) -> None:
+def check_proofs(
+    path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Proof] = (), native: NativeParts | None = None
+) -> None:
     """Loads a version as the server does, warm-up included, and compares its answers.
 
     Args:
         path: The version's folder.
         proofs: Questions with their answers.
         litert_proofs: Proofs for the version with `--prefer_tflite_model`. Default: none.
+        native: The parts for the native engine, with their proofs. Default: none.
 
     Raises:
         ExportError: if the version does not load, or an answer differs.
@@ -157,6 +167,8 @@ def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Pr
         try:
             run_warmup(servable, path)
             _ask(servable, proofs)
+            if native is not None:
+                _check_native(path, servable, native)
             if litert_proofs:
                 servable = with_litert = add_litert(servable, path, LoadOptions(tflite_interpreters=1))
                 _ask(with_litert, litert_proofs)
@@ -168,6 +180,16 @@ def check_proofs(path: Path, proofs: Sequence[Proof], litert_proofs: Sequence[Pr
         raise ExportError(
             f"The exported version does not run as TensorFlow Serving would run it: {error}. No version was written."
         ) from error
+
+
+def _check_native(path: Path, saved_model: "Servable", native: NativeParts) -> None:
+    from tfchain.deployment.server.servables.native import NativeServable
+
+    servable = NativeServable(saved_model, native.load(path / NATIVE_FOLDER))
+    missing = sorted({proof.signature for proof in native.proofs} - servable.answered)
+    _ask(servable, native.proofs)
+    if missing or servable.num_failures:
+        raise ExportError("The native engine does not answer the version's texts here. No version was written.")
 
 
 def _ask(servable: "Servable", proofs: Sequence[Proof]) -> None:

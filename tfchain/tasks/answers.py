@@ -1,11 +1,12 @@
 """Adds a task's answer to a graph: a signature of texts, and its proof."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tfchain.core.signatures import SERVING_DEFAULT
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.text_graph import Answer, TextGraph, to_array
 
 
@@ -45,7 +46,7 @@ def add_answer(
 
     graph.add(name, answer, prompt="", tokenize=f"{name}_tokenize", answer_name=f"{name}_outputs", separator=separator)
     graph.add_alias(SERVING_DEFAULT, name)
-    inputs, outputs = encode_samples(graph, separator)
+    inputs, outputs = encode_samples(graph.texts, graph.text_encoder, separator)
     if expect is None:
         expected = Expected({key: value.numpy() for key, value in answer(tf.constant(outputs)).items()})
     else:
@@ -53,12 +54,13 @@ def add_answer(
     graph.prove(SERVING_DEFAULT, inputs, outputs, expected.outputs, ties=expected.ties, tolerance=expected.tolerance)
 
 
-def encode_samples(graph: TextGraph, separator: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Returns the texts to ask a version, as a signature's inputs, and Python's outputs for them."""
-    texts = graph.texts
+def encode_samples(
+    texts: Sequence[str], text_encoder: TextEncoder, separator: str | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Returns the texts to ask a version, as a signature's inputs, and a text encoder's outputs for them."""
     inputs = {"text": to_array(texts)}
     if separator is not None:  # pairs each text with the next
         second_texts = [*texts[1:], texts[0]]
         inputs["text_pair"] = to_array(second_texts)
         texts = [f"{first}{separator}{second}" for first, second in zip(texts, second_texts, strict=True)]
-    return inputs, graph.text_encoder.encode(texts, prompt="", progress=False)
+    return inputs, text_encoder.encode(texts, prompt="", progress=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfchain.core.native import NativeParts
 from tfchain.core.task import Folder, Task
 from tfchain.models.text_encoder import TextEncoder
 
@@ -32,6 +33,7 @@ class Served:
     graph: TextGraph
     files: Mapping[str, bytes] = field(default_factory=dict)
     description: Mapping[str, Any] = field(default_factory=dict)
+    native: NativeParts | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.native import NativeParts
 from tfchain.core.task import Evaluate
 from tfchain.data.files.place import Place
 from tfchain.data.pairs.reading import Pairs
@@ -244,7 +245,14 @@ class TextTask:
             self.add_signatures(graph, state, options)
         fingerprint = served.text_encoder.fingerprint
         description = {"fingerprint": fingerprint, "text_model": graph.text_model, **served.description}
-        return Served(graph, {**served.files, **graph.text_files}, description)
+        native = self.make_native(model, state, graph, options) if graph.has_text else None
+        return Served(graph, {**served.files, **graph.text_files}, description, native)
+
+    def make_native(
+        self, model: TextEncoder, state: Any, graph: TextGraph, options: Mapping[str, Any]
+    ) -> NativeParts | None:
+        """Returns what the int8 kernels need to answer in the SavedModel's place. Default: None, TensorFlow answers."""
+        return None
 
     def add_signatures(self, graph: TextGraph, state: Any, options: Mapping[str, Any]) -> None:
         """Adds the signatures that answer texts, with their proofs."""

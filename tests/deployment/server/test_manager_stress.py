@@ -20,7 +20,7 @@ def test_random_changes_leave_no_gap_and_nothing_behind(seed: int) -> None:
     problems: list[str] = []
     is_done = threading.Event()
 
-    def load(path: Path) -> FakeServable:
+    def load(_: str, __: int, path: Path) -> FakeServable:
         is_done.wait(chance.random() * 0.002)
         if path.name == "bad" and chance.random() < 0.8:
             raise StatusError(Code.INTERNAL, "bad")

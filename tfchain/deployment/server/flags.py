@@ -132,6 +132,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1.Health"),
     Flag("enable_serialization_as_tensor_content", False, "answer gRPC requests with raw bytes"),
     Flag("version", False, "print the version and exit"),
+    Flag(
+        "engine",
+        "",
+        "(tfchain's own) what answers: tensorflow, litert, native (int8 kernels, for versions that have files for "
+        "them), auto (the first of native, litert, tensorflow that can); empty for tensorflow",
+    ),
     Flag("host", "0.0.0.0", "(tfchain's own) address to listen on"),
     Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses"),
     Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),

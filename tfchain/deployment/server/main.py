@@ -1,5 +1,6 @@
 """The program `tfchain-model-server`: reads the flags, silences TensorFlow's log, and serves until it is stopped."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.deployment.engine import choose_engine
 from tfchain.deployment.server.flags import Flags, check_supported, parse_flags, usage
 from tfchain.deployment.server.quiet import silence_tensorflow
 from tfchain.deployment.server.servables.session_config import SessionOptions, make_session_config
 
 if TYPE_CHECKING:
+    from tfchain.core.native import NativeEngine
     from tfchain.deployment.server.batching.batching import BatchingOptions
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.ports import PortOptions
@@ -24,11 +27,12 @@ PROGRAM = "tfchain-model-server"
 EXIT_ERROR = 255  # the exit code of a stock server's `return -1`
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None" = None) -> int:
     """Runs the server.
 
     Args:
         arguments: The command line without the program's name; None for `sys.argv`.
+        native: The engine for `--engine=native`, which `tfchain.chains.model_server` hands in. Default: there is none.
 
     Returns:
         The exit code: 0 after a signal to stop, 255 if the server could not start.
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_supported(flags)
         _check_required(flags)
         _to_threads(flags), _to_session(flags)  # raise for values that do not go together
-        return _serve(flags)
+        return _serve(flags, native)
     except (TfchainError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
         return EXIT_ERROR
@@ -71,7 +75,7 @@ def _check_required(flags: Flags) -> None:
         )
 
 
-def _serve(flags: Flags) -> int:
+def _serve(flags: Flags, native: "NativeEngine | None") -> int:
     stop, is_ready = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
@@ -85,31 +89,25 @@ def _serve(flags: Flags) -> int:
     silence_tensorflow()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     from tfchain.deployment.server.model_server import ModelServer
+    from tfchain.deployment.server.servables.engines import needs_tensorflow
+    from tfchain.deployment.server.tensorflow_start import start_tensorflow
+    from tfchain.runtime.tf_protos import load_serving_protos
 
-    options = _to_options(flags)
+    options = dataclasses.replace(_to_options(flags), native=native)
+    is_lazy = not needs_tensorflow(options.load.engine)
+    if is_lazy:
+        load_serving_protos()
     with ModelServer(options) as server:
         server.check()  # reports errors before the seconds that importing TensorFlow takes
-        _start_tensorflow()
-        make_session_config(options.load.session)  # a wrong file is an error at start, not of each load
+        if not is_lazy or options.load.session.config_file:
+            start_tensorflow()
+            make_session_config(options.load.session)  # a wrong file is an error at start, not of each load
         server.start()
         is_ready.set()
         _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
         while not stop.wait(1.0):
             pass
     return 0
-
-
-def _start_tensorflow() -> None:
-    """Imports TensorFlow and TF Text's ops, which a model's graph may need."""
-    import tensorflow as tf
-
-    from tfchain.runtime.allocator import keep_memory_between_steps
-    from tfchain.runtime.tf_text import load_tf_text
-
-    keep_memory_between_steps(os.environ)
-    load_tf_text()
-    tf.get_logger().setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def _to_options(flags: Flags) -> "ServerOptions":
@@ -155,6 +153,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
             tflite_interpreters=flags.number("num_tflite_pools"),
             checks_method_names=flags.is_on("enable_signature_method_name_check"),
             session=_to_session(flags),
+            engine=choose_engine(flags.text("engine"), prefers_tflite=flags.is_on("prefer_tflite_model")),
         ),
         flushes_page_cache=flags.is_on("flush_filesystem_caches"),
         version_source=flags.text("version_source"),

@@ -3,11 +3,12 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.core.native import NativeEngine
 from tfchain.deployment.server.base_paths import find_problem
 from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
 from tfchain.deployment.server.batching.metrics import BatchingMetrics
@@ -26,7 +27,8 @@ from tfchain.deployment.server.page_cache import drop_from_page_cache
 from tfchain.deployment.server.policies import Latest, LatestOf
 from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
 from tfchain.deployment.server.reload import ConfiguredModels
-from tfchain.deployment.server.servables.litert import load_version
+from tfchain.deployment.server.servables.engines import check_native, load_for_engine
+from tfchain.deployment.server.servables.native import NativeServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
@@ -69,6 +71,7 @@ class ServerOptions:
         ports: How the ports are secured and watched.
         batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
         flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
+        native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
     """
 
     model_name: str = "default"
@@ -98,6 +101,7 @@ class ServerOptions:
     ports: PortOptions = field(default_factory=PortOptions)
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     flushes_page_cache: bool = True
+    native: NativeEngine | None = None
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -150,8 +154,11 @@ class ModelServer:
         Raises:
             InputError: if a base path cannot be listed, or has no version to serve, or a file of TLS, keys or
                 monitoring is wrong.
-            ServerError: if a port is in use, or the config file is wrong.
+            ServerError: if a port is in use, the config file is wrong, or the native engine is required and cannot run
+                here.
         """
+        if self.options.load.engine == "native":
+            check_native(self.options.native)
         read_port_files(self.options.ports)
         for port in (self.options.grpc_port, self.options.rest_port):
             if port:
@@ -238,7 +245,7 @@ class ModelServer:
             takes_keys=files.keys is not None,
             metrics=self.metrics,
         )
-        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
+        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused, headers=api.cors_headers)
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
         timeout_ms = self.options.rest_timeout_ms
         add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics, headers=api.cors_headers)
@@ -288,19 +295,36 @@ class ModelServer:
                 raise InputError(f"`{name}` must be at least 0. Received: {name}={number}.")
 
     def _load(self, name: str, version: int, path: Path) -> Servable:
-        servable = self.metrics.measure_load(str(path), lambda: load_version(path, self.options.load))
+        servable = self.metrics.measure_load(
+            str(path),
+            lambda: load_for_engine(
+                path,
+                self.options.load,
+                native=self.options.native,
+                on_load=lambda saved_model: self._warm_up(saved_model, path),
+            ),
+        )
+        answered = servable.answered if isinstance(servable, NativeServable) else None
         try:
             servable = self._batching.wrap(servable, path, self._batches.of_version(name, version))
-            if self.options.has_warmup:
-                self.metrics.measure_warmup(
-                    str(path), lambda: run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
-                )
+            self._warm_up(servable, path, answered)
         except BaseException:
             servable.close()
             raise
         if self.options.flushes_page_cache:
             drop_from_page_cache(path)
         return servable
+
+    def _warm_up(self, servable: Servable, path: Path, only: Collection[str] | None = None) -> None:
+        """Runs a version's warm-up records, or those of some signatures.
+
+        A native servable runs those that its engine answers; its SavedModel runs all of them when it is loaded.
+        """
+        if self.options.has_warmup:
+            iterations = self.options.warmup_iterations
+            self.metrics.measure_warmup(
+                str(path), lambda: run_warmup(servable, path, num_iterations=iterations, only=only)
+            )
 
 
 def _bracketed(host: str) -> str:

@@ -1,6 +1,7 @@
 """Warm-up: runs the requests in a version before it serves; a failed request fails the load."""
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from tfchain.deployment.server.grpc.requests import decode_examples, decode_inpu
 from tfchain.deployment.server.inference.classify import classify
 from tfchain.deployment.server.inference.multi_inference import multi_inference
 from tfchain.deployment.server.inference.regress import regress
-from tfchain.deployment.server.predict import predict
+from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
@@ -16,13 +17,16 @@ MAX_RECORDS = 1000
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
-def run_warmup(servable: Servable, version_path: Path | str, *, num_iterations: int = 1) -> int:
+def run_warmup(
+    servable: Servable, version_path: Path | str, *, num_iterations: int = 1, only: Collection[str] | None = None
+) -> int:
     """Runs a version's warm-up records.
 
     Args:
         servable: The loaded version.
         version_path: The version's folder, which may contain `assets.extra/tf_serving_warmup_requests`.
         num_iterations: The number of runs of each record. Default: 1.
+        only: Runs Predict requests of these signatures only, and reads the file without TensorFlow. Default: all.
 
     Returns:
         The number of records.
@@ -34,15 +38,24 @@ def run_warmup(servable: Servable, version_path: Path | str, *, num_iterations: 
     if not path.is_file():
         return 0
     count = 0
-    for record in _read_records(path):
+    for record in _read_records(path) if only is None else read_records(path):
         count += 1
         if count > MAX_RECORDS:
             raise invalid_argument(
                 f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}. Write fewer records."
             )
+        if only is not None and _find_signature(record) not in only:
+            continue
         for _ in range(max(num_iterations, 1)):
             _run_record(servable, record)
     return count
+
+
+def _find_signature(record: Any) -> str | None:
+    """Returns the signature of a Predict request; None for a record of another kind."""
+    if record.WhichOneof("log_type") != "predict_log":
+        return None
+    return record.predict_log.request.model_spec.signature_name or DEFAULT_SIGNATURE
 
 
 def _run_record(servable: Servable, record: Any) -> None:
@@ -74,3 +87,26 @@ def _read_records(path: Path) -> Iterator[Any]:
         raise invalid_argument(f"Failed to parse warmup record: {error} from {path}") from error
     except tf.errors.OpError as error:
         raise StatusError(Code(error.error_code), f"{path} cannot be read: {error.message}") from error
+
+
+def read_records(path: Path) -> Iterator[Any]:
+    """Reads a file of warm-up records without TensorFlow, and without comparing its checksums.
+
+    A TFRecord is the length of the data in 8 bytes, a checksum of 4 bytes, the data, and a checksum of 4 bytes.
+
+    Raises:
+        StatusError: if a record is cut off or is not a `PredictionLog`.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    with open(path, "rb") as file:
+        while header := file.read(12):
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
+            data = file.read(length + 4) if length <= path.stat().st_size else b""
+            if len(header) < 12 or len(data) < length + 4:
+                raise StatusError(Code.DATA_LOSS, f"{path} cannot be read: it ends within a record")
+            try:
+                yield prediction_log_pb2.PredictionLog.FromString(data[:-4])
+            except DecodeError as error:
+                raise invalid_argument(f"Failed to parse warmup record: {error} from {path}") from error

@@ -8,6 +8,7 @@ import numpy as np
 from tfchain.models.encoders.anatomy import find_block, list_dense
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.keras_weights import KerasWeights
+from tfchain.models.engines.kernel_folder import StoredKernels
 from tfchain.models.engines.kernel_weights import NotFiniteError, load_kernel_weights, make_kernel_weights
 from tfchain.models.engines.native_library import MOST_THREADS, NativeModel, find_obstacle
 from tfchain.models.weights.stored_encoder import StoredEncoder
@@ -68,9 +69,9 @@ class NativeEncoder:
         MemoryError: if there is not enough memory.
     """
 
-    def __init__(self, encoder: "Encoder | StoredEncoder", *, num_threads: int = 1) -> None:
+    def __init__(self, encoder: "Encoder | StoredEncoder | StoredKernels", *, num_threads: int = 1) -> None:
         config = encoder.config
-        weights = encoder if isinstance(encoder, StoredEncoder) else KerasWeights(encoder)
+        weights = encoder if isinstance(encoder, StoredEncoder | StoredKernels) else KerasWeights(encoder)
         self.num_threads = min(num_threads, MOST_THREADS)
         self._modes = config.pooling.modes
         self._pad_token_id = config.transformer.pad_token_id

@@ -88,7 +88,7 @@ def _add_examples(graph: TextGraph, answer: Any, expect: Any, separator: str | N
     specs = [tf.TensorSpec([None], tf.string, name="inputs")]
     graph.signatures[CLASSIFY_EXAMPLES] = tf.function(classify, input_signature=specs, autograph=False)
     graph.methods[CLASSIFY_EXAMPLES] = CLASSIFY
-    inputs, logits = encode_samples(graph, separator)
+    inputs, logits = encode_samples(graph.texts, graph.text_encoder, separator)
     expected: Expected = expect(logits)
     outputs = {"classes": expected.outputs["labels"], "scores": expected.outputs["scores"]}
     proof = Proof(CLASSIFY_EXAMPLES, {"inputs": _to_examples(inputs)}, outputs, {"classes": expected.ties["labels"]})

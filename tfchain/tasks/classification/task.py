@@ -10,6 +10,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.native import NativeParts
 from tfchain.core.sampling import spread_evenly
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
@@ -25,6 +26,7 @@ from tfchain.tasks.classification.losses import (
     check_smoothing,
 )
 from tfchain.tasks.classification.metrics import LOWER_IS_BETTER, METRICS, measure
+from tfchain.tasks.classification.native_classification import make_native_classification
 from tfchain.tasks.classification.rows import read_rows
 from tfchain.tasks.heads import has_head
 from tfchain.tasks.text_graph import TextGraph, check_signatures
@@ -161,6 +163,14 @@ class ClassificationTask(TextTask):
     def add_signatures(self, graph: TextGraph, state: Labels, options: Mapping[str, Any]) -> None:
         separator = find_separator(graph.text_encoder) if state.paired else None
         add_classification(graph, state, top_k=min(options["top_k"], len(state)), separator=separator)
+
+    def make_native(
+        self, model: TextEncoder, state: Labels, graph: TextGraph, options: Mapping[str, Any]
+    ) -> NativeParts | None:
+        separator = find_separator(model) if state.paired else None
+        return make_native_classification(
+            model, state, graph, top_k=min(options["top_k"], len(state)), separator=separator
+        )
 
     def check_state(self, state: Labels | None) -> Labels:
         if state is None:

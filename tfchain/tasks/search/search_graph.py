@@ -114,17 +114,32 @@ def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tupl
 def _prove_search(
     graph: TextGraph, index: DocumentIndex, texts: Sequence[str], vectors: np.ndarray, top_k: int
 ) -> None:
+    outputs, ties = list_expected(index, vectors, top_k, graph.tolerance)
+    graph.prove(SERVING_DEFAULT, texts, vectors, outputs, ties=ties)
+
+
+def list_expected(
+    index: DocumentIndex, vectors: np.ndarray, top_k: int, tolerance: float
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns the outputs that a version must give for query vectors, and their ties, as in `Proof`.
+
+    Args:
+        index: The documents.
+        vectors: float32 `(queries, dim)`.
+        top_k: The number of documents.
+        tolerance: The largest rounding error of a score.
+    """
     # One more hit than is served shows whether the last hit is tied with the next.
     more = index.search(vectors, top_k, more=1)
     scores = np.array([[hit.score for hit in hits] for hits in more], "float32")
-    ties = find_ties(scores, graph.tolerance)[:, :top_k]
+    ties = find_ties(scores, tolerance)[:, :top_k]
     found = [hits[:top_k] for hits in more]
     outputs = {
         "ids": np.array([[hit.id.encode() for hit in hits] for hits in found], dtype=object),
         "scores": np.array([[hit.score for hit in hits] for hits in found], dtype="float32"),
         "texts": np.array([[to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
     }
-    graph.prove(SERVING_DEFAULT, texts, vectors, outputs, ties={"ids": ties, "texts": ties})
+    return outputs, {"ids": ties, "texts": ties}
 
 
 def has_clear_signs(index: VectorIndex, queries: np.ndarray) -> np.ndarray:

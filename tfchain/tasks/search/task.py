@@ -128,6 +128,7 @@ class SearchTask:
         batch_size: int,
         options: Mapping[str, Any],
     ) -> Served:
+        from tfchain.tasks.search.native_search import make_native_search
         from tfchain.tasks.search.search_graph import make_search_graph
         from tfchain.tasks.search.served_precision import to_served
 
@@ -146,7 +147,11 @@ class SearchTask:
             "top_k": options["top_k"],
             **served.description,
         }
-        return Served(graph, {**served.files, **graph.text_files}, described)
+        native = None
+        if graph.has_text:
+            index = None if state is None else state.snapshot()
+            native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts)
+        return Served(graph, {**served.files, **graph.text_files}, described, native)
 
     def settings(self) -> Mapping[str, Any]:
         return {"passages": self.passages.to_dict()}

@@ -1,6 +1,7 @@
 """Counters, gauges and histograms, and the text that Prometheus reads."""
 
 import threading
+import time
 import timeit
 
 import pytest
@@ -148,7 +149,9 @@ def test_a_request_costs_microseconds() -> None:
             call.model, call.api = "m", "predict"
         metrics.count_run("m", "Predict", 0.001)
 
-    assert min(timeit.repeat(count, number=1000, repeat=5)) / 1000 < 50e-6  # 6e-6 was measured beside other work
+    assert (
+        min(timeit.repeat(count, number=1000, repeat=5, timer=time.process_time)) / 1000 < 30e-6
+    )  # 3e-6 of processor time was measured
 
 
 def test_the_process_knows_itself() -> None:

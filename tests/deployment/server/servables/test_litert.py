@@ -1,5 +1,7 @@
 """Versions with a flatbuffer, served with `--prefer_tflite_model` and without, over the wire."""
 
+import contextlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -14,19 +16,25 @@ import tensorflow as tf
 from tfchain.chains.search import NeuralSearchChain
 from tfchain.chains.search_client import Client
 from tfchain.core.errors import ExportError
+from tfchain.core.native import NATIVE_FOLDER, NativeEngine
 from tfchain.core.proof import Proof
 from tfchain.data.documents.reading import read_documents
 from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.deploy import deploy
 from tfchain.deployment.export import export
+from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.servables.engines import load_for_engine
 from tfchain.deployment.server.servables.litert import LiteRTServable, add_litert, load_version, read_halves
+from tfchain.deployment.server.servables.native import NativeServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError
+from tfchain.models.engines import native_library
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.litert import LiteRTPool
 from tfchain.runtime.tf_text import load_tf_text
+from tfchain.tasks.native_version import load_answers
 from tfchain.tasks.search.search import PassageConfig, make_index
 from tfchain.tasks.search.search_graph import make_search_graph
 
@@ -114,6 +122,27 @@ def test_searches_rank_as_the_saved_model_does(clients: dict[str, Client], proto
         }
         assert list(scores["litert"]) == ["scores"]
         assert 0 < np.abs(scores["litert"]["scores"] - scores["saved_model"]["scores"]).max() < NEAR
+
+
+def test_auto_takes_the_kernels_files_of_an_int8_version_where_they_run_and_else_its_flatbuffer(
+    version: Path, chain: NeuralSearchChain
+) -> None:
+    """As a chain's own `engine="auto"` does; the kernels search the chain's vectors, LiteRT the SavedModel's."""
+    engine, auto = NativeEngine(native_library.find_obstacle, load_answers), LoadOptions(engine="auto")
+    with contextlib.closing(load_for_engine(version, auto)) as servable:  # a program without the kernels
+        assert isinstance(servable, LiteRTServable)
+    if native_library.find_obstacle() is not None:
+        assert not (version / NATIVE_FOLDER).exists()
+        return
+    described = json.loads((version / DESCRIPTION).read_text(encoding="utf-8"))
+    assert described["native"] == ["embed", "serving_default"]  # proven before the version appeared
+    with contextlib.closing(load_for_engine(version, auto, native=engine)) as servable:
+        assert isinstance(servable, NativeServable)
+        signature = servable.signatures["serving_default"]
+        ids, scores = servable.run(signature, {"text": to_array(TEXTS[:4])}, ["ids", "scores"])
+    expected = [result.hits for result in chain.search(TEXTS[:4], top_k=3)]
+    assert ids.tolist() == [[hit.id.encode() for hit in hits] for hits in expected]
+    np.testing.assert_allclose(scores, [[hit.score for hit in hits] for hits in expected], atol=NEAR)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])

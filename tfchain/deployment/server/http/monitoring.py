@@ -13,6 +13,7 @@ from tfchain.deployment.server.metrics.process import read_process
 from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.text_proto import make_message, read_text_proto
 
+_OWN_PATH = "/metrics"
 _DEFAULT_PATH = "/monitoring/prometheus/metrics"
 _TEXT = (("Content-Type", CONTENT_TYPE),)
 _PROMETHEUS = (("Content-Type", f"{CONTENT_TYPE}; version=0.0.4; charset=utf-8"),)
@@ -66,7 +67,8 @@ def add_monitoring(
         text = json.dumps({"status": state, "models": dict(now.models)})
         return _answer(200 if now.is_ready else 503, (("Content-Type", "application/json"),), text)
 
-    router.add("GET", "/metrics", metrics)
+    if prometheus_path != _OWN_PATH:
+        router.add("GET", _OWN_PATH, metrics)
     router.add("GET", "/live", live, is_public=True)
     router.add("GET", "/ready", ready, is_public=True)
     if prometheus_path is not None:

@@ -1,7 +1,7 @@
 """The table of the server's own endpoints, in front of TensorFlow Serving's REST API."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http.rest import Answer
@@ -11,6 +11,7 @@ from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError, to_
 
 ANY_METHOD = "*"
 _JSON = (("Content-Type", "application/json"),)
+Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,22 @@ class Router:
         fallback: Answers the requests outside the table.
         keys: The keys that requests must carry, or None to let every request in.
         refused: Counts requests without a valid key, by protocol; None for no counting.
+        headers: Headers of all answers that the table gives itself, such as those of CORS. Default: none.
 
     Example:
         router.add("GET", "/live", lambda request: Answer(200, (("Content-Type", "text/plain"),), b"live"))
     """
 
-    def __init__(self, fallback: Fallback, *, keys: ApiKeys | None = None, refused: Counter | None = None) -> None:
+    def __init__(
+        self,
+        fallback: Fallback,
+        *,
+        keys: ApiKeys | None = None,
+        refused: Counter | None = None,
+        headers: Headers = (),
+    ) -> None:
         self._fallback = fallback
+        self._headers = headers
         self._keys = keys
         self._refused = refused
         self._routes: dict[str, dict[str, _Route]] = {}
@@ -85,20 +95,22 @@ class Router:
             except StatusError as error:
                 if self._refused is not None:
                     self._refused.labels("REST").add()
-                return error_answer(error)
+                return error_answer(error, headers=self._headers)
         if route is not None:
             try:
-                return route.handle(Request(method, path, query, headers, body))
+                answer = route.handle(Request(method, path, query, headers, body))
             except Exception as error:
-                return error_answer(to_status(error))
+                return error_answer(to_status(error), headers=self._headers)
+            return replace(answer, headers=(*answer.headers, *self._headers)) if self._headers else answer
         if methods and not path.lower().startswith("/v1/"):
             allow = ("Allow", ", ".join(sorted(methods)))
             message = f"{path} takes {allow[1]}. Received: {method}."
-            return error_answer(StatusError(Code.INVALID_ARGUMENT, message), status=405, headers=(allow,))
+            wrong_method = StatusError(Code.INVALID_ARGUMENT, message)
+            return error_answer(wrong_method, status=405, headers=(allow, *self._headers))
         return self._fallback(method, target, headers, body)
 
 
-def error_answer(error: StatusError, *, status: int = 0, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def error_answer(error: StatusError, *, status: int = 0, headers: Headers = ()) -> Answer:
     """Makes an error answer in TensorFlow Serving's form.
 
     Args:

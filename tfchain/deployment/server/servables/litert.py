@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE, Halves
 from tfchain.deployment.repository import DESCRIPTION
+from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
@@ -84,7 +84,7 @@ class LiteRTServable:
         timeout_ms: int | None = None,
     ) -> list[np.ndarray]:
         """Runs a signature, with LiteRT if possible."""
-        deadline = _Deadline(timeout_ms)
+        deadline = Deadline(timeout_ms)
         try:
             if signature.name == EMBED_IDS:
                 token_ids, padding_mask = inputs["token_ids"], inputs["padding_mask"]
@@ -106,7 +106,7 @@ class LiteRTServable:
         self._saved_model.close()
 
     def _run_halves(
-        self, halves: Halves, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: "_Deadline"
+        self, halves: Halves, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: Deadline
     ) -> list[np.ndarray]:
         tokenize = self.signatures[halves.tokenize]
         try:
@@ -128,7 +128,7 @@ class LiteRTServable:
         self,
         token_ids: np.ndarray,
         padding_mask: np.ndarray,
-        deadline: "_Deadline",
+        deadline: Deadline,
         lengths: np.ndarray | None = None,
     ) -> np.ndarray:
         """Encodes token ids; reads the first `lengths` tokens of each text, or all without `lengths`."""
@@ -161,7 +161,7 @@ class LiteRTServable:
                 run_all=self._threads.map if is_shared else map,
             )
         except TimeoutError as error:
-            raise _deadline_exceeded() from error
+            raise deadline_exceeded() from error
         except (RuntimeError, ValueError) as error:
             raise _NotTakenError from error
         assert vectors is not None  # neither array is empty
@@ -170,30 +170,6 @@ class LiteRTServable:
 
 class _NotTakenError(Exception):
     """A request that LiteRT does not accept; its cause is LiteRT's own error, if LiteRT was called."""
-
-
-class _Deadline:
-    """The deadline of a request.
-
-    Args:
-        timeout_ms: The time from now on; None for no limit.
-    """
-
-    def __init__(self, timeout_ms: int | None) -> None:
-        self._end = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-
-    def left_ms(self) -> int | None:
-        """Returns the remaining milliseconds, at least 1; None for no limit.
-
-        Raises:
-            StatusError: if the time is up.
-        """
-        if self._end is None:
-            return None
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise _deadline_exceeded()
-        return max(1, int(left * 1000))
 
 
 def load_version(path: Path | str, options: LoadOptions | None = None) -> Servable:
@@ -274,7 +250,3 @@ def _has_halves(saved_model: Servable, name: str, halves: Halves) -> bool:
         and before.outputs.keys() == {"token_ids", "padding_mask"}
         and after.outputs.keys() == signatures[name].outputs.keys()
     )
-
-
-def _deadline_exceeded() -> StatusError:
-    return StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")  # the session's own text

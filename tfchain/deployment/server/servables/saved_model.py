@@ -35,6 +35,7 @@ class LoadOptions:
         tflite_interpreters: The number of requests that LiteRT encodes at once; 0 for one per core, at most four.
         checks_method_names: Whether a request is refused if its signature has another API's method. Default: False.
         session: How the session is configured apart from its threads.
+        engine: What computes, as in `servables.engines`. Default: TensorFlow, or LiteRT with `prefers_tflite`.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -45,6 +46,7 @@ class LoadOptions:
     tflite_interpreters: int = 0
     checks_method_names: bool = False
     session: SessionOptions = field(default_factory=SessionOptions)
+    engine: str = ""
 
 
 class SavedModelServable:

@@ -1,0 +1,211 @@
+"""The folder of a version for tfchain's own kernels: written by a task's `serve`, and read by the embedded server.
+
+    native.json        the task, its signatures of texts, its settings, and size and digest of each other file
+    encoder/           8-bit weights, shape and tokenizer (`models.native_text_encoder`)
+    …                  what the task adds, such as an index
+
+A task's own answers are in its folder (`tasks/search/native_search.py`); every version also answers `embed`.
+"""
+
+import hashlib
+import importlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError, TfchainError
+from tfchain.core.native import Answer, NativeParts
+from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.core.signatures import EMBED
+from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
+
+if TYPE_CHECKING:  # a server reads a version without what made it
+    from tfchain.models.text_encoder import TextEncoder
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "native.json"
+ENCODER = "encoder"
+# A task's name → the function that reads its part: from the folder and its settings to a `Finish`.
+READERS = {
+    "search": "tfchain.tasks.search.native_search:load_search",
+    "classification": "tfchain.tasks.classification.native_classification:load_classification",
+}
+
+Finish = Callable[[np.ndarray, Sequence[str]], Sequence[np.ndarray]]  # from vectors and output names to the outputs
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a signature's texts are encoded.
+
+    Args:
+        prompt: The text put before each text. Default: none.
+        skipped: How many of each text's first tokens pooling leaves out. Default: 0.
+        separator: The text between the two texts of a pair; None for single texts. Default: None.
+        is_task: Whether the task answers; if not, the vector is the answer. Default: True.
+    """
+
+    prompt: str = ""
+    skipped: int = 0
+    separator: str | None = None
+    is_task: bool = True
+
+
+def make_native_parts(
+    text_encoder: "TextEncoder",
+    task: str,
+    questions: Mapping[str, Question],
+    proofs: Sequence[Proof],
+    *,
+    settings: Mapping[str, Any],
+    write_state: Callable[[Path], None] | None = None,
+) -> NativeParts:
+    """Describes the folder of a version that the kernels answer.
+
+    Args:
+        text_encoder: The encoder in int8, for which `can_serve_natively` is True.
+        task: The task's name, one of `READERS`.
+        questions: The task's signatures.
+        proofs: Questions with the answers that must come.
+        settings: Plain values for the task's reader.
+        write_state: Writes what the task keeps beside the model. Default: nothing.
+    """
+    prompt = text_encoder.find_prompt(None)
+    embed = Question(prompt, text_encoder.skipped_tokens(prompt), is_task=False)
+
+    def write(path: Path) -> None:
+        (path / ENCODER).mkdir()
+        save_native_text_encoder(text_encoder, path / ENCODER)
+        if write_state is not None:
+            write_state(path)
+        signatures = {name: asdict(question) for name, question in {EMBED: embed, **questions}.items()}
+        values = {"format": FORMAT, "task": task, "signatures": signatures, "settings": dict(settings)}
+        values["files"] = {name: _describe_file(path / name) for name in _list_files(path)}
+        (path / MANIFEST).write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+    return NativeParts(write, load_answers, proofs)
+
+
+def can_serve_natively(text_encoder: "TextEncoder") -> bool:
+    """Returns whether a version of a text encoder gets files for the kernels; logs the reason if int8 does not."""
+    obstacle = find_native_obstacle(text_encoder)
+    if obstacle is not None and text_encoder.precision == "int8":
+        logger.info("The version has no files for --engine=native: %s.", obstacle)
+    return obstacle is None
+
+
+def prove_embedding(text_encoder: "TextEncoder", texts: Sequence[str]) -> list[Proof]:
+    """Returns the proofs of `embed`: the texts, and one that is cut off.
+
+    The kernels compute the same numbers wherever they run, so the answers may differ by as little as in float32.
+
+    Args:
+        text_encoder: The encoder in int8, run by the kernels.
+        texts: The texts.
+    """
+    from tfchain.tasks.text_graph import CUT_OFF, prove_embed
+
+    proofs = [prove_embed(text_encoder, asked, is_warm_up=False) for asked in (texts, CUT_OFF)]
+    return [replace(proof, tolerance=TOLERANCE) for proof in proofs]
+
+
+def load_answers(path: Path) -> dict[str, Answer]:
+    """Reads the folder, and returns its signatures as functions.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        TfchainError: if a file is missing or damaged, or the kernels cannot run in this process.
+    """
+    values = _read_manifest(path)
+    try:
+        questions = {name: Question(**question) for name, question in values["signatures"].items()}
+        module, _, name = READERS[values["task"]].partition(":")
+        text_encoder = NativeTextEncoder(path / ENCODER)
+        is_task = any(question.is_task for question in questions.values())
+        finish = getattr(importlib.import_module(module), name)(path, values["settings"]) if is_task else None
+    except TfchainError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError) as error:
+        raise _make_error(path, f"{type(error).__name__}: {error}") from error
+    return {
+        name: make_answer(text_encoder, question, finish if question.is_task and finish else _give_vectors)
+        for name, question in questions.items()
+    }
+
+
+def make_answer(text_encoder: NativeTextEncoder, question: Question, finish: Finish) -> Answer:
+    """Makes the function of a signature; it leaves requests that are not lists of UTF-8 texts to the SavedModel."""
+
+    def answer(
+        inputs: Mapping[str, np.ndarray], outputs: Sequence[str], check_time: Callable[[], object]
+    ) -> Sequence[np.ndarray] | None:
+        texts = read_texts(inputs, question.separator)
+        if texts is None:
+            return None
+        check_time()
+        vectors = text_encoder.encode(
+            texts, prompt=question.prompt, skipped=question.skipped, progress=lambda _: check_time()
+        )
+        return None if vectors is None else finish(vectors, outputs)
+
+    return answer
+
+
+def read_texts(inputs: Mapping[str, np.ndarray], separator: str | None) -> list[str] | None:
+    """Returns the texts of a request, pairs joined; None if they are not one or more texts in UTF-8."""
+    columns = [inputs["text"]] if separator is None else [inputs["text"], inputs["text_pair"]]
+    shapes = {column.shape for column in columns}
+    if len(shapes) > 1 or any(column.dtype != object or column.ndim != 1 or not column.size for column in columns):
+        return None
+    try:
+        read = [[text.decode("utf-8") for text in column.tolist()] for column in columns]
+    except (UnicodeDecodeError, AttributeError):
+        return None
+    return (
+        read[0] if separator is None else [f"{first}{separator}{second}" for first, second in zip(*read, strict=True)]
+    )
+
+
+def _give_vectors(vectors: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+    return [vectors] * len(outputs)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Reads the manifest, and compares every file with it."""
+    try:
+        values: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise _make_error(path, f"it has the format {values['format']}, and this tfchain reads {FORMAT}")
+        if values["task"] not in READERS:
+            raise _make_error(path, f"the task {values['task']!r} is unknown")
+        for name, described in values["files"].items():
+            if not (path / name).is_file():
+                raise _make_error(path, f"{name} is missing")
+            if _describe_file(path / name) != described:
+                raise _make_error(path, f"{name} is damaged")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _make_error(path, f"{type(error).__name__}: {error}") from error
+    return values
+
+
+def _list_files(path: Path) -> list[str]:
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+
+
+def _describe_file(path: Path) -> list[int | str]:
+    """Returns a file's size and SHA-256."""
+    with open(path, "rb") as file:
+        return [path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+
+
+def _make_error(path: Path, reason: str) -> ModelFolderError:
+    return ModelFolderError(f"{path} cannot be read: {reason}. Export the version again.")

@@ -1,0 +1,142 @@
+"""Search in a version by tfchain's own kernels: the index beside the encoder, in NumPy and without TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.core.native import NativeParts
+from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.core.signatures import SERVING_DEFAULT
+from tfchain.models.indexes.binary_codebook import BinaryCodebook
+from tfchain.models.indexes.exact import StoredVectors, VectorIndex
+from tfchain.models.indexes.storage import VectorStorage
+from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_embedding
+from tfchain.tasks.string_file import StringFile, write_strings
+
+if TYPE_CHECKING:
+    from tfchain.models.text_encoder import TextEncoder
+    from tfchain.tasks.search.document_index import DocumentIndex
+
+INDEX = "index"
+
+
+def make_native_search(
+    text_encoder: "TextEncoder", index: "DocumentIndex | None", *, top_k: int, texts: Sequence[str]
+) -> NativeParts | None:
+    """Makes the parts of a version for the kernels.
+
+    They search the chain's own vectors, not those that were encoded again for the SavedModel: the kernels are the
+    encoder of both, so the answers are the chain's.
+
+    Args:
+        text_encoder: The chain's model.
+        index: The documents, encoded by it; if None or empty, there is no search.
+        top_k: The number of documents that a search returns; all, if there are fewer.
+        texts: The texts to prove the answers with.
+
+    Returns:
+        The parts; None if the model does not compute in int8, or the kernels cannot run it here.
+    """
+    from tfchain.tasks.search.search_graph import SEARCH, has_clear_signs, list_expected
+    from tfchain.tasks.text_graph import to_array
+
+    if not can_serve_natively(text_encoder):
+        return None
+    native = text_encoder.with_precision("int8", engine="native")
+    proofs = prove_embedding(native, texts)
+    if index is None or not len(index):
+        return make_native_parts(native, "search", {}, proofs, settings={})
+    prompt, top_k = native.query_prompt, min(top_k, len(index))
+    asked = [text for text in texts if text.strip()]
+    vectors = native.encode_query(asked, progress=False)
+    if index.vectors.storage.precision == "binary":
+        rows = np.flatnonzero(has_clear_signs(index.vectors, vectors))
+        asked, vectors = [asked[row] for row in rows], vectors[rows]
+    outputs, ties = list_expected(index, vectors, top_k, TOLERANCE)
+    proofs.append(Proof(SERVING_DEFAULT, {"text": to_array(asked)}, outputs, ties))
+    question = Question(prompt, native.skipped_tokens(prompt))
+    settings = {
+        "top_k": top_k,
+        "dim": index.vectors.dim,
+        "similarity": index.vectors.similarity,
+        "vectors": index.vectors.storage.to_dict(),
+    }
+    return make_native_parts(
+        native,
+        "search",
+        {SEARCH: question, SERVING_DEFAULT: question},
+        proofs,
+        settings=settings,
+        write_state=lambda path: save_index(path / INDEX, index),
+    )
+
+
+def save_index(path: Path, index: "DocumentIndex") -> None:
+    """Writes documents and vectors for `load_search`.
+
+    Args:
+        path: A new folder.
+        index: The documents; at least one.
+    """
+    from tfchain.tasks.text_graph import to_bytes
+
+    path.mkdir()
+    vectors = index.vectors.copy()
+    vectors.compact()
+    arrays = {"vectors": vectors.stored.values, "scales": vectors.stored.scales, "counts": vectors.counts}
+    if vectors.codebook is not None:
+        arrays |= {"mean": vectors.codebook.mean, "matrix": vectors.codebook.matrix}
+    for name, array in arrays.items():
+        if array is not None:
+            np.save(path / f"{name}.npy", array)
+    write_strings(path / "ids", (to_bytes(document.id) for document in index))
+    write_strings(path / "texts", (to_bytes(document.text or document.title) for document in index))
+
+
+def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
+    """Reads what `save_index` wrote, and returns the function from queries' vectors to the answer.
+
+    Args:
+        path: The folder of the version's native files.
+        settings: As in `make_native_search`.
+
+    Raises:
+        ModelFolderError: if the files do not belong together.
+    """
+    folder, top_k = path / INDEX, int(settings["top_k"])
+    index = _load_vectors(folder, settings)
+    ids, texts = StringFile(folder / "ids"), StringFile(folder / "texts")
+    if not len(index) == len(ids) == len(texts):
+        raise ModelFolderError(
+            f"{folder} has {len(index)} documents, {len(ids)} ids and {len(texts)} texts. Export the version again."
+        )
+
+    def answer(vectors: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        rows, scores = index.search(vectors, top_k)
+        found = {"scores": scores}
+        for name, strings in (("ids", ids), ("texts", texts)):
+            if name in outputs:
+                table = np.empty(rows.size, dtype=object)
+                table[:] = strings.take(rows.ravel().tolist())
+                found[name] = table.reshape(rows.shape)
+        return [found[name] for name in outputs]
+
+    return answer
+
+
+def _load_vectors(path: Path, settings: Mapping[str, Any]) -> VectorIndex:
+    def read(name: str) -> np.ndarray | None:
+        file = path / f"{name}.npy"
+        return np.load(file, mmap_mode="r") if file.is_file() else None  # `add` copies what is in it
+
+    mean, matrix, scales = read("mean"), read("matrix"), read("scales")
+    codebook = None if mean is None or matrix is None else BinaryCodebook(np.array(mean), np.array(matrix))
+    storage = VectorStorage.from_dict(settings["vectors"])
+    index = VectorIndex(int(settings["dim"]), settings["similarity"], storage, codebook)
+    index.add(
+        StoredVectors(np.load(path / "vectors.npy", mmap_mode="r"), scales), np.load(path / "counts.npy").tolist()
+    )
+    return index

@@ -1,0 +1,77 @@
+"""Byte strings in a file, with their offsets in another, so that a few are read without holding all in memory."""
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfchain.core.errors import ModelFolderError
+
+
+class StringFile:
+    """Strings by row, read from the file each time.
+
+    The file stays open, so that it may be replaced or removed. It is not mapped into memory: a page of a mapped file
+    counts as the process's memory once it is read, and truncating the file ends the process.
+
+    Args:
+        path: The path given to `write_strings`.
+
+    Raises:
+        ModelFolderError: if a file cannot be read, or they do not belong together.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._offsets = np.load(_offsets_of(path))
+            self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (OSError, ValueError, EOFError) as error:
+            raise self._make_error(str(error)) from error
+        weakref.finalize(self, os.close, self._handle)
+        offsets, size = self._offsets, os.fstat(self._handle).st_size
+        is_table = offsets.ndim == 1 and offsets.dtype == np.int64 and offsets.size and not offsets[0]
+        if not is_table or offsets[-1] != size or (np.diff(offsets) < 0).any():
+            raise self._make_error(f"its offsets do not fit {size} bytes")
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def take(self, rows: Sequence[int]) -> list[bytes]:
+        """Returns some strings.
+
+        Raises:
+            ModelFolderError: if the file has been truncated since it was opened.
+        """
+        taken = []
+        for row in rows:
+            begin, end = int(self._offsets[row]), int(self._offsets[row + 1])
+            string = os.pread(self._handle, end - begin, begin)
+            if len(string) != end - begin:
+                raise self._make_error("it ends before its last string")
+            taken.append(string)
+        return taken
+
+    def _make_error(self, reason: str) -> ModelFolderError:
+        return ModelFolderError(f"{self.path} cannot be read: {reason}. Write it again.")
+
+
+def write_strings(path: Path, strings: Iterable[bytes]) -> None:
+    """Writes strings into a file, and their offsets into a file beside it.
+
+    Args:
+        path: The file of the strings.
+        strings: The strings, read as needed.
+    """
+    offsets = [0]
+    with open(path, "wb") as file:
+        for string in strings:
+            file.write(string)
+            offsets.append(offsets[-1] + len(string))
+    np.save(_offsets_of(path), np.array(offsets, dtype=np.int64))
+
+
+def _offsets_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.offsets.npy")
