@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.task import Task
 from tfchain.deployment.arguments import check_address, check_model_name, check_ports, check_timeout
 from tfchain.deployment.engine import choose_engine
@@ -47,7 +48,7 @@ def export_for(
         current.text_encoder, current.state, signatures=signatures, batch_size=batch_size, options=options
     )
     described = {"source": source, "task": task.name, **settings, **served.description}
-    if served.files:  # the last evaluation measured other vectors than the SavedModel holds
+    if TFLITE_FILE in served.files:  # the last evaluation measured other vectors than the SavedModel holds
         described["report"] = {}
     if served.native is not None:
         described["native"] = sorted({proof.signature for proof in served.native.proofs})

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 SERVING_DEFAULT = "serving_default"  # the answer of the version's task
 EMBED = "embed"  # text → embedding, with the model's default prompt
+EMBED_QUERY = "embed_query"  # the same with the prompt for queries, where that is not the default
+EMBED_DOCUMENT = "embed_document"  # the same with the prompt for documents
 EMBED_IDS = "embed_ids"  # token_ids, padding_mask → embedding
 TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's default prompt
 
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks
+VOCABULARY_FILE = "assets.extra/vocabulary.json"  # in a version's folder: the tokens by id
 PREDICT = "tensorflow/serving/predict"  # TensorFlow Serving's methods, as named in a SignatureDef
 CLASSIFY = "tensorflow/serving/classify"
 

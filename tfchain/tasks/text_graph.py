@@ -1,6 +1,7 @@
 """A graph that answers texts: tokenizer and encoder in one module, to which a task adds functions of the vectors."""
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.proof import Proof
-from tfchain.core.signatures import EMBED, EMBED_IDS, TOKENIZE, Halves
+from tfchain.core.signatures import EMBED, EMBED_DOCUMENT, EMBED_IDS, EMBED_QUERY, TOKENIZE, VOCABULARY_FILE, Halves
 from tfchain.models.engines.padding import pad
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
@@ -28,6 +29,8 @@ SAMPLE_TEXTS = (
     "",
 )
 CUT_OFF = ("a text that is cut off at the end, 你好。 " * 200,)  # longer than any model's maximum
+TOKENIZE_QUERY = "tokenize_query"  # halves: text → token_ids, padding_mask, with the prompt for queries,
+TOKENIZE_DOCUMENT = "tokenize_document"  # and for documents
 MOST_TEXTS = 6
 MOST_CHARACTERS = 400  # of each of the task's own texts
 
@@ -38,7 +41,9 @@ class TextGraph:
     """A module with signatures of texts, and proofs of their answers.
 
     It starts with `embed_ids` (token ids → embedding) and, unless `signatures="ids"`, `embed` (text → embedding, with
-    the model's default prompt). A task adds its own signatures with `add`, and their proofs with `prove`.
+    the model's default prompt), `tokenize` (text → token ids, with that prompt), and `embed_query` and `embed_document`
+    where the model has other prompts for these. A task adds its own signatures with `add`, and their proofs with
+    `prove`.
 
     With `litert`, the halves of the text signatures are signatures too, for a server that runs the encoder by itself:
     text to token ids, and vectors to the answer.
@@ -99,17 +104,40 @@ class TextGraph:
         self.methods: dict[str, str] = {}
         self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
         if self._tokenizer is not None:
-            prompt = text_encoder.find_prompt(None)
-            self.add(EMBED, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=TOKENIZE)
-            for texts_asked, is_warm_up in ((self.texts, True), (CUT_OFF, False)):
-                self.proofs.append(prove_embed(text_encoder, texts_asked, is_warm_up=is_warm_up))
-                if litert is not None:
-                    self.litert_proofs.append(prove_embed(litert, texts_asked))
+            default = text_encoder.find_prompt(None)
+            self._add_half(TOKENIZE, default)
+            self._add_embed(EMBED, default, TOKENIZE)
+            if text_encoder.query_prompt != default:
+                self._add_embed(EMBED_QUERY, text_encoder.query_prompt, TOKENIZE_QUERY)
+            if text_encoder.document_prompt != default:
+                self._add_embed(EMBED_DOCUMENT, text_encoder.document_prompt, TOKENIZE_DOCUMENT)
 
     @property
     def has_text(self) -> bool:
         """Whether texts are answered."""
         return self._tokenizer is not None
+
+    @property
+    def text_model(self) -> dict[str, Any]:
+        """Plain values for the version's description: what a server of texts tells its clients of the model."""
+        tokenizer = self.text_encoder.tokenizer
+        return {
+            "embedding_dim": self.text_encoder.embedding_dim,
+            "max_tokens": tokenizer.max_length,
+            "vocabulary_size": len(tokenizer.tokenizer),
+            "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
+            "precision": self.text_encoder.precision,
+            "similarity": self.text_encoder.similarity,
+        }
+
+    @property
+    def text_files(self) -> dict[str, bytes]:
+        """Files for the version's folder: the vocabulary, a JSON list of the tokens by id. None without texts."""
+        if not self.has_text:
+            return {}
+        tokenizer = self.text_encoder.tokenizer.tokenizer
+        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        return {VOCABULARY_FILE: json.dumps(tokens, ensure_ascii=False).encode("utf-8", "replace")}
 
     def add(
         self,
@@ -136,10 +164,7 @@ class TextGraph:
         if self.litert is None:
             return
         self.halves[name] = Halves(tokenize, answer_name)
-        if tokenize not in self.signatures:
-            self.signatures[tokenize] = self._make_text_function(lambda text: self._tokenize(text, prompt), separator)
-            for texts in (self.texts, CUT_OFF):
-                self.proofs.append(prove_tokenize(self.text_encoder, tokenize, prompt, texts, separator))
+        self._add_half(tokenize, prompt, separator)
         if answer_name is not None and answer_name not in self.signatures:
             import tensorflow as tf
 
@@ -185,6 +210,23 @@ class TextGraph:
     def to_vectors(self, text: Any, prompt: str) -> Any:
         """Encodes texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
         return self._encoder(self._tokenize(text, prompt), training=False)
+
+    def _add_embed(self, name: str, prompt: str, tokenize: str) -> None:
+        """Adds a signature from texts to vectors, with its proofs."""
+        self.add(name, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=tokenize)
+        for texts, is_warm_up in ((self.texts, True), (CUT_OFF, False)):
+            proof = prove_embed(self.text_encoder, texts, signature=name, prompt=prompt, is_warm_up=is_warm_up)
+            self.proofs.append(proof)
+            if self.litert is not None:
+                self.litert_proofs.append(prove_embed(self.litert, texts, signature=name, prompt=prompt))
+
+    def _add_half(self, name: str, prompt: str, separator: str | None = None) -> None:
+        """Adds a signature from texts to token ids, with its proofs, unless it is there."""
+        if name in self.signatures:
+            return
+        self.signatures[name] = self._make_text_function(lambda text: self._tokenize(text, prompt), separator)
+        for texts in (self.texts, CUT_OFF):
+            self.proofs.append(prove_tokenize(self.text_encoder, name, prompt, texts, separator))
 
     def _make_text_function(self, compute: Callable[[Any], Any], separator: str | None) -> Any:
         """Makes a `tf.function` of `text`, or of `text` and `text_pair`."""
@@ -255,11 +297,18 @@ def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
     return Proof(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
 
 
-def prove_embed(text_encoder: TextEncoder, texts: Sequence[str], *, is_warm_up: bool = True) -> Proof:
-    """Returns a proof of `embed` for texts."""
-    expected = {"embedding": text_encoder.encode(texts, progress=False)}
+def prove_embed(
+    text_encoder: TextEncoder,
+    texts: Sequence[str],
+    *,
+    signature: str = EMBED,
+    prompt: str | None = None,
+    is_warm_up: bool = True,
+) -> Proof:
+    """Returns a proof of `embed`, or of another signature from texts to vectors; no prompt means the default one."""
+    expected = {"embedding": text_encoder.encode(texts, prompt=prompt, progress=False)}
     tolerance = TOLERANCES[text_encoder.precision]
-    return Proof(EMBED, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
+    return Proof(signature, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
 
 
 def prove_tokenize(

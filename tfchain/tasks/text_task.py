@@ -243,9 +243,10 @@ class TextTask:
         graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, litert=served.litert)
         if graph.has_text:
             self.add_signatures(graph, state, options)
-        description = {"fingerprint": served.text_encoder.fingerprint, **served.description}
+        fingerprint = served.text_encoder.fingerprint
+        description = {"fingerprint": fingerprint, "text_model": graph.text_model, **served.description}
         native = self.make_native(model, state, graph, options) if graph.has_text else None
-        return Served(graph, served.files, description, native)
+        return Served(graph, {**served.files, **graph.text_files}, description, native)
 
     def make_native(
         self, model: TextEncoder, state: Any, graph: TextGraph, options: Mapping[str, Any]

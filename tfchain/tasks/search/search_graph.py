@@ -12,11 +12,10 @@ from tfchain.models.indexes.exact import VectorIndex
 from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
+from tfchain.tasks.text_graph import TOKENIZE_QUERY, TextGraph, check_signatures, to_array, to_bytes
 from tfchain.tasks.ties import find_ties
 
 SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
-TOKENIZE_QUERY = "tokenize_query"  # half of search: text → token_ids, padding_mask, with the prompt for queries
 SEARCH_VECTORS = "search_vectors"  # half of search: embedding → ids, scores, texts
 
 

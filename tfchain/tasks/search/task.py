@@ -143,13 +143,15 @@ class SearchTask:
         described = {
             "fingerprint": served.text_encoder.fingerprint,
             "documents": len(state) if state is not None else 0,
+            "text_model": graph.text_model,
+            "top_k": options["top_k"],
             **served.description,
         }
         native = None
         if graph.has_text:
             index = None if state is None else state.snapshot()
             native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts)
-        return Served(graph, served.files, described, native)
+        return Served(graph, {**served.files, **graph.text_files}, described, native)
 
     def settings(self) -> Mapping[str, Any]:
         return {"passages": self.passages.to_dict()}
