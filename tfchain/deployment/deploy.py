@@ -135,15 +135,13 @@ def deploy(
         source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
             export to the same base path. Default: None, all versions.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
-        program: The module that is run as the server. Default: the server alone, which has no native engine;
-            `tfchain.chains.model_server` has one.
+        program: The server's module. Default: one without a native engine, which `tfchain.chains.model_server` has.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the name is not a valid model name, the ports are equal, the engine is unknown, or the log cannot
-            be written.
+        InputError: if the name, the ports or the engine are not valid, or the log cannot be written.
         ServerError: if the server does not start: a port is in use, the base path is missing, or the version is broken.
 
     Example:

@@ -14,7 +14,7 @@ from tfchain.deployment.server.servables.litert import load_version
 from tfchain.deployment.server.servables.native import NativeServable, load_native_answers
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.status import StatusError, not_found
+from tfchain.deployment.server.status import Code, StatusError, not_found
 from tfchain.deployment.server.tensorflow_start import start_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ def load_for_engine(
         except StatusError as error:
             if engine == "native":
                 raise
-            logger.warning("The native engine does not answer %s: %s.", path, error.message.removesuffix("."))
+            is_damaged = error.code is Code.INVALID_ARGUMENT
+            level = logging.WARNING if is_damaged else logging.INFO
+            logger.log(level, "The native engine does not answer %s: %s.", path, error.message.removesuffix("."))
         start_tensorflow()
     has_flatbuffer = (path / TFLITE_FILE).is_file()
     if engine == "auto" and has_flatbuffer:
