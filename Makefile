@@ -16,7 +16,7 @@ SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train lock clean
+.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train bench-serve lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench: install $(PEERS_VENV)/.installed  ## measure beside sentence-transformers
 
 bench-train: install $(PEERS_VENV)/.installed  ## measure training beside sentence-transformers; writes benchmarks/TRAINING.md
 	$(QUIET) $(BIN)/python benchmarks/training/run.py --peers $(PEERS_VENV)/bin/python
+
+bench-serve: install $(PEERS_VENV)/.installed  ## measure servers under load; writes benchmarks/SERVING_LOAD.md
+	$(QUIET) $(BIN)/python benchmarks/serving_load.py --write
 
 $(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
 	$(PYTHON) -m venv $(PEERS_VENV)

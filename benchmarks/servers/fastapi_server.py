@@ -42,6 +42,10 @@ def make_app(model: Path, vectors: Path, documents: Path) -> FastAPI:
             "texts": [hit["text"] for hit in hits],
         }
 
+    @app.post("/embed")
+    def embed(query: Query) -> dict[str, list]:
+        return {"embedding": encoder.encode([query.text], show_progress_bar=False)[0].tolist()}
+
     return app
 
 

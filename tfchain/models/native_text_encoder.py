@@ -11,6 +11,7 @@ import numpy as np
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.engines.kernel_folder import StoredKernels, save_kernels
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
+from tfchain.models.engines.padding import pad
 from tfchain.models.tokenizers.host import HostTokenizer
 from tfchain.models.tokenizers.stored import StoredTokenizer, TokenizerNotes, note_tokenizer
 from tfchain.runtime.litert import count_cores
@@ -84,6 +85,14 @@ class NativeTextEncoder:
             return None
         encoder = self._single if len(token_ids) == 1 else self._encoder
         return encoder.encode(token_ids, skipped=skipped, progress=progress)
+
+    def tokenize(self, texts: Sequence[str], *, prompt: str = "", skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the token ids of texts and their mask, int32 `(texts, longest)`; the arguments are those of `encode`.
+
+        The mask is 1 for a token, 2 for one that pooling leaves out, and 0 for padding.
+        """
+        token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+        return pad(token_ids, self.tokenizer.pad_token_id, skipped=skipped)
 
 
 def find_native_obstacle(text_encoder: "TextEncoder") -> str | None:

@@ -4,7 +4,8 @@
     encoder/           8-bit weights, shape and tokenizer (`models.native_text_encoder`)
     …                  what the task adds, such as an index
 
-A task's own answers are in its folder (`tasks/search/native_search.py`); every version also answers `embed`.
+A task's own answers are in its folder (`tasks/search/native_search.py`); every version also answers `tokenize` and
+`embed`, and `embed_query` and `embed_document` where the model has prompts for these.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ import numpy as np
 from tfchain.core.errors import ModelFolderError, TfchainError
 from tfchain.core.native import Answer, NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
-from tfchain.core.signatures import EMBED
+from tfchain.core.signatures import EMBED, EMBED_DOCUMENT, EMBED_QUERY, TOKENIZE
 from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
 
 if TYPE_CHECKING:  # a server reads a version without what made it
@@ -49,13 +50,13 @@ class Question:
         prompt: The text put before each text. Default: none.
         skipped: How many of each text's first tokens pooling leaves out. Default: 0.
         separator: The text between the two texts of a pair; None for single texts. Default: None.
-        is_task: Whether the task answers; if not, the vector is the answer. Default: True.
+        answer: The outputs: `task`, the task's own; `vectors`; or `tokens`, ids and their mask. Default: `task`.
     """
 
     prompt: str = ""
     skipped: int = 0
     separator: str | None = None
-    is_task: bool = True
+    answer: str = "task"
 
 
 def make_native_parts(
@@ -77,15 +78,14 @@ def make_native_parts(
         settings: Plain values for the task's reader.
         write_state: Writes what the task keeps beside the model. Default: nothing.
     """
-    prompt = text_encoder.find_prompt(None)
-    embed = Question(prompt, text_encoder.skipped_tokens(prompt), is_task=False)
 
     def write(path: Path) -> None:
         (path / ENCODER).mkdir()
         save_native_text_encoder(text_encoder, path / ENCODER)
         if write_state is not None:
             write_state(path)
-        signatures = {name: asdict(question) for name, question in {EMBED: embed, **questions}.items()}
+        asked = {**_text_questions(text_encoder), **questions}
+        signatures = {name: asdict(question) for name, question in asked.items()}
         values = {"format": FORMAT, "task": task, "signatures": signatures, "settings": dict(settings)}
         values["files"] = {name: _describe_file(path / name) for name in _list_files(path)}
         (path / MANIFEST).write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -101,8 +101,8 @@ def can_serve_natively(text_encoder: "TextEncoder") -> bool:
     return obstacle is None
 
 
-def prove_embedding(text_encoder: "TextEncoder", texts: Sequence[str]) -> list[Proof]:
-    """Returns the proofs of `embed`: the texts, and one that is cut off.
+def prove_texts(text_encoder: "TextEncoder", texts: Sequence[str]) -> list[Proof]:
+    """Returns the proofs of the signatures that every version answers: for the texts, and for one that is cut off.
 
     The kernels compute the same numbers wherever they run, so the answers may differ by as little as in float32.
 
@@ -110,10 +110,32 @@ def prove_embedding(text_encoder: "TextEncoder", texts: Sequence[str]) -> list[P
         text_encoder: The encoder in int8, run by the kernels.
         texts: The texts.
     """
-    from tfchain.tasks.text_graph import CUT_OFF, prove_embed
+    from tfchain.tasks.text_graph import CUT_OFF, prove_embed, prove_tokenize
 
-    proofs = [prove_embed(text_encoder, asked, is_warm_up=False) for asked in (texts, CUT_OFF)]
-    return [replace(proof, tolerance=TOLERANCE) for proof in proofs]
+    proofs = []
+    for name, question in _text_questions(text_encoder).items():
+        for asked in (texts, CUT_OFF):
+            if question.answer == "tokens":
+                proof = prove_tokenize(text_encoder, name, question.prompt, asked)
+            else:
+                proof = prove_embed(text_encoder, asked, signature=name, prompt=question.prompt, is_warm_up=False)
+                proof = replace(proof, tolerance=TOLERANCE)
+            proofs.append(proof)
+    return proofs
+
+
+def _text_questions(text_encoder: "TextEncoder") -> dict[str, Question]:
+    """The signatures that every version answers; those of `TextGraph`."""
+    default = text_encoder.find_prompt(None)
+
+    def ask(prompt: str, answer: str = "vectors") -> Question:
+        return Question(prompt, text_encoder.skipped_tokens(prompt), answer=answer)
+
+    found = {EMBED: ask(default), TOKENIZE: ask(default, "tokens")}
+    for name, prompt in ((EMBED_QUERY, text_encoder.query_prompt), (EMBED_DOCUMENT, text_encoder.document_prompt)):
+        if prompt != default:
+            found[name] = ask(prompt)
+    return found
 
 
 def load_answers(path: Path) -> dict[str, Answer]:
@@ -130,14 +152,14 @@ def load_answers(path: Path) -> dict[str, Answer]:
         questions = {name: Question(**question) for name, question in values["signatures"].items()}
         module, _, name = READERS[values["task"]].partition(":")
         text_encoder = NativeTextEncoder(path / ENCODER)
-        is_task = any(question.is_task for question in questions.values())
+        is_task = any(question.answer == "task" for question in questions.values())
         finish = getattr(importlib.import_module(module), name)(path, values["settings"]) if is_task else None
     except TfchainError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError) as error:
         raise _make_error(path, f"{type(error).__name__}: {error}") from error
     return {
-        name: make_answer(text_encoder, question, finish if question.is_task and finish else _give_vectors)
+        name: make_answer(text_encoder, question, finish if question.answer == "task" and finish else _give_vectors)
         for name, question in questions.items()
     }
 
@@ -152,6 +174,9 @@ def make_answer(text_encoder: NativeTextEncoder, question: Question, finish: Fin
         if texts is None:
             return None
         check_time()
+        if question.answer == "tokens":
+            ids, mask = text_encoder.tokenize(texts, prompt=question.prompt, skipped=question.skipped)
+            return [{"token_ids": ids, "padding_mask": mask}[name] for name in outputs]
         vectors = text_encoder.encode(
             texts, prompt=question.prompt, skipped=question.skipped, progress=lambda _: check_time()
         )

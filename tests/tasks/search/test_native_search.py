@@ -221,7 +221,7 @@ def test_a_chain_without_documents_answers_embed_alone(text_encoder: TextEncoder
     native = make_native_search(text_encoder, None, top_k=3, texts=["a"])
     assert native is not None
     native.write(tmp_path)
-    assert list(load_answers(tmp_path)) == ["embed"]
+    assert list(load_answers(tmp_path)) == ["embed", "tokenize"]
 
 
 def test_fewer_documents_than_top_k_are_all_found(
@@ -248,8 +248,24 @@ def test_the_prompt_for_queries_is_put_before_them(
     native.write(tmp_path)
     answers = load_answers(tmp_path)
     assert np.array_equal(ask(answers, ["run"], "embed", outputs=["embedding"])[0], text_encoder.encode(["stock run"]))
-    expected = index.search(text_encoder.encode(["who does run"]), 3)
+    queries = text_encoder.encode(["who does run"])
+    assert np.array_equal(ask(answers, ["run"], "embed_query", outputs=["embedding"])[0], queries)
+    documents = ask(answers, ["run"], "embed_document", outputs=["embedding"])[0]
+    assert np.array_equal(documents, text_encoder.encode(["run"]))
+    expected = index.search(queries, 3)
     assert ask(answers, ["run"])[0].tolist() == [[hit.id.encode() for hit in hits] for hits in expected]
+
+
+def test_token_ids_are_the_tokenizers_with_the_default_prompt(
+    text_encoder: TextEncoder, index: DocumentIndex, answers: Mapping[str, Answer]
+) -> None:
+    ids, mask = ask(answers, ["a cat", "who runs and sleeps"], "tokenize", outputs=["token_ids", "padding_mask"])
+    expected = text_encoder.tokenizer(["a cat", "who runs and sleeps"])
+    assert [row[kept != 0].tolist() for row, kept in zip(ids, mask, strict=True)] == [list(text) for text in expected]
+    assert ids.dtype == mask.dtype == np.int32
+    assert ids.shape == mask.shape == (2, max(map(len, expected)))
+    (alone,) = ask(answers, ["a cat"], "tokenize", outputs=["padding_mask"])
+    assert alone.tolist() == [[1] * len(expected[0])]
 
 
 def test_a_float32_model_gets_no_native_files(thin_model_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_plain_tensorflow_program_loads_it_both_ways_and_gets_the_chains_answe
 
 def test_the_version_needs_no_op_outside_the_stock_server_and_says_what_it_needs(version: Path) -> None:
     described = json.loads((version / "assets.extra" / "tfchain.json").read_text())
-    assert described["signatures"] == ["embed", "embed_ids", "search", "serving_default"]
+    assert described["signatures"] == ["embed", "embed_ids", "search", "serving_default", "tokenize"]
     assert {op for op in described["ops"] if op not in core_ops()} == {"FastWordpieceTokenizeWithOffsets"}
     assert described["oldest_server"] == "2.8"
     assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
@@ -96,9 +96,33 @@ def signatures(path: Path) -> set[str]:
     return set(json.loads((path / "assets.extra" / "tfchain.json").read_text())["signatures"])
 
 
-def test_a_chain_without_documents_exports_embed_and_embed_ids(thin_model_path: Path, tmp_path: Path) -> None:
+def test_a_chain_without_documents_exports_embed_tokenize_and_embed_ids(thin_model_path: Path, tmp_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
-    assert signatures(chain.export(tmp_path / "v")) == {"embed", "embed_ids"}
+    assert signatures(chain.export(tmp_path / "v")) == {"embed", "embed_ids", "tokenize"}
+
+
+def test_a_version_describes_its_text_model(version: Path, chain: NeuralSearchChain) -> None:
+    described = json.loads((version / "assets.extra" / "tfchain.json").read_text())
+    tokenizer = chain.text_encoder.tokenizer
+    assert described["text_model"] == {
+        "embedding_dim": chain.text_encoder.embedding_dim,
+        "max_tokens": tokenizer.max_length,
+        "vocabulary_size": len(tokenizer.tokenizer),
+        "empty_text": [tokenizer.tokenizer.cls_token_id, tokenizer.tokenizer.sep_token_id],
+        "precision": "float32",
+        "similarity": "cosine",
+    }
+    assert described["top_k"] == 3
+    tokens = json.loads((version / "assets.extra" / "vocabulary.json").read_text(encoding="utf-8"))
+    assert len(tokens) == len(tokenizer.tokenizer)
+    assert [tokens[token] for token in tokenizer(["the cat"])[0]] == ["[CLS]", "the", "cat", "[SEP]"]
+
+
+def test_prompts_for_queries_and_documents_have_signatures_of_their_own(thin_model_path: Path, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
+    chain.text_encoder.prompts.update(query="who ", document="the ")
+    path = chain.export(tmp_path / "v")  # each is compared with Python's vectors before the version appears
+    assert signatures(path) == {"embed", "embed_query", "embed_document", "embed_ids", "tokenize"}
 
 
 def test_signatures_of_ids_hold_no_op_of_tf_text(chain: NeuralSearchChain, tmp_path: Path) -> None:

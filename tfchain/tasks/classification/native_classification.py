@@ -11,7 +11,7 @@ from tfchain.core.native import NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.core.signatures import SERVING_DEFAULT
 from tfchain.tasks.classification.labels import Labels
-from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_embedding
+from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_texts
 
 if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
@@ -42,7 +42,7 @@ def make_native_classification(
     inputs, logits = encode_samples(graph.texts, native, separator)
     expected = expect_answers(logits, labels, top_k, TOLERANCE)
     tolerance = expected.tolerance or TOLERANCE
-    proofs = [*prove_embedding(native, graph.texts)]
+    proofs = [*prove_texts(native, graph.texts)]
     proofs.append(Proof(SERVING_DEFAULT, inputs, expected.outputs, expected.ties, tolerance=tolerance))
     question = Question(separator=separator)
     settings = {"top_k": top_k, "labels": dataclasses.asdict(dataclasses.replace(labels, texts=()))}

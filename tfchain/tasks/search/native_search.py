@@ -13,7 +13,7 @@ from tfchain.core.signatures import SERVING_DEFAULT
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
-from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_embedding
+from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_texts
 from tfchain.tasks.string_file import StringFile, write_strings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def make_native_search(
     if not can_serve_natively(text_encoder):
         return None
     native = text_encoder.with_precision("int8", engine="native")
-    proofs = prove_embedding(native, texts)
+    proofs = prove_texts(native, texts)
     if index is None or not len(index):
         return make_native_parts(native, "search", {}, proofs, settings={})
     prompt, top_k = native.query_prompt, min(top_k, len(index))

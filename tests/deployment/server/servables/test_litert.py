@@ -135,7 +135,7 @@ def test_auto_takes_the_kernels_files_of_an_int8_version_where_they_run_and_else
         assert not (version / NATIVE_FOLDER).exists()
         return
     described = json.loads((version / DESCRIPTION).read_text(encoding="utf-8"))
-    assert described["native"] == ["embed", "serving_default"]  # proven before the version appeared
+    assert described["native"] == ["embed", "serving_default", "tokenize"]  # proven before the version appeared
     with contextlib.closing(load_for_engine(version, auto, native=engine)) as servable:
         assert isinstance(servable, NativeServable)
         signature = servable.signatures["serving_default"]

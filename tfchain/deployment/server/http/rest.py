@@ -88,11 +88,6 @@ class RestApi:
         self.cors_headers = cors if has_cors else ()
         self._headers = (("Content-Type", _JSON), *self.cors_headers)
 
-    @property
-    def cors_headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that let pages of other sites read an answer; none without `has_cors`."""
-        return self._headers[1:]
-
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answers a request.
 

@@ -1,0 +1,265 @@
+"""Servers under load: MiniLM, text to the ten best documents of SciFact, and embeddings, with 1, 16 and 64 clients.
+
+Run: .venv/bin/python benchmarks/serving_load.py [--documents 5183] [--seconds 4] [--turns 2] [--work FOLDER] [--write]
+
+Beside what a user of sentence-transformers writes: FastAPI, uvicorn, FAISS (`servers/fastapi_server.py`, in the peers'
+environment). All servers run at the same time and are asked by turns; the clients are threads of one process on the
+same cores, which keep their connections and ask again at once. The last line is the chain without a server.
+`--work` keeps the chain and the exported version for the next run. With --write, SERVING_LOAD.md is written.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engines import end_process, quiet_environment
+from material import HERE, describe_machine, read_documents, read_test_queries
+from scifact import find_minilm
+from services import MODEL_NAME, connect_grpc, connect_rest, free_ports, peak_memory
+
+from tfchain import NeuralSearchChain
+from tfchain.chains.model_server import PROGRAM
+from tfchain.core.atomic import write_file
+
+CLIENTS = (1, 16, 64)
+FASTAPI = "FastAPI + sentence-transformers + FAISS"
+ENGINES = {"tfchain, float32 by TensorFlow": "tensorflow", "tfchain, int8 by its kernels": "native"}
+READY_SECONDS = 180.0
+
+Ask = Callable[[str], Any]
+
+
+@dataclass
+class Server:
+    """A running server and what was measured of it."""
+
+    process: "subprocess.Popen[bytes]"
+    connect: dict[str, Callable[[], Ask]]  # by what is asked
+    first_seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass
+class Load:
+    """The answers of one server to one kind of request, with a number of clients."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    """Reads the options, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scifact", type=Path, default=HERE.parents[1] / "shared" / "data" / "scifact")
+    parser.add_argument("--peers", type=Path, default=HERE.parent / ".venv-peers/bin/python")
+    parser.add_argument("--documents", type=int, default=5183)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one turn of a server")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--work", type=Path, help="keeps the chain and the version")
+    parser.add_argument("--write", action="store_true", help="write SERVING_LOAD.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tfchain-load-") as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        documents = read_documents(options.scifact)[: options.documents]
+        chain = prepare(work, documents)
+        queries = read_test_queries(options.scifact)
+        bare = measure_bare(chain, queries)
+        servers = start_servers(work, options, queries[0])
+        try:
+            found = measure(servers, queries, options)
+            for server in servers.values():
+                server.peak_mb = peak_memory(server.process.pid)
+        finally:
+            for server in servers.values():
+                end_process(server.process)
+    text = describe(found, servers, bare, len(documents))
+    print(text)
+    if options.write:
+        write_file(HERE / "SERVING_LOAD.md", text)
+
+
+def prepare(work: Path, documents: list[dict[str, str]]) -> NeuralSearchChain:
+    """The chain in int8, its exported version, and the vectors and documents that the peer reads."""
+    if not (work / "chain").is_dir():
+        chain = NeuralSearchChain.from_pretrained(find_minilm())
+        chain.text_encoder = chain.text_encoder.with_precision("int8")
+        chain.add(documents)
+        chain.save(work / "chain")
+        chain.export(work / MODEL_NAME)
+    chain = NeuralSearchChain.load(work / "chain")
+    np.save(work / "vectors.npy", np.asarray(chain.index.vectors.vectors, "float32")[: len(documents)])
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in documents)
+    (work / "documents.jsonl").write_text("".join(lines), encoding="utf-8")
+    return chain
+
+
+def measure_bare(chain: NeuralSearchChain, queries: Sequence[str]) -> float:
+    """Milliseconds of a search by the chain in this process."""
+    times = []
+    for query in [*queries[:20], *queries]:
+        begin = time.perf_counter()
+        chain.search(query)
+        times.append(1000 * (time.perf_counter() - begin))
+    return statistics.median(times[20:])
+
+
+def start_servers(work: Path, options: argparse.Namespace, query: str) -> dict[str, Server]:
+    """Starts all servers, one after the other, and waits for each one's first answer."""
+    servers: dict[str, Server] = {}
+    if options.peers.exists():
+        (port,) = free_ports(1)
+        script = HERE / "servers" / "fastapi_server.py"
+        files = [work / "vectors.npy", work / "documents.jsonl"]
+        command = [options.peers, script, find_minilm(), *files, str(port)]
+        connect = {
+            "search, REST": lambda: connect_rest(port, "/search", lambda text: {"text": text}, lambda answer: answer),
+            "embeddings": lambda: connect_rest(port, "/embed", lambda text: {"text": text}, give_ids),
+        }
+        servers[FASTAPI] = start(command, connect, query)
+    for name, engine in ENGINES.items():
+        servers[name] = start_tfchain(work, engine, query)
+    return servers
+
+
+def start_tfchain(work: Path, engine: str, query: str) -> Server:
+    """Starts the embedded server with an engine."""
+    rest, grpc = free_ports(2)
+    command = [sys.executable, "-m", PROGRAM, f"--rest_api_port={rest}", f"--port={grpc}", f"--engine={engine}"]
+    command += [f"--model_name={MODEL_NAME}", f"--model_base_path={work / MODEL_NAME}", "--host=127.0.0.1"]
+    command += ["--grpc_max_threads=64", "--rest_api_num_threads=64"]
+    predict = f"/v1/models/{MODEL_NAME}:predict"
+    connect = {
+        "search, REST": lambda: connect_rest(
+            rest, predict, lambda text: {"instances": [{"text": text}]}, lambda answer: answer["predictions"][0]
+        ),
+        "search, gRPC": lambda: connect_grpc(grpc),
+        "embeddings": lambda: connect_rest(
+            rest,
+            "/v1/embeddings",
+            lambda text: {"model": MODEL_NAME, "input": text, "encoding_format": "base64"},
+            give_ids,
+        ),
+    }
+    return start(command, connect, query)
+
+
+def give_ids(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer that has no ids, in the form that `connect_rest` wants."""
+    return {"ids": answer}
+
+
+def start(command: Sequence[Any], connect: dict[str, Callable[[], Ask]], query: str) -> Server:
+    """Starts a server and waits for its first answer."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=quiet_environment()
+    )
+    while True:
+        try:
+            next(iter(connect.values()))()(query)
+            return Server(process, connect, time.perf_counter() - begin)
+        except (OSError, RuntimeError) as error:
+            if process.poll() is not None or time.perf_counter() - begin > READY_SECONDS:
+                raise SystemExit(f"{command} does not answer: {error}") from error
+            time.sleep(0.01)
+
+
+def measure(
+    servers: dict[str, Server], queries: Sequence[str], options: argparse.Namespace
+) -> dict[tuple[str, str, int], Load]:
+    """Asks by turns; every server answers every kind of request with every number of clients."""
+    found: dict[tuple[str, str, int], Load] = {}
+    for turn in range(options.turns):
+        for clients in CLIENTS:
+            for name, server in servers.items():
+                for kind, connect in server.connect.items():
+                    load = found.setdefault((name, kind, clients), Load())
+                    offset = turn * 61
+                    times = run_clients(connect, [*queries[offset:], *queries[:offset]], clients, options.seconds)
+                    load.milliseconds += times
+                    load.rates.append(len(times) / options.seconds)
+    return found
+
+
+def run_clients(connect: Callable[[], Ask], queries: Sequence[str], clients: int, seconds: float) -> list[float]:
+    """Milliseconds of each answer within some seconds."""
+    times: list[list[float]] = [[] for _ in range(clients)]
+    failures: list[BaseException] = []
+    ready = threading.Barrier(clients)
+
+    def run(number: int) -> None:
+        try:
+            ask = connect()
+            ask(queries[number])  # opens the connection
+            ready.wait(60)
+            end = time.perf_counter() + seconds
+            for query in itertools.islice(itertools.cycle(queries), number * 7, None):
+                begin = time.perf_counter()
+                if begin >= end:
+                    return
+                ask(query)
+                times[number].append(1000 * (time.perf_counter() - begin))
+        except BaseException as error:  # told below, in the thread that waits
+            failures.append(error)
+            ready.abort()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise SystemExit(f"A client failed: {failures[0]!r}")
+    return [value for mine in times for value in mine]
+
+
+def describe(
+    found: dict[tuple[str, str, int], Load], servers: dict[str, Server], bare: float, num_documents: int
+) -> str:
+    """The figures as a document."""
+    machine = describe_machine()
+    lines = [
+        "# Servers under load",
+        "",
+        f"`make bench-serve`, {time.strftime('%Y-%m-%d')}; {machine['processor']} ({machine['features']}), "
+        f"{machine['cores']} cores, load {machine['load']}.",
+        "",
+        f"all-MiniLM-L6-v2, {num_documents} documents of SciFact, its test queries; times in milliseconds. The ratio is",
+        "to the peer's answers a second to the same kind of request (for gRPC, to its REST).",
+        "",
+        "| request | server | clients | answers a second | ratio | median | 99 % |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (name, kind, clients), load in sorted(found.items(), key=lambda item: (item[0][1], item[0][2])):
+        rate = statistics.median(load.rates)
+        peer = found.get((FASTAPI, "embeddings" if kind == "embeddings" else "search, REST", clients))
+        ratio = f"{rate / statistics.median(peer.rates):.1f}" if peer else ""
+        times = sorted(load.milliseconds)
+        p99 = times[min(len(times) - 1, math.floor(0.99 * len(times)))]
+        lines.append(
+            f"| {kind} | {name} | {clients} | {rate:.0f} | {ratio} | {statistics.median(times):.2f} | {p99:.1f} |"
+        )
+    lines += ["", "| server | start to first answer, s | peak memory, MB |", "| --- | --- | --- |"]
+    for name, server in servers.items():
+        lines.append(f"| {name} | {server.first_seconds:.2f} | {server.peak_mb:.0f} |")
+    lines += ["", f"A search by the chain in int8, without a server: {bare:.2f} ms at the median."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
