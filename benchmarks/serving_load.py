@@ -238,7 +238,7 @@ def describe(
         f"`make bench-serve`, {time.strftime('%Y-%m-%d')}; {machine['processor']} ({machine['features']}), "
         f"{machine['cores']} cores, load {machine['load']}.",
         "",
-        f"all-MiniLM-L6-v2, {num_documents} documents of SciFact, its test queries; times in milliseconds. The ratio is",
+        f"all-MiniLM-L6-v2, {num_documents} documents of SciFact, its test queries; times in ms. The ratio is",
         "to the peer's answers a second to the same kind of request (for gRPC, to its REST).",
         "",
         "| request | server | clients | answers a second | ratio | median | 99 % |",

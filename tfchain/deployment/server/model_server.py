@@ -248,7 +248,7 @@ class ModelServer:
         router = Router(api.answer, keys=files.keys, refused=self.metrics.refused, headers=api.cors_headers)
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
         timeout_ms = self.options.rest_timeout_ms
-        add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics, headers=api.cors_headers)
+        add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics)
         if self.options.has_search_page:
             add_page(router)
         return router
