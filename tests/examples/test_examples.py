@@ -123,6 +123,15 @@ def test_serve_and_query(tiny_model_path: Path, capsys: pytest.CaptureFixture[st
     assert vectors == "vectors: (2, 16)"
 
 
+def test_openai_client(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("openai_client.py", "--model", tiny_model_path)
+
+    models, vectors, answer = capsys.readouterr().out.splitlines()
+    assert models == "models: docs"
+    assert vectors.startswith("vectors: (3, 16) of ")
+    assert answer.startswith("why does dough get bigger: ")
+
+
 def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_example("classify.py", "--model", tiny_model_path, "--epochs", 1)
 

@@ -7,6 +7,7 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
+from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.main import _to_options, main
 from tfchain.deployment.server.model_server import ModelServer
 from tfchain.deployment.server.ports import PortOptions
@@ -51,6 +52,14 @@ def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default()
     check_supported(parse_flags(["--enable_batching=false", "--num_load_threads=9"]))
     with pytest.raises(InputError, match="--enable_batching is not supported by the embedded server yet"):
         check_supported(parse_flags(["--enable_batching"]))
+
+
+def test_the_flags_of_limits_are_the_endpoints_limits() -> None:
+    assert _to_options(parse_flags([])).limits == RequestLimits(100 * 2**20, 2048, 512)
+    flags = parse_flags(["--max_body_bytes=10", "--max_client_batch_size=2", "--max_concurrent_requests=3"])
+    assert _to_options(flags).limits == RequestLimits(10, 2, 3)
+    with pytest.raises(InputError, match="`max_batch_size` must be 1 or more. Received: max_batch_size=0."):
+        _to_options(parse_flags(["--max_client_batch_size=0"]))
 
 
 def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:

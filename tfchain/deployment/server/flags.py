@@ -112,6 +112,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
     Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API"),
     Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
+    Flag("max_client_batch_size", 2048, "(tfchain's own) most texts in a request to the endpoints for texts"),
+    Flag("max_concurrent_requests", 512, "(tfchain's own) most requests to these that run or wait; then 429"),
+    Flag("max_body_bytes", 100 * 2**20, "(tfchain's own) largest body of a request to these, unpacked; then 413"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 

@@ -101,6 +101,7 @@ def _start_tensorflow() -> None:
 
 
 def _to_options(flags: Flags) -> "ServerOptions":
+    from tfchain.deployment.server.http.limits import RequestLimits
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.servables.saved_model import LoadOptions
 
@@ -140,6 +141,11 @@ def _to_options(flags: Flags) -> "ServerOptions":
         ),
         version_source=flags.text("version_source"),
         ports=_to_port_options(flags),
+        limits=RequestLimits(
+            max_body_bytes=flags.number("max_body_bytes"),
+            max_batch_size=flags.number("max_client_batch_size"),
+            max_concurrent_requests=flags.number("max_concurrent_requests"),
+        ),
     )
 
 

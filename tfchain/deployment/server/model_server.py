@@ -7,13 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfchain import __version__
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.repository import list_versions
 from tfchain.deployment.server.grpc.server import GrpcServer
+from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
+from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.serving_schema import describe_serving
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
@@ -22,6 +26,7 @@ from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource, Policy, latest, latest_of
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.text.endpoints import add_text_endpoints
 from tfchain.deployment.server.versions import State
 from tfchain.deployment.server.warmup import run_warmup
 
@@ -52,6 +57,7 @@ class ServerOptions:
         load: How models are loaded.
         version_source: Serves only the versions that this source exported; empty for all. Default: empty.
         ports: How the ports are secured and watched.
+        limits: The limits of the REST port's endpoints beside TensorFlow Serving's.
     """
 
     model_name: str
@@ -73,6 +79,7 @@ class ServerOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
     version_source: str = ""
     ports: PortOptions = field(default_factory=PortOptions)
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
     @property
     def policy(self) -> Policy:
@@ -160,12 +167,14 @@ class ModelServer:
             self.grpc_port = grpc.ports[-1]
             logger.info("Running gRPC ModelServer at %s:%d ...", options.host, self.grpc_port)
         if options.rest_port is not None:
+            router = self._make_router(files)
             http = HttpServer(
-                self._make_router(files),
+                router,
                 host=options.host,
                 port=options.rest_port,
                 num_threads=options.rest_threads or threads,
                 tls=files.rest_tls,
+                guard=router,
             )
             self._closers.append(http.close)
             http.start()
@@ -192,8 +201,25 @@ class ModelServer:
             takes_keys=files.keys is not None,
             metrics=self.metrics,
         )
-        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
+        router = Router(
+            api.answer,
+            keys=files.keys,
+            refused=self.metrics.refused,
+            limits=self.options.limits,
+            cors_headers=api.cors_headers,
+        )
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        document = ApiDocument(__version__, has_keys=files.keys is not None)
+        describe_serving(document, files.prometheus_path)
+        add_text_endpoints(
+            router,
+            self._manager,
+            readiness=self.readiness,
+            document=document,
+            timeout_ms=self.options.rest_timeout_ms,
+            metrics=self.metrics,
+        )
+        document.add_to(router)
         return router
 
     def _answers(self, model: str) -> bool:

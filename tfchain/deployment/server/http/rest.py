@@ -66,6 +66,9 @@ class RestApi:
         has_cors: Whether answers carry the headers that let pages of other sites read them. Default: False.
         takes_keys: Whether these pages may send an API key, which a stock server does not know. Default: False.
         metrics: Counts the calls. Default: metrics of its own.
+
+    Attributes:
+        cors_headers: The headers that let pages of other sites read answers; empty without `has_cors`.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class RestApi:
         self._timeout_ms = timeout_ms
         self._metrics = metrics or ServingMetrics()
         cors = (*_CORS[:2], (_CORS[2][0], f"{_CORS[2][1]}, Authorization")) if takes_keys else _CORS
-        self._headers = (("Content-Type", _JSON), *(cors if has_cors else ()))
+        self.cors_headers = cors if has_cors else ()
+        self._headers = (("Content-Type", _JSON), *self.cors_headers)
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answers a request.
