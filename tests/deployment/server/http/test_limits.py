@@ -157,6 +157,11 @@ def test_other_paths_have_a_stock_servers_limits(server: HttpServer) -> None:
     assert exchange(server, head("/v1/models/m:predict", "Content-Length: 500") + b"x" * 500).endswith(b"stock 500")
 
 
+@pytest.mark.parametrize("path", ["/nope", "/live"])
+def test_a_path_of_nobody_takes_no_large_body(server: HttpServer, path: str) -> None:
+    assert exchange(server, head(path, "Content-Length: 101")).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_request_too_many_is_refused_and_later_ones_are_not(server: HttpServer, echo: Echo) -> None:
     first = open_stream(server, head("/wait", "Content-Length: 1") + b"1")
     assert echo.begun.acquire(timeout=5)

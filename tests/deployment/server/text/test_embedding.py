@@ -3,8 +3,30 @@
 import numpy as np
 import pytest
 
-from tfchain.deployment.server.text.embedding import choose_prompt, find_special_tokens, has_special_tokens, normalize
+from tfchain.deployment.server.text.embedding import (
+    TextService,
+    check_dimensions,
+    choose_prompt,
+    cut_vectors,
+    find_special_tokens,
+    has_special_tokens,
+    normalize,
+)
 from tfchain.deployment.server.text.errors import FieldError
+
+
+class OldVersion:
+    """A version whose export told nothing."""
+
+    embedding_dim = 0
+    matryoshka_dims: tuple[int, ...] = ()
+
+
+class TwoModels:
+    """A manager of two models."""
+
+    def names(self) -> list[str]:
+        return ["docs", "faq"]
 
 
 @pytest.mark.parametrize(
@@ -56,3 +78,17 @@ def test_vectors_of_zeros_stay() -> None:
     found = normalize(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32))
     np.testing.assert_allclose(found, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
     assert found.dtype == np.float32
+
+
+def test_several_models_must_be_told_apart() -> None:
+    service = TextService(TwoModels())  # type: ignore[arg-type]
+    with pytest.raises(FieldError, match="Several models are served: `model` must be one of docs, faq."):
+        service.lend(None, "embed").__enter__()
+
+
+def test_vectors_of_a_version_that_tells_nothing_are_not_cut() -> None:
+    model, vectors = OldVersion(), np.ones((1, 4), np.float32)
+    check_dimensions(model, 2)  # type: ignore[arg-type]
+    assert cut_vectors(model, vectors, 4) is vectors  # type: ignore[arg-type]
+    with pytest.raises(FieldError, match="`dimensions` must be one of 4. Received: 2. The model was not trained"):
+        cut_vectors(model, vectors, 2)  # type: ignore[arg-type]

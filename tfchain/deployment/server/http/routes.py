@@ -128,10 +128,13 @@ class Router:
             target: The path as sent, with the query.
             size: The body's size in bytes, or the size of what has arrived of it.
         """
-        route, _ = self._find(method, target)
-        if route is None or size <= self.limits.max_body_bytes:
+        if size <= self.limits.max_body_bytes:
             return None
-        return _to_answer(route, BodyTooLargeError(self.limits.max_body_bytes))
+        route, _ = self._find(method, target)
+        if route is None and target.lower().startswith("/v1/"):
+            return None  # TensorFlow Serving's paths
+        error = BodyTooLargeError(self.limits.max_body_bytes)
+        return _to_answer(route, error) if route is not None else error_answer(error, status=413)
 
     def enter(self, method: str, target: str) -> Answer | None:
         """Counts a request in before it waits for its turn; returns the answer if it is a request too many.

@@ -64,13 +64,16 @@ class TextService:
             yield model
 
     def _find(self, name: str | None) -> TextModel:
+        served = self.manager.names()
+        if name is None and len(served) > 1:
+            raise FieldError(f"Several models are served: `model` must be one of {', '.join(served)}.", "model")
         try:
             return find_text_model(self.manager, name, self.timeout_ms)
         except StatusError as error:
             if error.code is not Code.NOT_FOUND or name is None:
                 raise
-            served = ", ".join(self.manager.names()) or "none"
-            raise not_found(f"The model {name!r} does not exist, or is not served now. Served: {served}.") from error
+            known = ", ".join(served) or "none"
+            raise not_found(f"The model {name!r} does not exist, or is not served now. Served: {known}.") from error
 
 
 def choose_prompt(served: Collection[str], model: str | None, input_type: str | None) -> tuple[str | None, str]:
@@ -218,18 +221,22 @@ def cut_vectors(model: TextModel, vectors: np.ndarray, dimensions: int | None) -
     full = vectors.shape[1]
     if dimensions is None or dimensions == full:
         return vectors
-    check_dimensions(model, dimensions)
+    if dimensions not in model.matryoshka_dims:
+        raise _wrong_dimensions(model, dimensions, full)
     return normalize(vectors[:, :dimensions])
 
 
 def check_dimensions(model: TextModel, dimensions: int | None) -> None:
-    """Raises if the model's vectors cannot be cut to a length; a version that does not tell its own is not checked."""
-    full, shorter = model.embedding_dim, model.matryoshka_dims
-    if dimensions is None or dimensions in shorter or (not full and not shorter) or dimensions == full:
-        return
-    known = ", ".join(map(str, sorted({*shorter, full})))
-    reason = "" if shorter else " The model was not trained so that its vectors may be cut (Matryoshka)."
-    raise FieldError(f"`dimensions` must be one of {known}. Received: {dimensions}.{reason}", "dimensions")
+    """Raises early what `cut_vectors` would raise, unless the version does not tell the length of its vectors."""
+    full = model.embedding_dim
+    if dimensions is not None and full and dimensions != full and dimensions not in model.matryoshka_dims:
+        raise _wrong_dimensions(model, dimensions, full)
+
+
+def _wrong_dimensions(model: TextModel, dimensions: int, full: int) -> FieldError:
+    known = ", ".join(map(str, sorted({*model.matryoshka_dims, full})))
+    reason = "" if model.matryoshka_dims else " The model was not trained so that its vectors may be cut (Matryoshka)."
+    return FieldError(f"`dimensions` must be one of {known}. Received: {dimensions}.{reason}", "dimensions")
 
 
 def normalize(vectors: np.ndarray) -> np.ndarray:
