@@ -158,7 +158,7 @@ def test_a_quoted_value_is_cut(wire: Wire) -> None:
         ("DELETE", "/v1/models/hpt", 400, "Malformed request: DELETE /v1/models/hpt"),
         ("PATCH", "/v1/models/hpt", 400, "Malformed request: PATCH /v1/models/hpt"),
         ("GET", "/v1/models/hpt:predict", 400, "Malformed request: GET /v1/models/hpt:predict"),
-        ("GET", "/v1/models", 400, "Missing model name in request."),
+        ("GET", "/V1/models", 400, "Missing model name in request."),
         (
             "GET",
             "/v1/models/hpt/versions/" + "9" * 30,

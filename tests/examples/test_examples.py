@@ -158,6 +158,15 @@ def test_search_page(
     assert page.startswith("page: http://127.0.0.1:")
 
 
+def test_openai_client(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("openai_client.py", "--model", tiny_model_path)
+
+    models, vectors, answer = capsys.readouterr().out.splitlines()
+    assert models == "models: docs"
+    assert vectors.startswith("vectors: (3, 16) of ")
+    assert answer.startswith("why does dough get bigger: ")
+
+
 def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_example("classify.py", "--model", tiny_model_path, "--epochs", 1)
 

@@ -8,6 +8,8 @@ EMBED_QUERY = "embed_query"  # the same with the prompt for queries, where that 
 EMBED_DOCUMENT = "embed_document"  # the same with the prompt for documents
 EMBED_IDS = "embed_ids"  # token_ids, padding_mask → embedding
 TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's default prompt
+TOKENIZE_QUERY = "tokenize_query"  # the same with the prompt for queries, where that is not the default
+TOKENIZE_DOCUMENT = "tokenize_document"  # the same with the prompt for documents
 
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks
 VOCABULARY_FILE = "assets.extra/vocabulary.json"  # in a version's folder: the tokens by id

@@ -10,7 +10,17 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.proof import Proof
-from tfchain.core.signatures import EMBED, EMBED_DOCUMENT, EMBED_IDS, EMBED_QUERY, TOKENIZE, VOCABULARY_FILE, Halves
+from tfchain.core.signatures import (
+    EMBED,
+    EMBED_DOCUMENT,
+    EMBED_IDS,
+    EMBED_QUERY,
+    TOKENIZE,
+    TOKENIZE_DOCUMENT,
+    TOKENIZE_QUERY,
+    VOCABULARY_FILE,
+    Halves,
+)
 from tfchain.models.engines.padding import pad
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
@@ -29,8 +39,6 @@ SAMPLE_TEXTS = (
     "",
 )
 CUT_OFF = ("a text that is cut off at the end, 你好。 " * 200,)  # longer than any model's maximum
-TOKENIZE_QUERY = "tokenize_query"  # halves: text → token_ids, padding_mask, with the prompt for queries,
-TOKENIZE_DOCUMENT = "tokenize_document"  # and for documents
 MOST_TEXTS = 6
 MOST_CHARACTERS = 400  # of each of the task's own texts
 
@@ -108,8 +116,10 @@ class TextGraph:
             self._add_half(TOKENIZE, default)
             self._add_embed(EMBED, default, TOKENIZE)
             if text_encoder.query_prompt != default:
+                self._add_half(TOKENIZE_QUERY, text_encoder.query_prompt)
                 self._add_embed(EMBED_QUERY, text_encoder.query_prompt, TOKENIZE_QUERY)
             if text_encoder.document_prompt != default:
+                self._add_half(TOKENIZE_DOCUMENT, text_encoder.document_prompt)
                 self._add_embed(EMBED_DOCUMENT, text_encoder.document_prompt, TOKENIZE_DOCUMENT)
 
     @property
@@ -127,6 +137,7 @@ class TextGraph:
             "vocabulary_size": len(tokenizer.tokenizer),
             "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
             "precision": self.text_encoder.precision,
+            "pooling": [] if self.text_encoder.config is None else list(self.text_encoder.config.pooling.modes),
             "similarity": self.text_encoder.similarity,
         }
 

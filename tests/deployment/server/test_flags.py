@@ -10,6 +10,7 @@ from tfchain.core.errors import InputError
 from tfchain.deployment.server.batching.batching import BatchingOptions
 from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
+from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.main import _to_options, main
 from tfchain.deployment.server.model_server import ModelServer
 from tfchain.deployment.server.ports import PortOptions
@@ -94,6 +95,14 @@ def test_of_a_config_file_and_a_base_path_the_file_wins(caplog: pytest.LogCaptur
     options = _to_options(parse_flags(["--model_config_file=/c", "--model_base_path=/b", "--model_name=m"]))
     assert (options.config_file, options.base_path) == (Path("/c"), None)
     assert "--model_base_path is ignored: --model_config_file names the models." in caplog.text
+
+
+def test_the_flags_of_limits_are_the_endpoints_limits() -> None:
+    assert _to_options(parse_flags([])).limits == RequestLimits(100 * 2**20, 2048, 512)
+    flags = parse_flags(["--max_body_bytes=10", "--max_client_batch_size=2", "--max_concurrent_requests=3"])
+    assert _to_options(flags).limits == RequestLimits(10, 2, 3)
+    with pytest.raises(InputError, match="`max_batch_size` must be 1 or more. Received: max_batch_size=0."):
+        _to_options(parse_flags(["--max_client_batch_size=0"]))
 
 
 def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:

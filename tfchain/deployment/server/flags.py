@@ -148,6 +148,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
     Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
     Flag("search_page", True, "(tfchain's own) serve a page to search with at / of the REST API's port"),
+    Flag("max_client_batch_size", 2048, "(tfchain's own) most texts in a request to the endpoints for texts"),
+    Flag("max_concurrent_requests", 512, "(tfchain's own) most requests to these that run or wait; then 429"),
+    Flag("max_body_bytes", 100 * 2**20, "(tfchain's own) largest body of a request to these, unpacked; then 413"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 

@@ -111,6 +111,7 @@ def _serve(flags: Flags, native: "NativeEngine | None") -> int:
 
 
 def _to_options(flags: Flags) -> "ServerOptions":
+    from tfchain.deployment.server.http.limits import RequestLimits
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.servables.saved_model import LoadOptions
 
@@ -164,6 +165,11 @@ def _to_options(flags: Flags) -> "ServerOptions":
         num_unload_threads=flags.number("num_unload_threads"),
         ports=_to_port_options(flags),
         batching=_to_batching_options(flags),
+        limits=RequestLimits(
+            max_body_bytes=flags.number("max_body_bytes"),
+            max_batch_size=flags.number("max_client_batch_size"),
+            max_concurrent_requests=flags.number("max_concurrent_requests"),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfchain import __version__
 from tfchain.core.errors import InputError, ServerError
 from tfchain.core.native import NativeEngine
 from tfchain.deployment.server.base_paths import find_problem
@@ -15,11 +16,14 @@ from tfchain.deployment.server.batching.metrics import BatchingMetrics
 from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
+from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
+from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.page import add_page
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.serving_schema import describe_serving
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
@@ -33,7 +37,9 @@ from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.text.endpoints import add_text_endpoints
 from tfchain.deployment.server.text.search import add_search
+from tfchain.deployment.server.text.search_schema import describe_search
 from tfchain.deployment.server.warmup import run_warmup
 
 logger = logging.getLogger(__name__)
@@ -72,6 +78,7 @@ class ServerOptions:
         batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
         flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
         native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
+        limits: The limits of the REST port's endpoints beside TensorFlow Serving's.
     """
 
     model_name: str = "default"
@@ -102,6 +109,7 @@ class ServerOptions:
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     flushes_page_cache: bool = True
     native: NativeEngine | None = None
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -213,12 +221,14 @@ class ModelServer:
             self.grpc_port = grpc.ports[-1]
             logger.info("Running gRPC ModelServer at %s:%d ...", options.host, self.grpc_port)
         if options.rest_port is not None:
+            router = self._make_router(files)
             http = HttpServer(
-                self._make_router(files),
+                router,
                 host=options.host,
                 port=options.rest_port,
                 num_threads=options.rest_threads or threads,
                 tls=files.rest_tls,
+                guard=router,
             )
             self._closers.append(http.close)
             http.start()
@@ -245,10 +255,27 @@ class ModelServer:
             takes_keys=files.keys is not None,
             metrics=self.metrics,
         )
-        router = Router(api.answer, keys=files.keys, refused=self.metrics.refused, headers=api.cors_headers)
+        router = Router(
+            api.answer,
+            keys=files.keys,
+            refused=self.metrics.refused,
+            limits=self.options.limits,
+            cors_headers=api.cors_headers,
+        )
         add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
-        timeout_ms = self.options.rest_timeout_ms
-        add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics)
+        document = ApiDocument(__version__, has_keys=files.keys is not None)
+        describe_serving(document, files.prometheus_path)
+        add_text_endpoints(
+            router,
+            self._manager,
+            readiness=self.readiness,
+            document=document,
+            timeout_ms=self.options.rest_timeout_ms,
+            metrics=self.metrics,
+        )
+        add_search(router, self._manager, timeout_ms=self.options.rest_timeout_ms, metrics=self.metrics)
+        describe_search(document)
+        document.add_to(router)
         if self.options.has_search_page:
             add_page(router)
         return router

@@ -7,12 +7,12 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.proof import TOLERANCE
-from tfchain.core.signatures import SERVING_DEFAULT
+from tfchain.core.signatures import SERVING_DEFAULT, TOKENIZE_QUERY
 from tfchain.models.indexes.exact import VectorIndex
 from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.text_graph import TOKENIZE_QUERY, TextGraph, check_signatures, to_array, to_bytes
+from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
 from tfchain.tasks.ties import find_ties
 
 SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from typing import Protocol
 
 import httptools
 
@@ -16,10 +17,25 @@ from tfchain.deployment.server.http.rest import Answer
 Handler = Callable[[str, str, Mapping[str, str], bytes], Answer]
 _MAX_HEADER_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
+_HEADER_SECONDS = 30.0  # from the first byte of a header, or from the start of a connection, to the header's end
+_BODY_SECONDS = 30.0  # without a byte, within a request
 _LINGER_SECONDS = 1.0
 _LINGER_READS = 40
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n|$)", re.IGNORECASE)
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {499: "Client Closed Request"}
+
+
+class Guard(Protocol):
+    """Refuses requests before they are read to the end, or before they wait for their turn."""
+
+    def check_size(self, method: str, target: str, size: int) -> Answer | None:
+        """Returns the answer to a request whose body is too large; None if it is not."""
+
+    def enter(self, method: str, target: str) -> Answer | None:
+        """Counts a request in; returns the answer if it is a request too many."""
+
+    def leave(self, method: str, target: str) -> None:
+        """Counts a request out that was let in."""
 
 
 class HttpConnection:
@@ -29,15 +45,25 @@ class HttpConnection:
         stream: The connected socket.
         handle: A function from `(method, target, headers, body)` to an answer.
         slots: The semaphore that limits the requests that run at the same time.
-        idle_seconds: The seconds without a byte after which the connection is closed.
+        idle_seconds: The seconds between two requests, or for sending an answer, after which the connection is closed.
+        guard: Refuses requests early. Default: none are refused.
     """
 
     def __init__(
-        self, stream: socket.socket, handle: Handler, *, slots: threading.Semaphore, idle_seconds: float
+        self,
+        stream: socket.socket,
+        handle: Handler,
+        *,
+        slots: threading.Semaphore,
+        idle_seconds: float,
+        guard: Guard | None = None,
     ) -> None:
         self._stream = stream
         self._handle = handle
         self._slots = slots
+        self._idle_seconds = idle_seconds
+        self._guard = guard
+        self._header_deadline: float | None = time.monotonic() + _HEADER_SECONDS
         self._parser = httptools.HttpRequestParser(self)
         self._is_done = False
         self._is_between = True  # between two requests
@@ -51,6 +77,7 @@ class HttpConnection:
         with self._stream:
             try:
                 while not self._is_done:
+                    self._stream.settimeout(self._read_seconds())
                     data = self._stream.recv(_READ_BYTES)
                     if not data:
                         break
@@ -67,6 +94,14 @@ class HttpConnection:
     def abort(self) -> None:
         """Closes the connection at once; called by another thread."""
         self._shut(socket.SHUT_RDWR)
+
+    def _read_seconds(self) -> float:
+        """Returns how long the client may take until its next bytes."""
+        if not self._is_between:
+            return _BODY_SECONDS
+        if self._header_deadline is None:
+            return self._idle_seconds
+        return max(self._header_deadline - time.monotonic(), 0.001)
 
     def _linger(self) -> None:
         """Reads a little of what the client still sends: closing the socket earlier could discard the answer."""
@@ -88,6 +123,8 @@ class HttpConnection:
             end = data.find(b"\r\n\r\n")
             if end < 0 and len(data) <= _MAX_HEADER_BYTES:
                 self._head = data
+                if self._header_deadline is None:
+                    self._header_deadline = time.monotonic() + _HEADER_SECONDS
                 return
             # httptools drops the body if a client offers another protocol, as HTTP/2 clients do in their first request.
             # HTTP/1.1 allows ignoring such an offer, so it is removed before parsing.
@@ -107,10 +144,12 @@ class HttpConnection:
     def on_message_begin(self) -> None:
         """Starts a request."""
         self._is_between = False
+        self._header_deadline = None
         self._target = b""
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
         self._body: list[bytes] = []
+        self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Adds a piece of the target."""
@@ -123,27 +162,53 @@ class HttpConnection:
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """Answers `Expect: 100-continue`, which a client sends before it sends the body."""
+        """Refuses a body that is too large; answers `Expect: 100-continue`, which a client sends before the body."""
+        length = self._headers.get("content-length", "")
+        if self._is_done or (length.isdecimal() and self._refuses(int(length))):
+            return
         if self._headers.get("expect", "").lower() == "100-continue":
             self._stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Adds a piece of the body."""
-        self._body.append(body)
+        self._body_bytes += len(body)
+        if not self._is_done and not self._refuses(self._body_bytes):
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         """Answers the complete request."""
         self._is_between = True
         if self._is_done:
             return
-        method = self._parser.get_method().decode("latin-1")
-        with self._slots:
-            answer = self._handle(method, _to_path(self._target), self._headers, b"".join(self._body))
+        method, path = self._method(), _to_path(self._target)
+        answer = self._guard.enter(method, path) if self._guard is not None else None
+        if answer is None:
+            try:
+                with self._slots:
+                    answer = self._handle(method, path, self._headers, b"".join(self._body))
+            finally:
+                if self._guard is not None:
+                    self._guard.leave(method, path)
         is_kept = self._parser.should_keep_alive() and not self.is_closing
         self._is_done = not is_kept
         is_old = self._parser.get_http_version() == "1.0"
         connection = "close" if not is_kept else "keep-alive" if is_old else ""
         self._send(answer, connection, has_body=method != "HEAD")
+
+    def _refuses(self, size: int) -> bool:
+        """Answers a request whose body is too large, and ends the connection; returns whether it is."""
+        method = self._method()
+        answer = self._guard.check_size(method, _to_path(self._target), size) if self._guard is not None else None
+        if answer is None:
+            return False
+        self._is_done = True
+        self._body.clear()
+        self._send(answer, "close", has_body=method != "HEAD")
+        return True
+
+    def _method(self) -> str:
+        method: str = self._parser.get_method().decode("latin-1")
+        return method
 
     def _count(self, size: int) -> None:
         self._header_bytes += size
@@ -159,6 +224,7 @@ class HttpConnection:
         if connection:
             lines.append(f"Connection: {connection}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        self._stream.settimeout(self._idle_seconds)
         self._stream.sendall(head + answer.body if has_body else head)
 
 

@@ -69,7 +69,7 @@ class RestApi:
         metrics: Counts the calls. Default: metrics of its own.
 
     Attributes:
-        cors_headers: The headers that let pages of other sites read an answer; none without `has_cors`.
+        cors_headers: The headers that let pages of other sites read answers; empty without `has_cors`.
     """
 
     def __init__(

@@ -1,9 +1,18 @@
 """The table of the server's own endpoints, in front of TensorFlow Serving's REST API."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 from tfchain.deployment.server.api_keys import ApiKeys
+from tfchain.deployment.server.http.limits import (
+    RETRY_SECONDS,
+    BodyTooLargeError,
+    Gate,
+    OverloadedError,
+    RequestLimits,
+    inflate,
+)
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.metrics.registry import Counter
@@ -23,7 +32,7 @@ class Request:
         path: The path, as sent.
         query: What follows `?` in the target, as sent; empty without one.
         headers: The request's headers, by lower-case name.
-        body: The request's body.
+        body: The request's body, unpacked.
     """
 
     method: str
@@ -37,10 +46,24 @@ RouteHandler = Callable[[Request], Answer]
 Fallback = Callable[[str, str, Mapping[str, str], bytes], Answer]
 
 
+class ErrorWriter(Protocol):
+    """Writes an error in the form that an endpoint's clients read; `error_answer` is one."""
+
+    def __call__(self, error: StatusError, *, status: int = 0, headers: Headers = ()) -> Answer:
+        """Makes an error answer.
+
+        Args:
+            error: The error.
+            status: The HTTP status; 0 for the one that the error has in this form.
+            headers: Further headers.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     handle: RouteHandler
     is_public: bool
+    errors: ErrorWriter
 
 
 class Router:
@@ -53,7 +76,8 @@ class Router:
         fallback: Answers the requests outside the table.
         keys: The keys that requests must carry, or None to let every request in.
         refused: Counts requests without a valid key, by protocol; None for no counting.
-        headers: Headers of all answers that the table gives itself, such as those of CORS. Default: none.
+        limits: The limits of the requests of the table. Default: those of `RequestLimits`.
+        cors_headers: Headers of the table's answers that let pages of other sites read them. Default: none.
 
     Example:
         router.add("GET", "/live", lambda request: Answer(200, (("Content-Type", "text/plain"),), b"live"))
@@ -65,49 +89,124 @@ class Router:
         *,
         keys: ApiKeys | None = None,
         refused: Counter | None = None,
-        headers: Headers = (),
+        limits: RequestLimits | None = None,
+        cors_headers: Headers = (),
     ) -> None:
+        self._cors_headers = cors_headers
+        self.limits = limits or RequestLimits()
         self._fallback = fallback
-        self._headers = headers
         self._keys = keys
         self._refused = refused
+        self._gate = Gate(self.limits.max_concurrent_requests)
         self._routes: dict[str, dict[str, _Route]] = {}
 
-    def add(self, method: str, path: str, handle: RouteHandler, *, is_public: bool = False) -> None:
+    def add(
+        self,
+        method: str,
+        path: str,
+        handle: RouteHandler,
+        *,
+        is_public: bool = False,
+        errors: ErrorWriter | None = None,
+    ) -> None:
         """Adds an endpoint, or replaces it.
 
         Args:
-            method: The HTTP method in capitals, or `ANY_METHOD`.
+            method: The HTTP method in capitals, or `ANY_METHOD`. Requests by `POST` are counted and limited.
             path: The path, exactly.
             handle: Answers the requests; a StatusError, or any other error, becomes an error answer.
             is_public: Whether requests need no API key. Default: False.
+            errors: Writes the endpoint's errors, those before `handle` too. Default: TensorFlow Serving's form.
         """
-        self._routes.setdefault(path, {})[method] = _Route(handle, is_public)
+        self._routes.setdefault(path, {})[method] = _Route(handle, is_public, errors or error_answer)
+
+    def check_size(self, method: str, target: str, size: int) -> Answer | None:
+        """Returns the answer to a request whose body is too large; None if it is not.
+
+        Args:
+            method: The HTTP method.
+            target: The path as sent, with the query.
+            size: The body's size in bytes, or the size of what has arrived of it.
+        """
+        if size <= self.limits.max_body_bytes:
+            return None
+        route, _ = self._find(method, target)
+        if route is None and target.lower().startswith("/v1/"):
+            return None  # TensorFlow Serving's paths
+        error = BodyTooLargeError(self.limits.max_body_bytes)
+        return _to_answer(route, error) if route is not None else error_answer(error, status=413)
+
+    def enter(self, method: str, target: str) -> Answer | None:
+        """Counts a request in before it waits for its turn; returns the answer if it is a request too many.
+
+        The caller calls `leave` at the end of each request that is let in.
+        """
+        route, _ = self._find(method, target)
+        if route is None or method != "POST":
+            return None
+        try:
+            self._gate.enter()
+        except OverloadedError as error:
+            return _to_answer(route, error)
+        return None
+
+    def leave(self, method: str, target: str) -> None:
+        """Counts a request out that `enter` let in."""
+        if method == "POST" and self._find(method, target)[0] is not None:
+            self._gate.leave()
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answers a request; the arguments are those of `RestApi.answer`."""
+        route, methods = self._find(method, target)
+        answer = self._answer(route, methods, method, target, headers, body)
+        if self._cors_headers and methods and not (route is None and target.lower().startswith("/v1/")):
+            return Answer(answer.status, (*answer.headers, *self._cors_headers), answer.body)
+        return answer
+
+    def _answer(
+        self,
+        route: _Route | None,
+        methods: Mapping[str, _Route],
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
         path, _, query = target.partition("?")
-        methods = self._routes.get(path, {})
-        route = methods.get(method) or methods.get(ANY_METHOD) or (methods.get("GET") if method == "HEAD" else None)
+        errors = next((other.errors for other in (route, *methods.values()) if other is not None), error_answer)
         if self._keys is not None and method != "OPTIONS" and not (route is not None and route.is_public):
             try:  # a browser asks with OPTIONS before it sends a key
                 self._keys.check(headers.get("authorization"))
             except StatusError as error:
                 if self._refused is not None:
                     self._refused.labels("REST").add()
-                return error_answer(error, headers=self._headers)
+                return errors(error)
         if route is not None:
             try:
-                answer = route.handle(Request(method, path, query, headers, body))
+                plain = inflate(headers, body, self.limits.max_body_bytes)
+                return route.handle(Request(method, path, query, headers, plain))
             except Exception as error:
-                return error_answer(to_status(error), headers=self._headers)
-            return replace(answer, headers=(*answer.headers, *self._headers)) if self._headers else answer
+                return _to_answer(route, to_status(error))
         if methods and not path.lower().startswith("/v1/"):
+            if method == "OPTIONS" and self._cors_headers:
+                return Answer(200, (), b"")
             allow = ("Allow", ", ".join(sorted(methods)))
             message = f"{path} takes {allow[1]}. Received: {method}."
-            wrong_method = StatusError(Code.INVALID_ARGUMENT, message)
-            return error_answer(wrong_method, status=405, headers=(allow, *self._headers))
+            return errors(StatusError(Code.INVALID_ARGUMENT, message), status=405, headers=(allow,))
         return self._fallback(method, target, headers, body)
+
+    def _find(self, method: str, target: str) -> tuple[_Route | None, Mapping[str, _Route]]:
+        """Returns the route of a request, and all routes of its path by method."""
+        methods = self._routes.get(target.partition("?")[0], {})
+        route = methods.get(method) or methods.get(ANY_METHOD) or (methods.get("GET") if method == "HEAD" else None)
+        return route, methods
+
+
+def _to_answer(route: _Route, error: StatusError) -> Answer:
+    if isinstance(error, BodyTooLargeError):
+        return route.errors(error, status=413)
+    is_overloaded = error.code is Code.RESOURCE_EXHAUSTED
+    return route.errors(error, headers=(("Retry-After", str(RETRY_SECONDS)),) if is_overloaded else ())
 
 
 def error_answer(error: StatusError, *, status: int = 0, headers: Headers = ()) -> Answer:

@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 
 from tfchain.core.errors import ServerError
-from tfchain.deployment.server.http.connection import Handler, HttpConnection
+from tfchain.deployment.server.http.connection import Guard, Handler, HttpConnection
 from tfchain.deployment.server.tls import shake_hands
 
 _IDLE_SECONDS = 600.0
@@ -37,11 +37,22 @@ class HttpServer:
         port: The port; 0 lets the system choose.
         num_threads: The number of requests that run at the same time.
         tls: The context of TLS, or None for HTTP in clear.
+        guard: Refuses requests early. Default: none are refused.
     """
 
-    def __init__(self, api: Api, *, host: str, port: int, num_threads: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        host: str,
+        port: int,
+        num_threads: int,
+        tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         self._api = api
         self._tls = tls
+        self._guard = guard
         self._host = host
         self._wanted_port = port
         self._slots = threading.BoundedSemaphore(num_threads)
@@ -106,7 +117,9 @@ class HttpServer:
                 except (OSError, ValueError):  # the client is gone already
                     stream.close()
                     continue
-            connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
+            connection = HttpConnection(
+                stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS, guard=self._guard
+            )
             thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
             with self._lock:
                 self._connections[connection] = thread

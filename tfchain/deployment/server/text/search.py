@@ -14,7 +14,8 @@ from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
-from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError, invalid_argument, to_status
+from tfchain.deployment.server.status import StatusError, invalid_argument, to_status
+from tfchain.deployment.server.text.errors import write_openai_error
 from tfchain.deployment.server.text.highlights import find_highlights
 from tfchain.deployment.server.text.text_model import Hit, TextModel, find_text_model
 
@@ -71,15 +72,15 @@ def add_search(
                     found = run_search(model, asked)
                     named = {"model": model.lease.name, "version": str(model.lease.version)}
         except Exception as error:
-            return _error_answer(to_status(error), headers)
+            return write_openai_error(to_status(error), headers=headers)
         took = round(1000 * (time.perf_counter() - start), 2)
         return _json_answer(200, {**named, "took_ms": took, "results": found}, headers)
 
     def models(_: Request) -> Answer:
         return _json_answer(200, {"models": list_search_models(manager)}, headers)
 
-    router.add("POST", "/v1/search", search)
-    router.add("GET", "/v1/search/models", models)
+    router.add("POST", "/v1/search", search, errors=write_openai_error)
+    router.add("GET", "/v1/search/models", models, errors=write_openai_error)
 
 
 def read_search_request(body: bytes) -> SearchRequest:
@@ -182,14 +183,6 @@ def _write_hit(query: str, hit: Hit, request: SearchRequest) -> dict[str, Any]:
             for highlight in find_highlights(query, hit.text)
         ]
     return written
-
-
-def _error_answer(error: StatusError, headers: Headers) -> Answer:
-    status = HTTP_STATUS[error.code]
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    code, field = ("model_not_found", "model") if error.code is Code.NOT_FOUND else (None, None)
-    described = {"message": error.message, "type": kind, "param": field, "code": code}
-    return _json_answer(status, {"error": described}, headers)
 
 
 def _json_answer(status: int, value: Any, headers: Headers) -> Answer:

@@ -17,6 +17,8 @@ from tfchain.core.signatures import (
     EMBED_QUERY,
     SERVING_DEFAULT,
     TOKENIZE,
+    TOKENIZE_DOCUMENT,
+    TOKENIZE_QUERY,
     VOCABULARY_FILE,
 )
 from tfchain.deployment.repository import DESCRIPTION
@@ -26,6 +28,7 @@ from tfchain.deployment.server.status import invalid_argument, not_found
 
 T = TypeVar("T", dict[str, Any], list[Any])
 SIGNATURE_OF = {"": EMBED, "query": EMBED_QUERY, "document": EMBED_DOCUMENT}
+TOKENIZE_OF = {"": TOKENIZE, "query": TOKENIZE_QUERY, "document": TOKENIZE_DOCUMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +145,37 @@ class TextModel:
             ids[row, : len(text)], mask[row, : len(text)] = text, 1
         return self._run(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, ["embedding"])[0]
 
-    def tokenize(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Returns each text's token ids as the model sees them: with the default prompt and special tokens, cut off.
+    def has_prompt(self, purpose: str) -> bool:
+        """Whether the version has another prompt for `query` or `document` than its default one."""
+        return bool(purpose) and SIGNATURE_OF[purpose] in self.lease.servable.signatures
+
+    def tokenize(self, texts: Sequence[str], purpose: str = "") -> list[np.ndarray]:
+        """Returns each text's token ids as the model sees them: with prompt and special tokens, cut off.
+
+        Args:
+            texts: One text or more.
+            purpose: As in `embed`.
 
         Raises:
             StatusError: if the version has no signature for that, or the run fails.
         """
-        if TOKENIZE not in self.lease.servable.signatures:
-            raise invalid_argument(
-                f"The model {self.lease.name} (version {self.lease.version}) has no signature {TOKENIZE!r}. Export it "
-                "again with this tfchain."
-            )
-        ids, mask = self._run(TOKENIZE, {"text": _to_array(texts)}, ["token_ids", "padding_mask"])
+        ids, mask = self._tokenize(texts, purpose, ["token_ids", "padding_mask"])
         return [row[kept != 0] for row, kept in zip(ids, mask, strict=True)]
 
-    def count_tokens(self, texts: Sequence[str]) -> int:
+    def count_tokens(self, texts: Sequence[str], purpose: str = "") -> int:
         """Returns the number of tokens of all texts, as `tokenize` counts them; 0 for versions without `tokenize`."""
         if TOKENIZE not in self.lease.servable.signatures:
             return 0
-        return int(np.count_nonzero(self._run(TOKENIZE, {"text": _to_array(texts)}, ["padding_mask"])[0]))
+        return int(np.count_nonzero(self._tokenize(texts, purpose, ["padding_mask"])[0]))
+
+    def _tokenize(self, texts: Sequence[str], purpose: str, outputs: Sequence[str]) -> list[np.ndarray]:
+        signature = TOKENIZE_OF[purpose] if self.has_prompt(purpose) else TOKENIZE
+        if signature not in self.lease.servable.signatures:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) has no signature {signature!r}. Export it "
+                "again with this tfchain."
+            )
+        return self._run(signature, {"text": _to_array(texts)}, outputs)
 
     def search(self, queries: Sequence[str]) -> list[list[Hit]]:
         """Returns the best documents of each query, as many as the version was exported for.

@@ -1,0 +1,220 @@
+"""Limits of requests: the gate, unpacked bodies, and bodies and headers over a socket."""
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deployment.server.http.test_server import read_all
+from tfchain.core.errors import InputError
+from tfchain.deployment.server.http import connection
+from tfchain.deployment.server.http.limits import (
+    BodyTooLargeError,
+    Gate,
+    OverloadedError,
+    RequestLimits,
+    inflate,
+)
+from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.http.routes import Request, Router, error_answer
+from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.status import StatusError
+
+GZIP = {"content-encoding": "gzip"}
+
+
+class Echo:
+    """Handles requests; `wait` holds them until the test lets them go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.release = threading.Event()
+
+    def wait(self, request: Request) -> Answer:
+        self.begun.release()
+        assert self.release.wait(10)
+        return Answer(200, (), request.body)
+
+    def repeat(self, request: Request) -> Answer:
+        return Answer(200, (), request.body)
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+def server(echo: Echo) -> Iterator[HttpServer]:
+    """A server with one thread, which takes 100 bytes, and two requests at a time."""
+
+    def write_error(error: StatusError, *, status: int = 0, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+        answer = error_answer(error, status=status, headers=(*headers, ("X-Form", "own")))
+        return Answer(answer.status, answer.headers, answer.body)
+
+    limits = RequestLimits(max_body_bytes=100, max_concurrent_requests=2)
+    router = Router(lambda *request: Answer(200, (), b"stock %d" % len(request[3])), limits=limits)
+    router.add("POST", "/wait", echo.wait, errors=write_error)
+    router.add("POST", "/echo", echo.repeat, errors=write_error)
+    router.add("GET", "/live", lambda _: Answer(200, (), b"live"))
+    made = HttpServer(router, host="127.0.0.1", port=0, num_threads=1, guard=router)
+    made.start()
+    yield made
+    echo.release.set()
+    made.close(2.0)
+
+
+def open_stream(server: HttpServer, sent: bytes) -> socket.socket:
+    stream = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    stream.sendall(sent)
+    return stream
+
+
+def exchange(server: HttpServer, sent: bytes) -> bytes:
+    with open_stream(server, sent) as stream:
+        stream.shutdown(socket.SHUT_WR)
+        return read_all(stream)
+
+
+def head(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def test_the_gate_counts() -> None:
+    gate = Gate(2)
+    gate.enter()
+    gate.enter()
+    with pytest.raises(OverloadedError, match="2 requests are running or waiting"):
+        gate.enter()
+    gate.leave()
+    gate.enter()
+
+
+@pytest.mark.parametrize("name", ["max_body_bytes", "max_batch_size", "max_concurrent_requests"])
+def test_limits_are_at_least_one(name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` must be 1 or more. Received: {name}=0."):
+        RequestLimits(**{name: 0})
+
+
+def test_bodies_are_unpacked_up_to_the_limit() -> None:
+    assert inflate({}, b"plain", 1) == b"plain"
+    assert inflate(GZIP, gzip.compress(b"x" * 100), 100) == b"x" * 100
+    assert inflate(GZIP, gzip.compress(b""), 100) == b""
+    with pytest.raises(BodyTooLargeError, match="at most 100 bytes"):
+        inflate(GZIP, gzip.compress(b"x" * 101), 100)
+    with pytest.raises(BodyTooLargeError):
+        inflate(GZIP, gzip.compress(b"x" * 50_000_000), 100)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "error"),
+    [
+        ("gzip", b"no gzip", "The body is not gzip"),
+        ("gzip", gzip.compress(b"x" * 50)[:-9], "must be all of one gzip stream"),
+        ("gzip", gzip.compress(b"x") + b"more", "must be all of one gzip stream"),
+        ("br", b"", "Received: Content-Encoding: br."),
+    ],
+)
+def test_a_broken_body_is_an_error(encoding: str, body: bytes, error: str) -> None:
+    with pytest.raises(StatusError, match=error):
+        inflate({"content-encoding": encoding}, body, 100)
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(server: HttpServer) -> None:
+    with open_stream(server, head("/echo", "Content-Length: 101")) as stream:
+        reply = read_all(stream)
+    assert reply.startswith(b"HTTP/1.1 413 ")
+    assert b"X-Form: own" in reply
+    assert b"Connection: close" in reply
+    assert b"must have at most 100 bytes" in reply
+    assert exchange(server, head("/echo", "Content-Length: 100") + b"x" * 100).endswith(b"x" * 100)
+
+
+def test_a_client_that_asks_before_it_sends_is_refused_at_once(server: HttpServer) -> None:
+    reply = exchange(server, head("/echo", "Content-Length: 101", "Expect: 100-continue"))
+    assert reply.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body_is_refused_when_it_exceeds_the_limit(server: HttpServer) -> None:
+    chunk = b"32\r\n" + b"x" * 50 + b"\r\n"
+    chunked = head("/echo", "Transfer-Encoding: chunked")
+    assert exchange(server, chunked + chunk * 2 + b"0\r\n\r\n").endswith(b"x" * 100)
+    with open_stream(server, chunked + chunk * 3) as stream:  # and there is no end
+        reply = read_all(stream)
+    assert (reply.count(b"HTTP/1.1 "), reply[:13]) == (1, b"HTTP/1.1 413 ")
+
+
+def test_a_packed_body_is_refused_when_it_exceeds_the_limit(server: HttpServer) -> None:
+    packed = gzip.compress(b"x" * 101)
+    sent = head("/echo", f"Content-Length: {len(packed)}", "Content-Encoding: gzip") + packed
+    assert exchange(server, sent).startswith(b"HTTP/1.1 413 ")
+
+
+def test_other_paths_have_a_stock_servers_limits(server: HttpServer) -> None:
+    assert exchange(server, head("/v1/models/m:predict", "Content-Length: 500") + b"x" * 500).endswith(b"stock 500")
+
+
+@pytest.mark.parametrize("path", ["/nope", "/live"])
+def test_a_path_of_nobody_takes_no_large_body(server: HttpServer, path: str) -> None:
+    assert exchange(server, head(path, "Content-Length: 101")).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_request_too_many_is_refused_and_later_ones_are_not(server: HttpServer, echo: Echo) -> None:
+    first = open_stream(server, head("/wait", "Content-Length: 1") + b"1")
+    assert echo.begun.acquire(timeout=5)
+    second = open_stream(server, head("/wait", "Content-Length: 1") + b"2")  # waits for the thread
+    reply, deadline = b"", time.monotonic() + 5
+    while not reply.startswith(b"HTTP/1.1 429 ") and time.monotonic() < deadline:
+        with open_stream(server, head("/echo", "Content-Length: 0")) as third:
+            third.settimeout(0.2)
+            try:
+                reply = third.recv(1000)
+            except TimeoutError:
+                continue  # it came before the second
+    assert b"Retry-After: 1\r\n" in reply
+    assert b"X-Form: own" in reply
+    echo.release.set()
+    for stream, body in ((first, b"1"), (second, b"2")):
+        with stream:
+            stream.shutdown(socket.SHUT_WR)
+            assert read_all(stream).endswith(body)
+    assert exchange(server, head("/echo", "Content-Length: 2") + b"ok").endswith(b"ok")
+
+
+def test_a_slow_header_and_a_slow_body_end_the_connection(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "_BODY_SECONDS", 0.2)
+    for sent in (b"", b"POST /echo HT", head("/echo", "Content-Length: 5") + b"x"):
+        start = time.monotonic()
+        with open_stream(server, sent) as stream:
+            assert stream.recv(100) == b""
+        assert 0.1 < time.monotonic() - start < 3
+
+
+def test_a_header_that_drips_has_one_deadline(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.4)
+    with open_stream(server, b"G") as stream:
+        stream.settimeout(0.1)
+        start = time.monotonic()
+        while time.monotonic() - start < 3:
+            stream.sendall(b"E")
+            try:
+                assert stream.recv(1) == b""
+                break
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                break
+    assert 0.2 < time.monotonic() - start < 2.5
+
+
+def test_a_connection_may_be_idle_between_requests(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.2)
+    with open_stream(server, b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n") as stream:
+        assert stream.recv(1000).endswith(b"live")
+        time.sleep(0.5)
+        stream.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stream.recv(1000).endswith(b"live")

@@ -1,0 +1,71 @@
+"""A version as the endpoints use it, without a wire."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.conformance.conftest import Wire
+from tfchain import NeuralSearchChain
+from tfchain.deployment.server.status import Code, StatusError
+from tfchain.deployment.server.text.text_model import TextModel, find_text_model
+from tfchain.models.text_encoder import TextEncoder
+
+TEXTS = ["the cat sleeps", ""]
+
+
+@pytest.fixture
+def model(docs_wire: Wire) -> Iterator[TextModel]:
+    with find_text_model(docs_wire.server._manager, None, 10_000) as made:
+        yield made
+
+
+def test_what_the_version_tells_of_itself(model: TextModel, encoder: TextEncoder) -> None:
+    tokenizer = encoder.tokenizer.tokenizer
+    assert (model.embedding_dim, model.max_tokens, model.vocabulary_size) == (16, 24, len(tokenizer))
+    assert (model.empty_text, model.matryoshka_dims) == ([2, 3], [4, 8])
+    assert (model.has_search, model.top_k) == (True, 10)  # there are three documents
+    assert model.tokens == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    assert [model.has_prompt(purpose) for purpose in ("", "query", "document")] == [False, True, False]
+
+
+@pytest.mark.parametrize(("purpose", "prompt"), [("", ""), ("document", ""), ("query", "who ")])
+def test_vectors_and_tokens_are_pythons(model: TextModel, encoder: TextEncoder, purpose: str, prompt: str) -> None:
+    np.testing.assert_allclose(model.embed(TEXTS, purpose), encoder.encode(TEXTS, prompt=prompt), atol=1e-5)
+    expected = [list(map(int, ids)) for ids in encoder.tokenizer([prompt + text for text in TEXTS])]
+    assert [ids.tolist() for ids in model.tokenize(TEXTS, purpose)] == expected
+    assert model.count_tokens(TEXTS, purpose) == sum(map(len, expected))
+
+
+def test_token_ids_of_several_lengths(model: TextModel, encoder: TextEncoder) -> None:
+    ids = [list(map(int, row)) for row in encoder.tokenizer(TEXTS)]
+    np.testing.assert_allclose(model.embed_ids(ids), encoder.encode(TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [
+        ([[2, 3], [2, 500, 3]], "Received: 500 in text 1."),
+        ([[2, -1, 3]], "Received: -1 in text 0."),
+        ([[]], "A text must have 1 to 24 token ids. Received: 0 in text 0."),
+        ([[2] * 25], "Received: 25 in text 0."),
+    ],
+)
+def test_wrong_token_ids_are_named(model: TextModel, ids: list[list[int]], text: str) -> None:
+    with pytest.raises(StatusError) as caught:
+        model.embed_ids(ids)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert text in caught.value.message
+
+
+def test_hits_are_the_chains(model: TextModel, prompted_chain: NeuralSearchChain) -> None:
+    queries = ["stocks fell", "a cat"]
+    for hits, expected in zip(model.search(queries), (prompted_chain.search(query) for query in queries), strict=True):
+        assert [(hit.id, hit.text) for hit in hits] == [(hit.id, hit.text) for hit in expected.hits]
+        np.testing.assert_allclose([hit.score for hit in hits], [hit.score for hit in expected.hits], atol=1e-5)
+
+
+def test_a_model_that_is_not_there_is_named(docs_wire: Wire) -> None:
+    with pytest.raises(StatusError, match="Servable not found for request") as caught:
+        find_text_model(docs_wire.server._manager, "nope", None)
+    assert caught.value.code is Code.NOT_FOUND
