@@ -6,7 +6,7 @@ from importlib import resources
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, RouteHandler, Router
 
-_FILES = {  # path → file and content type; the page names the others by relative paths, so a proxy may add a prefix
+PAGE_FILES = {  # path → file and content type; the page names the others by relative paths, so a proxy may add a prefix
     "/": ("search.html", "text/html; charset=utf-8"),
     "/page/search.css": ("search.css", "text/css; charset=utf-8"),
     "/page/search.js": ("search.js", "text/javascript; charset=utf-8"),
@@ -34,7 +34,7 @@ def add_page(router: Router) -> None:
         router: The table to add to.
     """
     folder = resources.files("tfchain.deployment.server.http") / "page_files"
-    for path, (name, kind) in _FILES.items():
+    for path, (name, kind) in PAGE_FILES.items():
         router.add("GET", path, _make_handler((folder / name).read_bytes(), kind), is_public=True)
 
 
