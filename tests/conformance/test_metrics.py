@@ -92,7 +92,7 @@ def test_a_grpc_prediction_is_counted_and_measured(watched_wire: Wire, stubs: St
         ("POST", "/v1/models/nope:predict", b'{"instances": [1]}', "nope", "NOT_FOUND"),
         ("GET", "/v1/models/nope", None, "nope", "NOT_FOUND"),
         ("GET", "/v1/models/hpt/versions/9/metadata", None, "hpt", "NOT_FOUND"),
-        ("GET", "/v1/models", None, "", "INVALID_ARGUMENT"),
+        ("GET", "/V1/models", None, "", "INVALID_ARGUMENT"),
         ("PUT", "/v1/models/hpt", None, "", "INVALID_ARGUMENT"),
         ("POST", "/v1/models/hpt:bogus", b"", "", "INVALID_ARGUMENT"),
     ],
