@@ -137,7 +137,7 @@ def test_of_a_multi_inference_only_the_examples_and_the_run_are_counted(graph: A
         ("POST", "/v1/models/nope:predict", b'{"instances": [1]}', "nope", "NOT_FOUND"),
         ("GET", "/v1/models/nope", None, "nope", "NOT_FOUND"),
         ("GET", "/v1/models/hpt/versions/9/metadata", None, "hpt", "NOT_FOUND"),
-        ("GET", "/v1/models", None, "", "INVALID_ARGUMENT"),
+        ("GET", "/V1/models", None, "", "INVALID_ARGUMENT"),
         ("PUT", "/v1/models/hpt", None, "", "INVALID_ARGUMENT"),
         ("POST", "/v1/models/hpt:bogus", b"", "", "INVALID_ARGUMENT"),
     ],
