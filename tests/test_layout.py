@@ -46,6 +46,7 @@ TESTED_BY = {
     "deployment/server/servables/signature_def": "conformance/test_any_signature.py",
     "deployment/server/servables/xla": "conformance/test_loading.py",
     "deployment/server/text_proto": "conformance/test_tls.py",
+    "deployment/server/text/search_schema": "conformance/test_openapi.py",
     "deployment/server/text/text_schema": "conformance/test_openapi.py",
     "deployment/server/tls": "conformance/test_tls.py",
     "deployment/server/tensorflow_start": "chains/test_model_server.py",

@@ -5,7 +5,7 @@
     …                  what the task adds, such as an index
 
 A task's own answers are in its folder (`tasks/search/native_search.py`); every version also answers `tokenize` and
-`embed`, and `embed_query` and `embed_document` where the model has prompts for these.
+`embed`, and the same for queries and documents where the model has prompts for these.
 """
 
 import hashlib
@@ -22,7 +22,14 @@ import numpy as np
 from tfchain.core.errors import ModelFolderError, TfchainError
 from tfchain.core.native import Answer, NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
-from tfchain.core.signatures import EMBED, EMBED_DOCUMENT, EMBED_QUERY, TOKENIZE
+from tfchain.core.signatures import (
+    EMBED,
+    EMBED_DOCUMENT,
+    EMBED_QUERY,
+    TOKENIZE,
+    TOKENIZE_DOCUMENT,
+    TOKENIZE_QUERY,
+)
 from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
 
 if TYPE_CHECKING:  # a server reads a version without what made it
@@ -132,9 +139,13 @@ def _text_questions(text_encoder: "TextEncoder") -> dict[str, Question]:
         return Question(prompt, text_encoder.skipped_tokens(prompt), answer=answer)
 
     found = {EMBED: ask(default), TOKENIZE: ask(default, "tokens")}
-    for name, prompt in ((EMBED_QUERY, text_encoder.query_prompt), (EMBED_DOCUMENT, text_encoder.document_prompt)):
+    prompts = (
+        (EMBED_QUERY, TOKENIZE_QUERY, text_encoder.query_prompt),
+        (EMBED_DOCUMENT, TOKENIZE_DOCUMENT, text_encoder.document_prompt),
+    )
+    for embed, tokenize, prompt in prompts:
         if prompt != default:
-            found[name] = ask(prompt)
+            found |= {embed: ask(prompt), tokenize: ask(prompt, "tokens")}
     return found
 
 

@@ -180,7 +180,8 @@ class Router:
             except StatusError as error:
                 if self._refused is not None:
                     self._refused.labels("REST").add()
-                return errors(error)
+                # The fallback writes these headers itself, and `answer` those of the table.
+                return errors(error, headers=() if methods else self._cors_headers)
         if route is not None:
             try:
                 plain = inflate(headers, body, self.limits.max_body_bytes)
