@@ -36,7 +36,10 @@ from tfchain.core.atomic import write_file
 
 CLIENTS = (1, 16, 64)
 FASTAPI = "FastAPI + sentence-transformers + FAISS"
-ENGINES = {"tfchain, float32 by TensorFlow": "tensorflow", "tfchain, int8 by its kernels": "native"}
+ENGINES = {  # name → precision of the version, engine
+    "tfchain, float32 by TensorFlow": ("float32", "tensorflow"),
+    "tfchain, int8 by its kernels": ("int8", "native"),
+}
 READY_SECONDS = 180.0
 
 Ask = Callable[[str], Any]
@@ -93,15 +96,16 @@ def main() -> None:
 
 
 def prepare(work: Path, documents: list[dict[str, str]]) -> NeuralSearchChain:
-    """The chain in int8, its exported version, and the vectors and documents that the peer reads."""
+    """The chain in int8, exported versions in both precisions, and the vectors and documents that the peer reads."""
     if not (work / "chain").is_dir():
-        chain = NeuralSearchChain.from_pretrained(find_minilm())
-        chain.text_encoder = chain.text_encoder.with_precision("int8")
-        chain.add(documents)
+        for precision in ("float32", "int8"):
+            chain = NeuralSearchChain.from_pretrained(find_minilm())
+            chain.text_encoder = chain.text_encoder.with_precision(precision)
+            chain.add(documents)
+            chain.export(work / precision)
         chain.save(work / "chain")
-        chain.export(work / MODEL_NAME)
     chain = NeuralSearchChain.load(work / "chain")
-    np.save(work / "vectors.npy", np.asarray(chain.index.vectors.vectors, "float32")[: len(documents)])
+    np.save(work / "vectors.npy", np.asarray(chain.index.vectors.vectors, "float32"))
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in documents)
     (work / "documents.jsonl").write_text("".join(lines), encoding="utf-8")
     return chain
@@ -130,16 +134,16 @@ def start_servers(work: Path, options: argparse.Namespace, query: str) -> dict[s
             "embeddings": lambda: connect_rest(port, "/embed", lambda text: {"text": text}, give_ids),
         }
         servers[FASTAPI] = start(command, connect, query)
-    for name, engine in ENGINES.items():
-        servers[name] = start_tfchain(work, engine, query)
+    for name, (precision, engine) in ENGINES.items():
+        servers[name] = start_tfchain(work / precision, engine, query)
     return servers
 
 
-def start_tfchain(work: Path, engine: str, query: str) -> Server:
+def start_tfchain(base_path: Path, engine: str, query: str) -> Server:
     """Starts the embedded server with an engine."""
     rest, grpc = free_ports(2)
     command = [sys.executable, "-m", PROGRAM, f"--rest_api_port={rest}", f"--port={grpc}", f"--engine={engine}"]
-    command += [f"--model_name={MODEL_NAME}", f"--model_base_path={work / MODEL_NAME}", "--host=127.0.0.1"]
+    command += [f"--model_name={MODEL_NAME}", f"--model_base_path={base_path}", "--host=127.0.0.1"]
     command += ["--grpc_max_threads=64", "--rest_api_num_threads=64"]
     predict = f"/v1/models/{MODEL_NAME}:predict"
     connect = {

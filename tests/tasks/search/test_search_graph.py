@@ -111,7 +111,7 @@ def test_a_version_describes_its_text_model(version: Path, chain: NeuralSearchCh
         "empty_text": [tokenizer.tokenizer.cls_token_id, tokenizer.tokenizer.sep_token_id],
         "precision": "float32",
         "similarity": "cosine",
-        "pooling": "mean",
+        "pooling": ["mean"],
     }
     assert described["top_k"] == 3
     tokens = json.loads((version / "assets.extra" / "vocabulary.json").read_text(encoding="utf-8"))
