@@ -167,20 +167,17 @@ def deploy(
         host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
         grpc_port: The gRPC port; 0 lets the system choose. Default: 0.
         rest_port: The REST port; 0 lets the system choose. Default: 0.
-        prefer_tflite_model: Whether LiteRT runs the encoder of versions with `model.tflite`, such as those exported
-            after `Quantize("int8")`. Default: False, TensorFlow runs the SavedModel.
+        prefer_tflite_model: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.
         engine: What answers: `tensorflow`, `litert`, `native` or `auto`, as the server's `--engine`. Default:
             TensorFlow, or LiteRT with `prefer_tflite_model`.
         timeout_seconds: The time limit of the start. Default: 120.
         log_path: A file for the server's log. Default: None, no log.
-        source: Serves only versions whose description, written by `export`, has this `source`, and ignores what others
-            export to the same base path. Default: None, all versions.
+        source: Serves only versions whose description, written by `export`, has this `source`. Default: None, all.
         ports: How the ports are secured and watched. Default: neither TLS nor API keys.
         client_type: The class of the deployment's `client()`. Default: the client for any task.
         models: Base paths by model name, in place of `base_path` and `model_name`. Default: None.
         config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
-        config_poll_seconds: The seconds between two reads of the config file, whose changes the server takes up; 0
-            reads it once. Default: 0.
+        config_poll_seconds: The seconds between two reads of the config file; 0 reads it once. Default: 0.
         program: The server's module. Default: one without a native engine, which `tfchain.chains.model_server` has.
 
     Returns:
@@ -202,24 +199,11 @@ def deploy(
     check_timeout(timeout_seconds)
     ports = ports or DeployedPorts()
     choose_engine(engine, prefers_tflite=prefer_tflite_model)
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context(_open_log(log_path))
-        flags = stack.enter_context(served.flags())
-        flags += ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
-        flags += [f"--engine={engine}"] if engine else []
-        parent_end, pipe = os.pipe()
-        stack.callback(os.close, parent_end)
-        ready, ready_end = os.pipe()
-        stack.callback(os.close, ready)
-        flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
-        flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
-        with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
-            process = _start_process(program, flags, log, parent_end, ready_end)
-        on_error = stack.enter_context(contextlib.ExitStack())
-        on_error.callback(os.close, pipe)
-        on_error.callback(_stop, process, 0.0)
-        numbers = _wait_until_ready(process, ready, log, timeout_seconds)
-        on_error.pop_all()
+    flags = ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
+    flags += [f"--engine={engine}"] if engine else []
+    flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
+    flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
+    process, pipe, numbers = _start(program, served, flags, log_path, timeout_seconds)
     return Deployment(
         process,
         model_name=names[0],
@@ -230,6 +214,27 @@ def deploy(
         client_type=client_type,
         **numbers,
     )
+
+
+def _start(
+    program: str, served: ServedModels, flags: Sequence[str], log_path: Path | str | None, timeout_seconds: float
+) -> "tuple[subprocess.Popen[bytes], int, dict[str, int]]":
+    """Starts the server, and returns its process, the pipe at whose end it stops, and its ports once it answers."""
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(_open_log(log_path))
+        models = stack.enter_context(served.flags())
+        parent_end, pipe = os.pipe()
+        stack.callback(os.close, parent_end)
+        ready, ready_end = os.pipe()
+        stack.callback(os.close, ready)
+        with contextlib.closing(os.fdopen(ready_end, "wb")):  # then only the server's copy keeps it open
+            process = _start_process(program, [*models, *flags], log, parent_end, ready_end)
+        on_error = stack.enter_context(contextlib.ExitStack())
+        on_error.callback(os.close, pipe)
+        on_error.callback(_stop, process, 0.0)
+        numbers = _wait_until_ready(process, ready, log, timeout_seconds)
+        on_error.pop_all()
+    return process, pipe, numbers
 
 
 def _start_process(
