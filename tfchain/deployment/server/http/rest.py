@@ -25,6 +25,7 @@ _POST = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII
 )
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<part>metadata))?", re.IGNORECASE | re.ASCII)
+_MOST_DIGITS = 19  # of an int64
 _MAX_INFLATED_BYTES = 100 * 2**20
 _JSON = "application/json"
 _CORS = (
@@ -162,7 +163,7 @@ def _find_target(method: str, target: str) -> _Target:
     if match is None:
         raise invalid_argument(f"Malformed request: {method} {target}")
     version = match["version"]
-    if version is not None and int(version) > 2**63 - 1:
+    if version is not None and (len(version.lstrip("0")) > _MOST_DIGITS or int(version) > 2**63 - 1):
         raise invalid_argument(f"Failed to convert version: {version} to numeric.")
     label = _decode(match["label"]) if match["label"] else None
     spec = ModelSpec(_decode(match["name"] or ""), int(version) if version else None, label)

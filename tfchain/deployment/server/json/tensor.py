@@ -38,6 +38,7 @@ _INT_RANGES: dict[int, tuple[int, int]] = {
     DT_UINT64: (0, 2**64 - 1),
 }
 _SUPPORTED = frozenset({DT_FLOAT, DT_DOUBLE, DT_STRING, DT_BOOL, *_INT_RANGES})
+_MOST_DIMENSIONS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32  # NumPy's limit
 _BASE64_SPACES = re.compile(r"[ \t\n\v\f\r]+")
 
 
@@ -55,8 +56,10 @@ def read_tensor(value: Any, dtype: int) -> np.ndarray:
     flat = _flatten(value, shape)
     array = None if flat is None else _convert(flat, dtype)
     if array is not None:
-        return array.reshape(shape)
+        return _reshaped(array, shape)
     leaves: list[Any] = []
+    if len(shape) > _MOST_DIMENSIONS:
+        raise _too_deep(shape)
     _check(value, 0, shape, dtype, leaves)
     return read_value(leaves, shape, dtype)
 
@@ -66,12 +69,23 @@ def read_rows(rows: list[Any], dtype: int) -> np.ndarray | None:
     shape = shape_of(rows)
     flat = _flatten(rows, shape)
     array = None if flat is None else _convert(flat, dtype)
-    return None if array is None else array.reshape(shape)
+    return None if array is None else _reshaped(array, shape)
 
 
 def read_value(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
     """Makes an array of values that were checked one by one."""
-    return _to_numpy(leaves, dtype).reshape(shape)
+    return _reshaped(_to_numpy(leaves, dtype), shape)
+
+
+def _reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # the values are as many as the shape says, so it has more dimensions than NumPy takes
+        raise _too_deep(shape) from error
+
+
+def _too_deep(shape: tuple[int, ...]) -> StatusError:
+    return invalid_argument(f"A tensor has at most {_MOST_DIMENSIONS} dimensions. Received: {len(shape)} levels of lists.")
 
 
 def shape_of(value: Any) -> tuple[int, ...]:

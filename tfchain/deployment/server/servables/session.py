@@ -1,7 +1,8 @@
 """The only access to TensorFlow's engine: a graph and its v1 session, run as the C++ server runs them."""
 
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ class GraphSession:
 
         try:
             if self._is_raw:
-                options = _serialized_options(timeout_ms) if timeout_ms else None
-                values = self._session._call_tf_sessionrun(options, feeds, fetches, [], None)
+                with _run_options(timeout_ms) as options:
+                    values = self._session._call_tf_sessionrun(options, feeds, fetches, [], None)
             else:
                 values = self._run_public(feeds, fetches, timeout_ms)
         except errors.OpError as error:
@@ -92,11 +93,25 @@ def _to_array(value: Any) -> np.ndarray:
     return np.array(value, dtype=object if isinstance(value, bytes | str) else None)
 
 
-@functools.lru_cache(maxsize=64)
-def _serialized_options(timeout_ms: int) -> Any:
-    """Serializes RunOptions for the engine; cached, as REST always uses the same timeout."""
-    import tensorflow as tf
+@contextlib.contextmanager
+def _run_options(timeout_ms: int | None) -> Iterator[Any]:
+    """Hands RunOptions to the engine in a buffer, which Python would never free by itself."""
+    if not timeout_ms:
+        yield None
+        return
     from tensorflow.python.client import pywrap_tf_session
 
-    options = tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms)
-    return pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
+    buffer = pywrap_tf_session.TF_NewBufferFromString(_serialized_options(timeout_ms))
+    try:
+        yield buffer
+    finally:
+        pywrap_tf_session.TF_DeleteBuffer(buffer)
+
+
+@functools.lru_cache(maxsize=64)
+def _serialized_options(timeout_ms: int) -> bytes:
+    """Serializes RunOptions; cached, as REST always uses the same timeout."""
+    import tensorflow as tf
+
+    options: bytes = tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
+    return options

@@ -9,6 +9,7 @@ from tfchain.core.errors import InputError
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER, BY_NUMPY, DT_STRING, DType
 
 _MAX_ELEMENTS = 2**31  # the most that a 2 GiB message can contain; a larger shape would only exhaust memory
+_MAX_FILLED_BYTES = 2**30  # of an array that is larger than its message, so that a small one cannot exhaust memory
 # The tag of field 5 of TensorProto, `repeated float float_val`, in packed form.
 _FLOAT_VAL_TAG = b"\x2a"
 
@@ -17,7 +18,7 @@ def to_array(proto: Any) -> np.ndarray:
     """Reads a TensorProto.
 
     As in TensorFlow, a list that is too short is filled with its last value, an empty list with zeros, and a list that
-    is too long is truncated.
+    is too long is truncated. Unlike there, an array of more than 1 GiB is not filled up.
 
     Args:
         proto: A `tensorflow.TensorProto`.
@@ -41,7 +42,7 @@ def to_array(proto: Any) -> np.ndarray:
     if dtype.number == DT_STRING:
         flat = _filled(np.fromiter(values, dtype=object, count=len(values)), count, b"")
     elif dtype.field == "half_val":
-        flat = _filled(np.array(values, np.uint16).view(dtype.numpy), count, 0)
+        flat = _filled(np.array(values, np.int32).astype(np.uint16).view(dtype.numpy), count, 0)
     elif dtype.field in ("scomplex_val", "dcomplex_val"):
         part = np.float32 if dtype.field == "scomplex_val" else np.float64
         flat = _filled(np.array(values[: len(values) // 2 * 2], part).view(dtype.numpy), count, 0)
@@ -129,6 +130,11 @@ def _split_strings(content: bytes, count: int) -> np.ndarray:
 def _filled(values: np.ndarray, count: int, zero: Any) -> np.ndarray:
     if len(values) >= count:
         return values[:count]
+    if count * values.itemsize > _MAX_FILLED_BYTES:
+        raise InputError(
+            f"A TensorProto must hold its values. Received: {len(values)} values, and a shape of {count}, which would "
+            f"take more than {_MAX_FILLED_BYTES} bytes."
+        )
     filled = np.full(count, values[-1] if len(values) else zero, values.dtype)
     filled[: len(values)] = values
     return filled
