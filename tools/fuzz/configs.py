@@ -23,8 +23,18 @@ _MONITORING = b'prometheus_config { enable: true path: "/stock/metrics" }'
 _DESCRIPTION = b'{"source": "a", "halves": {"serving_default": {"tokenize": "t", "answer": "s"}}}'
 _TOKENS = (
     *(b"{", b"}", b"<", b">", b"[", b"]", b":", b'"', b"'", b"#", b"config", b"{" * 3000, b"[" * 100_000, b"<" * 2000),
-    *(b"-1", b"9" * 5000, b"1e999", b"nan", b'"\\ud800"', b'"\\xff"', b'"\\400"', b'"\\U00110000"', b"custom_model_config "),
-    *(b'[type.googleapis.com/tensorflow.serving.ModelServerConfig] { }', b'"a" "b"', b"latest {}", b"all {}", b"true"),
+    *(
+        b"-1",
+        b"9" * 5000,
+        b"1e999",
+        b"nan",
+        b'"\\ud800"',
+        b'"\\xff"',
+        b'"\\400"',
+        b'"\\U00110000"',
+        b"custom_model_config ",
+    ),
+    *(b"[type.googleapis.com/tensorflow.serving.ModelServerConfig] { }", b'"a" "b"', b"latest {}", b"all {}", b"true"),
     *(b"custom_model_config { [type.googleapis.com/no.Such] { x: 1 } }", b"\xef\xbb\xbf", b"99999999999: 1", b"null"),
 )
 

@@ -125,7 +125,9 @@ def _make_scalar(random: Random, field: Any) -> Any:
     kind = field.cpp_type
     if kind == field.CPPTYPE_STRING:
         text = random.choice(_TEXTS)
-        return random.choice((text.encode(), b"\xff\xfe", random.randbytes(9))) if field.type == field.TYPE_BYTES else text
+        return (
+            random.choice((text.encode(), b"\xff\xfe", random.randbytes(9))) if field.type == field.TYPE_BYTES else text
+        )
     if kind == field.CPPTYPE_BOOL:
         return random.random() < 0.5
     if kind in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
@@ -233,7 +235,9 @@ def _reload(random: Random, models: Models) -> Any:
     request = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/core/graph_runs", "é"])
     for name in random.sample(list(models), random.randint(0, len(models))):
         model = request.config.model_config_list.config.add(name=name, model_platform="tensorflow")
-        model.base_path = random.choice(("/nope", "/" + "a" * 5000, "/tmp/\0", "/dev/null/x", "file:///nope", "gs://b/m", ""))
+        model.base_path = random.choice(
+            ("/nope", "/" + "a" * 5000, "/tmp/\0", "/dev/null/x", "file:///nope", "gs://b/m", "")
+        )
         model.version_labels["stable"] = 123
     return request
 

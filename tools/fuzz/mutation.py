@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from random import Random
 
-ODD_BYTES = (b"\0", b"\xff", b"\r\n", b"\n", b"\r", b" ", b"\t", b'"', b"\\", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80")
+ODD_BYTES = (
+    b"\0",
+    b"\xff",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b'"',
+    b"\\",
+    b"\x80",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+)
 
 
 def mutate(random: Random, data: bytes, tokens: Sequence[bytes] = (), most: int = 4) -> bytes:

@@ -18,7 +18,16 @@ _NUMBERS = (
     *("-NaN", "01", "1.", ".5", "+1", "1e", "0x10", "1_000"),
 )
 _STRINGS = (
-    *('""', '"a"', '"\\u0000"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\udc00\\ud800"', '"\u202e\ufeff\U0001f600"', '"\x7f"'),
+    *(
+        '""',
+        '"a"',
+        '"\\u0000"',
+        '"\\ud800"',
+        '"\\ud83d\\ude00"',
+        '"\\udc00\\ud800"',
+        '"\u202e\ufeff\U0001f600"',
+        '"\x7f"',
+    ),
     *('"\\x"', '"\t"', '"' + "é" * 300 + '"', '{"b64": "aGk="}', '{"b64": "a"}', '{"b64": "====="}', '{"b64": 1}'),
     *('{"b64": "é"}', '{"b64": "aGk=", "x": 1}', '{"b64": ""}'),
 )
@@ -158,7 +167,10 @@ def _make_values(random: Random, key: str) -> str:
         case "column":
             return _make_object(random, 2)
         case "numbers":
-            cells = [random.choice(_NUMBERS[:20]) if random.random() < 0.1 else f"{random.gauss(0, 9):.3g}" for _ in range(rows)]
+            cells = [
+                random.choice(_NUMBERS[:20]) if random.random() < 0.1 else f"{random.gauss(0, 9):.3g}"
+                for _ in range(rows)
+            ]
         case "texts":
             cells = [random.choice(_STRINGS) if random.random() < 0.3 else '"text"' for _ in range(rows)]
         case "bools":

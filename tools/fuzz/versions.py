@@ -7,10 +7,12 @@ engine might end the process.
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from tfchain.deployment.server.status import Code, StatusError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = (
@@ -86,28 +88,40 @@ def try_versions(seeds: range, folder: Path) -> Iterator[tuple[int, str]]:
         left = range(done + 1, left.stop)
 
 
+def load_damaged(seed: int, folder: Path, load: Callable[[Path], Any]) -> str:
+    """Damages a copy of `good` in a folder, and loads it.
+
+    Args:
+        seed: Chooses the damage.
+        folder: The folder, with the version `good`.
+        load: Loads a version as the server does.
+
+    Returns:
+        `loaded`, the code of a load error, or what was wrong, beginning with `fault`.
+    """
+    damaged = folder / "damaged" / "1"
+    shutil.rmtree(damaged, ignore_errors=True)
+    shutil.copytree(folder / "good", damaged)
+    what = damage(Random(seed), damaged)
+    try:
+        load(damaged).close()
+    except StatusError as error:
+        return error.code.name if error.message and error.code is not Code.OK else f"fault: no message: {what}"
+    except Exception as error:
+        return f"fault: {what}: {error!r}"
+    return "loaded"
+
+
 def main() -> None:
     """Loads damaged versions: folder, first seed, seed after the last."""
     from tfchain.deployment.server.model_server import ModelServer, ServerOptions
-    from tfchain.deployment.server.status import Code, StatusError
 
     folder, start, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    good, damaged = folder / "good", folder / "damaged" / "1"
-    if not good.exists():
-        write_version(good)
+    if not (folder / "good").exists():
+        write_version(folder / "good")
     server = ModelServer(ServerOptions("m", folder / "damaged"))
     for seed in range(start, stop):
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(good, damaged)
-        what = damage(Random(seed), damaged)
-        try:
-            server._load(damaged).close()
-            outcome = "loaded"
-        except StatusError as error:
-            outcome = error.code.name if error.message and error.code is not Code.OK else f"fault: no message: {what}"
-        except Exception as error:
-            outcome = f"fault: {what}: {error!r}"
-        print(f"{seed}\t{outcome}", flush=True)
+        print(f"{seed}\t{load_damaged(seed, folder, server._load)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class HttpConnection:
                 self._refuse()  # at once: a client that speaks another protocol may wait for an answer to its half
             return at + len(head) - known
         self._head = b""
-        if _REQUEST_LINE.match(head, blank) is None:
+        if end - blank > _MAX_HEADER_BYTES or _REQUEST_LINE.match(head, blank) is None:
             self._refuse()
             return len(data)
         # httptools drops the body if a client offers another protocol, as HTTP/2 clients do in their first request.

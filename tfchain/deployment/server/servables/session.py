@@ -67,6 +67,10 @@ class GraphSession:
         except errors.OpError as error:
             message = str(error.message).removeprefix(_PYTHON_PREFIX)
             raise StatusError(Code(error.error_code), message) from error
+        except UnicodeDecodeError as error:
+            # The engine's text quotes bytes that are not UTF-8, of an input that an op refused. Python raises this in
+            # place of the error with its code.
+            raise invalid_argument(error.object.decode("utf-8", "surrogateescape")) from error
         return [value if isinstance(value, np.ndarray) else _to_array(value) for value in values]
 
     def close(self) -> None:
