@@ -14,11 +14,13 @@ from tfchain.deployment.server.tls import read_tls_config
 from tools.fuzz.mutation import mutate
 
 _MODELS = b"""model_config_list { # served
-  config { name: "m" base_path: "/models/m" model_platform: "tensorflow" model_version_policy { specific { versions: 4 versions: 2 } }
-    version_labels { key: "stable" value: 4 } logging_config { sampling_config { sampling_rate: 0.1 } } }
-  config { name: 'n' base_path: "file:///n" model_type: TENSORFLOW model_version_policy: < latest: < num_versions: 2 > > }
+  config { name: "m" base_path: "/models/m" model_platform: "tensorflow"
+    model_version_policy { specific { versions: 4 versions: 2 } } version_labels { key: "stable" value: 4 } logging_config { sampling_config { sampling_rate: 0.1 } } }
+  config { name: 'n' base_path: "file:///n" model_type: TENSORFLOW
+    model_version_policy: < latest: < num_versions: 2 > > }
 }"""
-_TLS = b'server_key: "-----BEGIN PRIVATE KEY-----\\nAA==\\n-----END PRIVATE KEY-----" server_cert: "-----BEGIN CERTIFICATE-----\\n" client_verify: true custom_ca: "x"'
+_TLS = rb"""server_key: "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----"
+server_cert: "-----BEGIN CERTIFICATE-----\n" client_verify: true custom_ca: "x" """
 _MONITORING = b'prometheus_config { enable: true path: "/stock/metrics" }'
 _DESCRIPTION = b'{"source": "a", "halves": {"serving_default": {"tokenize": "t", "answer": "s"}}}'
 _TOKENS = (

@@ -9,7 +9,7 @@ SLOW_SECONDS = 5.0
 _SHOWN = 400
 
 
-class Fault(Exception):  # noqa: N818 - it is one
+class Fault(Exception):
     """An input did what none may do."""
 
 

@@ -218,17 +218,16 @@ class Manager:
                     self._start_load(VersionRecord(name, version, path))
                 case State.UNLOADING:
                     pass  # loaded again once it is unloaded
-        self._unload_unwanted(records)
+        self._unload_unwanted(records, wanted)
 
-    def _unload_unwanted(self, records: Mapping[int, VersionRecord]) -> None:
+    def _unload_unwanted(self, records: Mapping[int, VersionRecord], wanted: Mapping[int, Path]) -> None:
         """Unloads unwanted versions, but keeps the highest as long as no wanted one answers."""
         unwanted = []
         for record in records.values():
             found = record.answering()
             if not record.is_wanted and found is not None:
                 unwanted.append(found)
-        wanted = [record for record in records.values() if record.is_wanted]
-        if wanted and not any(record.answering() for record in wanted):
+        if wanted and not any(records[version].answering() for version in wanted if version in records):
             unwanted = sorted(unwanted, key=lambda record: record.version)[:-1]
         for record in unwanted:
             records[record.version].predecessor = None

@@ -48,7 +48,7 @@ def _copy_without_noise(source: int, stderr: int) -> None:
 
 
 def _write(stderr: int, line: bytes) -> None:
-    """Writes a line; one that is lost, as on a full disk, is no reason to stop reading: writers would wait without end."""
+    """Writes a line; a full disk loses it, but does not stop the reading, for which all writers would wait."""
     with contextlib.suppress(OSError):
         while line:
             line = line[os.write(stderr, line) :]

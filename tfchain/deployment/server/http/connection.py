@@ -47,6 +47,7 @@ class HttpConnection:
         self._is_done = False
         self._is_between = True  # between two requests
         self._head = b""
+        self._tail = b""  # of a chunked body: its last bytes
         self.is_closing = False
         stream.settimeout(idle_seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -150,7 +151,7 @@ class HttpConnection:
         self._is_between = False
         self._is_head = True
         self._left: int | None = None  # the bytes of the body that have not arrived; None for a chunked body
-        self._tail = b""  # of a chunked body: its last bytes
+        self._tail = b""
         self._target = b""
         self._headers: dict[str, str] = {}
         self._header_bytes = 0

@@ -85,7 +85,9 @@ def _reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _too_deep(shape: tuple[int, ...]) -> StatusError:
-    return invalid_argument(f"A tensor has at most {_MOST_DIMENSIONS} dimensions. Received: {len(shape)} levels of lists.")
+    return invalid_argument(
+        f"A tensor has at most {_MOST_DIMENSIONS} dimensions. Received: {len(shape)} levels of lists."
+    )
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
