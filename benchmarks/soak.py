@@ -29,7 +29,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 BODY = b'{"instances": [[1, 2]]}'
-ANSWER = b'{\n    "predictions": [[21.0]\n    ]\n}'
 PATH = "/v1/models/m:predict"
 PAUSE_SECONDS = 0.005  # between a client's requests, so that the machine is busy but not full
 
@@ -136,13 +135,13 @@ def ask_rest(port: int, stop: threading.Event, report: Report) -> None:
     while not stop.is_set():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
-            for _ in range(200):
+            for number in range(200):  # each with an answer of its own, so that another's is noticed
                 start = time.perf_counter()
-                connection.request("POST", PATH, BODY)
+                connection.request("POST", PATH, b'{"instances": [[%d, 2]]}' % number)
                 response = connection.getresponse()
                 text = response.read()
                 report.seconds["REST"].append(time.perf_counter() - start)
-                if (response.status, text) != (200, ANSWER):
+                if (response.status, text) != (200, b'{\n    "predictions": [[%d.0]\n    ]\n}' % (number + 20)):
                     report.failures.append(f"REST: {response.status} {text[:100]!r}")
                 if stop.wait(PAUSE_SECONDS):
                     break
@@ -167,13 +166,14 @@ def ask_grpc(port: int, stop: threading.Event, report: Report) -> None:
             stub: Any = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             for number in range(200):
                 start = time.perf_counter()
+                request.inputs["x"].float_val[0] = number
                 try:
                     values = list(stub.Predict(request, timeout=30 + number / 7).outputs["y"].float_val)
                 except grpc.RpcError as error:
                     report.failures.append(f"gRPC: {error.code().name} {error.details()}")
                     continue
                 report.seconds["gRPC"].append(time.perf_counter() - start)
-                if values != [21.0]:
+                if values != [number + 20.0]:
                     report.failures.append(f"gRPC: {values}")
                 if stop.wait(PAUSE_SECONDS):
                     break

@@ -1,4 +1,4 @@
-"""Faults around a running server: damaged versions and files, folders that vanish, memory, clocks, bytes on the port."""
+"""Faults around a running server: damaged versions and files, folders that vanish, memory, clocks, odd bytes."""
 
 import ast
 import gc

@@ -15,7 +15,8 @@ from tools.fuzz.mutation import mutate
 
 _MODELS = b"""model_config_list { # served
   config { name: "m" base_path: "/models/m" model_platform: "tensorflow"
-    model_version_policy { specific { versions: 4 versions: 2 } } version_labels { key: "stable" value: 4 } logging_config { sampling_config { sampling_rate: 0.1 } } }
+    model_version_policy { specific { versions: 4 versions: 2 } } version_labels { key: "stable" value: 4 }
+    logging_config { sampling_config { sampling_rate: 0.1 } } }
   config { name: 'n' base_path: "file:///n" model_type: TENSORFLOW
     model_version_policy: < latest: < num_versions: 2 > > }
 }"""

@@ -284,3 +284,21 @@ def test_what_finds_no_thread_begins_at_the_next_poll(
     while [(status.version, status.state.name) for status in manager.statuses("m")] != [(2, "AVAILABLE"), (1, "END")]:
         assert time.monotonic() < deadline, manager.statuses("m")
         time.sleep(0.005)
+
+
+def test_a_version_that_cannot_be_freed_ends_all_the_same(
+    manager: Manager, loader: Loader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise OSError("busy")
+
+    manager.set_wanted("m", {1: tmp_path / "1"})
+    assert manager.wait_until_loaded(["m"], 5) == {}
+    loader.made[0].close = fail  # type: ignore[method-assign]
+    for versions, state in (({}, "END"), ({1: tmp_path / "1"}, "AVAILABLE")):
+        manager.set_wanted("m", versions)
+        deadline = time.monotonic() + 5
+        while manager.statuses("m")[0].state.name != state:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    assert "m version 1 could not be freed" in caplog.text

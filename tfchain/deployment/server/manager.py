@@ -273,7 +273,7 @@ class Manager:
                     logger.warning("loading %s failed, trying again: %s", record, error)
                     self._wait_to_retry(record, path)
             if servable is not None:  # of a folder that has been replaced meanwhile
-                servable.close()
+                _close(servable, record)
             ticket = self._load_turns.take_ticket()
         with self._changed:
             record.is_wanted = False  # and so loaded again if it is wanted by now
@@ -328,7 +328,7 @@ class Manager:
             servable, record.servable = record.servable, None
         if servable is not None:
             with self._unload_turns.hold(take_ticket()):
-                servable.close()
+                _close(servable, record)
         with self._changed:
             record.end(None)
             logger.info("unloaded %s", record)
@@ -367,3 +367,10 @@ class Manager:
             return False
         self._threads = [thread for thread in self._threads if thread.is_alive()] + [thread]
         return True
+
+
+def _close(servable: Servable, record: VersionRecord) -> None:
+    try:
+        servable.close()
+    except Exception:  # the version ends all the same, and may be loaded again
+        logger.exception("%s could not be freed", record)
