@@ -123,8 +123,7 @@ def start_servers(folder: Path, documents: Sequence[Document], stack: ExitStack)
 def export_version(folder: Path, text_encoder: TextEncoder, index: DocumentIndex) -> Path:
     """What `chain.export` does with a text encoder and its documents."""
     served = to_served(text_encoder, index, PASSAGES)
-    beside = text_encoder if served.files else None
-    graph = make_search_graph(served.text_encoder, served.index, top_k=TOP_K, litert=beside)
+    graph = make_search_graph(served.text_encoder, served.index, top_k=TOP_K, litert=served.litert)
     return export(
         folder,
         graph.module,
@@ -146,12 +145,12 @@ def measure_queries(servers: Sequence[Server], queries: Sequence[str]) -> None:
     for turn, start in enumerate(range(0, len(queries), QUERIES_A_TURN)):
         part = queries[start : start + QUERIES_A_TURN]
         for one in rotate(servers, turn):
-            before = processor_seconds(one)
+            before = processor_seconds(one.deployment.pid)
             for text in part:
                 begin = time.perf_counter()
                 one.hits.append(one.search(text))
                 one.query_ms.append(1000 * (time.perf_counter() - begin))
-            one.query_processor.append(1000 * (processor_seconds(one) - before) / len(part))
+            one.query_processor.append(1000 * (processor_seconds(one.deployment.pid) - before) / len(part))
             time.sleep(PAUSE_SECONDS)
 
 
@@ -161,18 +160,18 @@ def measure_clients(servers: Sequence[Server], queries: Sequence[str], turns: in
         texts = [queries[(turn * 61 + number) % len(queries)] for number in range(REQUESTS_A_TURN)]
         for clients in CLIENTS:
             for one in rotate(servers, turn):
-                before = processor_seconds(one)
+                before = processor_seconds(one.deployment.pid)
                 _, seconds = run_clients(one.connect, texts, clients)
                 one.per_second[clients].append(len(texts) / seconds)
                 # Each client asks once more, to open its connection.
-                one.processor.append(1000 * (processor_seconds(one) - before) / (len(texts) + clients))
+                one.processor.append(1000 * (processor_seconds(one.deployment.pid) - before) / (len(texts) + clients))
                 time.sleep(PAUSE_SECONDS)
         say(f"turn {turn + 1} of {turns}: " + ", ".join(f"{s.name} {s.per_second[16][-1]:.0f}/s" for s in servers))
 
 
-def processor_seconds(server: Server) -> float:
-    """What the cores have spent on a server's process so far."""
-    fields = Path(f"/proc/{server.deployment.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+def processor_seconds(pid: int) -> float:
+    """What the cores have spent on a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 

@@ -46,6 +46,7 @@ TESTED_BY = {
     "deployment/server/method_names": "conformance/test_classify_errors.py",
     "deployment/server/predict": "conformance/test_rest_answers.py",
     "deployment/server/servables/session": "conformance/test_loading.py",
+    "deployment/server/servables/signature_def": "conformance/test_any_signature.py",
     "deployment/server/servables/xla": "conformance/test_loading.py",
     "deployment/server/text_proto": "conformance/test_tls.py",
     "deployment/server/tls": "conformance/test_tls.py",

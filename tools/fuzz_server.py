@@ -117,7 +117,7 @@ def serve_models(folder: Path) -> Iterator[tuple[Any, rest.Models]]:
     module, signatures = make_module()
     tf.saved_model.save(module, str(folder / "hpt"), signatures=signatures)
     write_graph(folder / "graph")
-    manager = Manager(load_saved_model)
+    manager = Manager(lambda name, version, path: load_saved_model(path))
     for name in ("hpt", "graph"):
         manager.set_wanted(name, {VERSION: folder / name})
     failures = [statuses for model in ("hpt", "graph") for statuses in manager.wait_until_loaded([model], 60).values()]
@@ -154,7 +154,7 @@ def _bind(check: Callable[..., str], *arguments: object) -> Callable[[], str]:
     return lambda: check(*arguments)
 
 
-def _load_nothing(path: Path) -> Any:
+def _load_nothing(name: str, version: int, path: Path) -> Any:
     from tfchain.deployment.server.status import not_found
 
     raise not_found(f"{path} is not loaded here")

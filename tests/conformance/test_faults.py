@@ -223,7 +223,7 @@ def rss_mb() -> float:
 def test_memory_stays_flat_over_many_requests_of_all_kinds(good: Path) -> None:
     from tensorflow_serving.apis import predict_pb2
 
-    manager = Manager(load_saved_model)
+    manager = Manager(lambda name, version, path: load_saved_model(path))
     manager.set_wanted("m", {1: good})
     assert manager.wait_until_loaded(["m"], 60) == {}
     api, server = RestApi(manager), GrpcServer(manager, addresses=[], num_threads=1)
@@ -252,7 +252,7 @@ def test_memory_stays_flat_over_many_reloads(good: Path, tmp_path: Path) -> None
     paths = [tmp_path / "a", tmp_path / "b"]
     for path in paths:
         path.symlink_to(good)
-    manager = Manager(load_saved_model)
+    manager = Manager(lambda name, version, path: load_saved_model(path))
 
     def reload(start: int, count: int) -> None:
         for version in range(start, start + count):

@@ -56,7 +56,7 @@ def test_no_odd_grpc_request_is_a_fault(served: tuple[Any, rest.Models]) -> None
 def test_damaged_versions_load_or_fail_with_an_error(tmp_path: Path) -> None:
     versions.write_version(tmp_path / "good")
     server = ModelServer(ServerOptions("m", tmp_path / "damaged"))
-    found = [versions.load_damaged(number, tmp_path, server._load) for number in range(25)]
+    found = [versions.load_damaged(number, tmp_path, lambda path: server._load("m", 1, path)) for number in range(25)]
     assert not [outcome for outcome in found if outcome.startswith("fault")]
     assert {"DATA_LOSS", "NOT_FOUND"} <= set(found)
 
@@ -128,4 +128,4 @@ def test_more_lists_in_lists_than_a_tensor_has_dimensions_are_refused(
         body = f'{{"signature_name": "float32", "{key}": {"[" * levels}1{"]" * levels}}}'.encode()
         answer = api.answer("POST", "/v1/models/hpt:predict", {}, body)
         assert answer.status == 400
-        assert "A tensor has at most 64 dimensions" in answer.body.decode()
+        assert "A tensor must have at most 64 dimensions" in answer.body.decode()

@@ -143,7 +143,7 @@ def test_reflection_describes_a_service_with_all_that_it_needs(channel: grpc.Cha
 
 
 def test_reflection_does_not_know_other_symbols(channel: grpc.Channel) -> None:
-    response = ask(channel, file_containing_symbol="tensorflow.serving.SessionService")
+    response = ask(channel, file_containing_symbol="tensorflow.serving.Nope")
     assert response.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 

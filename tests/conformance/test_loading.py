@@ -67,6 +67,24 @@ def test_warmup_records_are_run(version_path: Path) -> None:
     servable.close()
 
 
+def test_the_options_of_a_run_with_a_deadline_are_freed(base_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorflow.python.client import pywrap_tf_session
+
+    servable = load_saved_model(base_path / str(VERSION))
+    make, free = pywrap_tf_session.TF_NewBufferFromString, pywrap_tf_session.TF_DeleteBuffer
+    made: list[Any] = []
+    freed: list[Any] = []
+    monkeypatch.setattr(pywrap_tf_session, "TF_NewBufferFromString", lambda value: made.append(make(value)) or made[-1])
+    monkeypatch.setattr(pywrap_tf_session, "TF_DeleteBuffer", lambda buffer: freed.append(buffer) or free(buffer))
+    for timeout_ms in (12_345, 12_346):
+        servable.run(servable.signatures["two"], {"x": np.ones(1, np.float32)}, ["double"], timeout_ms)
+    with pytest.raises(StatusError):
+        servable.run(servable.signatures["matrix"], {"x": np.ones((1, 3), np.float32)}, ["y"], 12_347)
+    assert len(made) == 3
+    assert [any(buffer is each for each in freed) for buffer in made] == [True] * 3
+    servable.close()
+
+
 def test_more_warmup_records_than_the_maximum_fail_the_load(
     version_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_failed_request_and_the_start_leave_no_line_of_tensorflow_in_the_log(
         client.predict({"x": [[1.0, 2.0, 3.0]]}, model="hpt", signature="product", protocol="rest")
     lines = log_path.read_text().splitlines()
     assert [line.split(" ", 2)[2].split(" at")[0] for line in lines] == [
+        " (Re-)adding model: hpt",
         "serving hpt version 1",
         "Running gRPC ModelServer",
         "Exporting HTTP/REST API",

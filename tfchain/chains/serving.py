@@ -42,7 +42,8 @@ def export_for(
     served = task.serve(
         current.text_encoder, current.state, signatures=signatures, batch_size=batch_size, options=options
     )
-    described = {"source": source, "task": task.name, **settings, **served.description}
+    max_length = current.text_encoder.tokenizer.max_length
+    described = {"source": source, "task": task.name, "max_length": max_length, **settings, **served.description}
     if served.files:  # the last evaluation measured other vectors than the SavedModel holds
         described["report"] = {}
     graph = served.graph

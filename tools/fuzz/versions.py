@@ -121,7 +121,8 @@ def main() -> None:
         write_version(folder / "good")
     server = ModelServer(ServerOptions("m", folder / "damaged"))
     for seed in range(start, stop):
-        print(f"{seed}\t{load_damaged(seed, folder, server._load)}", flush=True)
+        outcome = load_damaged(seed, folder, lambda path: server._load("m", 1, path))
+        print(f"{seed}\t{outcome}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.batching.batching import BatchingOptions
+from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
 from tfchain.deployment.server.main import _to_options, main
 from tfchain.deployment.server.model_server import ModelServer
@@ -49,9 +51,9 @@ def test_a_wrong_value_is_named(argument: str, error: str) -> None:
 
 
 def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default() -> None:
-    check_supported(parse_flags(["--enable_batching=false", "--num_load_threads=9"]))
-    with pytest.raises(InputError, match="--enable_batching is not supported by the embedded server yet"):
-        check_supported(parse_flags(["--enable_batching"]))
+    check_supported(parse_flags(["--use_alts_credentials=false", "--num_load_threads=9"]))
+    with pytest.raises(InputError, match="does not take the flag --use_alts_credentials"):
+        check_supported(parse_flags(["--use_alts_credentials"]))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,7 @@ def test_a_flag_that_would_change_answers_is_refused_unless_it_has_its_default()
     [
         ("--platform_config_file=p", "It configures C++ source adapters, which pip's TensorFlow does not have."),
         ("--use_alts_credentials", "ALTS needs the handshaker service of a Google Cloud machine"),
+        ("--thread_pool_factory_config_file=a", "Only C++ can pass thread pools to a session."),
         ("--xla_gpu_compilation_enabled", "--xla_cpu_compilation_enabled runs such functions."),
     ],
 )
@@ -139,6 +142,24 @@ def test_a_wrong_file_is_named_before_anything_is_loaded(argument: str, error: s
         ModelServer(_to_options(parse_flags(["--model_base_path=/x", argument]))).check()
 
 
+def test_the_flags_of_batching_say_how_requests_are_batched(tmp_path: Path) -> None:
+    assert _to_options(parse_flags([])).batching == BatchingOptions()
+    assert _to_options(parse_flags(["--enable_batching"])).batching.parameters == BatchingParameters()
+    file = tmp_path / "batching.pbtxt"
+    file.write_text("max_batch_size { value: 16 }", encoding="utf-8")
+    flags = parse_flags(
+        ["--enable_batching", f"--batching_parameters_file={file}", "--enable_per_model_batching_parameters"]
+    )
+    check_supported(flags)
+    assert _to_options(flags).batching == BatchingOptions(BatchingParameters(16), is_per_model=True)
+    flags = parse_flags(["--text_batching=off", "--text_batching_tokens=512"])
+    assert _to_options(flags).batching == BatchingOptions(text="off", max_tokens=512)
+    with pytest.raises(InputError, match="No such file or directory"):
+        _to_options(parse_flags(["--enable_batching", "--batching_parameters_file=/none/batching.pbtxt"]))
+    with pytest.raises(InputError, match="--text_batching must be auto or off"):
+        _to_options(parse_flags(["--text_batching=on"]))
+
+
 def test_the_usage_has_every_flag() -> None:
     text = usage("program")
     assert all(f"--{flag.name}=" in text for flag in FLAGS)
@@ -149,8 +170,12 @@ def test_the_usage_has_every_flag() -> None:
     [
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
-        (["--model_base_path=/x", "--mixed_precision=bfloat16"], "--mixed_precision is not supported"),
+        (["--model_base_path=/x", "--use_alts_credentials"], "does not take the flag --use_alts_credentials"),
         (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
+        (
+            ["--model_base_path=/x", "--batching_parameters_file=/y"],
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
     ],
 )
 def test_start_errors_end_with_255(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,3 +192,45 @@ def test_the_version_is_printed_without_importing_tensorflow() -> None:
     assert run.stdout.startswith("unknown argument: --bogus\nusage: tfchain-model-server\n")
     assert "\nTensorFlow ModelServer: " in run.stdout
     assert "\nTensorFlow Library: " in run.stdout
+
+
+def test_the_flags_of_the_session_reach_its_options() -> None:
+    flags = parse_flags(
+        [
+            "--tensorflow_session_config_file=/f",
+            "--mixed_precision=bfloat16",
+            "--per_process_gpu_memory_fraction=0.5",
+            "--flush_filesystem_caches=false",
+            "--remove_unused_fields_from_bundle_metagraph=false",
+            "--enable_profiler=false",
+        ]
+    )
+    check_supported(flags)
+    options = _to_options(flags)
+    session = options.load.session
+    assert (session.config_file, session.mixed_precision, session.gpu_memory_fraction) == ("/f", "bfloat16", 0.5)
+    assert not options.flushes_page_cache
+    assert _to_options(parse_flags([])).flushes_page_cache
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threads"),
+    [
+        ([], (0, 0)),
+        (["--tensorflow_session_parallelism=4"], (4, 4)),
+        (["--tensorflow_intra_op_parallelism=2"], (2, 0)),
+        (["--tensorflow_session_parallelism=4", "--tensorflow_inter_op_parallelism=3"], (0, 3)),
+    ],
+)
+def test_threads_within_and_across_ops(arguments: list[str], threads: tuple[int, int]) -> None:
+    load = _to_options(parse_flags(arguments)).load
+    assert (load.intra_op_threads, load.inter_op_threads) == threads
+
+
+def test_a_start_error_of_the_sessions_flags_ends_with_255(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("session", "intra_op", "inter_op")
+    arguments = ["--model_base_path=/x", *(f"--tensorflow_{name}_parallelism=2" for name in names)]
+    assert main(arguments) == 255
+    assert "Either configure server_options.tensorflow_session_parallelism or" in capsys.readouterr().err
+    assert main(["--model_base_path=/x", "--mixed_precision=float16"]) == 255
+    assert "`mixed_precision` must be 'bfloat16' or empty" in capsys.readouterr().err

@@ -39,7 +39,7 @@ class Loader:
         self.calls: list[str] = []
         self.made: list[FakeServable] = []
 
-    def __call__(self, path: Path) -> FakeServable:
+    def __call__(self, name: str, version: int, path: Path) -> FakeServable:
         self.calls.append(path.name)
         if path.name in self.held:
             assert self.held[path.name].wait(10)
@@ -244,7 +244,7 @@ def test_closing_unloads_all_and_takes_nothing_more(loader: Loader) -> None:
 
 
 def test_a_loaders_surprise_is_an_error_of_the_version(caplog: pytest.LogCaptureFixture) -> None:
-    def load(path: Path) -> FakeServable:
+    def load(*_: object) -> FakeServable:
         raise ZeroDivisionError("oh")
 
     manager = Manager(load, max_retries=0)

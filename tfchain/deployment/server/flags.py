@@ -19,7 +19,7 @@ class Flag:
         help: One line for the usage text.
         support: `used`; `harmless` (accepted without effect, because no answer depends on it); or `refused` (answers
             would differ from what the flag promises, so any value other than the default is an error).
-        reason: Why a refused flag is refused, as a sentence for its error. Default: empty, it is not there yet.
+        reason: Why a refused flag is refused, as a sentence for its error.
     """
 
     name: str
@@ -70,19 +70,19 @@ FLAGS: tuple[Flag, ...] = (
     Flag("model_config_file", "", "file with several models, in place of model_name and model_base_path"),
     Flag("model_config_file_poll_wait_seconds", 0, "wait between two reads of the model config file; 0 for one read"),
     Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
-    Flag("enable_batching", False, "join requests to batches", REFUSED),
-    Flag("batching_parameters_file", "", "how to batch", REFUSED),
-    Flag("enable_per_model_batching_parameters", False, "batching parameters from the version folders", REFUSED),
+    Flag("enable_batching", False, "run the requests of different clients in batches"),
+    Flag("batching_parameters_file", "", "file of BatchingParameters in protobuf's text format; empty for defaults"),
+    Flag("enable_per_model_batching_parameters", False, "read batching_params.pbtxt in each version's folder instead"),
     Flag("allow_version_labels_for_unavailable_models", False, "let new labels point to versions that load later"),
     Flag("num_load_threads", 0, "versions that load at the same time; 0 for four"),
     Flag("num_unload_threads", 0, "versions that are unloaded at the same time; 0 for four"),
     Flag("max_num_load_retries", 5, "how many times a failed load is tried again"),
     Flag("load_retry_interval_micros", 60_000_000, "wait between two tries, in microseconds"),
-    Flag("flush_filesystem_caches", True, "drop the file system's caches after loading", HARMLESS),
+    Flag("flush_filesystem_caches", True, "drop a version's files from the page cache once they are loaded"),
     Flag("tensorflow_session_parallelism", 0, "threads of a session, within ops and across them; 0 for auto"),
     Flag("tensorflow_intra_op_parallelism", 0, "threads within an op; 0 for auto"),
     Flag("tensorflow_inter_op_parallelism", 0, "threads across ops; 0 for auto"),
-    Flag("tensorflow_session_config_file", "", "a session's configuration", REFUSED),
+    Flag("tensorflow_session_config_file", "", "file of a session's ConfigProto in text format; other flags win"),
     Flag(
         "platform_config_file",
         "",
@@ -91,7 +91,7 @@ FLAGS: tuple[Flag, ...] = (
         "It configures C++ source adapters, which pip's TensorFlow does not have. Tags, threads and warm-up have flags "
         "of their own.",
     ),
-    Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory", HARMLESS),
+    Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory that TensorFlow may take; 0 for all"),
     Flag("saved_model_tags", "serve", "tags of the graph to load, with commas between"),
     Flag("ssl_config_file", "", "text proto with key and certificate for TLS of the gRPC API; empty for none"),
     Flag(
@@ -106,7 +106,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("enable_model_warmup", True, "run a version's warm-up records before it serves"),
     Flag("num_request_iterations_for_warmup", 0, "how many times each warm-up record is run; 0 for once"),
     Flag("monitoring_config_file", "", "text proto that says where the REST API's port serves metrics"),
-    Flag("remove_unused_fields_from_bundle_metagraph", True, "save memory", HARMLESS),
+    Flag("remove_unused_fields_from_bundle_metagraph", True, "forget the graph's description: always done", HARMLESS),
     Flag("prefer_tflite_model", False, "run the encoder of a version that has a model.tflite by LiteRT"),
     Flag("num_tflite_pools", 0, "TFLite interpreters, each for one request at a time; 0 for one a core, at most four"),
     Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters in a pool", HARMLESS),
@@ -119,9 +119,15 @@ FLAGS: tuple[Flag, ...] = (
         REFUSED,
         "The embedded server is made for the CPU, where --xla_cpu_compilation_enabled runs such functions.",
     ),
-    Flag("enable_profiler", True, "profiler service", HARMLESS),
-    Flag("thread_pool_factory_config_file", "", "thread pools", REFUSED),
-    Flag("mixed_precision", "", "bfloat16 arithmetic", REFUSED),
+    Flag("enable_profiler", True, "profiler service: TensorFlow for Python has it only on another port", HARMLESS),
+    Flag(
+        "thread_pool_factory_config_file",
+        "",
+        "thread pools of sessions",
+        REFUSED,
+        "Only C++ can pass thread pools to a session.",
+    ),
+    Flag("mixed_precision", "", "bfloat16: oneDNN computes products in bfloat16, on CPUs that can"),
     Flag("skip_initialize_tpu", False, "leave TPUs alone", HARMLESS),
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1.Health"),
     Flag("enable_serialization_as_tensor_content", False, "answer gRPC requests with raw bytes"),
@@ -133,6 +139,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
     Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API"),
     Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
+    Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
+    Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
     Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
 )
 
@@ -173,13 +181,8 @@ def check_supported(flags: Flags) -> None:
     for flag in FLAGS:
         if flag.support == REFUSED and flags.values[flag.name] != flag.default:
             received = f"Received: --{flag.name}={flags.values[flag.name]}."
-            if flag.reason:
-                raise InputError(
-                    f"The embedded server does not take the flag --{flag.name}. {received} {flag.reason} "
-                    "Leave it out, or use a stock TensorFlow Serving."
-                )
             raise InputError(
-                f"The flag --{flag.name} is not supported by the embedded server yet. {received} "
+                f"The embedded server does not take the flag --{flag.name}. {received} {flag.reason} "
                 "Leave it out, or use a stock TensorFlow Serving."
             )
 
@@ -189,8 +192,7 @@ def usage(program: str) -> str:
     lines = [f"usage: {program}", "Flags:"]
     for flag in FLAGS:
         default = str(flag.default).lower() if isinstance(flag.default, bool) else repr(flag.default)
-        refused = " [refused]" if flag.reason else " [not supported yet]"
-        note = {USED: "", HARMLESS: " [accepted, no effect]", REFUSED: refused}[flag.support]
+        note = {USED: "", HARMLESS: " [accepted, no effect]", REFUSED: " [refused]"}[flag.support]
         lines.append(f"\t--{flag.name}={default}\t{type(flag.default).__name__}\t{flag.help}{note}")
     return "\n".join(lines) + "\n"
 

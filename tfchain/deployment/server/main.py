@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfchain.core.errors import TfchainError
+from tfchain.core.errors import InputError, TfchainError
 from tfchain.deployment.server.flags import Flags, check_supported, parse_flags, usage
 from tfchain.deployment.server.quiet import silence_tensorflow
+from tfchain.deployment.server.servables.session_config import SessionOptions, make_session_config
 
 if TYPE_CHECKING:
+    from tfchain.deployment.server.batching.batching import BatchingOptions
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.ports import PortOptions
 
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _print_version()
         check_supported(flags)
         _check_required(flags)
+        _to_threads(flags), _to_session(flags)  # raise for values that do not go together
         return _serve(flags)
     except (TfchainError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
@@ -62,6 +65,10 @@ def _check_required(flags: Flags) -> None:
             raise TfchainError("--version_source is for --model_base_path, and not for --model_config_file.")
     elif not flags.text("model_base_path"):
         raise TfchainError("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    if flags.text("batching_parameters_file") and not flags.is_on("enable_batching"):
+        raise TfchainError(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
 
 
 def _serve(flags: Flags) -> int:
@@ -79,9 +86,11 @@ def _serve(flags: Flags) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     from tfchain.deployment.server.model_server import ModelServer
 
-    with ModelServer(_to_options(flags)) as server:
+    options = _to_options(flags)
+    with ModelServer(options) as server:
         server.check()  # reports errors before the seconds that importing TensorFlow takes
         _start_tensorflow()
+        make_session_config(options.load.session)  # a wrong file is an error at start, not of each load
         server.start()
         is_ready.set()
         _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
@@ -115,10 +124,10 @@ def _to_options(flags: Flags) -> "ServerOptions":
             "Skipped exporting HTTP/REST API."
         )
     has_rest = choose or rest_port not in (0, grpc_port)
-    session_threads = flags.number("tensorflow_session_parallelism")
     config_file, base_path = flags.text("model_config_file"), flags.text("model_base_path")
     if config_file and base_path:
         logging.getLogger(__name__).warning("--model_base_path is ignored: --model_config_file names the models.")
+    intra_op_threads, inter_op_threads = _to_threads(flags)
     return ServerOptions(
         model_name=flags.text("model_name"),
         base_path=Path(base_path) if base_path and not config_file else None,
@@ -138,13 +147,15 @@ def _to_options(flags: Flags) -> "ServerOptions":
         warmup_iterations=flags.number("num_request_iterations_for_warmup") or 1,
         load=LoadOptions(
             tags=tuple(flags.text("saved_model_tags").split(",")),
-            intra_op_threads=session_threads or flags.number("tensorflow_intra_op_parallelism"),
-            inter_op_threads=session_threads or flags.number("tensorflow_inter_op_parallelism"),
+            intra_op_threads=intra_op_threads,
+            inter_op_threads=inter_op_threads,
             is_xla_enabled=flags.is_on("xla_cpu_compilation_enabled"),
             prefers_tflite=flags.is_on("prefer_tflite_model"),
             tflite_interpreters=flags.number("num_tflite_pools"),
             checks_method_names=flags.is_on("enable_signature_method_name_check"),
+            session=_to_session(flags),
         ),
+        flushes_page_cache=flags.is_on("flush_filesystem_caches"),
         version_source=flags.text("version_source"),
         config_file=Path(config_file) if config_file else None,
         config_poll_seconds=flags.seconds("model_config_file_poll_wait_seconds"),
@@ -152,6 +163,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
         num_load_threads=flags.number("num_load_threads"),
         num_unload_threads=flags.number("num_unload_threads"),
         ports=_to_port_options(flags),
+        batching=_to_batching_options(flags),
     )
 
 
@@ -166,6 +178,43 @@ def _to_port_options(flags: Flags) -> "PortOptions":
         monitoring_config_file=flags.text("monitoring_config_file"),
         grpc_arguments=parse_channel_arguments(flags.text("grpc_channel_arguments")),
         has_health=flags.is_on("enable_grpc_healthcheck_service"),
+    )
+
+
+def _to_batching_options(flags: Flags) -> "BatchingOptions":
+    from tfchain.deployment.server.batching.batching import BatchingOptions
+    from tfchain.deployment.server.batching.parameters import BatchingParameters, read_parameters
+
+    parameters = None
+    if flags.is_on("enable_batching"):
+        file = flags.text("batching_parameters_file")
+        parameters = read_parameters(file) if file else BatchingParameters()
+    return BatchingOptions(
+        parameters,
+        is_per_model=flags.is_on("enable_per_model_batching_parameters"),
+        text=flags.text("text_batching"),
+        max_tokens=flags.number("text_batching_tokens"),
+    )
+
+
+def _to_threads(flags: Flags) -> tuple[int, int]:
+    """Returns the session's threads within an op and across ops; the flags for one of them win over that for both."""
+    both = flags.number("tensorflow_session_parallelism")
+    within, across = flags.number("tensorflow_intra_op_parallelism"), flags.number("tensorflow_inter_op_parallelism")
+    if within > 0 and across > 0 and both > 0:
+        raise InputError(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all."
+        )
+    return (within, across) if within > 0 or across > 0 else (both, both)
+
+
+def _to_session(flags: Flags) -> SessionOptions:
+    return SessionOptions(
+        config_file=flags.text("tensorflow_session_config_file"),
+        gpu_memory_fraction=flags.seconds("per_process_gpu_memory_fraction"),
+        mixed_precision=flags.text("mixed_precision"),
     )
 
 

@@ -16,7 +16,7 @@ from tfchain.deployment.server.versions import State, VersionRecord, VersionStat
 
 logger = logging.getLogger(__name__)
 
-Loader = Callable[[Path], Servable]
+Loader = Callable[[str, int, Path], Servable]  # (model, version, folder)
 DEFAULT_THREADS = 4  # of loads, and of unloads
 
 
@@ -70,7 +70,7 @@ class Manager:
     for a version whose folder changes, as when a model gets another base path.
 
     Args:
-        load: A function that loads a version's folder; it raises a StatusError if it cannot.
+        load: A function that loads a model's version from a folder; it raises a StatusError if it cannot.
         max_retries: The number of retries of a failed load. Default: 5.
         retry_seconds: The wait between two attempts. Other loads run meanwhile. Default: 60.
         num_load_threads: The number of versions that load at the same time. Default: 4.
@@ -259,7 +259,7 @@ class Manager:
                     if self._is_cancelled(record):
                         break
                     record.state, path = State.LOADING, record.path
-                servable, error = self._try_load(path)
+                servable, error = self._try_load(record, path)
             with self._changed:
                 if record.path == path and servable is not None:
                     self._begin_serving(record, servable)
@@ -279,9 +279,9 @@ class Manager:
             record.is_wanted = False  # and so loaded again if it is wanted by now
             self._end_load(record, record.error or StatusError(Code.CANCELLED, "The load was cancelled."))
 
-    def _try_load(self, path: Path) -> tuple[Servable | None, StatusError | None]:
+    def _try_load(self, record: VersionRecord, path: Path) -> tuple[Servable | None, StatusError | None]:
         try:
-            return self._load(path), None
+            return self._load(record.name, record.version, path), None
         except StatusError as error:
             return None, error
         except Exception as error:  # an unexpected error becomes a state that clients can read, not a dead thread

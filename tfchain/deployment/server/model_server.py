@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.base_paths import find_problem
+from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
+from tfchain.deployment.server.batching.metrics import BatchingMetrics
 from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
@@ -19,6 +21,7 @@ from tfchain.deployment.server.http.server import HttpServer, open_socket
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
+from tfchain.deployment.server.page_cache import drop_from_page_cache
 from tfchain.deployment.server.policies import Latest, LatestOf
 from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
 from tfchain.deployment.server.reload import ConfiguredModels
@@ -61,6 +64,8 @@ class ServerOptions:
         num_load_threads: The number of versions that load at the same time; 0 for four. Default: 0.
         num_unload_threads: The number of versions that are freed at the same time; 0 for four. Default: 0.
         ports: How the ports are secured and watched.
+        batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
+        flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
     """
 
     model_name: str = "default"
@@ -87,6 +92,8 @@ class ServerOptions:
     num_load_threads: int = 0
     num_unload_threads: int = 0
     ports: PortOptions = field(default_factory=PortOptions)
+    batching: BatchingOptions = field(default_factory=BatchingOptions)
+    flushes_page_cache: bool = True
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -121,6 +128,8 @@ class ModelServer:
         self.rest_port: int | None = None
         self._models: Mapping[str, ModelConfig] | None = None
         self._closers: list[Callable[[], None]] = []
+        self._batching = Batching(options.batching)
+        self._batches = BatchingMetrics(self.metrics.registry)
 
     def __enter__(self) -> "ModelServer":
         return self
@@ -231,6 +240,7 @@ class ModelServer:
 
     def _start_models(self) -> None:
         options = self.options
+        self._closers.append(self._batching.close)
         self._manager = Manager(
             self._load,
             max_retries=options.max_load_retries,
@@ -269,9 +279,10 @@ class ModelServer:
             if number < 0:
                 raise InputError(f"`{name}` must be at least 0. Received: {name}={number}.")
 
-    def _load(self, path: Path) -> Servable:
+    def _load(self, name: str, version: int, path: Path) -> Servable:
         servable = self.metrics.measure_load(str(path), lambda: load_version(path, self.options.load))
         try:
+            servable = self._batching.wrap(servable, path, self._batches.of_version(name, version))
             if self.options.has_warmup:
                 self.metrics.measure_warmup(
                     str(path), lambda: run_warmup(servable, path, num_iterations=self.options.warmup_iterations)
@@ -279,6 +290,8 @@ class ModelServer:
         except BaseException:
             servable.close()
             raise
+        if self.options.flushes_page_cache:
+            drop_from_page_cache(path)
         return servable
 
 

@@ -77,7 +77,10 @@ def _check_count(signature: Signature, names: Collection[str]) -> None:
 
 def _default(signature: Signature, name: str, names: Collection[str]) -> np.ndarray:
     if name in signature.defaults:
-        return signature.defaults[name]
+        value = signature.defaults[name]
+        if value is None:
+            raise invalid_argument(f"tensor parsing error: {name}")
+        return value
     raise invalid_argument(
         f"Signature input alias: {name}(feed name: {signature.inputs[name].tensor_name}) not found in request and no "
         f"default value provided. Inputs expected to be in the request {_joined(names)}, "

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfchain.deployment.server.json.response import write_predict_response
+from tfchain.deployment.server.servables.dtypes import BY_NUMBER
 from tfchain.deployment.server.status import StatusError
 
 
@@ -56,3 +57,21 @@ def test_vectors_within_rows_of_objects_stay_in_one_line() -> None:
 def test_types_without_json_are_refused(dtype: type, name: str) -> None:
     with pytest.raises(StatusError, match=f"Failed to write JSON value for tensor type: {name}"):
         columns(y=np.zeros(1, dtype))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("half", "bfloat16", "uint16", "complex64", "complex128", "qint8", "quint8", "qint16", "quint16", "qint32"),
+        *("float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz"),
+        *("int4", "uint4", "int2", "uint2", "float4_e2m1fn"),
+    ],
+)
+def test_a_data_type_that_json_does_not_have_is_named(name: str) -> None:
+    (dtype,) = [dtype for dtype in BY_NUMBER.values() if dtype.name == name]
+    for is_row_format in (False, True):
+        with pytest.raises(
+            StatusError, match=f"^INVALID_ARGUMENT: Failed to write JSON value for tensor type: {name}$"
+        ):
+            write_predict_response({"y": np.zeros(2, dtype.numpy)}, is_row_format=is_row_format)
+        assert b"[]" in write_predict_response({"y": np.zeros(0, dtype.numpy)}, is_row_format=is_row_format)

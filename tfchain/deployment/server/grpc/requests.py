@@ -8,8 +8,9 @@ from tfchain.core.errors import InputError
 from tfchain.deployment.server.inference.examples import merge_context
 from tfchain.deployment.server.inference.multi_inference import InferenceTask
 from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.servables.dtypes import HANDLES
 from tfchain.deployment.server.servables.tensor_proto import to_array
-from tfchain.deployment.server.status import invalid_argument
+from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 
 def decode_input(name: str, proto: Any) -> np.ndarray:
@@ -18,6 +19,11 @@ def decode_input(name: str, proto: Any) -> np.ndarray:
     Raises:
         StatusError: if it is not a tensor.
     """
+    if proto.dtype in HANDLES:
+        raise StatusError(
+            Code.UNIMPLEMENTED,
+            f"Input {name} is a {HANDLES[proto.dtype]}, which the embedded server cannot read from a request.",
+        )
     try:
         return to_array(proto)
     except (InputError, ValueError) as error:

@@ -12,7 +12,8 @@ from tfchain.deployment.server.status import StatusError, invalid_argument
 _BOM = b"\xef\xbb\xbf"
 _SPACES = b" \t\n\r"
 # What Python accepts and rapidjson does not (or may not): halves of surrogate pairs, numbers beyond double range.
-_DIFFERS = re.compile(rb"\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{309}")
+# Three patterns, as one with branches takes twice the time.
+_DIFFERS = tuple(map(re.compile, (rb"\\u[dD][89a-fA-F]", rb"[eE]\+?[0-9]{3}", rb"[0-9]{309}")))
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _ESCAPES = {0x22: b'"', 0x5C: b"\\", 0x2F: b"/", 0x62: b"\b", 0x66: b"\f", 0x6E: b"\n", 0x72: b"\r", 0x74: b"\t"}
@@ -31,7 +32,7 @@ def parse_json(body: bytes) -> Any:
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
     try:
-        if body.startswith(_BOM) or _DIFFERS.search(body):
+        if body.startswith(_BOM) or any(pattern.search(body) for pattern in _DIFFERS):
             return _RapidParser(body).parse()
         text = body.decode("utf-8", "surrogateescape")
         return _DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\n\r")))[0]

@@ -51,8 +51,9 @@ def _signature(proto: Any) -> dict[str, Any]:
 
 def _tensor_info(info: Any) -> dict[str, Any]:
     encoding = info.WhichOneof("encoding")
+    known = info.DESCRIPTOR.fields_by_name["dtype"].enum_type.values_by_number.get(info.dtype)
     return {
-        "dtype": info.DESCRIPTOR.fields_by_name["dtype"].enum_type.values_by_number[info.dtype].name,
+        "dtype": info.dtype if known is None else known.name,  # a newer TensorFlow's type is a number
         "tensor_shape": {
             "dim": [{"size": str(dim.size), "name": dim.name} for dim in info.tensor_shape.dim],
             "unknown_rank": info.tensor_shape.unknown_rank,

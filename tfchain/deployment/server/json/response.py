@@ -104,7 +104,7 @@ def _texts(name: str, array: np.ndarray, depth: int) -> list[str]:
     """Writes an array's values one by one; `depth` is the number of open brackets around them."""
     flat = array.ravel()
     match array.dtype.kind:
-        case "f" if array.dtype != np.float16:
+        case "f" if array.dtype in (np.float32, np.float64):
             return format_floats(flat)
         case "i":
             return list(map(str, flat.tolist()))

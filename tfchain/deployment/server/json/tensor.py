@@ -38,7 +38,7 @@ _INT_RANGES: dict[int, tuple[int, int]] = {
     DT_UINT64: (0, 2**64 - 1),
 }
 _SUPPORTED = frozenset({DT_FLOAT, DT_DOUBLE, DT_STRING, DT_BOOL, *_INT_RANGES})
-_MOST_DIMENSIONS = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32  # NumPy's limit
+_MAX_RANK = 64  # of NumPy's arrays, with the batch dimension
 _BASE64_SPACES = re.compile(r"[ \t\n\v\f\r]+")
 
 
@@ -56,10 +56,8 @@ def read_tensor(value: Any, dtype: int) -> np.ndarray:
     flat = _flatten(value, shape)
     array = None if flat is None else _convert(flat, dtype)
     if array is not None:
-        return _reshaped(array, shape)
+        return array.reshape(shape)
     leaves: list[Any] = []
-    if len(shape) > _MOST_DIMENSIONS:
-        raise _too_deep(shape)
     _check(value, 0, shape, dtype, leaves)
     return read_value(leaves, shape, dtype)
 
@@ -69,35 +67,28 @@ def read_rows(rows: list[Any], dtype: int) -> np.ndarray | None:
     shape = shape_of(rows)
     flat = _flatten(rows, shape)
     array = None if flat is None else _convert(flat, dtype)
-    return None if array is None else _reshaped(array, shape)
+    return None if array is None else array.reshape(shape)
 
 
 def read_value(leaves: list[Any], shape: tuple[int, ...], dtype: int) -> np.ndarray:
     """Makes an array of values that were checked one by one."""
-    return _reshaped(_to_numpy(leaves, dtype), shape)
-
-
-def _reshaped(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        return array.reshape(shape)
-    except ValueError as error:  # the values are as many as the shape says, so it has more dimensions than NumPy takes
-        raise _too_deep(shape) from error
-
-
-def _too_deep(shape: tuple[int, ...]) -> StatusError:
-    return invalid_argument(
-        f"A tensor has at most {_MOST_DIMENSIONS} dimensions. Received: {len(shape)} levels of lists."
-    )
+    return _to_numpy(leaves, dtype).reshape(shape)
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Returns the shape of a JSON value's first elements."""
+    """Returns the shape of a JSON value's first elements.
+
+    Raises:
+        StatusError: if there are more dimensions than NumPy's arrays can have.
+    """
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
         if not value:
             break
         value = value[0]
+    if len(shape) > _MAX_RANK:
+        raise invalid_argument(f"A tensor must have at most {_MAX_RANK} dimensions. Received: {len(shape)}.")
     return tuple(shape)
 
 

@@ -190,7 +190,12 @@ class Registry:
 
     def __init__(self) -> None:
         self._metrics: dict[str, AnyMetric] = {}
+        self._updates: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+
+    def before_reading(self, update: Callable[[], None]) -> None:
+        """Adds a function that is called whenever the metrics are read, to set gauges."""
+        self._updates.append(update)
 
     def add(self, metric: MetricT) -> MetricT:
         """Adds a metric.
@@ -212,6 +217,8 @@ class Registry:
 
     def metrics(self) -> list[AnyMetric]:
         """Returns all metrics, sorted by name."""
+        for update in self._updates:
+            update()
         with self._lock:
             return sorted(self._metrics.values(), key=lambda metric: metric.name)
 

@@ -62,6 +62,11 @@ class LiteRTServable:
         return self._halves
 
     @property
+    def is_worth_batching(self) -> bool:
+        """Whether the server should join the texts of several clients: no, one alone costs LiteRT hardly more."""
+        return False
+
+    @property
     def signatures(self) -> Mapping[str, Signature]:
         """The model's functions by name."""
         return self._saved_model.signatures

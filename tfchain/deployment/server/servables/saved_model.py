@@ -2,18 +2,24 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.servables.servable import Signature, TensorSpec
+from tfchain.deployment.server.servables.dtypes import BY_NUMBER, HANDLES
+from tfchain.deployment.server.servables.servable import Signature
 from tfchain.deployment.server.servables.session import GraphSession
-from tfchain.deployment.server.servables.tensor_proto import to_array
+from tfchain.deployment.server.servables.session_config import SessionOptions, make_session_config
+from tfchain.deployment.server.servables.signature_def import check_dense, check_readable, read_signature
 from tfchain.deployment.server.servables.xla import find_xla_outputs
-from tfchain.deployment.server.status import Code, StatusError, not_found
+from tfchain.deployment.server.status import Code, StatusError, invalid_argument, not_found
+
+# The collections that loading needs. The C++ server reads no others, so that those may be broken, or of classes that
+# are not registered here.
+_COLLECTIONS = frozenset({"saved_model_main_op", "legacy_init_op", "saved_model_assets"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class LoadOptions:
         prefers_tflite: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.
         tflite_interpreters: The number of requests that LiteRT encodes at once; 0 for one per core, at most four.
         checks_method_names: Whether a request is refused if its signature has another API's method. Default: False.
+        session: How the session is configured apart from its threads.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -37,6 +44,7 @@ class LoadOptions:
     prefers_tflite: bool = False
     tflite_interpreters: int = 0
     checks_method_names: bool = False
+    session: SessionOptions = field(default_factory=SessionOptions)
 
 
 class SavedModelServable:
@@ -61,6 +69,7 @@ class SavedModelServable:
         self._signature_defs = signature_defs
         self._xla_tensors = xla_tensors
         self._tensors: dict[str, Any] = {}
+        self._special: dict[str, int] = {}  # the tensors whose data type NumPy does not have
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -80,11 +89,26 @@ class SavedModelServable:
         timeout_ms: int | None = None,
     ) -> list[np.ndarray]:
         """Runs a signature in the session."""
-        names = [signature.outputs[name].tensor_name for name in outputs]
+        specs = [signature.outputs[name] for name in outputs]
+        check_dense(signature, outputs)
+        names = [spec.tensor_name for spec in specs]
         if self._xla_tensors and not self._xla_tensors.isdisjoint(names):
             raise StatusError(Code.INTERNAL, "XLA compilation disabled")
-        feeds = {self._tensor(spec.tensor_name): inputs[name] for name, spec in signature.inputs.items()}
-        return self._session.run(feeds, [self._tensor(name) for name in names], timeout_ms)
+        feeds: dict[Any, np.ndarray] = {}
+        for name, spec in signature.inputs.items():
+            tensor = self._tensor(spec.tensor_name)
+            if tensor in feeds:
+                raise invalid_argument(f'Endpoint "{spec.tensor_name}" fed more than once.')
+            feeds[tensor] = inputs[name]
+        fetches = [self._tensor(name) for name in names]
+        if not self._special:
+            return self._session.run(feeds, fetches, timeout_ms)
+        check_readable(signature, outputs, self._special)
+        values = self._session.run(feeds, fetches, timeout_ms)
+        return [
+            value.view(BY_NUMBER[self._special[name]].numpy) if name in self._special else value
+            for name, value in zip(names, values, strict=True)
+        ]
 
     def close(self) -> None:
         """Closes the session."""
@@ -93,7 +117,11 @@ class SavedModelServable:
     def _tensor(self, name: str) -> Any:
         tensor = self._tensors.get(name)
         if tensor is None:
-            tensor = self._tensors[name] = self._session.tensor(name)
+            tensor = self._session.tensor(name)
+            number = self._session.dtype(name)
+            if number in HANDLES or (number in BY_NUMBER and BY_NUMBER[number].numpy.names):
+                self._special[name] = number
+            self._tensors[name] = tensor
         return tensor
 
 
@@ -116,23 +144,39 @@ def load_saved_model(path: Path | str, options: LoadOptions | None = None) -> Sa
             f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. "
             "Check that the directory exists and that you have the right permissions for accessing it."
         )
-    session = tf.compat.v1.Session(
-        graph=tf.Graph(),
-        config=tf.compat.v1.ConfigProto(
-            intra_op_parallelism_threads=options.intra_op_threads, inter_op_parallelism_threads=options.inter_op_threads
-        ),
-    )
+    try:
+        config = make_session_config(
+            options.session, intra_op_threads=options.intra_op_threads, inter_op_threads=options.inter_op_threads
+        )
+    except InputError as error:
+        raise invalid_argument(str(error)) from error
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     with contextlib.ExitStack() as on_error:
         on_error.callback(session.close)
         with session.graph.as_default(), _load_errors(path, options.tags):
-            meta_graph = tf.compat.v1.saved_model.loader.load(session, list(options.tags), str(path))
-        signature_defs = dict(sorted(meta_graph.signature_def.items()))
-        signatures = {name: _to_signature(name, proto, options) for name, proto in signature_defs.items()}
+            meta_graph = _load_meta_graph(session, path, options.tags)
+            graph_session = GraphSession(session)
+        signature_defs = {name: _copy(proto) for name, proto in sorted(meta_graph.signature_def.items())}
+        signatures = {
+            name: read_signature(name, proto, checks_method_name=options.checks_method_names)
+            for name, proto in signature_defs.items()
+        }
         fetched = {spec.tensor_name for signature in signatures.values() for spec in signature.outputs.values()}
         xla = frozenset() if options.is_xla_enabled else find_xla_outputs(meta_graph.graph_def, fetched)
-        servable = SavedModelServable(GraphSession(session), signatures, signature_defs, xla)
+        servable = SavedModelServable(graph_session, signatures, signature_defs, xla)
         on_error.pop_all()
     return servable
+
+
+def _load_meta_graph(session: Any, path: Path, tags: Sequence[str]) -> Any:
+    """Loads the graph with these tags, restores its variables and runs its init op; returns its `MetaGraphDef`."""
+    from tensorflow.python.saved_model.loader_impl import SavedModelLoader
+
+    loader = SavedModelLoader(str(path))
+    collections = loader.get_meta_graph_def_from_tags(tags).collection_def
+    for name in set(collections) - _COLLECTIONS:
+        del collections[name]
+    return loader.load(session, tags)
 
 
 @contextlib.contextmanager
@@ -151,23 +195,23 @@ def _load_errors(path: Path, tags: Sequence[str]) -> Any:
             f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. To inspect available "
             "tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
         ) from error
+    except UnicodeDecodeError as error:  # the engine's own text, which quotes bytes that are not UTF-8
+        text = bytes(error.object).decode("utf-8", "replace")
+        raise StatusError(Code.UNKNOWN, f"{path} could not be loaded: {text}") from error
     except Exception as error:
+        if isinstance(error, OSError) and "Cannot parse file" in str(error):
+            raise _unreadable(path) from error
         raise StatusError(Code.UNKNOWN, f"{path} could not be loaded: {type(error).__name__}: {error}") from error
 
 
-def _to_signature(name: str, proto: Any, options: LoadOptions) -> Signature:
-    defaults: dict[str, np.ndarray] = {}
-    for alias, value in proto.defaults.items():
-        try:
-            defaults[alias] = to_array(value)
-        except InputError as error:
-            raise StatusError(
-                Code.INVALID_ARGUMENT, f"default value of input {alias} of signature {name}: {error}"
-            ) from error
-    return Signature(
-        name=name,
-        inputs={alias: TensorSpec(info.name, info.dtype) for alias, info in sorted(proto.inputs.items())},
-        outputs={alias: TensorSpec(info.name, info.dtype) for alias, info in sorted(proto.outputs.items())},
-        defaults=defaults,
-        method_name=proto.method_name if options.checks_method_names else None,
-    )
+def _unreadable(path: Path) -> StatusError:
+    is_binary = (path / "saved_model.pb").is_file()  # which is read if both are there
+    name, form = ("saved_model.pb", "binary") if is_binary else ("saved_model.pbtxt", "text")
+    return StatusError(Code.DATA_LOSS, f"Can't parse {path / name} as {form} proto")
+
+
+def _copy(proto: Any) -> Any:
+    """Copies a message, so that it does not keep the memory of the one that contains it, here with the whole graph."""
+    copied = type(proto)()
+    copied.CopyFrom(proto)
+    return copied

@@ -14,10 +14,13 @@ class TensorSpec:
     Args:
         tensor_name: The tensor in the graph, such as `serving_default_x:0`.
         dtype: The data type's number.
+        composite: What it is if it has several tensors in the graph, such as `sparse tensor`, and empty otherwise.
+            Requests cannot contain those.
     """
 
     tensor_name: str
     dtype: int
+    composite: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,14 @@ class Signature:
         name: The key in the SavedModel.
         inputs: The inputs by name, sorted.
         outputs: The outputs by name, sorted.
-        defaults: Values for inputs that a gRPC request leaves out.
+        defaults: Values for inputs that a gRPC request leaves out; None for a value that cannot be read.
         method_name: TensorFlow Serving's method in the SavedModel; None if requests are not checked for it.
     """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
-    defaults: Mapping[str, np.ndarray] = field(default_factory=dict)
+    defaults: Mapping[str, np.ndarray | None] = field(default_factory=dict)
     method_name: str | None = None
 
 

@@ -1,7 +1,7 @@
 """The only access to TensorFlow's engine: a graph and its v1 session, run as the C++ server runs them."""
 
 import contextlib
-import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from tfchain.deployment.server.servables.dtypes import BY_NUMPY, dtype_name
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
+_PORT = re.compile(r":[0-9]+\Z")
 _PYTHON_PREFIX = "Graph execution error:\n\n"
 
 
@@ -34,16 +35,22 @@ class GraphSession:
     def tensor(self, name: str) -> Any:
         """Returns the handle of a tensor for `run`.
 
+        Args:
+            name: The tensor's name, such as `x:0`; `x` means the same, as in C++.
+
         Raises:
             StatusError: if the graph has no such tensor.
         """
-        try:
-            tensor = self._graph.get_tensor_by_name(name)
-        except (KeyError, ValueError) as error:
-            raise invalid_argument(
-                f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
-            ) from error
+        tensor = self._find(name)
         return tensor._as_tf_output() if self._is_raw else tensor
+
+    def dtype(self, name: str) -> int:
+        """Returns the number of a tensor's data type, without the mark of a reference.
+
+        Raises:
+            StatusError: if the graph has no such tensor.
+        """
+        return int(self._find(name).dtype.base_dtype.as_datatype_enum)
 
     def run(self, feeds: Mapping[Any, np.ndarray], fetches: Sequence[Any], timeout_ms: int | None) -> list[np.ndarray]:
         """Computes tensors. Releases the GIL, and may be called from many threads.
@@ -68,14 +75,21 @@ class GraphSession:
             message = str(error.message).removeprefix(_PYTHON_PREFIX)
             raise StatusError(Code(error.error_code), message) from error
         except UnicodeDecodeError as error:
-            # The engine's text quotes bytes that are not UTF-8, of an input that an op refused. Python raises this in
-            # place of the error with its code.
-            raise invalid_argument(error.object.decode("utf-8", "surrogateescape")) from error
+            # The engine's text quotes bytes of the request that are not UTF-8, and Python could not make its error of
+            # it. The code is lost, but a request is to blame.
+            raise invalid_argument(bytes(error.object).decode("utf-8", "surrogateescape")) from error
         return [value if isinstance(value, np.ndarray) else _to_array(value) for value in values]
 
     def close(self) -> None:
         """Frees the session's variables and threads."""
         self._session.close()
+
+    def _find(self, name: str) -> Any:
+        full_name = name if _PORT.search(name) else f"{name}:0"
+        try:
+            return self._graph.get_tensor_by_name(full_name)
+        except (KeyError, ValueError) as error:
+            raise tensor_not_found(full_name) from error
 
     def _run_public(self, feeds: Mapping[Any, np.ndarray], fetches: Sequence[Any], timeout_ms: int | None) -> Any:
         import tensorflow as tf
@@ -92,6 +106,13 @@ class GraphSession:
             raise invalid_argument(str(error)) from error
 
 
+def tensor_not_found(name: str) -> StatusError:
+    """Returns the engine's error for a tensor that the graph does not have."""
+    return invalid_argument(
+        f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
+    )
+
+
 def _to_array(value: Any) -> np.ndarray:
     """Converts a scalar to an array; the engine returns a scalar string as plain bytes."""
     return np.array(value, dtype=object if isinstance(value, bytes | str) else None)
@@ -99,23 +120,16 @@ def _to_array(value: Any) -> np.ndarray:
 
 @contextlib.contextmanager
 def _run_options(timeout_ms: int | None) -> Iterator[Any]:
-    """Hands RunOptions to the engine in a buffer, which Python would never free by itself."""
+    """Yields RunOptions in a buffer of the engine, which nobody else frees; None without a time limit."""
+    import tensorflow as tf
+    from tensorflow.python.client import pywrap_tf_session
+
     if not timeout_ms:
         yield None
         return
-    from tensorflow.python.client import pywrap_tf_session
-
-    buffer = pywrap_tf_session.TF_NewBufferFromString(_serialized_options(timeout_ms))
+    options = tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms)
+    buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
     try:
         yield buffer
     finally:
         pywrap_tf_session.TF_DeleteBuffer(buffer)
-
-
-@functools.lru_cache(maxsize=64)
-def _serialized_options(timeout_ms: int) -> bytes:
-    """Serializes RunOptions; cached, as REST always uses the same timeout."""
-    import tensorflow as tf
-
-    options: bytes = tf.compat.v1.RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
-    return options

@@ -1,6 +1,5 @@
 """Converts NumPy arrays to TensorProtos and back like TensorFlow's C++ code, without the cost of its Python code."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,11 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER, BY_NUMPY, DT_STRING, DType
 
-_MAX_ELEMENTS = 2**31  # the most that a 2 GiB message can contain; a larger shape would only exhaust memory
-_MAX_FILLED_BYTES = 2**30  # of an array that is larger than its message, so that a small one cannot exhaust memory
+# A short list is filled with its last value up to the claimed shape, but not to more bytes than this: a message of a
+# few bytes could otherwise take all memory.
+_MAX_FILLED_BYTES = 2**28
+_MAX_MESSAGE_BYTES = 2**31 - 2**16  # of values, so that names and shapes fit beside them
+_MAX_INT64 = 2**63 - 1
 # The tag of field 5 of TensorProto, `repeated float float_val`, in packed form.
 _FLOAT_VAL_TAG = b"\x2a"
 
@@ -18,7 +20,7 @@ def to_array(proto: Any) -> np.ndarray:
     """Reads a TensorProto.
 
     As in TensorFlow, a list that is too short is filled with its last value, an empty list with zeros, and a list that
-    is too long is truncated. Unlike there, an array of more than 1 GiB is not filled up.
+    is too long is truncated. What fills more than 256 MiB is refused, which TensorFlow does not.
 
     Args:
         proto: A `tensorflow.TensorProto`.
@@ -33,24 +35,10 @@ def to_array(proto: Any) -> np.ndarray:
     if dtype is None:
         raise InputError(f"A TensorProto must have a data type that can be sent. Received: dtype={proto.dtype}.")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    count = math.prod(shape)
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape) or count > _MAX_ELEMENTS:
-        raise InputError(f"A TensorProto must have a complete shape. Received: {list(shape)}.")
-    if proto.tensor_content:
+    count = _count_elements(shape)
+    if proto.tensor_content and count:
         return _content_to_array(proto.tensor_content, dtype, count).reshape(shape)
-    values = getattr(proto, dtype.field)
-    if dtype.number == DT_STRING:
-        flat = _filled(np.fromiter(values, dtype=object, count=len(values)), count, b"")
-    elif dtype.field == "half_val":
-        flat = _filled(np.array(values, np.int32).astype(np.uint16).view(dtype.numpy), count, 0)
-    elif dtype.field in ("scomplex_val", "dcomplex_val"):
-        part = np.float32 if dtype.field == "scomplex_val" else np.float64
-        flat = _filled(np.array(values[: len(values) // 2 * 2], part).view(dtype.numpy), count, 0)
-    elif dtype.field == "int_val":
-        flat = _filled(np.array(values, np.int32).astype(dtype.numpy), count, 0)  # 300 in a uint8 wraps, as in C++
-    else:
-        flat = _filled(np.array(values, dtype.numpy), count, 0)
-    return flat.reshape(shape)
+    return _filled(_read_values(proto, dtype), count).reshape(shape)
 
 
 def to_proto(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
@@ -62,11 +50,13 @@ def to_proto(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None
         as_content: Whether to write `tensor_content` (raw bytes), except for strings, which use the typed field.
 
     Raises:
-        InputError: if TensorFlow does not have the data type.
+        InputError: if TensorFlow does not have the data type, or a message cannot contain the values.
     """
     dtype = BY_NUMPY.get(array.dtype)
     if dtype is None:
         raise InputError(f"An array must have a data type of TensorFlow. Received: {array.dtype}.")
+    if array.nbytes > _MAX_MESSAGE_BYTES:
+        raise InputError(f"An output must fit into a message of 2 GiB. Received: {array.nbytes} bytes.")
     proto.dtype = dtype.number
     shape = proto.tensor_shape  # reading does not set it, and a scalar has an empty shape
     shape.SetInParent()
@@ -82,11 +72,42 @@ def to_proto(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None
             proto.MergeFromString(_FLOAT_VAL_TAG + _varint(len(data)) + data)
     elif dtype.field == "half_val":
         proto.half_val.extend(array.view(np.uint16).ravel().tolist())
+    elif dtype.field == "float8_val":
+        proto.float8_val = array.tobytes()
+    elif dtype.field == "int_val":
+        proto.int_val.extend(array.view(dtype.plain).astype(np.int32).ravel().tolist())
     elif dtype.field in ("scomplex_val", "dcomplex_val"):
         part = np.float32 if dtype.field == "scomplex_val" else np.float64
         getattr(proto, dtype.field).extend(np.ascontiguousarray(array).view(part).ravel().tolist())
     else:
         getattr(proto, dtype.field).extend(array.ravel().tolist())
+
+
+def _count_elements(shape: tuple[int, ...]) -> int:
+    """Returns the number of elements; refuses what TensorFlow refuses, such as an overflow before a dimension of 0."""
+    count = 1
+    for size in shape:
+        count *= size
+        if size < 0 or count > _MAX_INT64:
+            raise InputError(f"A TensorProto must have a complete shape. Received: {list(shape)}.")
+    return count
+
+
+def _read_values(proto: Any, dtype: DType) -> np.ndarray:
+    """Reads the typed field of a TensorProto, however many values it has."""
+    values = getattr(proto, dtype.field)
+    if dtype.number == DT_STRING:
+        return np.fromiter(values, dtype=object, count=len(values))
+    if dtype.field == "half_val":
+        return np.array(values, np.int32).astype(np.uint16).view(dtype.numpy)
+    if dtype.field == "float8_val":
+        return np.frombuffer(values, np.uint8).view(dtype.numpy)
+    if dtype.field in ("scomplex_val", "dcomplex_val"):
+        part = np.float32 if dtype.field == "scomplex_val" else np.float64
+        return np.array(values[: len(values) // 2 * 2], part).view(dtype.numpy)
+    if dtype.field == "int_val":
+        return np.array(values, np.int32).astype(dtype.plain).view(dtype.numpy)  # 300 in a uint8 wraps, as in C++
+    return np.array(values, dtype.numpy)
 
 
 def _content_to_array(content: bytes, dtype: DType, count: int) -> np.ndarray:
@@ -127,16 +148,20 @@ def _split_strings(content: bytes, count: int) -> np.ndarray:
     return strings
 
 
-def _filled(values: np.ndarray, count: int, zero: Any) -> np.ndarray:
+def _filled(values: np.ndarray, count: int) -> np.ndarray:
     if len(values) >= count:
         return values[:count]
-    if count * values.itemsize > _MAX_FILLED_BYTES:
+    if count * values.dtype.itemsize > _MAX_FILLED_BYTES:
         raise InputError(
-            f"A TensorProto must hold its values. Received: {len(values)} values, and a shape of {count}, which would "
-            f"take more than {_MAX_FILLED_BYTES} bytes."
+            f"A TensorProto with {len(values)} values must not claim more than {_MAX_FILLED_BYTES} bytes. "
+            f"Received: {count} elements of {values.dtype.itemsize} bytes."
         )
-    filled = np.full(count, values[-1] if len(values) else zero, values.dtype)
+    filled = np.zeros(count, values.dtype)
+    if values.dtype == object:
+        filled.fill(b"")
     filled[: len(values)] = values
+    if len(values):
+        filled[len(values) :] = values[-1]
     return filled
 
 

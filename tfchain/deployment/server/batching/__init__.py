@@ -1,0 +1,1 @@
+"""Batching across clients: TensorFlow Serving's, with its parameters, and tfchain's own for its texts."""
