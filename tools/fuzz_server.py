@@ -13,14 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.fuzz import configs, http, messages, rest, versions
+from tools.fuzz import batched, configs, http, messages, rest, versions
 from tools.fuzz.outcomes import Outcomes
 
-SHARES = {"rest": 0.45, "http": 0.3, "grpc": 0.2, "files": 0.045, "versions": 0.005}
+SHARES = {"rest": 0.4, "http": 0.3, "grpc": 0.2, "batched": 0.05, "files": 0.045, "versions": 0.005}
+IN_BATCH = 8
 
 
 def main() -> int:
@@ -57,6 +59,10 @@ def fuzz(outcomes: Outcomes, counts: dict[str, int], seed: int, folder: Path) ->
         with serve_models(folder) as (manager, models):
             fuzz_rest(outcomes, counts.get("rest", 0), seed, manager, models)
             fuzz_grpc(outcomes, counts.get("grpc", 0), seed, manager, models)
+    if counts.get("batched"):
+        with serve_models(folder / "batched", is_batched=True) as (manager, models):
+            fuzz_rest(outcomes, counts["batched"] // 2, seed, manager, models, kind="batched")
+            fuzz_batched(outcomes, counts["batched"] // 2, seed, manager)
     if counts.get("versions"):
         for number, outcome in versions.try_versions(range(seed * 10**6, seed * 10**6 + counts["versions"]), folder):
             is_fault = outcome.startswith("fault")
@@ -65,14 +71,28 @@ def fuzz(outcomes: Outcomes, counts: dict[str, int], seed: int, folder: Path) ->
                 outcomes.faults.append(f"versions: seed {number}: {outcome}")
 
 
-def fuzz_rest(outcomes: Outcomes, count: int, seed: int, manager: Any, models: rest.Models) -> None:
+def fuzz_rest(outcomes: Outcomes, count: int, seed: int, manager: Any, models: rest.Models, kind: str = "rest") -> None:
     """Tries REST requests on a manager's models."""
     from tfchain.deployment.server.http.rest import RestApi
 
     api, random = RestApi(manager, timeout_ms=1000), Random(f"rest {seed}")
     for _ in range(count):
         request = rest.make_request(random, models)
-        outcomes.try_input("rest", request, lambda: rest.check_answer(api, request))  # noqa: B023 - called at once
+        outcomes.try_input(kind, request, lambda: rest.check_answer(api, request))  # noqa: B023 - called at once
+
+
+def fuzz_batched(outcomes: Outcomes, count: int, seed: int, manager: Any) -> None:
+    """Tries requests of several clients at once on a manager whose versions are batched."""
+    from tfchain.deployment.server.http.rest import RestApi
+
+    api, random = RestApi(manager), Random(f"batched {seed}")
+    with ThreadPoolExecutor(IN_BATCH) as threads:
+        for _ in range(count // IN_BATCH):
+            requests = batched.make_round(random, IN_BATCH)
+            found: list[str] = []
+            outcomes.try_input("batched", requests, _bind(batched.check_round, api, requests, threads, found.append))
+            for outcome in found[1:]:  # the first one stands for the round
+                outcomes.counts["batched", outcome] += 1
 
 
 def fuzz_grpc(outcomes: Outcomes, count: int, seed: int, manager: Any, models: rest.Models) -> None:
@@ -105,19 +125,31 @@ def fuzz_grpc(outcomes: Outcomes, count: int, seed: int, manager: Any, models: r
 
 
 @contextlib.contextmanager
-def serve_models(folder: Path) -> Iterator[tuple[Any, rest.Models]]:
+def serve_models(folder: Path, *, is_batched: bool = False) -> Iterator[tuple[Any, rest.Models]]:
     """Loads the two models of the conformance tests, and gives their manager and their signatures."""
     import tensorflow as tf
 
     from tests.conformance.conftest import VERSION, make_module
     from tests.conformance.example_models import write_graph
+    from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
+    from tfchain.deployment.server.batching.metrics import BatchingMetrics
+    from tfchain.deployment.server.batching.parameters import BatchingParameters
     from tfchain.deployment.server.manager import Manager, ModelSpec
+    from tfchain.deployment.server.metrics.registry import Registry
     from tfchain.deployment.server.servables.saved_model import load_saved_model
 
     module, signatures = make_module()
     tf.saved_model.save(module, str(folder / "hpt"), signatures=signatures)
     write_graph(folder / "graph")
-    manager = Manager(lambda name, version, path: load_saved_model(path))
+    parameters = BatchingParameters(max_batch_size=16, batch_timeout_micros=500, max_enqueued_batches=100)
+    batching = Batching(BatchingOptions(parameters)) if is_batched else None
+    registry = BatchingMetrics(Registry())
+
+    def load(name: str, version: int, path: Path) -> Any:
+        servable = load_saved_model(path)
+        return servable if batching is None else batching.wrap(servable, path, registry.of_version(name, version))
+
+    manager = Manager(load)
     for name in ("hpt", "graph"):
         manager.set_wanted(name, {VERSION: folder / name})
     failures = [statuses for model in ("hpt", "graph") for statuses in manager.wait_until_loaded([model], 60).values()]
@@ -131,6 +163,8 @@ def serve_models(folder: Path) -> Iterator[tuple[Any, rest.Models]]:
         models[name] |= {"nope": {}, "": {}}
     yield manager, models
     manager.close()
+    if batching is not None:
+        batching.close()
 
 
 def _fuzz_http(outcomes: Outcomes, count: int, seed: int) -> None:

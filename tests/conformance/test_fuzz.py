@@ -13,7 +13,7 @@ from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tools.fuzz import rest, versions
 from tools.fuzz.outcomes import Outcomes
-from tools.fuzz_server import fuzz, fuzz_grpc, fuzz_rest, serve_models
+from tools.fuzz_server import fuzz, fuzz_batched, fuzz_grpc, fuzz_rest, serve_models
 
 FEW = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 NUMBERS = st.integers() | st.integers(-(10**400), 10**400) | st.floats()
@@ -51,6 +51,14 @@ def test_no_odd_grpc_request_is_a_fault(served: tuple[Any, rest.Models]) -> None
     fuzz_grpc(outcomes, 500, 20, *served)
     assert not outcomes.faults, outcomes.report()
     assert {outcome for _, outcome in outcomes.counts} >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND"}
+
+
+def test_clients_that_share_batches_get_their_own_answers(tmp_path: Path) -> None:
+    outcomes = Outcomes()
+    with serve_models(tmp_path, is_batched=True) as (manager, _):
+        fuzz_batched(outcomes, 400, 20, manager)
+    assert not outcomes.faults, outcomes.report()
+    assert outcomes.counts["batched", "200"] > 100
 
 
 def test_damaged_versions_load_or_fail_with_an_error(tmp_path: Path) -> None:
