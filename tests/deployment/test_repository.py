@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.repository import latest_version, list_versions, next_version, parse_version
+from tfchain.deployment.repository import latest_version, list_versions, next_version, parse_version, read_source
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,13 @@ def test_a_missing_base_path_is_an_error_that_says_what_to_do(tmp_path: Path) ->
     file.write_text("")
     with pytest.raises(InputError, match="Not a directory"):
         next_version(file)
+
+
+def test_a_description_that_is_no_json_has_no_source(tmp_path: Path) -> None:
+    file = tmp_path / "assets.extra" / "tfchain.json"
+    file.parent.mkdir()
+    for text in ("", "{", "[]", "\ufeff{}", "[" * 100_000, '{"source": ' * 5000):
+        file.write_text(text)
+        assert read_source(tmp_path) is None
+    file.write_text('{"source": "a"}')
+    assert read_source(tmp_path) == "a"

@@ -63,7 +63,7 @@ def read_source(version_path: Path) -> Any:
     """
     try:
         description = json.loads((version_path / DESCRIPTION).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return description.get("source") if isinstance(description, dict) else None
 

@@ -42,3 +42,11 @@ def test_whoever_starts_a_server_is_told_what_to_do(tmp_path: Path) -> None:
         "A version policy must choose a version of the base path. Received: Specific(versions=frozenset({4})), and the "
         f"versions [3] in {tmp_path}. Change the policy, or export such a version."
     )
+
+
+@pytest.mark.parametrize("path", [Path("/") / ("a" * 5000), Path("/dev/null/folder")])
+def test_a_base_path_that_cannot_be_looked_at_is_named(path: Path) -> None:
+    with pytest.raises(StatusError) as caught:
+        check_has_version(ModelConfig("m", path))
+    assert caught.value.code.name == "INVALID_ARGUMENT"
+    assert f"Could not find base path {path} for servable m with error A base path must be" in caught.value.message

@@ -252,3 +252,53 @@ def test_a_loaders_surprise_is_an_error_of_the_version(caplog: pytest.LogCapture
     wait_for(lambda: states(manager) == {1: State.END})
     assert str(manager.statuses("m")[0].error) == "UNKNOWN: ZeroDivisionError: oh"
     manager.close(1)
+
+
+@pytest.mark.parametrize("work", ["load", "unload"])
+def test_what_finds_no_thread_begins_at_the_next_poll(
+    manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(work):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def set_wanted(*versions: int) -> None:
+        manager.set_wanted("m", {version: tmp_path / str(version) for version in versions})
+
+    set_wanted(1)
+    assert manager.wait_until_loaded(["m"], 5) == {}
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    set_wanted(2)
+    if work == "unload":
+        deadline = time.monotonic() + 5
+        while not manager.is_available("m", 2):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    assert manager.is_available("m", 1)
+    monkeypatch.undo()
+    set_wanted(2)
+    deadline = time.monotonic() + 5
+    while [(status.version, status.state.name) for status in manager.statuses("m")] != [(2, "AVAILABLE"), (1, "END")]:
+        assert time.monotonic() < deadline, manager.statuses("m")
+        time.sleep(0.005)
+
+
+def test_a_version_that_cannot_be_freed_ends_all_the_same(
+    manager: Manager, loader: Loader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise OSError("busy")
+
+    manager.set_wanted("m", {1: tmp_path / "1"})
+    assert manager.wait_until_loaded(["m"], 5) == {}
+    loader.made[0].close = fail  # type: ignore[method-assign]
+    for versions, state in (({}, "END"), ({1: tmp_path / "1"}, "AVAILABLE")):
+        manager.set_wanted("m", versions)
+        deadline = time.monotonic() + 5
+        while manager.statuses("m")[0].state.name != state:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    assert "m version 1 could not be freed" in caplog.text

@@ -50,3 +50,12 @@ def test_a_turn_that_ends_with_an_error_is_given_back() -> None:
         pass
     with turns.hold(turns.take_ticket()):
         pass
+
+
+def test_a_ticket_that_is_given_back_keeps_nobody_waiting() -> None:
+    turns = Turns(1)
+    unused = turns.take_ticket()
+    ticket = turns.take_ticket()
+    turns.give_back(unused)
+    with turns.hold(ticket):
+        pass

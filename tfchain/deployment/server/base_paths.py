@@ -16,7 +16,8 @@ def check_has_version(model: ModelConfig) -> None:
     try:
         versions = list_versions(model.base_path)
     except InputError as error:
-        reason = error if model.base_path.exists() else f"NOT_FOUND: {model.base_path} not found"
+        is_gone = isinstance(error.__cause__, FileNotFoundError)
+        reason = f"NOT_FOUND: {model.base_path} not found" if is_gone else error
         raise invalid_argument(
             f"Could not find base path {model.base_path} for servable {model.name} with error {reason}"
         ) from error

@@ -250,9 +250,16 @@ class Manager:
                 "number changes.)",
                 *(record, record.path, record.predecessor.path),
             )
-        self._records[record.name][record.version] = record
+        records = self._records[record.name]
+        before = records.get(record.version)
+        records[record.version] = record
         ticket = self._load_turns.take_ticket()  # here, so that the loads keep the order
-        self._start_thread(lambda: self._load_version(record, ticket), f"load-{record}")
+        if not self._start_thread(lambda: self._load_version(record, ticket), f"load-{record}"):
+            self._load_turns.give_back(ticket)
+            if before is None:
+                del records[record.version]
+            else:
+                records[record.version] = before
 
     def _load_version(self, record: VersionRecord, ticket: object) -> None:
         num_failures = 0
@@ -276,7 +283,7 @@ class Manager:
                     logger.warning("loading %s failed, trying again: %s", record, error)
                     self._wait_to_retry(record, path)
             if servable is not None:  # of a folder that has been replaced meanwhile
-                servable.close()
+                _close(servable, record)
             ticket = self._load_turns.take_ticket()
         with self._changed:
             record.is_wanted = False  # and so loaded again if it is wanted by now
@@ -321,7 +328,8 @@ class Manager:
     def _start_unload(self, record: VersionRecord) -> None:
         record.state = State.UNLOADING
         ticket = self._unload_turns.take_ticket
-        self._start_thread(lambda: self._unload(record, ticket), f"unload-{record}")
+        if not self._start_thread(lambda: self._unload(record, ticket), f"unload-{record}"):
+            record.state = State.AVAILABLE
 
     def _unload(self, record: VersionRecord, take_ticket: Callable[[], object]) -> None:
         with self._changed:
@@ -330,7 +338,7 @@ class Manager:
             servable, record.servable = record.servable, None
         if servable is not None:
             with self._unload_turns.hold(take_ticket()):
-                servable.close()
+                _close(servable, record)
         with self._changed:
             record.end(None)
             logger.info("unloaded %s", record)
@@ -359,7 +367,20 @@ class Manager:
         records = self._records.get(name, {}).values()
         return [record.status() for record in records if record.is_wanted and record.state is State.END]
 
-    def _start_thread(self, work: Callable[[], None], name: str) -> None:
+    def _start_thread(self, work: Callable[[], None], name: str) -> bool:
+        """Starts a thread; returns whether it could be started: if not, the next poll tries again."""
         thread = threading.Thread(target=work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            logger.error("%s cannot begin: %s", name, error)
+            return False
         self._threads = [thread for thread in self._threads if thread.is_alive()] + [thread]
-        thread.start()
+        return True
+
+
+def _close(servable: Servable, record: VersionRecord) -> None:
+    try:
+        servable.close()
+    except Exception:  # the version ends all the same, and may be loaded again
+        logger.exception("%s could not be freed", record)

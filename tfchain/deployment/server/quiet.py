@@ -1,5 +1,6 @@
 """Keeps TensorFlow's own log lines off the server's stderr."""
 
+import contextlib
 import faulthandler
 import os
 import re
@@ -8,6 +9,7 @@ import threading
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _DEFAULTS = {_LEVEL: "3", "GRPC_VERBOSITY": "NONE"}
+_MOST_BYTES = 2**20
 _NOISE = re.compile(rb"[IWE][0-9]{4} [0-9:.]+ +[0-9]+ |WARNING: All log messages before absl::InitializeLog")
 
 
@@ -37,6 +39,16 @@ def _copy_without_noise(source: int, stderr: int) -> None:
         rest = b""
         while piece := pipe.read(65536):
             *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _MOST_BYTES:  # of one line
+                lines.append(rest)
+                rest = b""
             for line in lines:
                 if _NOISE.match(line) is None:
-                    os.write(stderr, line + b"\n")
+                    _write(stderr, line + b"\n")
+
+
+def _write(stderr: int, line: bytes) -> None:
+    """Writes a line; a full disk loses it, but does not stop the reading, for which all writers would wait."""
+    with contextlib.suppress(OSError):
+        while line:
+            line = line[os.write(stderr, line) :]

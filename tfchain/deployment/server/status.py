@@ -86,10 +86,12 @@ def not_supported_yet(what: str) -> StatusError:
 
 
 def to_status(error: Exception) -> StatusError:
-    """Converts any error to a status; an unexpected error becomes INTERNAL, and is logged."""
+    """Converts any error to a status; an unexpected error is logged, and becomes INTERNAL unless memory ran out."""
     if isinstance(error, StatusError):
         return error
     logger.error("a request failed unexpectedly", exc_info=error)
+    if isinstance(error, MemoryError):
+        return StatusError(Code.RESOURCE_EXHAUSTED, f"The server has not enough memory for the request. {error}")
     return StatusError(Code.INTERNAL, f"{type(error).__name__}: {error}")
 
 

@@ -25,6 +25,12 @@ class Turns:
             self._queue.append(ticket)
         return ticket
 
+    def give_back(self, ticket: object) -> None:
+        """Takes a ticket out of the queue that will not be used: those behind it would wait without end."""
+        with self._changed:
+            self._queue.remove(ticket)
+            self._changed.notify_all()
+
     @contextlib.contextmanager
     def hold(self, ticket: object) -> Iterator[None]:
         """Waits for the ticket's turn, and holds it during the `with` block."""

@@ -160,3 +160,10 @@ def test_the_process_knows_itself() -> None:
     assert found["process_threads"] >= 1
     assert 0 < found["process_open_fds"] <= found["process_max_fds"]
     assert found["process_start_time_seconds"] > 1.6e9
+
+
+def test_a_label_that_is_too_long_is_not_kept() -> None:
+    counter = Counter("c", "a counter", ("model",))
+    for length in (256, 257, 1_000_000):
+        counter.labels("m" * length).add()
+    assert [(values, cell.value) for values, cell in counter.cells()] == [(("(other)",), 2), (("m" * 256,), 1)]

@@ -202,3 +202,21 @@ def test_what_is_no_tensor_is_refused() -> None:
         to_array(proto)
     with pytest.raises(InputError, match="data type"):
         to_array(tf.make_tensor_proto(0).__class__())
+
+
+def test_a_half_takes_the_low_sixteen_bits_as_in_c() -> None:
+    from tensorflow.core.framework import tensor_pb2
+
+    proto = tensor_pb2.TensorProto(dtype=19, half_val=[0x3C00, 0x10000 + 0x3C00, -0x10000 + 0x3C00])
+    proto.tensor_shape.dim.add(size=3)
+    assert to_array(proto).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [1, 7, 9, 10, 18])
+def test_a_few_bytes_do_not_become_gigabytes(dtype: int) -> None:
+    from tensorflow.core.framework import tensor_pb2
+
+    proto = tensor_pb2.TensorProto(dtype=dtype)
+    proto.tensor_shape.dim.add(size=2**31 - 1)
+    with pytest.raises(InputError, match="must not claim more than"):
+        to_array(proto)

@@ -10,6 +10,7 @@ import grpc
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.grpc.authentication import KeyInterceptor
+from tfchain.deployment.server.grpc.farewell import Farewell
 from tfchain.deployment.server.grpc.health import Health
 from tfchain.deployment.server.grpc.inference import answer_classify, answer_multi_inference, answer_regress
 from tfchain.deployment.server.grpc.options import Argument, make_options
@@ -30,6 +31,7 @@ from tfchain.deployment.server.status import (
 )
 from tfchain.deployment.server.tls import TlsConfig
 
+Answer = Callable[[Any, grpc.ServicerContext], Any]
 _GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNATURE_DEF = "signature_def"
 _FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # without a deadline, gRPC reports centuries
@@ -74,6 +76,7 @@ class GrpcServer:
         self._has_health = has_health
         self._keys = keys
         self.metrics = metrics or ServingMetrics()
+        self.farewell = Farewell()
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
         self._reflection: ThreadPoolExecutor | None = None
         self._health: Health | None = None
@@ -113,6 +116,7 @@ class GrpcServer:
         """Refuses new requests, waits for running requests, and cancels those that exceed the timeout."""
         self.announce_stop()
         if self._server is not None:
+            self.farewell.say()
             self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
         for pool in (self._pool, self._reflection):
             if pool is not None:
@@ -220,16 +224,19 @@ def _add_services(server: Any, answers: GrpcServer) -> list[str]:
         prediction_service_pb2_grpc,
     )
 
+    def rpc(answer: Answer) -> Answer:
+        return _rpc(answer, answers.farewell)
+
     class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-        Predict = staticmethod(_rpc(_counted("Predict", answers.predict, answers.metrics)))
-        GetModelMetadata = staticmethod(_rpc(answers.metadata))
-        Classify = staticmethod(_rpc(_counted("Classify", answers.classify, answers.metrics)))
-        Regress = staticmethod(_rpc(_counted("Regress", answers.regress, answers.metrics)))
-        MultiInference = staticmethod(_rpc(answers.multi_inference))  # which a stock server does not count either
+        Predict = staticmethod(rpc(_counted("Predict", answers.predict, answers.metrics)))
+        GetModelMetadata = staticmethod(rpc(answers.metadata))
+        Classify = staticmethod(rpc(_counted("Classify", answers.classify, answers.metrics)))
+        Regress = staticmethod(rpc(_counted("Regress", answers.regress, answers.metrics)))
+        MultiInference = staticmethod(rpc(answers.multi_inference))  # which a stock server does not count either
 
     class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-        GetModelStatus = staticmethod(_rpc(answers.status))
-        HandleReloadConfigRequest = staticmethod(_rpc(answers.reload))
+        GetModelStatus = staticmethod(rpc(answers.status))
+        HandleReloadConfigRequest = staticmethod(rpc(answers.reload))
 
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(), server)
@@ -237,11 +244,12 @@ def _add_services(server: Any, answers: GrpcServer) -> list[str]:
     return [service.full_name for file in files for service in file.services_by_name.values()]
 
 
-def _rpc(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+def _rpc(answer: Answer, farewell: Farewell) -> Answer:
     """Wraps a method so that a call that raises ends with a status code and message."""
 
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         try:
+            farewell.check()
             return answer(request, context)
         except Exception as error:
             status = to_status(error)

@@ -19,8 +19,13 @@ _MAX_HEADER_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _HEADER_SECONDS = 30.0  # from the first byte of a header, or from the start of a connection, to the header's end
 _BODY_SECONDS = 30.0  # without a byte, within a request
+_LINE_BYTES = 64  # enough to see whether something begins as a request does
 _LINGER_SECONDS = 1.0
 _LINGER_READS = 40
+_END = b"\r\n\r\n"  # of a head, and of a chunked body
+_REQUEST_LINE = re.compile(rb"[!#-'*+\-.0-9A-Z^-z|~]{1,32} [^\s]+ HTTP/1\.[01]\r\n")
+_BEGINNING = re.compile(rb"[!#-'*+\-.0-9A-Z^-z|~]{1,32}(?: [^\n]*(?:\n.*)?)?", re.DOTALL)
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n|$)", re.IGNORECASE)
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {499: "Client Closed Request"}
 
@@ -68,6 +73,7 @@ class HttpConnection:
         self._is_done = False
         self._is_between = True  # between two requests
         self._head = b""
+        self._tail = b""  # of a chunked body: its last bytes
         self.is_closing = False
         stream.settimeout(idle_seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -87,9 +93,10 @@ class HttpConnection:
                 return  # the client is gone, or was silent for too long
 
     def finish(self) -> None:
-        """Closes the connection after the running request is answered; called by another thread."""
+        """Closes the connection after the request that runs or arrives is answered; called by another thread."""
         self.is_closing = True
-        self._shut(socket.SHUT_RD)
+        if self._is_between and not self._head:
+            self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:
         """Closes the connection at once; called by another thread."""
@@ -118,17 +125,45 @@ class HttpConnection:
             return  # it is closed already
 
     def _feed(self, data: bytes) -> None:
-        if self._is_between:
-            data = self._head + data
-            end = data.find(b"\r\n\r\n")
-            if end < 0 and len(data) <= _MAX_HEADER_BYTES:
-                self._head = data
-                if self._header_deadline is None:
-                    self._header_deadline = time.monotonic() + _HEADER_SECONDS
-                return
-            # httptools drops the body if a client offers another protocol, as HTTP/2 clients do in their first request.
-            # HTTP/1.1 allows ignoring such an offer, so it is removed before parsing.
-            data, self._head = _UPGRADE.sub(b"", data[:end]) + data[end:], b""
+        """Parses what has arrived: heads and bodies by turns, each request to its end before the next one begins."""
+        at = 0
+        while at < len(data) and not self._is_done:
+            at = self._feed_head(data, at) if self._is_between else self._feed_body(data, at)
+
+    def _feed_head(self, data: bytes, at: int) -> int:
+        """Parses a head once it is complete, and returns the place after it."""
+        known = len(self._head)
+        head = self._head + data[at : at + _MAX_HEADER_BYTES]
+        blank = len(head) - len(head.lstrip(b"\r\n"))  # empty lines before a request are passed over
+        end = head.find(_END, max(blank, known - len(_END)))
+        if end < 0:
+            self._head = head[blank:]
+            if self._header_deadline is None:
+                self._header_deadline = time.monotonic() + _HEADER_SECONDS
+            if self._head and not _may_be_head(self._head, known):
+                self._refuse()  # at once: a client that speaks another protocol may wait for an answer to its half
+            return at + len(head) - known
+        self._head = b""
+        if end - blank > _MAX_HEADER_BYTES or _REQUEST_LINE.match(head, blank) is None:
+            self._refuse()
+            return len(data)
+        # httptools drops the body if a client offers another protocol, as HTTP/2 clients do in their first request.
+        # HTTP/1.1 allows ignoring such an offer, so it is removed before parsing.
+        self._parse(_UPGRADE.sub(b"", head[blank:end]) + _END)
+        return at + end + len(_END) - known
+
+    def _feed_body(self, data: bytes, at: int) -> int:
+        """Parses as much of a body as may belong to it, and returns the place after that."""
+        if self._left is None:
+            end = _find_end(self._tail, data, at)
+            self._tail = (self._tail + data[max(at, end - len(_END)) : end])[1 - len(_END) :]
+        else:
+            end = min(len(data), at + self._left)
+            self._left -= end - at
+        self._parse(memoryview(data)[at:end])
+        return end
+
+    def _parse(self, data: bytes | memoryview) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -136,8 +171,15 @@ class HttpConnection:
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, OSError):  # an answer could not be sent
                 raise error.__context__ from None
-            self._is_done = True
-            self._send(Answer(400, (("Content-Type", "text/html"),), b"<H1>Bad Request</H1>\n"), "close", has_body=True)
+            self._refuse()
+
+    def _refuse(self, status: int = 400) -> None:
+        """Answers what is not HTTP/1.1, and ends the connection: where the next request would begin is not known."""
+        if self._is_done:
+            return
+        self._is_done = True
+        page = f"<H1>{_REASONS[status]}</H1>\n".encode()
+        self._send(Answer(status, (("Content-Type", "text/html"),), page), "close", has_body=True)
 
     # Callbacks of the parser.
 
@@ -145,6 +187,9 @@ class HttpConnection:
         """Starts a request."""
         self._is_between = False
         self._header_deadline = None
+        self._is_head = True
+        self._left: int | None = None  # the bytes of the body that have not arrived; None for a chunked body
+        self._tail = b""
         self._target = b""
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
@@ -157,16 +202,24 @@ class HttpConnection:
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Adds a header line."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        """Adds a header line; those after a chunked body are passed over, as they might contradict the ones before."""
+        if self._is_head:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """Refuses a body that is too large; answers `Expect: 100-continue`, which a client sends before the body."""
-        length = self._headers.get("content-length", "")
-        if self._is_done or (length.isdecimal() and self._refuses(int(length))):
-            return
-        if self._headers.get("expect", "").lower() == "100-continue":
+        """Finds how the body is framed, and refuses one that is too large; answers `Expect: 100-continue`."""
+        self._is_head = False
+        is_old = self._parser.get_http_version() == "1.0"
+        coding = self._headers.get("transfer-encoding")
+        if coding is None:
+            self._left = int(self._headers.get("content-length", "0"))
+            if not self._is_done:
+                self._refuses(self._left)
+        elif is_old or coding.strip().lower() != "chunked":
+            # HTTP/1.0 has no codings, so a proxy may see another end of the body; others than chunked are unknown here.
+            self._refuse(400 if is_old else 501)
+        if not self._is_done and not is_old and self._headers.get("expect", "").lower() == "100-continue":
             self._stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -226,6 +279,24 @@ class HttpConnection:
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         self._stream.settimeout(self._idle_seconds)
         self._stream.sendall(head + answer.body if has_body else head)
+
+
+def _may_be_head(beginning: bytes, known: int) -> bool:
+    """Returns whether an incomplete head, of which `known` bytes were looked at before, may still become one."""
+    return (
+        len(beginning) <= _MAX_HEADER_BYTES
+        and _BEGINNING.fullmatch(beginning[:_LINE_BYTES]) is not None
+        and _BARE_LF.search(beginning, max(known - 1, 0)) is None
+    )
+
+
+def _find_end(tail: bytes, data: bytes, at: int) -> int:
+    """Finds where a chunked body may end: each such end is an empty line, whose bytes may arrive apart."""
+    over = (tail + data[at : at + len(_END) - 1]).find(_END)
+    if over >= 0:
+        return at + over + len(_END) - len(tail)
+    found = data.find(_END, at)
+    return len(data) if found < 0 else found + len(_END)
 
 
 def _to_path(target: bytes) -> str:

@@ -25,6 +25,7 @@ _POST = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII
 )
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<part>metadata))?", re.IGNORECASE | re.ASCII)
+_MOST_DIGITS = 19  # of an int64
 _MAX_INFLATED_BYTES = 100 * 2**20
 _JSON = "application/json"
 _CORS = (
@@ -165,11 +166,9 @@ def _find_target(method: str, target: str) -> _Target:
     match = pattern.fullmatch(target) if pattern is not None else None
     if match is None:
         raise invalid_argument(f"Malformed request: {method} {target}")
-    version = match["version"]
-    if version is not None and int(version) > 2**63 - 1:
-        raise invalid_argument(f"Failed to convert version: {version} to numeric.")
+    version = _to_version(match["version"]) if match["version"] else None
     label = _decode(match["label"]) if match["label"] else None
-    spec = ModelSpec(_decode(match["name"] or ""), int(version) if version else None, label)
+    spec = ModelSpec(_decode(match["name"] or ""), version, label)
     if method == "POST":
         if match["verb"] not in ("classify", "regress", "predict"):  # the pattern allows capitals, the verb does not
             raise invalid_argument(f"Malformed request: {method} {target}")
@@ -177,6 +176,13 @@ def _find_target(method: str, target: str) -> _Target:
     if not spec.name:
         raise invalid_argument("Missing model name in request.")
     return _Target(spec, "metadata" if match["part"] == "metadata" else "status")
+
+
+def _to_version(digits: str) -> int:
+    text = digits.lstrip("0") or "0"
+    if len(text) > _MOST_DIGITS or int(text) > 2**63 - 1:  # Python refuses to read thousands of digits
+        raise invalid_argument(f"Failed to convert version: {digits} to numeric.")
+    return int(text)
 
 
 def _decode(part: str) -> str:

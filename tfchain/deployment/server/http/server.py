@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 import threading
@@ -12,9 +13,14 @@ from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.connection import Guard, Handler, HttpConnection
 from tfchain.deployment.server.tls import shake_hands
 
+logger = logging.getLogger(__name__)
+
 _IDLE_SECONDS = 600.0
 _BACKLOG = 1024
 _ACCEPT_SECONDS = 0.25
+_RETRY_SECONDS = 0.05
+_LOG_SECONDS = 10.0
+_FAREWELL_SECONDS = 0.25  # in which clients that ask again and again learn from an answer that it is the last
 
 
 class Api(Protocol):
@@ -59,6 +65,7 @@ class HttpServer:
         self._connections: dict[HttpConnection, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._next_log = 0.0
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
@@ -85,14 +92,16 @@ class HttpServer:
         self._closing.set()
         if self._thread is None or self._listener is None:
             return
-        with contextlib.suppress(OSError):  # not supported on every system; the thread checks for the end itself
-            self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_ACCEPT_SECONDS + 1.0)
+        self._drain(self._listener)
         self._listener.close()
         with self._lock:
             left = dict(self._connections)
         for connection in left:
-            connection.is_closing = True  # mark all before the first client can notice
+            connection.is_closing = True  # so that the next answer says that it is the last
+        last = time.monotonic() + _FAREWELL_SECONDS
+        for thread in left.values():
+            thread.join(max(last - time.monotonic(), 0.0))
         for connection in left:
             connection.finish()
         deadline = time.monotonic() + timeout_seconds
@@ -107,36 +116,57 @@ class HttpServer:
             except TimeoutError:
                 continue
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
-                    self._closing.wait(0.05)  # too many open files: some may close soon
-                    continue
-                return
+                # Too many open files, of which some may close soon; a client that is gone; a network that is down.
+                self._log_refusal(error)
+                self._closing.wait(_RETRY_SECONDS)
+                continue
+            self._begin(stream)
+
+    def _drain(self, listener: socket.socket) -> None:
+        """Accepts the clients that the system has let in already: closing the port would cut them off."""
+        with contextlib.suppress(OSError):  # none is left, or the port is closed already
+            listener.settimeout(0.0)
+            while True:
+                self._begin(listener.accept()[0])
+
+    def _begin(self, stream: socket.socket) -> None:
+        """Serves a client in a thread of its own."""
+        try:
             if self._tls is not None:
-                try:
-                    stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
-                except (OSError, ValueError):  # the client is gone already
-                    stream.close()
-                    continue
+                stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
             connection = HttpConnection(
                 stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS, guard=self._guard
             )
-            thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
+        except (OSError, ValueError):  # the client is gone already
+            stream.close()
+            return
+        thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
+        with self._lock:
+            self._connections[connection] = thread
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads are available
+            self._log_refusal(error)
             with self._lock:
-                self._connections[connection] = thread
-            try:
-                thread.start()
-            except RuntimeError:  # no more threads are available
-                with self._lock:
-                    del self._connections[connection]
-                stream.close()
+                del self._connections[connection]
+            stream.close()
 
     def _serve(self, connection: HttpConnection, stream: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            if isinstance(stream, ssl.SSLSocket):
-                shake_hands(stream)
-            connection.run()
-        with self._lock:
-            del self._connections[connection]
+        try:
+            with contextlib.suppress(OSError):
+                if isinstance(stream, ssl.SSLSocket):
+                    shake_hands(stream)
+                connection.run()
+        finally:
+            with self._lock:
+                del self._connections[connection]
+
+    def _log_refusal(self, error: Exception) -> None:
+        """Logs that a client was not served, once for a while: it may hold for every client."""
+        now = time.monotonic()
+        if now >= self._next_log:
+            self._next_log = now + _LOG_SECONDS
+            logger.error("a client cannot be served, and perhaps others: %s", error)
 
 
 def open_socket(host: str, port: int) -> socket.socket:

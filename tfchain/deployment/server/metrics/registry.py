@@ -13,6 +13,7 @@ from typing import ClassVar, Generic, TypeVar
 from tfchain.core.errors import InputError
 
 MOST_CELLS = 2000
+MOST_CHARACTERS = 256
 OTHER = "(other)"
 Labels = tuple[str, ...]
 
@@ -70,8 +71,9 @@ CellT = TypeVar("CellT", _Number, _Distribution)
 class Metric(Generic[CellT]):
     """A metric with labels: one cell per set of label values.
 
-    Names and label values may come from requests, so the number of cells is limited: beyond `MOST_CELLS`, new label
-    values share a cell whose labels are all `(other)`.
+    Names and label values may come from requests, so the number of cells is limited, and so is their size: beyond
+    `MOST_CELLS`, and for values longer than `MOST_CHARACTERS`, new label values share a cell whose labels are all
+    `(other)`.
 
     Args:
         name: The name, as Prometheus reads it.
@@ -113,7 +115,8 @@ class Metric(Generic[CellT]):
                 f"The metric {self.name} has the labels {self.label_names}. Received: {values}. Pass a value for each."
             )
         with self._lock:
-            if len(self._cells) >= MOST_CELLS and values not in self._cells:
+            is_long = any(len(value) > MOST_CHARACTERS for value in values)
+            if is_long or (len(self._cells) >= MOST_CELLS and values not in self._cells):
                 values = (OTHER,) * len(values)
             return self._cells.setdefault(values, self._make_cell())
 

@@ -231,7 +231,7 @@ def read_halves(path: Path | str) -> dict[str, Halves]:
     try:
         described = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8")).get("halves", {})
         return {name: Halves(**names) for name, names in described.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 
