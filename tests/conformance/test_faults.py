@@ -296,3 +296,22 @@ def test_a_clock_that_jumps_hurts_no_request_and_no_wait(live: Live, monkeypatch
         monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
         live.check_answers()
         assert live.wire.server._manager.wait_until_loaded(["m"], 0.5) == {}
+
+
+def test_random_bytes_on_ports_with_tls_harm_no_request(secure_wire: Wire) -> None:
+    import ssl
+
+    random = Random(2)
+    hello = b"\x16\x03\x01\x00\x2e\x01\x00\x00\x2a\x03\x03"  # the beginning of a TLS handshake
+    for number in range(20):
+        port = secure_wire.server.rest_port if number % 2 else secure_wire.server.grpc_port
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as stream:
+            stream.sendall(
+                (hello if number % 3 else b"GET / HTTP/1.1\r\n\r\n") + random.randbytes(random.randint(1, 99))
+            )
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", secure_wire.server.rest_port), timeout=5)
+    with context.wrap_socket(plain) as stream:
+        stream.sendall(b"GET /live HTTP/1.0\r\n\r\n")
+        assert stream.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
