@@ -57,6 +57,13 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 @click.option(
     "--monitoring-config", type=click.Path(path_type=Path), help="Where to serve metrics, as in TensorFlow Serving."
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Processes that answer on the ports, for a machine with many cores.",
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -71,6 +78,7 @@ def serve_command(
     tls_config: Path | None,
     api_key_file: Path | None,
     monitoring_config: Path | None,
+    workers: int,
     log: Path | None,
     as_json: bool,
 ) -> None:
@@ -117,6 +125,7 @@ def serve_command(
                 prefer_tflite_model=prefer_tflite_model,
                 log_path=log,
                 ports=DeployedPorts(tls_config, api_key_file, monitoring_config),
+                workers=workers,
             )
         with deployment:
             say_ready(deployment, base_path, as_json, curl="curl" if api_key_file is None else CURL_WITH_KEY)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, NoReturn
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.arguments import check_address, check_timeout
+from tfchain.deployment.arguments import check_address, check_timeout, check_workers
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.deployment.served_models import ServedModels
@@ -148,6 +148,7 @@ def deploy(
     models: Mapping[str, Path | str] | None = None,
     config_file: Path | str | None = None,
     config_poll_seconds: int = 0,
+    workers: int = 1,
 ) -> Deployment:
     """Serves one model or several, and waits until the server answers.
 
@@ -175,13 +176,14 @@ def deploy(
         config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
         config_poll_seconds: The seconds between two reads of the config file, whose changes the server takes up; 0
             reads it once. Default: 0.
+        workers: The number of processes that answer on the ports, for a machine with many cores. Default: 1.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if a name is not a valid model name, the config file is wrong, the ports are equal, or the log
-            cannot be written.
+        InputError: if a name is not a valid model name, the config file is wrong, the ports are equal, `workers` is not
+            a number of processes, or the log cannot be written.
         ServerError: if the server does not start: a port is in use, a base path is missing, or a version is broken.
 
     Example:
@@ -194,11 +196,13 @@ def deploy(
     names = served.check()
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
+    check_workers(workers)
     ports = ports or DeployedPorts()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(_open_log(log_path))
         flags = stack.enter_context(served.flags())
         flags += ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
+        flags.append(f"--workers={workers}")
         parent_end, pipe = os.pipe()
         stack.callback(os.close, parent_end)
         ready, ready_end = os.pipe()

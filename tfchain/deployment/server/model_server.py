@@ -15,8 +15,9 @@ from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.routes import Router
-from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.server import HttpServer
 from tfchain.deployment.server.labels import Labels
+from tfchain.deployment.server.listening import open_socket
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.policies import Latest, LatestOf
@@ -28,8 +29,11 @@ from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.warmup import run_warmup
+from tfchain.deployment.server.workers.worker import GRPC_ARGUMENTS, Worker
 
 logger = logging.getLogger(__name__)
+
+_SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +112,21 @@ class ModelServer:
 
     Args:
         options: What to serve, and how.
+        worker: What this server shares with other processes that serve the same. Default: None, it is the only one.
 
     Attributes:
         metrics: What the server counts and measures.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, worker: Worker | None = None) -> None:
         self.options = options
+        self._worker = worker
         self.metrics = ServingMetrics()
         self._is_stopping = False
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
         self._models: Mapping[str, ModelConfig] | None = None
+        self._allow_labels = options.allow_unavailable_labels
         self._closers: list[Callable[[], None]] = []
 
     def __enter__(self) -> "ModelServer":
@@ -141,19 +148,20 @@ class ModelServer:
         """
         read_port_files(self.options.ports)
         for port in (self.options.grpc_port, self.options.rest_port):
-            if port:
+            if port and self._worker is None:
                 open_socket(self.options.host, port).close()
         self._check_numbers()
         try:
-            self._models = self.options.read_models()
+            reloaded = self._worker.read_models() if self._worker is not None else None
+            self._models = self.options.read_models() if reloaded is None else reloaded
             check_platforms({}, self._models or {})
-            Labels().check(
-                self._models or {}, lambda *_: False, allow_unavailable=self.options.allow_unavailable_labels
-            )
+            # The labels of a reload point to versions that answered then.
+            self._allow_labels = self.options.allow_unavailable_labels or reloaded is not None
+            Labels().check(self._models or {}, lambda *_: False, allow_unavailable=self._allow_labels)
         except StatusError as error:
             raise ServerError(f"Failed to start server. Error: {error}") from error
         problems = {name: problem for name, model in (self._models or {}).items() if (problem := find_problem(model))}
-        if problems:
+        if problems and not (self._worker is not None and self._worker.may_lack_models):
             is_named = self.options.config_file is not None
             raise InputError(" ".join(f"Model {name}: {text}" if is_named else text for name, text in problems.items()))
 
@@ -165,7 +173,7 @@ class ModelServer:
                 monitoring is wrong.
             ServerError: if a port is in use, the config file is wrong, or no version of a model could be loaded.
         """
-        options = self.options
+        options, worker = self.options, self._worker
         self.check()
         files = read_port_files(options.ports)
         has_grpc, has_rest = options.grpc_port is not None, options.rest_port is not None
@@ -180,12 +188,15 @@ class ModelServer:
             addresses=addresses,
             num_threads=options.grpc_threads or threads,
             as_content=options.as_content,
-            reload=self._configured.reload,
-            arguments=options.ports.grpc_arguments,
+            reload=self._configured.reload if worker is None else worker.reload,
+            arguments=options.ports.grpc_arguments
+            if worker is None
+            else (*options.ports.grpc_arguments, *GRPC_ARGUMENTS),
             tls=files.tls,
             has_health=options.ports.has_health,
             keys=files.keys,
             metrics=self.metrics,
+            collect=None if worker is None else worker.collect,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -199,6 +210,7 @@ class ModelServer:
                 port=options.rest_port,
                 num_threads=options.rest_threads or threads,
                 tls=files.rest_tls,
+                listener=None if worker is None else worker.open_rest_socket(),
             )
             self._closers.append(http.close)
             http.start()
@@ -206,9 +218,16 @@ class ModelServer:
             logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
         self._closers.append(grpc.announce_stop)
 
+    def report_ready(self) -> None:
+        """Reports a started server to the supervisor if it is one of several workers, and answers what that asks."""
+        if self._worker is not None:
+            self._worker.start(self.metrics.registry, self._configured.begin_reload)
+
     def readiness(self) -> Readiness:
         """Returns whether every configured model has a version that answers."""
-        return Readiness({name: self._manager.answers(name) for name in self._configured.names}, self._is_stopping)
+        models = {name: self._manager.answers(name) for name in self._configured.names}
+        is_starting = self._worker is not None and not self._worker.is_complete
+        return Readiness(models, self._is_stopping, is_starting)
 
     def close(self) -> None:
         """Closes the ports, finishes the running requests, and unloads the models."""
@@ -226,7 +245,13 @@ class ModelServer:
             metrics=self.metrics,
         )
         router = Router(api.answer, keys=files.keys, refused=self.metrics.refused)
-        add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        add_monitoring(
+            router,
+            self.metrics.registry,
+            readiness=self.readiness,
+            prometheus_path=files.prometheus_path,
+            collect=None if self._worker is None else self._worker.collect,
+        )
         return router
 
     def _start_models(self) -> None:
@@ -248,9 +273,13 @@ class ModelServer:
             load_timeout_seconds=(options.max_load_retries + 1) * (options.load_retry_seconds + 3600.0),
         )
         try:
-            self._configured.start(self._models)
+            self._configured.start(self._models, allow_unavailable_labels=self._allow_labels)
         except StatusError as error:
-            raise ServerError(f"Failed to start server. Error: {error}") from error
+            if self._worker is None or not self._worker.may_lack_models:
+                raise ServerError(f"Failed to start server. Error: {error}") from error
+            logger.warning("%s", error)
+        if self._worker is not None and self._worker.is_complete:  # the other workers answer with all versions
+            self._manager.wait_until_settled(_SETTLE_SECONDS)
         if options.config_file is not None and options.config_poll_seconds > 0:
             watch = ConfigFileWatch(
                 options.config_file, self._configured.update, poll_seconds=options.config_poll_seconds

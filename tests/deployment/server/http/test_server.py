@@ -9,7 +9,8 @@ import pytest
 
 from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.rest import Answer
-from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.listening import open_socket
 
 
 class EchoApi:

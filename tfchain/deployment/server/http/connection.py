@@ -43,6 +43,7 @@ class HttpConnection:
         self._is_between = True  # between two requests
         self._head = b""
         self.is_closing = False
+        self.has_received = False
         stream.settimeout(idle_seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -54,6 +55,7 @@ class HttpConnection:
                     data = self._stream.recv(_READ_BYTES)
                     if not data:
                         break
+                    self.has_received = True
                     self._feed(data)
                 self._linger()
             except OSError:

@@ -8,13 +8,14 @@ import threading
 import time
 from typing import Protocol
 
-from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.connection import Handler, HttpConnection
+from tfchain.deployment.server.listening import open_socket, port_error
 from tfchain.deployment.server.tls import shake_hands
 
 _IDLE_SECONDS = 600.0
 _BACKLOG = 1024
 _ACCEPT_SECONDS = 0.25
+_FIRST_REQUEST_SECONDS = 0.5  # how long a new connection may take to send its request while the server stops
 
 
 class Api(Protocol):
@@ -37,9 +38,19 @@ class HttpServer:
         port: The port; 0 lets the system choose.
         num_threads: The number of requests that run at the same time.
         tls: The context of TLS, or None for HTTP in clear.
+        listener: A bound socket that other processes accept connections from, too. Default: None, one of its own.
     """
 
-    def __init__(self, api: Api, *, host: str, port: int, num_threads: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        host: str,
+        port: int,
+        num_threads: int,
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self._api = api
         self._tls = tls
         self._host = host
@@ -48,7 +59,8 @@ class HttpServer:
         self._connections: dict[HttpConnection, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._listener: socket.socket | None = None
+        self._listener = listener
+        self._is_shared = listener is not None
         self._thread: threading.Thread | None = None
         self.port = 0
 
@@ -58,12 +70,12 @@ class HttpServer:
         Raises:
             ServerError: if the port is in use.
         """
-        self._listener = open_socket(self._host, self._wanted_port)
+        self._listener = self._listener or open_socket(self._host, self._wanted_port)
         try:
             self._listener.listen(_BACKLOG)
         except OSError as error:  # another process began to listen between bind and listen
             self._listener.close()
-            raise _port_error(self._host, self._wanted_port, error) from error
+            raise port_error(self._host, self._wanted_port, error) from error
         self._listener.settimeout(_ACCEPT_SECONDS)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, args=(self._listener,), name="http", daemon=True)
@@ -74,14 +86,22 @@ class HttpServer:
         self._closing.set()
         if self._thread is None or self._listener is None:
             return
-        with contextlib.suppress(OSError):  # not supported on every system; the thread checks for the end itself
-            self._listener.shutdown(socket.SHUT_RDWR)
+        if not self._is_shared:  # of a shared socket it would end the listening of all processes
+            with contextlib.suppress(OSError):  # not supported on every system; the thread checks for the end itself
+                self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(_ACCEPT_SECONDS + 1.0)
         self._listener.close()
         with self._lock:
             left = dict(self._connections)
         for connection in left:
             connection.is_closing = True  # mark all before the first client can notice
+        new = [thread for connection, thread in left.items() if not connection.has_received]
+        for connection in left:
+            if connection.has_received:
+                connection.finish()
+        deadline = time.monotonic() + _FIRST_REQUEST_SECONDS
+        for thread in new:
+            thread.join(max(deadline - time.monotonic(), 0.0))
         for connection in left:
             connection.finish()
         deadline = time.monotonic() + timeout_seconds
@@ -100,22 +120,36 @@ class HttpServer:
                     self._closing.wait(0.05)  # too many open files: some may close soon
                     continue
                 return
-            if self._tls is not None:
-                try:
-                    stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
-                except (OSError, ValueError):  # the client is gone already
-                    stream.close()
-                    continue
-            connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
-            thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
-            with self._lock:
-                self._connections[connection] = thread
+            self._begin(stream)
+        if self._is_shared:
+            self._empty_queue(listener)
+
+    def _empty_queue(self, listener: socket.socket) -> None:
+        """Takes the connections that wait: where no process is left to accept them, their clients would see a reset."""
+        listener.settimeout(0.0)
+        with contextlib.suppress(OSError):
+            for _ in range(_BACKLOG):
+                self._begin(listener.accept()[0])
+
+    def _begin(self, stream: socket.socket) -> None:
+        """Serves a connection in a thread of its own."""
+        stream.setblocking(True)
+        if self._tls is not None:
             try:
-                thread.start()
-            except RuntimeError:  # no more threads are available
-                with self._lock:
-                    del self._connections[connection]
+                stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
+            except (OSError, ValueError):  # the client is gone already
                 stream.close()
+                return
+        connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
+        thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
+        with self._lock:
+            self._connections[connection] = thread
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are available
+            with self._lock:
+                del self._connections[connection]
+            stream.close()
 
     def _serve(self, connection: HttpConnection, stream: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -124,42 +158,3 @@ class HttpServer:
             connection.run()
         with self._lock:
             del self._connections[connection]
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """Binds a TCP socket whose port no other process can share; it does not listen yet.
-
-    Raises:
-        ServerError: if the address cannot be bound.
-    """
-    wanted: list[tuple[socket.AddressFamily | None, str]] = [(None, host)]
-    if host == "0.0.0.0":
-        wanted.insert(0, (socket.AF_INET6, "::"))  # with IPv4 on the same socket
-    for position, (family, address) in enumerate(wanted, 1):
-        try:
-            return _bind(family, address, port)
-        except OSError as error:
-            if position == len(wanted) or error.errno == errno.EADDRINUSE:
-                raise _port_error(host, port, error) from error
-    raise AssertionError("the loop ends in a return or in an error")
-
-
-def _port_error(host: str, port: int, error: OSError) -> ServerError:
-    return ServerError(
-        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Free the port, or choose another."
-    )
-
-
-def _bind(family: socket.AddressFamily | None, address: str, port: int) -> socket.socket:
-    if family is None:
-        family, _, _, _, _ = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
-        if family is socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind((address, port))
-    except BaseException:
-        listener.close()
-        raise
-    return listener
