@@ -164,6 +164,8 @@ def test_serve_hands_its_options_to_the_server(
         log,
         "--api-key-file",
         tmp_path / "keys",
+        "--workers",
+        3,
     )
     assert run("serve", base_path, *options).exit_code == 0
     assert given == {
@@ -175,4 +177,5 @@ def test_serve_hands_its_options_to_the_server(
         "prefer_tflite_model": True,
         "log_path": log,
         "ports": DeployedPorts(api_key_file=tmp_path / "keys"),
+        "workers": 3,
     }

@@ -150,6 +150,11 @@ def test_the_usage_has_every_flag() -> None:
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--model_base_path=/x", "--mixed_precision=bfloat16"], "--mixed_precision is not supported"),
+        (["--model_base_path=/x", "--workers=0"], "--workers must be at least 1. Received: --workers=0."),
+        (
+            ["--model_base_path=/x", "--workers=2", "--grpc_socket_path=/s"],
+            "--grpc_socket_path needs --workers=1: gRPC takes no socket from outside",
+        ),
         (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
     ],
 )

@@ -141,6 +141,7 @@ class HttpServer:
                 stream.close()
                 return
         connection = HttpConnection(stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS)
+        connection.is_closing = self._closing.is_set()
         thread = threading.Thread(target=self._serve, args=(connection, stream), name="rest", daemon=True)
         with self._lock:
             self._connections[connection] = thread
