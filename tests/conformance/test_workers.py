@@ -262,7 +262,6 @@ def test_a_stop_under_load_answers_what_was_accepted(workers: Workers) -> None:
         stubs.prediction.Predict(stubs.request({"x": np.array([1.0], np.float32)}))  # comes after it on the connection
         for stream in streams:
             stream.sendall(body)
-        stopped = time.monotonic()
         os.kill(workers.deployment.pid, signal.SIGTERM)
         for stream in streams:
             with stream:
@@ -271,9 +270,9 @@ def test_a_stop_under_load_answers_what_was_accepted(workers: Workers) -> None:
                 assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"outputs": steps}
         assert list(call.result().outputs["n"].int_val) == [steps]
         wait_for(lambda: not workers.deployment.is_running, "the end")
-    results = Counter(result for start, result in load.http if start < stopped - 0.1)
-    assert results.keys() == {"200 [2.5]"}
-    assert {result for _, result in load.http} <= {"200 [2.5]", "ConnectionRefusedError", "ConnectionResetError"}
+    results = Counter(result for _, result in load.http)
+    assert results.pop("200 [2.5]") > 20
+    assert results.keys() <= {"ConnectionRefusedError", "ConnectionResetError"}  # never half an answer, or an empty one
     assert workers.deployment._process.returncode == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers.pids)
 

@@ -114,10 +114,13 @@ def _serve(flags: Flags) -> int:
 
     worker = Worker.connect(flags.number("worker_fd"))
     try:
-        return _serve_models(flags, worker)
+        _serve_models(flags, worker)
     except (TfchainError, OSError) as error:
         worker.report_failure(str(error))  # the supervisor prints it, if all workers end like this
         return EXIT_ERROR
+    worker.report_counts()
+    logging.shutdown()
+    os._exit(0)  # all is closed; taking down TensorFlow's modules would keep a processor busy for a second or more
 
 
 def _serve_models(flags: Flags, worker: "Worker | None" = None) -> int:
@@ -144,8 +147,6 @@ def _serve_models(flags: Flags, worker: "Worker | None" = None) -> int:
         _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
         while not stop.wait(1.0):
             pass
-    if worker is not None:
-        worker.report_counts()
     return 0
 
 
