@@ -99,7 +99,7 @@ def test_export_prints_the_folder_of_the_next_version(
 def test_info_tells_what_a_version_answers_and_needs(run: Run, saved_index: Path, version_path: Path) -> None:
     values = read_json(run, "info", version_path)
 
-    assert values["signatures"] == ["embed", "embed_ids", "search", "serving_default"]
+    assert values["signatures"] == ["embed", "embed_ids", "search", "serving_default", "tokenize"]
     assert values["fingerprint"] == read_json(run, "info", saved_index)["fingerprint"]
     assert values["documents"] == 3
     assert "MatMul" in values["ops"]
@@ -166,6 +166,8 @@ def test_serve_hands_its_options_to_the_server(
         log,
         "--api-key-file",
         tmp_path / "keys",
+        "--workers",
+        3,
     )
     assert run("serve", base_path, *options).exit_code == 0
     assert given == {
@@ -179,4 +181,5 @@ def test_serve_hands_its_options_to_the_server(
         "log_path": log,
         "ports": DeployedPorts(api_key_file=tmp_path / "keys"),
         "program": "tfchain.chains.model_server",
+        "workers": 3,
     }

@@ -13,6 +13,7 @@ from tfchain.deployment.arguments import (
     check_model_name,
     check_ports,
     check_timeout,
+    check_workers,
 )
 
 
@@ -51,6 +52,13 @@ def test_a_timeout_is_a_number_above_0(seconds: Any) -> None:
     with pytest.raises(InputError, match="`timeout_seconds` must be a number above 0. Received: timeout_seconds="):
         check_timeout(seconds)
     check_timeout(0.2)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1025, 2.0, "2", None, True])
+def test_workers_are_a_whole_number_from_1(workers: Any) -> None:
+    with pytest.raises(InputError, match="`workers` must be a whole number from 1 to 1024. Received: workers="):
+        check_workers(workers)
+    check_workers(1)
 
 
 def test_a_port_in_use_and_a_foreign_host_are_named_and_free_ones_are_not() -> None:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy reads it when it is imported
     from tfchain.core.native import NativeEngine
 
-    return server.main(arguments, native=NativeEngine(find_obstacle, load))
+    return server.main(arguments, native=NativeEngine(find_obstacle, load), program=PROGRAM)
 
 
 def find_obstacle() -> str | None:

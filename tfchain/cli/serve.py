@@ -65,6 +65,13 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
     "--monitoring-config", type=click.Path(path_type=Path), help="Where to serve metrics, as in TensorFlow Serving."
 )
 @click.option("--search-page/--no-search-page", default=True, help="A page to search with at / of the REST port.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Processes that answer on the ports, for a machine with many cores.",
+)
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
 def serve_command(
@@ -81,6 +88,7 @@ def serve_command(
     api_key_file: Path | None,
     monitoring_config: Path | None,
     search_page: bool,
+    workers: int,
     log: Path | None,
     as_json: bool,
 ) -> None:
@@ -115,6 +123,7 @@ def serve_command(
                 log_path=log,
                 ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page),
                 program=PROGRAM,
+                workers=workers,
             )
         with deployment:
             curl = "curl" if api_key_file is None else CURL_WITH_KEY

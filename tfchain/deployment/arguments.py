@@ -11,6 +11,7 @@ from tfchain.core.errors import InputError, ServerError, TfchainError
 from tfchain.core.texts import has_surrogate
 
 HIGHEST_PORT = 65535
+MOST_WORKERS = 1024
 
 
 def check_model_name(name: Any, *, argument: str = "model_name") -> None:
@@ -61,6 +62,15 @@ def check_timeout(timeout_seconds: Any) -> None:
         raise InputError(
             f"`timeout_seconds` must be a number above 0. Received: timeout_seconds={timeout_seconds!r}. "
             "A start takes about ten seconds."
+        )
+
+
+def check_workers(workers: Any) -> None:
+    """Raises an InputError if the value is not a number of processes."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
+        raise InputError(
+            f"`workers` must be a whole number from 1 to {MOST_WORKERS}. Received: workers={workers!r}. "
+            "Each is a process with models of its own; start with one for every four cores."
         )
 
 

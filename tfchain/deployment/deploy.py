@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, NoReturn
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.arguments import check_address, check_timeout
+from tfchain.deployment.arguments import check_address, check_timeout, check_workers
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.deployment.engine import choose_engine
@@ -152,6 +152,7 @@ def deploy(
     config_file: Path | str | None = None,
     config_poll_seconds: int = 0,
     program: str = SERVER,
+    workers: int = 1,
 ) -> Deployment:
     """Serves one model or several, and waits until the server answers.
 
@@ -178,13 +179,15 @@ def deploy(
         models: Base paths by model name, in place of `base_path` and `model_name`. Default: None.
         config_file: A model config file of TensorFlow Serving, in place of `base_path` and `model_name`. Default: None.
         config_poll_seconds: The seconds between two reads of the config file; 0 reads it once. Default: 0.
+        workers: The number of processes that answer on the ports, for a machine with many cores. Default: 1.
         program: The server's module. Default: one without a native engine, which `tfchain.chains.model_server` has.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the names, the config file, the ports or the engine are not valid, or the log cannot be written.
+        InputError: if the names, the config file, the ports, the engine or `workers` are not valid, or the log cannot
+            be written.
         ServerError: if the server does not start: a port is in use, a base path is missing, or a version is broken.
 
     Example:
@@ -197,12 +200,14 @@ def deploy(
     names = served.check()
     check_address(host, {"grpc_port": grpc_port, "rest_port": rest_port})
     check_timeout(timeout_seconds)
+    check_workers(workers)
     ports = ports or DeployedPorts()
     choose_engine(engine, prefers_tflite=prefer_tflite_model)
     flags = ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
     flags += [f"--engine={engine}"] if engine else []
     flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
     flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
+    flags.append(f"--workers={workers}")
     process, pipe, numbers = _start(program, served, flags, log_path, timeout_seconds)
     return Deployment(
         process,

@@ -180,6 +180,11 @@ def test_the_usage_has_every_flag() -> None:
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--model_base_path=/x", "--use_alts_credentials"], "does not take the flag --use_alts_credentials"),
+        (["--model_base_path=/x", "--workers=0"], "--workers must be at least 1. Received: --workers=0."),
+        (
+            ["--model_base_path=/x", "--workers=2", "--grpc_socket_path=/s"],
+            "--grpc_socket_path needs --workers=1: gRPC takes no socket from outside",
+        ),
         (["--model_config_file=/x", "--version_source=a"], "--version_source is for --model_base_path, and not for"),
         (
             ["--model_base_path=/x", "--batching_parameters_file=/y"],

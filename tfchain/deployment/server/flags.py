@@ -140,6 +140,12 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("host", "0.0.0.0", "(tfchain's own) address to listen on"),
     Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses"),
+    Flag(
+        "workers",
+        1,
+        "(tfchain's own) processes that answer on the same ports, under a supervisor; 1 for this one alone",
+    ),
+    Flag("worker_fd", -1, "(tfchain's own) a worker's file descriptor for its supervisor, which passes it"),
     Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
     Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
     Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),

@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from tfchain.deployment.server.batching.batching import BatchingOptions
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.ports import PortOptions
+    from tfchain.deployment.server.workers.worker import Worker
 
 PROGRAM = "tfchain-model-server"
+MODULE = "tfchain.deployment.server.main"
 EXIT_ERROR = 255  # the exit code of a stock server's `return -1`
 
 
-def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None" = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None" = None, program: str = MODULE) -> int:
     """Runs the server.
 
     Args:
         arguments: The command line without the program's name; None for `sys.argv`.
         native: The engine for `--engine=native`, which `tfchain.chains.model_server` hands in. Default: there is none.
+        program: The module of the program, with which it starts its workers. Default: this one.
 
     Returns:
         The exit code: 0 after a signal to stop, 255 if the server could not start.
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None
         check_supported(flags)
         _check_required(flags)
         _to_threads(flags), _to_session(flags)  # raise for values that do not go together
+        if flags.number("workers") > 1 and flags.number("worker_fd") < 0:
+            return _supervise(flags, program)
         return _serve(flags, native)
     except (TfchainError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
@@ -62,6 +67,7 @@ def _print_version() -> int:
 
 def _check_required(flags: Flags) -> None:
     has_grpc = flags.number("port") != 0 or flags.text("grpc_socket_path") or flags.is_on("choose_ports")
+    _check_workers(flags)
     if not has_grpc:
         raise TfchainError("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
     if flags.text("model_config_file"):
@@ -75,7 +81,62 @@ def _check_required(flags: Flags) -> None:
         )
 
 
+def _check_workers(flags: Flags) -> None:
+    workers = flags.number("workers")
+    if workers < 1:
+        raise TfchainError(f"--workers must be at least 1. Received: --workers={workers}.")
+    if workers > 1 and flags.text("grpc_socket_path"):
+        raise TfchainError(
+            "--grpc_socket_path needs --workers=1: gRPC takes no socket from outside, and only one process can open a "
+            f"path. Received: --workers={workers}. Use --port, or one worker."
+        )
+    if workers > 1 and flags.number("port") == 0 and not flags.is_on("choose_ports"):
+        raise TfchainError(f"--workers={workers} needs a --port for gRPC. Received: --port=0.")
+
+
+def _supervise(flags: Flags, program: str) -> int:
+    """Runs the supervisor of several workers, which are processes of this program with `--worker_fd`."""
+    from tfchain.deployment.server.workers.command import make_worker_command
+    from tfchain.deployment.server.workers.sockets import SharedPorts
+    from tfchain.deployment.server.workers.supervisor import Supervisor
+
+    _watch_parent(flags.number("parent_fd"), flags.number("parent_pid"))
+    _log_to_stderr()
+    grpc_port, rest_port = _choose_ports(flags)
+    parent_end, our_end = os.pipe()  # the workers end when ours is closed, which happens even after `kill -9`
+    with SharedPorts(flags.text("host"), grpc_port or 0, rest_port) as ports, open(our_end, "wb"):
+        supervisor = Supervisor(
+            make_worker_command(program, flags, ports, parent_end),
+            num_workers=flags.number("workers"),
+            pass_fds=[parent_end, *([ports.rest_fd] if ports.rest_fd >= 0 else [])],
+            settings={"rest_fd": ports.rest_fd},
+            on_complete=lambda: _report_ready(flags.number("ready_fd"), ports.grpc_port, ports.rest_port),
+            on_stop=ports.release,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: supervisor.stop())
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as in the workers, which inherit that
+        supervisor.run()
+    return 0
+
+
 def _serve(flags: Flags, native: "NativeEngine | None") -> int:
+    if flags.number("worker_fd") < 0:
+        return _serve_models(flags, native)
+    from tfchain.deployment.server.workers.worker import Worker
+
+    worker = Worker.connect(flags.number("worker_fd"))
+    try:
+        _serve_models(flags, native, worker)
+    except (TfchainError, OSError) as error:
+        worker.report_failure(str(error))  # the supervisor prints it, if all workers end like this
+        return EXIT_ERROR
+    worker.report_counts()
+    logging.shutdown()
+    os._exit(0)  # all is closed; taking down TensorFlow's modules would keep a processor busy for a second or more
+
+
+def _serve_models(flags: Flags, native: "NativeEngine | None", worker: "Worker | None" = None) -> int:
     stop, is_ready = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
@@ -87,7 +148,7 @@ def _serve(flags: Flags, native: "NativeEngine | None") -> int:
         signal.signal(number, end)
     _watch_parent(flags.number("parent_fd"), flags.number("parent_pid"))
     silence_tensorflow()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    _log_to_stderr("" if worker is None else f"[worker {worker.number}] ")
     from tfchain.deployment.server.model_server import ModelServer
     from tfchain.deployment.server.servables.engines import needs_tensorflow
     from tfchain.deployment.server.tensorflow_start import start_tensorflow
@@ -97,17 +158,22 @@ def _serve(flags: Flags, native: "NativeEngine | None") -> int:
     is_lazy = not needs_tensorflow(options.load.engine)
     if is_lazy:
         load_serving_protos()
-    with ModelServer(options) as server:
+    with ModelServer(options, worker) as server:
         server.check()  # reports errors before the seconds that importing TensorFlow takes
         if not is_lazy or options.load.session.config_file:
             start_tensorflow()
             make_session_config(options.load.session)  # a wrong file is an error at start, not of each load
         server.start()
         is_ready.set()
+        server.report_ready()
         _report_ready(flags.number("ready_fd"), server.grpc_port, server.rest_port)
         while not stop.wait(1.0):
             pass
     return 0
+
+
+def _log_to_stderr(prefix: str = "") -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {prefix}%(message)s")
 
 
 def _to_options(flags: Flags) -> "ServerOptions":
@@ -115,14 +181,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
     from tfchain.deployment.server.model_server import ServerOptions
     from tfchain.deployment.server.servables.saved_model import LoadOptions
 
-    choose = flags.is_on("choose_ports")
-    grpc_port, rest_port = flags.number("port"), flags.number("rest_api_port")
-    if rest_port and rest_port == grpc_port:
-        logging.getLogger(__name__).error(
-            "--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
-            "Skipped exporting HTTP/REST API."
-        )
-    has_rest = choose or rest_port not in (0, grpc_port)
+    grpc_port, rest_port = _choose_ports(flags)
     config_file, base_path = flags.text("model_config_file"), flags.text("model_base_path")
     if config_file and base_path:
         logging.getLogger(__name__).warning("--model_base_path is ignored: --model_config_file names the models.")
@@ -131,8 +190,8 @@ def _to_options(flags: Flags) -> "ServerOptions":
         model_name=flags.text("model_name"),
         base_path=Path(base_path) if base_path and not config_file else None,
         host=flags.text("host"),
-        grpc_port=grpc_port if grpc_port or choose else None,
-        rest_port=rest_port if has_rest else None,
+        grpc_port=grpc_port,
+        rest_port=rest_port,
         grpc_socket_path=flags.text("grpc_socket_path"),
         rest_timeout_ms=flags.number("rest_api_timeout_in_ms"),
         has_cors=flags.is_on("rest_api_enable_cors_support"),
@@ -171,6 +230,19 @@ def _to_options(flags: Flags) -> "ServerOptions":
             max_concurrent_requests=flags.number("max_concurrent_requests"),
         ),
     )
+
+
+def _choose_ports(flags: Flags) -> tuple[int | None, int | None]:
+    """Returns the gRPC port and the REST port; 0 lets the system choose, None is no port."""
+    choose = flags.is_on("choose_ports")
+    grpc_port, rest_port = flags.number("port"), flags.number("rest_api_port")
+    if rest_port and rest_port == grpc_port:
+        logging.getLogger(__name__).error(
+            "--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+    has_rest = choose or rest_port not in (0, grpc_port)
+    return grpc_port if grpc_port or choose else None, rest_port if has_rest else None
 
 
 def _to_port_options(flags: Flags) -> "PortOptions":

@@ -195,6 +195,20 @@ class Manager:
                     )
                 self._changed.wait(min(left, 1.0))
 
+    def wait_until_settled(self, timeout_seconds: float) -> None:
+        """Waits until no version of any model is about to load, or the time is up."""
+        deadline = time.monotonic() + timeout_seconds
+        with self._changed:
+            while any(
+                record.state in (State.START, State.LOADING)
+                for records in self._records.values()
+                for record in records.values()
+            ):
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closing.is_set():
+                    return
+                self._changed.wait(min(left, 1.0))
+
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Unloads everything after the running requests; gives up on requests that exceed the timeout."""
         with self._changed:

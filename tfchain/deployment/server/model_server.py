@@ -22,9 +22,10 @@ from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.page import add_page
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.http.routes import Router
-from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.server import HttpServer
 from tfchain.deployment.server.http.serving_schema import describe_serving
 from tfchain.deployment.server.labels import Labels
+from tfchain.deployment.server.listening import open_socket
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.page_cache import drop_from_page_cache
@@ -41,8 +42,11 @@ from tfchain.deployment.server.text.endpoints import add_text_endpoints
 from tfchain.deployment.server.text.search import add_search
 from tfchain.deployment.server.text.search_schema import describe_search
 from tfchain.deployment.server.warmup import run_warmup
+from tfchain.deployment.server.workers.worker import GRPC_ARGUMENTS, Worker
 
 logger = logging.getLogger(__name__)
+
+_SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +135,21 @@ class ModelServer:
 
     Args:
         options: What to serve, and how.
+        worker: What this server shares with other processes that serve the same. Default: None, it is the only one.
 
     Attributes:
         metrics: What the server counts and measures.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, worker: Worker | None = None) -> None:
         self.options = options
+        self._worker = worker
         self.metrics = ServingMetrics()
         self._is_stopping = False
         self.grpc_port: int | None = None
         self.rest_port: int | None = None
         self._models: Mapping[str, ModelConfig] | None = None
+        self._allow_labels = options.allow_unavailable_labels
         self._closers: list[Callable[[], None]] = []
         self._batching = Batching(options.batching)
         self._batches = BatchingMetrics(self.metrics.registry)
@@ -169,19 +176,20 @@ class ModelServer:
             check_native(self.options.native)
         read_port_files(self.options.ports)
         for port in (self.options.grpc_port, self.options.rest_port):
-            if port:
+            if port and self._worker is None:
                 open_socket(self.options.host, port).close()
         self._check_numbers()
         try:
-            self._models = self.options.read_models()
+            reloaded = self._worker.read_models() if self._worker is not None else None
+            self._models = self.options.read_models() if reloaded is None else reloaded
             check_platforms({}, self._models or {})
-            Labels().check(
-                self._models or {}, lambda *_: False, allow_unavailable=self.options.allow_unavailable_labels
-            )
+            # The labels of a reload point to versions that answered then.
+            self._allow_labels = self.options.allow_unavailable_labels or reloaded is not None
+            Labels().check(self._models or {}, lambda *_: False, allow_unavailable=self._allow_labels)
         except StatusError as error:
             raise ServerError(f"Failed to start server. Error: {error}") from error
         problems = {name: problem for name, model in (self._models or {}).items() if (problem := find_problem(model))}
-        if problems:
+        if problems and not (self._worker is not None and self._worker.may_lack_models):
             is_named = self.options.config_file is not None
             raise InputError(" ".join(f"Model {name}: {text}" if is_named else text for name, text in problems.items()))
 
@@ -193,7 +201,7 @@ class ModelServer:
                 monitoring is wrong.
             ServerError: if a port is in use, the config file is wrong, or no version of a model could be loaded.
         """
-        options = self.options
+        options, worker = self.options, self._worker
         self.check()
         files = read_port_files(options.ports)
         has_grpc, has_rest = options.grpc_port is not None, options.rest_port is not None
@@ -208,12 +216,15 @@ class ModelServer:
             addresses=addresses,
             num_threads=options.grpc_threads or threads,
             as_content=options.as_content,
-            reload=self._configured.reload,
-            arguments=options.ports.grpc_arguments,
+            reload=self._configured.reload if worker is None else worker.reload,
+            arguments=options.ports.grpc_arguments
+            if worker is None
+            else (*options.ports.grpc_arguments, *GRPC_ARGUMENTS),
             tls=files.tls,
             has_health=options.ports.has_health,
             keys=files.keys,
             metrics=self.metrics,
+            collect=None if worker is None else worker.collect,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -229,6 +240,7 @@ class ModelServer:
                 num_threads=options.rest_threads or threads,
                 tls=files.rest_tls,
                 guard=router,
+                listener=None if worker is None else worker.open_rest_socket(),
             )
             self._closers.append(http.close)
             http.start()
@@ -236,9 +248,16 @@ class ModelServer:
             logger.info("Exporting HTTP/REST API at:%s:%d ...", options.host, self.rest_port)
         self._closers.append(grpc.announce_stop)
 
+    def report_ready(self) -> None:
+        """Reports a started server to the supervisor if it is one of several workers, and answers what that asks."""
+        if self._worker is not None:
+            self._worker.start(self.metrics.registry, self._configured.begin_reload)
+
     def readiness(self) -> Readiness:
         """Returns whether every configured model has a version that answers."""
-        return Readiness({name: self._manager.answers(name) for name in self._configured.names}, self._is_stopping)
+        models = {name: self._manager.answers(name) for name in self._configured.names}
+        is_starting = self._worker is not None and not self._worker.is_complete
+        return Readiness(models, self._is_stopping, is_starting)
 
     def close(self) -> None:
         """Closes the ports, finishes the running requests, and unloads the models."""
@@ -262,7 +281,13 @@ class ModelServer:
             limits=self.options.limits,
             cors_headers=api.cors_headers,
         )
-        add_monitoring(router, self.metrics.registry, readiness=self.readiness, prometheus_path=files.prometheus_path)
+        add_monitoring(
+            router,
+            self.metrics.registry,
+            readiness=self.readiness,
+            prometheus_path=files.prometheus_path,
+            collect=None if self._worker is None else self._worker.collect,
+        )
         document = ApiDocument(__version__, has_keys=files.keys is not None)
         describe_serving(document, files.prometheus_path)
         add_text_endpoints(
@@ -300,9 +325,13 @@ class ModelServer:
             load_timeout_seconds=(options.max_load_retries + 1) * (options.load_retry_seconds + 3600.0),
         )
         try:
-            self._configured.start(self._models)
+            self._configured.start(self._models, allow_unavailable_labels=self._allow_labels)
         except StatusError as error:
-            raise ServerError(f"Failed to start server. Error: {error}") from error
+            if self._worker is None or not self._worker.may_lack_models:
+                raise ServerError(f"Failed to start server. Error: {error}") from error
+            logger.warning("%s", error)
+        if self._worker is not None and self._worker.is_complete:  # the other workers answer with all versions
+            self._manager.wait_until_settled(_SETTLE_SECONDS)
         if options.config_file is not None and options.config_poll_seconds > 0:
             watch = ConfigFileWatch(
                 options.config_file, self._configured.update, poll_seconds=options.config_poll_seconds

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfchain.deployment.server.base_paths import check_has_version
@@ -48,16 +48,21 @@ class ConfiguredModels:
         """The names of the configured models."""
         return tuple(self._models or ())
 
-    def start(self, models: Mapping[str, ModelConfig] | None) -> None:
+    def start(self, models: Mapping[str, ModelConfig] | None, *, allow_unavailable_labels: bool = False) -> None:
         """Takes the first configuration, waits until every model answers, and watches the base paths from then on.
 
         Args:
             models: The models by name; None for no configuration yet.
+            allow_unavailable_labels: Whether labels may point to versions that do not answer yet, also where later ones
+                may not. Default: False.
 
         Raises:
             StatusError: if a model has no version that could be loaded.
         """
-        failures = {} if models is None else self._wait(self._replace(models, check_base_paths=False))
+        failures = {}
+        if models is not None:
+            allowed = allow_unavailable_labels or self._allow_unavailable_labels
+            failures = self._wait(self._replace(models, check_base_paths=False, allow_unavailable=allowed))
         self._source.start()
         if failures:
             listed = "".join(
@@ -86,15 +91,34 @@ class ConfiguredModels:
                 be loaded, and DEADLINE_EXCEEDED if that takes too long: then the configuration is in force all the
                 same.
         """
+        self.begin_reload(config)(timeout_seconds)
+
+    def begin_reload(self, config: Any) -> Callable[[float | None], None]:
+        """Puts a `ModelServerConfig` in force, without waiting for its models.
+
+        Args:
+            config: The proto.
+
+        Returns:
+            A function that waits until the new models answer: `reload` from there on, with the same argument.
+
+        Raises:
+            StatusError: if the configuration is refused, which changes nothing.
+        """
         if config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
                 "supported"
             )
-        failures = self._wait(self._replace(_parse_list(config), check_base_paths=True), timeout_seconds)
-        if failures:
-            listed = "".join(f"{{{_describe(name, statuses)}}}, " for name, statuses in failures.items())
-            raise StatusError(Code.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{listed}}}")
+        new = self._replace(_parse_list(config), check_base_paths=True)
+
+        def wait(timeout_seconds: float | None) -> None:
+            failures = self._wait(new, timeout_seconds)
+            if failures:
+                listed = "".join(f"{{{_describe(name, statuses)}}}, " for name, statuses in failures.items())
+                raise StatusError(Code.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{listed}}}")
+
+        return wait
 
     def update(self, config: Any) -> None:
         """Replaces the models by those of a config file that is read again, without waiting for them.
@@ -114,13 +138,17 @@ class ConfiguredModels:
         if models != self._models:
             self._replace(models, check_base_paths=True)
 
-    def _replace(self, models: Mapping[str, ModelConfig], *, check_base_paths: bool) -> list[str]:
+    def _replace(
+        self, models: Mapping[str, ModelConfig], *, check_base_paths: bool, allow_unavailable: bool | None = None
+    ) -> list[str]:
         """Puts a configuration in force, and returns the models that are new in it."""
         with self._lock:
             old = self._models or {}
             check_platforms(old, models)
             self._manager.labels.check(
-                models, self._manager.is_available, allow_unavailable=self._allow_unavailable_labels
+                models,
+                self._manager.is_available,
+                allow_unavailable=self._allow_unavailable_labels if allow_unavailable is None else allow_unavailable,
             )
             for model in models.values() if check_base_paths else ():
                 if model.name not in old or model.base_path != old[model.name].base_path:

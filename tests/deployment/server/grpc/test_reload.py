@@ -36,7 +36,7 @@ def test_the_configuration_and_the_deadline_are_handed_on() -> None:
     seen: list[Any] = []
     context: Any = Context()
     request = make_request()
-    response = answer_reload(lambda *given: seen.append(given), request, context, 2.5, Registry())
+    response = answer_reload(lambda *given: seen.append(given), request, context, 2.5, Registry)
     assert seen == [(request.config, 2.5)]
     assert (response.status.error_code, response.status.error_message, len(response.metric)) == (0, "", 0)
     assert context.code is None
@@ -54,7 +54,7 @@ def test_the_answer_says_how_far_a_counter_has_increased() -> None:
 
     request = make_request()
     request.metric_names.extend(["none", ":a:gauge"])
-    response = answer_reload(reload, request, context, None, registry)  # type: ignore[arg-type]
+    response = answer_reload(reload, request, context, None, lambda: registry)  # type: ignore[arg-type]
     assert [(metric.name, metric.int64_value_increase) for metric in response.metric] == [("/a/metric", 2)]
 
 
@@ -70,7 +70,7 @@ def test_an_error_is_the_status_of_the_call_and_in_the_answer(error: Exception, 
         raise error
 
     context: Any = Context()
-    response = answer_reload(reload, make_request(), context, None, Registry())
+    response = answer_reload(reload, make_request(), context, None, Registry)
     assert (context.code, context.details) == (code, text)
     assert (response.status.error_code, response.status.error_message) == (code.value[0], text)
 
@@ -80,6 +80,6 @@ def test_a_long_text_is_cut_in_the_call_alone() -> None:
         raise StatusError(Code.UNKNOWN, "x" * 2000)
 
     context: Any = Context()
-    response = answer_reload(reload, make_request(), context, None, Registry())
+    response = answer_reload(reload, make_request(), context, None, Registry)
     assert context.details == "x" * 1024 + "...TRUNCATED"
     assert response.status.error_message == "x" * 2000

@@ -9,7 +9,8 @@ import pytest
 
 from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.rest import Answer
-from tfchain.deployment.server.http.server import HttpServer, open_socket
+from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.listening import open_socket
 
 
 class EchoApi:
@@ -234,3 +235,54 @@ def test_every_address_means_ipv4_and_ipv6(api: Any) -> None:
         stream.sendall(b"GET /x HTTP/1.0\r\n\r\n")
         assert body_of(read_all(stream)) == b"GET /x "
     server.close()
+
+
+GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_servers_that_share_a_socket_close_without_ending_each_other(api: Any) -> None:
+    listener = open_socket("127.0.0.1", 0)
+    servers = [HttpServer(api, host="", port=0, num_threads=1, listener=end) for end in (listener.dup(), listener)]
+    for each in servers:
+        each.start()
+    assert servers[0].port == servers[1].port
+    servers[0].close(2.0)
+    for _ in range(5):
+        assert body_of(exchange(servers[1], GET)) == b"GET /x "
+    servers[1].close(2.0)
+    with pytest.raises(ConnectionRefusedError):
+        connect(servers[1])
+
+
+def test_a_server_that_shares_its_socket_answers_the_connections_that_wait_when_it_stops(api: Any) -> None:
+    server = HttpServer(api, host="", port=0, num_threads=1, listener=open_socket("127.0.0.1", 0))
+    server._closing.set()  # as if the stop came before the thread could accept anything
+    assert server._listener is not None
+    server._listener.listen()
+    server.port = server._listener.getsockname()[1]
+    with connect(server) as first, connect(server) as second:
+        for stream in (first, second):
+            stream.sendall(GET)
+        server.start()
+        server.close(5.0)
+        for stream in (first, second):
+            answer = read_all(stream)
+            assert body_of(answer) == b"GET /x "
+            assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_a_new_connection_may_send_its_first_request_while_the_server_stops(api: Any) -> None:
+    server = HttpServer(api, host="127.0.0.1", port=0, num_threads=1)
+    server.start()
+    with connect(server) as stream:
+        while not server._connections:
+            assert server._thread is not None
+            server._thread.join(0.001)
+        thread = threading.Thread(target=server.close, args=(5.0,))
+        thread.start()
+        while not server._closing.is_set():
+            thread.join(0.001)
+        stream.sendall(GET)
+        assert body_of(read_all(stream)) == b"GET /x "
+        thread.join(5)
+    assert not thread.is_alive()

@@ -14,7 +14,11 @@ _GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.
 
 
 def answer_reload(
-    reload: Reload, request: Any, context: grpc.ServicerContext, seconds_left: float | None, registry: Registry
+    reload: Reload,
+    request: Any,
+    context: grpc.ServicerContext,
+    seconds_left: float | None,
+    collect: Callable[[], Registry],
 ) -> Any:
     """Replaces the configuration of the models; the status goes into the answer as well as into the RPC.
 
@@ -25,12 +29,12 @@ def answer_reload(
         request: The `ReloadConfigRequest`.
         context: The call.
         seconds_left: The time until the client's deadline; None without one.
-        registry: The server's metrics.
+        collect: Returns the server's metrics.
     """
     from tensorflow_serving.apis import model_management_pb2
 
     response = model_management_pb2.ReloadConfigResponse()
-    before = _read_counters(registry, request.metric_names)
+    before = _read_counters(collect, request.metric_names)
     try:
         reload(request.config, seconds_left)
     except Exception as error:
@@ -40,14 +44,16 @@ def answer_reload(
         context.set_details(cut_grpc_message(status.message))
     else:
         response.status.error_code = 0
-    for name, total in _read_counters(registry, request.metric_names).items():
+    for name, total in _read_counters(collect, request.metric_names).items():
         response.metric.add(name=name, int64_value_increase=int(total - before.get(name, 0)))
     return response
 
 
-def _read_counters(registry: Registry, names: Sequence[str]) -> dict[str, float]:
+def _read_counters(collect: Callable[[], Registry], names: Sequence[str]) -> dict[str, float]:
     """Returns the totals of counters by name; a name may be TensorFlow's own, such as `/tensorflow/core/graph_runs`."""
-    counters = {metric.name: metric for metric in registry.metrics() if isinstance(metric, Counter)}
+    if not names:
+        return {}
+    counters = {metric.name: metric for metric in collect().metrics() if isinstance(metric, Counter)}
     found = {name: counters.get(re.sub(r"[^A-Za-z0-9_]", ":", name)) for name in names}
     return {
         name: sum(cell.value for _, cell in counter.cells()) for name, counter in found.items() if counter is not None

@@ -18,6 +18,7 @@ from tfchain.deployment.server.grpc.reflection import add_reflection
 from tfchain.deployment.server.grpc.reload import Reload, answer_reload
 from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
 from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.tensor_proto import to_proto
@@ -51,6 +52,7 @@ class GrpcServer:
         has_health: Whether to serve `grpc.health.v1.Health`. Default: False.
         keys: The keys that calls must carry, or None to let every call in.
         metrics: Counts the calls. Default: metrics of its own.
+        collect: Returns the metrics of all workers, where there are several. Default: those of `metrics`.
     """
 
     def __init__(
@@ -66,9 +68,11 @@ class GrpcServer:
         has_health: bool = False,
         keys: ApiKeys | None = None,
         metrics: ServingMetrics | None = None,
+        collect: Callable[[], Registry] | None = None,
     ) -> None:
         self._manager = manager
         self._reload = reload
+        self._collect = collect
         self._addresses = addresses
         self._as_content = as_content
         self._arguments = arguments
@@ -212,7 +216,8 @@ class GrpcServer:
             raise not_supported_yet("HandleReloadConfigRequest")
         timeout_ms = _timeout_ms(context)
         seconds_left = None if timeout_ms is None else timeout_ms / 1000
-        return answer_reload(self._reload, request, context, seconds_left, self.metrics.registry)
+        collect = self._collect or (lambda: self.metrics.registry)
+        return answer_reload(self._reload, request, context, seconds_left, collect)
 
 
 def _add_services(server: Any, answers: GrpcServer) -> list[str]:

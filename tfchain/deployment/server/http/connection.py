@@ -75,6 +75,7 @@ class HttpConnection:
         self._head = b""
         self._tail = b""  # of a chunked body: its last bytes
         self.is_closing = False
+        self.has_received = False
         stream.settimeout(idle_seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -87,6 +88,7 @@ class HttpConnection:
                     data = self._stream.recv(_READ_BYTES)
                     if not data:
                         break
+                    self.has_received = True
                     self._feed(data)
                 self._linger()
             except OSError:

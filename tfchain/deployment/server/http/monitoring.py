@@ -26,19 +26,26 @@ class Readiness:
     Args:
         models: Model → whether it has a version that answers.
         is_stopping: Whether the server has begun to stop.
+        is_starting: Whether other workers of this server have still to start.
     """
 
     models: Mapping[str, bool]
     is_stopping: bool = False
+    is_starting: bool = False
 
     @property
     def is_ready(self) -> bool:
         """Whether every configured model answers, and will go on to."""
-        return all(self.models.values()) and not self.is_stopping
+        return all(self.models.values()) and not self.is_stopping and not self.is_starting
 
 
 def add_monitoring(
-    router: Router, registry: Registry, *, readiness: Callable[[], Readiness], prometheus_path: str | None = None
+    router: Router,
+    registry: Registry,
+    *,
+    readiness: Callable[[], Readiness],
+    prometheus_path: str | None = None,
+    collect: Callable[[], Registry] | None = None,
 ) -> None:
     """Adds `GET /metrics`, `/live` and `/ready`, and TensorFlow Serving's metrics at their own path.
 
@@ -47,16 +54,21 @@ def add_monitoring(
         registry: The metrics.
         readiness: Tells whether the server can answer now.
         prometheus_path: The path of TensorFlow Serving's metrics; None for none.
+        collect: With several workers, returns the metrics of all, also those about their processes. Default: None, this
+            process is the whole server.
     """
 
     def metrics(_: Request) -> Answer:
+        if collect is not None:
+            return _answer(200, _PROMETHEUS, write_metrics(collect().metrics(), has_help=True))
         return _answer(200, _PROMETHEUS, write_metrics(registry.metrics(), read_process(), has_help=True))
 
     def stock_metrics(request: Request) -> Answer:
         if request.query:
             asked = f"{request.path}?{request.query}"
             return _answer(400, _TEXT, f"Unexpected path: {asked}. Should be {prometheus_path}")
-        return _answer(200, _TEXT, write_metrics(registry.metrics()))
+        found = registry.metrics() if collect is None else collect().metrics()
+        return _answer(200, _TEXT, write_metrics([each for each in found if not each.name.startswith("process_")]))
 
     def live(_: Request) -> Answer:
         return _answer(200, _TEXT, "live\n")

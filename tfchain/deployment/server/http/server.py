@@ -1,16 +1,16 @@
 """The HTTP server of the REST API: one thread per connection, with httptools for the protocol."""
 
 import contextlib
-import errno
 import logging
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
-from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.connection import Guard, Handler, HttpConnection
+from tfchain.deployment.server.listening import open_socket, port_error
 from tfchain.deployment.server.tls import shake_hands
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ _ACCEPT_SECONDS = 0.25
 _RETRY_SECONDS = 0.05
 _LOG_SECONDS = 10.0
 _FAREWELL_SECONDS = 0.25  # in which clients that ask again and again learn from an answer that it is the last
+_FIRST_REQUEST_SECONDS = 0.5  # how long a new connection may take to send its request while the server stops
 
 
 class Api(Protocol):
@@ -44,6 +45,7 @@ class HttpServer:
         num_threads: The number of requests that run at the same time.
         tls: The context of TLS, or None for HTTP in clear.
         guard: Refuses requests early. Default: none are refused.
+        listener: A bound socket that other processes accept connections from, too. Default: None, one of its own.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class HttpServer:
         num_threads: int,
         tls: ssl.SSLContext | None = None,
         guard: Guard | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self._api = api
         self._tls = tls
@@ -66,7 +69,8 @@ class HttpServer:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._next_log = 0.0
-        self._listener: socket.socket | None = None
+        self._listener = listener
+        self._is_shared = listener is not None
         self._thread: threading.Thread | None = None
         self.port = 0
 
@@ -76,12 +80,12 @@ class HttpServer:
         Raises:
             ServerError: if the port is in use.
         """
-        self._listener = open_socket(self._host, self._wanted_port)
+        self._listener = self._listener or open_socket(self._host, self._wanted_port)
         try:
             self._listener.listen(_BACKLOG)
         except OSError as error:  # another process began to listen between bind and listen
             self._listener.close()
-            raise _port_error(self._host, self._wanted_port, error) from error
+            raise port_error(self._host, self._wanted_port, error) from error
         self._listener.settimeout(_ACCEPT_SECONDS)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, args=(self._listener,), name="http", daemon=True)
@@ -99,15 +103,20 @@ class HttpServer:
             left = dict(self._connections)
         for connection in left:
             connection.is_closing = True  # so that the next answer says that it is the last
-        last = time.monotonic() + _FAREWELL_SECONDS
-        for thread in left.values():
-            thread.join(max(last - time.monotonic(), 0.0))
+        self._say_farewell(left)
         for connection in left:
             connection.finish()
         deadline = time.monotonic() + timeout_seconds
         for connection, thread in left.items():
             thread.join(max(deadline - time.monotonic(), 0.0))
             connection.abort()
+
+    def _say_farewell(self, connections: Mapping[HttpConnection, threading.Thread]) -> None:
+        """Gives clients a moment: those that ask again learn that an answer is the last, new ones get theirs."""
+        begin = time.monotonic()
+        for connection, thread in connections.items():
+            seconds = _FAREWELL_SECONDS if connection.has_received else _FIRST_REQUEST_SECONDS
+            thread.join(max(begin + seconds - time.monotonic(), 0.0))
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._closing.is_set():
@@ -132,11 +141,13 @@ class HttpServer:
     def _begin(self, stream: socket.socket) -> None:
         """Serves a client in a thread of its own."""
         try:
+            stream.setblocking(True)
             if self._tls is not None:
                 stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
             connection = HttpConnection(
                 stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS, guard=self._guard
             )
+            connection.is_closing = self._closing.is_set()
         except (OSError, ValueError):  # the client is gone already
             stream.close()
             return
@@ -167,42 +178,3 @@ class HttpServer:
         if now >= self._next_log:
             self._next_log = now + _LOG_SECONDS
             logger.error("a client cannot be served, and perhaps others: %s", error)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """Binds a TCP socket whose port no other process can share; it does not listen yet.
-
-    Raises:
-        ServerError: if the address cannot be bound.
-    """
-    wanted: list[tuple[socket.AddressFamily | None, str]] = [(None, host)]
-    if host == "0.0.0.0":
-        wanted.insert(0, (socket.AF_INET6, "::"))  # with IPv4 on the same socket
-    for position, (family, address) in enumerate(wanted, 1):
-        try:
-            return _bind(family, address, port)
-        except OSError as error:
-            if position == len(wanted) or error.errno == errno.EADDRINUSE:
-                raise _port_error(host, port, error) from error
-    raise AssertionError("the loop ends in a return or in an error")
-
-
-def _port_error(host: str, port: int, error: OSError) -> ServerError:
-    return ServerError(
-        f"Port {port} on {host} cannot be opened: {error.strerror or error}. Free the port, or choose another."
-    )
-
-
-def _bind(family: socket.AddressFamily | None, address: str, port: int) -> socket.socket:
-    if family is None:
-        family, _, _, _, _ = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
-        if family is socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind((address, port))
-    except BaseException:
-        listener.close()
-        raise
-    return listener

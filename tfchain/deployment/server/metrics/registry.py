@@ -64,6 +64,12 @@ class _Distribution:
         with self._lock:
             return list(self.counts), self.total
 
+    def merge(self, counts: Sequence[int], total: float) -> None:
+        """Adds the counts and the sum of another distribution with the same bounds."""
+        with self._lock:
+            self.counts = [own + other for own, other in zip(self.counts, counts, strict=True)]
+            self.total += total
+
 
 CellT = TypeVar("CellT", _Number, _Distribution)
 
