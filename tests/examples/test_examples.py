@@ -3,6 +3,7 @@
 import contextlib
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,18 @@ def test_several_models(thin_model_path: Path, capsys: pytest.CaptureFixture[str
     assert stable.removeprefix("stable: ").endswith((" sorted output.", " copies a folder."))
     assert house.removeprefix("house: ").startswith(("Cats are welcome.", "The rent is due"))
     assert (first, following) == ("stable: one of 2 documents", "next: one of 3 documents")
+
+
+def test_tls_and_keys(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("the program openssl, which makes the certificate, is not installed")
+    run_example("tls_and_keys.py", thin_model_path)
+
+    rest, grpc, refused = capsys.readouterr().out.splitlines()
+    assert rest.startswith("rest: 2 hits, the best is ")
+    assert grpc == rest.replace("rest", "grpc", 1)
+    assert refused.startswith("without a key: ")
+    assert "UNAUTHENTICATED" in refused or "401" in refused
 
 
 def test_search_page(
