@@ -382,10 +382,14 @@ import os, sys
 def write(path):
 {write}
 for line in sys.stdin:
+    go, told = os.pipe()
     child = os.fork()
     if child == 0:
+        os.read(go, 1)  # so that the number of the process comes first
         write(line.strip())
     print(child, flush=True)
+    os.write(told, b"x")
+    os.close(go), os.close(told)
     os.waitpid(child, 0)
     print("end", flush=True)
 """
@@ -453,11 +457,11 @@ class KilledWriters:
         """
         self.process.stdin.write(argument + "\n")
         self.process.stdin.flush()
-        first = [self.process.stdout.readline().strip() for _ in range(2)]
-        first.remove("ready")
+        child = int(self.process.stdout.readline())
+        assert self.process.stdout.readline().strip() == "ready"
         lines = [self.process.stdout.readline().strip()] if seconds is None else []
         time.sleep(seconds or 0)
-        os.kill(int(first[0]), signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
         return lines + list(iter(lambda: self.process.stdout.readline().strip(), "end"))
 
 
