@@ -152,7 +152,9 @@ def ask_peer(options: argparse.Namespace, job: dict[str, Any], *, seed: int) -> 
         path = Path(folder) / "job.json"
         path.write_text(json.dumps({**job, "model": str(find_minilm()), "seed": seed, "threads": os.cpu_count()}))
         command = [str(options.peers), str(HERE / "workers" / "classification_peer.py"), str(path)]
+        # Threads that wait must not spin: beside other work, that made PyTorch take five times the processor time.
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"The peer failed:\n{done.stderr[-2000:]}")
