@@ -302,3 +302,17 @@ def test_a_version_that_cannot_be_freed_ends_all_the_same(
             assert time.monotonic() < deadline
             time.sleep(0.005)
     assert "m version 1 could not be freed" in caplog.text
+
+
+def test_a_label_that_moves_while_it_is_asked_for_finds_its_new_version(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.set_wanted("m", {2: Path("2")})
+    manager.wait_until_loaded(["m"], 10)
+    found = iter([1, 2, 2])  # version 1 is unloaded between the look at the label and the look for the version
+    monkeypatch.setattr(manager.labels, "find", lambda *_: next(found))
+    with manager.lend(ModelSpec("m", label="stable")) as lease:
+        assert lease.version == 2
+    monkeypatch.setattr(manager.labels, "find", lambda *_: 1)
+    with pytest.raises(StatusError, match=r"Specific\(m, 1\)"):
+        manager.lend(ModelSpec("m", label="stable"))

@@ -129,11 +129,13 @@ class Manager:
                 record = max(served, key=lambda record: record.version, default=None)
             else:
                 record = records[version].answering() if version in records else None
-            if record is None or record.servable is None:
-                wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
-                raise not_found(f"Servable not found for request: {wanted}")
-            record.num_leases += 1
-            return Lease(record.servable, record.name, record.version, record.path, lambda: self._release(record))
+            if record is not None and record.servable is not None:
+                record.num_leases += 1
+                return Lease(record.servable, record.name, record.version, record.path, lambda: self._release(record))
+        if spec.label is not None and self.labels.find(spec.name, spec.label) != version:
+            return self.lend(spec)  # the label has moved meanwhile, and its former version may be unloaded
+        wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
+        raise not_found(f"Servable not found for request: {wanted}")
 
     def names(self) -> list[str]:
         """Returns the models that have a version that answers, sorted."""

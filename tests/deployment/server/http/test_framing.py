@@ -123,3 +123,8 @@ def test_empty_lines_before_a_request_are_passed_over() -> None:
         (200, b"POST /first  ab"),
         (200, b"GET /next  "),
     ]
+
+
+def test_codings_in_several_lines_are_all_seen() -> None:
+    lines = b"Transfer-Encoding: gzip\r\n" + CHUNKED
+    assert [status for status, _ in ask(post(lines, b"1\r\na\r\n0\r\n\r\n") + GET)] == [501]

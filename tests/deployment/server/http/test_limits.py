@@ -5,13 +5,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.deployment.server.http.test_server import read_all
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http import connection
 from tfchain.deployment.server.http.limits import (
+    BodyError,
     BodyTooLargeError,
     Gate,
     OverloadedError,
@@ -22,6 +25,7 @@ from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router, error_answer
 from tfchain.deployment.server.http.server import HttpServer
 from tfchain.deployment.server.status import StatusError
+from tfchain.deployment.server.text.errors import write_tei_error
 
 GZIP = {"content-encoding": "gzip"}
 
@@ -218,3 +222,46 @@ def test_a_connection_may_be_idle_between_requests(server: HttpServer, monkeypat
         time.sleep(0.5)
         stream.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert stream.recv(1000).endswith(b"live")
+
+
+def test_a_probe_is_answered_while_every_thread_is_busy(echo: Echo) -> None:
+    router = Router(lambda *_: Answer(200, (), b""))
+    router.add("POST", "/wait", echo.wait)
+    router.add("GET", "/live", echo.repeat, is_light=True)
+    server = HttpServer(router, host="127.0.0.1", port=0, num_threads=1, guard=router)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), 10) as busy:
+            busy.sendall(b"POST /wait HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+            assert echo.begun.acquire(timeout=10)
+            with socket.create_connection(("127.0.0.1", server.port), 10) as probe:
+                probe.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert read_all(probe).startswith(b"HTTP/1.1 200 ")
+            echo.release.set()
+            assert busy.recv(4096).startswith(b"HTTP/1.1 200 ")
+    finally:
+        echo.release.set()
+        server.close(1.0)
+
+
+def test_a_large_body_without_a_key_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("right\n")
+    router = Router(lambda *_: Answer(200, (), b"answered"), keys=ApiKeys(tmp_path / "keys"))
+    server = HttpServer(router, host="127.0.0.1", port=0, num_threads=1, guard=router)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), 10) as stream:
+            head = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            stream.sendall(head + b"Content-Length: 1000000\r\n\r\n")
+            assert read_all(stream).startswith(b"HTTP/1.1 401 ")  # no 100 Continue before it
+    finally:
+        server.close(1.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"), [(GZIP, b"no gzip"), (GZIP, gzip.compress(b"a") + b"b"), ({"content-encoding": "br"}, b"x")]
+)
+def test_a_body_that_cannot_be_unpacked_is_a_fault_of_its_own_kind(headers: dict[str, str], body: bytes) -> None:
+    with pytest.raises(BodyError):
+        inflate(headers, body, 100)
+    assert write_tei_error(BodyError("x")).status == 422

@@ -186,12 +186,10 @@ def test_leases_are_returned_after_answers_and_errors(router: Router, manager: M
     assert {record.num_leases for records in manager._records.values() for record in records.values()} == {0}
 
 
-def test_calls_are_counted_and_answers_may_be_read_by_other_sites(manager: Manager) -> None:
+def test_calls_are_counted(manager: Manager) -> None:
     metrics = ServingMetrics()
-    cors = (("Access-Control-Allow-Origin", "*"),)
-    router = make_router(manager, metrics=metrics, headers=cors)
+    router = make_router(manager, metrics=metrics)
     for query, status in (("cat", 200), ("", 400)):
-        answer = post(router, {"query": query, "model": "docs"})
-        assert (answer.status, answer.headers[1:]) == (status, cors)
+        assert post(router, {"query": query, "model": "docs"}).status == status
     assert metrics.requests.labels("docs", "OK").value == 1
     assert metrics.requests.labels("", "INVALID_ARGUMENT").value == 1

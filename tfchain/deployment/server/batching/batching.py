@@ -120,7 +120,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     """Returns what tfchain's export wrote about a version; empty for versions of others."""
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     is_exported = isinstance(description, dict) and "tfchain" in description
     return description if is_exported else {}

@@ -166,6 +166,9 @@ class BatchQueue:
         scheduler: The owner of the threads; its lock guards the queue.
         parameters: The limits.
         process: Runs the tasks of a batch.
+
+    Attributes:
+        num_tasks: The number of waiting tasks; counted under the lock, and read without it.
     """
 
     def __init__(
@@ -178,15 +181,11 @@ class BatchQueue:
         self._parameters = parameters
         self.clear()
 
-    @property
-    def num_tasks(self) -> int:
-        """The number of waiting tasks."""
-        return sum(len(batch.tasks) for batch in self._batches)
-
     def clear(self) -> None:
         """Forgets all tasks."""
         self._batches: deque[Batch] = deque([Batch()])
         self.num_running = 0
+        self.num_tasks = 0
 
     def schedule(self, task: QueuedTask) -> None:
         """Adds a task to the open batch, or to a new one if it does not fit; splits it if that is allowed.
@@ -210,6 +209,7 @@ class BatchQueue:
                 if not batch.tasks:
                     batch.opened_at = self._scheduler.clock()
                 batch.tasks.append(part)
+                self.num_tasks += 1
                 batch.num_rows += part.num_rows
             self._scheduler.wake_thread()
 
@@ -221,7 +221,9 @@ class BatchQueue:
                 return None
             self._batches.append(Batch())
         self.num_running += 1
-        return self._batches.popleft()
+        batch = self._batches.popleft()
+        self.num_tasks -= len(batch.tasks)
+        return batch
 
     def seconds_to_timeout(self) -> float | None:
         """Returns the time until the first batch may run; None if the queue is empty. The lock is held."""

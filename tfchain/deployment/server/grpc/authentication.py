@@ -1,4 +1,4 @@
-"""Refuses gRPC calls without an API key; the health service needs none."""
+"""Refuses gRPC calls on arrival: without an API key, or while the server stops. The health service is left out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 
 from tfchain.deployment.server.api_keys import ApiKeys
+from tfchain.deployment.server.grpc.farewell import Farewell
 from tfchain.deployment.server.grpc.health import HEALTH_METHODS
 from tfchain.deployment.server.metrics.registry import Counter
 from tfchain.deployment.server.status import StatusError
@@ -40,13 +41,35 @@ class KeyInterceptor(grpc.ServerInterceptor):
             self._keys.check(authorization)
         except StatusError as error:
             self._refused.labels("GRPC").add()
-            return _refusing(handler, error.message)
+            return _refusing(handler, grpc.StatusCode.UNAUTHENTICATED, error.message)
         return handler
 
 
-def _refusing(handler: Any, message: str) -> Any:
+class FarewellInterceptor(grpc.ServerInterceptor):
+    """Refuses calls that arrive while the server stops; those that wait for a thread were accepted before.
+
+    Args:
+        farewell: Knows whether the server is stopping.
+    """
+
+    def __init__(self, farewell: Farewell) -> None:
+        self._farewell = farewell
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
+        """Returns the method's handler, or one that refuses the call."""
+        handler = continuation(details)
+        if handler is None or details.method.startswith(HEALTH_METHODS):
+            return handler
+        try:
+            self._farewell.check()
+        except StatusError as error:
+            return _refusing(handler, grpc.StatusCode.UNAVAILABLE, error.message)
+        return handler
+
+
+def _refusing(handler: Any, code: grpc.StatusCode, message: str) -> Any:
     def refuse(_: Any, context: grpc.ServicerContext) -> Any:
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
+        context.abort(code, message)
 
     make = _MAKERS[handler.request_streaming, handler.response_streaming]
     return make(

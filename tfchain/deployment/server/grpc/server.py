@@ -9,7 +9,7 @@ import grpc
 
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.api_keys import ApiKeys
-from tfchain.deployment.server.grpc.authentication import KeyInterceptor
+from tfchain.deployment.server.grpc.authentication import FarewellInterceptor, KeyInterceptor
 from tfchain.deployment.server.grpc.farewell import Farewell
 from tfchain.deployment.server.grpc.health import Health
 from tfchain.deployment.server.grpc.inference import answer_classify, answer_multi_inference, answer_regress
@@ -93,7 +93,9 @@ class GrpcServer:
         Raises:
             ServerError: if a port is in use.
         """
-        interceptors = [] if self._keys is None else [KeyInterceptor(self._keys, self.metrics.refused)]
+        interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell)]
+        if self._keys is not None:
+            interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused))
         self._server = grpc.server(self._pool, options=make_options(self._arguments), interceptors=interceptors)
         services = _add_services(self._server, self)
         if self._has_health:
@@ -229,19 +231,16 @@ def _add_services(server: Any, answers: GrpcServer) -> list[str]:
         prediction_service_pb2_grpc,
     )
 
-    def rpc(answer: Answer) -> Answer:
-        return _rpc(answer, answers.farewell)
-
     class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-        Predict = staticmethod(rpc(_counted("Predict", answers.predict, answers.metrics)))
-        GetModelMetadata = staticmethod(rpc(answers.metadata))
-        Classify = staticmethod(rpc(_counted("Classify", answers.classify, answers.metrics)))
-        Regress = staticmethod(rpc(_counted("Regress", answers.regress, answers.metrics)))
-        MultiInference = staticmethod(rpc(answers.multi_inference))  # which a stock server does not count either
+        Predict = staticmethod(_rpc(_counted("Predict", answers.predict, answers.metrics)))
+        GetModelMetadata = staticmethod(_rpc(answers.metadata))
+        Classify = staticmethod(_rpc(_counted("Classify", answers.classify, answers.metrics)))
+        Regress = staticmethod(_rpc(_counted("Regress", answers.regress, answers.metrics)))
+        MultiInference = staticmethod(_rpc(answers.multi_inference))  # which a stock server does not count either
 
     class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-        GetModelStatus = staticmethod(rpc(answers.status))
-        HandleReloadConfigRequest = staticmethod(rpc(answers.reload))
+        GetModelStatus = staticmethod(_rpc(answers.status))
+        HandleReloadConfigRequest = staticmethod(_rpc(answers.reload))
 
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(), server)
@@ -249,12 +248,11 @@ def _add_services(server: Any, answers: GrpcServer) -> list[str]:
     return [service.full_name for file in files for service in file.services_by_name.values()]
 
 
-def _rpc(answer: Answer, farewell: Farewell) -> Answer:
+def _rpc(answer: Answer) -> Answer:
     """Wraps a method so that a call that raises ends with a status code and message."""
 
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            farewell.check()
             return answer(request, context)
         except Exception as error:
             status = to_status(error)

@@ -1,5 +1,6 @@
 """An HTTP connection: parses requests with httptools, and sends the answers."""
 
+import contextlib
 import functools
 import http
 import re
@@ -19,6 +20,7 @@ _MAX_HEADER_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _HEADER_SECONDS = 30.0  # from the first byte of a header, or from the start of a connection, to the header's end
 _BODY_SECONDS = 30.0  # without a byte, within a request
+_SMALL_BYTES = 64 * 1024  # a body that is read before the request's key is looked at
 _LINE_BYTES = 64  # enough to see whether something begins as a request does
 _LINGER_SECONDS = 1.0
 _LINGER_READS = 40
@@ -32,6 +34,12 @@ _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {499: "
 
 class Guard(Protocol):
     """Refuses requests before they are read to the end, or before they wait for their turn."""
+
+    def check_head(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
+        """Returns the answer to a request that may not send its body; None if it may."""
+
+    def is_light(self, method: str, target: str) -> bool:
+        """Returns whether a request need not wait for its turn."""
 
     def check_size(self, method: str, target: str, size: int) -> Answer | None:
         """Returns the answer to a request whose body is too large; None if it is not."""
@@ -206,7 +214,10 @@ class HttpConnection:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Adds a header line; those after a chunked body are passed over, as they might contradict the ones before."""
         if self._is_head:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            if key == "transfer-encoding" and key in self._headers:  # codings may be listed in several lines
+                text = f"{self._headers[key]}, {text}"
+            self._headers[key] = text
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
@@ -218,9 +229,13 @@ class HttpConnection:
             self._left = int(self._headers.get("content-length", "0"))
             if not self._is_done:
                 self._refuses(self._left)
+            if not self._is_done and self._left > _SMALL_BYTES:
+                self._check_head()
         elif is_old or coding.strip().lower() != "chunked":
             # HTTP/1.0 has no codings, so a proxy may see another end of the body; others than chunked are unknown here.
             self._refuse(400 if is_old else 501)
+        elif not self._is_done:
+            self._check_head()
         if not self._is_done and not is_old and self._headers.get("expect", "").lower() == "100-continue":
             self._stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -239,7 +254,8 @@ class HttpConnection:
         answer = self._guard.enter(method, path) if self._guard is not None else None
         if answer is None:
             try:
-                with self._slots:
+                is_light = self._guard is not None and self._guard.is_light(method, path)
+                with contextlib.nullcontext() if is_light else self._slots:
                     answer = self._handle(method, path, self._headers, b"".join(self._body))
             finally:
                 if self._guard is not None:
@@ -249,6 +265,16 @@ class HttpConnection:
         is_old = self._parser.get_http_version() == "1.0"
         connection = "close" if not is_kept else "keep-alive" if is_old else ""
         self._send(answer, connection, has_body=method != "HEAD")
+
+    def _check_head(self) -> None:
+        """Answers a request that may not send its body, and ends the connection: nothing of the body is kept."""
+        if self._guard is None:
+            return
+        method = self._method()
+        answer = self._guard.check_head(method, _to_path(self._target), self._headers)
+        if answer is not None:
+            self._is_done = True
+            self._send(answer, "close", has_body=method != "HEAD")
 
     def _refuses(self, size: int) -> bool:
         """Answers a request whose body is too large, and ends the connection; returns whether it is."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.status import Code, StatusError, invalid_argument
+from tfchain.deployment.server.status import Code, StatusError
 
 RETRY_SECONDS = 1
 
@@ -77,6 +77,17 @@ class Gate:
             self._inside -= 1
 
 
+class BodyError(StatusError):
+    """A body that cannot be unpacked.
+
+    Args:
+        message: The message for the client.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.INVALID_ARGUMENT, message)
+
+
 def inflate(headers: Mapping[str, str], body: bytes, max_bytes: int) -> bytes:
     """Unpacks a body with `Content-Encoding: gzip`; other bodies are returned as they are.
 
@@ -87,20 +98,20 @@ def inflate(headers: Mapping[str, str], body: bytes, max_bytes: int) -> bytes:
 
     Raises:
         BodyTooLargeError: if the unpacked body is larger.
-        StatusError: INVALID_ARGUMENT if the body is not gzip, or is in another encoding.
+        BodyError: if the body is not gzip, or is in another encoding.
     """
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise invalid_argument(f"The body must be sent plain or as gzip. Received: Content-Encoding: {encoding:.40}.")
+        raise BodyError(f"The body must be sent plain or as gzip. Received: Content-Encoding: {encoding:.40}.")
     unpacker = zlib.decompressobj(wbits=31)
     try:
         inflated = unpacker.decompress(body, max_bytes)
         if not unpacker.eof and unpacker.decompress(unpacker.unconsumed_tail, 1):
             raise BodyTooLargeError(max_bytes)
     except zlib.error:
-        raise invalid_argument("The body is not gzip, as its Content-Encoding says.") from None
+        raise BodyError("The body is not gzip, as its Content-Encoding says.") from None
     if not unpacker.eof or unpacker.unused_data:
-        raise invalid_argument("The body must be all of one gzip stream, and nothing else.")
+        raise BodyError("The body must be all of one gzip stream, and nothing else.")
     return inflated

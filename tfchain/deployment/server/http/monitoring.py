@@ -80,11 +80,11 @@ def add_monitoring(
         return _answer(200 if now.is_ready else 503, (("Content-Type", "application/json"),), text)
 
     if prometheus_path != _OWN_PATH:
-        router.add("GET", _OWN_PATH, metrics)
-    router.add("GET", "/live", live, is_public=True)
-    router.add("GET", "/ready", ready, is_public=True)
+        router.add("GET", _OWN_PATH, metrics, is_light=True)
+    router.add("GET", "/live", live, is_public=True, is_light=True)
+    router.add("GET", "/ready", ready, is_public=True, is_light=True)
     if prometheus_path is not None:
-        router.add(ANY_METHOD, prometheus_path, stock_metrics)
+        router.add(ANY_METHOD, prometheus_path, stock_metrics, is_light=True)
 
 
 def read_prometheus_path(path: Path | str) -> str | None:

@@ -64,6 +64,7 @@ class _Route:
     handle: RouteHandler
     is_public: bool
     errors: ErrorWriter
+    is_light: bool = False
 
 
 class Router:
@@ -107,6 +108,7 @@ class Router:
         handle: RouteHandler,
         *,
         is_public: bool = False,
+        is_light: bool = False,
         errors: ErrorWriter | None = None,
     ) -> None:
         """Adds an endpoint, or replaces it.
@@ -116,9 +118,10 @@ class Router:
             path: The path, exactly.
             handle: Answers the requests; a StatusError, or any other error, becomes an error answer.
             is_public: Whether requests need no API key. Default: False.
+            is_light: Whether requests are answered at once, beside the requests that run a model. Default: False.
             errors: Writes the endpoint's errors, those before `handle` too. Default: TensorFlow Serving's form.
         """
-        self._routes.setdefault(path, {})[method] = _Route(handle, is_public, errors or error_answer)
+        self._routes.setdefault(path, {})[method] = _Route(handle, is_public, errors or error_answer, is_light)
 
     def check_size(self, method: str, target: str, size: int) -> Answer | None:
         """Returns the answer to a request whose body is too large; None if it is not.
@@ -134,7 +137,7 @@ class Router:
         if route is None and target.lower().startswith("/v1/"):
             return None  # TensorFlow Serving's paths
         error = BodyTooLargeError(self.limits.max_body_bytes)
-        return _to_answer(route, error) if route is not None else error_answer(error, status=413)
+        return self._add_cors(_to_answer(route, error) if route is not None else error_answer(error, status=413))
 
     def enter(self, method: str, target: str) -> Answer | None:
         """Counts a request in before it waits for its turn; returns the answer if it is a request too many.
@@ -147,7 +150,7 @@ class Router:
         try:
             self._gate.enter()
         except OverloadedError as error:
-            return _to_answer(route, error)
+            return self._add_cors(_to_answer(route, error))
         return None
 
     def leave(self, method: str, target: str) -> None:
@@ -160,8 +163,29 @@ class Router:
         route, methods = self._find(method, target)
         answer = self._answer(route, methods, method, target, headers, body)
         if self._cors_headers and methods and not (route is None and target.lower().startswith("/v1/")):
-            return Answer(answer.status, (*answer.headers, *self._cors_headers), answer.body)
+            return self._add_cors(answer)
         return answer
+
+    def check_head(self, method: str, target: str, headers: Mapping[str, str]) -> Answer | None:
+        """Returns the answer to a request without a valid key, before its body is read; None if it may go on."""
+        route, _ = self._find(method, target)
+        if self._keys is None or not _needs_key(method, route):
+            return None
+        try:
+            self._keys.check(headers.get("authorization"))
+        except StatusError as error:
+            if self._refused is not None:
+                self._refused.labels("REST").add()
+            return self._add_cors(route.errors(error) if route is not None else error_answer(error))
+        return None
+
+    def is_light(self, method: str, target: str) -> bool:
+        """Returns whether a request is answered at once, without waiting for its turn among others."""
+        route, _ = self._find(method, target)
+        return route is not None and route.is_light
+
+    def _add_cors(self, answer: Answer) -> Answer:
+        return Answer(answer.status, (*answer.headers, *self._cors_headers), answer.body)
 
     def _answer(
         self,
@@ -174,8 +198,8 @@ class Router:
     ) -> Answer:
         path, _, query = target.partition("?")
         errors = next((other.errors for other in (route, *methods.values()) if other is not None), error_answer)
-        if self._keys is not None and method != "OPTIONS" and not (route is not None and route.is_public):
-            try:  # a browser asks with OPTIONS before it sends a key
+        if self._keys is not None and _needs_key(method, route):
+            try:
                 self._keys.check(headers.get("authorization"))
             except StatusError as error:
                 if self._refused is not None:
@@ -201,6 +225,11 @@ class Router:
         methods = self._routes.get(target.partition("?")[0], {})
         route = methods.get(method) or methods.get(ANY_METHOD) or (methods.get("GET") if method == "HEAD" else None)
         return route, methods
+
+
+def _needs_key(method: str, route: _Route | None) -> bool:
+    """A browser asks with OPTIONS before it sends a key, which the fallback and the table answer without content."""
+    return method != "OPTIONS" if route is None else not route.is_public
 
 
 def _to_answer(route: _Route, error: StatusError) -> Answer:

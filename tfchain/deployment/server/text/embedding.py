@@ -1,7 +1,6 @@
 """What the endpoints for embeddings share: which model and prompt a request means, its vectors, and its tokens."""
 
 import contextlib
-import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -117,12 +116,9 @@ def embed(model: TextModel, inputs: Sequence[str] | Sequence[TokenIds], purpose:
         StatusError: if a run fails, or the time is up.
     """
     check_ids(model, [ids for ids in inputs if not isinstance(ids, str)], purpose, field_name)
-    deadline = None if model.timeout_ms is None else time.monotonic() + model.timeout_ms / 1000
     order = sorted(range(len(inputs)), key=lambda row: len(inputs[row]))
     vectors = np.zeros((len(inputs), 0), np.float32)
     for start in range(0, len(order), TEXTS_IN_A_RUN):
-        if deadline is not None and start:
-            model.timeout_ms = max(int((deadline - time.monotonic()) * 1000), 1)
         rows = order[start : start + TEXTS_IN_A_RUN]
         part = _embed_part(model, [inputs[row] for row in rows], purpose)
         if not vectors.size:
@@ -148,6 +144,8 @@ def count_tokens(model: TextModel, inputs: Sequence[str] | Sequence[TokenIds], p
 
 def check_ids(model: TextModel, token_ids: Sequence[TokenIds], purpose: str, field_name: str) -> None:
     """Raises if token ids are not those of the model's tokenizer, or come with a prompt."""
+    if not token_ids:
+        return
     most, size, empty = model.max_tokens, model.vocabulary_size, model.empty_text
     for row, ids in enumerate(token_ids):
         if model.has_prompt(purpose):

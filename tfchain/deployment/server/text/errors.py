@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tfchain.deployment.server.http.limits import BodyError
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Headers
 from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError
@@ -58,6 +59,8 @@ def write_tei_error(error: StatusError, *, status: int = 0, headers: Headers = (
     found, kind = _TEI_ERRORS.get(error.code, (424, "Backend"))
     if isinstance(error, FieldError):
         found, kind = 413 if isinstance(error, TooMuchError) else 422, "Validation"
+    elif isinstance(error, BodyError):
+        found, kind = 422, "Validation"
     elif status:
         kind = "Validation"
     return _answer(status or found, {"error": error.message, "error_type": kind}, error, headers)

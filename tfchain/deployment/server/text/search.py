@@ -22,7 +22,6 @@ from tfchain.deployment.server.text.text_model import Hit, TextModel, find_text_
 DEFAULT_TOP_K = 10
 MAX_QUERIES = 256
 _FIELDS = ("query", "model", "top_k", "highlights")
-Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,6 @@ def add_search(
     *,
     timeout_ms: int | None = None,
     metrics: ServingMetrics | None = None,
-    headers: Headers = (),
 ) -> None:
     """Adds `POST /v1/search` and `GET /v1/search/models`.
 
@@ -57,7 +55,6 @@ def add_search(
         manager: The manager of the models.
         timeout_ms: The time limit of a search; None for no limit.
         metrics: Counts the calls. Default: metrics of its own.
-        headers: Headers of each answer, such as those for pages of other sites. Default: none.
     """
     metrics = metrics or ServingMetrics()
 
@@ -72,12 +69,12 @@ def add_search(
                     found = run_search(model, asked)
                     named = {"model": model.lease.name, "version": str(model.lease.version)}
         except Exception as error:
-            return write_openai_error(to_status(error), headers=headers)
+            return write_openai_error(to_status(error))
         took = round(1000 * (time.perf_counter() - start), 2)
-        return _json_answer(200, {**named, "took_ms": took, "results": found}, headers)
+        return _json_answer(200, {**named, "took_ms": took, "results": found})
 
     def models(_: Request) -> Answer:
-        return _json_answer(200, {"models": list_search_models(manager)}, headers)
+        return _json_answer(200, {"models": list_search_models(manager)})
 
     router.add("POST", "/v1/search", search, errors=write_openai_error)
     router.add("GET", "/v1/search/models", models, errors=write_openai_error)
@@ -185,6 +182,6 @@ def _write_hit(query: str, hit: Hit, request: SearchRequest) -> dict[str, Any]:
     return written
 
 
-def _json_answer(status: int, value: Any, headers: Headers) -> Answer:
+def _json_answer(status: int, value: Any) -> Answer:
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    return Answer(status, (("Content-Type", "application/json"), *headers), text)
+    return Answer(status, (("Content-Type", "application/json"),), text)

@@ -65,7 +65,7 @@ class TeiApi:
         router.add("POST", "/similarity", self.similarity, errors=write_tei_error)
         router.add("POST", "/tokenize", self.tokenize, errors=write_tei_error)
         router.add("GET", "/info", self.info, errors=write_tei_error)
-        router.add("GET", "/health", self.health, errors=write_tei_error, is_public=True)
+        router.add("GET", "/health", self.health, errors=write_tei_error, is_public=True, is_light=True)
 
     def embed(self, request: Request) -> Answer:
         """Answers `POST /embed`."""

@@ -24,6 +24,7 @@ from tfchain.core.signatures import (
 from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.manager import Lease, Manager, ModelSpec
 from tfchain.deployment.server.predict import predict
+from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.status import invalid_argument, not_found
 
 T = TypeVar("T", dict[str, Any], list[Any])
@@ -45,7 +46,7 @@ class TextModel:
 
     Args:
         lease: The version.
-        timeout_ms: The time limit of each run; None for no limit.
+        timeout_ms: The time limit of all runs together, from now on; None for no limit.
 
     Raises:
         StatusError: INVALID_ARGUMENT if the version embeds no texts.
@@ -53,7 +54,7 @@ class TextModel:
 
     def __init__(self, lease: Lease, timeout_ms: int | None) -> None:
         self.lease = lease
-        self.timeout_ms = timeout_ms
+        self._deadline = Deadline(timeout_ms)
         if EMBED not in lease.servable.signatures:
             raise invalid_argument(
                 f"The model {lease.name} (version {lease.version}) embeds no texts: it has no signature {EMBED!r}. Ask "
@@ -68,7 +69,7 @@ class TextModel:
     ) -> None:
         self.lease.__exit__(kind, error, trace)
 
-    @property
+    @functools.cached_property
     def description(self) -> Mapping[str, Any]:
         """What the export wrote of the version; empty if it wrote nothing."""
         return _read_json(self.lease.path / DESCRIPTION, dict)
@@ -76,27 +77,27 @@ class TextModel:
     @property
     def embedding_dim(self) -> int:
         """The length of a vector; 0 if the version does not tell."""
-        return int(self._values.get("embedding_dim", 0))
+        return _to_number(self._values.get("embedding_dim"))
 
     @property
     def max_tokens(self) -> int:
         """The most tokens of a text, special ones included; longer texts are cut off. 0 if it is not known."""
-        return int(self._values.get("max_tokens", 0))
+        return _to_number(self._values.get("max_tokens"))
 
     @property
     def vocabulary_size(self) -> int:
         """The number of token ids; 0 if the version does not tell."""
-        return int(self._values.get("vocabulary_size", 0))
+        return _to_number(self._values.get("vocabulary_size"))
 
     @property
     def empty_text(self) -> list[int]:
         """The token ids of an empty text: the special tokens around each text."""
-        return list(self._values.get("empty_text", []))
+        return _to_numbers(self._values.get("empty_text"))
 
     @property
     def matryoshka_dims(self) -> list[int]:
         """The shorter lengths to which vectors may be cut; empty if the model was not trained for that."""
-        return list(self._values.get("matryoshka_dims", []))
+        return _to_numbers(self._values.get("matryoshka_dims"))
 
     @property
     def has_search(self) -> bool:
@@ -107,12 +108,12 @@ class TextModel:
     @property
     def top_k(self) -> int:
         """The number of documents that a search returns at most; 0 if the version does not tell."""
-        return int(self.description.get("top_k", 0))
+        return _to_number(self.description.get("top_k"))
 
     @property
     def tokens(self) -> list[str]:
         """The tokens by id; empty if the version has no vocabulary."""
-        return [str(token) for token in _read_json(self.lease.path / VOCABULARY_FILE, list)]
+        return _read_json(self.lease.path / VOCABULARY_FILE, list)
 
     def embed(self, texts: Sequence[str], purpose: str = "") -> np.ndarray:
         """Returns the vectors of texts.
@@ -194,7 +195,7 @@ class TextModel:
             for rows in zip(*found, strict=True)
         ]
 
-    @property
+    @functools.cached_property
     def _values(self) -> Mapping[str, Any]:
         values = self.description.get("text_model", {})
         return values if isinstance(values, dict) else {}
@@ -215,7 +216,7 @@ class TextModel:
             inputs,
             to_array=lambda _, array: array,
             output_filter=outputs,
-            timeout_ms=self.timeout_ms,
+            timeout_ms=self._deadline.left_ms(),
         )
         return [prediction.outputs[name] for name in outputs]
 
@@ -226,7 +227,7 @@ def find_text_model(manager: Manager, name: str | None, timeout_ms: int | None) 
     Args:
         manager: The manager of the models.
         name: The model's name; None for the only model that is served.
-        timeout_ms: The time limit of each run; None for no limit.
+        timeout_ms: The time limit of all runs together; None for no limit.
 
     Raises:
         StatusError: NOT_FOUND if no such model answers; INVALID_ARGUMENT if none is named and several are served, or
@@ -251,7 +252,7 @@ def _read_json(path: Path, kind: type[T]) -> T:
     """Reads a JSON file of a version; an empty value if it is missing, or of another kind."""
     try:
         value = _parse(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return kind()
     return value if isinstance(value, kind) else kind()
 
@@ -260,6 +261,15 @@ def _read_json(path: Path, kind: type[T]) -> T:
 def _parse(path: Path, _: int) -> Any:
     """Reads a file as it is at a time of change: a folder may be replaced while its model is served."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _to_number(value: Any) -> int:
+    """Returns a whole number of a description; 0 for anything else."""
+    return value if isinstance(value, int) else 0
+
+
+def _to_numbers(value: Any) -> list[int]:
+    return [number for number in value if isinstance(number, int)] if isinstance(value, list) else []
 
 
 def _to_array(texts: Sequence[str]) -> np.ndarray:

@@ -44,7 +44,7 @@ def share_cores(flags: Flags, num_cores: int) -> dict[str, Value]:
     """
     share = max(num_cores // flags.number("workers"), 1)
     chosen: dict[str, Value] = {}
-    if flags.is_on("prefer_tflite_model"):
+    if flags.is_on("prefer_tflite_model") or flags.text("engine") in ("litert", "auto"):
         interpreters = flags.number("num_tflite_pools") or min(share, _MOST_INTERPRETERS)
         chosen["num_tflite_pools"] = interpreters
         share = max(share // interpreters, 1)
