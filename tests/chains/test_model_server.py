@@ -128,7 +128,7 @@ def deployment(native_version: NativeVersion, tmp_path_factory: pytest.TempPathF
         client_type=Client,
     ) as made:
         yield made
-    assert "The native engine answers embed, search, serving_default of" in log.read_text()
+    assert "The native engine answers embed, search, serving_default, tokenize of" in log.read_text()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

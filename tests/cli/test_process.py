@@ -114,13 +114,13 @@ def test_serve_answers_until_it_is_told_to_stop(run: Run, version_path: Path, tm
     base_path = version_path.parent
     with start("serve", base_path, "--port", 0, "--rest-port", 0) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().strip() for _ in range(5)]
+        lines = [process.stdout.readline().strip() for _ in range(6)]
         assert lines[0] == f"serving docs from {base_path}; Ctrl-C stops it"
         url = lines[1].split()[-1]
         address = url.removesuffix("/v1/models/docs")
 
         # The line to paste works as it is.
-        answer = subprocess.run(["bash", "-c", lines[4]], capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(["bash", "-c", lines[5]], capture_output=True, text=True, timeout=30, check=False)
         assert len(json.loads(answer.stdout)["predictions"][0]["ids"]) == 2
 
         with Client(lines[2].split()[-1], address) as client:
