@@ -52,7 +52,7 @@ def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_mode
     assert product_types(version) == {"DT_BFLOAT16"}
     assert describe(version)["precision"] == "bfloat16"
     assert describe(version)["fingerprint"] == chain.text_encoder.fingerprint
-    assert describe(version)["signatures"] == ["embed", "embed_ids", "search", "serving_default"]
+    assert describe(version)["signatures"] == ["embed", "embed_ids", "search", "serving_default", "tokenize"]
     assert describe(version)["oldest_server"] == "2.8"
     assert not (version / "model.tflite").exists()
     loaded = tf.saved_model.load(str(version))
