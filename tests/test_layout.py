@@ -30,7 +30,6 @@ TESTED_BY = {
     "deployment/client/transport": "deployment/client/test_client.py",
     "deployment/client/transport_grpc": "deployment/client/test_client.py",
     "deployment/client/transport_rest": "deployment/client/test_client.py",
-    "deployment/server/grpc/health": "conformance/test_health.py",
     "deployment/server/grpc/inference": "conformance/test_multi_inference.py",
     "deployment/server/grpc/reflection": "conformance/test_health.py",
     "deployment/server/grpc/requests": "conformance/test_grpc.py",

@@ -11,6 +11,30 @@ HEALTH_METHODS = "/grpc.health.v1.Health/"
 SendResponse = Callable[[Any], None]
 
 
+class _Context:
+    """The context of a watch, whose callbacks never keep gRPC waiting.
+
+    gRPC calls them in the thread that also reports that an answer has been sent. The library's callback waits for a
+    lock that is held while answers are sent, so a client that leaves at that moment would stop the server for ever.
+
+    Args:
+        context: gRPC's own context.
+    """
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """Has a callback run in a thread of its own at the end of the call."""
+        added: bool = self._context.add_callback(
+            lambda: threading.Thread(target=callback, name="watch-end", daemon=True).start()
+        )
+        return added
+
+
 class Health:
     """Adds the service to a server, and says when the server begins to stop.
 
@@ -41,7 +65,7 @@ class Health:
                         watchers.discard(send_response_callback)
 
                 context.add_callback(forget)
-                return super().Watch(request, context, send_response_callback)
+                return super().Watch(request, _Context(context), send_response_callback)
 
         self._servicer = Servicer()
         for name in SERVICES:
