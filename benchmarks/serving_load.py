@@ -99,7 +99,9 @@ def prepare(work: Path, documents: list[dict[str, str]]) -> NeuralSearchChain:
     """The chain in int8, exported versions in both precisions, and the vectors and documents that the peer reads."""
     if not (work / "chain").is_dir():
         for precision in ("float32", "int8"):
-            chain = NeuralSearchChain.from_pretrained(find_minilm())
+            chain = NeuralSearchChain.from_pretrained(
+                find_minilm(), passages="truncate"
+            )  # one vector each, as the peer
             chain.text_encoder = chain.text_encoder.with_precision(precision)
             chain.add(documents)
             chain.export(work / precision)
@@ -239,8 +241,8 @@ def describe(
     lines = [
         "# Servers under load",
         "",
-        f"`make bench-serve`, {time.strftime('%Y-%m-%d')}; {machine['processor']} ({machine['features']}), "
-        f"{machine['cores']} cores, load {machine['load']}.",
+        f"`python benchmarks/serving_load.py --documents {num_documents} --write`, {time.strftime('%Y-%m-%d')};",
+        f"{machine['processor']} ({machine['features']}), {machine['cores']} cores, load {machine['load']}.",
         "",
         f"all-MiniLM-L6-v2, {num_documents} documents of SciFact, its test queries; times in ms. The ratio is",
         "to the peer's answers a second to the same kind of request (for gRPC, to its REST).",
