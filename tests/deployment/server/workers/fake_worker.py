@@ -86,6 +86,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if plan == "stubborn" else finish)
     signal.signal(signal.SIGUSR1, lambda *_: ask("counts", None))
     signal.signal(signal.SIGUSR2, lambda *_: ask("reload", CONFIG))
+    write(f"listening-{number}-{start}", {})
     if settings.get("rest_fd", -1) >= 0:
         listener = socket.socket(fileno=settings["rest_fd"])
         threading.Thread(target=serve, args=(listener, number), daemon=True).start()

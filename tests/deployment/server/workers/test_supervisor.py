@@ -58,7 +58,8 @@ class Group:
         os.kill(self.supervisor.pids[number], what)
 
     def ask(self, number: int, what: signal.Signals, question: int = 1) -> Any:
-        """What a worker gets for its n-th question."""
+        """What a worker gets for its n-th question; before it listens to signals, they would end it."""
+        self.read(f"listening-{number}-0")
         self.kill(number, what)
         return self.read(f"result-{number}-{question}")
 
