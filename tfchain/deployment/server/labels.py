@@ -1,6 +1,5 @@
 """Version labels: names for versions that a configuration moves, and requests follow."""
 
-import threading
 from collections.abc import Callable, Mapping
 
 from tfchain.deployment.server.config import ModelConfig
@@ -12,7 +11,6 @@ class Labels:
 
     def __init__(self) -> None:
         self._versions: Mapping[str, Mapping[str, int]] = {}  # by model and label; replaced as a whole
-        self._lock = threading.Lock()
 
     def find(self, name: str, label: str) -> int:
         """Returns the version of a label.
@@ -56,5 +54,4 @@ class Labels:
 
     def replace(self, models: Mapping[str, ModelConfig]) -> None:
         """Takes the labels of a configuration in place of all present ones."""
-        with self._lock:
-            self._versions = {model.name: dict(model.labels) for model in models.values() if model.labels}
+        self._versions = {model.name: dict(model.labels) for model in models.values() if model.labels}

@@ -29,12 +29,14 @@ class ApiDocument:
         self._has_keys = has_keys
         self._paths: dict[str, dict[str, Any]] = {}
         self._schemas: dict[str, Schema] = {}
+        self._written: bytes | None = None
 
     def add(self, paths: Paths, schemas: Mapping[str, Schema]) -> None:
         """Adds a part: operations by path and method (in small letters), and schemas by name."""
         for path, methods in paths.items():
             self._paths.setdefault(path, {}).update(methods)
         self._schemas.update(schemas)
+        self._written = None
 
     def add_to(self, router: Router) -> None:
         """Adds `GET /openapi.json`."""
@@ -69,7 +71,9 @@ class ApiDocument:
         }
 
     def _answer(self, _: Request) -> Answer:
-        return Answer(200, (("Content-Type", "application/json"),), json.dumps(self.to_dict()).encode())
+        if self._written is None:
+            self._written = json.dumps(self.to_dict()).encode()
+        return Answer(200, (("Content-Type", "application/json"),), self._written)
 
 
 def operation(

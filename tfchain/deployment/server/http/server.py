@@ -70,7 +70,6 @@ class HttpServer:
         self._closing = threading.Event()
         self._next_log = 0.0
         self._listener = listener
-        self._is_shared = listener is not None
         self._thread: threading.Thread | None = None
         self.port = 0
 
