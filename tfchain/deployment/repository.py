@@ -55,6 +55,14 @@ def list_versions(base_path: Path | str) -> dict[int, Path]:
     return dict(sorted(versions.items()))
 
 
+def read_description(version_path: Path) -> dict[str, Any]:
+    """Returns what tfchain's export wrote about a version; empty for versions of others, and for a damaged file."""
+    try:
+        return _parse_description(version_path)
+    except OSError:
+        return {}
+
+
 def read_source(version_path: Path) -> Any:
     """Returns the `source` in a version's description, or None without one or without a description.
 
@@ -62,10 +70,17 @@ def read_source(version_path: Path) -> Any:
         OSError: if the description exists, but cannot be read.
     """
     try:
-        description = json.loads((version_path / DESCRIPTION).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return _parse_description(version_path).get("source")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return description.get("source") if isinstance(description, dict) else None
+
+
+def _parse_description(version_path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads((version_path / DESCRIPTION).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return description if isinstance(description, dict) else {}
 
 
 def latest_version(base_path: Path | str) -> int | None:

@@ -105,7 +105,8 @@ def test_signatures_and_sets_of_outputs_have_queues_of_their_own(callers: Caller
         ("embed", texts("dddd"), ("embedding",)),
     )
     assert values_of(futures) == [[[1]], [[2]], [[[2, -2]]], [[4]], [[3]], [[[4, -4]]]]
-    assert version.inner.runs == [("double", 2), ("embed", 2), ("embed", 2)]
+    # Two threads take the batches, so that their order is open.
+    assert sorted(version.inner.runs) == [("double", 2), ("embed", 2), ("embed", 2)]
 
 
 def test_the_order_of_outputs_does_not_matter_and_is_kept(callers: Callers) -> None:

@@ -99,7 +99,7 @@ def ask(servable: Any, texts: Any = TEXTS, signature: str = "serving_default", *
 
 
 def is_loaded(servable: NativeServable) -> bool:
-    saved_model = servable._saved_model
+    saved_model = servable._servable
     assert isinstance(saved_model, LazySavedModel)
     return saved_model.is_loaded
 

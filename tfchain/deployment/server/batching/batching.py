@@ -1,12 +1,10 @@
 """Which batching a version gets: TensorFlow Serving's where its flag is given, tfchain's own for its texts, or none."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.repository import DESCRIPTION
+from tfchain.deployment.repository import read_description
 from tfchain.deployment.server.batching.batching_servable import BatchingServable
 from tfchain.deployment.server.batching.metrics import VersionBatches
 from tfchain.deployment.server.batching.parameters import PARAMETERS_FILE, BatchingParameters, read_parameters
@@ -83,8 +81,9 @@ class Batching:
             return wrapped
         if self._options.text == "off" or not getattr(servable, "is_worth_batching", True):
             return servable
-        description = _read_description(path)
-        batched = find_batched(servable) if description.get("signatures") else []
+        description = read_description(path)
+        is_exported = "tfchain" in description and bool(description.get("signatures"))
+        batched = find_batched(servable) if is_exported else []
         if not any("token_ids" not in servable.signatures[name].inputs for name in batched):
             return servable
         max_length = description.get("max_length")
@@ -114,13 +113,3 @@ class Batching:
             return read_parameters(file)
         except InputError as error:
             raise invalid_argument(str(error)) from error
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    """Returns what tfchain's export wrote about a version; empty for versions of others."""
-    try:
-        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    is_exported = isinstance(description, dict) and "tfchain" in description
-    return description if is_exported else {}

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,11 @@ from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.batching.shared_scheduler import BatchQueue, SharedBatchScheduler
 from tfchain.deployment.server.batching.statistics import BatchingStatistics, BatchRecord
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER
-from tfchain.deployment.server.servables.servable import Servable, Signature
+from tfchain.deployment.server.servables.servable import Servable, Signature, WrappedServable
 from tfchain.deployment.server.status import Code, StatusError, to_status
 
 
-class BatchingServable:
+class BatchingServable(WrappedServable):
     """A version with TensorFlow Serving's batching; see `Servable` for its methods.
 
     Requests share a batch if they feed and fetch the same tensors; each such set of tensors has a queue. Two kinds of
@@ -39,21 +38,11 @@ class BatchingServable:
         listener: Callable[[BatchRecord], None] | None = None,
     ) -> None:
         self.statistics = BatchingStatistics(listener)
-        self._servable = servable
+        super().__init__(servable)
         self._scheduler = scheduler
         self._parameters = parameters
         self._queues: dict[tuple[frozenset[str], frozenset[str]], BatchQueue] = {}
         self._lock = threading.Lock()  # guards the queues' table and the statistics
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """The model's functions by name."""
-        return self._servable.signatures
-
-    @property
-    def signature_defs(self) -> Mapping[str, Any]:
-        """The functions as `SignatureDef` protos, for metadata."""
-        return self._servable.signature_defs
 
     def run(
         self,

@@ -12,7 +12,7 @@ from tfchain.deployment.server.batching.statistics import BatchingStatistics, Ba
 from tfchain.deployment.server.batching.token_estimate import DEFAULT_MAX_LENGTH, estimate_longest
 from tfchain.deployment.server.batching.token_scheduler import MAX_TOKENS, Task, TokenScheduler, deadline_exceeded
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER, DT_STRING
-from tfchain.deployment.server.servables.servable import Servable, Signature
+from tfchain.deployment.server.servables.servable import Servable, Signature, WrappedServable
 from tfchain.deployment.server.status import StatusError
 
 
@@ -24,7 +24,7 @@ class _Request:
     timeout_ms: int | None
 
 
-class TextBatchingServable:
+class TextBatchingServable(WrappedServable):
     """A version whose signatures of texts and token ids run in batches across clients; see `Servable` for its methods.
 
     A signature is batched if each input and output has a row for each text, and the outputs' other dimensions are
@@ -55,7 +55,7 @@ class TextBatchingServable:
         listener: Callable[[BatchRecord], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._servable = servable
+        super().__init__(servable)
         self._clock = clock
         self._max_length = max_length
         self._max_tokens = max_tokens
@@ -78,16 +78,6 @@ class TextBatchingServable:
     def batched(self) -> frozenset[str]:
         """The names of the signatures that are batched."""
         return frozenset(self._dtypes)
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """The model's functions by name."""
-        return self._servable.signatures
-
-    @property
-    def signature_defs(self) -> Mapping[str, Any]:
-        """The functions as `SignatureDef` protos, for metadata."""
-        return self._servable.signature_defs
 
     def run(
         self,

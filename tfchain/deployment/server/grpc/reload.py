@@ -6,11 +6,11 @@ from typing import Any
 
 import grpc
 
+from tfchain.deployment.server.grpc.requests import GRPC_CODES
 from tfchain.deployment.server.metrics.registry import Counter, Registry
 from tfchain.deployment.server.status import cut_grpc_message, to_status
 
 Reload = Callable[[Any, float | None], None]  # (ModelServerConfig, seconds left) → None, or a StatusError
-_GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def answer_reload(
@@ -40,7 +40,7 @@ def answer_reload(
     except Exception as error:
         status = to_status(error)
         response.status.error_code, response.status.error_message = status.code, status.message
-        context.set_code(_GRPC_CODES[status.code])
+        context.set_code(GRPC_CODES[status.code])
         context.set_details(cut_grpc_message(status.message))
     else:
         response.status.error_code = 0

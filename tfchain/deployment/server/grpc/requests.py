@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import grpc
 import numpy as np
 
 from tfchain.core.errors import InputError
@@ -11,6 +12,8 @@ from tfchain.deployment.server.manager import ModelSpec
 from tfchain.deployment.server.servables.dtypes import HANDLES
 from tfchain.deployment.server.servables.tensor_proto import to_array
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
+
+GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def decode_input(name: str, proto: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from tfchain.deployment.server.grpc.inference import answer_classify, answer_mul
 from tfchain.deployment.server.grpc.options import Argument, make_options
 from tfchain.deployment.server.grpc.reflection import add_reflection
 from tfchain.deployment.server.grpc.reload import Reload, answer_reload
-from tfchain.deployment.server.grpc.requests import decode_input, to_model_spec
+from tfchain.deployment.server.grpc.requests import GRPC_CODES, decode_input, to_model_spec
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
@@ -33,7 +33,6 @@ from tfchain.deployment.server.status import (
 from tfchain.deployment.server.tls import TlsConfig
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
-_GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _SIGNATURE_DEF = "signature_def"
 _FOREVER_SECONDS = 10.0 * 365 * 24 * 3600  # without a deadline, gRPC reports centuries
 
@@ -256,7 +255,7 @@ def _rpc(answer: Answer) -> Answer:
             return answer(request, context)
         except Exception as error:
             status = to_status(error)
-        return context.abort(_GRPC_CODES[status.code], cut_grpc_message(status.message))
+        return context.abort(GRPC_CODES[status.code], cut_grpc_message(status.message))
 
     return call
 

@@ -1,21 +1,19 @@
 """A version with LiteRT as its encoder: token ids go to it directly, texts pass through two halves in TensorFlow."""
 
-import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE, Halves
-from tfchain.deployment.repository import DESCRIPTION
+from tfchain.deployment.repository import read_description
 from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
-from tfchain.deployment.server.servables.servable import Servable, Signature
+from tfchain.deployment.server.servables.servable import Servable, Signature, WrappedServable
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 from tfchain.runtime.litert import TOKENS_A_THREAD, LiteRTPool, count_cores
 from tfchain.runtime.token_batches import TOKENS_IN_BATCH, encode_in_batches
@@ -28,7 +26,7 @@ MOST_INTERPRETERS = 4
 FEWEST_TEXTS, MOST_TEXTS = 4, 32  # in a batch of short texts: a request is split among the interpreters
 
 
-class LiteRTServable:
+class LiteRTServable(WrappedServable):
     """A SavedModel with a flatbuffer in place of its encoder; see `Servable` for its methods.
 
     The signatures are the SavedModel's. LiteRT answers `embed_ids`. A signature of texts with halves is answered by the
@@ -49,7 +47,7 @@ class LiteRTServable:
     """
 
     def __init__(self, saved_model: Servable, encoder: LiteRTPool, halves: Mapping[str, Halves]) -> None:
-        self._saved_model = saved_model
+        super().__init__(saved_model)
         self._encoder = encoder
         self._halves = {name: pair for name, pair in halves.items() if _has_halves(saved_model, name, pair)}
         self._lock = threading.Lock()
@@ -65,16 +63,6 @@ class LiteRTServable:
     def is_worth_batching(self) -> bool:
         """Whether the server should join the texts of several clients: no, one alone costs LiteRT hardly more."""
         return False
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """The model's functions by name."""
-        return self._saved_model.signatures
-
-    @property
-    def signature_defs(self) -> Mapping[str, Any]:
-        """The functions as `SignatureDef` protos, for metadata."""
-        return self._saved_model.signature_defs
 
     def run(
         self,
@@ -92,25 +80,25 @@ class LiteRTServable:
             if signature.name in self._halves:
                 return self._run_halves(self._halves[signature.name], inputs, outputs, deadline)
         except _NotTakenError as error:
-            answer = self._saved_model.run(signature, inputs, outputs, deadline.left_ms())
+            answer = self._servable.run(signature, inputs, outputs, deadline.left_ms())
             if error.__cause__ is not None:  # the request was valid
                 with self._lock:
                     self.num_failures += 1
                 logger.warning("LiteRT failed, and the SavedModel answered %s: %s", signature.name, error.__cause__)
             return answer
-        return self._saved_model.run(signature, inputs, outputs, timeout_ms)
+        return self._servable.run(signature, inputs, outputs, timeout_ms)
 
     def close(self) -> None:
         """Closes the SavedModel, and stops the threads."""
         self._threads.shutdown()
-        self._saved_model.close()
+        self._servable.close()
 
     def _run_halves(
         self, halves: Halves, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: Deadline
     ) -> list[np.ndarray]:
         tokenize = self.signatures[halves.tokenize]
         try:
-            token_ids, padding_mask = self._saved_model.run(
+            token_ids, padding_mask = self._servable.run(
                 tokenize, inputs, ["token_ids", "padding_mask"], deadline.left_ms()
             )
         except StatusError as error:
@@ -120,9 +108,7 @@ class LiteRTServable:
         vectors = self._encode(token_ids, padding_mask, deadline, np.count_nonzero(padding_mask, axis=1))
         if halves.answer is None:
             return [vectors] * len(outputs)
-        return self._saved_model.run(
-            self.signatures[halves.answer], {"embedding": vectors}, outputs, deadline.left_ms()
-        )
+        return self._servable.run(self.signatures[halves.answer], {"embedding": vectors}, outputs, deadline.left_ms())
 
     def _encode(
         self,
@@ -229,9 +215,8 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
 def read_halves(path: Path | str) -> dict[str, Halves]:
     """Returns the halves in a version's description; empty if there are none, or none that can be read."""
     try:
-        described = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8")).get("halves", {})
-        return {name: Halves(**names) for name, names in described.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {name: Halves(**names) for name, names in read_description(Path(path)).get("halves", {}).items()}
+    except (TypeError, AttributeError):
         return {}
 
 

@@ -4,20 +4,19 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tfchain.core.errors import TfchainError
 from tfchain.core.native import NATIVE_FOLDER, Answer, NativeEngine
 from tfchain.deployment.server.servables.deadline import Deadline
-from tfchain.deployment.server.servables.servable import Servable, Signature
+from tfchain.deployment.server.servables.servable import Servable, Signature, WrappedServable
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 logger = logging.getLogger(__name__)
 
 
-class NativeServable:
+class NativeServable(WrappedServable):
     """A SavedModel with functions in place of some of its signatures; see `Servable` for its methods.
 
     The signatures are the SavedModel's. Requests that a function leaves to it (other data types, mismatched shapes,
@@ -32,7 +31,7 @@ class NativeServable:
     """
 
     def __init__(self, saved_model: Servable, answers: Mapping[str, Answer]) -> None:
-        self._saved_model = saved_model
+        super().__init__(saved_model)
         self._answers = {name: answer for name, answer in answers.items() if name in saved_model.signatures}
         self._lock = threading.Lock()
         self.num_failures = 0
@@ -47,16 +46,6 @@ class NativeServable:
         """Whether the server should join the texts of several clients: no, the engine does not pad, and runs beside."""
         return False
 
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """The model's functions by name."""
-        return self._saved_model.signatures
-
-    @property
-    def signature_defs(self) -> Mapping[str, Any]:
-        """The functions as `SignatureDef` protos, for metadata."""
-        return self._saved_model.signature_defs
-
     def run(
         self,
         signature: Signature,
@@ -67,7 +56,7 @@ class NativeServable:
         """Runs a signature, on the engine if it takes the request."""
         answer = self._answers.get(signature.name)
         if answer is None:
-            return self._saved_model.run(signature, inputs, outputs, timeout_ms)
+            return self._servable.run(signature, inputs, outputs, timeout_ms)
         deadline = Deadline(timeout_ms)
         try:
             values = answer(inputs, outputs, deadline.left_ms)
@@ -80,12 +69,8 @@ class NativeServable:
             values = None
         left_ms = deadline.left_ms()
         if values is None:
-            return self._saved_model.run(signature, inputs, outputs, left_ms)
+            return self._servable.run(signature, inputs, outputs, left_ms)
         return list(values)
-
-    def close(self) -> None:
-        """Closes the SavedModel."""
-        self._saved_model.close()
 
 
 def load_native_answers(path: Path, engine: NativeEngine | None) -> Mapping[str, Answer]:

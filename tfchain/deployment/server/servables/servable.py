@@ -77,3 +77,28 @@ class Servable(Protocol):
 
     def close(self) -> None:
         """Frees the model's resources."""
+
+
+class WrappedServable:
+    """Passes on what a servable around another does not change; the base of such servables.
+
+    Args:
+        servable: The other one, which `close` closes.
+    """
+
+    def __init__(self, servable: Servable) -> None:
+        self._servable = servable
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """The model's functions by name."""
+        return self._servable.signatures
+
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The functions as `SignatureDef` protos, for metadata."""
+        return self._servable.signature_defs
+
+    def close(self) -> None:
+        """Frees the model's resources."""
+        self._servable.close()
