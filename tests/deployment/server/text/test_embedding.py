@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfchain.deployment.server.metrics.serving import Call
 from tfchain.deployment.server.text.embedding import (
     TextService,
     check_dimensions,
@@ -83,7 +84,7 @@ def test_vectors_of_zeros_stay() -> None:
 def test_several_models_must_be_told_apart() -> None:
     service = TextService(TwoModels())  # type: ignore[arg-type]
     with pytest.raises(FieldError, match="Several models are served: `model` must be one of docs, faq."):
-        service.lend(None, "embed").__enter__()
+        service.lend(None, Call(service.metrics, "REST")).__enter__()
 
 
 def test_vectors_of_a_version_that_tells_nothing_are_not_cut() -> None:

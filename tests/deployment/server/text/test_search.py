@@ -125,7 +125,7 @@ def test_more_hits_than_exported_are_refused_with_what_to_do(router: Router) -> 
         ({"query": "a", "highlights": 1}, "`highlights` must be true or false. Received: 1."),
         ({"query": "a", "topk": 3}, "The body has an unknown field. Received: 'topk'. Known: `query`, `model`, "),
         ({"query": "a", "filter": {}}, "`filter` is not supported: exported versions hold ids and texts, no metadata."),
-        ({"query": "a"}, "Several models are served: name one of docs, encoder, old, other."),
+        ({"query": "a"}, "Several models are served: `model` must be one of docs, encoder, old, other."),
         (
             {"query": "a", "model": "encoder"},
             "The model encoder (version 2) searches no documents. Serve a search chain",
@@ -146,7 +146,7 @@ def test_an_unknown_model_is_not_found(router: Router) -> None:
     answer = post(router, {"query": "a", "model": "nope"})
     assert answer.status == 404
     assert json.loads(answer.body)["error"] == {
-        "message": "Servable not found for request: Latest(nope)",
+        "message": "The model 'nope' does not exist, or is not served now. Served: docs, encoder, old, other.",
         "type": "invalid_request_error",
         "param": "model",
         "code": "model_not_found",
@@ -193,3 +193,4 @@ def test_calls_are_counted(manager: Manager) -> None:
         assert post(router, {"query": query, "model": "docs"}).status == status
     assert metrics.requests.labels("docs", "OK").value == 1
     assert metrics.requests.labels("", "INVALID_ARGUMENT").value == 1
+    assert metrics._graph_runs.labels().value == 1  # the model did not run for an empty query

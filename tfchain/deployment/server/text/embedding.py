@@ -1,12 +1,14 @@
 """What the endpoints for embeddings share: which model and prompt a request means, its vectors, and its tokens."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tfchain.deployment.server.http.limits import RequestLimits
+from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.http.routes import Request, RouteHandler
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
 from tfchain.deployment.server.status import Code, StatusError, not_found
@@ -46,28 +48,47 @@ class TextService:
     limits: RequestLimits = field(default_factory=RequestLimits)
     metrics: ServingMetrics = field(default_factory=ServingMetrics)
 
+    def counted(self, api: str, handle: Callable[[Request, Call], Answer]) -> RouteHandler:
+        """Returns a handler whose calls are counted, those with a wrong body too.
+
+        Args:
+            api: The endpoint's name in the metrics.
+            handle: Answers a request; it tells the call the model, or has `lend` do so.
+        """
+
+        def answer(request: Request) -> Answer:
+            with Call(self.metrics, "REST", api=api) as call:
+                return handle(request, call)
+
+        return answer
+
     @contextlib.contextmanager
-    def lend(self, name: str | None, api: str) -> Iterator[TextModel]:
-        """Lends a model's latest version, and counts the call.
+    def lend(self, name: str | None, call: Call) -> Iterator[TextModel]:
+        """Lends a model's latest version, and tells the call which it is.
 
         Args:
             name: The model; None for the only one that is served.
-            api: The endpoint's name in the metrics.
+            call: The call.
 
         Raises:
             StatusError: NOT_FOUND if no such model answers; INVALID_ARGUMENT if none is named and several are served,
                 or it embeds no texts.
         """
-        with Call(self.metrics, "REST", name or "", api) as call, self._find(name) as model:
+        call.model = name or ""
+        with self._find(name) as model:
             call.model = model.lease.name
             yield model
+
+    def count_run(self, model: str, seconds: float) -> None:
+        """Measures a model's run."""
+        self.metrics.count_run(model, "Predict", seconds)
 
     def _find(self, name: str | None) -> TextModel:
         served = self.manager.names()
         if name is None and len(served) > 1:
             raise FieldError(f"Several models are served: `model` must be one of {', '.join(served)}.", "model")
         try:
-            return find_text_model(self.manager, name, self.timeout_ms)
+            return find_text_model(self.manager, name, self.timeout_ms, self.count_run)
         except StatusError as error:
             if error.code is not Code.NOT_FOUND or name is None:
                 raise

@@ -5,6 +5,7 @@ import contextlib
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.metrics.serving import Call
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.text.body import TokenIds, read_body
 from tfchain.deployment.server.text.embedding import (
@@ -34,10 +35,12 @@ class OpenAIApi:
 
     def add_to(self, router: Router) -> None:
         """Adds the endpoints."""
-        router.add("POST", "/v1/embeddings", self.embeddings, errors=write_openai_error)
+        router.add(
+            "POST", "/v1/embeddings", self._service.counted("embeddings", self.embeddings), errors=write_openai_error
+        )
         router.add("GET", "/v1/models", self.models, errors=write_openai_error)
 
-    def embeddings(self, request: Request) -> Answer:
+    def embeddings(self, request: Request, call: Call) -> Answer:
         """Answers `POST /v1/embeddings`."""
         body = read_body(request.body)
         inputs = body.inputs("input", most=self._service.limits.max_batch_size)
@@ -46,7 +49,7 @@ class OpenAIApi:
         dimensions = body.count("dimensions")
         input_type = body.choice("input_type", tuple(PURPOSE_OF))
         name, purpose = choose_prompt(self._service.manager.names(), body.text("model"), input_type)
-        with self._service.lend(name, "embeddings") as model:
+        with self._service.lend(name, call) as model:
             check_dimensions(model, dimensions)
             vectors = cut_vectors(model, embed(model, inputs, purpose, "input"), dimensions)
             tokens = count_tokens(model, inputs, purpose)

@@ -5,6 +5,7 @@ from typing import NoReturn
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.metrics.serving import Call
 from tfchain.deployment.server.status import StatusError, invalid_argument, not_found
 from tfchain.deployment.server.text.body import Body, read_body
 from tfchain.deployment.server.text.embedding import TextService
@@ -23,23 +24,23 @@ class RerankApi:
 
     def add_to(self, router: Router) -> None:
         """Adds the endpoints."""
-        router.add("POST", "/v1/rerank", self.rerank_v1, errors=write_rerank_error)
-        router.add("POST", "/v2/rerank", self.rerank_v2, errors=write_rerank_error)
-        router.add("POST", "/rerank", self.rerank_tei, errors=write_tei_error)
+        router.add("POST", "/v1/rerank", self._service.counted("rerank", self.rerank_v1), errors=write_rerank_error)
+        router.add("POST", "/v2/rerank", self._service.counted("rerank", self.rerank_v2), errors=write_rerank_error)
+        router.add("POST", "/rerank", self._service.counted("rerank", self.rerank_tei), errors=write_tei_error)
 
-    def rerank_v1(self, request: Request) -> Answer:
+    def rerank_v1(self, request: Request, call: Call) -> Answer:
         """Answers `POST /v1/rerank`, where documents are texts or objects with a text."""
         body = read_body(request.body)
         self._check_cohere(body, has_objects=True)
-        self._refuse(body)
+        self._refuse(body, call)
 
-    def rerank_v2(self, request: Request) -> Answer:
+    def rerank_v2(self, request: Request, call: Call) -> Answer:
         """Answers `POST /v2/rerank`, where documents are texts."""
         body = read_body(request.body)
         self._check_cohere(body, has_objects=False)
-        self._refuse(body)
+        self._refuse(body, call)
 
-    def rerank_tei(self, request: Request) -> Answer:
+    def rerank_tei(self, request: Request, call: Call) -> Answer:
         """Answers `POST /rerank` of text-embeddings-inference."""
         body = read_body(request.body)
         body.text("query", is_required=True)
@@ -47,7 +48,7 @@ class RerankApi:
         for name in ("raw_scores", "return_text", "truncate"):
             body.switch(name)
         body.choice("truncation_direction", ("Right", "Left", "right", "left"))
-        self._refuse(body)
+        self._refuse(body, call)
 
     def _check_cohere(self, body: Body, *, has_objects: bool) -> None:
         body.text("query", is_required=True)
@@ -63,10 +64,11 @@ class RerankApi:
         body.count("max_tokens_per_doc")
         body.switch("return_documents")
 
-    def _refuse(self, body: Body) -> NoReturn:
+    def _refuse(self, body: Body, call: Call) -> NoReturn:
         """Raises the reason why the request cannot be answered."""
         manager = self._service.manager
         name = body.text("model")
+        call.model = name or ""
         if name is not None:
             try:
                 with manager.lend(ModelSpec(name)):

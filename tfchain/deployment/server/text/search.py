@@ -14,7 +14,8 @@ from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
-from tfchain.deployment.server.status import StatusError, invalid_argument, to_status
+from tfchain.deployment.server.status import StatusError, invalid_argument
+from tfchain.deployment.server.text.embedding import TextService
 from tfchain.deployment.server.text.errors import write_openai_error
 from tfchain.deployment.server.text.highlights import find_highlights
 from tfchain.deployment.server.text.text_model import Hit, TextModel, find_text_model
@@ -56,27 +57,21 @@ def add_search(
         timeout_ms: The time limit of a search; None for no limit.
         metrics: Counts the calls. Default: metrics of its own.
     """
-    metrics = metrics or ServingMetrics()
+    service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics())
 
-    def search(request: Request) -> Answer:
+    def search(request: Request, call: Call) -> Answer:
         start = time.perf_counter()
-        try:
-            with Call(metrics, "REST", api="search") as call:
-                asked = read_search_request(request.body)
-                call.model = asked.model or ""
-                with find_text_model(manager, asked.model, timeout_ms) as model:
-                    call.model = model.lease.name
-                    found = run_search(model, asked)
-                    named = {"model": model.lease.name, "version": str(model.lease.version)}
-        except Exception as error:
-            return write_openai_error(to_status(error))
+        asked = read_search_request(request.body)
+        with service.lend(asked.model, call) as model:
+            found = run_search(model, asked)
+            named = {"model": model.lease.name, "version": str(model.lease.version)}
         took = round(1000 * (time.perf_counter() - start), 2)
         return _json_answer(200, {**named, "took_ms": took, "results": found})
 
     def models(_: Request) -> Answer:
         return _json_answer(200, {"models": list_search_models(manager)})
 
-    router.add("POST", "/v1/search", search, errors=write_openai_error)
+    router.add("POST", "/v1/search", service.counted("search", search), errors=write_openai_error)
     router.add("GET", "/v1/search/models", models, errors=write_openai_error)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tfchain.deployment.server.http.monitoring import Readiness
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
+from tfchain.deployment.server.metrics.serving import Call
 from tfchain.deployment.server.status import Code, StatusError
 from tfchain.deployment.server.text.body import Body, TokenIds, read_body
 from tfchain.deployment.server.text.embedding import (
@@ -60,21 +61,22 @@ class TeiApi:
 
     def add_to(self, router: Router) -> None:
         """Adds the endpoints."""
-        router.add("POST", "/embed", self.embed, errors=write_tei_error)
-        router.add("POST", "/", self.embed, errors=write_tei_error)  # where Hugging Face's InferenceClient sends
-        router.add("POST", "/similarity", self.similarity, errors=write_tei_error)
-        router.add("POST", "/tokenize", self.tokenize, errors=write_tei_error)
-        router.add("GET", "/info", self.info, errors=write_tei_error)
+        embed = self._service.counted("embed", self.embed)
+        router.add("POST", "/embed", embed, errors=write_tei_error)
+        router.add("POST", "/", embed, errors=write_tei_error)  # where Hugging Face's InferenceClient sends
+        router.add("POST", "/similarity", self._service.counted("similarity", self.similarity), errors=write_tei_error)
+        router.add("POST", "/tokenize", self._service.counted("tokenize", self.tokenize), errors=write_tei_error)
+        router.add("GET", "/info", self._service.counted("info", self.info), errors=write_tei_error)
         router.add("GET", "/health", self.health, errors=write_tei_error, is_public=True, is_light=True)
 
-    def embed(self, request: Request) -> Answer:
+    def embed(self, request: Request, call: Call) -> Answer:
         """Answers `POST /embed`."""
         body = read_body(request.body)
         inputs = body.inputs("inputs", most=self._service.limits.max_batch_size)
         _check_not_empty(inputs, "inputs")
         options, dimensions = _read_options(body), body.count("dimensions")
         is_normalized = body.switch("normalize")
-        with self._service.lend(body.text("model"), "embed") as model:
+        with self._service.lend(body.text("model"), call) as model:
             check_dimensions(model, dimensions)
             _check_lengths(model, inputs, options, "inputs")
             vectors = cut_vectors(model, embed(model, inputs, options.purpose, "inputs"), dimensions)
@@ -82,21 +84,21 @@ class TeiApi:
             vectors = normalize(vectors)
         return Answer(200, JSON, f"[{','.join(write_vectors(vectors))}]".encode())
 
-    def similarity(self, request: Request) -> Answer:
+    def similarity(self, request: Request, call: Call) -> Answer:
         """Answers `POST /similarity`: the cosine of a text with each of others."""
         body = read_body(request.body)
         inputs, options = body.object("inputs", is_required=True), _read_options(body.object("parameters"))
         source = inputs.text("source_sentence", is_required=True) or ""
         sentences = inputs.texts("sentences", most=self._service.limits.max_batch_size)
         _check_not_empty(sentences, "inputs.sentences")
-        with self._service.lend(body.text("model"), "similarity") as model:
+        with self._service.lend(body.text("model"), call) as model:
             texts = [source, *sentences]
             _check_lengths(model, texts, options, "inputs")
             vectors = normalize(embed(model, texts, options.purpose, "inputs"))
         scores = np.clip(vectors[1:] @ vectors[0], -1.0, 1.0)
         return Answer(200, JSON, write_vectors(scores[np.newaxis])[0].encode())
 
-    def tokenize(self, request: Request) -> Answer:
+    def tokenize(self, request: Request, call: Call) -> Answer:
         """Answers `POST /tokenize`."""
         body = read_body(request.body)
         inputs = body.inputs("inputs", most=self._service.limits.max_batch_size)
@@ -105,17 +107,17 @@ class TeiApi:
             raise body.error("inputs", "`inputs` must be a string or a list of strings.")
         has_special = body.switch("add_special_tokens") is not False
         purpose = PURPOSE_OF.get(body.choice("prompt_name", _PROMPTS) or "", "")
-        with self._service.lend(body.text("model"), "tokenize") as model:
+        with self._service.lend(body.text("model"), call) as model:
             found = model.tokenize(texts, purpose)
             names, empty = model.tokens, model.empty_text
         rows = [_write_tokens(ids.tolist(), names, empty, has_special=has_special) for ids in found]
         return Answer(200, JSON, write_json(rows))
 
-    def info(self, request: Request) -> Answer:
+    def info(self, request: Request, call: Call) -> Answer:
         """Answers `GET /info`."""
         name = parse_qs(request.query).get("model", [None])[0]
         limits = self._service.limits
-        with self._service.lend(name, "info") as model:
+        with self._service.lend(name, call) as model:
             values = model.description.get("text_model", {})
             info: dict[str, Any] = {
                 "model_id": model.lease.name,

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.status import invalid_argument, not_found
 
+OnRun = Callable[[str, float], None]  # (model, seconds)
 T = TypeVar("T", dict[str, Any], list[Any])
 SIGNATURE_OF = {"": EMBED, "query": EMBED_QUERY, "document": EMBED_DOCUMENT}
 TOKENIZE_OF = {"": TOKENIZE, "query": TOKENIZE_QUERY, "document": TOKENIZE_DOCUMENT}
@@ -47,13 +48,15 @@ class TextModel:
     Args:
         lease: The version.
         timeout_ms: The time limit of all runs together, from now on; None for no limit.
+        on_run: Called with the model's name and the seconds of each run that succeeded. Default: nobody is told.
 
     Raises:
         StatusError: INVALID_ARGUMENT if the version embeds no texts.
     """
 
-    def __init__(self, lease: Lease, timeout_ms: int | None) -> None:
+    def __init__(self, lease: Lease, timeout_ms: int | None, on_run: OnRun = lambda *_: None) -> None:
         self.lease = lease
+        self._on_run = on_run
         self._deadline = Deadline(timeout_ms)
         if EMBED not in lease.servable.signatures:
             raise invalid_argument(
@@ -218,16 +221,20 @@ class TextModel:
             output_filter=outputs,
             timeout_ms=self._deadline.left_ms(),
         )
+        self._on_run(self.lease.name, prediction.run_seconds)
         return [prediction.outputs[name] for name in outputs]
 
 
-def find_text_model(manager: Manager, name: str | None, timeout_ms: int | None) -> TextModel:
+def find_text_model(
+    manager: Manager, name: str | None, timeout_ms: int | None, on_run: OnRun = lambda *_: None
+) -> TextModel:
     """Lends the latest version of a model for texts.
 
     Args:
         manager: The manager of the models.
         name: The model's name; None for the only model that is served.
         timeout_ms: The time limit of all runs together; None for no limit.
+        on_run: As in `TextModel`. Default: nobody is told.
 
     Raises:
         StatusError: NOT_FOUND if no such model answers; INVALID_ARGUMENT if none is named and several are served, or
@@ -242,7 +249,7 @@ def find_text_model(manager: Manager, name: str | None, timeout_ms: int | None) 
         name = served[0]
     lease = manager.lend(ModelSpec(name))
     try:
-        return TextModel(lease, timeout_ms)
+        return TextModel(lease, timeout_ms, on_run)
     except BaseException:
         lease.__exit__(None, None, None)
         raise
