@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.repository import latest_version, list_versions, next_version, parse_version, read_source
+from tfchain.deployment.repository import (
+    DESCRIPTION,
+    latest_version,
+    list_versions,
+    next_version,
+    parse_version,
+    read_description,
+    read_source,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +79,16 @@ def test_a_description_that_is_no_json_has_no_source(tmp_path: Path) -> None:
         file.write_text(text)
         assert read_source(tmp_path) is None
     file.write_text('{"source": "a"}')
+    assert read_source(tmp_path) == "a"
+
+
+def test_a_description_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    assert read_description(tmp_path) == {}
+    (tmp_path / DESCRIPTION).parent.mkdir()
+    for text in ("[" * 100_000, "{", "[1]", ""):
+        (tmp_path / DESCRIPTION).write_text(text)
+        assert read_description(tmp_path) == {}
+        assert read_source(tmp_path) is None
+    (tmp_path / DESCRIPTION).write_text('{"source": "a", "top_k": 3}')
+    assert read_description(tmp_path) == {"source": "a", "top_k": 3}
     assert read_source(tmp_path) == "a"

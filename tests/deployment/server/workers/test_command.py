@@ -56,3 +56,9 @@ def test_workers_share_the_cores_unless_flags_say_otherwise(arguments: list[str]
 
 def test_there_is_a_thread_for_each_worker_however_many_there_are() -> None:
     assert share_cores(parse_flags(["--workers=4"]), 2) == {"tensorflow_intra_op_parallelism": 1}
+
+
+@pytest.mark.parametrize("asked", ["--prefer_tflite_model", "--engine=litert", "--engine=auto"])
+def test_workers_share_the_cores_for_litert_however_it_is_asked_for(asked: str) -> None:
+    flags = parse_flags([asked, "--workers=4"])
+    assert share_cores(flags, 16) == {"num_tflite_pools": 4, "tensorflow_intra_op_parallelism": 1}
