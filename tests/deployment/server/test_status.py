@@ -2,7 +2,7 @@
 
 import grpc
 
-from tfchain.deployment.server.grpc.server import _GRPC_CODES
+from tfchain.deployment.server.grpc.requests import GRPC_CODES
 from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError, cut_grpc_message, to_status
 
 
@@ -30,7 +30,7 @@ def test_every_code_has_its_http_status() -> None:
 
 def test_every_code_is_grpcs_of_the_same_name() -> None:
     assert {code.name for code in Code} == {code.name for code in grpc.StatusCode}
-    assert all(_GRPC_CODES[code].name == code.name for code in Code)
+    assert all(GRPC_CODES[code].name == code.name for code in Code)
 
 
 def test_a_message_of_1024_bytes_is_whole_and_a_longer_one_is_cut() -> None:
