@@ -32,7 +32,7 @@ TESTED_BY = {
     "deployment/client/transport_rest": "deployment/client/test_client.py",
     "deployment/server/grpc/inference": "conformance/test_multi_inference.py",
     "deployment/server/grpc/reflection": "conformance/test_health.py",
-    "deployment/server/grpc/requests": "conformance/test_grpc.py",
+    "deployment/server/grpc/server": "conformance/test_grpc.py",
     "deployment/server/http/inference": "conformance/test_classify.py",
     "deployment/server/http/serving_schema": "conformance/test_openapi.py",
     "deployment/server/json/proto": "conformance/test_rest_answers.py",
