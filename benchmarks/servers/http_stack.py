@@ -35,7 +35,7 @@ def serve_tfchain(port: int, answer: Answer) -> None:
     from tfchain.deployment.server.http.server import HttpServer
 
     class Api:
-        def answer(self, method: str, target: str, headers: Any, body: bytes) -> HttpAnswer:
+        def answer(self, method: str, target: str, headers: Any, body: bytes, deadline: Any) -> HttpAnswer:
             return HttpAnswer(200, (("Content-Type", "application/json"),), answer(body))
 
     HttpServer(Api(), host="127.0.0.1", port=port, num_threads=THREADS).start()

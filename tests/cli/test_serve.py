@@ -9,7 +9,8 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_folders import make_version
-from tfchain.cli.serve import CURL_WITH_KEY, make_request, say_ready
+from tfchain.cli.serve import CURL_WITH_KEY, make_request, say_ready, serve_command
+from tfchain.deployment.server.flags import FLAGS, USED
 
 DEPLOYMENT: Any = SimpleNamespace(
     model_name="docs", pid=7, rest_url="http://127.0.0.1:8501", grpc_target="127.0.0.1:8500"
@@ -142,3 +143,56 @@ def test_the_files_of_the_ports_are_handed_on(run: Run, tmp_path: Path, given: d
         f"--api_key_file={Path.cwd()}/keys",
         f"--monitoring_config_file={Path.cwd()}/watch",
     ]
+
+
+def test_every_flag_of_the_server_is_an_option_or_says_why_not() -> None:
+    options = {option.name: option for option in serve_command.params}
+    for flag in FLAGS:
+        is_option = flag.name in options and len(options[flag.name].opts) == 1 and not flag.set_by
+        assert is_option or flag.set_by or flag.support != USED, flag.name
+    # What an argument of `deploy` sets has an option that is named for people.
+    own = {
+        "--port",
+        "--rest-port",
+        "--name",
+        "--model-config-file",
+        "--model-config-poll-seconds",
+        "--engine",
+        "--host",
+    }
+    own |= {
+        "--workers",
+        "--prefer-tflite-model",
+        "--tls-config",
+        "--api-key-file",
+        "--monitoring-config",
+        "--search-page",
+    }
+    assert own <= {name for option in serve_command.params for name in option.opts}
+
+
+def test_the_flags_of_the_server_are_handed_on_if_they_are_given(
+    run: Run, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    make_version(tmp_path / "docs" / "1")
+    assert run("serve", tmp_path / "docs").exit_code == 0
+    assert given["flags"] == {}
+    options = ("--max-connections", "7", "--enable-batching", "--no-enable-model-warmup", "--text-batching=off")
+    assert run("serve", tmp_path / "docs", *options).exit_code == 0
+    assert given["flags"] == {
+        "max_connections": 7,
+        "enable_batching": True,
+        "enable_model_warmup": False,
+        "text_batching": "off",
+    }
+    assert run("serve", tmp_path / "docs", "--max-connections", "many").exit_code == 2
+
+
+def test_the_help_lists_the_servers_flags_with_the_defaults_of_this_command(run: Run) -> None:
+    shown = " ".join(run("serve", "--help").stdout.split())
+    own, _, flags = shown.partition("Flags of the server, as of `tfchain-model-server`: ")
+    assert "--workers" in own
+    assert "--max-connections INTEGER most open connections of each port. [default: 1000]" in flags
+    assert "how many times a failed load is tried again. [default: 0]" in flags
+    assert "tfchain's own" not in flags
+    assert "BASE_PATH]" not in flags

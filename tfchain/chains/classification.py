@@ -1,6 +1,6 @@
 """`TextClassificationChain`: texts in, labels out, on top of what every chain does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack
 
@@ -272,6 +272,7 @@ class TextClassificationChain(Chain):
         prefer_tflite_model: bool = False,
         engine: ServerEngine | None = None,
         timeout_seconds: float = 120.0,
+        flags: Mapping[str, str | int | float | bool] | None = None,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
@@ -288,6 +289,7 @@ class TextClassificationChain(Chain):
                 kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
                 LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
+            flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
@@ -306,6 +308,7 @@ class TextClassificationChain(Chain):
             prefer_tflite_model=prefer_tflite_model,
             engine=engine,
             timeout_seconds=timeout_seconds,
+            flags=flags,
         )
 
 

@@ -335,6 +335,7 @@ class NeuralSearchChain(Chain):
         prefer_tflite_model: bool = False,
         engine: ServerEngine | None = None,
         timeout_seconds: float = 120.0,
+        flags: Mapping[str, str | int | float | bool] | None = None,
     ) -> Deployment:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
@@ -355,6 +356,7 @@ class NeuralSearchChain(Chain):
                 kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
                 LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
             timeout_seconds: How long to wait until the server is ready. Default: 120.
+            flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
@@ -373,6 +375,7 @@ class NeuralSearchChain(Chain):
             prefer_tflite_model=prefer_tflite_model,
             engine=engine,
             timeout_seconds=timeout_seconds,
+            flags=flags,
         )
 
     def _make_live(self, text_encoder: TextEncoder, state: Any) -> LiveIndex:

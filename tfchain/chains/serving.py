@@ -8,6 +8,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.signatures import TFLITE_FILE
 from tfchain.core.task import Task
 from tfchain.deployment.arguments import check_address, check_model_name, check_ports, check_timeout
+from tfchain.deployment.deployed_flags import to_arguments
 from tfchain.deployment.engine import choose_engine
 from tfchain.deployment.export import export
 from tfchain.models.native_text_encoder import find_native_obstacle
@@ -84,6 +85,7 @@ def check_deployment(name: str, serving: Mapping[str, Any], text_encoder: TextEn
     check_model_name(name, argument="name")
     check_address(host, {"port": port, "rest_port": rest_port})
     check_timeout(serving["timeout_seconds"])
+    to_arguments(serving["flags"])
     if choose_engine(serving["engine"], prefers_tflite=serving["prefer_tflite_model"]) == "native":
         obstacle = find_native_obstacle(text_encoder)
         if obstacle is not None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import click
 from tfchain.cli.output import print_json, waiting
 from tfchain.cli.process import output_options
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.deployed_flags import list_free_flags
 
 if TYPE_CHECKING:
     from tfchain.deployment.deploy import Deployment
@@ -21,7 +23,38 @@ CURL_WITH_KEY = 'curl -H "Authorization: Bearer $KEY"'
 EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
 
 
-@click.command("serve", short_help="Serve a version over REST and gRPC.")
+class ServeCommand(click.Command):
+    """A command whose help lists the options that are flags of the server by themselves, after its own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options."""
+        flags = {flag.name for flag in list_free_flags()}
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        own = [option for option in options if option.name not in flags]
+        others = [option for option in options if option.name in flags]
+        for title, shown in (("Options", own), ("Flags of the server, as of `tfchain-model-server`", others)):
+            with formatter.section(title):
+                formatter.write_dl([record for option in shown if (record := option.get_help_record(ctx))])
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds an option for each flag of the server that no other option stands for."""
+    for flag in reversed(list_free_flags()):
+        default = str(flag.default).lower() if isinstance(flag.default, bool) else flag.default
+        shown = f"  [default: {default}]" if default != "" else ""
+        dashed = flag.name.replace("_", "-")
+        is_switch = isinstance(flag.default, bool)
+        command = click.option(
+            f"--{dashed}/--no-{dashed}" if is_switch else f"--{dashed}",
+            flag.name,
+            type=None if is_switch else type(flag.default),
+            default=None,
+            help=flag.help.removeprefix("(tfchain's own) ") + "." + shown,
+        )(command)
+    return command
+
+
+@click.command("serve", cls=ServeCommand, short_help="Serve a version over REST and gRPC.")
 @click.argument("base_path", metavar="[BASE_PATH]", required=False, type=click.Path(path_type=Path))
 @click.option("--name", help="The model's name in requests.  [default: the folder's name]")
 @click.option(
@@ -74,6 +107,7 @@ EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a te
 )
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="A file for the server's log.")
 @output_options
+@server_options
 def serve_command(
     base_path: Path | None,
     name: str | None,
@@ -91,11 +125,12 @@ def serve_command(
     workers: int,
     log: Path | None,
     as_json: bool,
+    **server_flags: str | int | float | bool | None,
 ) -> None:
     """Serve the latest version of BASE_PATH, or several models, over REST and gRPC, like TensorFlow Serving.
 
     The server runs until Ctrl-C or SIGTERM, and loads new versions as they appear. It is made for development and small
-    services; `tfchain-model-server --help` lists TensorFlow Serving's own flags, which it also accepts.
+    services; `tfchain-model-server` does the same with TensorFlow Serving's own flags.
 
     \b
     Examples:
@@ -124,6 +159,7 @@ def serve_command(
                 ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page),
                 program=PROGRAM,
                 workers=workers,
+                flags={flag: value for flag, value in server_flags.items() if value is not None},
             )
         with deployment:
             curl = "curl" if api_key_file is None else CURL_WITH_KEY

@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.arguments import check_address, check_timeout, check_workers
 from tfchain.deployment.client.client import Client
+from tfchain.deployment.deployed_flags import to_arguments
 from tfchain.deployment.deployed_ports import DeployedPorts
 from tfchain.deployment.engine import choose_engine
 from tfchain.deployment.served_models import ServedModels
@@ -153,6 +154,7 @@ def deploy(
     config_poll_seconds: int = 0,
     program: str = SERVER,
     workers: int = 1,
+    flags: Mapping[str, str | int | float | bool] | None = None,
 ) -> Deployment:
     """Serves one model or several, and waits until the server answers.
 
@@ -181,13 +183,14 @@ def deploy(
         config_poll_seconds: The seconds between two reads of the config file; 0 reads it once. Default: 0.
         workers: The number of processes that answer on the ports, for a machine with many cores. Default: 1.
         program: The server's module. Default: one without a native engine, which `tfchain.chains.model_server` has.
+        flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
 
     Returns:
         The running server.
 
     Raises:
-        InputError: if the names, the config file, the ports, the engine or `workers` are not valid, or the log cannot
-            be written.
+        InputError: if the names, the config file, the ports, the engine, `workers` or `flags` are not valid, or the log
+            cannot be written.
         ServerError: if the server does not start: a port is in use, a base path is missing, or a version is broken.
 
     Example:
@@ -203,12 +206,11 @@ def deploy(
     check_workers(workers)
     ports = ports or DeployedPorts()
     choose_engine(engine, prefers_tflite=prefer_tflite_model)
-    flags = ["--max_num_load_retries=0", *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
-    flags += [f"--engine={engine}"] if engine else []
-    flags += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
-    flags += ["--enable_grpc_healthcheck_service", *ports.to_flags()]
-    flags.append(f"--workers={workers}")
-    process, pipe, numbers = _start(program, served, flags, log_path, timeout_seconds)
+    arguments = [*to_arguments(flags), *(["--prefer_tflite_model"] if prefer_tflite_model else [])]
+    arguments += [f"--engine={engine}"] if engine else []
+    arguments += [f"--host={host}", f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--choose_ports"]
+    arguments += [*ports.to_flags(), f"--workers={workers}"]
+    process, pipe, numbers = _start(program, served, arguments, log_path, timeout_seconds)
     return Deployment(
         process,
         model_name=names[0],

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfchain.deployment.server.http.connection import HttpConnection
 from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.servables.deadline import Deadline
 from tools.fuzz.mutation import mutate
 from tools.fuzz.outcomes import Fault
 
@@ -162,6 +163,6 @@ def _chunks(random: Random, body: bytes) -> bytes:
     )
 
 
-def _echo(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+def _echo(method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline) -> Answer:
     text = f"{method} {target} {headers.get('x-name', '')} ".encode() + body
     return Answer(200, (("X-Method", method),), text)

@@ -9,7 +9,7 @@ import pytest
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.batching.batching import BatchingOptions
 from tfchain.deployment.server.batching.parameters import BatchingParameters
-from tfchain.deployment.server.flags import FLAGS, check_supported, parse_flags, usage
+from tfchain.deployment.server.flags import FLAGS, USED, Flags, Value, check_supported, parse_flags, usage, write_flags
 from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.main import _to_options, main
 from tfchain.deployment.server.model_server import ModelServer
@@ -97,12 +97,40 @@ def test_of_a_config_file_and_a_base_path_the_file_wins(caplog: pytest.LogCaptur
     assert "--model_base_path is ignored: --model_config_file names the models." in caplog.text
 
 
-def test_the_flags_of_limits_are_the_endpoints_limits() -> None:
-    assert _to_options(parse_flags([])).limits == RequestLimits(100 * 2**20, 2048, 512)
-    flags = parse_flags(["--max_body_bytes=10", "--max_client_batch_size=2", "--max_concurrent_requests=3"])
-    assert _to_options(flags).limits == RequestLimits(10, 2, 3)
+def test_the_flags_of_limits_are_the_servers_limits() -> None:
+    assert _to_options(parse_flags([])).limits == RequestLimits(100 * 2**20, 2048, 512, 1000, 65_536, 128)
+    names = ("max_body_bytes", "max_client_batch_size", "max_concurrent_requests")
+    flags = parse_flags([*(f"--{name}={number}" for number, name in enumerate(names, 1)), "--max_connections=4"])
+    flags.values |= {"max_request_rows": 5, "max_json_depth": 6}
+    assert _to_options(flags).limits == RequestLimits(1, 2, 3, 4, 5, 6)
     with pytest.raises(InputError, match="`max_batch_size` must be 1 or more. Received: max_batch_size=0."):
         _to_options(parse_flags(["--max_client_batch_size=0"]))
+
+
+def test_every_flag_that_does_something_is_read() -> None:
+    read: set[str] = set()
+
+    class Watched(dict[str, Value]):
+        def __getitem__(self, name: str) -> Value:
+            read.add(name)
+            return super().__getitem__(name)
+
+    values = {flag.name: flag.default for flag in FLAGS}
+    _to_options(Flags(Watched({**values, "enable_batching": True})))
+    elsewhere = {"version", "workers", "worker_fd", "ready_fd", "parent_fd", "parent_pid"}
+    assert {flag.name for flag in FLAGS if flag.support == USED} - read == elsewhere
+
+
+def test_written_flags_are_read_again() -> None:
+    values = {
+        "max_connections": 5,
+        "enable_batching": True,
+        "model_name": "a b",
+        "per_process_gpu_memory_fraction": 0.5,
+    }
+    read = parse_flags(write_flags(values))
+    assert {name: read.values[name] for name in values} == values
+    assert not read.unknown
 
 
 def test_the_flags_of_tflite_say_how_versions_are_loaded() -> None:

@@ -1,6 +1,7 @@
 """The command line of `tfchain-model-server`: TensorFlow Serving's flags in its syntax, and a few of tfchain's own."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tfchain.core.errors import InputError
@@ -20,6 +21,8 @@ class Flag:
         support: `used`; `harmless` (accepted without effect, because no answer depends on it); or `refused` (answers
             would differ from what the flag promises, so any value other than the default is an error).
         reason: Why a refused flag is refused, as a sentence for its error.
+        set_by: What sets the flag where `deploy` or `tfchain serve` start the server: an argument of theirs, or they
+            themselves. Empty if they take it as it is: in `flags`, and as an option.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Flag:
     help: str
     support: str = USED
     reason: str = ""
+    set_by: str = ""
 
 
 @dataclass(slots=True)
@@ -59,16 +63,31 @@ class Flags:
 
 
 FLAGS: tuple[Flag, ...] = (
-    Flag("port", 8500, "TCP port of the gRPC API; 0 for none"),
+    Flag("port", 8500, "TCP port of the gRPC API; 0 for none", set_by="grpc_port"),
     Flag("grpc_socket_path", "", "path of a UNIX socket for the gRPC API; empty for none"),
-    Flag("rest_api_port", 0, "TCP port of the REST API; 0 for none"),
+    Flag("rest_api_port", 0, "TCP port of the REST API; 0 for none", set_by="rest_port"),
     Flag("rest_api_num_threads", 0, "threads of the REST API; 0 for four times the number of CPUs"),
-    Flag("rest_api_timeout_in_ms", 30000, "how long a REST request may run, in milliseconds"),
+    Flag("rest_api_timeout_in_ms", 30000, "how long a REST request may wait and run, in milliseconds; 0 for no limit"),
     Flag("rest_api_enable_cors_support", False, "let pages of other sites read the REST API's answers"),
-    Flag("model_name", "default", "name of the model"),
-    Flag("model_base_path", "", "folder of the model's version folders (required without a model config file)"),
-    Flag("model_config_file", "", "file with several models, in place of model_name and model_base_path"),
-    Flag("model_config_file_poll_wait_seconds", 0, "wait between two reads of the model config file; 0 for one read"),
+    Flag("model_name", "default", "name of the model", set_by="model_name"),
+    Flag(
+        "model_base_path",
+        "",
+        "folder of the model's version folders (required without a model config file)",
+        set_by="base_path",
+    ),
+    Flag(
+        "model_config_file",
+        "",
+        "file with several models, in place of model_name and model_base_path",
+        set_by="config_file",
+    ),
+    Flag(
+        "model_config_file_poll_wait_seconds",
+        0,
+        "wait between two reads of the model config file; 0 for one read",
+        set_by="config_poll_seconds",
+    ),
     Flag("file_system_poll_wait_seconds", 1, "wait between two looks at the base path; 0 for one look only"),
     Flag("enable_batching", False, "run the requests of different clients in batches"),
     Flag("batching_parameters_file", "", "file of BatchingParameters in protobuf's text format; empty for defaults"),
@@ -93,7 +112,12 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag("per_process_gpu_memory_fraction", 0.0, "share of a GPU's memory that TensorFlow may take; 0 for all"),
     Flag("saved_model_tags", "serve", "tags of the graph to load, with commas between"),
-    Flag("ssl_config_file", "", "text proto with key and certificate for TLS of the gRPC API; empty for none"),
+    Flag(
+        "ssl_config_file",
+        "",
+        "text proto with key and certificate for TLS of the gRPC API; empty for none",
+        set_by="ports",
+    ),
     Flag(
         "use_alts_credentials",
         False,
@@ -105,9 +129,14 @@ FLAGS: tuple[Flag, ...] = (
     Flag("grpc_max_threads", 0, "threads of the gRPC API; 0 for four times the number of CPUs"),
     Flag("enable_model_warmup", True, "run a version's warm-up records before it serves"),
     Flag("num_request_iterations_for_warmup", 0, "how many times each warm-up record is run; 0 for once"),
-    Flag("monitoring_config_file", "", "text proto that says where the REST API's port serves metrics"),
+    Flag("monitoring_config_file", "", "text proto that says where the REST API's port serves metrics", set_by="ports"),
     Flag("remove_unused_fields_from_bundle_metagraph", True, "forget the graph's description: always done", HARMLESS),
-    Flag("prefer_tflite_model", False, "run the encoder of a version that has a model.tflite by LiteRT"),
+    Flag(
+        "prefer_tflite_model",
+        False,
+        "run the encoder of a version that has a model.tflite by LiteRT",
+        set_by="prefer_tflite_model",
+    ),
     Flag("num_tflite_pools", 0, "TFLite interpreters, each for one request at a time; 0 for one a core, at most four"),
     Flag("num_tflite_interpreters_per_pool", 1, "TFLite interpreters in a pool", HARMLESS),
     Flag("enable_signature_method_name_check", False, "refuse requests whose signature has another method's name"),
@@ -131,33 +160,64 @@ FLAGS: tuple[Flag, ...] = (
     Flag("skip_initialize_tpu", False, "leave TPUs alone", HARMLESS),
     Flag("enable_grpc_healthcheck_service", False, "serve grpc.health.v1.Health"),
     Flag("enable_serialization_as_tensor_content", False, "answer gRPC requests with raw bytes"),
-    Flag("version", False, "print the version and exit"),
+    Flag("version", False, "print the version and exit", set_by="nothing: it ends the program"),
     Flag(
         "engine",
         "",
         "(tfchain's own) what answers: tensorflow, litert, native (int8 kernels, for versions that have files for "
         "them), auto (the first of native, litert, tensorflow that can); empty for tensorflow",
+        set_by="engine",
     ),
-    Flag("host", "0.0.0.0", "(tfchain's own) address to listen on"),
-    Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses"),
+    Flag("host", "0.0.0.0", "(tfchain's own) address to listen on", set_by="host"),
+    Flag("choose_ports", False, "(tfchain's own) a port of 0 means one that the system chooses", set_by="deploy"),
     Flag(
         "workers",
         1,
         "(tfchain's own) processes that answer on the same ports, under a supervisor; 1 for this one alone",
+        set_by="workers",
     ),
-    Flag("worker_fd", -1, "(tfchain's own) a worker's file descriptor for its supervisor, which passes it"),
-    Flag("ready_fd", -1, "(tfchain's own) file descriptor to which the ports are written once the server is ready"),
-    Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops"),
-    Flag("parent_pid", 0, "(tfchain's own) the process with whose end the server stops; 0 for its parent"),
-    Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API"),
-    Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one"),
+    Flag(
+        "worker_fd",
+        -1,
+        "(tfchain's own) a worker's file descriptor for its supervisor, which passes it",
+        set_by="the supervisor of workers",
+    ),
+    Flag(
+        "ready_fd",
+        -1,
+        "(tfchain's own) file descriptor to which the ports are written once the server is ready",
+        set_by="deploy",
+    ),
+    Flag("parent_fd", -1, "(tfchain's own) file descriptor at whose end the server stops", set_by="deploy"),
+    Flag(
+        "parent_pid",
+        0,
+        "(tfchain's own) the process with whose end the server stops; 0 for its parent",
+        set_by="deploy",
+    ),
+    Flag("rest_ssl_config_file", "", "(tfchain's own) like ssl_config_file, for the REST API", set_by="ports"),
+    Flag("api_key_file", "", "(tfchain's own) file of keys, one a line; each request must carry one", set_by="ports"),
     Flag("text_batching", "auto", "(tfchain's own) auto: batch texts for tfchain's versions without the above; or off"),
     Flag("text_batching_tokens", 2048, "(tfchain's own) the most tokens in a batch of texts, padding included"),
-    Flag("search_page", True, "(tfchain's own) serve a page to search with at / of the REST API's port"),
+    Flag(
+        "search_page", True, "(tfchain's own) serve a page to search with at / of the REST API's port", set_by="ports"
+    ),
     Flag("max_client_batch_size", 2048, "(tfchain's own) most texts in a request to the endpoints for texts"),
-    Flag("max_concurrent_requests", 512, "(tfchain's own) most requests to these that run or wait; then 429"),
-    Flag("max_body_bytes", 100 * 2**20, "(tfchain's own) largest body of a request to these, unpacked; then 413"),
-    Flag("version_source", "", "(tfchain's own) serve only the versions whose tfchain.json has this source"),
+    Flag("max_request_rows", 65_536, "(tfchain's own) most instances, examples or strings in a request to a model"),
+    Flag(
+        "max_concurrent_requests",
+        512,
+        "(tfchain's own) most requests for models that run or wait; then 429, or RESOURCE_EXHAUSTED",
+    ),
+    Flag("max_connections", 1000, "(tfchain's own) most open connections of each port"),
+    Flag("max_body_bytes", 100 * 2**20, "(tfchain's own) largest body of a REST request, unpacked; then 413"),
+    Flag("max_json_depth", 128, "(tfchain's own) most levels of lists and objects in a JSON body; at most 500"),
+    Flag(
+        "version_source",
+        "",
+        "(tfchain's own) serve only the versions whose tfchain.json has this source",
+        set_by="source",
+    ),
 )
 
 
@@ -201,6 +261,30 @@ def check_supported(flags: Flags) -> None:
                 f"The embedded server does not take the flag --{flag.name}. {received} {flag.reason} "
                 "Leave it out, or use a stock TensorFlow Serving."
             )
+
+
+def write_flags(values: Mapping[str, Value]) -> list[str]:
+    """Writes flags as a command line.
+
+    Args:
+        values: The values by name.
+
+    Raises:
+        InputError: if there is no flag of a name, or a value does not fit its flag.
+    """
+    known = {flag.name: flag for flag in FLAGS}
+    written = []
+    for name, value in values.items():
+        if name not in known:
+            alike = difflib.get_close_matches(str(name), known, 1)
+            raise InputError(
+                f"The server has no flag {name!r}. "
+                + (f"Did you mean {alike[0]!r}?" if alike else "`tfchain-model-server --help` lists its flags.")
+            )
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        _parse_value(known[name], text)
+        written.append(f"--{name}={text}")
+    return written
 
 
 def usage(program: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.deployment.engine import choose_engine
 from tfchain.deployment.server.flags import Flags, check_supported, parse_flags, usage
+from tfchain.deployment.server.open_files import fit_connections
 from tfchain.deployment.server.quiet import silence_tensorflow
 from tfchain.deployment.server.servables.session_config import SessionOptions, make_session_config
 
@@ -154,7 +155,9 @@ def _serve_models(flags: Flags, native: "NativeEngine | None", worker: "Worker |
     from tfchain.deployment.server.tensorflow_start import start_tensorflow
     from tfchain.runtime.tf_protos import load_serving_protos
 
-    options = dataclasses.replace(_to_options(flags), native=native)
+    options = _to_options(flags)
+    limits = dataclasses.replace(options.limits, max_connections=fit_connections(options.limits.max_connections))
+    options = dataclasses.replace(options, native=native, limits=limits)
     is_lazy = not needs_tensorflow(options.load.engine)
     if is_lazy:
         load_serving_protos()
@@ -228,6 +231,9 @@ def _to_options(flags: Flags) -> "ServerOptions":
             max_body_bytes=flags.number("max_body_bytes"),
             max_batch_size=flags.number("max_client_batch_size"),
             max_concurrent_requests=flags.number("max_concurrent_requests"),
+            max_connections=flags.number("max_connections"),
+            max_rows=flags.number("max_request_rows"),
+            max_json_depth=flags.number("max_json_depth"),
         ),
     )
 

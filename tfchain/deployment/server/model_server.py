@@ -10,6 +10,7 @@ from pathlib import Path
 from tfchain import __version__
 from tfchain.core.errors import InputError, ServerError
 from tfchain.core.native import NativeEngine
+from tfchain.deployment.server.admission import Gate
 from tfchain.deployment.server.base_paths import find_problem
 from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
 from tfchain.deployment.server.batching.metrics import BatchingMetrics
@@ -60,7 +61,7 @@ class ServerOptions:
         grpc_port: The gRPC port; 0 lets the system choose, None is no gRPC port. Default: 8500.
         rest_port: The REST port; 0 lets the system choose, None is no REST API. Default: None.
         grpc_socket_path: A UNIX socket for gRPC, or empty.
-        rest_timeout_ms: The time limit of a REST request. Default: 30,000.
+        rest_timeout_ms: The time limit of a REST request, from its arrival; 0 for none. Default: 30,000.
         has_cors: Whether pages of other sites may read the REST API's answers. Default: False.
         has_search_page: Whether the REST port serves the search page at `/`. Default: True.
         rest_threads: The number of REST requests that run at the same time; 0 for four times the number of CPUs.
@@ -82,7 +83,7 @@ class ServerOptions:
         batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
         flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
         native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
-        limits: The limits of the REST port's endpoints beside TensorFlow Serving's.
+        limits: The limits of clients and requests.
     """
 
     model_name: str = "default"
@@ -153,6 +154,8 @@ class ModelServer:
         self._closers: list[Callable[[], None]] = []
         self._batching = Batching(options.batching)
         self._batches = BatchingMetrics(self.metrics.registry)
+        self._gate = Gate(options.limits.max_concurrent_requests)
+        self._rest_timeout_ms = options.rest_timeout_ms if options.rest_timeout_ms > 0 else None
 
     def __enter__(self) -> "ModelServer":
         return self
@@ -225,6 +228,8 @@ class ModelServer:
             keys=files.keys,
             metrics=self.metrics,
             collect=None if worker is None else worker.collect,
+            limits=options.limits,
+            gate=self._gate,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -241,6 +246,8 @@ class ModelServer:
                 tls=files.rest_tls,
                 guard=router,
                 listener=None if worker is None else worker.open_rest_socket(),
+                timeout_ms=self._rest_timeout_ms,
+                max_connections=options.limits.max_connections,
             )
             self._closers.append(http.close)
             http.start()
@@ -269,16 +276,18 @@ class ModelServer:
     def _make_router(self, files: PortFiles) -> Router:
         api = RestApi(
             self._manager,
-            timeout_ms=self.options.rest_timeout_ms,
+            timeout_ms=self._rest_timeout_ms,
             has_cors=self.options.has_cors,
             takes_keys=files.keys is not None,
             metrics=self.metrics,
+            limits=self.options.limits,
         )
         router = Router(
             api.answer,
             keys=files.keys,
             refused=self.metrics.refused,
             limits=self.options.limits,
+            gate=self._gate,
             cors_headers=api.cors_headers,
         )
         add_monitoring(
@@ -295,10 +304,10 @@ class ModelServer:
             self._manager,
             readiness=self.readiness,
             document=document,
-            timeout_ms=self.options.rest_timeout_ms,
+            timeout_ms=self._rest_timeout_ms,
             metrics=self.metrics,
         )
-        add_search(router, self._manager, timeout_ms=self.options.rest_timeout_ms, metrics=self.metrics)
+        add_search(router, self._manager, timeout_ms=self._rest_timeout_ms, metrics=self.metrics)
         describe_search(document)
         document.add_to(router)
         if self.options.has_search_page:

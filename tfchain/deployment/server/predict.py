@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tfchain.deployment.server.admission import check_rows
 from tfchain.deployment.server.method_names import check_predict_method
 from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
@@ -32,6 +33,7 @@ def predict(
     to_array: Callable[[str, T], np.ndarray],
     output_filter: Sequence[str] = (),
     timeout_ms: int | None = None,
+    max_rows: int | None = None,
 ) -> Prediction:
     """Runs a request on a model, with stock TensorFlow Serving's checks in its order.
 
@@ -42,6 +44,8 @@ def predict(
         to_array: A function from `(name, value)` of `inputs` to an array; raises a StatusError if it cannot.
         output_filter: The outputs to return; empty for all.
         timeout_ms: The time limit of the run; None for no limit.
+        max_rows: The most strings of an input; numbers are limited by their bytes alone, as one row may have many.
+            Default: None, no limit.
 
     Raises:
         StatusError: with the code and text of stock TensorFlow Serving.
@@ -57,6 +61,8 @@ def predict(
         for name in signature.inputs
     }
     _check_unused(signature, inputs)
+    if max_rows is not None:
+        check_rows(max((array.size for array in arrays.values() if array.dtype.hasobject), default=0), max_rows)
     _check_filter(signature, output_filter)
     outputs = list(output_filter) or list(signature.outputs)
     start = time.perf_counter()

@@ -7,6 +7,8 @@ from typing import Any
 from tfchain.core.errors import InputError
 
 _PACKAGE = "tensorflow.serving"
+# File → message → field → type: a scalar, `repeated` and a scalar, a wrapper, which tells apart 0 and a field that is
+# not set, or another message of the file. The text format has no field numbers, so the fields are counted from 1.
 _FILES: dict[str, dict[str, dict[str, str]]] = {
     "ssl_config": {
         "SSLConfig": {"server_key": "string", "server_cert": "string", "custom_ca": "string", "client_verify": "bool"},
@@ -14,6 +16,19 @@ _FILES: dict[str, dict[str, dict[str, str]]] = {
     "monitoring_config": {
         "PrometheusConfig": {"enable": "bool", "path": "string"},
         "MonitoringConfig": {"prometheus_config": "PrometheusConfig"},
+    },
+    "session_bundle_config": {
+        "BatchingParameters": {
+            "max_batch_size": "Int64Value",
+            "batch_timeout_micros": "Int64Value",
+            "max_enqueued_batches": "Int64Value",
+            "num_batch_threads": "Int64Value",
+            "thread_pool_name": "StringValue",
+            "allowed_batch_sizes": "repeated int64",
+            "pad_variable_length_inputs": "bool",
+            "enable_large_batch_splitting": "BoolValue",
+            "max_execution_batch_size": "Int64Value",
+        },
     },
 }
 
@@ -59,25 +74,27 @@ def make_message(file: str, name: str) -> Any:
 @functools.cache
 def _message_classes(file: str) -> dict[str, Any]:
     """Builds a proto file's classes in a pool of their own: a later tensorflow-serving-api may bring the same names."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
+    proto = descriptor_pb2.FieldDescriptorProto
+    scalars = {"string": proto.TYPE_STRING, "bool": proto.TYPE_BOOL, "int64": proto.TYPE_INT64}
     described = descriptor_pb2.FileDescriptorProto(
-        name=f"tensorflow_serving/config/{file}.proto", package=_PACKAGE, syntax="proto3"
+        name=f"tensorflow_serving/config/{file}.proto",
+        package=_PACKAGE,
+        syntax="proto3",
+        dependency=[wrappers_pb2.DESCRIPTOR.name],
     )
-    types = {
-        "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
-        "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
-    }
     for name, fields in _FILES[file].items():
         message = described.message_type.add(name=name)
         for number, (field, kind) in enumerate(fields.items(), 1):
-            added = message.field.add(
-                name=field, number=number, label=descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-            )
-            added.type = types.get(kind, descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE)
-            if kind not in types:
-                added.type_name = f".{_PACKAGE}.{kind}"
+            *repeated, kind = kind.split()
+            label = proto.LABEL_REPEATED if repeated else proto.LABEL_OPTIONAL
+            added = message.field.add(name=field, number=number, label=label)
+            added.type = scalars.get(kind, proto.TYPE_MESSAGE)
+            if kind not in scalars:
+                added.type_name = f".google.protobuf.{kind}" if kind.endswith("Value") else f".{_PACKAGE}.{kind}"
     pool = descriptor_pool.DescriptorPool()
+    pool.Add(descriptor_pb2.FileDescriptorProto.FromString(wrappers_pb2.DESCRIPTOR.serialized_pb))
     pool.Add(described)
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _FILES[file]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.batching.parameters import BatchingParameters, parse_parameters, read_parameters
+from tfchain.deployment.server.batching.parameters import BatchingParameters, read_parameters
 from tfchain.deployment.server.status import StatusError
 
 ALL = b"""
@@ -23,29 +23,34 @@ max_execution_batch_size: { value: 32 }
 """
 
 
-def test_all_fields_are_read() -> None:
-    assert parse_parameters(ALL, "file") == BatchingParameters(128, 0, 1000000, 8, "own", (64, 128), True, True, 32)
+def parse(folder: Path, text: bytes) -> BatchingParameters:
+    (folder / "some.pbtxt").write_bytes(text)
+    return read_parameters(folder / "some.pbtxt")
 
 
-def test_an_empty_file_means_stocks_defaults() -> None:
-    found = parse_parameters(b"", "file")
+def test_all_fields_are_read(tmp_path: Path) -> None:
+    assert parse(tmp_path, ALL) == BatchingParameters(128, 0, 1000000, 8, "own", (64, 128), True, True, 32)
+
+
+def test_an_empty_file_means_stocks_defaults(tmp_path: Path) -> None:
+    found = parse(tmp_path, b"")
     assert found == BatchingParameters()
     assert (found.max_batch_size, found.batch_timeout_micros, found.max_enqueued_batches) == (1000, 0, 10)
     assert found.num_threads >= 1
 
 
-def test_a_list_may_stand_in_brackets() -> None:
-    assert parse_parameters(b"allowed_batch_sizes: [1, 2, 4]", "file").allowed_batch_sizes == (1, 2, 4)
+def test_a_list_may_stand_in_brackets(tmp_path: Path) -> None:
+    assert parse(tmp_path, b"allowed_batch_sizes: [1, 2, 4]").allowed_batch_sizes == (1, 2, 4)
 
 
 @pytest.mark.parametrize("text", [b"bogus: 1", b"max_batch_size: 4", b"max_batch_size { value: x }", b"\xff", b"{"])
-def test_a_file_of_something_else_is_named(text: bytes) -> None:
-    with pytest.raises(InputError, match=r"^Invalid protobuf file: 'some\.pbtxt'"):
-        parse_parameters(text, "some.pbtxt")
+def test_a_file_of_something_else_is_named(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(InputError, match=r"^Invalid protobuf file: '.*/some\.pbtxt'"):
+        parse(tmp_path, text)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"/none\.pbtxt; No such file or directory"):
+    with pytest.raises(InputError, match=r"/none\.pbtxt cannot be read: No such file or directory"):
         read_parameters(tmp_path / "none.pbtxt")
 
 

@@ -26,7 +26,7 @@ def test_calls_that_wait_for_a_thread_when_the_server_stops_are_answered() -> No
         assert go_on.wait(10)
         return request
 
-    server = grpc.server(ThreadPoolExecutor(1), interceptors=[Counting(farewell)])
+    server = grpc.server(ThreadPoolExecutor(1), interceptors=[Counting(farewell, ThreadPoolExecutor(1))])
     handlers = {"Ask": grpc.unary_unary_rpc_method_handler(answer)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test", handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
@@ -40,10 +40,10 @@ def test_calls_that_wait_for_a_thread_when_the_server_stops_are_answered() -> No
             farewell.say()
             late = ask.future(b"late", timeout=20)
             assert arrived.acquire(timeout=10)
+            with pytest.raises(grpc.RpcError) as caught:
+                late.result()  # at once, though the only thread is busy
             go_on.set()
             assert [call.result() for call in accepted] == [b"0", b"1", b"2", b"3"]
-            with pytest.raises(grpc.RpcError) as caught:
-                late.result()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert caught.value.details() == "The server is stopping."
     finally:

@@ -27,7 +27,8 @@ def test_what_is_no_argument_is_named(text: str) -> None:
 
 
 def test_an_argument_replaces_the_servers_own() -> None:
-    options = dict(make_options((("grpc.so_reuseport", 1), ("x", "y"))))
+    options = dict(make_options((("grpc.so_reuseport", 1), ("x", "y")), max_connections=7))
     assert (options["grpc.so_reuseport"], options["x"]) == (1, "y")
     assert options["grpc.max_receive_message_length"] == 2**31 - 1
-    assert dict(make_options(()))["grpc.so_reuseport"] == 0
+    assert options["grpc.max_allowed_incoming_connections"] == 7
+    assert dict(make_options((), max_connections=7))["grpc.so_reuseport"] == 0

@@ -1,10 +1,12 @@
-"""Limits of requests: the gate, unpacked bodies, and bodies and headers over a socket."""
+"""Limits of requests: unpacked bodies, and bodies, headers and turns over a socket."""
 
 import gzip
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,17 +15,12 @@ from tests.deployment.server.http.test_server import read_all
 from tfchain.core.errors import InputError
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http import connection
-from tfchain.deployment.server.http.limits import (
-    BodyError,
-    BodyTooLargeError,
-    Gate,
-    OverloadedError,
-    RequestLimits,
-    inflate,
-)
+from tfchain.deployment.server.http.limits import BodyError, BodyTooLargeError, RequestLimits, inflate
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router, error_answer
 from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.json.parser import parse_json
+from tfchain.deployment.server.json.request import read_predict_request
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.text.errors import write_tei_error
 
@@ -87,20 +84,19 @@ def head(path: str, *lines: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
-def test_the_gate_counts() -> None:
-    gate = Gate(2)
-    gate.enter()
-    gate.enter()
-    with pytest.raises(OverloadedError, match="2 requests are running or waiting"):
-        gate.enter()
-    gate.leave()
-    gate.enter()
-
-
-@pytest.mark.parametrize("name", ["max_body_bytes", "max_batch_size", "max_concurrent_requests"])
+@pytest.mark.parametrize("name", [limit.name for limit in fields(RequestLimits)])
 def test_limits_are_at_least_one(name: str) -> None:
     with pytest.raises(InputError, match=f"`{name}` must be 1 or more. Received: {name}=0."):
         RequestLimits(**{name: 0})
+
+
+def test_json_is_no_deeper_than_pythons_parser_takes() -> None:
+    with pytest.raises(InputError, match="`max_json_depth` must be at most 500, .* Received: max_json_depth=501."):
+        RequestLimits(max_json_depth=501)
+    deepest = b"[" * 500 + b"]" * 500
+    assert parse_json(deepest, 500) == json.loads(deepest)
+    with pytest.raises(StatusError, match=r"(?s)JSON Value: \[.* Is not object"):
+        read_predict_request(deepest, lambda _: {}, max_depth=500)
 
 
 def test_bodies_are_unpacked_up_to_the_limit() -> None:
@@ -157,12 +153,8 @@ def test_a_packed_body_is_refused_when_it_exceeds_the_limit(server: HttpServer) 
     assert exchange(server, sent).startswith(b"HTTP/1.1 413 ")
 
 
-def test_other_paths_have_a_stock_servers_limits(server: HttpServer) -> None:
-    assert exchange(server, head("/v1/models/m:predict", "Content-Length: 500") + b"x" * 500).endswith(b"stock 500")
-
-
-@pytest.mark.parametrize("path", ["/nope", "/live"])
-def test_a_path_of_nobody_takes_no_large_body(server: HttpServer, path: str) -> None:
+@pytest.mark.parametrize("path", ["/nope", "/live", "/v1/models/m:predict"])
+def test_other_paths_take_no_large_body_either(server: HttpServer, path: str) -> None:
     assert exchange(server, head(path, "Content-Length: 101")).startswith(b"HTTP/1.1 413 ")
 
 
@@ -266,3 +258,55 @@ def test_a_body_that_cannot_be_unpacked_is_a_fault_of_its_own_kind(headers: dict
     with pytest.raises(BodyError):
         inflate(headers, body, 100)
     assert write_tei_error(BodyError("x")).status == 422
+
+
+def test_a_request_whose_time_is_up_before_its_turn_is_told_so(echo: Echo) -> None:
+    router = Router(lambda *_: Answer(200, (), b"stock"))
+    router.add("POST", "/wait", echo.wait)
+    router.add("POST", "/embed", echo.repeat, errors=write_tei_error)
+    server = HttpServer(router, host="127.0.0.1", port=0, num_threads=1, guard=router, timeout_ms=50)
+    server.start()
+    try:
+        busy = open_stream(server, head("/wait", "Content-Length: 1") + b"1")
+        assert echo.begun.acquire(timeout=5)
+        reply = exchange(server, head("/v1/models/m:predict", "Content-Length: 0"))
+        assert reply.startswith(b"HTTP/1.1 504 ")
+        assert reply.endswith(b'{\n    "error": "Timed out waiting for notification"\n}')
+        assert b'"error_type"' in exchange(server, head("/embed", "Content-Length: 0"))
+        echo.release.set()
+        assert busy.recv(1000).startswith(b"HTTP/1.1 200 ")
+        busy.close()
+        assert exchange(server, head("/v1/models/m:predict", "Content-Length: 0")).endswith(b"stock")
+        assert router.enter("POST", "/x") is None  # those that gave up have left
+    finally:
+        echo.release.set()
+        server.close(1.0)
+
+
+def test_the_time_that_a_request_waits_is_taken_from_its_run(echo: Echo) -> None:
+    left: list[int | None] = []
+
+    def note(request: Request) -> Answer:
+        left.append(request.deadline.left_ms() if request.deadline is not None else None)
+        return Answer(200, (), b"")
+
+    router = Router(lambda *_: Answer(200, (), b"stock"))
+    router.add("POST", "/wait", echo.wait)
+    router.add("POST", "/note", note)
+    server = HttpServer(router, host="127.0.0.1", port=0, num_threads=1, guard=router, timeout_ms=20_000)
+    server.start()
+    try:
+        with open_stream(server, head("/wait", "Content-Length: 1") + b"1"):
+            assert echo.begun.acquire(timeout=5)
+            with open_stream(server, head("/note", "Content-Length: 0")) as waiting:
+                waiting.settimeout(0.05)
+                with pytest.raises(TimeoutError):
+                    waiting.recv(10)
+                echo.release.set()
+                waiting.settimeout(5)
+                assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert left[0] is not None
+        assert left[0] <= 19_950
+    finally:
+        echo.release.set()
+        server.close(1.0)

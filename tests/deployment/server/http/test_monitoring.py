@@ -9,9 +9,10 @@ from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.metrics.registry import Counter, Registry
+from tfchain.deployment.server.servables.deadline import Deadline
 
 
-def not_found(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+def not_found(method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline | None) -> Answer:
     return Answer(404, (), b"")
 
 

@@ -10,12 +10,13 @@ from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http import page
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Router
+from tfchain.deployment.server.servables.deadline import Deadline
 
 FOLDER = Path(page.__file__).parent / "page_files"
 PATHS = {"/": "search.html", **{f"/page/{path.name}": path.name for path in FOLDER.iterdir() if path.suffix != ".html"}}
 
 
-def fall_back(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+def fall_back(method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline | None) -> Answer:
     return Answer(404, (), b"")
 
 

@@ -10,10 +10,11 @@ from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import ANY_METHOD, Request, Router
 from tfchain.deployment.server.metrics.registry import Counter
+from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.status import Code, StatusError
 
 
-def fall_back(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+def fall_back(method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline | None) -> Answer:
     return Answer(200, (), f"fallback {method} {target} ".encode() + body)
 
 

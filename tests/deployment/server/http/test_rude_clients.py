@@ -16,6 +16,7 @@ import pytest
 
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.servables.deadline import Deadline
 
 LARGE = b"x" * 8_000_000
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -28,7 +29,7 @@ class Api:
         self.count = 0
         self.lock = threading.Lock()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline) -> Answer:
         with self.lock:
             self.count += 1
         return Answer(200, (), LARGE if target == "/large" else body or b"ok")

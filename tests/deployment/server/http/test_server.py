@@ -11,6 +11,7 @@ from tfchain.core.errors import ServerError
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.server import HttpServer
 from tfchain.deployment.server.listening import open_socket
+from tfchain.deployment.server.servables.deadline import Deadline
 
 
 class EchoApi:
@@ -20,7 +21,7 @@ class EchoApi:
         self.begun = threading.Event()
         self.release = threading.Event()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline) -> Answer:
         if target == "/wait":
             self.begun.set()
             assert self.release.wait(10)

@@ -43,16 +43,14 @@ def test_mixed_precision_asks_for_one_rewrite_and_keeps_the_files_others(file: P
 def test_a_file_that_is_no_config_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "session.pbtxt"
     path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(
-        InputError, match=f"^Invalid protobuf file: '{path}'. Expected a tensorflow.ConfigProto in text"
-    ):
+    with pytest.raises(InputError, match=f"^Invalid protobuf file: '{path}'"):
         make_session_config(SessionOptions(str(path)))
     with pytest.raises(StatusError, match="INVALID_ARGUMENT: Invalid protobuf file"):
         load_saved_model(save_graph(tmp_path / "1"), LoadOptions(session=SessionOptions(str(path))))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"^{tmp_path}/nope; No such file or directory$"):
+    with pytest.raises(InputError, match=f"^{tmp_path}/nope cannot be read: No such file or directory"):
         make_session_config(SessionOptions(str(tmp_path / "nope")))
 
 

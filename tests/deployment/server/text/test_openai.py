@@ -150,7 +150,7 @@ def test_a_wrong_field_is_named(docs_wire: Wire, body: dict[str, Any], param: st
         (b"", "The body must be JSON."),
         (b'{"input": ', "The body must be JSON."),
         (b"[1]", "The body must be a JSON object. Received: [1]."),
-        (b"[" * 10_000, "The body is nested too deeply."),
+        (b"[" * 10_000, "The body is nested too deeply: at most 128 levels of lists and objects."),
         (b'{"input": "\xff"}', "The body must be JSON."),
     ],
 )

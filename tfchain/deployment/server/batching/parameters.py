@@ -1,32 +1,17 @@
 """TensorFlow Serving's batching parameters: their text format, their defaults, and what is wrong with them."""
 
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfchain.core.errors import InputError
 from tfchain.deployment.server.status import invalid_argument
+from tfchain.deployment.server.text_proto import make_message, read_text_proto
 
 PARAMETERS_FILE = "batching_params.pbtxt"  # in a version's folder
 DEFAULT_POOL_NAME = "model_server_batch_threads"
 DEFAULT_MAX_BATCH_SIZE = 1000
 DEFAULT_MAX_ENQUEUED_BATCHES = 10
-
-# The fields of tensorflow.serving.BatchingParameters: name, type. The text format has no field numbers, so the numbers
-# below are counted from 1. Stock wraps most of them in a message, to tell apart 0 and a field that is not set.
-_FIELDS = (
-    ("max_batch_size", "Int64Value"),
-    ("batch_timeout_micros", "Int64Value"),
-    ("max_enqueued_batches", "Int64Value"),
-    ("num_batch_threads", "Int64Value"),
-    ("thread_pool_name", "StringValue"),
-    ("allowed_batch_sizes", "int64"),
-    ("pad_variable_length_inputs", "bool"),
-    ("enable_large_batch_splitting", "BoolValue"),
-    ("max_execution_batch_size", "Int64Value"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,64 +102,12 @@ def read_parameters(path: Path | str) -> BatchingParameters:
     Raises:
         InputError: if it cannot be read, or is not such a file.
     """
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}; {error.strerror or error}") from error
-    return parse_parameters(text, str(path))
-
-
-def parse_parameters(text: bytes, name: str) -> BatchingParameters:
-    """Reads batching parameters in protobuf's text format.
-
-    Args:
-        text: The text.
-        name: The file's name, for the error.
-
-    Raises:
-        InputError: if it is not `BatchingParameters`.
-    """
-    from google.protobuf import text_format
-
-    message = _message_class()()
-    try:
-        text_format.Parse(text, message)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InputError(f"Invalid protobuf file: '{name}': {error}") from error
+    message = read_text_proto(path, make_message("session_bundle_config", "BatchingParameters"))
     values: dict[str, Any] = {}
-    for field, kind in _FIELDS:
-        if kind.endswith("Value"):
-            if message.HasField(field):
-                values[field] = getattr(message, field).value
-        elif kind == "int64":
-            values[field] = tuple(getattr(message, field))
-        else:
-            values[field] = getattr(message, field)
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.message_type is None:
+            values[field.name] = value if isinstance(value, bool) else tuple(value)
+        elif message.HasField(field.name):
+            values[field.name] = value.value
     return BatchingParameters(**values)
-
-
-@functools.cache
-def _message_class() -> Any:
-    """Makes the class of `tensorflow.serving.BatchingParameters`, which tensorflow-serving-api does not have."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
-
-    field_type = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tensorflow_serving/servables/tensorflow/session_bundle_config.proto",
-        package="tensorflow.serving",
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    message = file.message_type.add(name="BatchingParameters")
-    for number, (name, kind) in enumerate(_FIELDS, 1):
-        field = message.field.add(name=name, number=number, label=field_type.LABEL_OPTIONAL)
-        if kind == "int64":
-            field.type, field.label = field_type.TYPE_INT64, field_type.LABEL_REPEATED
-        elif kind == "bool":
-            field.type = field_type.TYPE_BOOL
-        else:
-            field.type, field.type_name = field_type.TYPE_MESSAGE, f".google.protobuf.{kind}"
-    pool = descriptor_pool.DescriptorPool()  # its own, in case the package adds the message to the common one
-    pool.Add(descriptor_pb2.FileDescriptorProto.FromString(wrappers_pb2.DESCRIPTOR.serialized_pb))
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters"))

@@ -1,6 +1,7 @@
 """Refuses gRPC calls on arrival: without an API key, or while the server stops. The health service is left out."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -8,15 +9,9 @@ import grpc
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.grpc.farewell import Farewell
 from tfchain.deployment.server.grpc.health import HEALTH_METHODS
+from tfchain.deployment.server.grpc.refusal import refuse
 from tfchain.deployment.server.metrics.registry import Counter
 from tfchain.deployment.server.status import StatusError
-
-_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
 
 
 class KeyInterceptor(grpc.ServerInterceptor):
@@ -25,10 +20,12 @@ class KeyInterceptor(grpc.ServerInterceptor):
     Args:
         keys: The keys.
         refused: Counts the calls without a valid key, by protocol.
+        refusals: The threads of the calls that are refused.
     """
 
-    def __init__(self, keys: ApiKeys, refused: Counter) -> None:
+    def __init__(self, keys: ApiKeys, refused: Counter, refusals: ThreadPoolExecutor) -> None:
         self._keys = keys
+        self._refusals = refusals
         self._refused = refused
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
@@ -41,7 +38,7 @@ class KeyInterceptor(grpc.ServerInterceptor):
             self._keys.check(authorization)
         except StatusError as error:
             self._refused.labels("GRPC").add()
-            return _refusing(handler, grpc.StatusCode.UNAUTHENTICATED, error.message)
+            return refuse(handler, grpc.StatusCode.UNAUTHENTICATED, error.message, self._refusals)
         return handler
 
 
@@ -50,10 +47,12 @@ class FarewellInterceptor(grpc.ServerInterceptor):
 
     Args:
         farewell: Knows whether the server is stopping.
+        refusals: The threads of the calls that are refused.
     """
 
-    def __init__(self, farewell: Farewell) -> None:
+    def __init__(self, farewell: Farewell, refusals: ThreadPoolExecutor) -> None:
         self._farewell = farewell
+        self._refusals = refusals
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
         """Returns the method's handler, or one that refuses the call."""
@@ -63,15 +62,5 @@ class FarewellInterceptor(grpc.ServerInterceptor):
         try:
             self._farewell.check()
         except StatusError as error:
-            return _refusing(handler, grpc.StatusCode.UNAVAILABLE, error.message)
+            return refuse(handler, grpc.StatusCode.UNAVAILABLE, error.message, self._refusals)
         return handler
-
-
-def _refusing(handler: Any, code: grpc.StatusCode, message: str) -> Any:
-    def refuse(_: Any, context: grpc.ServicerContext) -> Any:
-        context.abort(code, message)
-
-    make = _MAKERS[handler.request_streaming, handler.response_streaming]
-    return make(
-        refuse, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
-    )

@@ -14,7 +14,9 @@ from tfchain.deployment.server.predict import DEFAULT_SIGNATURE
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
 
-def answer_classify(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
+def answer_classify(
+    manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics, max_rows: int
+) -> Any:
     """Answers a ClassificationRequest."""
     from tensorflow_serving.apis import classification_pb2
 
@@ -23,7 +25,7 @@ def answer_classify(manager: Manager, request: Any, timeout_ms: int | None, metr
         result = classify(
             lease.servable,
             name,
-            decode_examples(request.input),
+            decode_examples(request.input, max_rows),
             timeout_ms=timeout_ms,
             on_run=lambda seconds: metrics.count_run(lease.name, "Classify", seconds),
         )
@@ -33,7 +35,9 @@ def answer_classify(manager: Manager, request: Any, timeout_ms: int | None, metr
     return response
 
 
-def answer_regress(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
+def answer_regress(
+    manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics, max_rows: int
+) -> Any:
     """Answers a RegressionRequest."""
     from tensorflow_serving.apis import regression_pb2
 
@@ -42,7 +46,7 @@ def answer_regress(manager: Manager, request: Any, timeout_ms: int | None, metri
         values = regress(
             lease.servable,
             name,
-            decode_examples(request.input),
+            decode_examples(request.input, max_rows),
             timeout_ms=timeout_ms,
             on_run=lambda seconds: metrics.count_run(lease.name, "Regress", seconds),
         )
@@ -52,7 +56,9 @@ def answer_regress(manager: Manager, request: Any, timeout_ms: int | None, metri
     return response
 
 
-def answer_multi_inference(manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics) -> Any:
+def answer_multi_inference(
+    manager: Manager, request: Any, timeout_ms: int | None, metrics: ServingMetrics, max_rows: int
+) -> Any:
     """Answers a MultiInferenceRequest; the first task's model spec chooses the version."""
     from tensorflow_serving.apis import inference_pb2
 
@@ -61,7 +67,7 @@ def answer_multi_inference(manager: Manager, request: Any, timeout_ms: int | Non
     tasks = decode_tasks(request)
     response = inference_pb2.MultiInferenceResponse()
     with manager.lend(to_model_spec(request.tasks[0])) as lease:
-        examples = decode_examples(request.input)
+        examples = decode_examples(request.input, max_rows)
         results = multi_inference(
             lease.servable,
             tasks,

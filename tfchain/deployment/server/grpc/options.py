@@ -32,9 +32,15 @@ def parse_channel_arguments(text: str) -> tuple[Argument, ...]:
     return tuple(found)
 
 
-def make_options(arguments: Sequence[Argument]) -> list[Argument]:
-    """Returns the server's options; an argument of the user's replaces the server's own."""
-    return list({**_OWN, **dict(arguments)}.items())
+def make_options(arguments: Sequence[Argument], *, max_connections: int) -> list[Argument]:
+    """Returns the server's options; an argument of the user's replaces the server's own.
+
+    Args:
+        arguments: The user's.
+        max_connections: The most open connections of an address; gRPC closes further ones.
+    """
+    own = {**_OWN, "grpc.max_allowed_incoming_connections": max_connections}
+    return list({**own, **dict(arguments)}.items())
 
 
 def _to_value(text: str) -> int | str:

@@ -6,6 +6,7 @@ import grpc
 import numpy as np
 
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.admission import check_rows
 from tfchain.deployment.server.inference.examples import merge_context
 from tfchain.deployment.server.inference.multi_inference import InferenceTask
 from tfchain.deployment.server.manager import ModelSpec
@@ -52,8 +53,18 @@ def to_model_spec(request: Any) -> ModelSpec:
     )
 
 
-def decode_examples(proto: Any) -> list[bytes]:
-    """Reads an Input as serialized examples, each with the context's features; empty if the Input is."""
+def decode_examples(proto: Any, max_rows: int | None = None) -> list[bytes]:
+    """Reads an Input as serialized examples, each with the context's features; empty if the Input is.
+
+    Args:
+        proto: The Input.
+        max_rows: The most examples. Default: None, no limit.
+
+    Raises:
+        StatusError: if there are more examples.
+    """
+    if max_rows is not None:
+        check_rows(max(len(proto.example_list.examples), len(proto.example_list_with_context.examples)), max_rows)
     if proto.WhichOneof("kind") == "example_list_with_context":
         with_context = proto.example_list_with_context
         examples = [example.SerializeToString() for example in with_context.examples]

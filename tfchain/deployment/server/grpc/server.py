@@ -8,7 +8,9 @@ from typing import Any
 import grpc
 
 from tfchain.core.errors import InputError, ServerError
+from tfchain.deployment.server.admission import Gate
 from tfchain.deployment.server.api_keys import ApiKeys
+from tfchain.deployment.server.grpc.admission import AdmissionInterceptor
 from tfchain.deployment.server.grpc.authentication import FarewellInterceptor, KeyInterceptor
 from tfchain.deployment.server.grpc.farewell import Farewell
 from tfchain.deployment.server.grpc.health import Health
@@ -17,6 +19,7 @@ from tfchain.deployment.server.grpc.options import Argument, make_options
 from tfchain.deployment.server.grpc.reflection import add_reflection
 from tfchain.deployment.server.grpc.reload import Reload, answer_reload
 from tfchain.deployment.server.grpc.requests import GRPC_CODES, decode_input, to_model_spec
+from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
@@ -52,6 +55,8 @@ class GrpcServer:
         keys: The keys that calls must carry, or None to let every call in.
         metrics: Counts the calls. Default: metrics of its own.
         collect: Returns the metrics of all workers, where there are several. Default: those of `metrics`.
+        limits: The limits of requests. Default: those of `RequestLimits`.
+        gate: Counts the requests that run or wait, those of REST too. Default: one for this server alone.
     """
 
     def __init__(
@@ -68,7 +73,11 @@ class GrpcServer:
         keys: ApiKeys | None = None,
         metrics: ServingMetrics | None = None,
         collect: Callable[[], Registry] | None = None,
+        limits: RequestLimits | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        self._limits = limits or RequestLimits()
+        self._gate = gate or Gate(self._limits.max_concurrent_requests)
         self._manager = manager
         self._reload = reload
         self._collect = collect
@@ -81,6 +90,7 @@ class GrpcServer:
         self.metrics = metrics or ServingMetrics()
         self.farewell = Farewell()
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
+        self._refusals = ThreadPoolExecutor(1, thread_name_prefix="grpc-refusals")
         self._reflection: ThreadPoolExecutor | None = None
         self._health: Health | None = None
         self._server: Any = None
@@ -92,10 +102,12 @@ class GrpcServer:
         Raises:
             ServerError: if a port is in use.
         """
-        interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell)]
+        interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell, self._refusals)]
         if self._keys is not None:
-            interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused))
-        self._server = grpc.server(self._pool, options=make_options(self._arguments), interceptors=interceptors)
+            interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused, self._refusals))
+        interceptors.insert(0, AdmissionInterceptor(self._gate, self._pool, self._refusals))
+        options = make_options(self._arguments, max_connections=self._limits.max_connections)
+        self._server = grpc.server(self._pool, options=options, interceptors=interceptors)
         services = _add_services(self._server, self)
         if self._has_health:
             self._health = Health(self._server)
@@ -123,7 +135,7 @@ class GrpcServer:
         if self._server is not None:
             self.farewell.say()
             self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
-        for pool in (self._pool, self._reflection):
+        for pool in (self._pool, self._refusals, self._reflection):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -152,6 +164,7 @@ class GrpcServer:
                 to_array=decode_input,
                 output_filter=request.output_filter,
                 timeout_ms=_timeout_ms(context),
+                max_rows=self._limits.max_rows,
             )
             self.metrics.count_run(lease.name, "Predict", prediction.run_seconds)
             response = predict_pb2.PredictResponse()
@@ -166,15 +179,16 @@ class GrpcServer:
 
     def classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.Classify`."""
-        return answer_classify(self._manager, request, _timeout_ms(context), self.metrics)
+        return answer_classify(self._manager, request, _timeout_ms(context), self.metrics, self._limits.max_rows)
 
     def regress(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.Regress`."""
-        return answer_regress(self._manager, request, _timeout_ms(context), self.metrics)
+        return answer_regress(self._manager, request, _timeout_ms(context), self.metrics, self._limits.max_rows)
 
     def multi_inference(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.MultiInference`."""
-        return answer_multi_inference(self._manager, request, _timeout_ms(context), self.metrics)
+        timeout_ms, max_rows = _timeout_ms(context), self._limits.max_rows
+        return answer_multi_inference(self._manager, request, timeout_ms, self.metrics, max_rows)
 
     def metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Answers `PredictionService.GetModelMetadata`."""

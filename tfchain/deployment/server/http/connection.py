@@ -1,6 +1,5 @@
 """An HTTP connection: parses requests with httptools, and sends the answers."""
 
-import contextlib
 import functools
 import http
 import re
@@ -14,8 +13,9 @@ from typing import Protocol
 import httptools
 
 from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.servables.deadline import Deadline
 
-Handler = Callable[[str, str, Mapping[str, str], bytes], Answer]
+Handler = Callable[[str, str, Mapping[str, str], bytes, Deadline], Answer]
 _MAX_HEADER_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _HEADER_SECONDS = 30.0  # from the first byte of a header, or from the start of a connection, to the header's end
@@ -28,6 +28,7 @@ _END = b"\r\n\r\n"  # of a head, and of a chunked body
 _REQUEST_LINE = re.compile(rb"[!#-'*+\-.0-9A-Z^-z|~]{1,32} [^\s]+ HTTP/1\.[01]\r\n")
 _BEGINNING = re.compile(rb"[!#-'*+\-.0-9A-Z^-z|~]{1,32}(?: [^\n]*(?:\n.*)?)?", re.DOTALL)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_TOO_LATE = Answer(504, (("Content-Type", "text/html"),), b"<H1>Gateway Timeout</H1>\n")
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n|$)", re.IGNORECASE)
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus} | {499: "Client Closed Request"}
 
@@ -50,16 +51,24 @@ class Guard(Protocol):
     def leave(self, method: str, target: str) -> None:
         """Counts a request out that was let in."""
 
+    def give_up(self, method: str, target: str) -> Answer:
+        """Returns the answer to a request whose time was up before its turn came."""
+
 
 class HttpConnection:
     """Answers the requests of a client, one after the other, until either side closes the connection.
 
     Args:
         stream: The connected socket.
-        handle: A function from `(method, target, headers, body)` to an answer.
+        handle: A function from `(method, target, headers, body, deadline)` to an answer.
         slots: The semaphore that limits the requests that run at the same time.
         idle_seconds: The seconds between two requests, or for sending an answer, after which the connection is closed.
         guard: Refuses requests early. Default: none are refused.
+        timeout_ms: The time for a request from its arrival to its answer; None for no limit.
+
+    Attributes:
+        idle_since: Since when the client may begin a request, by the monotonic clock; None while one is read or
+            answered.
     """
 
     def __init__(
@@ -70,7 +79,10 @@ class HttpConnection:
         slots: threading.Semaphore,
         idle_seconds: float,
         guard: Guard | None = None,
+        timeout_ms: int | None = None,
     ) -> None:
+        self._timeout_ms = timeout_ms
+        self.idle_since: float | None = time.monotonic()
         self._stream = stream
         self._handle = handle
         self._slots = slots
@@ -106,6 +118,12 @@ class HttpConnection:
         """Closes the connection after the request that runs or arrives is answered; called by another thread."""
         self.is_closing = True
         if self._is_between and not self._head:
+            self._shut(socket.SHUT_RD)
+
+    def give_way(self) -> None:
+        """Closes the connection unless it is within a request; called by another thread, for others need its place."""
+        self.is_closing = True
+        if self.idle_since is not None:
             self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:
@@ -196,6 +214,7 @@ class HttpConnection:
     def on_message_begin(self) -> None:
         """Starts a request."""
         self._is_between = False
+        self.idle_since = None
         self._header_deadline = None
         self._is_head = True
         self._left: int | None = None  # the bytes of the body that have not arrived; None for a chunked body
@@ -254,9 +273,7 @@ class HttpConnection:
         answer = self._guard.enter(method, path) if self._guard is not None else None
         if answer is None:
             try:
-                is_light = self._guard is not None and self._guard.is_light(method, path)
-                with contextlib.nullcontext() if is_light else self._slots:
-                    answer = self._handle(method, path, self._headers, b"".join(self._body))
+                answer = self._answer(method, path)
             finally:
                 if self._guard is not None:
                     self._guard.leave(method, path)
@@ -265,6 +282,19 @@ class HttpConnection:
         is_old = self._parser.get_http_version() == "1.0"
         connection = "close" if not is_kept else "keep-alive" if is_old else ""
         self._send(answer, connection, has_body=method != "HEAD")
+        self.idle_since = time.monotonic()
+
+    def _answer(self, method: str, path: str) -> Answer:
+        """Answers a request when its turn comes, if that is within its time."""
+        deadline, body = Deadline(self._timeout_ms), b"".join(self._body)
+        if self._guard is not None and self._guard.is_light(method, path):
+            return self._handle(method, path, self._headers, body, deadline)
+        if not self._slots.acquire(timeout=deadline.left_seconds()):
+            return self._guard.give_up(method, path) if self._guard is not None else _TOO_LATE
+        try:
+            return self._handle(method, path, self._headers, body, deadline)
+        finally:
+            self._slots.release()
 
     def _check_head(self) -> None:
         """Answers a request that may not send its body, and ends the connection: nothing of the body is kept."""

@@ -1,7 +1,6 @@
 """The REST API: maps a request's method, path and body to a call of the manager, and the result to an answer."""
 
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -9,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from tfchain.deployment.server.http.inference import answer_inference
+from tfchain.deployment.server.http.limits import BodyError, BodyTooLargeError, RequestLimits, unpack_gzip
 from tfchain.deployment.server.json.proto import write_metadata, write_status
 from tfchain.deployment.server.json.request import read_predict_request
 from tfchain.deployment.server.json.response import write_predict_response
@@ -16,6 +16,7 @@ from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.manager import Manager, ModelSpec
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
+from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.servables.servable import TensorSpec
 from tfchain.deployment.server.status import HTTP_STATUS, invalid_argument, to_status
 
@@ -26,7 +27,6 @@ _POST = re.compile(
 )
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<part>metadata))?", re.IGNORECASE | re.ASCII)
 _MOST_DIGITS = 19  # of an int64
-_MAX_INFLATED_BYTES = 100 * 2**20
 _JSON = "application/json"
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
@@ -64,10 +64,11 @@ class RestApi:
 
     Args:
         manager: The manager of the models.
-        timeout_ms: The time limit of a run. Default: 30,000.
+        timeout_ms: The time limit of a request; None for no limit. Default: 30,000.
         has_cors: Whether answers carry the headers that let pages of other sites read them. Default: False.
         takes_keys: Whether these pages may send an API key, which a stock server does not know. Default: False.
         metrics: Counts the calls. Default: metrics of its own.
+        limits: The limits of a request. Default: those of `RequestLimits`.
 
     Attributes:
         cors_headers: The headers that let pages of other sites read answers; empty without `has_cors`.
@@ -77,19 +78,23 @@ class RestApi:
         self,
         manager: Manager,
         *,
-        timeout_ms: int = 30_000,
+        timeout_ms: int | None = 30_000,
         has_cors: bool = False,
         takes_keys: bool = False,
         metrics: ServingMetrics | None = None,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._manager = manager
         self._timeout_ms = timeout_ms
         self._metrics = metrics or ServingMetrics()
+        self._limits = limits or RequestLimits()
         cors = (*_CORS[:2], (_CORS[2][0], f"{_CORS[2][1]}, Authorization")) if takes_keys else _CORS
         self.cors_headers = cors if has_cors else ()
         self._headers = (("Content-Type", _JSON), *self.cors_headers)
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def answer(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, deadline: Deadline | None = None
+    ) -> Answer:
         """Answers a request.
 
         Args:
@@ -97,6 +102,7 @@ class RestApi:
             target: The path as sent, percent-encoded, with `?` and the query, if any.
             headers: The request's headers, by lower-case name.
             body: The request's body as sent.
+            deadline: When it must be answered. Default: after the API's time limit.
         """
         if _API.fullmatch(target) is None:
             return Answer(404, (("Content-Type", "text/html"),), _NOT_FOUND_PAGE)
@@ -106,28 +112,33 @@ class RestApi:
             return Answer(200 if has_origin else 400, self._headers, b"")
         try:
             with Call(self._metrics, "REST") as call:
-                text = self._dispatch(method, target, headers, body, call)
+                text = self._dispatch(method, target, headers, body, call, deadline or Deadline(self._timeout_ms))
         except Exception as error:
             status = to_status(error)
             text = f'{{\n{INDENT}"error": {quote(status.message)}\n}}'.encode("utf-8", "surrogateescape")
-            return Answer(HTTP_STATUS[status.code], self._headers, text)
+            http_status = 413 if isinstance(error, BodyTooLargeError) else HTTP_STATUS[status.code]
+            return Answer(http_status, self._headers, text)
         return Answer(200, self._headers, text)
 
-    def _dispatch(self, method: str, target: str, headers: Mapping[str, str], body: bytes, call: Call) -> bytes:
+    def _dispatch(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, call: Call, deadline: Deadline
+    ) -> bytes:
         found = _find_target(method, target)
         call.model, call.api = found.spec.name, found.action if method == "POST" else ""
         if found.action == "predict":
-            return self._predict(found.spec, _inflate(headers, body))
+            return self._predict(found.spec, self._inflate(headers, body), deadline)
         if found.action in ("classify", "regress"):
-            body = _inflate(headers, body)
-            return answer_inference(self._manager, found.spec, found.action, body, self._timeout_ms, self._metrics)
+            body = self._inflate(headers, body)
+            return answer_inference(
+                self._manager, found.spec, found.action, body, deadline, self._metrics, self._limits
+            )
         if found.action == "metadata":
             with self._manager.lend(found.spec) as lease:
                 return write_metadata(lease.name, lease.version, lease.servable.signature_defs).encode()
         statuses = self._manager.statuses(found.spec.name, found.spec.version)  # ignores labels, like a stock server
         return write_status(statuses).encode()
 
-    def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
+    def _predict(self, spec: ModelSpec, body: bytes, deadline: Deadline) -> bytes:
         lease = None
         try:
 
@@ -141,20 +152,32 @@ class RestApi:
                     )
                 return signature.inputs
 
-            request = read_predict_request(body, find_inputs)
+            limits = self._limits
+            request = read_predict_request(body, find_inputs, max_rows=limits.max_rows, max_depth=limits.max_json_depth)
             assert lease is not None  # read_predict_request calls find_inputs, or raises
             prediction = predict(
                 lease.servable,
                 request.signature_name,
                 request.inputs,
                 to_array=_unchanged,
-                timeout_ms=self._timeout_ms,
+                timeout_ms=deadline.left_ms(),
+                max_rows=limits.max_rows,
             )
             self._metrics.count_run(lease.name, "Predict", prediction.run_seconds)
             return write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
         finally:
             if lease is not None:
                 lease.__exit__(None, None, None)
+
+    def _inflate(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """Unpacks a gzip body; a broken body becomes empty, as in the stock server."""
+        if "gzip" not in headers.get("content-encoding", ""):
+            return body
+        try:
+            inflated, is_whole = unpack_gzip(body, self._limits.max_body_bytes, may_have_more=True)
+        except BodyError:
+            return b""
+        return inflated if is_whole else b""
 
 
 def _unchanged(_: str, array: np.ndarray) -> np.ndarray:
@@ -187,15 +210,3 @@ def _to_version(digits: str) -> int:
 
 def _decode(part: str) -> str:
     return unquote_to_bytes(part).decode("utf-8", "replace")
-
-
-def _inflate(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Unpacks a gzip body; a broken body becomes empty, as in the stock server."""
-    if "gzip" not in headers.get("content-encoding", ""):
-        return body
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        inflated = unpacker.decompress(body, _MAX_INFLATED_BYTES)
-    except zlib.error:
-        return b""
-    return inflated if unpacker.eof else b""

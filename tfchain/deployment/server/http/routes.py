@@ -4,18 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from tfchain.deployment.server.admission import RETRY_SECONDS, Gate, OverloadedError
 from tfchain.deployment.server.api_keys import ApiKeys
-from tfchain.deployment.server.http.limits import (
-    RETRY_SECONDS,
-    BodyTooLargeError,
-    Gate,
-    OverloadedError,
-    RequestLimits,
-    inflate,
-)
+from tfchain.deployment.server.http.limits import BodyError, BodyTooLargeError, RequestLimits, inflate
 from tfchain.deployment.server.http.rest import Answer
+from tfchain.deployment.server.json.depth import is_too_deep
 from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.metrics.registry import Counter
+from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
 from tfchain.deployment.server.status import HTTP_STATUS, Code, StatusError, to_status
 
 ANY_METHOD = "*"
@@ -33,6 +29,7 @@ class Request:
         query: What follows `?` in the target, as sent; empty without one.
         headers: The request's headers, by lower-case name.
         body: The request's body, unpacked.
+        deadline: When it must be answered; None for the time limit of its endpoint.
     """
 
     method: str
@@ -40,10 +37,11 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    deadline: Deadline | None = None
 
 
 RouteHandler = Callable[[Request], Answer]
-Fallback = Callable[[str, str, Mapping[str, str], bytes], Answer]
+Fallback = Callable[[str, str, Mapping[str, str], bytes, Deadline | None], Answer]
 
 
 class ErrorWriter(Protocol):
@@ -77,7 +75,8 @@ class Router:
         fallback: Answers the requests outside the table.
         keys: The keys that requests must carry, or None to let every request in.
         refused: Counts requests without a valid key, by protocol; None for no counting.
-        limits: The limits of the requests of the table. Default: those of `RequestLimits`.
+        limits: The limits of all requests. Default: those of `RequestLimits`.
+        gate: Counts the requests that run or wait, those of other protocols too. Default: one for this table alone.
         cors_headers: Headers of the table's answers that let pages of other sites read them. Default: none.
 
     Example:
@@ -91,6 +90,7 @@ class Router:
         keys: ApiKeys | None = None,
         refused: Counter | None = None,
         limits: RequestLimits | None = None,
+        gate: Gate | None = None,
         cors_headers: Headers = (),
     ) -> None:
         self._cors_headers = cors_headers
@@ -98,7 +98,7 @@ class Router:
         self._fallback = fallback
         self._keys = keys
         self._refused = refused
-        self._gate = Gate(self.limits.max_concurrent_requests)
+        self._gate = gate or Gate(self.limits.max_concurrent_requests)
         self._routes: dict[str, dict[str, _Route]] = {}
 
     def add(
@@ -133,35 +133,37 @@ class Router:
         """
         if size <= self.limits.max_body_bytes:
             return None
-        route, _ = self._find(method, target)
-        if route is None and target.lower().startswith("/v1/"):
-            return None  # TensorFlow Serving's paths
-        error = BodyTooLargeError(self.limits.max_body_bytes)
-        return self._add_cors(_to_answer(route, error) if route is not None else error_answer(error, status=413))
+        return self._refuse(method, target, BodyTooLargeError(self.limits.max_body_bytes))
 
     def enter(self, method: str, target: str) -> Answer | None:
         """Counts a request in before it waits for its turn; returns the answer if it is a request too many.
 
-        The caller calls `leave` at the end of each request that is let in.
+        Requests by `POST` count, which run models. The caller calls `leave` at the end of each one that is let in.
         """
-        route, _ = self._find(method, target)
-        if route is None or method != "POST":
+        if method != "POST":
             return None
         try:
             self._gate.enter()
         except OverloadedError as error:
-            return self._add_cors(_to_answer(route, error))
+            return self._refuse(method, target, error)
         return None
 
     def leave(self, method: str, target: str) -> None:
         """Counts a request out that `enter` let in."""
-        if method == "POST" and self._find(method, target)[0] is not None:
+        if method == "POST":
             self._gate.leave()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def give_up(self, method: str, target: str) -> Answer:
+        """Returns the answer to a request whose time was up before its turn came."""
+        return self._refuse(method, target, deadline_exceeded())
+
+    def answer(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, deadline: Deadline | None = None
+    ) -> Answer:
         """Answers a request; the arguments are those of `RestApi.answer`."""
         route, methods = self._find(method, target)
-        answer = self._answer(route, methods, method, target, headers, body)
+        path, _, query = target.partition("?")
+        answer = self._answer(route, methods, target, Request(method, path, query, headers, body, deadline))
         if self._cors_headers and methods and not (route is None and target.lower().startswith("/v1/")):
             return self._add_cors(answer)
         return answer
@@ -184,19 +186,16 @@ class Router:
         route, _ = self._find(method, target)
         return route is not None and route.is_light
 
+    def _refuse(self, method: str, target: str, error: StatusError) -> Answer:
+        route, _ = self._find(method, target)
+        return self._add_cors(_to_answer(error_answer if route is None else route.errors, error))
+
     def _add_cors(self, answer: Answer) -> Answer:
         return Answer(answer.status, (*answer.headers, *self._cors_headers), answer.body)
 
-    def _answer(
-        self,
-        route: _Route | None,
-        methods: Mapping[str, _Route],
-        method: str,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes,
-    ) -> Answer:
-        path, _, query = target.partition("?")
+    def _answer(self, route: _Route | None, methods: Mapping[str, _Route], target: str, sent: Request) -> Answer:
+        """Answers a request whose body is as it was sent."""
+        method, path, headers = sent.method, sent.path, sent.headers
         errors = next((other.errors for other in (route, *methods.values()) if other is not None), error_answer)
         if self._keys is not None and _needs_key(method, route):
             try:
@@ -208,17 +207,19 @@ class Router:
                 return errors(error, headers=() if methods else self._cors_headers)
         if route is not None:
             try:
-                plain = inflate(headers, body, self.limits.max_body_bytes)
-                return route.handle(Request(method, path, query, headers, plain))
+                body = inflate(headers, sent.body, self.limits.max_body_bytes)
+                if is_too_deep(body, most := self.limits.max_json_depth):
+                    raise BodyError(f"The body is nested too deeply: at most {most} levels of lists and objects.")
+                return route.handle(Request(method, path, sent.query, headers, body, sent.deadline))
             except Exception as error:
-                return _to_answer(route, to_status(error))
+                return _to_answer(route.errors, to_status(error))
         if methods and not path.lower().startswith("/v1/"):
             if method == "OPTIONS" and self._cors_headers:
                 return Answer(200, (), b"")
             allow = ("Allow", ", ".join(sorted(methods)))
             message = f"{path} takes {allow[1]}. Received: {method}."
             return errors(StatusError(Code.INVALID_ARGUMENT, message), status=405, headers=(allow,))
-        return self._fallback(method, target, headers, body)
+        return self._fallback(method, target, headers, sent.body, sent.deadline)
 
     def _find(self, method: str, target: str) -> tuple[_Route | None, Mapping[str, _Route]]:
         """Returns the route of a request, and all routes of its path by method."""
@@ -232,11 +233,11 @@ def _needs_key(method: str, route: _Route | None) -> bool:
     return method != "OPTIONS" if route is None else not route.is_public
 
 
-def _to_answer(route: _Route, error: StatusError) -> Answer:
+def _to_answer(write: ErrorWriter, error: StatusError) -> Answer:
     if isinstance(error, BodyTooLargeError):
-        return route.errors(error, status=413)
+        return write(error, status=413)
     is_overloaded = error.code is Code.RESOURCE_EXHAUSTED
-    return route.errors(error, headers=(("Retry-After", str(RETRY_SECONDS)),) if is_overloaded else ())
+    return write(error, headers=(("Retry-After", str(RETRY_SECONDS)),) if is_overloaded else ())
 
 
 def error_answer(error: StatusError, *, status: int = 0, headers: Headers = ()) -> Answer:

@@ -20,6 +20,7 @@ _BACKLOG = 1024
 _ACCEPT_SECONDS = 0.25
 _RETRY_SECONDS = 0.05
 _LOG_SECONDS = 10.0
+_ROOM_SECONDS = 0.05  # between two looks for a connection that may be closed for another
 _FAREWELL_SECONDS = 0.25  # in which clients that ask again and again learn from an answer that it is the last
 _FIRST_REQUEST_SECONDS = 0.5  # how long a new connection may take to send its request while the server stops
 
@@ -46,6 +47,9 @@ class HttpServer:
         tls: The context of TLS, or None for HTTP in clear.
         guard: Refuses requests early. Default: none are refused.
         listener: A bound socket that other processes accept connections from, too. Default: None, one of its own.
+        timeout_ms: The time for a request from its arrival to its answer. Default: None, no limit.
+        max_connections: The most open connections. For a further one, the connection is closed that has waited longest
+            for a request; while all are within a request, it waits in the system's queue. Default: 1,000.
     """
 
     def __init__(
@@ -58,8 +62,12 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         guard: Guard | None = None,
         listener: socket.socket | None = None,
+        timeout_ms: int | None = None,
+        max_connections: int = 1000,
     ) -> None:
         self._api = api
+        self._timeout_ms = timeout_ms
+        self._max_connections = max_connections
         self._tls = tls
         self._guard = guard
         self._host = host
@@ -67,6 +75,7 @@ class HttpServer:
         self._slots = threading.BoundedSemaphore(num_threads)
         self._connections: dict[HttpConnection, threading.Thread] = {}
         self._lock = threading.Lock()
+        self._one_ended = threading.Condition(self._lock)
         self._closing = threading.Event()
         self._next_log = 0.0
         self._listener = listener
@@ -128,7 +137,17 @@ class HttpServer:
                 self._log_refusal(error)
                 self._closing.wait(_RETRY_SECONDS)
                 continue
+            self._make_room()
             self._begin(stream)
+
+    def _make_room(self) -> None:
+        """Waits until a client may be served, for whom the connection gives way that has been idle for longest."""
+        with self._lock:
+            while len(self._connections) >= self._max_connections and not self._closing.is_set():
+                idle = [(since, connection) for connection in self._connections if (since := connection.idle_since)]
+                if idle:
+                    min(idle, key=lambda pair: pair[0])[1].give_way()
+                self._one_ended.wait(_ROOM_SECONDS)
 
     def _drain(self, listener: socket.socket) -> None:
         """Accepts the clients that the system has let in already: closing the port would cut them off."""
@@ -144,7 +163,12 @@ class HttpServer:
             if self._tls is not None:
                 stream = self._tls.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
             connection = HttpConnection(
-                stream, self._api.answer, slots=self._slots, idle_seconds=_IDLE_SECONDS, guard=self._guard
+                stream,
+                self._api.answer,
+                slots=self._slots,
+                idle_seconds=_IDLE_SECONDS,
+                guard=self._guard,
+                timeout_ms=self._timeout_ms,
             )
             connection.is_closing = self._closing.is_set()
         except (OSError, ValueError):  # the client is gone already
@@ -170,6 +194,7 @@ class HttpServer:
         finally:
             with self._lock:
                 del self._connections[connection]
+                self._one_ended.notify()
 
     def _log_refusal(self, error: Exception) -> None:
         """Logs that a client was not served, once for a while: it may hold for every client."""

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tfchain.deployment.server.admission import DEFAULT_ROWS, check_rows
 from tfchain.deployment.server.inference.examples import merge_context
+from tfchain.deployment.server.json.depth import DEFAULT_DEPTH
 from tfchain.deployment.server.json.request import is_object, parse_request
 from tfchain.deployment.server.json.tensor import decode_base64
 from tfchain.deployment.server.json.text import dump, type_name
@@ -25,16 +27,20 @@ class JsonExamplesRequest:
     examples: list[bytes]
 
 
-def read_examples_request(body: bytes) -> JsonExamplesRequest:
+def read_examples_request(
+    body: bytes, *, max_rows: int = DEFAULT_ROWS, max_depth: int = DEFAULT_DEPTH
+) -> JsonExamplesRequest:
     """Reads the body of a Classify or Regress request.
 
     Args:
         body: The request's body.
+        max_rows: The most examples. Default: 65,536.
+        max_depth: The most levels of lists and objects. Default: 128.
 
     Raises:
         StatusError: with TensorFlow Serving's text, if the body is not such a request.
     """
-    document, signature_name = parse_request(body)
+    document, signature_name = parse_request(body, max_depth)
     context = _to_example(document["context"]) if "context" in document else b""
     if "examples" not in document:
         # The text names Classify for Regress, too, as in the stock server.
@@ -44,6 +50,7 @@ def read_examples_request(body: bytes) -> JsonExamplesRequest:
         raise _wrong(document, "Expecting 'examples' value to be an list/array")
     if not examples:
         raise _wrong(document, "'examples' value is an empty array")
+    check_rows(len(examples), max_rows)
     return JsonExamplesRequest(signature_name, merge_context(context, [_to_example(value) for value in examples]))
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from tfchain.deployment.server.json.depth import DEFAULT_DEPTH, is_too_deep
 from tfchain.deployment.server.status import StatusError, invalid_argument
 
 _BOM = b"\xef\xbb\xbf"
@@ -21,16 +22,24 @@ _MAX_UINT64 = 2**64 - 1
 _MIN_INT64 = -(2**63)
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, max_depth: int = DEFAULT_DEPTH) -> Any:
     """Reads the first JSON document of a request's body, and ignores what follows it.
 
     Bytes that are not UTF-8 become lone surrogates (`surrogateescape`), so that they can be written back.
+
+    Args:
+        body: The body.
+        max_depth: The most levels of lists and objects in it. Default: 128.
 
     Raises:
         StatusError: with rapidjson's text and offset, if the document is broken.
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
+    if is_too_deep(body, max_depth):
+        raise invalid_argument(
+            f"JSON Parse error: The document is nested too deeply: at most {max_depth} levels of lists and objects."
+        )
     try:
         if body.startswith(_BOM) or any(pattern.search(body) for pattern in _DIFFERS):
             return _RapidParser(body).parse()

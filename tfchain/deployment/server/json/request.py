@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.deployment.server.admission import DEFAULT_ROWS, check_rows
+from tfchain.deployment.server.json.depth import DEFAULT_DEPTH
 from tfchain.deployment.server.json.parser import parse_json
 from tfchain.deployment.server.json.tensor import read_rows, read_tensor, read_value
 from tfchain.deployment.server.json.text import dump
@@ -29,18 +31,26 @@ class JsonPredictRequest:
     is_row_format: bool
 
 
-def read_predict_request(body: bytes, find_inputs: Callable[[str], Mapping[str, TensorSpec]]) -> JsonPredictRequest:
+def read_predict_request(
+    body: bytes,
+    find_inputs: Callable[[str], Mapping[str, TensorSpec]],
+    *,
+    max_rows: int = DEFAULT_ROWS,
+    max_depth: int = DEFAULT_DEPTH,
+) -> JsonPredictRequest:
     """Reads the body of a predict request.
 
     Args:
         body: The request's body.
         find_inputs: A function from a signature's name (empty if none was sent) to its inputs. Called after the JSON
             and the name are found well formed; may raise a StatusError.
+        max_rows: The most rows in row format. Default: 65,536.
+        max_depth: The most levels of lists and objects. Default: 128.
 
     Raises:
         StatusError: with TensorFlow Serving's text, if the body is not a predict request for the signature.
     """
-    document, signature_name = parse_request(body)
+    document, signature_name = parse_request(body, max_depth)
     specs = find_inputs(signature_name)
     if not specs:
         raise invalid_argument(f"Failed to get input map for signature: {signature_name or 'DEFAULT'}")
@@ -55,14 +65,19 @@ def read_predict_request(body: bytes, find_inputs: Callable[[str], Mapping[str, 
             raise invalid_argument(f"JSON Value: {dump(document)} Expecting 'instances' to be an list/array")
         if not rows:
             raise invalid_argument(f"JSON Value: {dump(document)} No values in 'instances' array")
+        check_rows(len(rows), max_rows)
         return JsonPredictRequest(signature_name, _read_instances(rows, specs), True)
     if "inputs" in document:
         return JsonPredictRequest(signature_name, _read_inputs(document["inputs"], specs), False)
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
 
-def parse_request(body: bytes) -> tuple[dict[str, Any], str]:
+def parse_request(body: bytes, max_depth: int = DEFAULT_DEPTH) -> tuple[dict[str, Any], str]:
     """Reads what the bodies of all requests share.
+
+    Args:
+        body: The request's body.
+        max_depth: The most levels of lists and objects. Default: 128.
 
     Returns:
         The document, and the signature's name, which is empty if the request has none.
@@ -70,7 +85,7 @@ def parse_request(body: bytes) -> tuple[dict[str, Any], str]:
     Raises:
         StatusError: with TensorFlow Serving's text, if the body is no JSON object, or the name no text.
     """
-    document = parse_json(body)
+    document = parse_json(body, max_depth)
     if not isinstance(document, dict):
         raise invalid_argument(f"JSON Value: {dump(document)} Is not object")
     signature_name = document.get("signature_name", "")

@@ -23,9 +23,12 @@ class Call:
         entrypoint: `REST` or `GRPC`.
         model: The model that the call names; empty as long as it is not known.
         api: What was called: `predict` over REST, `Predict` over gRPC; empty for status and metadata.
+
+    Attributes:
+        left_ms: Returns the milliseconds until the call must be answered; None if nobody has set it.
     """
 
-    __slots__ = ("_entrypoint", "_metrics", "_start", "api", "model")
+    __slots__ = ("_entrypoint", "_metrics", "_start", "api", "left_ms", "model")
 
     def __init__(self, metrics: "ServingMetrics", entrypoint: str, model: str = "", api: str = "") -> None:
         self._metrics = metrics
@@ -33,6 +36,7 @@ class Call:
         self._start = 0.0
         self.model = model
         self.api = api
+        self.left_ms: Callable[[], int | None] | None = None
 
     def __enter__(self) -> "Call":
         self._start = time.perf_counter()

@@ -15,6 +15,10 @@ class Deadline:
     def __init__(self, timeout_ms: int | None) -> None:
         self._end = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
 
+    def left_seconds(self) -> float | None:
+        """Returns the remaining seconds, 0 if the time is up; None for no limit."""
+        return None if self._end is None else max(self._end - time.monotonic(), 0.0)
+
     def left_ms(self) -> int | None:
         """Returns the remaining milliseconds, at least 1; None for no limit.
 

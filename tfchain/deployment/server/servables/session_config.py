@@ -1,10 +1,10 @@
 """The configuration of a model's session: a ConfigProto from a text file, and the flags that change it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.deployment.server.text_proto import read_text_proto
 
 BFLOAT16 = "bfloat16"
 
@@ -56,7 +56,7 @@ def make_session_config(
     options = options or SessionOptions()
     config = config_pb2.ConfigProto()
     if options.config_file:
-        _read_text_proto(Path(options.config_file), config)
+        read_text_proto(options.config_file, config)
     if intra_op_threads:
         config.intra_op_parallelism_threads = intra_op_threads
     if inter_op_threads:
@@ -67,17 +67,3 @@ def make_session_config(
         rewrite_options = config.graph_options.rewrite_options
         rewrite_options.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config
-
-
-def _read_text_proto(path: Path, message: Any) -> None:
-    from google.protobuf import text_format
-
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), message)
-    except OSError as error:
-        raise InputError(f"{path}; {error.strerror}") from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"Invalid protobuf file: '{path}'. Expected a {message.DESCRIPTOR.full_name} in text format. "
-            f"Received: {error}"
-        ) from error

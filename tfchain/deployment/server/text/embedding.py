@@ -58,6 +58,7 @@ class TextService:
 
         def answer(request: Request) -> Answer:
             with Call(self.metrics, "REST", api=api) as call:
+                call.left_ms = None if request.deadline is None else request.deadline.left_ms
                 return handle(request, call)
 
         return answer
@@ -75,7 +76,7 @@ class TextService:
                 or it embeds no texts.
         """
         call.model = name or ""
-        with self._find(name) as model:
+        with self._find(name, self.timeout_ms if call.left_ms is None else call.left_ms()) as model:
             call.model = model.lease.name
             yield model
 
@@ -83,12 +84,12 @@ class TextService:
         """Measures a model's run."""
         self.metrics.count_run(model, "Predict", seconds)
 
-    def _find(self, name: str | None) -> TextModel:
+    def _find(self, name: str | None, timeout_ms: int | None) -> TextModel:
         served = self.manager.names()
         if name is None and len(served) > 1:
             raise FieldError(f"Several models are served: `model` must be one of {', '.join(served)}.", "model")
         try:
-            return find_text_model(self.manager, name, self.timeout_ms, self.count_run)
+            return find_text_model(self.manager, name, timeout_ms, self.count_run)
         except StatusError as error:
             if error.code is not Code.NOT_FOUND or name is None:
                 raise

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from tfchain.deployment.server.flags import FLAGS, Flags, Value
+from tfchain.deployment.server.flags import FLAGS, Flags, Value, write_flags
 from tfchain.deployment.server.workers.process import MakeCommand
 from tfchain.deployment.server.workers.sockets import SharedPorts
 from tfchain.runtime.child_process import make_python_command
@@ -56,8 +56,4 @@ def share_cores(flags: Flags, num_cores: int) -> dict[str, Value]:
 def _write(values: Mapping[str, Value]) -> list[str]:
     """Writes flags as a command line, without those that have their default."""
     defaults = {flag.name: flag.default for flag in FLAGS}
-    return [
-        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in values.items()
-        if value != defaults[name]
-    ]
+    return write_flags({name: value for name, value in values.items() if value != defaults[name]})
