@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.deployment.server.batching.fakes import SECONDS, Callers, Clock, Gate
 from tfchain.deployment.server.batching.parameters import BatchingParameters
-from tfchain.deployment.server.batching.shared_scheduler import BatchQueue, SharedBatchScheduler
+from tfchain.deployment.server.batching.shared_scheduler import Batch, BatchQueue, SharedBatchScheduler
 from tfchain.deployment.server.status import Code, StatusError
 
 FOREVER = 10**12  # microseconds
@@ -258,3 +259,31 @@ def test_a_forked_process_begins_with_empty_queues_and_new_threads(harness: Harn
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     queue.close()
     assert harness.batches == [["a"]]
+
+
+def test_the_number_of_waiting_tasks_changes_under_the_lock_and_is_read_without_a_look_at_the_batches() -> None:
+    class Moving(deque[Batch]):
+        def __iter__(self) -> Any:  # what a reader may meet while another thread adds a batch
+            raise RuntimeError("deque mutated during iteration")
+
+    class Watched(BatchQueue):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "num_tasks" and hasattr(self, "num_tasks"):
+                counted.append((value, self._scheduler.lock.locked()))
+            super().__setattr__(name, value)
+
+    counted: list[tuple[int, bool]] = []
+    harness = Harness()
+    queue = Watched(harness.scheduler, BatchingParameters(max_batch_size=2), harness.process)
+    queue._batches = Moving(queue._batches)
+    harness.scheduler._queues.append(queue)
+    harness.gate.shut()
+    queue.schedule(Rows("a"))
+    harness.gate.wait_for(1)
+    for name in "bcd":
+        queue.schedule(Rows(name))
+    assert queue.num_tasks == 3
+    harness.gate.open()
+    queue.close()
+    assert counted == [(1, True), (0, True), (1, True), (2, True), (3, True), (1, True), (0, True)]
+    harness.scheduler.close(SECONDS)

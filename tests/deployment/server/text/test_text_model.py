@@ -1,13 +1,19 @@
 """A version as the endpoints use it, without a wire."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.conformance.conftest import Wire
+from tests.deployment.server.batching.fakes import FakeServable
 from tfchain import NeuralSearchChain
+from tfchain.deployment.server.servables import deadline
 from tfchain.deployment.server.status import Code, StatusError
+from tfchain.deployment.server.text.embedding import TEXTS_IN_A_RUN, embed
 from tfchain.deployment.server.text.text_model import TextModel, find_text_model
 from tfchain.models.text_encoder import TextEncoder
 
@@ -69,3 +75,25 @@ def test_a_model_that_is_not_there_is_named(docs_wire: Wire) -> None:
     with pytest.raises(StatusError, match="Servable not found for request") as caught:
         find_text_model(docs_wire.server._manager, "nope", None)
     assert caught.value.code is Code.NOT_FOUND
+
+
+def test_all_runs_of_a_request_share_one_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = [100.0]
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
+    version = FakeServable()
+
+    class Slow:
+        signatures = version.signatures
+
+        def run(self, *arguments: Any) -> Any:
+            now[0] += 4.0
+            return version.run(*arguments)
+
+    lease: Any = SimpleNamespace(name="m", version=1, path=tmp_path, servable=Slow())
+    texts = [f"text {number}" for number in range(2 * TEXTS_IN_A_RUN)]
+    assert len(embed(TextModel(lease, 9_000), texts, "", "input")) == len(texts)
+    assert version.timeouts == [9_000, 5_000]
+    with pytest.raises(StatusError) as caught:
+        embed(TextModel(lease, 4_000), texts, "", "input")
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert version.timeouts[2:] == [4_000]  # the second run did not begin
