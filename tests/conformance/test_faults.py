@@ -1,7 +1,9 @@
 """Faults around a running server: damaged versions and files, folders that vanish, memory, clocks, odd bytes."""
 
 import ast
+import contextlib
 import gc
+import logging
 import os
 import shutil
 import socket
@@ -191,6 +193,42 @@ def test_a_base_path_that_may_not_be_read_changes_nothing(
     live.wait(lambda: "Permission denied" in caplog.text)
     monkeypatch.undo()
     live.wait(lambda: live.states()["1"] == ("AVAILABLE", "OK"))
+
+
+def test_files_that_the_system_keeps_from_the_server_change_nothing(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    nobody, was_root = 65534, os.geteuid() == 0
+    mode = live.base_path.stat().st_mode
+    live.base_path.chmod(0)
+    live.config.chmod(0)
+    try:
+        if was_root:  # who may read everything: ask the system as somebody else
+            os.seteuid(nobody)
+        live.wait(lambda: caplog.text.count("Permission denied") >= 2)  # the base path, and the config file
+        assert "models.config" in caplog.text
+    finally:
+        if was_root:
+            os.seteuid(0)
+        live.base_path.chmod(mode)
+        live.config.chmod(0o644)
+    live.wait(lambda: live.states()["1"] == ("AVAILABLE", "OK"))
+
+
+def test_a_log_on_a_full_disk_harms_no_request(live: Live) -> None:
+    logger = logging.getLogger("tfchain")
+    with contextlib.suppress(OSError), open("/dev/full", "w") as full:  # its end cannot be written either
+        handler = logging.StreamHandler(full)
+        logger.addHandler(handler)
+        try:
+            number = max(int(name) for name in os.listdir(live.base_path) if name.isdigit()) + 1
+            (live.base_path / str(number)).mkdir()  # ends with an error, which is logged
+            live.wait(lambda: live.states().get(str(number), ("", ""))[0] == "END")
+            with pytest.raises(OSError, match="No space left on device"):
+                full.flush()
+        finally:
+            logger.removeHandler(handler)
+    live.check_answers()
 
 
 def test_random_bytes_on_the_grpc_port_harm_no_call(live: Live) -> None:
