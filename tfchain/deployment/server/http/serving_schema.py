@@ -16,8 +16,10 @@ _VERBS = {"predict": "Predict", "classify": "Example", "regress": "Example"}
 _ERRORS = {
     400: "The request is malformed, or does not fit the model's signature.",
     404: "No such model or version is served.",
+    413: "The body is too large.",
+    429: "Too many requests are running or waiting; the header Retry-After says when to try again.",
     501: "This server does not support the request yet.",
-    504: "The run exceeded the time limit.",
+    504: "The request waited and ran for longer than the time limit.",
 }
 _ANY = {"description": 'A JSON value: a number, a string, `{"b64": …}`, or nested arrays of these.'}
 
