@@ -128,6 +128,8 @@ class HttpServer:
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._closing.is_set():
+            if self._is_crowded():
+                continue  # clients wait in the system's queue, from which other workers may take them
             try:
                 stream, _ = listener.accept()
             except TimeoutError:
@@ -139,6 +141,15 @@ class HttpServer:
                 continue
             self._make_room()
             self._begin(stream)
+
+    def _is_crowded(self) -> bool:
+        """Returns whether no client may come in, as all others are within requests; waits a little if so."""
+        with self._lock:
+            is_full = len(self._connections) >= self._max_connections
+            if not is_full or any(connection.idle_since is not None for connection in self._connections):
+                return False
+            self._one_ended.wait(_ROOM_SECONDS)
+            return True
 
     def _make_room(self) -> None:
         """Waits until a client may be served, for whom the connection gives way that has been idle for longest."""
