@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -40,9 +41,10 @@ class Health:
 
     Args:
         server: The gRPC server, not yet started.
+        threads: Where the calls run: probes must be answered while all threads of the requests are busy.
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, threads: ThreadPoolExecutor) -> None:
         from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
         self._lock = threading.Lock()
@@ -56,6 +58,8 @@ class Health:
                     context.set_details("service name unknown")
                 return response
 
+            Check.experimental_thread_pool = threads  # type: ignore[attr-defined]
+
             def Watch(self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None) -> Any:
                 with lock:
                     watchers.add(send_response_callback)
@@ -67,7 +71,7 @@ class Health:
                 context.add_callback(forget)
                 return super().Watch(request, _Context(context), send_response_callback)
 
-        self._servicer = Servicer()
+        self._servicer = Servicer(experimental_thread_pool=threads)
         for name in SERVICES:
             self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)

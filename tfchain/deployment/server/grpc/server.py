@@ -90,7 +90,7 @@ class GrpcServer:
         self.metrics = metrics or ServingMetrics()
         self.farewell = Farewell()
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="grpc")
-        self._refusals = ThreadPoolExecutor(1, thread_name_prefix="grpc-refusals")
+        self._light = ThreadPoolExecutor(1, thread_name_prefix="grpc-light")  # refusals, and the health service
         self._reflection: ThreadPoolExecutor | None = None
         self._health: Health | None = None
         self._server: Any = None
@@ -102,15 +102,15 @@ class GrpcServer:
         Raises:
             ServerError: if a port is in use.
         """
-        interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell, self._refusals)]
+        interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell, self._light)]
         if self._keys is not None:
-            interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused, self._refusals))
-        interceptors.insert(0, AdmissionInterceptor(self._gate, self._pool, self._refusals))
+            interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused, self._light))
+        interceptors.insert(0, AdmissionInterceptor(self._gate, self._pool, self._light))
         options = make_options(self._arguments, max_connections=self._limits.max_connections)
         self._server = grpc.server(self._pool, options=options, interceptors=interceptors)
         services = _add_services(self._server, self)
         if self._has_health:
-            self._health = Health(self._server)
+            self._health = Health(self._server, self._light)
             services.append("grpc.health.v1.Health")
         self._reflection = add_reflection(self._server, services)
         for address in self._addresses:
@@ -135,7 +135,7 @@ class GrpcServer:
         if self._server is not None:
             self.farewell.say()
             self._server.stop(timeout_seconds).wait(timeout_seconds + 2.0)
-        for pool in (self._pool, self._refusals, self._reflection):
+        for pool in (self._pool, self._light, self._reflection):
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
 
