@@ -4,6 +4,8 @@ import contextlib
 import json
 import logging
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +25,8 @@ from tfchain.deployment.client.client import RequestError
 from tfchain.deployment.deploy import deploy
 from tfchain.deployment.export import export
 from tfchain.deployment.repository import DESCRIPTION
+from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
+from tfchain.deployment.server.batching.text_servable import TextBatchingServable
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.deployment.server.servables.engines import load_for_engine
 from tfchain.deployment.server.servables.litert import LiteRTServable, add_litert, load_version, read_halves
@@ -255,6 +259,36 @@ def test_many_texts_are_more_than_one_batch(chain: NeuralSearchChain, servable: 
     (vectors,) = servable.run(servable.signatures["embed"], {"text": to_array(texts)}, ["embedding"])
     np.testing.assert_allclose(vectors, chain.encode(texts), atol=SAME)
     assert servable.num_failures == 0
+
+
+def test_texts_of_several_clients_share_batches_of_which_two_run_for_each_interpreter(
+    version: Path, chain: NeuralSearchChain, servable: LiteRTServable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    run = servable.run
+
+    def count(signature: Any, inputs: Any, outputs: Any, timeout_ms: int | None = None) -> Any:
+        runs.append(len(inputs["text"]))
+        if len(runs) <= 4:
+            assert all_wait.wait(10)
+        return run(signature, inputs, outputs, timeout_ms)
+
+    all_wait = threading.Event()
+    monkeypatch.setattr(servable, "run", count)
+    batched = Batching(BatchingOptions()).wrap(servable, version)
+    assert isinstance(batched, TextBatchingServable)
+    asked = [TEXTS[number % len(TEXTS)] for number in range(20)]
+    embed = servable.signatures["embed"]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = [pool.submit(batched.run, embed, {"text": to_array([text])}, ["embedding"]) for text in asked]
+        while batched.statistics.queue_length < len(asked) - 4:
+            time.sleep(0.001)
+        all_wait.set()
+        vectors = np.concatenate([answer.result(20)[0] for answer in answers])
+    np.testing.assert_allclose(vectors, chain.encode(asked), atol=SAME)
+    assert runs[:4] == [1] * 4  # two interpreters have two each
+    assert sum(runs) == len(asked)
+    assert len(runs) < 12
 
 
 def test_a_version_without_a_flatbuffer_is_served_by_its_saved_model(version: Path, tmp_path: Path) -> None:
