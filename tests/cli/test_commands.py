@@ -182,4 +182,5 @@ def test_serve_hands_its_options_to_the_server(
         "ports": DeployedPorts(api_key_file=tmp_path / "keys"),
         "program": "tfchain.chains.model_server",
         "workers": 3,
+        "flags": {},
     }

@@ -113,6 +113,12 @@ def test_over_grpc_strings_and_examples_are_counted(channel: grpc.Channel) -> No
     assert len(numbers.outputs["y"].float_val) == 100
 
 
+def test_a_gzip_body_is_unpacked_up_to_the_limit(narrow: Wire) -> None:
+    body = b'{"instances": [1.0]}'
+    packed = gzip.compress(body + b" " * (2000 - len(body)))
+    assert narrow.http("POST", PREDICT, packed, {"Content-Encoding": "gzip"}).status == 200
+
+
 def test_a_body_is_no_larger_and_no_deeper_than_allowed(narrow: Wire) -> None:
     large = json.dumps({"instances": ["a" * 2000], "signature_name": "shout"}).encode()
     for body, headers in ((large, {}), (gzip.compress(large), {"Content-Encoding": "gzip"})):

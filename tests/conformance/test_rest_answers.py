@@ -142,14 +142,6 @@ def test_a_gzip_body_that_is_cut_short_is_empty_and_the_server_goes_on(wire: Wir
     assert wire.http("POST", "/v1/models/hpt:predict", whole, headers).status == 200
 
 
-def test_a_gzip_body_inflates_to_the_limit_and_no_further(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfchain.deployment.server.http.rest._MAX_INFLATED_BYTES", 1000)
-    headers = {"Content-Encoding": "gzip"}
-    for blanks, status in ((900, 200), (2000, 400)):
-        body = gzip.compress(b'{"instances": [1.0]}' + b" " * blanks)
-        assert wire.http("POST", "/v1/models/hpt:predict", body, headers).status == status
-
-
 def test_a_version_in_the_path_is_served_and_names_are_decoded(wire: Wire) -> None:
     assert wire.predict('{"instances": [1]}', "/v1/models/hpt/versions/123:predict").status == 200
     assert wire.predict('{"instances": [1]}', "/V1/Models/h%70t:predict").status == 200

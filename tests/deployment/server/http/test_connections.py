@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -79,6 +80,10 @@ def test_who_is_within_a_request_does_not_give_way_and_others_wait(server: HttpS
         stream.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         assert api.begun.acquire(timeout=10)
     busy[2].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")  # half a body
+    deadline = time.monotonic() + 10
+    while any(connection.idle_since is not None for connection in server._connections):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     late = connect(server)
     late.sendall(GET)
     late.settimeout(0.2)
