@@ -1,9 +1,16 @@
 """Which model and prompt a request means, special tokens, and lengths of vectors."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from tfchain.deployment.server.http.routes import Request
 from tfchain.deployment.server.metrics.serving import Call
+from tfchain.deployment.server.servables.deadline import Deadline
+from tfchain.deployment.server.status import StatusError, not_found
+from tfchain.deployment.server.text import embedding
 from tfchain.deployment.server.text.embedding import (
     TextService,
     check_dimensions,
@@ -93,3 +100,23 @@ def test_vectors_of_a_version_that_tells_nothing_are_not_cut() -> None:
     assert cut_vectors(model, vectors, 4) is vectors  # type: ignore[arg-type]
     with pytest.raises(FieldError, match="`dimensions` must be one of 4. Received: 2. The model was not trained"):
         cut_vectors(model, vectors, 2)  # type: ignore[arg-type]
+
+
+def test_the_time_that_is_left_of_a_request_is_that_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int | None] = []
+
+    def find(_manager: Any, _name: str, timeout_ms: int | None, _on_run: Any) -> Any:
+        given.append(timeout_ms)
+        raise not_found("no model")
+
+    monkeypatch.setattr(embedding, "find_text_model", find)
+    manager: Any = SimpleNamespace(names=lambda: ["m"])
+    service = TextService(manager, 5000)
+    handle = service.counted("embed", lambda _, call: service.lend("m", call).__enter__())  # type: ignore[arg-type]
+    for left in (None, Deadline(100), Deadline(None)):
+        with pytest.raises(StatusError, match="does not exist"):
+            handle(Request("POST", "/embed", "", {}, b"", left))
+    assert given[0] == 5000
+    assert given[1] is not None
+    assert given[1] <= 100
+    assert given[2] is None
