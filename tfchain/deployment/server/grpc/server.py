@@ -105,9 +105,10 @@ class GrpcServer:
         interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell, self._light)]
         if self._keys is not None:
             interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused, self._light))
-        interceptors.insert(0, AdmissionInterceptor(self._gate, self._pool, self._light))
+        # Outermost, as it counts a call out by the threads that it gives its handler, which others would wrap.
+        admission = AdmissionInterceptor(self._gate, self._pool, self._light)
         options = make_options(self._arguments, max_connections=self._limits.max_connections)
-        self._server = grpc.server(self._pool, options=options, interceptors=interceptors)
+        self._server = grpc.server(self._pool, options=options, interceptors=[admission, *interceptors])
         services = _add_services(self._server, self)
         if self._has_health:
             self._health = Health(self._server, self._light)
