@@ -16,7 +16,11 @@ from tfchain.deployment.server.ports import PortOptions
 from tfchain.models.text_encoder import TextEncoder
 
 API_KEY = "a-key"
-DOCUMENTS = ("the cat sleeps", "stocks fell on monday", "who runs")
+DOCUMENTS = (
+    {"text": "the cat sleeps", "metadata": {"topic": "animals", "year": 2020, "tags": ["a", "b"]}},
+    {"text": "stocks fell on monday", "metadata": {"topic": "money", "year": 2021.5}},
+    {"text": "who runs"},
+)
 
 
 @pytest.fixture(scope="session")
