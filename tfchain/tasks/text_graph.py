@@ -139,6 +139,7 @@ class TextGraph:
             "precision": self.text_encoder.precision,
             "pooling": [] if self.text_encoder.config is None else list(self.text_encoder.config.pooling.modes),
             "similarity": self.text_encoder.similarity,
+            "matryoshka_dims": list(self.text_encoder.matryoshka_dims),
         }
 
     @property
