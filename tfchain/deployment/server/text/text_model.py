@@ -43,6 +43,14 @@ class Hit:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a text, with its probability."""
+
+    name: str
+    score: float
+
+
 class TextModel:
     """A version lent to a request of an endpoint for texts; use it in a `with` block.
 
@@ -102,6 +110,28 @@ class TextModel:
     def matryoshka_dims(self) -> list[int]:
         """The shorter lengths to which vectors may be cut; empty if the model was not trained for that."""
         return _to_numbers(self._values.get("matryoshka_dims"))
+
+    @property
+    def special_ids(self) -> set[int]:
+        """The ids of special tokens; those of an empty text for versions that do not tell."""
+        return set(_to_numbers(self._values.get("special_ids"))) or set(self.empty_text)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the version gives texts, or pairs of texts, labels."""
+        signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
+        return signature is not None and {"labels", "scores"} <= set(signature.outputs)
+
+    @property
+    def classifies_pairs(self) -> bool:
+        """Whether it is pairs of texts that get labels."""
+        return self.classifies and "text_pair" in self.lease.servable.signatures[SERVING_DEFAULT].inputs
+
+    @property
+    def labels(self) -> list[str]:
+        """All labels, in the order of the model's outputs; empty if the version does not tell."""
+        found = self.description.get("labels")
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
     @property
     def has_search(self) -> bool:
@@ -208,6 +238,32 @@ class TextModel:
             found = self._run(SEARCH_FILTERED, {"text": _to_array(queries), "allowed": allowed}, outputs)
         return [
             [Hit(_to_text(key), float(score), _to_text(text)) for key, score, text in zip(*rows, strict=True)][:most]
+            for rows in zip(*found, strict=True)
+        ]
+
+    def check_classifies(self) -> None:
+        """Raises a StatusError, INVALID_ARGUMENT, if the version gives no labels."""
+        if not self.classifies:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) classifies no texts. Serve a "
+                "TextClassificationChain."
+            )
+
+    def classify(self, texts: Sequence[Sequence[str]]) -> list[list[Label]]:
+        """Returns the labels of texts, best first, as many as the version was exported for.
+
+        Args:
+            texts: Lists of one text, or of two if the version classifies pairs.
+
+        Raises:
+            StatusError: if the version gives no labels, or the run fails.
+        """
+        self.check_classifies()
+        columns = ("text", "text_pair") if self.classifies_pairs else ("text",)
+        inputs = {name: _to_array([text[place] for text in texts]) for place, name in enumerate(columns)}
+        found = self._run(SERVING_DEFAULT, inputs, ["labels", "scores"])
+        return [
+            [Label(_to_text(name), float(score)) for name, score in zip(*rows, strict=True)]
             for rows in zip(*found, strict=True)
         ]
 
