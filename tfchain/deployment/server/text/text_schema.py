@@ -237,7 +237,7 @@ TEXT_PATHS: dict[str, dict[str, Any]] = {
     },
     "/embed": _tei("embed", "The vectors of texts.", "TeiEmbedRequest", "TeiEmbedAnswer"),
     "/": _tei("embedRoot", "The same as /embed; for a model that classifies, as /predict.", "TeiRequest", "TeiAnswer"),
-    "/predict": _tei("predict", "The labels of texts, best first.", "TeiPredictRequest", "TeiPredictAnswer"),
+    "/predict": _tei("predictTei", "The labels of texts, best first.", "TeiPredictRequest", "TeiPredictAnswer"),
     "/decode": _tei("decode", "The texts of token ids.", "TeiDecodeRequest", "TeiDecodeAnswer"),
     "/embed_all": _tei("embedAll", "Refused: versions have no vectors of tokens.", "TeiEmbedRequest", "TeiEmbedAnswer"),
     "/embed_sparse": _tei("embedSparse", "Refused: vectors are dense.", "TeiEmbedRequest", "TeiEmbedAnswer"),
