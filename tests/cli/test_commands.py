@@ -113,7 +113,7 @@ def test_info_tells_what_a_version_answers_and_needs(run: Run, saved_index: Path
     assert values["documents"] == 3
     assert "MatMul" in values["ops"]
     shown = run("info", version_path).stdout
-    assert "embed, embed_ids, search, serving_default" in shown
+    assert "embed, embed_ids, search, search_filtered" in shown
     assert "oldest server" in shown
 
 
