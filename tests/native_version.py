@@ -12,6 +12,7 @@ from tfchain.tasks.search.search import PassageConfig, make_index
 from tfchain.tasks.search.search_graph import make_search_graph
 
 DOCUMENTS = ["the cat sleeps", "stocks fell on monday", "你好，我是一个智能助手", "who does run", "a dog", "a dog"]
+METADATA = [{"animal": "cat", "row": 0}, {}, {"row": 2}, {"row": 3}, {"animal": "dog"}, {"animal": "dog", "row": 5}]
 TOP_K = 4
 
 
@@ -38,7 +39,7 @@ def make_native_version(base_path: Path, model_path: Path) -> NativeVersion:
         model_path: The model's folder.
     """
     text_encoder = TextEncoder.from_pretrained(model_path).with_precision("int8", engine="native")
-    documents = [Document(f"{row}", text) for row, text in enumerate(DOCUMENTS)]
+    documents = [Document(f"{row}", text, metadata=METADATA[row]) for row, text in enumerate(DOCUMENTS)]
     index = make_index(text_encoder, documents, PassageConfig())
     whole = text_encoder.with_precision("float32", engine="tensorflow")
     graph = make_search_graph(whole, make_index(whole, documents, PassageConfig()), top_k=TOP_K)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.core.signatures import EMBED, SERVING_DEFAULT
+from tfchain.core.filters.files import make_metadata_files
+from tfchain.core.signatures import EMBED, SEARCH_FILTERED, SERVING_DEFAULT
 from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http.page import add_page
@@ -21,6 +22,7 @@ from tfchain.deployment.server.text.search import add_search
 
 TEXT = {"text": TensorSpec("text:0", 7)}
 FOUND = {name: TensorSpec(f"{name}:0", 7) for name in ("ids", "scores", "texts")}
+ALLOWED = {"allowed": TensorSpec("allowed:0", 10)}
 VECTOR = {"embedding": TensorSpec("embedding:0", 1)}
 
 
@@ -36,6 +38,7 @@ class WordServable:
         self.signatures = {EMBED: Signature(EMBED, TEXT, VECTOR)} if described.get("embeds", True) else {}
         if self.documents:
             self.signatures[SERVING_DEFAULT] = Signature(SERVING_DEFAULT, TEXT, FOUND)
+            self.signatures[SEARCH_FILTERED] = Signature(SEARCH_FILTERED, TEXT | ALLOWED, FOUND)
 
     def run(
         self,
@@ -45,26 +48,38 @@ class WordServable:
         timeout_ms: int | None = None,
     ) -> list[np.ndarray]:
         found: dict[str, list[list[Any]]] = {"ids": [], "scores": [], "texts": []}
+        allowed = inputs.get("allowed", np.ones(len(self.documents), bool))
         for query in inputs["text"]:
             words = query.decode().lower().split()
             scored = [
                 (sum(word in text.lower() for word in words) / len(words), key) for key, text in self.documents.items()
             ]
+            scored = [pair for pair, may_be_found in zip(scored, allowed, strict=True) if may_be_found]
             best = sorted(scored, key=lambda pair: -pair[0])[: self.top_k]
-            found["ids"].append([key.encode() for _, key in best])
-            found["scores"].append([score for score, _ in best])
-            found["texts"].append([self.documents[key].encode() for _, key in best])
+            blanks = min(self.top_k, len(self.documents)) - len(best)
+            found["ids"].append([key.encode() for _, key in best] + [b""] * blanks)
+            found["scores"].append([score for score, _ in best] + [-np.inf] * blanks)
+            found["texts"].append([self.documents[key].encode() for _, key in best] + [b""] * blanks)
         dtypes = {"scores": np.float32}
         return [np.array(found[name], dtype=dtypes.get(name, object)) for name in outputs]
 
     def close(self) -> None: ...
 
 
-def write_version(path: Path, documents: Mapping[str, str], **description: Any) -> None:
-    """Writes what `WordServable` reads."""
+def write_version(
+    path: Path,
+    documents: Mapping[str, str],
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    **description: Any,
+) -> None:
+    """Writes what `WordServable` reads, and the documents' metadata by their ids."""
     (path / DESCRIPTION).parent.mkdir(parents=True)
     (path / "documents.json").write_text(json.dumps(documents), encoding="utf-8")
     (path / DESCRIPTION).write_text(json.dumps({"documents": len(documents), **description}), encoding="utf-8")
+    files = make_metadata_files(list(documents), [(metadata or {}).get(key, {}) for key in documents])
+    for name, content in files.items():
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes(content)
 
 
 @contextmanager

@@ -129,6 +129,16 @@ def test_an_empty_query_is_an_error(query: str, run: Run, saved_index: Path) -> 
     check_error(run("search", saved_index, query), "A query must not be empty")
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [("{", "`--filter` must be JSON, such as"), ('{"a": {"$like": 1}}', "must be compared by one of $eq, $ne")],
+)
+def test_a_wrong_filter_is_reported_before_the_index_is_read(
+    run: Run, tmp_path: Path, condition: str, message: str
+) -> None:
+    check_error(run("search", tmp_path / "gone", "who", "--filter", condition), message)
+
+
 @pytest.mark.parametrize("command", [("search", "who"), ("export",)])
 def test_a_top_k_of_zero_is_an_error(command: tuple[str, ...], run: Run, saved_index: Path) -> None:
     check_error(run(command[0], saved_index, *command[1:], "--top-k", 0), "`--top-k` must be at least 1. Received: 0")

@@ -33,6 +33,15 @@ def test_search_prints_a_table_with_rank_score_id_and_text(run: Run, saved_index
     assert lines[7] == ["1", "1.0000", "stock", "on", "monday", "—", "stocks", "fell"]
 
 
+def test_search_shows_only_what_a_filter_lets_through(run: Run, saved_index: Path) -> None:
+    for condition, expected in (('{"year": {"$exists": false}}', 1), ('{"year": 2020}', 0)):
+        values = read_json(run, "search", saved_index, "on monday stocks fell", "-k", 1, "--filter", condition)
+        assert len(values["results"][0]["hits"]) == expected
+    result = run("search", saved_index, "the cat sleeps", "--filter", '{"year": 2020}')
+    assert result.exit_code == 0
+    assert "the cat sleeps" in result.stdout
+
+
 def test_search_gives_the_hits_as_json(run: Run, saved_index: Path) -> None:
     values = read_json(run, "search", saved_index, "on monday stocks fell", "-k", 1)
 
@@ -99,12 +108,12 @@ def test_export_prints_the_folder_of_the_next_version(
 def test_info_tells_what_a_version_answers_and_needs(run: Run, saved_index: Path, version_path: Path) -> None:
     values = read_json(run, "info", version_path)
 
-    assert values["signatures"] == ["embed", "embed_ids", "search", "serving_default", "tokenize"]
+    assert values["signatures"] == ["embed", "embed_ids", "search", "search_filtered", "serving_default", "tokenize"]
     assert values["fingerprint"] == read_json(run, "info", saved_index)["fingerprint"]
     assert values["documents"] == 3
     assert "MatMul" in values["ops"]
     shown = run("info", version_path).stdout
-    assert "embed, embed_ids, search, serving_default" in shown
+    assert "embed, embed_ids, search, search_filtered" in shown
     assert "oldest server" in shown
 
 

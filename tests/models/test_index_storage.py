@@ -1,5 +1,7 @@
 """Indexes that keep vectors in fewer bits: what they find, in Python and in the graph."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -157,6 +159,37 @@ def test_the_graph_finds_what_python_finds(storage: VectorStorage, counts: list[
     np.testing.assert_allclose(found_scores, scores, atol=1e-5)
     np.testing.assert_array_equal(found_rows, rows)
     assert search(np.zeros((0, dim), dtype="float32"))[0].shape == (0, 7)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("storage", [VectorStorage(), INT8, SIGNS, LEARNED, BITS_ALONE], ids=repr)
+@pytest.mark.parametrize("counts", [[1] * 120, [1, 3, 2] * 20], ids=["texts", "passages"])
+def test_among_some_documents_the_best_are_those_of_an_index_of_these_alone(
+    storage: VectorStorage, counts: list[int], similarity: Any
+) -> None:
+    if storage.precision == "binary" and similarity == "dot":
+        pytest.skip("bits have no lengths")
+    random = np.random.default_rng(5)
+    index = VectorIndex(16, similarity, storage)
+    index.add(random.normal(size=(sum(counts), 16)).astype("float32"), counts)
+    index.remove_slots([0, 7, 29])  # rows are no slots
+    queries = random.normal(size=(4, 16)).astype("float32")
+    module = tf.Module()
+    search = make_search(module, index, 7)
+    for share in (0.5, 0.1, 0.0):
+        allowed = np.arange(len(index)) < 3 if share == 0.1 else random.random(len(index)) < share
+        chosen = np.flatnonzero(allowed)
+        alone = VectorIndex(16, similarity, storage, index.codebook)
+        alone.add(index.take(chosen), index.counts[chosen].tolist())
+        expected_rows, expected_scores = alone.search(queries, 7)
+        rows, scores = index.search(queries, 7, allowed=allowed)
+        np.testing.assert_array_equal(rows, chosen[expected_rows])
+        np.testing.assert_allclose(scores, expected_scores, rtol=1e-6, atol=1e-6)
+        width = min(7, len(chosen))
+        graph_scores, graph_rows = search(tf.constant(queries), tf.constant(allowed))
+        np.testing.assert_array_equal(graph_rows[:, :width], rows)
+        np.testing.assert_allclose(graph_scores[:, :width], scores, rtol=1e-5, atol=1e-5)
+        assert np.isneginf(graph_scores[:, width:]).all()
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

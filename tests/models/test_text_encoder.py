@@ -118,3 +118,43 @@ def test_dense_modules_are_read_as_they_were_saved(read: TextEncoder, tmp_path: 
     again = TextEncoder.from_pretrained(tmp_path, engine="tensorflow")
     assert again.own_encoder.config == encoder.config
     np.testing.assert_array_equal(again.encode(TEXTS), made.encode(TEXTS))
+
+
+def test_shorter_lengths_are_kept_where_the_vectors_stay_the_same(read: TextEncoder, tmp_path: Path) -> None:
+    made = make(read, matryoshka_dims=[16, 8, 4, 8])
+    assert made.matryoshka_dims == (4, 8)  # the whole length is no shorter one
+    assert made.fingerprint == make(read).fingerprint
+    assert made.with_precision("float32", engine="litert").matryoshka_dims == (4, 8)
+    assert made.with_encoder(read.own_encoder).matryoshka_dims == (4, 8)
+    config = read.config
+    assert config is not None
+    for dim in (12, 16):  # an output per label is no vector, whatever its length
+        head = dataclasses.replace(config, head=DenseConfig(in_dim=16, out_dim=dim, activation="linear"))
+        assert made.with_encoder(Encoder(head)).matryoshka_dims == ()
+    made.save(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert (saved["is_matryoshka"], saved["matryoshka_dimensions"]) == (True, [4, 8])
+    assert TextEncoder.from_pretrained(tmp_path).matryoshka_dims == (4, 8)
+    assert TextEncoder.from_pretrained(tmp_path, matryoshka_dims=[2]).matryoshka_dims == (2,)
+
+
+def test_shorter_lengths_of_a_keras_model_are_saved_too(read: TextEncoder, tmp_path: Path) -> None:
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+    outputs = keras.layers.Embedding(len(read.tokenizer.tokenizer), 6)(inputs["token_ids"])
+    encoder = keras.Model(inputs, keras.ops.mean(outputs, axis=1))
+    made = TextEncoder(read.tokenizer.tokenizer, encoder, matryoshka_dims=[3])
+    made.save(tmp_path)
+    assert TextEncoder.from_pretrained(tmp_path).matryoshka_dims == (3,)
+
+
+@pytest.mark.parametrize(
+    ("dims", "message"),
+    [
+        ([4, 17], r"`matryoshka_dims` must be at most the vectors' length of 16. Received: \[4, 17\]."),
+        ([0], "`matryoshka_dims` must be a whole number of at least 1. Received: matryoshka_dims=0."),
+        (8, "`matryoshka_dims` must be a list of lengths. Received: 8."),
+    ],
+)
+def test_lengths_that_no_vector_has_are_refused(read: TextEncoder, dims: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(read, matryoshka_dims=dims)

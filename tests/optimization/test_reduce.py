@@ -46,6 +46,12 @@ def test_pca_projects_on_the_largest_singular_vectors_of_the_texts_vectors(text_
     assert again.fingerprint == small.fingerprint != text_encoder.fingerprint
 
 
+def test_first_dimensions_keep_their_shorter_lengths_and_principal_directions_have_none(thin_model_path: Path) -> None:
+    trained = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow", matryoshka_dims=[2, 4, 8])
+    assert reduce_dimensions(trained, ReduceDimensions(8)).matryoshka_dims == (2, 4)
+    assert reduce_dimensions(trained, ReduceDimensions(16, method="pca"), TEXTS).matryoshka_dims == ()
+
+
 def test_directions_are_orthonormal_the_most_important_first_with_a_positive_largest_value() -> None:
     vectors = np.array([[3, 0, 0], [-3, 0, 0], [0, 0, -2], [0, 1, 0]], dtype="float32")
     np.testing.assert_allclose(find_directions(vectors, 2), [[1, 0], [0, 0], [0, 1]], atol=1e-7)

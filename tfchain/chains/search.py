@@ -199,29 +199,41 @@ class NeuralSearchChain(Chain):
         return self
 
     @overload
-    def search(self, text: str, top_k: int = 10) -> SearchResult: ...
+    def search(self, text: str, top_k: int = 10, *, filter: Mapping[str, Any] | None = None) -> SearchResult: ...
 
     @overload
-    def search(self, text: list[str] | tuple[str, ...] | np.ndarray, top_k: int = 10) -> list[SearchResult]: ...
+    def search(
+        self,
+        text: list[str] | tuple[str, ...] | np.ndarray,
+        top_k: int = 10,
+        *,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[SearchResult]: ...
 
-    def search(self, text: Any, top_k: int = 10) -> SearchResult | list[SearchResult]:
+    def search(
+        self, text: Any, top_k: int = 10, *, filter: Mapping[str, Any] | None = None
+    ) -> SearchResult | list[SearchResult]:
         """Finds the documents that answer a text.
 
         Args:
             text: A question, or a list of questions (any ordered iterable, including a NumPy array).
             top_k: The number of hits; all documents, if there are fewer. Default: 10.
+            filter: Conditions that the metadata of a hit must meet, such as `{"language": "en", "year": {"$gte":
+                2020}}`; `docs/filters.md` has all of them. Default: none, any document may be found.
 
         Returns:
             A dict of `text` and `answer` (the best document's text) with the attribute `hits`; a list for a list.
-            Without documents the answer is the question itself, and a warning is logged.
+            Without hits the answer is the question itself. Without documents, a warning is logged, too.
 
         Raises:
-            InputError: if a text is empty, or `top_k` is less than 1.
+            InputError: if a text is empty, `top_k` is less than 1, or `filter` is not a filter.
         """
         texts = check_queries(text)
         batch_size = self.hyperparameters.batch_size
         with self._current() as current:
-            results = search_texts(current.text_encoder, current.state, texts, top_k=top_k, batch_size=batch_size)
+            results = search_texts(
+                current.text_encoder, current.state, texts, top_k=top_k, filter=filter, batch_size=batch_size
+            )
         return results[0] if isinstance(text, str) else results
 
     def encode(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:

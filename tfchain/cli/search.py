@@ -1,6 +1,8 @@
 """`tfchain search`: searches a saved chain."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,9 +14,12 @@ from tfchain.cli.process import engine_option, output_options
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("queries", metavar="QUERY...", nargs=-1, required=True)
 @click.option("-k", "--top-k", type=int, default=10, show_default=True, help="How many documents to show.")
+@click.option("--filter", "condition", metavar="JSON", help="Conditions on the documents' metadata.")
 @engine_option
 @output_options
-def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine: str, as_json: bool) -> None:
+def search_command(
+    directory: Path, queries: tuple[str, ...], top_k: int, condition: str | None, engine: str, as_json: bool
+) -> None:
     """Find the documents in DIR that answer a question.
 
     DIR is a folder that `tfchain index` or `chain.save` wrote. Several questions are answered one after another.
@@ -23,6 +28,7 @@ def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine
     Examples:
       tfchain search index "how do I merge two sorted lists"
       tfchain search index "first question" "second question" --top-k 3
+      tfchain search index "a question" --filter '{"year": {"$gte": 2020}}'
       tfchain search index "a question" --json | jq -r '.results[0].hits[0].id'
     """
     from tfchain.core.errors import InputError
@@ -32,11 +38,12 @@ def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine
     for query in queries:
         if not query.strip():
             raise InputError(f"A query must not be empty. Received: {query!r}. Ask for something.")
+    wanted = None if condition is None else _read_filter(condition)
     with waiting("loading the index"):
         from tfchain.cli.loading import load_chain
 
         chain = load_chain(directory, engine=engine)
-        results = chain.search(queries, top_k=top_k)
+        results = chain.search(queries, top_k=top_k, filter=wanted)
     if as_json:
         print_json(
             {
@@ -63,3 +70,18 @@ def search_command(directory: Path, queries: tuple[str, ...], top_k: int, engine
         if number:
             click.echo()
         print_hits(result)
+
+
+def _read_filter(condition: str) -> Any:
+    """Reads a filter and checks it, before the slow loading."""
+    from tfchain.core.errors import InputError
+    from tfchain.core.filters.filter import parse_filter
+
+    try:
+        values = json.loads(condition)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f'`--filter` must be JSON, such as \'{{"language": "en"}}\'. Received: {condition!r:.80} ({error}).'
+        ) from None
+    parse_filter(values)
+    return values

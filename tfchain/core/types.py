@@ -107,7 +107,7 @@ class SearchResult(dict[str, str]):
 
     Args:
         text: The query's text.
-        answer: The text of the best hit; the query's text if no documents were added.
+        answer: The text of the best hit; the query's text if there are no hits.
         hits: The documents found, best first.
     """
 

@@ -60,7 +60,7 @@ def export(
             Default: none.
         description: Plain values, stored with the model in `assets.extra/tfchain.json`. `deploy(source=)` selects
             versions by the value of `source`. Default: none.
-        files: More files to write beside `saved_model.pb`, name → content, such as `model.tflite`. Default: none.
+        files: More files of the version, by their paths in its folder, such as `model.tflite`. Default: none.
         litert_proofs: Proofs for the embedded server with `--prefer_tflite_model`, for a version with `model.tflite`.
             Default: none.
         halves: Signature of texts → the signatures before and after the encoder, for such a server. Default: none.
@@ -89,6 +89,7 @@ def export(
                     described["halves"] = {name: dataclasses.asdict(pair) for name, pair in halves.items()}
                 _write(partial, module, signatures, proofs, described, methods or {})
                 for name, content in (files or {}).items():
+                    (partial / name).parent.mkdir(parents=True, exist_ok=True)
                     (partial / name).write_bytes(content)
                 if native is not None:
                     (partial / NATIVE_FOLDER).mkdir(parents=True)
@@ -219,13 +220,14 @@ def compare(proof: Proof, answers: Mapping[str, np.ndarray]) -> None:
                 place = tuple(int(index) for index in np.argwhere(wrong)[0])
                 raise _differs(proof, name, f"{answer[place]!r:.80}, expected {expected[place]!r:.80} at {place}")
         else:
-            difference = float(np.abs(answer - expected).max(initial=0))
+            differs = answer != expected  # infinity minus infinity is not a number
+            difference = float(np.abs(answer[differs] - expected[differs]).max(initial=0))
             if not difference <= proof.tolerance * _scale(expected):
                 raise _differs(proof, name, f"values that are {difference:.2g} away from the expected ones")
 
 
 def _scale(values: np.ndarray) -> float:
-    return max(1.0, float(np.abs(values).max(initial=0)))
+    return max(1.0, float(np.abs(values[np.isfinite(values)]).max(initial=0)))
 
 
 def _differs(proof: Proof, name: str, what: str) -> ExportError:

@@ -20,7 +20,7 @@ from tfchain.models.indexes.exact import Similarity
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
 from tfchain.models.precision import EngineName, Precision, check_precision, find_engines
 from tfchain.models.shared_model import SharedModel, WeightWatch
-from tfchain.models.text_encoder_checks import check_prompts, check_vocabulary, find_max_length
+from tfchain.models.text_encoder_checks import check_matryoshka_dims, check_prompts, check_vocabulary, find_max_length
 from tfchain.models.text_encoder_folder import read_parts, save_text_encoder
 from tfchain.models.tokenizers.host import HostTokenizer
 from tfchain.models.weights.stored_weights import WeightType
@@ -43,6 +43,8 @@ class TextEncoder:
         prompts: Prompt name → text put before each text. Default: none.
         default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
         similarity: How the model's vectors are compared, `cosine` or `dot`. Default: `cosine`.
+        matryoshka_dims: Shorter lengths to which vectors may be cut, as the model was trained for (see
+            `training.losses.Matryoshka`); `fit` sets them. Default: none.
         engine: What runs the encoder; see `EncoderRunner`. Default: `auto`.
         precision: The precision of the computation: `float32`, `bfloat16`, `float16` or `int8`. The encoder's own
             weights do not change; `fit` trains them. Default: `float32`.
@@ -51,8 +53,8 @@ class TextEncoder:
             version for TensorFlow Serving computes the same. Default: none; activations are quantized dynamically.
 
     Raises:
-        InputError: if `max_length`, `similarity` or `precision` is out of range, the engine does not have this
-            precision, `default_prompt_name` is not among the prompts, or similarity and vector storage do not match.
+        InputError: if an argument is out of range, the engine does not have this precision, `default_prompt_name` is
+            not among the prompts, or similarity and vector storage do not match.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TextEncoder:
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity: Similarity = "cosine",
+        matryoshka_dims: Sequence[int] = (),
         engine: EngineName = "auto",
         precision: Precision = "float32",
         vector_storage: VectorStorage = FLOAT_VECTORS,
@@ -98,6 +101,7 @@ class TextEncoder:
             precision=precision,
             calibration=calibration,
         )
+        self.matryoshka_dims = matryoshka_dims
         self._fingerprint: str | None = None
         self._watch = WeightWatch(self._shared)
 
@@ -195,8 +199,10 @@ class TextEncoder:
             precision=precision,
             calibration=calibration,
             vector_storage=vector_storage or self.vector_storage,
-            **self.settings(),
+            **{**self.settings(), "matryoshka_dims": ()},
         )
+        if made.embedding_dim == self.embedding_dim and (made.config is None or made.config.head is None):
+            made.matryoshka_dims = self.matryoshka_dims
         made.runner.refresh(made._shared.get_fingerprint)
         return made
 
@@ -229,6 +235,15 @@ class TextEncoder:
     def embedding_dim(self) -> int:
         """Width of the vectors."""
         return self.runner.embedding_dim
+
+    @property
+    def matryoshka_dims(self) -> tuple[int, ...]:
+        """Shorter lengths to which vectors may be cut, shortest first; versions offer them to their clients."""
+        return self._matryoshka_dims
+
+    @matryoshka_dims.setter
+    def matryoshka_dims(self, dims: Sequence[int]) -> None:
+        self._matryoshka_dims = check_matryoshka_dims(dims, self.embedding_dim)
 
     @property
     def encoder_fingerprint(self) -> str:
@@ -426,6 +441,7 @@ class TextEncoder:
             "prompts": self.prompts,
             "default_prompt_name": self.default_prompt_name,
             "similarity": self.similarity,
+            "matryoshka_dims": self.matryoshka_dims,
         }
 
 

@@ -1,6 +1,6 @@
 """Checks of the arguments of a text encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfchain.core.checks import check_whole_number
@@ -42,3 +42,24 @@ def check_vocabulary(tokenizer: Any, config: EncoderConfig | None) -> None:
             f"The tokenizer has {len(tokenizer)} tokens, the model has an embedding for "
             f"{config.transformer.vocabulary_size}. Use the tokenizer that belongs to the model."
         )
+
+
+def check_matryoshka_dims(dims: Sequence[int], width: int) -> tuple[int, ...]:
+    """Returns the lengths to which vectors may be cut, shortest first; the vectors' own is not among them.
+
+    Args:
+        dims: The lengths.
+        width: The vectors' own length.
+
+    Raises:
+        InputError: if they are no list of whole numbers, or one is above the vectors' own length.
+    """
+    if not isinstance(dims, list | tuple):
+        raise InputError(f"`matryoshka_dims` must be a list of lengths. Received: {dims!r:.100}.")
+    found = sorted({check_whole_number("matryoshka_dims", dim) for dim in dims})
+    if found and found[-1] > width:
+        raise InputError(
+            f"`matryoshka_dims` must be at most the vectors' length of {width}. Received: {list(dims)}. Leave out "
+            "the longer ones."
+        )
+    return tuple(dim for dim in found if dim < width)

@@ -27,7 +27,7 @@ ENCODER_FILE = "encoder.keras"
 # The settings in text_encoder.json, which accompanies a user's own Keras model.
 SETTINGS = (
     *("max_length", "do_lower_case", "prompts", "default_prompt_name"),
-    *("similarity", "precision", "vector_storage"),
+    *("similarity", "matryoshka_dims", "precision", "vector_storage"),
 )
 
 

@@ -55,7 +55,10 @@ def reduce_dimensions(
     else:
         directions = np.eye(width, recipe.dim, dtype="float32")
     made = project(encoder, directions, normalize=text_encoder.similarity == "cosine")
-    return text_encoder.with_encoder(SharedModel(made, is_private=True))
+    reduced = text_encoder.with_encoder(SharedModel(made, is_private=True))
+    is_cut = recipe.method == "truncate"  # the first dimensions are still the first
+    reduced.matryoshka_dims = tuple(dim for dim in text_encoder.matryoshka_dims if is_cut and dim < recipe.dim)
+    return reduced
 
 
 def find_directions(vectors: np.ndarray, dim: int) -> np.ndarray:

@@ -46,7 +46,8 @@ READERS = {
     "classification": "tfchain.tasks.classification.native_classification:load_classification",
 }
 
-Finish = Callable[[np.ndarray, Sequence[str]], Sequence[np.ndarray]]  # from vectors and output names to the outputs
+# From vectors, output names and the signature's inputs to the outputs; None if the inputs are for the SavedModel.
+Finish = Callable[[np.ndarray, Sequence[str], Mapping[str, np.ndarray]], Sequence[np.ndarray] | None]
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def make_answer(text_encoder: NativeTextEncoder, question: Question, finish: Fin
         vectors = text_encoder.encode(
             texts, prompt=question.prompt, skipped=question.skipped, progress=lambda _: check_time()
         )
-        return None if vectors is None else finish(vectors, outputs)
+        return None if vectors is None else finish(vectors, outputs, inputs)
 
     return answer
 
@@ -211,7 +212,7 @@ def read_texts(inputs: Mapping[str, np.ndarray], separator: str | None) -> list[
     )
 
 
-def _give_vectors(vectors: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+def _give_vectors(vectors: np.ndarray, outputs: Sequence[str], _: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return [vectors] * len(outputs)
 
 

@@ -136,9 +136,11 @@ class TextGraph:
             "max_tokens": tokenizer.max_length,
             "vocabulary_size": len(tokenizer.tokenizer),
             "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
+            "special_ids": sorted(map(int, tokenizer.tokenizer.all_special_ids)),
             "precision": self.text_encoder.precision,
             "pooling": [] if self.text_encoder.config is None else list(self.text_encoder.config.pooling.modes),
             "similarity": self.text_encoder.similarity,
+            "matryoshka_dims": list(self.text_encoder.matryoshka_dims),
         }
 
     @property

@@ -244,9 +244,14 @@ class TextTask:
         if graph.has_text:
             self.add_signatures(graph, state, options)
         fingerprint = served.text_encoder.fingerprint
-        description = {"fingerprint": fingerprint, "text_model": graph.text_model, **served.description}
+        description = {"fingerprint": fingerprint, "text_model": graph.text_model, **self.describe(state)}
+        description |= served.description
         native = self.make_native(model, state, graph, options) if graph.has_text else None
         return Served(graph, {**served.files, **graph.text_files}, description, native)
+
+    def describe(self, state: Any) -> Mapping[str, Any]:
+        """Returns plain values for a version's description, which servers tell their clients. Default: none."""
+        return {}
 
     def make_native(
         self, model: TextEncoder, state: Any, graph: TextGraph, options: Mapping[str, Any]

@@ -1,6 +1,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,24 @@ def test_a_maximum_above_the_positions_is_cut_with_a_warning(tmp_path: Path, cap
     folder = write(tmp_path, [MODULE + "Transformer"], sentence_bert_config={"max_seq_length": 514})
     assert read_folder(folder).max_length == 16
     assert "sets a maximum of 514 tokens; the model has positions for 16" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("listed", "cut", "expected"),
+    [([8, 2, 4], None, (2, 4)), (None, 6, (6,)), ([4], 6, (4, 6)), ([], 8, ()), (None, None, ())],
+)
+def test_declared_lengths_of_vectors_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, listed: Any, cut: int | None, expected: tuple[int, ...]
+) -> None:
+    files = {"config": {**BERT, "matryoshka_dimensions": listed}, "config_sentence_transformers": {"truncate_dim": cut}}
+    assert read_folder(write(tmp_path, [f"{MODULE}Transformer"], **files)).matryoshka_dims == expected
+    assert ("sets truncate_dim=6, to which sentence-transformers cuts its vectors of 8" in caplog.text) == (cut == 6)
+
+
+@pytest.mark.parametrize("listed", [[0], ["8"], [True], 8.5, {"8": 1}], ids=repr)
+def test_lengths_that_are_no_whole_numbers_are_named(tmp_path: Path, listed: Any) -> None:
+    with pytest.raises(ModelFolderError, match="must declare the lengths of its vectors .* as whole numbers"):
+        read_folder(write(tmp_path, config={**BERT, "matryoshka_dimensions": listed}))
 
 
 def test_a_similarity_that_tfchain_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

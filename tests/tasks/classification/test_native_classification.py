@@ -26,7 +26,7 @@ def settle(labels: dict[str, Any], top_k: int = 2) -> dict[str, Any]:
 
 def test_the_best_labels_of_logits() -> None:
     answer = load_classification(Path(), settle({"names": NAMES}))
-    labels, scores = answer(np.array([[0, np.log(2), np.log(5)], [1, 1, 0]], "float32"), ["labels", "scores"])
+    labels, scores = answer(np.array([[0, np.log(2), np.log(5)], [1, 1, 0]], "float32"), ["labels", "scores"], {})
     assert labels.tolist() == [[b"stock", "狗".encode()], [b"cat", "狗".encode()]]  # equal scores by their order
     assert scores.dtype == np.float32
     assert np.allclose(scores, [[5 / 8, 2 / 8], [0.42231882, 0.42231882]])
@@ -35,7 +35,7 @@ def test_the_best_labels_of_logits() -> None:
 def test_temperature_and_thresholds() -> None:
     values = {"names": NAMES, "multi_label": True, "temperature": 2.0, "thresholds": (0.5, 0.9, 0.5)}
     answer = load_classification(Path(), settle(values, top_k=3))
-    labels, scores, chosen = answer(np.array([[0.0, 4.0, -4.0]], "float32"), ["labels", "scores", "chosen"])
+    labels, scores, chosen = answer(np.array([[0.0, 4.0, -4.0]], "float32"), ["labels", "scores", "chosen"], {})
     assert labels.tolist() == [["狗".encode(), b"cat", b"stock"]]
     assert np.allclose(scores, [[0.88079708, 0.5, 0.11920292]])
     assert chosen.tolist() == [[False, True, False]]

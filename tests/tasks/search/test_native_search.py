@@ -10,6 +10,7 @@ import pytest
 
 from tests.native_version import DOCUMENTS, TOP_K, NativeVersion
 from tfchain.core.errors import ModelFolderError
+from tfchain.core.filters.filter import parse_filter
 from tfchain.core.native import NATIVE_FOLDER, Answer, NativeEngine
 from tfchain.core.types import Document
 from tfchain.deployment.server.servables.engines import load_for_engine
@@ -57,12 +58,37 @@ def test_a_saved_index_answers_as_the_index(storage: VectorStorage, similarity: 
     settings = {"top_k": 5, "dim": DIM, "similarity": similarity, "vectors": storage.to_dict()}
     queries = np.random.default_rng(2).normal(size=(7, DIM)).astype("float32")
     queries[0] = 0
-    ids, scores, texts = load_search(tmp_path, settings)(queries, OUTPUTS)
+    ids, scores, texts = load_search(tmp_path, settings)(queries, OUTPUTS, {})
     expected = index.search(queries, 5)
     assert ids.tolist() == [[hit.id.encode() for hit in hits] for hits in expected]
     assert texts.tolist() == [[(hit.text or hit.title).encode() for hit in hits] for hits in expected]
     assert np.array_equal(scores, np.array([[hit.score for hit in hits] for hits in expected], "float32"))
     assert (ids.dtype, scores.dtype, texts.dtype) == (object, np.float32, object)
+
+
+@pytest.mark.parametrize("num_allowed", [0, 2, 8])
+def test_a_saved_index_finds_only_what_it_may(num_allowed: int, tmp_path: Path) -> None:
+    index = make_vectors()
+    save_index(tmp_path / "index", index)
+    settings = {"top_k": 5, "dim": DIM, "similarity": "cosine", "vectors": VectorStorage().to_dict()}
+    queries = np.random.default_rng(2).normal(size=(3, DIM)).astype("float32")
+    allowed = np.arange(8) >= 8 - num_allowed
+    ids, scores, texts = load_search(tmp_path, settings)(queries, OUTPUTS, {"allowed": allowed})
+    width = min(num_allowed, 5)
+    expected = index.search(queries, 5, allowed=allowed)
+    assert ids[:, :width].tolist() == [[hit.id.encode() for hit in hits] for hits in expected]
+    assert {tuple(row) for row in ids[:, width:].tolist()} == {(b"",) * (5 - width)}
+    assert {tuple(row) for row in texts[:, width:].tolist()} == {(b"",) * (5 - width)}
+    assert scores[:, :width].tolist() == np.array([[hit.score for hit in hits] for hits in expected], "f").tolist()
+    assert np.isneginf(scores[:, width:]).all()
+
+
+@pytest.mark.parametrize("allowed", [np.ones(7, bool), np.ones(8, np.int32), np.ones((1, 8), bool)], ids=repr)
+def test_what_is_no_list_of_documents_is_left_to_the_saved_model(allowed: np.ndarray, tmp_path: Path) -> None:
+    save_index(tmp_path / "index", make_vectors())
+    settings = {"top_k": 5, "dim": DIM, "similarity": "cosine", "vectors": VectorStorage().to_dict()}
+    answer = load_search(tmp_path, settings)
+    assert answer(np.zeros((1, DIM), "float32"), OUTPUTS, {"allowed": allowed}) is None
 
 
 def test_a_learned_codebook_is_saved_too(tmp_path: Path) -> None:
@@ -73,7 +99,7 @@ def test_a_learned_codebook_is_saved_too(tmp_path: Path) -> None:
     assert index.vectors.codebook is not None
     save_index(tmp_path / "index", index)
     settings = {"top_k": 3, "dim": 8, "similarity": "cosine", "vectors": index.vectors.storage.to_dict()}
-    (ids,) = load_search(tmp_path, settings)(vectors[:20], ["ids"])
+    (ids,) = load_search(tmp_path, settings)(vectors[:20], ["ids"], {})
     assert ids.tolist() == [[hit.id.encode() for hit in hits] for hits in index.search(vectors[:20], 3)]
 
 
@@ -126,8 +152,20 @@ def answers(version: Path) -> Mapping[str, Answer]:
 
 
 def ask(answers: Mapping[str, Answer], texts: list[str], name: str = "serving_default", **options: Any) -> Any:
-    inputs = {"text": np.array([text.encode() for text in texts], dtype=object)}
+    inputs = {"text": np.array([text.encode() for text in texts], dtype=object), **options.get("more", {})}
     return answers[name](inputs, options.get("outputs", OUTPUTS), lambda: None)
+
+
+def test_a_version_searches_some_documents_as_python_does(
+    answers: Mapping[str, Answer], saved_model: Servable, text_encoder: TextEncoder, index: DocumentIndex
+) -> None:
+    allowed = index.match(parse_filter({"animal": {"$exists": True}}))
+    assert allowed.tolist() == [True, False, False, False, True, True]
+    ids, scores, _ = ask(answers, TEXTS, "search_filtered", more={"allowed": allowed})
+    expected = index.search(text_encoder.encode_query(TEXTS), TOP_K, allowed=allowed)
+    assert ids.tolist() == [[*(hit.id.encode() for hit in hits), b""] for hits in expected]
+    assert np.isneginf(scores[:, 3:]).all()
+    assert saved_model.signatures["search_filtered"].inputs.keys() == {"text", "allowed"}
 
 
 @pytest.mark.parametrize("name", ["serving_default", "search"])

@@ -109,10 +109,13 @@ def test_a_version_describes_its_text_model(version: Path, chain: NeuralSearchCh
         "max_tokens": tokenizer.max_length,
         "vocabulary_size": len(tokenizer.tokenizer),
         "empty_text": [tokenizer.tokenizer.cls_token_id, tokenizer.tokenizer.sep_token_id],
+        "special_ids": sorted(tokenizer.tokenizer.all_special_ids),
         "precision": "float32",
         "similarity": "cosine",
         "pooling": ["mean"],
+        "matryoshka_dims": [],
     }
+    assert described["has_metadata"] is False
     assert described["top_k"] == 3
     tokens = json.loads((version / "assets.extra" / "vocabulary.json").read_text(encoding="utf-8"))
     assert len(tokens) == len(tokenizer.tokenizer)

@@ -172,54 +172,68 @@ class VectorIndex:
             return vectors
         return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
-    def search(self, queries: np.ndarray, top_k: int, *, more: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, top_k: int, *, more: int = 0, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Finds the best documents of each query.
 
         Args:
             queries: float32 `(queries, dim)`.
             top_k: The number of documents; all, if there are fewer.
             more: The number of further documents to return if their scores are known anyway. Default: 0.
+            allowed: Which documents may be found, booleans `(documents,)`. Default: all.
 
         Returns:
             `(rows, scores)`, int64 and float32 `(queries, min(top_k, documents))`, best first; wider with `more`.
+            Only documents that may be found count.
 
         Raises:
             InputError: if `top_k` is less than 1.
         """
-        top_k = min(check_whole_number("top_k", top_k, advice="Ask for one hit or more."), len(self))
-        candidates = self.num_candidates(top_k)
-        width = min(top_k + more, len(self) if candidates is None else candidates)
+        documents = self._rows
+        chosen = None if allowed is None else np.flatnonzero(allowed)  # rows, in order
+        num_documents = len(self) if chosen is None else len(chosen)
+        top_k = min(check_whole_number("top_k", top_k, advice="Ask for one hit or more."), num_documents)
+        candidates = self.num_candidates(top_k, num_documents)
+        width = min(top_k + more, num_documents if candidates is None else candidates)
         rows = np.empty((len(queries), width), dtype=np.int64)
         scores = np.empty((len(queries), width), dtype="float32")
         if not top_k:
             return rows, scores
         queries = self.prepare(queries)
-        documents = self._rows
+        slots = documents.slots if chosen is None else documents.slots[chosen]
         step = max(1, SCORES_IN_BLOCK // max(1, documents.num_vectors))
         for begin in range(0, len(queries), step):
             block = self._score(queries[begin : begin + step])  # (queries, vectors)
             if documents.num_vectors != documents.num_slots:
                 block = np.maximum.reduceat(block, documents.offsets[:-1], axis=1)  # (queries, slots)
-            if not documents.is_dense:
-                block = block[:, documents.slots]  # (queries, documents)
+            if chosen is not None or not documents.is_dense:
+                block = block[:, slots]  # (queries, documents)
             for number, first_scores in enumerate(block, start=begin):
                 if candidates is None:
                     rows[number] = _find_best(first_scores, width)
                     scores[number] = first_scores[rows[number]]
                 else:
-                    chosen = np.sort(_find_best(first_scores, candidates))
-                    rescored = self._rescore(queries[number], documents.slots[chosen])
+                    first = np.sort(_find_best(first_scores, candidates))
+                    rescored = self._rescore(queries[number], slots[first])
                     best = _find_best(rescored, width)
-                    rows[number], scores[number] = chosen[best], rescored[best]
+                    rows[number], scores[number] = first[best], rescored[best]
+        if chosen is not None:
+            rows = chosen[rows]
         # With rounding and coarse vectors, a score can exceed a cosine's range; the ranking uses the unclipped scores.
         return rows, scores if self.similarity == "dot" else np.clip(scores, -1, 1)
 
-    def num_candidates(self, top_k: int) -> int | None:
-        """Returns how many documents to score again for `top_k` hits; None if documents are scored only once."""
+    def num_candidates(self, top_k: int, num_documents: int | None = None) -> int | None:
+        """Returns how many documents to score again for `top_k` hits; None if documents are scored only once.
+
+        Args:
+            top_k: The number of hits.
+            num_documents: The number of documents that may be found. Default: all.
+        """
         multiplier = self.storage.rescore_multiplier
         if self.storage.precision != "binary" or multiplier is None:
             return None
-        return min(top_k * multiplier, len(self))
+        return min(top_k * multiplier, len(self) if num_documents is None else num_documents)
 
     def project(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the queries' factors of binary vectors, `(queries, dim)`, and their added terms, `(queries, 1)`."""

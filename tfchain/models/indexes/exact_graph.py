@@ -10,7 +10,8 @@ from tfchain.models.indexes.exact import NUMBERS_IN_BLOCK, VectorIndex
 
 MOST_BLOCKS = 64  # a graph with more blocks takes longer to load
 BIT_VALUES = (128, 64, 32, 16, 8, 4, 2, 1)  # of the bits in a byte, beginning with the first dimension's
-Search = Callable[[Any], tuple[Any, Any]]
+Search = Callable[..., tuple[Any, Any]]
+Project = Callable[[Any], tuple[Any, Any]]
 
 
 def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
@@ -27,7 +28,9 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
         top_k: The number of documents, at most as many as the index has.
 
     Returns:
-        A function from queries, float32 `(batch, dim)`, to `(scores, rows)`, both `(batch, top_k)`, best first.
+        A function from queries, float32 `(batch, dim)`, to `(scores, rows)`, both `(batch, top_k)`, best first. Its
+        second argument, booleans `(documents,)`, says which documents may be found: if there are fewer than `top_k` of
+        them, the last scores are minus infinity, and their rows have no meaning. Without it all may be found.
     """
     import tensorflow as tf
 
@@ -46,7 +49,7 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
     candidates = index.num_candidates(top_k)
     rescore = None if candidates is None else _make_rescoring(module, index, candidates)
 
-    def search(queries: Any) -> tuple[Any, Any]:
+    def search(queries: Any, allowed: Any = None) -> tuple[Any, Any]:
         if index.similarity == "cosine":
             length = tf.sqrt(tf.reduce_sum(tf.square(queries), axis=-1, keepdims=True))
             queries = queries / tf.maximum(length, 1e-12)
@@ -56,17 +59,24 @@ def make_search(module: Any, index: VectorIndex, top_k: int) -> Search:
         scores = score_all(module, index, queries)  # (batch, vectors)
         if has_passages:
             scores = tf.transpose(tf.math.segment_max(tf.transpose(scores), module.owners))  # (batch, documents)
+        if allowed is not None:
+            scores = tf.where(allowed, scores, -np.inf)
         if rescore is None:
             best, rows = tf.math.top_k(scores, k=top_k)
             return limit(best), rows
         _, rows = tf.math.top_k(scores, k=candidates)
         rows = tf.sort(rows, axis=-1)  # ranks equal scores in the order of the documents
-        best, places = tf.math.top_k(rescore(queries, rows) + added, k=top_k)
+        rescored = rescore(queries, rows) + added
+        if allowed is not None:
+            rescored = tf.where(tf.gather(allowed, rows), rescored, -np.inf)
+        best, places = tf.math.top_k(rescored, k=top_k)
         return limit(best), tf.gather(rows, places, batch_dims=1)
 
     def limit(scores: Any) -> Any:
-        """Clips cosines to their range, as `VectorIndex.search` does."""
-        return tf.clip_by_value(scores, -1.0, 1.0) if index.similarity == "cosine" else scores
+        """Clips cosines to their range, as `VectorIndex.search` does; minus infinity stays."""
+        if index.similarity != "cosine":
+            return scores
+        return tf.where(scores == -np.inf, scores, tf.clip_by_value(scores, -1.0, 1.0))
 
     return search
 
@@ -104,7 +114,7 @@ def _score_binary(module: Any, index: VectorIndex, queries: Any) -> Any:
     return 1 - tf.cast(distances, tf.float32) * np.float32(2 / index.dim)
 
 
-def _make_projection(module: Any, index: VectorIndex) -> Search:
+def _make_projection(module: Any, index: VectorIndex) -> Project:
     """Makes a function from prepared queries to their factors of the bits, and the added terms of their scores."""
     import tensorflow as tf
 

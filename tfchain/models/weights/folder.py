@@ -75,6 +75,8 @@ class ModelFolder:
         prompts: Prompt name → text put before each text.
         default_prompt_name: The prompt that `encode` uses if none is named.
         similarity: `cosine` or `dot`.
+        matryoshka_dims: Shorter lengths to which vectors may be cut: `matryoshka_dimensions` of config.json, which vLLM
+            reads, too, and sentence-transformers' `truncate_dim`.
         precision: The precision of the computation; other than `float32` only if tfchain saved the folder.
         vector_storage: How an index keeps vectors; other than float32 only if tfchain saved the folder.
         heads: Which tensors the folder may have that the encoder does not read; see `HeadTensors`.
@@ -88,6 +90,7 @@ class ModelFolder:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     similarity: str = "cosine"
+    matryoshka_dims: tuple[int, ...] = ()
     precision: str = "float32"
     vector_storage: VectorStorage = FLOAT_VECTORS
     heads: HeadTensors = "known"
@@ -171,7 +174,8 @@ def _read_plain(path: Path, kinds: FolderKinds) -> ModelFolder:
 
 
 def _read_transformer(path: Path, other_kind: str | None, heads: HeadTensors) -> ModelFolder:
-    transformer = to_transformer_config(read_json(path / "config.json"), path)
+    values = read_json(path / "config.json")
+    transformer = to_transformer_config(values, path)
     if other_kind is not None:
         logger.warning("%s holds %s: only its transformer is used, and mean pooling is assumed.", path, other_kind)
     else:
@@ -180,7 +184,9 @@ def _read_transformer(path: Path, other_kind: str | None, heads: HeadTensors) ->
             "training (`fit`).",
             path,
         )
-    return ModelFolder(encoder=EncoderConfig(transformer=transformer), transformer_path=path, heads=heads)
+    encoder = EncoderConfig(transformer=transformer)
+    dims = _read_matryoshka_dims(values, {}, encoder.embedding_dim, path)
+    return ModelFolder(encoder=encoder, transformer_path=path, matryoshka_dims=dims, heads=heads)
 
 
 def _read_model_settings(path: Path) -> dict[str, Any]:
@@ -203,8 +209,9 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
     dense_paths = tuple(place for kind, place in modules if kind == "Dense")
     dense = [to_dense_config(read_json(place / "config.json"), place) for place in dense_paths]
     place = places["Transformer"]
+    values = read_json(place / "config.json")
     encoder = EncoderConfig(
-        transformer=to_transformer_config(read_json(place / "config.json"), place),
+        transformer=to_transformer_config(values, place),
         pooling=to_pooling_config(read_json(places["Pooling"] / "config.json"), places["Pooling"])
         if "Pooling" in places
         else PoolingConfig(),
@@ -232,9 +239,33 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
         prompts=dict(settings.get("prompts") or {}),
         default_prompt_name=settings.get("default_prompt_name"),
         similarity=similarity,
+        matryoshka_dims=_read_matryoshka_dims(values, settings, encoder.embedding_dim, path),
         precision=precision,
         vector_storage=VectorStorage.from_dict(settings.get("vector_storage")),
     )
+
+
+def _read_matryoshka_dims(
+    values: Mapping[str, Any], settings: Mapping[str, Any], width: int, path: Path
+) -> tuple[int, ...]:
+    """Returns the shorter lengths that a folder declares for its vectors, shortest first.
+
+    sentence-transformers cuts the vectors of a folder with `truncate_dim` to it; here they keep their length.
+    """
+    listed, cut = values.get("matryoshka_dimensions") or [], settings.get("truncate_dim")
+    dims = [*listed, *([] if cut is None else [cut])] if isinstance(listed, list) else [listed]
+    if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim > 0 for dim in dims):
+        raise ModelFolderError(
+            f"{path} must declare the lengths of its vectors (`matryoshka_dimensions`, `truncate_dim`) as whole "
+            f"numbers of at least 1. Received: {dims!r:.100}. Get the folder again."
+        )
+    if cut is not None and cut < width:
+        logger.warning(
+            "%s sets truncate_dim=%d, to which sentence-transformers cuts its vectors of %d: tfchain keeps them whole. "
+            "ReduceDimensions(%d) cuts them.",
+            *(path, cut, width, cut),
+        )
+    return tuple(sorted({dim for dim in dims if dim < width}))
 
 
 def check_module(name: str, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +28,7 @@ def save_encoder(
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
     similarity: str = "cosine",
+    matryoshka_dims: Sequence[int] = (),
     precision: str = "float32",
     vector_storage: Mapping[str, Any] | None = None,
     portable: bool = True,
@@ -44,6 +45,8 @@ def save_encoder(
         prompts: Prompt name → text put before each text. Default: none.
         default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
         similarity: `cosine` or `dot`. Default: `cosine`.
+        matryoshka_dims: Shorter lengths to which vectors may be cut; written as `matryoshka_dimensions` into
+            config.json, as vLLM reads them. Default: none.
         precision: The precision of the computation; written unless it is `float32`. Default: `float32`.
         vector_storage: How an index keeps vectors, as plain values. Default: in float32, which is not written.
         portable: Whether sentence-transformers must be able to load the folder. False also writes shapes that only
@@ -68,6 +71,8 @@ def save_encoder(
             f"Received: {config.transformer}. "
             "Use the chain's save, which tfchain itself reads."
         )
+    if matryoshka_dims:
+        values |= {"is_matryoshka": True, "matryoshka_dimensions": list(matryoshka_dims)}
     write(path / "config.json", values)
     write(path / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": do_lower_case})
     settings: dict[str, Any] = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}

@@ -56,7 +56,7 @@ def load_classification(_: Path, settings: Mapping[str, Any]) -> Finish:
     labels, top_k = Labels(**settings["labels"]), int(settings["top_k"])
     names = np.array([name.encode() for name in labels.names], dtype=object)
 
-    def answer(logits: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+    def answer(logits: np.ndarray, outputs: Sequence[str], _: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         probabilities = labels.to_probabilities(logits).astype("float32")
         places = np.argsort(-probabilities, kind="stable", axis=1)[:, :top_k]
         scores = np.take_along_axis(probabilities, places, axis=1)

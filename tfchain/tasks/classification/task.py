@@ -164,6 +164,9 @@ class ClassificationTask(TextTask):
         separator = find_separator(graph.text_encoder) if state.paired else None
         add_classification(graph, state, top_k=min(options["top_k"], len(state)), separator=separator)
 
+    def describe(self, state: Labels) -> Mapping[str, Any]:
+        return {"labels": list(state.names)}
+
     def make_native(
         self, model: TextEncoder, state: Labels, graph: TextGraph, options: Mapping[str, Any]
     ) -> NativeParts | None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import FingerprintError, InputError
+from tfchain.core.filters.columns import MetadataColumns
+from tfchain.core.filters.filter import Filter, FilterMasks
 from tfchain.core.types import Document, Hit
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import Similarity, StoredVectors, VectorIndex
@@ -26,16 +28,26 @@ class _State:
         documents: The documents by slot of `vectors`; later states append to the list.
         slots: Id → slot; later states change the dict. In a snapshot None until needed.
         next_number: The number that becomes the id of the next document without one.
+        masks: What filters let through, by slot; empty before the first filter. States with the same slots share it.
     """
 
     vectors: VectorIndex
     documents: list[Document]
     slots: dict[str, int] | None
     next_number: int = 0
+    masks: list[FilterMasks] = dataclasses.field(default_factory=list)
 
     def in_order(self) -> list[Document]:
         """Returns the documents in the order of the rows of `vectors`."""
         return [self.documents[slot] for slot in self.vectors.slots.tolist()]
+
+    def match(self, asked: Filter) -> np.ndarray:
+        """Returns which documents a filter lets through, by the rows of `vectors`."""
+        if not self.masks:  # another thread may do the same; either is right
+            documents = self.documents[: self.vectors.num_slots]
+            self.masks.append(FilterMasks(MetadataColumns([document.metadata for document in documents])))
+        matched: np.ndarray = self.masks[0].find(asked)[self.vectors.slots]
+        return matched
 
 
 class DocumentIndex:
@@ -213,16 +225,26 @@ class DocumentIndex:
                 del slots[document_id]
             self._state = _tidy(dataclasses.replace(state, vectors=vectors))
 
-    def search(self, queries: np.ndarray, top_k: int, *, more: int = 0) -> list[list[Hit]]:
+    def match(self, asked: Filter) -> np.ndarray:
+        """Returns which documents a filter lets through, booleans `(documents,)`, in the documents' order.
+
+        For a search with them, call both on a `snapshot`.
+        """
+        return self._state.match(asked)
+
+    def search(
+        self, queries: np.ndarray, top_k: int, *, more: int = 0, allowed: np.ndarray | None = None
+    ) -> list[list[Hit]]:
         """Finds the best documents of each query vector, best first.
 
         Args:
             queries: float32 `(queries, dim)`.
             top_k: The number of documents; all, if there are fewer.
             more: As in `VectorIndex.search`. Default: 0.
+            allowed: Which documents may be found, as `match` returns it. Default: all.
         """
         state = self._state
-        rows, scores = state.vectors.search(queries, top_k, more=more)
+        rows, scores = state.vectors.search(queries, top_k, more=more, allowed=allowed)
         slots = state.vectors.slots[rows]  # (queries, hits)
         return [
             [make_hit(state.documents[slot], score) for slot, score in zip(*hits, strict=True)]

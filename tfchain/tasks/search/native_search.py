@@ -9,12 +9,13 @@ import numpy as np
 from tfchain.core.errors import ModelFolderError
 from tfchain.core.native import NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
-from tfchain.core.signatures import SERVING_DEFAULT
+from tfchain.core.signatures import SEARCH_FILTERED, SERVING_DEFAULT
+from tfchain.core.string_file import StringFile, write_strings
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_texts
-from tfchain.tasks.string_file import StringFile, write_strings
+from tfchain.tasks.search.blanks import widen
 
 if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
@@ -40,7 +41,13 @@ def make_native_search(
     Returns:
         The parts; None if the model does not compute in int8, or the kernels cannot run it here.
     """
-    from tfchain.tasks.search.search_graph import SEARCH, has_clear_signs, list_expected
+    from tfchain.tasks.search.search_graph import (
+        SEARCH,
+        has_clear_signs,
+        has_metadata,
+        list_expected,
+        prove_filtered,
+    )
     from tfchain.tasks.text_graph import to_array
 
     if not can_serve_natively(text_encoder):
@@ -58,6 +65,10 @@ def make_native_search(
     outputs, ties = list_expected(index, vectors, top_k, TOLERANCE)
     proofs.append(Proof(SERVING_DEFAULT, {"text": to_array(asked)}, outputs, ties))
     question = Question(prompt, native.skipped_tokens(prompt))
+    questions = {SEARCH: question, SERVING_DEFAULT: question}
+    if has_metadata(index):
+        questions[SEARCH_FILTERED] = question
+        proofs.append(prove_filtered(index, asked, vectors, top_k, TOLERANCE))
     settings = {
         "top_k": top_k,
         "dim": index.vectors.dim,
@@ -67,7 +78,7 @@ def make_native_search(
     return make_native_parts(
         native,
         "search",
-        {SEARCH: question, SERVING_DEFAULT: question},
+        questions,
         proofs,
         settings=settings,
         write_state=lambda path: save_index(path / INDEX, index),
@@ -114,15 +125,20 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
             f"{folder} has {len(index)} documents, {len(ids)} ids and {len(texts)} texts. Export the version again."
         )
 
-    def answer(vectors: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        rows, scores = index.search(vectors, top_k)
+    def answer(
+        vectors: np.ndarray, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]
+    ) -> list[np.ndarray] | None:
+        allowed = inputs.get("allowed")
+        if allowed is not None and (allowed.dtype != bool or allowed.shape != (len(index),)):
+            return None
+        rows, scores = index.search(vectors, top_k, allowed=allowed)
         found = {"scores": scores}
         for name, strings in (("ids", ids), ("texts", texts)):
             if name in outputs:
                 table = np.empty(rows.size, dtype=object)
                 table[:] = strings.take(rows.ravel().tolist())
                 found[name] = table.reshape(rows.shape)
-        return [found[name] for name in outputs]
+        return [widen(found[name], top_k) for name in outputs]
 
     return answer
 

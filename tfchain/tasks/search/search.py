@@ -11,6 +11,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.filters.filter import parse_filter
 from tfchain.core.texts import check_queries
 from tfchain.core.types import Document, Hit, SearchResult
 from tfchain.data.documents.passages import split_all
@@ -165,6 +166,7 @@ def search_texts(
     texts: Sequence[str],
     *,
     top_k: int = 10,
+    filter: Mapping[str, Any] | None = None,
     batch_size: int = 32,
 ) -> list[SearchResult]:
     """Answers questions.
@@ -174,20 +176,26 @@ def search_texts(
         index: The documents; if None or empty, each text is its own answer.
         texts: The questions.
         top_k: The number of hits; all documents, if there are fewer. Default: 10.
+        filter: Conditions that the metadata of a hit must meet; see `core.filters`. Default: none.
         batch_size: The most texts in one step. Default: 32.
 
     Raises:
-        InputError: if a text is empty or `top_k` is less than 1.
+        InputError: if a text is empty, `top_k` is less than 1, or `filter` is not a filter.
     """
     texts = check_queries(texts)
     top_k = check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+    asked = None if filter is None else parse_filter(filter)
     index = None if index is None else index.snapshot()
     vectors = text_encoder.encode_query(texts, batch_size=batch_size)
     if index is None or not len(index):
         logger.warning("No documents were added, so each text is its own answer. Add documents with `add(documents)`.")
         return [SearchResult(text, text) for text in texts]
-    found = index.search(vectors, top_k)
-    return [SearchResult(text, hits[0].text or hits[0].title, hits) for text, hits in zip(texts, found, strict=True)]
+    found = index.search(vectors, top_k, allowed=None if asked is None else index.match(asked))
+    return [_make_result(text, hits) for text, hits in zip(texts, found, strict=True)]
+
+
+def _make_result(text: str, hits: Sequence[Hit]) -> SearchResult:
+    return SearchResult(text, hits[0].text or hits[0].title if hits else text, hits)
 
 
 def rank_queries(

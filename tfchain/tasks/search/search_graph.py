@@ -1,22 +1,25 @@
 """Search as a TensorFlow graph: tokenizer, encoder, vectors and documents in one module that needs no Python."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tfchain.core.checks import check_whole_number
-from tfchain.core.proof import TOLERANCE
-from tfchain.core.signatures import SERVING_DEFAULT, TOKENIZE_QUERY
+from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.core.signatures import SEARCH_FILTERED, SERVING_DEFAULT, TOKENIZE_QUERY, Halves
 from tfchain.models.indexes.exact import VectorIndex
 from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.blanks import widen
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
 from tfchain.tasks.ties import find_ties
 
 SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
 SEARCH_VECTORS = "search_vectors"  # half of search: embedding → ids, scores, texts
+SEARCH_FILTERED_VECTORS = "search_filtered_vectors"  # half of search_filtered: embedding, allowed → ids, scores, texts
 
 
 def make_search_graph(
@@ -34,8 +37,9 @@ def make_search_graph(
         index: The documents; if None or empty, there is no search.
         top_k: The number of documents that a search returns; all, if there are fewer. Default: 10.
         signatures: `text`: `serving_default` and `search` (text → ids, scores, texts), `embed` (text → embedding, with
-            the model's default prompt, if it has one) and `embed_ids` (token ids → embedding). `ids`: `embed_ids` only,
-            which needs no op of TF Text. Default: `text`.
+            the model's default prompt, if it has one) and `embed_ids` (token ids → embedding); if a document has
+            metadata, also `search_filtered`, which takes booleans for the documents that may be found. `ids`:
+            `embed_ids` only, which needs no op of TF Text. Default: `text`.
         litert: The text encoder, run by LiteRT, of the flatbuffer beside the SavedModel. For a server that runs it, the
             halves of the text signatures are then signatures too: `tokenize` and `tokenize_query` (text → token_ids,
             padding_mask; with the default prompt, for `embed`, and with the query's, for `search`) and `search_vectors`
@@ -55,13 +59,22 @@ def make_search_graph(
     if not graph.has_text or index is None or not len(index):
         return graph
     top_k = min(top_k, len(index))
-    lookup = _make_lookup(graph.module, index, top_k)
+    look_up = _make_lookup(graph.module, index, top_k)
     prompt = text_encoder.query_prompt
-    graph.add(SEARCH, lookup, prompt=prompt, tokenize=TOKENIZE_QUERY, answer_name=SEARCH_VECTORS)
+    graph.add(SEARCH, look_up, prompt=prompt, tokenize=TOKENIZE_QUERY, answer_name=SEARCH_VECTORS)
     graph.add_alias(SERVING_DEFAULT, SEARCH)
     texts, vectors = _choose_queries(graph, index, prompt)
-    _prove_search(graph, index, texts, vectors, top_k)
+    outputs, ties = list_expected(index, vectors, top_k, graph.tolerance)
+    graph.prove(SERVING_DEFAULT, texts, vectors, outputs, ties=ties)
+    if has_metadata(index):
+        _add_filtered(graph, look_up, prompt, len(index))
+        graph.proofs.extend(_prove_filtered(graph, index, texts, vectors, top_k))
     return graph
+
+
+def has_metadata(index: DocumentIndex) -> bool:
+    """Returns whether a document has metadata, by which searches can be filtered."""
+    return any(document.metadata for document in index)
 
 
 def check_graph_options(top_k: Any, signatures: Any) -> int:
@@ -75,7 +88,10 @@ def check_graph_options(top_k: Any, signatures: Any) -> int:
 
 
 def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
-    """Adds the index to the module as variables, and returns a function from query vectors to the best documents."""
+    """Adds the index to the module as variables, and returns a function from query vectors to the best documents.
+
+    Its second argument, booleans `(documents,)`, says which may be found. Default: all.
+    """
     import tensorflow as tf
 
     documents = list(index)
@@ -85,11 +101,39 @@ def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
     module.ids = tf.Variable(ids, trainable=False, name="ids")
     module.texts = tf.Variable(texts, trainable=False, name="texts")
 
-    def look_up(queries: Any) -> dict[str, Any]:
-        scores, rows = search(queries)
-        return {"ids": tf.gather(module.ids, rows), "scores": scores, "texts": tf.gather(module.texts, rows)}
+    def look_up(queries: Any, allowed: Any = None) -> dict[str, Any]:
+        scores, rows = search(queries, allowed)
+        found = {"ids": tf.gather(module.ids, rows), "texts": tf.gather(module.texts, rows)}
+        if allowed is not None:
+            found = {name: tf.where(scores == -np.inf, "", strings) for name, strings in found.items()}
+        return {**found, "scores": scores}
 
     return look_up
+
+
+def _add_filtered(graph: TextGraph, look_up: Any, prompt: str, num_documents: int) -> None:
+    """Adds `search_filtered`, which searches some documents only: where there are too few, the hits end in blanks."""
+    import tensorflow as tf
+
+    text_spec = tf.TensorSpec([None], tf.string, name="text")
+    allowed_spec = tf.TensorSpec([num_documents], tf.bool, name="allowed")
+
+    def search_filtered(text: Any, allowed: Any) -> dict[str, Any]:
+        return look_up(graph.to_vectors(text, prompt), allowed)
+
+    graph.signatures[SEARCH_FILTERED] = tf.function(
+        search_filtered, input_signature=[text_spec, allowed_spec], autograph=False
+    )
+    if graph.litert is not None:
+
+        def search_vectors(embedding: Any, allowed: Any) -> dict[str, Any]:
+            return look_up(embedding, allowed)
+
+        vector_spec = tf.TensorSpec([None, graph.text_encoder.embedding_dim], tf.float32, name="embedding")
+        graph.halves[SEARCH_FILTERED] = Halves(TOKENIZE_QUERY, SEARCH_FILTERED_VECTORS)
+        graph.signatures[SEARCH_FILTERED_VECTORS] = tf.function(
+            search_vectors, input_signature=[vector_spec, allowed_spec], autograph=False
+        )
 
 
 def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tuple[list[str], np.ndarray]:
@@ -111,15 +155,37 @@ def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tupl
     return [texts[row] for row in rows], vectors[rows]
 
 
-def _prove_search(
+def _prove_filtered(
     graph: TextGraph, index: DocumentIndex, texts: Sequence[str], vectors: np.ndarray, top_k: int
-) -> None:
-    outputs, ties = list_expected(index, vectors, top_k, graph.tolerance)
-    graph.prove(SERVING_DEFAULT, texts, vectors, outputs, ties=ties)
+) -> list[Proof]:
+    """Returns the proofs of `search_filtered` and of its half."""
+    proof = prove_filtered(index, texts, vectors, top_k, graph.tolerance)
+    if SEARCH_FILTERED_VECTORS not in graph.signatures:
+        return [proof]
+    inputs = {"embedding": vectors, "allowed": proof.inputs["allowed"]}
+    return [proof, dataclasses.replace(proof, signature=SEARCH_FILTERED_VECTORS, inputs=inputs)]
+
+
+def prove_filtered(
+    index: DocumentIndex, texts: Sequence[str], vectors: np.ndarray, top_k: int, tolerance: float
+) -> Proof:
+    """Returns a proof of `search_filtered`: every third document may not be found, the first one among them.
+
+    Args:
+        index: The documents.
+        texts: The queries.
+        vectors: Their vectors, float32 `(queries, dim)`.
+        top_k: The number of documents that the version returns.
+        tolerance: The largest rounding error of a score.
+    """
+    allowed = np.arange(len(index)) % 3 != 0
+    outputs, ties = list_expected(index, vectors, top_k, tolerance, allowed)
+    inputs = {"text": to_array(texts), "allowed": allowed}
+    return Proof(SEARCH_FILTERED, inputs, outputs, ties, is_warm_up=False, tolerance=tolerance)
 
 
 def list_expected(
-    index: DocumentIndex, vectors: np.ndarray, top_k: int, tolerance: float
+    index: DocumentIndex, vectors: np.ndarray, top_k: int, tolerance: float, allowed: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Returns the outputs that a version must give for query vectors, and their ties, as in `Proof`.
 
@@ -128,17 +194,20 @@ def list_expected(
         vectors: float32 `(queries, dim)`.
         top_k: The number of documents.
         tolerance: The largest rounding error of a score.
+        allowed: Which documents may be found; blanks follow if they are fewer than `top_k`. Default: all.
     """
     # One more hit than is served shows whether the last hit is tied with the next.
-    more = index.search(vectors, top_k, more=1)
+    more = index.search(vectors, top_k, more=1, allowed=allowed)
     scores = np.array([[hit.score for hit in hits] for hits in more], "float32")
-    ties = find_ties(scores, tolerance)[:, :top_k]
     found = [hits[:top_k] for hits in more]
     outputs = {
         "ids": np.array([[hit.id.encode() for hit in hits] for hits in found], dtype=object),
-        "scores": np.array([[hit.score for hit in hits] for hits in found], dtype="float32"),
+        "scores": scores[:, :top_k],
         "texts": np.array([[to_bytes(hit.text or hit.title) for hit in hits] for hits in found], dtype=object),
     }
+    outputs = {name: widen(table, top_k) for name, table in outputs.items()}
+    ties = find_ties(scores, tolerance)[:, :top_k]
+    ties = np.pad(ties, ((0, 0), (0, top_k - ties.shape[1])))
     return outputs, {"ids": ties, "texts": ties}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfchain.core.errors import IndexFolderError, InputError
+from tfchain.core.filters.files import make_metadata_files
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
@@ -140,9 +141,11 @@ class SearchTask:
             signatures=signatures,
             litert=served.litert,
         )
+        metadata = _make_metadata(state) if graph.has_text and state is not None else {}
         described = {
             "fingerprint": served.text_encoder.fingerprint,
             "documents": len(state) if state is not None else 0,
+            "has_metadata": bool(metadata),
             "text_model": graph.text_model,
             "top_k": options["top_k"],
             **served.description,
@@ -151,7 +154,7 @@ class SearchTask:
         if graph.has_text:
             index = None if state is None else state.snapshot()
             native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts)
-        return Served(graph, {**served.files, **graph.text_files}, described, native)
+        return Served(graph, {**served.files, **graph.text_files, **metadata}, described, native)
 
     def settings(self) -> Mapping[str, Any]:
         return {"passages": self.passages.to_dict()}
@@ -175,3 +178,9 @@ class SearchTask:
             ) from error
         options = {"similarity": loaded.index.vectors.similarity}
         return Loaded(task, loaded.model_path, loaded.index, loaded.settings, loaded.folder, loaded.advice, options)
+
+
+def _make_metadata(state: DocumentIndex) -> Mapping[str, bytes]:
+    """Returns the files of the documents' metadata in a version; none if no document has any."""
+    documents = list(state)
+    return make_metadata_files([document.id for document in documents], [document.metadata for document in documents])

@@ -27,6 +27,7 @@ from tfchain.training.fit.checkpoint import TrainingCheckpoint
 from tfchain.training.fit.checks import check_arguments, check_datasets
 from tfchain.training.fit.divergence import DivergenceGuard, check_finite
 from tfchain.training.fit.logs import make_log_callbacks
+from tfchain.training.fit.matryoshka import note_matryoshka_dims
 from tfchain.training.fit.optimizer import count_updates, make_optimizer
 from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.trainer import PairTrainer
@@ -153,6 +154,7 @@ def _fit(
     weights = trained_weights(copy)
     check_finite(weights, trainer.steps_done)
     text_encoder.set_weights(weights)
+    note_matryoshka_dims(text_encoder, losses, options.guide)
     return history
 
 

@@ -1,7 +1,6 @@
 """A tiny search chain with prompts, exported once and served over a real socket for all tests of the endpoints."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +15,22 @@ from tfchain.deployment.server.ports import PortOptions
 from tfchain.models.text_encoder import TextEncoder
 
 API_KEY = "a-key"
-DOCUMENTS = ("the cat sleeps", "stocks fell on monday", "who runs")
+DOCUMENTS = (
+    {"text": "the cat sleeps", "metadata": {"topic": "animals", "year": 2020, "tags": ["a", "b"]}},
+    {"text": "stocks fell on monday", "metadata": {"topic": "money", "year": 2021.5}},
+    {"text": "who runs"},
+)
 
 
 @pytest.fixture(scope="session")
 def prompted_chain(tmp_path_factory: pytest.TempPathFactory) -> NeuralSearchChain:
-    """A chain of a random BERT of one layer, whose prompt for queries is `who `."""
+    """A chain of a random BERT of one layer, whose prompt for queries is `who `, and which declares shorter vectors."""
     folder = tmp_path_factory.mktemp("prompted") / "bert"
     save_tiny_model(folder, seed=1, num_layers=1)
     file = folder / "config_sentence_transformers.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "prompts": {"query": "who ", "document": ""}}))
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "matryoshka_dimensions": [8, 16, 4]}))
     return NeuralSearchChain.from_pretrained(folder, engine="tensorflow").add(DOCUMENTS)
 
 
@@ -44,23 +49,11 @@ def docs_path(prompted_chain: NeuralSearchChain, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def cut_path(docs_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same version, as if it were trained for vectors of 4 and 8 numbers."""
-    folder = tmp_path_factory.mktemp("cut") / "docs"
-    shutil.copytree(docs_path, folder)
-    file = folder / "1" / "assets.extra" / "tfchain.json"
-    description = json.loads(file.read_text())
-    description["text_model"]["matryoshka_dims"] = [4, 8]
-    file.write_text(json.dumps(description))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def docs_wire(cut_path: Path) -> Iterator[Wire]:
+def docs_wire(docs_path: Path) -> Iterator[Wire]:
     """A server of the model `docs`, with CORS headers, that takes at most 70 texts and 20,000 bytes a request."""
     options = ServerOptions(
         "docs",
-        cut_path,
+        docs_path,
         host="127.0.0.1",
         grpc_port=0,
         rest_port=0,

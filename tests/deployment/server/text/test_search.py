@@ -2,17 +2,23 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.search_server import make_router, serve_models, write_version
+from tfchain.core.filters.files import METADATA_FOLDER
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
 
 DOCUMENTS = {"a": "A dog runs.", "b": "The cat sleeps.", "c": "猫在睡觉。", **{f"n{i}": f"Note {i}" for i in range(20)}}
+
+METADATA = {"b": {"language": "en", "year": 2020}, "c": {"language": "zh", "tags": ["猫", "睡"]}} | {
+    f"n{number}": {"language": "en", "year": 2000 + number} for number in range(20)
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +28,9 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
     write_version(folder / "old" / "1", {"x": "The cat."})
     write_version(folder / "encoder" / "2", {}, top_k=12)
     write_version(folder / "other" / "3", {}, embeds=False)
-    names = {"docs": 7, "old": 1, "encoder": 2, "other": 3}
+    write_version(folder / "tagged" / "4", DOCUMENTS, METADATA, top_k=12, has_metadata=True)
+    write_version(folder / "plain" / "5", DOCUMENTS, top_k=12, has_metadata=False)
+    names = {"docs": 7, "old": 1, "encoder": 2, "other": 3, "tagged": 4, "plain": 5}
     with serve_models({name: {number: folder / name / str(number)} for name, number in names.items()}) as made:
         yield made
 
@@ -99,7 +107,7 @@ def test_more_hits_than_exported_are_refused_with_what_to_do(router: Router) -> 
         "message": "`top_k` must be at most 12, for which version 7 of docs was exported. Received: top_k=13. Export "
         "it with `chain.export(path, top_k=13)` or `tfchain export --top-k 13`.",
         "type": "invalid_request_error",
-        "param": None,
+        "param": "top_k",
         "code": None,
     }
 
@@ -110,22 +118,27 @@ def test_more_hits_than_exported_are_refused_with_what_to_do(router: Router) -> 
         (b"", "The body must be JSON. Expecting value: line 1 column 1 (char 0)."),
         (b'{"query": "\xff"}', "The body must be JSON. 'utf-8' codec can't decode"),
         (b"[" * 100_000, "The body is nested too deeply: at most 128 levels"),
-        ([], 'The body must be a JSON object, such as {"query": "a question"}.'),
-        ({}, "`query` is missing: a text, or a list of texts. Known fields: `query`, `model`, `top_k`, `highlights`."),
+        ([], "The body must be a JSON object. Received: []."),
+        ({}, "`query` is missing: a text, or a list of texts. Known fields: `query`, `model`, `top_k`, `filter`, "),
         ({"query": ""}, "A query must not be empty. Received: '' at position 0. Ask for something."),
         ({"query": ["a", " \n"]}, "A query must not be empty. Received: ' \\n' at position 1. Ask for something."),
         ({"query": ["a", 1]}, "A query must be a string. Received: 1 of type int at position 1."),
         ({"query": {"a": 1}}, "A query must be a string or a list of strings. Received: dict."),
         ({"query": None}, "A query must be a string or a list of strings. Received: NoneType."),
         ({"query": ["a"] * 257}, "A request may have at most 256 queries. Received: 257. Send several requests."),
-        ({"query": "a", "top_k": 0}, "`top_k` must be a whole number of at least 1. Received: 0."),
-        ({"query": "a", "top_k": True}, "`top_k` must be a whole number of at least 1. Received: true."),
-        ({"query": "a", "top_k": 2.5}, "`top_k` must be a whole number of at least 1. Received: 2.5."),
-        ({"query": "a", "model": ["b"]}, '`model` must be a model\'s name. Received: ["b"].'),
+        ({"query": "a", "top_k": 0}, "`top_k` must be a whole number of 1 or more. Received: 0."),
+        ({"query": "a", "top_k": True}, "`top_k` must be a whole number of 1 or more. Received: true."),
+        ({"query": "a", "top_k": 2.5}, "`top_k` must be a whole number of 1 or more. Received: 2.5."),
+        ({"query": "a", "model": ["b"]}, '`model` must be a string. Received: ["b"].'),
         ({"query": "a", "highlights": 1}, "`highlights` must be true or false. Received: 1."),
         ({"query": "a", "topk": 3}, "The body has an unknown field. Received: 'topk'. Known: `query`, `model`, "),
-        ({"query": "a", "filter": {}}, "`filter` is not supported: exported versions hold ids and texts, no metadata."),
-        ({"query": "a"}, "Several models are served: `model` must be one of docs, encoder, old, other."),
+        ({"query": "a", "filter": "x = 1"}, "`filter` must be an object of metadata keys and conditions, such as"),
+        ({"query": "a", "filter": {"a": None}}, "`filter`'s key 'a' must be compared with a string, a finite number, "),
+        (
+            {"query": "a", "filter": {"a": 1}, "model": "old"},
+            "`filter` needs the documents' metadata, which version 1 of old lacks: an older tfchain exported it.",
+        ),
+        ({"query": "a"}, "Several models are served: `model` must be one of docs, encoder, old, other, plain"),
         (
             {"query": "a", "model": "encoder"},
             "The model encoder (version 2) searches no documents. Serve a search chain",
@@ -146,11 +159,62 @@ def test_an_unknown_model_is_not_found(router: Router) -> None:
     answer = post(router, {"query": "a", "model": "nope"})
     assert answer.status == 404
     assert json.loads(answer.body)["error"] == {
-        "message": "The model 'nope' does not exist, or is not served now. Served: docs, encoder, old, other.",
+        "message": "The model 'nope' does not exist, or is not served now. Served: docs, encoder, old, "
+        "other, plain, tagged.",
         "type": "invalid_request_error",
         "param": "model",
         "code": "model_not_found",
     }
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"language": "zh"}, ["c"]),
+        ({"year": {"$gte": 2018}}, ["b", "n18", "n19"]),
+        ({"$not": {"language": "en"}}, ["a", "c"]),
+        ({"tags": {"$in": ["睡", "no"]}}, ["c"]),
+        ({"language": "fr"}, []),
+        ({}, ["b", "a", "c", *(f"n{number}" for number in range(7))]),
+    ],
+    ids=["equal", "range", "not", "in", "none", "all"],
+)
+def test_a_filter_chooses_among_all_documents(router: Router, condition: Any, expected: list[str]) -> None:
+    fields: dict[str, Any] = {"model": "tagged", "highlights": False, "filter": condition}
+    hits = search(router, query=["the cat", "the cat"], **fields)["results"][1]["hits"]
+    assert [hit["id"] for hit in hits] == expected
+    assert [hit["metadata"] for hit in hits] == [METADATA.get(key, {}) for key in expected]
+
+
+def test_top_k_counts_documents_that_the_filter_lets_through(router: Router) -> None:
+    fields: dict[str, Any] = {"model": "tagged", "highlights": False, "filter": {"year": {"$lt": 2015}}}
+    hits = search(router, query="the cat", top_k=2, **fields)["results"][0]["hits"]
+    assert hits == [
+        {"id": "n0", "score": 0.0, "text": "Note 0", "metadata": METADATA["n0"]},
+        {"id": "n1", "score": 0.0, "text": "Note 1", "metadata": METADATA["n1"]},
+    ]
+
+
+def test_where_no_document_has_metadata_a_filter_lets_all_through_or_none(router: Router) -> None:
+    fields: dict[str, Any] = {"model": "plain", "top_k": 1, "highlights": False}
+    assert search(router, query="dog", filter={"year": {"$ne": 1}}, **fields)["results"][0]["hits"] == [
+        {"id": "a", "score": 1.0, "text": "A dog runs."}
+    ]
+    assert search(router, query=["dog", "cat"], filter={"year": 1}, **fields)["results"] == [
+        {"query": "dog", "hits": []},
+        {"query": "cat", "hits": []},
+    ]
+
+
+def test_damaged_metadata_is_a_server_error(tmp_path: Path) -> None:
+    write_version(tmp_path / "1", DOCUMENTS, METADATA, has_metadata=True)
+    (tmp_path / "1" / METADATA_FOLDER / "keys.json").write_text("[]")
+    with serve_models({"docs": {1: tmp_path / "1"}}) as manager:
+        answer = post(make_router(manager), {"query": "cat"})
+    assert answer.status == 500
+    assert json.loads(answer.body)["error"]["message"].endswith(
+        "cannot be read: its files do not belong together. Export the version again."
+    )
 
 
 def test_half_a_surrogate_pair_is_replaced_as_in_a_chain(router: Router) -> None:
@@ -168,6 +232,8 @@ def test_the_models_that_search_are_listed(router: Router) -> None:
         "models": [
             {"name": "docs", "version": "7", "documents": 23, "top_k": 12},
             {"name": "old", "version": "1", "documents": 1, "top_k": None},
+            {"name": "plain", "version": "5", "documents": 23, "top_k": 12},
+            {"name": "tagged", "version": "4", "documents": 23, "top_k": 12},
         ]
     }
 

@@ -48,22 +48,6 @@ def test_token_ids_of_several_lengths(model: TextModel, encoder: TextEncoder) ->
     np.testing.assert_allclose(model.embed_ids(ids), encoder.encode(TEXTS), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("ids", "text"),
-    [
-        ([[2, 3], [2, 500, 3]], "Received: 500 in text 1."),
-        ([[2, -1, 3]], "Received: -1 in text 0."),
-        ([[]], "A text must have 1 to 24 token ids. Received: 0 in text 0."),
-        ([[2] * 25], "Received: 25 in text 0."),
-    ],
-)
-def test_wrong_token_ids_are_named(model: TextModel, ids: list[list[int]], text: str) -> None:
-    with pytest.raises(StatusError) as caught:
-        model.embed_ids(ids)
-    assert caught.value.code is Code.INVALID_ARGUMENT
-    assert text in caught.value.message
-
-
 def test_hits_are_the_chains(model: TextModel, prompted_chain: NeuralSearchChain) -> None:
     queries = ["stocks fell", "a cat"]
     for hits, expected in zip(model.search(queries), (prompted_chain.search(query) for query in queries), strict=True):

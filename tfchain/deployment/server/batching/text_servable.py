@@ -33,8 +33,7 @@ class TextBatchingServable(WrappedServable):
     once: a client with many texts does not hold up the others.
 
     The graph pads texts to the longest of a batch by itself; inputs of other shapes are never padded, and share a batch
-    only with inputs of the same shape. A version may say how it runs: `num_engines`, the number of batches at the same
-    time (otherwise 1), and `pads_texts`, False if it groups the texts of a batch by length by itself.
+    only with inputs of the same shape.
 
     Args:
         servable: The version; `close` closes it.
@@ -67,9 +66,7 @@ class TextBatchingServable(WrappedServable):
         self._scheduler = TokenScheduler(
             self._execute,
             lambda task: self._count_tokens(task.request.inputs),
-            num_slots=getattr(servable, "num_engines", 1),
             max_tokens=max_tokens,
-            is_padded=getattr(servable, "pads_texts", True),
             statistics=self.statistics,
             clock=clock,
         )

@@ -101,9 +101,10 @@ class LiteRTServable(WrappedServable):
         self, halves: Halves, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], deadline: Deadline
     ) -> list[np.ndarray]:
         tokenize = self.signatures[halves.tokenize]
+        texts = {name: inputs[name] for name in tokenize.inputs}
         try:
             token_ids, padding_mask = self._servable.run(
-                tokenize, inputs, ["token_ids", "padding_mask"], deadline.left_ms()
+                tokenize, texts, ["token_ids", "padding_mask"], deadline.left_ms()
             )
         except StatusError as error:
             if error.code is Code.DEADLINE_EXCEEDED:
@@ -112,7 +113,9 @@ class LiteRTServable(WrappedServable):
         vectors = self._encode(token_ids, padding_mask, deadline, np.count_nonzero(padding_mask, axis=1))
         if halves.answer is None:
             return [vectors] * len(outputs)
-        return self._servable.run(self.signatures[halves.answer], {"embedding": vectors}, outputs, deadline.left_ms())
+        answer = self.signatures[halves.answer]
+        others = {name: inputs[name] for name in answer.inputs.keys() - {"embedding"}}
+        return self._servable.run(answer, {"embedding": vectors, **others}, outputs, deadline.left_ms())
 
     def _encode(
         self,
@@ -234,8 +237,9 @@ def _has_halves(saved_model: Servable, name: str, halves: Halves) -> bool:
     if any(part not in signatures for part in names):
         return False
     before, after = signatures[halves.tokenize], signatures[halves.answer or name]
+    others = after.inputs.keys() - {"embedding"} if halves.answer else frozenset()
     return (
-        signatures[name].inputs.keys() == before.inputs.keys()
+        signatures[name].inputs.keys() == before.inputs.keys() | others
         and before.outputs.keys() == {"token_ids", "padding_mask"}
         and after.outputs.keys() == signatures[name].outputs.keys()
     )

@@ -21,6 +21,11 @@ class Body:
         self._values = values
         self._place = place
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the fields."""
+        return list(self._values)
+
     def get(self, name: str) -> Any:
         """Returns a field's value as it is; None if it is missing or null."""
         return self._values.get(name)

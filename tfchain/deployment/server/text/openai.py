@@ -1,4 +1,4 @@
-"""OpenAI's API: `POST /v1/embeddings` and `GET /v1/models`."""
+"""OpenAI's API: `POST /v1/embeddings`, also at `/embeddings`, and `GET /v1/models`."""
 
 import contextlib
 
@@ -35,9 +35,9 @@ class OpenAIApi:
 
     def add_to(self, router: Router) -> None:
         """Adds the endpoints."""
-        router.add(
-            "POST", "/v1/embeddings", self._service.counted("embeddings", self.embeddings), errors=write_openai_error
-        )
+        embeddings = self._service.counted("embeddings", self.embeddings)
+        router.add("POST", "/v1/embeddings", embeddings, errors=write_openai_error)
+        router.add("POST", "/embeddings", embeddings, errors=write_openai_error)  # text-embeddings-inference has both
         router.add("GET", "/v1/models", self.models, errors=write_openai_error)
 
     def embeddings(self, request: Request, call: Call) -> Answer:

@@ -1,5 +1,6 @@
 """Describes the endpoints of search, for the OpenAPI document."""
 
+from tfchain.core.filters.filter import COMBINATIONS, COMPARISONS
 from tfchain.deployment.server.http.openapi import ApiDocument, Schema, array, operation, record, ref
 from tfchain.deployment.server.text.search import DEFAULT_TOP_K, MAX_QUERIES
 
@@ -35,10 +36,22 @@ SCHEMAS: dict[str, Schema] = {
                 "minimum": 1,
                 "description": f"The number of hits, at most the version's. Default: {DEFAULT_TOP_K}.",
             },
+            "filter": {
+                "type": ["object", "null"],
+                "description": "Conditions that the metadata of a hit must meet, such as "
+                '{"language": "en", "year": {"$gte": 2020}}; with '
+                f"{', '.join((*COMPARISONS, *COMBINATIONS))}.",
+            },
             "highlights": {"type": ["boolean", "null"], "description": "Whether to mark the query's words."},
         },
     ),
-    "SearchHit": record({"id": _TEXT, "score": {"type": "number"}, "text": _TEXT}, {"highlights": array(_HIGHLIGHT)}),
+    "SearchHit": record(
+        {"id": _TEXT, "score": {"type": "number"}, "text": _TEXT},
+        {
+            "metadata": {"type": "object", "description": "There if a document of the version has metadata."},
+            "highlights": array(_HIGHLIGHT),
+        },
+    ),
     "SearchAnswer": record(
         {
             "model": _TEXT,

@@ -1,4 +1,4 @@
-"""text-embeddings-inference's API: `/embed`, `/similarity`, `/tokenize`, `/info` and `/health`."""
+"""text-embeddings-inference's API: `/embed`, `/similarity`, `/info` and `/health`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,14 @@ from tfchain.deployment.server.text.embedding import (
     check_not_cut,
     cut_vectors,
     embed,
-    find_special_tokens,
     normalize,
 )
 from tfchain.deployment.server.text.errors import JSON, FieldError, write_json, write_tei_error
-from tfchain.deployment.server.text.text_model import TextModel
+from tfchain.deployment.server.text.predictions import DIRECTIONS, PredictApi
+from tfchain.deployment.server.text.tei_tokens import PROMPTS, TeiTokensApi
+from tfchain.deployment.server.text.text_model import TextModel, find_text_model
 from tfchain.deployment.server.text.vector_text import write_vectors
 
-_DIRECTIONS = ("Right", "Left", "right", "left")
-_PROMPTS = ("query", "document", "passage")
 _NOT_CUT = "Shorten it, or let it be cut off with `truncate`."
 _CUT_LEFT = "This server cuts off the end of a text only: shorten it, or ask for `truncation_direction` Right."
 
@@ -61,11 +60,18 @@ class TeiApi:
 
     def add_to(self, router: Router) -> None:
         """Adds the endpoints."""
+        predictions = PredictApi(self._service)
+        predictions.add_to(router)
+        TeiTokensApi(self._service).add_to(router)
         embed = self._service.counted("embed", self.embed)
+        predict = self._service.counted("predict", predictions.predict)
+
+        def choose(request: Request) -> Answer:
+            return (predict if self._asks_labels(request) else embed)(request)
+
         router.add("POST", "/embed", embed, errors=write_tei_error)
-        router.add("POST", "/", embed, errors=write_tei_error)  # where Hugging Face's InferenceClient sends
+        router.add("POST", "/", choose, errors=write_tei_error)  # where Hugging Face's InferenceClient sends
         router.add("POST", "/similarity", self._service.counted("similarity", self.similarity), errors=write_tei_error)
-        router.add("POST", "/tokenize", self._service.counted("tokenize", self.tokenize), errors=write_tei_error)
         router.add("GET", "/info", self._service.counted("info", self.info), errors=write_tei_error)
         router.add("GET", "/health", self.health, errors=write_tei_error, is_public=True, is_light=True)
 
@@ -98,32 +104,21 @@ class TeiApi:
         scores = np.clip(vectors[1:] @ vectors[0], -1.0, 1.0)
         return Answer(200, JSON, write_vectors(scores[np.newaxis])[0].encode())
 
-    def tokenize(self, request: Request, call: Call) -> Answer:
-        """Answers `POST /tokenize`."""
-        body = read_body(request.body)
-        inputs = body.inputs("inputs", most=self._service.limits.max_batch_size)
-        texts = [text for text in inputs if isinstance(text, str)]
-        if len(texts) != len(inputs):
-            raise body.error("inputs", "`inputs` must be a string or a list of strings.")
-        has_special = body.switch("add_special_tokens") is not False
-        purpose = PURPOSE_OF.get(body.choice("prompt_name", _PROMPTS) or "", "")
-        with self._service.lend(body.text("model"), call) as model:
-            found = model.tokenize(texts, purpose)
-            names, empty = model.tokens, model.empty_text
-        rows = [_write_tokens(ids.tolist(), names, empty, has_special=has_special) for ids in found]
-        return Answer(200, JSON, write_json(rows))
-
     def info(self, request: Request, call: Call) -> Answer:
         """Answers `GET /info`."""
         name = parse_qs(request.query).get("model", [None])[0]
         limits = self._service.limits
         with self._service.lend(name, call) as model:
             values = model.description.get("text_model", {})
+            kind: dict[str, Any] = {"embedding": {"pooling": "+".join(values.get("pooling", [])) or "unknown"}}
+            if model.classifies:
+                names = dict(enumerate(model.labels))
+                kind = {"classifier": {"id2label": names, "label2id": {name: number for number, name in names.items()}}}
             info: dict[str, Any] = {
                 "model_id": model.lease.name,
                 "model_sha": str(model.lease.version),
                 "model_dtype": values.get("precision", "unknown"),
-                "model_type": {"embedding": {"pooling": "+".join(values.get("pooling", [])) or "unknown"}},
+                "model_type": kind,
                 "max_concurrent_requests": limits.max_concurrent_requests,
                 "max_input_length": model.max_tokens,
                 "max_batch_tokens": model.max_tokens * TEXTS_IN_A_RUN,
@@ -143,10 +138,20 @@ class TeiApi:
             raise StatusError(Code.UNAVAILABLE, "unhealthy")
         return Answer(200, (), b"")
 
+    def _asks_labels(self, request: Request) -> bool:
+        """Returns whether a request to `/` is for a model that classifies; requests that are wrong are for no model."""
+        manager = self._service.manager
+        try:
+            name = read_body(request.body).text("model") if len(manager.names()) > 1 else None
+            with find_text_model(manager, name, self._service.timeout_ms) as model:
+                return model.classifies
+        except StatusError:
+            return False
+
 
 def _read_options(body: Body) -> _Options:
-    direction = body.choice("truncation_direction", _DIRECTIONS) or "Right"
-    purpose = PURPOSE_OF.get(body.choice("prompt_name", _PROMPTS) or "", "")
+    direction = body.choice("truncation_direction", DIRECTIONS) or "Right"
+    purpose = PURPOSE_OF.get(body.choice("prompt_name", PROMPTS) or "", "")
     return _Options(purpose, body.switch("truncate") is not False, direction.lower() == "left")
 
 
@@ -163,21 +168,3 @@ def _check_not_empty(inputs: Sequence[str] | Sequence[TokenIds], field: str) -> 
     for row, text in enumerate(inputs):
         if not text:
             raise FieldError(f"`{field}` must have no empty texts. Received: one at position {row}.", field)
-
-
-def _write_tokens(
-    ids: Sequence[int], names: Sequence[str], empty: Sequence[int], *, has_special: bool
-) -> list[dict[str, Any]]:
-    """Describes a text's tokens; where they are in the text is not known."""
-    before, after = find_special_tokens(ids, empty) or (0, 0)
-    tokens = [
-        {
-            "id": token,
-            "text": names[token] if token < len(names) else "",
-            "special": place < before or place >= len(ids) - after,
-            "start": None,
-            "stop": None,
-        }
-        for place, token in enumerate(ids)
-    ]
-    return [token for token in tokens if has_special or not token["special"]]

@@ -15,6 +15,7 @@ from tfchain.core.signatures import (
     EMBED_DOCUMENT,
     EMBED_IDS,
     EMBED_QUERY,
+    SEARCH_FILTERED,
     SERVING_DEFAULT,
     TOKENIZE,
     TOKENIZE_DOCUMENT,
@@ -40,6 +41,14 @@ class Hit:
     id: str
     score: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a text, with its probability."""
+
+    name: str
+    score: float
 
 
 class TextModel:
@@ -103,6 +112,28 @@ class TextModel:
         return _to_numbers(self._values.get("matryoshka_dims"))
 
     @property
+    def special_ids(self) -> set[int]:
+        """The ids of special tokens; those of an empty text for versions that do not tell."""
+        return set(_to_numbers(self._values.get("special_ids"))) or set(self.empty_text)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the version gives texts, or pairs of texts, labels."""
+        signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
+        return signature is not None and {"labels", "scores"} <= set(signature.outputs)
+
+    @property
+    def classifies_pairs(self) -> bool:
+        """Whether it is pairs of texts that get labels."""
+        return self.classifies and "text_pair" in self.lease.servable.signatures[SERVING_DEFAULT].inputs
+
+    @property
+    def labels(self) -> list[str]:
+        """All labels, in the order of the model's outputs; empty if the version does not tell."""
+        found = self.description.get("labels")
+        return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+    @property
     def has_search(self) -> bool:
         """Whether the version searches documents."""
         signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
@@ -138,10 +169,12 @@ class TextModel:
     def embed_ids(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Returns the vectors of texts that are given as token ids, special ones included.
 
+        Args:
+            token_ids: The token ids of one text or more, as `embedding.check_ids` lets them through.
+
         Raises:
-            StatusError: if an id is not in the vocabulary, a text is empty or too long, or the run fails.
+            StatusError: if the run fails.
         """
-        self._check_ids(token_ids)
         longest = max(map(len, token_ids))
         ids = np.zeros((len(token_ids), longest), np.int32)
         mask = np.zeros_like(ids)
@@ -181,8 +214,13 @@ class TextModel:
             )
         return self._run(signature, {"text": _to_array(texts)}, outputs)
 
-    def search(self, queries: Sequence[str]) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], allowed: np.ndarray | None = None) -> list[list[Hit]]:
         """Returns the best documents of each query, as many as the version was exported for.
+
+        Args:
+            queries: The queries.
+            allowed: Which documents may be found, booleans `(documents,)`; for a version whose documents have metadata.
+                Default: all.
 
         Raises:
             StatusError: if the version does not search, or the run fails.
@@ -192,9 +230,40 @@ class TextModel:
                 f"The model {self.lease.name} (version {self.lease.version}) searches no documents. Serve a search "
                 "chain that documents were added to."
             )
-        found = self._run(SERVING_DEFAULT, {"text": _to_array(queries)}, ["ids", "scores", "texts"])
+        outputs = ["ids", "scores", "texts"]
+        if allowed is None:
+            found, most = self._run(SERVING_DEFAULT, {"text": _to_array(queries)}, outputs), None
+        else:
+            most = int(np.count_nonzero(allowed))  # after these are blanks
+            found = self._run(SEARCH_FILTERED, {"text": _to_array(queries), "allowed": allowed}, outputs)
         return [
-            [Hit(_to_text(key), float(score), _to_text(text)) for key, score, text in zip(*rows, strict=True)]
+            [Hit(_to_text(key), float(score), _to_text(text)) for key, score, text in zip(*rows, strict=True)][:most]
+            for rows in zip(*found, strict=True)
+        ]
+
+    def check_classifies(self) -> None:
+        """Raises a StatusError, INVALID_ARGUMENT, if the version gives no labels."""
+        if not self.classifies:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) classifies no texts. Serve a "
+                "TextClassificationChain."
+            )
+
+    def classify(self, texts: Sequence[Sequence[str]]) -> list[list[Label]]:
+        """Returns the labels of texts, best first, as many as the version was exported for.
+
+        Args:
+            texts: Lists of one text, or of two if the version classifies pairs.
+
+        Raises:
+            StatusError: if the version gives no labels, or the run fails.
+        """
+        self.check_classifies()
+        columns = ("text", "text_pair") if self.classifies_pairs else ("text",)
+        inputs = {name: _to_array([text[place] for text in texts]) for place, name in enumerate(columns)}
+        found = self._run(SERVING_DEFAULT, inputs, ["labels", "scores"])
+        return [
+            [Label(_to_text(name), float(score)) for name, score in zip(*rows, strict=True)]
             for rows in zip(*found, strict=True)
         ]
 
@@ -202,15 +271,6 @@ class TextModel:
     def _values(self) -> Mapping[str, Any]:
         values = self.description.get("text_model", {})
         return values if isinstance(values, dict) else {}
-
-    def _check_ids(self, token_ids: Sequence[Sequence[int]]) -> None:
-        size, most = self.vocabulary_size, self.max_tokens
-        for row, text in enumerate(token_ids):
-            wrong = next((token for token in text if not 0 <= token < size), None) if size else None
-            if wrong is not None:
-                raise invalid_argument(f"Token ids must be from 0 to {size - 1}. Received: {wrong} in text {row}.")
-            if not text or (most and len(text) > most):
-                raise invalid_argument(f"A text must have 1 to {most} token ids. Received: {len(text)} in text {row}.")
 
     def _run(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         prediction = predict(

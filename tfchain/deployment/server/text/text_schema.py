@@ -31,6 +31,9 @@ _PROMPT: dict[str, Schema] = {"prompt_name": {"enum": ["query", "document", "pas
 _VECTOR = array({"type": "number", "format": "float"})
 _DOCUMENT_TEXTS = array(_WORD, minItems=1)
 
+_PAIR = array(_TEXT, minItems=1, maxItems=2)
+_LABEL = record({"score": {"type": "number"}, "label": _WORD})
+
 _LIMITED = {
     413: "The body is too large.",
     429: "Too many requests are running or waiting; the header Retry-After says when to try again.",
@@ -104,6 +107,8 @@ SCHEMAS: dict[str, Schema] = {
         },
     ),
     "TeiEmbedAnswer": array(_VECTOR),
+    "TeiRequest": {"anyOf": [ref("TeiEmbedRequest"), ref("TeiPredictRequest")]},
+    "TeiAnswer": {"anyOf": [ref("TeiEmbedAnswer"), ref("TeiPredictAnswer")]},
     "TeiSimilarityRequest": record(
         {"inputs": record({"source_sentence": _TEXT, "sentences": array(_TEXT, minItems=1)})},
         {"parameters": {"type": ["object", "null"], "properties": {**_TRUNCATE, **_PROMPT}}, "model": _NAME},
@@ -121,6 +126,22 @@ SCHEMAS: dict[str, Schema] = {
             )
         )
     ),
+    "TeiDecodeRequest": record(
+        {"ids": {"anyOf": [array(_ID, minItems=1), array(array(_ID, minItems=1), minItems=1)]}},
+        {"skip_special_tokens": {**_SWITCH, "description": "Default: true."}, "model": _NAME},
+    ),
+    "TeiDecodeAnswer": array(_WORD),
+    "TeiPredictRequest": record(
+        {
+            "inputs": {
+                "anyOf": [_TEXT, array(_TEXT, minItems=1, maxItems=2), array(_PAIR, minItems=1)],
+                "description": "A text, a pair of texts, or a list of lists of one or two texts.",
+            }
+        },
+        {**_TRUNCATE, "raw_scores": {**_SWITCH, "description": "Must not be true."}, "model": _NAME},
+    ),
+    "TeiLabels": array(_LABEL),
+    "TeiPredictAnswer": {"anyOf": [ref("TeiLabels"), array(ref("TeiLabels"))]},
     "TeiInfo": record(
         {
             **dict.fromkeys(("model_id", "model_dtype", "version"), _WORD),
@@ -198,13 +219,28 @@ TEXT_PATHS: dict[str, dict[str, Any]] = {
             errors=_OPENAI_ERRORS,
         )
     },
+    "/embeddings": {
+        "post": operation(
+            "embeddingsAlias",
+            "The same as /v1/embeddings.",
+            tag="OpenAI",
+            body=ref("EmbeddingsRequest"),
+            answer=ref("EmbeddingsAnswer"),
+            error="OpenAIError",
+            errors=_OPENAI_ERRORS,
+        )
+    },
     "/v1/models": {
         "get": operation(
             "models", "The models that are served.", tag="OpenAI", answer=ref("ModelList"), error="OpenAIError"
         )
     },
     "/embed": _tei("embed", "The vectors of texts.", "TeiEmbedRequest", "TeiEmbedAnswer"),
-    "/": _tei("embedRoot", "The same as /embed.", "TeiEmbedRequest", "TeiEmbedAnswer"),
+    "/": _tei("embedRoot", "The same as /embed; for a model that classifies, as /predict.", "TeiRequest", "TeiAnswer"),
+    "/predict": _tei("predictTei", "The labels of texts, best first.", "TeiPredictRequest", "TeiPredictAnswer"),
+    "/decode": _tei("decode", "The texts of token ids.", "TeiDecodeRequest", "TeiDecodeAnswer"),
+    "/embed_all": _tei("embedAll", "Refused: versions have no vectors of tokens.", "TeiEmbedRequest", "TeiEmbedAnswer"),
+    "/embed_sparse": _tei("embedSparse", "Refused: vectors are dense.", "TeiEmbedRequest", "TeiEmbedAnswer"),
     "/similarity": _tei(
         "similarity", "The cosines of a text with others.", "TeiSimilarityRequest", "TeiSimilarityAnswer"
     ),

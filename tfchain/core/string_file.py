@@ -1,5 +1,6 @@
 """Byte strings in a file, with their offsets in another, so that a few are read without holding all in memory."""
 
+import io
 import os
 import weakref
 from collections.abc import Iterable, Sequence
@@ -71,6 +72,20 @@ def write_strings(path: Path, strings: Iterable[bytes]) -> None:
             file.write(string)
             offsets.append(offsets[-1] + len(string))
     np.save(_offsets_of(path), np.array(offsets, dtype=np.int64))
+
+
+def join_strings(name: str, strings: Iterable[bytes]) -> dict[str, bytes]:
+    """Returns the two files that `write_strings` writes, name → content.
+
+    Args:
+        name: The name of the file of the strings.
+        strings: The strings.
+    """
+    parts = list(strings)
+    offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+    buffer = io.BytesIO()
+    np.save(buffer, offsets)
+    return {name: b"".join(parts), _offsets_of(Path(name)).name: buffer.getvalue()}
 
 
 def _offsets_of(path: Path) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.tasks.string_file import StringFile, write_strings
+from tfchain.core.string_file import StringFile, write_strings
 
 STRINGS = [b"a", b"", "你好".encode(), b"\x00\xff", b"last"]
 

@@ -1,0 +1,57 @@
+"""Filters of a served chain: over the wire, the hits are the chain's, with their metadata."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conformance.conftest import Wire
+from tfchain import NeuralSearchChain
+from tfchain.deployment.server.text.metadata import MetadataCache
+from tfchain.deployment.server.text.text_model import find_text_model
+
+QUERIES = ["a cat", "stocks fell"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        None,
+        {},
+        {"topic": "animals"},
+        {"year": {"$gt": 2020}},
+        {"$not": {"tags": "b"}},
+        {"$or": [{"tags": {"$in": ["a"]}}, {"topic": {"$exists": False}}]},
+        {"topic": "nothing"},
+    ],
+    ids=repr,
+)
+def test_hits_over_the_wire_are_the_chains(
+    docs_wire: Wire, prompted_chain: NeuralSearchChain, condition: dict[str, Any] | None
+) -> None:
+    body = {"query": QUERIES, "filter": condition, "highlights": False}
+    answer = docs_wire.http("POST", "/v1/search", json.dumps(body).encode())
+    results = json.loads(answer.text)["results"]
+    for result, expected in zip(results, prompted_chain.search(QUERIES, filter=condition), strict=True):
+        assert [hit["id"] for hit in result["hits"]] == [hit.id for hit in expected.hits]
+        assert [hit["metadata"] for hit in result["hits"]] == [hit.metadata for hit in expected.hits]
+        assert [hit["text"] for hit in result["hits"]] == [hit.text for hit in expected.hits]
+        scores = [hit.score for hit in expected.hits]
+        assert [hit["score"] for hit in result["hits"]] == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_wrong_filter_is_a_400_that_names_its_field(docs_wire: Wire) -> None:
+    body = {"query": "a", "filter": {"year": {"$near": 1}}}
+    answer = docs_wire.http("POST", "/v1/search", json.dumps(body).encode())
+    error = json.loads(answer.text)["error"]
+    assert (answer.status, error["param"], error["type"]) == (400, "filter", "invalid_request_error")
+    assert error["message"].startswith("`filter`'s key 'year' must be compared by one of $eq, $ne, $gt, ")
+
+
+def test_a_versions_metadata_is_opened_once(docs_wire: Wire) -> None:
+    cache = MetadataCache()
+    with find_text_model(docs_wire.server._manager, None, None) as model:
+        opened = cache.find(model)
+        assert opened is not None
+        assert cache.find(model) is opened
+        assert opened.find(["2", "0"]) == [{}, {"topic": "animals", "year": 2020, "tags": ["a", "b"]}]
