@@ -32,13 +32,14 @@ class NativeTextEncoder:
 
     Args:
         path: A folder that `save_native_text_encoder` wrote.
+        num_threads: The most threads of a call, at most 16. Default: one per core.
 
     Raises:
         ModelFolderError: if a file is missing or damaged.
         TfchainError: if the kernels cannot run in this process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
         kernels = StoredKernels(path)
         shape = kernels.config.transformer
         try:
@@ -55,8 +56,9 @@ class NativeTextEncoder:
             if type(error) is not Exception:  # the Rust library raises plain Exceptions for a damaged file
                 raise
             raise _make_error(path, error) from error
-        cores = count_cores()
+        cores = num_threads or count_cores()
         self._encoder = NativeEncoder(kernels, num_threads=cores)
+        self.num_threads = self._encoder.num_threads
         self._single = copy.copy(self._encoder)  # shares the weights
         self._single.num_threads = max(1, cores // CALLS_AT_ONCE)
         self._pad_in_text = shape.position_offset - 1  # see `NativeEngine`
