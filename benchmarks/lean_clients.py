@@ -205,13 +205,17 @@ def ask_once(client: Client, text: str) -> Any:
     return client.read_ids()
 
 
-def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: float) -> list[float]:
-    """Lets each client ask again as soon as it has its answer; returns the milliseconds of the answers in that time.
+def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: float) -> tuple[list[float], float]:
+    """Lets each client ask again as soon as it has its answer, for some time.
 
     Args:
         clients: The clients; they are connected by a first request, which is not counted.
         queries: The texts; each client begins at another one.
-        seconds: How long.
+        seconds: How long requests are sent.
+
+    Returns:
+        The milliseconds of each answer, and the answers a second until the last one came: to count only those within
+        `seconds` would leave out what a slow server has begun with many clients.
     """
     begun = [0.0] * len(clients)
     asked = [number * 7 for number in range(len(clients))]
@@ -220,7 +224,7 @@ def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: floa
         for number, client in enumerate(clients):
             selector.register(client, selectors.EVENT_READ, number)
             ask_once(client, queries[number % len(queries)])
-        end = time.perf_counter() + seconds
+        start = now = time.perf_counter()
         for number, client in enumerate(clients):
             begun[number] = time.perf_counter()
             client.ask(queries[asked[number] % len(queries)])
@@ -234,17 +238,17 @@ def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: floa
                 if not client.receive():
                     continue
                 now = time.perf_counter()
-                if now >= end:
+                times.append(1000 * (now - begun[number]))
+                if now >= start + seconds:
                     num_busy -= 1
                     continue
-                times.append(1000 * (now - begun[number]))
                 asked[number] += 1
                 begun[number] = now
                 client.ask(queries[asked[number] % len(queries)])
     for client in clients:
         if not client.read_ids():
             raise RuntimeError("An answer has no documents.")
-    return times
+    return times, len(times) / (now - start)
 
 
 def _connect(port: int) -> socket.socket:

@@ -195,11 +195,11 @@ def measure(
                     load = found.setdefault((name, kind, clients), Load())
                     offset = turn * 61
                     connected = [connect() for _ in range(clients)]
-                    times = run_clients(connected, [*queries[offset:], *queries[:offset]], options.seconds)
+                    times, rate = run_clients(connected, [*queries[offset:], *queries[:offset]], options.seconds)
                     for client in connected:
                         client.close()
                     load.milliseconds += times
-                    load.rates.append(len(times) / options.seconds)
+                    load.rates.append(rate)
     return found
 
 
