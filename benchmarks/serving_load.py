@@ -3,13 +3,12 @@
 Run: .venv/bin/python benchmarks/serving_load.py [--documents 5183] [--seconds 4] [--turns 2] [--work FOLDER] [--write]
 
 Beside what a user of sentence-transformers writes: FastAPI, uvicorn, FAISS (`servers/fastapi_server.py`, in the peers'
-environment). All servers run at the same time and are asked by turns; the clients are threads of one process on the
-same cores, which keep their connections and ask again at once. The last line is the chain without a server.
+environment). All servers run at the same time and are asked by turns; the clients are connections of one thread on the
+same cores, which ask again at once (`lean_clients.py`). The last lines are the chain without a server.
 `--work` keeps the chain and the exported version for the next run. With --write, SERVING_LOAD.md is written.
 """
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -17,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,9 +24,10 @@ from typing import Any
 
 import numpy as np
 from engines import end_process, quiet_environment
+from lean_clients import Client, GrpcClient, HttpClient, ask_once, run_clients
 from material import HERE, describe_machine, read_documents, read_test_queries
 from scifact import find_minilm
-from services import MODEL_NAME, connect_grpc, connect_rest, free_ports, peak_memory
+from services import MODEL_NAME, free_ports, peak_memory
 
 from tfchain import NeuralSearchChain
 from tfchain.chains.model_server import PROGRAM
@@ -42,7 +41,7 @@ ENGINES = {  # name → precision of the version, engine
 }
 READY_SECONDS = 180.0
 
-Ask = Callable[[str], Any]
+Connect = Callable[[], Client]
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Server:
     """A running server and what was measured of it."""
 
     process: "subprocess.Popen[bytes]"
-    connect: dict[str, Callable[[], Ask]]  # by what is asked
+    connect: dict[str, Connect]  # by what is asked
     first_seconds: float = 0.0
     peak_mb: float = 0.0
 
@@ -131,9 +130,9 @@ def start_servers(work: Path, options: argparse.Namespace, query: str) -> dict[s
         script = HERE / "servers" / "fastapi_server.py"
         files = [work / "vectors.npy", work / "documents.jsonl"]
         command = [options.peers, script, find_minilm(), *files, str(port)]
-        connect = {
-            "search, REST": lambda: connect_rest(port, "/search", lambda text: {"text": text}, lambda answer: answer),
-            "embeddings": lambda: connect_rest(port, "/embed", lambda text: {"text": text}, give_ids),
+        connect: dict[str, Connect] = {
+            "search, REST": lambda: HttpClient(port, "/search", lambda text: {"text": text}, lambda answer: answer),
+            "embeddings": lambda: HttpClient(port, "/embed", lambda text: {"text": text}, give_ids),
         }
         servers[FASTAPI] = start(command, connect, query)
     for name, (precision, engine) in ENGINES.items():
@@ -148,12 +147,12 @@ def start_tfchain(base_path: Path, engine: str, query: str) -> Server:
     command += [f"--model_name={MODEL_NAME}", f"--model_base_path={base_path}", "--host=127.0.0.1"]
     command += ["--grpc_max_threads=64", "--rest_api_num_threads=64"]
     predict = f"/v1/models/{MODEL_NAME}:predict"
-    connect = {
-        "search, REST": lambda: connect_rest(
+    connect: dict[str, Connect] = {
+        "search, REST": lambda: HttpClient(
             rest, predict, lambda text: {"instances": [{"text": text}]}, lambda answer: answer["predictions"][0]
         ),
-        "search, gRPC": lambda: connect_grpc(grpc),
-        "embeddings": lambda: connect_rest(
+        "search, gRPC": lambda: GrpcClient(grpc),
+        "embeddings": lambda: HttpClient(
             rest,
             "/v1/embeddings",
             lambda text: {"model": MODEL_NAME, "input": text, "encoding_format": "base64"},
@@ -164,11 +163,11 @@ def start_tfchain(base_path: Path, engine: str, query: str) -> Server:
 
 
 def give_ids(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that has no ids, in the form that `connect_rest` wants."""
+    """An answer that has no ids, in the form that `HttpClient` wants."""
     return {"ids": answer}
 
 
-def start(command: Sequence[Any], connect: dict[str, Callable[[], Ask]], query: str) -> Server:
+def start(command: Sequence[Any], connect: dict[str, Connect], query: str) -> Server:
     """Starts a server and waits for its first answer."""
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -176,7 +175,7 @@ def start(command: Sequence[Any], connect: dict[str, Callable[[], Ask]], query: 
     )
     while True:
         try:
-            next(iter(connect.values()))()(query)
+            ask_once(next(iter(connect.values()))(), query)
             return Server(process, connect, time.perf_counter() - begin)
         except (OSError, RuntimeError) as error:
             if process.poll() is not None or time.perf_counter() - begin > READY_SECONDS:
@@ -195,42 +194,13 @@ def measure(
                 for kind, connect in server.connect.items():
                     load = found.setdefault((name, kind, clients), Load())
                     offset = turn * 61
-                    times = run_clients(connect, [*queries[offset:], *queries[:offset]], clients, options.seconds)
+                    connected = [connect() for _ in range(clients)]
+                    times, rate = run_clients(connected, [*queries[offset:], *queries[:offset]], options.seconds)
+                    for client in connected:
+                        client.close()
                     load.milliseconds += times
-                    load.rates.append(len(times) / options.seconds)
+                    load.rates.append(rate)
     return found
-
-
-def run_clients(connect: Callable[[], Ask], queries: Sequence[str], clients: int, seconds: float) -> list[float]:
-    """Milliseconds of each answer within some seconds."""
-    times: list[list[float]] = [[] for _ in range(clients)]
-    failures: list[BaseException] = []
-    ready = threading.Barrier(clients)
-
-    def run(number: int) -> None:
-        try:
-            ask = connect()
-            ask(queries[number])  # opens the connection
-            ready.wait(60)
-            end = time.perf_counter() + seconds
-            for query in itertools.islice(itertools.cycle(queries), number * 7, None):
-                begin = time.perf_counter()
-                if begin >= end:
-                    return
-                ask(query)
-                times[number].append(1000 * (time.perf_counter() - begin))
-        except BaseException as error:  # told below, in the thread that waits
-            failures.append(error)
-            ready.abort()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise SystemExit(f"A client failed: {failures[0]!r}")
-    return [value for mine in times for value in mine]
 
 
 def describe(
@@ -263,6 +233,9 @@ def describe(
     for name, server in servers.items():
         lines.append(f"| {name} | {server.first_seconds:.2f} | {server.peak_mb:.0f} |")
     lines += ["", f"A search by the chain in int8, without a server: {bare:.2f} ms at the median."]
+    native = found[next(name for name, (_, engine) in ENGINES.items() if engine == "native"), "search, REST", 1]
+    cost = statistics.median(native.milliseconds) - bare
+    lines.append(f"Over REST, one client waits {cost:.2f} ms longer than that, its own work included.")
     return "\n".join(lines) + "\n"
 
 

@@ -17,8 +17,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "strings"
 
 
-def test_any_rows_come_back_in_any_order(path: Path) -> None:
-    file = StringFile(path)
+@pytest.mark.parametrize("kept_bytes", [0, 13])
+def test_any_rows_come_back_in_any_order(path: Path, kept_bytes: int) -> None:
+    file = StringFile(path, kept_bytes=kept_bytes)
     assert len(file) == 5
     assert file.take([4, 1, 2, 2, 0, 3]) == [b"last", b"", STRINGS[2], STRINGS[2], b"a", b"\x00\xff"]
     assert file.take([]) == []
@@ -29,19 +30,26 @@ def test_no_strings_are_a_file_too(tmp_path: Path) -> None:
     assert len(StringFile(tmp_path / "none")) == 0
 
 
-def test_a_removed_file_stays_readable(path: Path) -> None:
-    file = StringFile(path)
+@pytest.mark.parametrize("kept_bytes", [0, 13])
+def test_a_removed_file_stays_readable(path: Path, kept_bytes: int) -> None:
+    file = StringFile(path, kept_bytes=kept_bytes)
     path.unlink()
     assert file.take([0]) == [b"a"]
 
 
 def test_a_file_truncated_later_is_an_error_and_not_the_end_of_the_process(path: Path) -> None:
-    file = StringFile(path)
+    file = StringFile(path, kept_bytes=12)
     with open(path, "r+b") as opened:
         opened.truncate(3)
     assert file.take([0]) == [b"a"]
     with pytest.raises(ModelFolderError, match="ends before its last string"):
         file.take([4])
+
+
+def test_a_small_file_is_kept_in_memory(path: Path) -> None:
+    file = StringFile(path)
+    path.write_bytes(b"")
+    assert file.take([4]) == [b"last"]
 
 
 @pytest.mark.parametrize("offsets", [[0, 1], [1, 14], [0, 20, 14], [], [[0, 14]]])

@@ -44,6 +44,13 @@ def test_the_vectors_are_those_of_the_text_encoder(saved: tuple[TextEncoder, Pat
 
 
 @needs_kernels
+def test_the_threads_of_a_call_are_those_asked_for(saved: tuple[TextEncoder, Path]) -> None:
+    native = NativeTextEncoder(saved[1], num_threads=3)
+    assert native.num_threads == 3
+    assert np.array_equal(native.encode(TEXTS), saved[0].encode(TEXTS))
+
+
+@needs_kernels
 def test_progress_is_told_and_may_end_the_call(saved: tuple[TextEncoder, Path]) -> None:
     native, counts = NativeTextEncoder(saved[1]), []
     native.encode(["a"] * 40, progress=counts.append)

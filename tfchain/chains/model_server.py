@@ -37,11 +37,11 @@ def find_obstacle() -> str | None:
     return native_library.find_obstacle()
 
 
-def load(path: Path) -> "Mapping[str, Answer]":
+def load(path: Path, *, num_threads: int | None = None) -> "Mapping[str, Answer]":
     """Reads a version's files for the kernels; see `tasks.native_version.load_answers`."""
     from tfchain.tasks.native_version import load_answers
 
-    return load_answers(path)
+    return load_answers(path, num_threads=num_threads)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,21 @@ NATIVE_FOLDER = "assets.extra/tfchain_native"  # in a version's folder
 # From a signature's inputs, the names of the outputs to compute, and a function that raises when the time is up, to the
 # outputs' values in that order. None if the SavedModel must answer this request.
 Answer = Callable[[Mapping[str, np.ndarray], Sequence[str], Callable[[], object]], Sequence[np.ndarray] | None]
-LoadAnswers = Callable[[Path], Mapping[str, Answer]]
+
+
+class LoadAnswers(Protocol):
+    """Reads an engine's folder in a version."""
+
+    def __call__(self, path: Path, *, num_threads: int | None = None) -> Mapping[str, Answer]:
+        """Returns the signatures that the engine answers, as functions.
+
+        Args:
+            path: The folder.
+            num_threads: The most threads of a call. Default: one per core of this process.
+
+        Raises:
+            TfchainError: if a file is missing or damaged.
+        """
 
 
 @dataclass(frozen=True)
@@ -24,8 +39,7 @@ class NativeEngine:
 
     Args:
         find_obstacle: Returns why the engine cannot run in this process; None if it can.
-        load: Reads the engine's folder in a version, and returns signature → function. Raises a `TfchainError` if a
-            file is missing or damaged.
+        load: Reads the engine's folder in a version.
     """
 
     find_obstacle: Callable[[], str | None]

@@ -1,4 +1,4 @@
-"""Byte strings in a file, with their offsets in another, so that a few are read without holding all in memory."""
+"""Byte strings in a file, with their offsets in another: a large file is read string by string, a small one is kept."""
 
 import io
 import os
@@ -10,21 +10,26 @@ import numpy as np
 
 from tfchain.core.errors import ModelFolderError
 
+KEPT_BYTES = 32 * 2**20
+
 
 class StringFile:
-    """Strings by row, read from the file each time.
+    """Strings by row.
 
-    The file stays open, so that it may be replaced or removed. It is not mapped into memory: a page of a mapped file
-    counts as the process's memory once it is read, and truncating the file ends the process.
+    A large file is read each time. It stays open, so that it may be replaced or removed. It is not mapped into memory:
+    a page of a mapped file counts as the process's memory once it is read, and truncating the file ends the process.
+    A small file is kept in memory: each read of the file lets another thread have Python's lock, for which this one
+    then waits.
 
     Args:
         path: The path given to `write_strings`.
+        kept_bytes: The size up to which a file is kept in memory. Default: 32 MiB.
 
     Raises:
         ModelFolderError: if a file cannot be read, or they do not belong together.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, kept_bytes: int = KEPT_BYTES) -> None:
         self.path = path
         try:
             self._offsets = np.load(_offsets_of(path))
@@ -36,6 +41,7 @@ class StringFile:
         is_table = offsets.ndim == 1 and offsets.dtype == np.int64 and offsets.size and not offsets[0]
         if not is_table or offsets[-1] != size or (np.diff(offsets) < 0).any():
             raise self._make_error(f"its offsets do not fit {size} bytes")
+        self._kept = self._read(0, size) if size <= kept_bytes else None
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -46,14 +52,18 @@ class StringFile:
         Raises:
             ModelFolderError: if the file has been truncated since it was opened.
         """
-        taken = []
-        for row in rows:
-            begin, end = int(self._offsets[row]), int(self._offsets[row + 1])
-            string = os.pread(self._handle, end - begin, begin)
-            if len(string) != end - begin:
-                raise self._make_error("it ends before its last string")
-            taken.append(string)
-        return taken
+        places = np.asarray(rows, dtype=np.int64)
+        begins, ends = self._offsets[places].tolist(), self._offsets[places + 1].tolist()
+        kept = self._kept
+        if kept is not None:
+            return [kept[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        return [self._read(begin, end) for begin, end in zip(begins, ends, strict=True)]
+
+    def _read(self, begin: int, end: int) -> bytes:
+        string = os.pread(self._handle, end - begin, begin)
+        if len(string) != end - begin:
+            raise self._make_error("it ends before its last string")
+        return string
 
     def _make_error(self, reason: str) -> ModelFolderError:
         return ModelFolderError(f"{self.path} cannot be read: {reason}. Write it again.")

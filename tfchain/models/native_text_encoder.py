@@ -1,6 +1,5 @@
 """Texts to vectors by the int8 kernels, from a folder of their own: without TensorFlow, Keras and transformers."""
 
-import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
 
 TOKENIZER_SETTINGS = "tokenizer_settings.json"
-# Single texts among which the cores are divided: threads of one text wait for each other, and a server has more texts.
-# On two cores, a query took 1.4 ms of processor time on one thread and 2.9 on two, which saved it 0.4 ms at best.
-CALLS_AT_ONCE = 4
 
 
 class NativeTextEncoder:
@@ -32,13 +28,14 @@ class NativeTextEncoder:
 
     Args:
         path: A folder that `save_native_text_encoder` wrote.
+        num_threads: The most threads of a call, at most 16. Default: one per core.
 
     Raises:
         ModelFolderError: if a file is missing or damaged.
         TfchainError: if the kernels cannot run in this process.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
         kernels = StoredKernels(path)
         shape = kernels.config.transformer
         try:
@@ -55,10 +52,8 @@ class NativeTextEncoder:
             if type(error) is not Exception:  # the Rust library raises plain Exceptions for a damaged file
                 raise
             raise _make_error(path, error) from error
-        cores = count_cores()
-        self._encoder = NativeEncoder(kernels, num_threads=cores)
-        self._single = copy.copy(self._encoder)  # shares the weights
-        self._single.num_threads = max(1, cores // CALLS_AT_ONCE)
+        self._encoder = NativeEncoder(kernels, num_threads=num_threads or count_cores())
+        self.num_threads = self._encoder.num_threads
         self._pad_in_text = shape.position_offset - 1  # see `NativeEngine`
 
     def encode(
@@ -83,8 +78,7 @@ class NativeTextEncoder:
         token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
         if self._pad_in_text >= 0 and any(self._pad_in_text in ids for ids in token_ids):
             return None
-        encoder = self._single if len(token_ids) == 1 else self._encoder
-        return encoder.encode(token_ids, skipped=skipped, progress=progress)
+        return self._encoder.encode(token_ids, skipped=skipped, progress=progress)
 
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Returns the token ids of texts and their mask, int32 `(texts, longest)`; the arguments are those of `encode`.

@@ -150,11 +150,12 @@ def _text_questions(text_encoder: "TextEncoder") -> dict[str, Question]:
     return found
 
 
-def load_answers(path: Path) -> dict[str, Answer]:
+def load_answers(path: Path, *, num_threads: int | None = None) -> dict[str, Answer]:
     """Reads the folder, and returns its signatures as functions.
 
     Args:
         path: The folder.
+        num_threads: The most threads of a call, at most 16. Default: one per core.
 
     Raises:
         TfchainError: if a file is missing or damaged, or the kernels cannot run in this process.
@@ -163,7 +164,7 @@ def load_answers(path: Path) -> dict[str, Answer]:
     try:
         questions = {name: Question(**question) for name, question in values["signatures"].items()}
         module, _, name = READERS[values["task"]].partition(":")
-        text_encoder = NativeTextEncoder(path / ENCODER)
+        text_encoder = NativeTextEncoder(path / ENCODER, num_threads=num_threads)
         is_task = any(question.answer == "task" for question in questions.values())
         finish = getattr(importlib.import_module(module), name)(path, values["settings"]) if is_task else None
     except TfchainError:

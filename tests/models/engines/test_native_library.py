@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tfchain.core.errors import TfchainError
@@ -51,8 +52,9 @@ go_on = True
 def keep_busy():
     while go_on:
         model(*many, num_threads=4)
-thread = threading.Thread(target=keep_busy)
-thread.start()  # forks happen in the middle of its calls
+busy = [threading.Thread(target=keep_busy) for _ in range(len(os.sched_getaffinity(0)) + 2)]
+for thread in busy:
+    thread.start()  # forks happen in the middle of their calls, and while some wait for their turn
 for _ in range(20):
     child = os.fork()
     if not child:
@@ -60,10 +62,55 @@ for _ in range(20):
         os._exit(0 if right and len(os.listdir("/proc/self/task")) == 4 else 1)
     assert os.waitpid(child, 0)[1] == 0
 go_on = False
-thread.join()
+for thread in busy:
+    thread.join()
 print("done")
 """
     assert run(script) == "done\n"
+
+
+@needs_kernels
+def test_calls_of_many_threads_take_turns_and_give_the_same_vectors() -> None:
+    script = """
+import os
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before the first call: one call at a time
+from concurrent.futures import ThreadPoolExecutor
+model = NativeModel(weights)
+expected = model(ids, starts, pooling)
+def call(number):
+    return (model(ids, starts, pooling, num_threads=1 + number % 3) == expected).all()
+with ThreadPoolExecutor(40) as threads:
+    print(all(threads.map(call, range(4000))))
+"""
+    assert run(script) == "True\n"
+
+
+@needs_kernels
+@pytest.mark.parametrize("count", [1, 7, 64, 1000])
+def test_the_best_scores_are_those_that_sorting_finds(count: int) -> None:
+    random = np.random.default_rng(count)
+    for scores in (random.standard_normal(count), random.integers(-3, 4, count), np.arange(count), np.zeros(count)):
+        row = scores.astype("float32")
+        for top_k in {1, min(10, count), min(native.MOST_BEST, count)}:
+            found = native.find_best(row, top_k)
+            assert found is not None
+            assert found.tolist() == sorted(range(count), key=lambda place: (-row[place], place))[:top_k]
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("scores", "top_k"),
+    [
+        (np.array([1, np.nan], "float32"), 2),
+        (np.array([1], "float32"), 2),
+        (np.ones(100, "float32"), native.MOST_BEST + 1),
+        (np.ones(4), 2),
+        (np.ones(4, "float32")[::2], 2),
+    ],
+    ids=["not a number", "too few", "too many hits", "float64", "not contiguous"],
+)
+def test_what_the_library_does_not_look_through_is_left_to_numpy(scores: np.ndarray, top_k: int) -> None:
+    assert native.find_best(scores, top_k) is None
 
 
 @needs_kernels

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = ["Similarity", "StoredVectors", "VectorIndex"]
 
 logger = logging.getLogger(__name__)
 
+FindBest = Callable[[np.ndarray, int], np.ndarray]
 Similarity = Literal["cosine", "dot"]
 SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
 NUMBERS_IN_BLOCK = 6_000_000  # int8 numbers converted to float32 at once: 24 MB
@@ -41,6 +42,7 @@ class VectorIndex:
             with the stored vector. Default: float32.
         codebook: The codebook of binary vectors, if it is known. Default: learned from the vectors of the first `add`
             if the storage asks for it; `num_to_learn` says how many there should be.
+        find_best: What to use in place of `find_best_of`. Default: that.
 
     Raises:
         InputError: if `similarity` is unknown, or does not suit the storage.
@@ -52,6 +54,7 @@ class VectorIndex:
         similarity: Similarity = "cosine",
         storage: VectorStorage = FLOAT_VECTORS,
         codebook: BinaryCodebook | None = None,
+        find_best: FindBest | None = None,
     ) -> None:
         if similarity not in ("cosine", "dot"):
             raise InputError(f"`similarity` must be 'cosine' or 'dot'. Received: similarity={similarity!r}.")
@@ -59,6 +62,7 @@ class VectorIndex:
         self.dim = dim
         self.similarity = similarity
         self.storage = storage
+        self._find_best = find_best or find_best_of
         self.codebook = codebook
         self._rows = VectorRows(self._store(np.empty((0, dim), dtype="float32")))
 
@@ -211,12 +215,12 @@ class VectorIndex:
                 block = block[:, slots]  # (queries, documents)
             for number, first_scores in enumerate(block, start=begin):
                 if candidates is None:
-                    rows[number] = _find_best(first_scores, width)
+                    rows[number] = self._find_best(first_scores, width)
                     scores[number] = first_scores[rows[number]]
                 else:
-                    first = np.sort(_find_best(first_scores, candidates))
+                    first = np.sort(find_best_of(first_scores, candidates))
                     rescored = self._rescore(queries[number], slots[first])
-                    best = _find_best(rescored, width)
+                    best = find_best_of(rescored, width)
                     rows[number], scores[number] = first[best], rescored[best]
         if chosen is not None:
             rows = chosen[rows]
@@ -280,7 +284,7 @@ class VectorIndex:
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts)
 
 
-def _find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
+def find_best_of(scores: np.ndarray, top_k: int) -> np.ndarray:
     """Returns the rows of the largest scores, largest first; among equal scores, earlier rows first."""
     if top_k < len(scores):
         least = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfchain.deployment.server.json.text import dump, format_floats, quote
+from tfchain.deployment.server.json.text import dump, format_floats, quote, quote_utf8
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,23 @@ def test_many_floats_are_written_as_each_alone() -> None:
 
 def test_strings_escape_control_characters_with_capital_digits() -> None:
     assert quote('a"\\/\b\f\n\r\t\x1f\x7fé你\\u001f') == '"a\\"\\\\/\\b\\f\\n\\r\\t\\u001F\x7fé你\\\\u001f"'
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        (b"plain", '"plain"'),
+        (b"", '""'),
+        (b'a"\n\\\n"', '"a\\"\\n\\\\\\n\\""'),
+        (b'a"\x1f\t', '"a\\"\\u001F\\t"'),
+        ("é你\x7f\u2028".encode(), '"é你\x7f\u2028"'),
+        (b"\xff\n", '"\udcff\\n"'),
+    ],
+    ids=["plain", "empty", "common escapes", "control characters", "other characters", "not UTF-8"],
+)
+def test_bytes_are_quoted_as_their_text_is(text: bytes, quoted: str) -> None:
+    assert quote_utf8(text) == quoted
+    assert quote(text.decode("utf-8", "surrogateescape")) == quoted
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,14 @@ def answer_shout(inputs: Mapping[str, np.ndarray], outputs: Sequence[str], check
     return [found[name] for name in outputs]
 
 
-def make_engine(answer: Answer = answer_shout, obstacle: str | None = None) -> NativeEngine:
-    """One whose folder in a version is a file with the word `good`."""
+def make_engine(
+    answer: Answer = answer_shout, obstacle: str | None = None, threads: list[int | None] | None = None
+) -> NativeEngine:
+    """One whose folder in a version is a file with the word `good`; `threads` takes the threads of each load."""
 
-    def load(path: Path) -> Mapping[str, Answer]:
+    def load(path: Path, *, num_threads: int | None = None) -> Mapping[str, Answer]:
+        if threads is not None:
+            threads.append(num_threads)
         if (path / "file").read_text() != "good":
             raise ModelFolderError(f"{path / 'file'} is damaged.")
         return {"serving_default": answer, "of another version": answer}
@@ -112,6 +116,14 @@ def test_the_engine_answers_its_signatures_and_the_saved_model_is_not_loaded(bas
     assert loud.tolist() == [b"a?", "你好?".encode()]
     assert servable.run(servable.signatures["serving_default"], {"text": TEXTS}, ["loud"])[0].tolist() == loud.tolist()
     assert not is_loaded(servable)
+
+
+def test_the_engine_gets_the_threads_that_an_op_may_have(base_path: Path) -> None:
+    threads: list[int | None] = []
+    for number in (3, 0):
+        options = LoadOptions(engine="native", intra_op_threads=number)
+        load_for_engine(base_path / "1", options, native=make_engine(threads=threads))
+    assert threads == [3, None]
 
 
 def test_the_signatures_are_those_that_tensorflow_reads(base_path: Path) -> None:

@@ -97,6 +97,7 @@ class HttpConnection:
         self.is_closing = False
         self.has_received = False
         stream.settimeout(idle_seconds)
+        self._limit_seconds = idle_seconds
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def run(self) -> None:
@@ -104,7 +105,7 @@ class HttpConnection:
         with self._stream:
             try:
                 while not self._is_done:
-                    self._stream.settimeout(self._read_seconds())
+                    self._wait_at_most(self._read_seconds())
                     data = self._stream.recv(_READ_BYTES)
                     if not data:
                         break
@@ -137,6 +138,11 @@ class HttpConnection:
         if self._header_deadline is None:
             return self._idle_seconds
         return max(self._header_deadline - time.monotonic(), 0.001)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if seconds != self._limit_seconds:  # setting it is a system call, during which other threads get Python's lock
+            self._limit_seconds = seconds
+            self._stream.settimeout(seconds)
 
     def _linger(self) -> None:
         """Reads a little of what the client still sends: closing the socket earlier could discard the answer."""
@@ -335,7 +341,7 @@ class HttpConnection:
         if connection:
             lines.append(f"Connection: {connection}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-        self._stream.settimeout(self._idle_seconds)
+        self._wait_at_most(self._idle_seconds)
         self._stream.sendall(head + answer.body if has_body else head)
 
 

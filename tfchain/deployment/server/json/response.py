@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfchain.deployment.server.json.text import INDENT, format_floats, quote
+from tfchain.deployment.server.json.text import INDENT, format_floats, quote, quote_utf8
 from tfchain.deployment.server.servables.dtypes import BY_NUMPY, DT_UINT16
 from tfchain.deployment.server.status import invalid_argument
 
@@ -116,7 +116,7 @@ def _texts(name: str, array: np.ndarray, depth: int) -> list[str]:
             start, end = "{\n" + INDENT * (depth + 1) + '"b64": "', '"\n' + INDENT * depth + "}"
             return [start + base64.b64encode(value).decode() + end for value in flat.tolist()]
         case "O":
-            return [quote(value.decode("utf-8", "surrogateescape")) for value in flat.tolist()]
+            return list(map(quote_utf8, flat.tolist()))
     if not flat.size:
         return []
     dtype = BY_NUMPY.get(array.dtype)

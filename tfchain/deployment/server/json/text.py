@@ -12,6 +12,7 @@ MAX_DUMP_BYTES = 256
 _MANY = 64  # from this many floats on, it pays to examine all of them at once
 INDENT = "    "
 _LOWER_ESCAPE = re.compile(r"(\\\\)|\\u00[01][a-f]")
+_CONTROLS = bytes(range(32))
 _quote = json.encoder.encode_basestring
 
 
@@ -21,6 +22,18 @@ def quote(text: str) -> str:
     if "\\u00" in quoted:
         quoted = _LOWER_ESCAPE.sub(lambda match: match[1] or "\\u00" + match[0][4:].upper(), quoted)
     return quoted
+
+
+def quote_utf8(text: bytes) -> str:
+    """Writes a JSON string as `quote` does, of a text in UTF-8; bytes that are not UTF-8 become lone surrogates.
+
+    Texts seldom have anything else to escape than quotes, backslashes and ends of lines, and replacing these takes a
+    tenth of the time of looking at each character.
+    """
+    plain = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    if plain.translate(None, _CONTROLS) == plain:
+        return f'"{plain.decode("utf-8", "surrogateescape")}"'
+    return quote(text.decode("utf-8", "surrogateescape"))
 
 
 def format_floats(values: np.ndarray) -> list[str]:

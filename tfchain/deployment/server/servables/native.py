@@ -73,12 +73,15 @@ class NativeServable(WrappedServable):
         return list(values)
 
 
-def load_native_answers(path: Path, engine: NativeEngine | None) -> Mapping[str, Answer]:
+def load_native_answers(
+    path: Path, engine: NativeEngine | None, *, num_threads: int | None = None
+) -> Mapping[str, Answer]:
     """Reads a version's functions for an engine.
 
     Args:
         path: The version's folder.
         engine: The engine; None if the program has none.
+        num_threads: The most threads of a call. Default: one per core.
 
     Raises:
         StatusError: if the engine cannot run here, or the version has no files for it, or damaged ones.
@@ -96,6 +99,6 @@ def load_native_answers(path: Path, engine: NativeEngine | None) -> Mapping[str,
             "engine gives it",
         )
     try:
-        return engine.load(folder)
+        return engine.load(folder, num_threads=num_threads)
     except (TfchainError, MemoryError) as error:
         raise invalid_argument(str(error)) from error

@@ -28,7 +28,7 @@ class LoadOptions:
 
     Args:
         tags: The tags of the graph to load. Default: `serve`.
-        intra_op_threads: Threads within one op; 0 lets TensorFlow choose.
+        intra_op_threads: Threads within one op, or of one call of the native engine; 0 lets them choose.
         inter_op_threads: Threads across ops; 0 lets TensorFlow choose.
         is_xla_enabled: Whether to run XLA-compiled functions, which a stock server refuses by default. Default: False.
         prefers_tflite: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.

@@ -13,9 +13,16 @@
    another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))
-#define VERSION 1 /* increased with each change of the exported functions; the same number is in native_library.py */
+#define VERSION 2 /* increased with each change of the exported functions; the same number is in native_library.py */
 
 EXPORT int tfchain_version(void) { return VERSION; }
+
+#include "best.h"
+
+/* The places of the best scores, int64 (most); see best.h. Returns their number, 0 for a `most` above MOST_BEST. */
+EXPORT int64_t tfchain_best(const float *scores, int64_t count, int64_t most, int64_t *places) {
+    return most < 1 || most > MOST_BEST ? 0 : find_best(scores, count, most, places);
+}
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
@@ -201,13 +208,15 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     }
     for (int64_t row = 0; row < rows; row++)
         if (token_ids[row] < 0 || token_ids[row] >= model->vocabulary) return 2;
-    threads = threads < 1 ? 1 : least(threads, MOST_HELPERS + 1);
+    threads = enter((int)least(threads, MOST_HELPERS + 1));
+    threads = threads < 1 ? 1 : threads;
     const int running = get_helpers((int)threads - 1);
     threads = least(threads, running);
     const int64_t scratch = scratch_of_thread(model, longest);
     Workspace *space = get_workspace(model, rows, scratch * running);
     if (space == NULL) {
         if (running > 1) return_helpers();
+        leave();
         return 3;
     }
     Call call = {.model = model, .space = space, .token_ids = token_ids, .starts = starts, .weights = weights,
@@ -226,6 +235,7 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     run_phase(running, texts, pool_text, &call);
     if (running > 1) return_helpers();
     return_workspace(model, space);
+    leave();
     return 0;
 }
 

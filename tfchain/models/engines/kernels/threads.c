@@ -1,4 +1,7 @@
-/* Helpers take the units of a phase one by one, like the calling thread, so that a helper that starts late, or not at
+/* A call draws a ticket, and computes when all but a few of the calls before it have left; so the next call begins
+   without the program's own locks, such as Python's.
+
+   Helpers take the units of a phase one by one, like the calling thread, so that a helper that starts late, or not at
    all, delays nothing. Between two calls helpers spin for a moment, and then sleep. */
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
@@ -9,6 +12,7 @@
 #include <immintrin.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -16,6 +20,8 @@
 #include <unistd.h>
 
 #define MOST_UNITS 0xfffff
+#define MOST_CALLS 0x7fffffff
+#define WAIT_NANOSECONDS 100000000 /* the time after which a waiting call looks again, whatever the others do */
 #define SPIN_NANOSECONDS 200000 /* the time for which a helper waits for the next call before it sleeps */
 
 /* The ticket holds the number of the phase (24 bits), its units (20) and the next unit to take (20). A thread takes a
@@ -32,6 +38,11 @@ static struct {
     void *arguments;
     int helpers;
 } pool = {.busy = PTHREAD_MUTEX_INITIALIZER};
+
+static struct {
+    _Atomic uint32_t tickets, left; /* calls that came, and that are done */
+    _Atomic uint32_t most;          /* calls that compute at a time; 0 before the first */
+} gate;
 
 static int64_t nanoseconds(void) {
     struct timespec now;
@@ -78,7 +89,9 @@ static void *help(void *number) {
     return NULL;
 }
 
-static void forget_helpers(void) { /* a forked process has no helpers and no running call */
+static void forget_threads(void) { /* a forked process has no helpers and no running call */
+    atomic_store(&gate.tickets, 0);
+    atomic_store(&gate.left, 0);
     pool.helpers = 0;
     atomic_store(&pool.ticket, 0);
     atomic_store(&pool.waiting, 0);
@@ -86,10 +99,36 @@ static void forget_helpers(void) { /* a forked process has no helpers and no run
     pthread_mutex_init(&pool.busy, NULL);
 }
 
+static void prepare(void) {
+    pthread_atfork(NULL, NULL, forget_threads);
+    cpu_set_t cores;
+    const int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 0;
+    atomic_store(&gate.most, count < 1 ? 1 : (uint32_t)count);
+}
+
+int enter(int wanted) {
+    static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+    pthread_once(&prepared, prepare);
+    const uint32_t ticket = atomic_fetch_add(&gate.tickets, 1), most = atomic_load(&gate.most);
+    for (;;) {
+        const uint32_t left = atomic_load(&gate.left);
+        if ((int32_t)(ticket - left) < (int32_t)most) break; /* `left` may be past a ticket that was slow to wake */
+        int64_t until = nanoseconds() + WAIT_NANOSECONDS;
+        const struct timespec end = {until / 1000000000, until % 1000000000};
+        syscall(SYS_futex, &gate.left, FUTEX_WAIT_BITSET_PRIVATE, left, &end, NULL, 1u << ticket % 32);
+    }
+    const int calls = (int)(atomic_load(&gate.tickets) - atomic_load(&gate.left));
+    return calls < 2 ? wanted : wanted / calls;
+}
+
+void leave(void) {
+    const uint32_t next = atomic_fetch_add(&gate.left, 1) + atomic_load(&gate.most); /* the ticket that is let in */
+    if ((int32_t)(atomic_load(&gate.tickets) - next) > 0)
+        syscall(SYS_futex, &gate.left, FUTEX_WAKE_BITSET_PRIVATE, MOST_CALLS, NULL, NULL, 1u << next % 32);
+}
+
 int get_helpers(int wanted) {
     if (wanted < 1 || pthread_mutex_trylock(&pool.busy) != 0) return 1;
-    static int registered = 0;
-    if (!registered) registered = pthread_atfork(NULL, NULL, forget_helpers) == 0;
     while (pool.helpers < wanted && pool.helpers < MOST_HELPERS) {
         pthread_t thread;
         sigset_t all, before;
