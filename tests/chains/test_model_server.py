@@ -33,7 +33,8 @@ from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.runtime.tf_protos import load_serving_protos
 
 def list_imported():
-    return sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "keras", "transformers", "scipy"})
+    heavy = {"tensorflow", "keras", "transformers", "scipy", "opentelemetry"}
+    return sorted({name.partition(".")[0] for name in sys.modules} & heavy)
 
 def post(body):
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=120)

@@ -10,6 +10,8 @@ from tfchain.core.errors import ModelFolderError
 from tfchain.core.native import NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.core.signatures import SERVING_DEFAULT
+from tfchain.core.stages import SEARCH as SEARCH_STAGE
+from tfchain.core.stages import stage
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
@@ -115,14 +117,15 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
         )
 
     def answer(vectors: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        rows, scores = index.search(vectors, top_k)
-        found = {"scores": scores}
-        for name, strings in (("ids", ids), ("texts", texts)):
-            if name in outputs:
-                table = np.empty(rows.size, dtype=object)
-                table[:] = strings.take(rows.ravel().tolist())
-                found[name] = table.reshape(rows.shape)
-        return [found[name] for name in outputs]
+        with stage(SEARCH_STAGE):
+            rows, scores = index.search(vectors, top_k)
+            found = {"scores": scores}
+            for name, strings in (("ids", ids), ("texts", texts)):
+                if name in outputs:
+                    table = np.empty(rows.size, dtype=object)
+                    table[:] = strings.take(rows.ravel().tolist())
+                    found[name] = table.reshape(rows.shape)
+            return [found[name] for name in outputs]
 
     return answer
 
