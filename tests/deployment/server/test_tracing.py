@@ -103,8 +103,8 @@ def test_a_rest_request_has_a_span_with_its_parent_and_its_stages(wire: Wire, sp
         "http.response.status_code": 200,
         "url.path": PATH,
         "url.scheme": "http",
-        "tfchain.model.name": "docs",
-        "tfchain.model.version": 1,
+        "tfchain.model_name": "docs",
+        "tfchain.model_version": 1,
     }
     check_stages(span, children, STAGES)
 
@@ -130,7 +130,7 @@ def test_a_grpc_call_has_a_span_with_its_parent_and_its_stages(wire: Wire, spans
         assert f"{span.parent.span_id:016x}" == PARENT
         assert span.name == "tensorflow.serving.PredictionService/Predict"
         assert span.attributes["rpc.response.status_code"] == "OK"
-        assert (span.attributes["tfchain.model.name"], span.attributes["tfchain.model.version"]) == ("docs", 1)
+        assert (span.attributes["tfchain.model_name"], span.attributes["tfchain.model_version"]) == ("docs", 1)
         check_stages(span, children, STAGES)
         request.model_spec.name = "nope"
         with pytest.raises(grpc.RpcError):

@@ -70,7 +70,7 @@ class RequestTracer:
         from opentelemetry.trace import set_span_in_context
 
         if record.model:
-            span.set_attributes({"tfchain.model.name": record.model, "tfchain.model.version": record.version})
+            span.set_attributes({"tfchain.model_name": record.model, "tfchain.model_version": record.version})
         context = set_span_in_context(span)
         for stage in record.stages:
             child = self._tracer.start_span(stage.name, context, start_time=offset + int(stage.begin * 1e9))
