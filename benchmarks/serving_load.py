@@ -3,8 +3,9 @@
 Run: .venv/bin/python benchmarks/serving_load.py [--documents 5183] [--seconds 4] [--turns 2] [--work FOLDER] [--write]
 
 Beside what a user of sentence-transformers writes: FastAPI, uvicorn, FAISS (`servers/fastapi_server.py`, in the peers'
-environment). All servers run at the same time and are asked by turns; the clients are threads of one process on the
-same cores, which keep their connections and ask again at once. The last line is the chain without a server.
+environment), and the same behind BentoML's adaptive batching (`servers/bentoml_server.py`). All servers run at the same
+time and are asked by turns; the clients are threads of one process on the same cores, which keep their connections and
+ask again at once. The last line is the chain without a server.
 `--work` keeps the chain and the exported version for the next run. With --write, SERVING_LOAD.md is written.
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 from engines import end_process, quiet_environment
 from material import HERE, describe_machine, read_documents, read_test_queries
+from peers import FASTAPI, Ask, give_ids, make_peers
 from scifact import find_minilm
 from services import MODEL_NAME, connect_grpc, connect_rest, free_ports, peak_memory
 
@@ -35,14 +37,11 @@ from tfchain.chains.model_server import PROGRAM
 from tfchain.core.atomic import write_file
 
 CLIENTS = (1, 16, 64)
-FASTAPI = "FastAPI + sentence-transformers + FAISS"
 ENGINES = {  # name → precision of the version, engine
     "tfchain, float32 by TensorFlow": ("float32", "tensorflow"),
     "tfchain, int8 by its kernels": ("int8", "native"),
 }
 READY_SECONDS = 180.0
-
-Ask = Callable[[str], Any]
 
 
 @dataclass
@@ -126,16 +125,8 @@ def measure_bare(chain: NeuralSearchChain, queries: Sequence[str]) -> float:
 def start_servers(work: Path, options: argparse.Namespace, query: str) -> dict[str, Server]:
     """Starts all servers, one after the other, and waits for each one's first answer."""
     servers: dict[str, Server] = {}
-    if options.peers.exists():
-        (port,) = free_ports(1)
-        script = HERE / "servers" / "fastapi_server.py"
-        files = [work / "vectors.npy", work / "documents.jsonl"]
-        command = [options.peers, script, find_minilm(), *files, str(port)]
-        connect = {
-            "search, REST": lambda: connect_rest(port, "/search", lambda text: {"text": text}, lambda answer: answer),
-            "embeddings": lambda: connect_rest(port, "/embed", lambda text: {"text": text}, give_ids),
-        }
-        servers[FASTAPI] = start(command, connect, query)
+    for name, peer in make_peers(options.peers, work, find_minilm()).items():
+        servers[name] = start(peer.command, peer.connect, query)
     for name, (precision, engine) in ENGINES.items():
         servers[name] = start_tfchain(work / precision, engine, query)
     return servers
@@ -161,11 +152,6 @@ def start_tfchain(base_path: Path, engine: str, query: str) -> Server:
         ),
     }
     return start(command, connect, query)
-
-
-def give_ids(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that has no ids, in the form that `connect_rest` wants."""
-    return {"ids": answer}
 
 
 def start(command: Sequence[Any], connect: dict[str, Callable[[], Ask]], query: str) -> Server:
