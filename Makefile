@@ -77,7 +77,7 @@ bench-serve: install $(PEERS_VENV)/.installed  ## measure servers under load; wr
 	$(QUIET) $(BIN)/python benchmarks/serving_load.py --write
 
 soak: install  ## a server under load with reloads and rude clients, for SECONDS=1200
-	$(QUIET) $(BIN)/python benchmarks/soak.py --seconds $(SECONDS) --pause $(PAUSE) --end-with $(END_WITH)
+	$(QUIET) exec $(BIN)/python benchmarks/soak.py --seconds $(SECONDS) --pause $(PAUSE) --end-with $(END_WITH)
 
 $(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
 	$(PYTHON) -m venv $(PEERS_VENV)
