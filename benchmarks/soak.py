@@ -1,15 +1,17 @@
 """A server under load for a long time: good clients, rude ones, and a new version every ten seconds.
 
-Run: .venv/bin/python benchmarks/soak.py [--seconds 1200] [--reload 10] [--clients 2]
+Run: .venv/bin/python benchmarks/soak.py [--seconds 1200] [--reload 10] [--clients 2] [--pause 0.005]
 The server is a process with a small model. Good clients ask over REST and gRPC; others hang up in the middle of a
-request or an answer, read and send slowly, or send broken bodies. Reports failed good requests, latencies, and the
-server's memory, threads and files at the beginning (after a warm-up of a tenth of the time) and the end. Exit code 1 if
-a good request failed, if the server was not there at the end, or if its memory grew by more than --most-mb.
+request or an answer, read and send slowly, or send broken bodies. Reports failed good requests, latencies, processor
+time, and the server's memory, threads and files at the start, after a quarter of the time, and at the end. Exit code 1
+if a good request failed, if the server did not end well, or if its memory grew by more than --most-mb after the first
+quarter.
 """
 
 import argparse
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -30,7 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 BODY = b'{"instances": [[1, 2]]}'
 PATH = "/v1/models/m:predict"
-PAUSE_SECONDS = 0.005  # between a client's requests, so that the machine is busy but not full
 
 
 @dataclass
@@ -53,17 +54,19 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--reload", type=float, default=10.0)
     parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=0.005, help="seconds between a client's requests")
     parser.add_argument("--most-mb", type=float, default=64.0)
+    parser.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process has ended")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the `finally` below
     with tempfile.TemporaryDirectory(prefix="tfchain-soak-") as folder:
         return soak(Path(folder), arguments)
 
 
 def soak(folder: Path, arguments: argparse.Namespace) -> int:
     """Runs server and clients, and returns the exit code."""
-    from tools.fuzz.versions import write_version
-
-    write_version(folder / "good")
+    make_version = "import sys, pathlib, tools.fuzz.versions as v; v.write_version(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", make_version, folder / "good"], cwd=ROOT, check=True)
     shutil.copytree(folder / "good", folder / "m" / "1")
     rest_port, grpc_port = free_port(), free_port()
     command = [
@@ -74,22 +77,25 @@ def soak(folder: Path, arguments: argparse.Namespace) -> int:
         f"--model_base_path={folder}/m",
     ]
     command += [f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--host=127.0.0.1"]
+    parent_end, our_end = os.pipe()  # the server ends when ours is closed, even by `kill -9`
+    command += [f"--parent_fd={parent_end}", f"--parent_pid={os.getpid()}"]
     log = (folder / "log").open("wb")
-    process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=log, pass_fds=[parent_end])
+    os.close(parent_end)
     report, stop = Report(), threading.Event()
     try:
         wait_until_ready(process, rest_port)
         tasks: list[Callable[[], None]] = [lambda: reload(folder, stop, arguments.reload)]
-        tasks += [lambda: ask_rest(rest_port, stop, report)] * arguments.clients
-        tasks += [lambda: ask_grpc(grpc_port, stop, report)] * arguments.clients
-        tasks += [lambda: be_rude(rest_port, grpc_port, stop, report)]
+        tasks += [lambda: ask_rest(rest_port, stop, report, arguments.pause)] * arguments.clients
+        tasks += [lambda: ask_grpc(grpc_port, stop, report, arguments.pause)] * arguments.clients
+        tasks += [lambda: be_rude(rest_port, grpc_port, stop, report, 4 * arguments.pause)]
         threads = [threading.Thread(target=task, daemon=True) for task in tasks]
         for thread in threads:
             thread.start()
-        stop.wait(arguments.seconds / 10)
-        before = read_gauges(rest_port)
-        stop.wait(arguments.seconds * 0.9)
-        after = read_gauges(rest_port)
+        gauges = [read_gauges(rest_port)]
+        for share in (0.25, 0.75):
+            wait(arguments.seconds * share, arguments.end_with)
+            gauges.append(read_gauges(rest_port))
         stop.set()
         for thread in threads:
             thread.join(30)
@@ -100,12 +106,20 @@ def soak(folder: Path, arguments: argparse.Namespace) -> int:
         if process.poll() is None:
             process.kill()
         log.close()
-    return write_report(report, before, after, versions, code, arguments)
+        os.close(our_end)
+    return write_report(report, gauges, versions, code, arguments)
 
 
-def write_report(
-    report: Report, before: dict[str, float], after: dict[str, float], versions: int, code: int, arguments: Any
-) -> int:
+def wait(seconds: float, process_id: int) -> None:
+    """Waits; raises if a process ends meanwhile."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if process_id and not Path(f"/proc/{process_id}").exists():
+            raise SystemExit(f"process {process_id} has ended")
+        time.sleep(min(left, 1.0))
+
+
+def write_report(report: Report, gauges: list[dict[str, float]], versions: int, code: int, arguments: Any) -> int:
     """Prints the report, and returns the exit code."""
     print(f"{arguments.seconds:.0f} s, {versions - 1} reloads; rude clients: {report.rude}")
     for protocol, seconds in report.seconds.items():
@@ -114,10 +128,13 @@ def write_report(
             f"{protocol}: {len(seconds)} answers, median {1000 * statistics.median(ordered):.1f} ms, "
             f"p99 {1000 * ordered[int(len(ordered) * 0.99)]:.1f} ms, slowest {1000 * ordered[-1]:.0f} ms"
         )
-    for name in before:
-        print(f"{name}: {before[name]:.0f} → {after[name]:.0f}")
+    for name in gauges[0]:
+        print(f"{name}: {' → '.join(f'{gauge[name]:.0f}' for gauge in gauges)}")
+    used = os.times()
+    clients, server = used.user + used.system, used.children_user + used.children_system
+    print(f"processor time: {clients:.0f} s of the clients, {server:.0f} s of the server and of writing its model")
     print(f"failed good requests: {len(report.failures)} {report.failures[:5]}; exit code of the server: {code}")
-    growth = after["memory (MB)"] - before["memory (MB)"]
+    growth = gauges[2]["memory (MB)"] - gauges[1]["memory (MB)"]
     return 1 if report.failures or code or growth > arguments.most_mb else 0
 
 
@@ -130,7 +147,7 @@ def reload(folder: Path, stop: threading.Event, seconds: float) -> None:
         (folder / "m" / "partial").rename(folder / "m" / str(version))
 
 
-def ask_rest(port: int, stop: threading.Event, report: Report) -> None:
+def ask_rest(port: int, stop: threading.Event, report: Report, pause: float) -> None:
     """Asks over one connection for a while, then over another."""
     while not stop.is_set():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -143,16 +160,20 @@ def ask_rest(port: int, stop: threading.Event, report: Report) -> None:
                 report.seconds["REST"].append(time.perf_counter() - start)
                 if (response.status, text) != (200, b'{\n    "predictions": [[%d.0]\n    ]\n}' % (number + 20)):
                     report.failures.append(f"REST: {response.status} {text[:100]!r}")
-                if stop.wait(PAUSE_SECONDS):
+                if stop.wait(pause):
                     break
         except Exception as error:
             report.failures.append(f"REST: {error!r}")
         connection.close()
 
 
-def ask_grpc(port: int, stop: threading.Event, report: Report) -> None:
+def ask_grpc(port: int, stop: threading.Event, report: Report, pause: float) -> None:
     """Asks over one channel for a while, then over another."""
     import grpc
+
+    from tfchain.runtime.tf_protos import load_serving_protos
+
+    load_serving_protos()
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     request = predict_pb2.PredictRequest()
@@ -175,22 +196,26 @@ def ask_grpc(port: int, stop: threading.Event, report: Report) -> None:
                 report.seconds["gRPC"].append(time.perf_counter() - start)
                 if values != [number + 20.0]:
                     report.failures.append(f"gRPC: {values}")
-                if stop.wait(PAUSE_SECONDS):
+                if stop.wait(pause):
                     break
 
 
-def be_rude(rest_port: int, grpc_port: int, stop: threading.Event, report: Report) -> None:
+def be_rude(rest_port: int, grpc_port: int, stop: threading.Event, report: Report, pause: float) -> None:
     """Does to the ports, one after the other, what they must bear."""
     random = Random(1)
     head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PATH.encode(), len(BODY))
     many = b'{"instances": [' + b"[1, 2], " * 50_000 + b"[1, 2]]}"
     large = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (PATH.encode(), len(many)) + many
     held: list[socket.socket] = []
-    while not stop.wait(0.02):
+    slow: list[tuple[socket.socket, bytearray]] = []  # each sends a byte of its request in a turn of the loop
+    while not stop.wait(pause):
         kind = random.choice(
             ("hangs up", "hangs up in an answer", "is slow", "broken body", "no HTTP", "no gRPC", "idle")
         )
         report.rude[kind] = report.rude.get(kind, 0) + 1
+        for stream, left in list(slow):
+            if not send_a_byte(stream, left):
+                slow.remove((stream, left))
         with socket.create_connection(
             ("127.0.0.1", grpc_port if kind == "no gRPC" else rest_port), timeout=30
         ) as stream:
@@ -201,9 +226,7 @@ def be_rude(rest_port: int, grpc_port: int, stop: threading.Event, report: Repor
                     stream.sendall(large)
                     stream.recv(100)
                 elif kind == "is slow":
-                    for byte in head + BODY:
-                        stream.sendall(bytes([byte]))
-                    stream.recv(10)
+                    slow.append((stream.dup(), bytearray(head + BODY)))
                 elif kind == "broken body":
                     stream.sendall(head + random.randbytes(len(BODY)))
                     stream.recv(1000)
@@ -217,6 +240,20 @@ def be_rude(rest_port: int, grpc_port: int, stop: threading.Event, report: Repor
                     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except OSError:
                 continue  # the server may refuse such a client at any point
+
+
+def send_a_byte(stream: socket.socket, left: bytearray) -> bool:
+    """Sends the next byte of a slow client's request, and reads the answer after the last; False at the end."""
+    try:
+        stream.sendall(left[:1])
+        del left[:1]
+        if left:
+            return True
+        stream.recv(1000)
+    except OSError:
+        pass  # the server may refuse such a client at any point
+    stream.close()
+    return False
 
 
 def read_gauges(port: int) -> dict[str, float]:

@@ -33,7 +33,8 @@ from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.runtime.tf_protos import load_serving_protos
 
 def list_imported():
-    return sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "keras", "transformers", "scipy"})
+    heavy = {"tensorflow", "keras", "transformers", "scipy", "opentelemetry"}
+    return sorted({name.partition(".")[0] for name in sys.modules} & heavy)
 
 def post(body):
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=120)
@@ -128,7 +129,7 @@ def deployment(native_version: NativeVersion, tmp_path_factory: pytest.TempPathF
         client_type=Client,
     ) as made:
         yield made
-    assert "The native engine answers embed, search, serving_default, tokenize of" in log.read_text()
+    assert "The native engine answers embed, search, search_filtered, serving_default, tokenize of" in log.read_text()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -133,6 +133,12 @@ def test_the_page_can_be_left_out(run: Run, tmp_path: Path, given: dict[str, Any
     assert given["ports"].to_flags() == ["--search_page=false"]
 
 
+def test_traces_are_sent_where_the_option_says_so(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
+    make_version(tmp_path / "docs" / "1")
+    assert run("serve", tmp_path / "docs", "--otel-traces").exit_code == 0
+    assert given["ports"].to_flags() == ["--otel_traces"]
+
+
 def test_the_files_of_the_ports_are_handed_on(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
     make_version(tmp_path / "docs" / "1")
     options = ("--tls-config", "tls", "--api-key-file", "keys", "--monitoring-config", "watch")

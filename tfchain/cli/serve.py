@@ -98,6 +98,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     "--monitoring-config", type=click.Path(path_type=Path), help="Where to serve metrics, as in TensorFlow Serving."
 )
 @click.option("--search-page/--no-search-page", default=True, help="A page to search with at / of the REST port.")
+@click.option("--otel-traces", is_flag=True, help="Send OpenTelemetry traces, as OTEL_... environment variables say.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
@@ -122,6 +123,7 @@ def serve_command(
     api_key_file: Path | None,
     monitoring_config: Path | None,
     search_page: bool,
+    otel_traces: bool,
     workers: int,
     log: Path | None,
     as_json: bool,
@@ -156,7 +158,7 @@ def serve_command(
                 prefer_tflite_model=prefer_tflite_model,
                 engine=engine,
                 log_path=log,
-                ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page),
+                ports=DeployedPorts(tls_config, api_key_file, monitoring_config, search_page, otel_traces),
                 program=PROGRAM,
                 workers=workers,
                 flags={flag: value for flag, value in server_flags.items() if value is not None},

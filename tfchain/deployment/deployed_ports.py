@@ -14,12 +14,15 @@ class DeployedPorts:
         monitoring_config: A text proto of TensorFlow Serving's `MonitoringConfig`: where the REST port serves metrics,
             besides `/metrics`.
         has_search_page: Whether the REST port serves the search page at `/`. Default: True.
+        has_traces: Whether the server sends OpenTelemetry traces, as this process' `OTEL_…` environment variables say;
+            needs the extra `otel`. Default: False.
     """
 
     tls_config: Path | str | None = None
     api_key_file: Path | str | None = None
     monitoring_config: Path | str | None = None
     has_search_page: bool = True
+    has_traces: bool = False
 
     def to_flags(self) -> list[str]:
         """Returns the server's flags."""
@@ -29,5 +32,6 @@ class DeployedPorts:
             "api_key_file": self.api_key_file,
             "monitoring_config_file": self.monitoring_config,
         }
-        files = [f"--{name}={Path(path).absolute()}" for name, path in flags.items() if path is not None]
-        return files if self.has_search_page else [*files, "--search_page=false"]
+        found = [f"--{name}={Path(path).absolute()}" for name, path in flags.items() if path is not None]
+        found += [] if self.has_search_page else ["--search_page=false"]
+        return [*found, "--otel_traces"] if self.has_traces else found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.core.stages import ENCODE, TOKENIZE, stage
 from tfchain.models.engines.kernel_folder import StoredKernels, save_kernels
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.engines.padding import pad
@@ -75,17 +76,20 @@ class NativeTextEncoder:
         Returns:
             float32 `(texts, dim)`; None if only TensorFlow can encode them (see `NativeEncoder`).
         """
-        token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+        with stage(TOKENIZE):
+            token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
         if self._pad_in_text >= 0 and any(self._pad_in_text in ids for ids in token_ids):
             return None
-        return self._encoder.encode(token_ids, skipped=skipped, progress=progress)
+        with stage(ENCODE):
+            return self._encoder.encode(token_ids, skipped=skipped, progress=progress)
 
     def tokenize(self, texts: Sequence[str], *, prompt: str = "", skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Returns the token ids of texts and their mask, int32 `(texts, longest)`; the arguments are those of `encode`.
 
         The mask is 1 for a token, 2 for one that pooling leaves out, and 0 for padding.
         """
-        token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+        with stage(TOKENIZE):
+            token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
         return pad(token_ids, self.tokenizer.pad_token_id, skipped=skipped)
 
 

@@ -213,6 +213,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag("max_body_bytes", 100 * 2**20, "(tfchain's own) largest body of a REST request, unpacked; then 413"),
     Flag("max_json_depth", 128, "(tfchain's own) most levels of lists and objects in a JSON body; at most 500"),
     Flag(
+        "otel_traces",
+        False,
+        "(tfchain's own) send OpenTelemetry traces, as OTEL_... environment variables say",
+        set_by="ports",
+    ),
+    Flag(
         "version_source",
         "",
         "(tfchain's own) serve only the versions whose tfchain.json has this source",

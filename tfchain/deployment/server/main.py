@@ -155,9 +155,14 @@ def _serve_models(flags: Flags, native: "NativeEngine | None", worker: "Worker |
     from tfchain.deployment.server.tensorflow_start import start_tensorflow
     from tfchain.runtime.tf_protos import load_serving_protos
 
+    tracer = None
+    if flags.is_on("otel_traces"):
+        from tfchain.deployment.server.tracing import start_tracing
+
+        tracer = start_tracing()
     options = _to_options(flags)
     limits = dataclasses.replace(options.limits, max_connections=fit_connections(options.limits.max_connections))
-    options = dataclasses.replace(options, native=native, limits=limits)
+    options = dataclasses.replace(options, native=native, tracer=tracer, limits=limits)
     is_lazy = not needs_tensorflow(options.load.engine)
     if is_lazy:
         load_serving_protos()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from tfchain.core.stages import find_record
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError, not_found
@@ -131,6 +132,8 @@ class Manager:
                 record = records[version].answering() if version in records else None
             if record is not None and record.servable is not None:
                 record.num_leases += 1
+                if (stages := find_record()) is not None:
+                    stages.model, stages.version = record.name, record.version
                 return Lease(record.servable, record.name, record.version, record.path, lambda: self._release(record))
         if spec.label is not None and self.labels.find(spec.name, spec.label) != version:
             return self.lend(spec)  # the label has moved meanwhile, and its former version may be unloaded

@@ -21,10 +21,11 @@ from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.page import add_page
-from tfchain.deployment.server.http.rest import RestApi
+from tfchain.deployment.server.http.rest import RestApi, find_route
 from tfchain.deployment.server.http.routes import Router
-from tfchain.deployment.server.http.server import HttpServer
+from tfchain.deployment.server.http.server import Api, HttpServer
 from tfchain.deployment.server.http.serving_schema import describe_serving
+from tfchain.deployment.server.http.spans import TracedApi
 from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.listening import open_socket
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
@@ -42,6 +43,7 @@ from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.text.endpoints import add_text_endpoints
 from tfchain.deployment.server.text.search import add_search
 from tfchain.deployment.server.text.search_schema import describe_search
+from tfchain.deployment.server.tracing import RequestTracer
 from tfchain.deployment.server.warmup import run_warmup
 from tfchain.deployment.server.workers.worker import GRPC_ARGUMENTS, Worker
 
@@ -84,6 +86,7 @@ class ServerOptions:
         flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
         native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
         limits: The limits of clients and requests.
+        tracer: Makes a span of each request; the server closes it. Default: none.
     """
 
     model_name: str = "default"
@@ -115,6 +118,7 @@ class ServerOptions:
     flushes_page_cache: bool = True
     native: NativeEngine | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
+    tracer: RequestTracer | None = None
 
     def read_models(self) -> dict[str, ModelConfig] | None:
         """Returns the models to serve, read from the config file if there is one; None for an empty file.
@@ -209,6 +213,8 @@ class ModelServer:
         files = read_port_files(options.ports)
         has_grpc, has_rest = options.grpc_port is not None, options.rest_port is not None
         warn_of_clear_keys(files, options.host, has_grpc=has_grpc, has_rest=has_rest)
+        if options.tracer is not None:
+            self._closers.append(options.tracer.close)
         self._start_models()
         threads = 4 * (os.cpu_count() or 1)
         addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
@@ -230,6 +236,7 @@ class ModelServer:
             collect=None if worker is None else worker.collect,
             limits=options.limits,
             gate=self._gate,
+            tracer=options.tracer,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -239,7 +246,7 @@ class ModelServer:
         if options.rest_port is not None:
             router = self._make_router(files)
             http = HttpServer(
-                router,
+                self._trace(router, files),
                 host=options.host,
                 port=options.rest_port,
                 num_threads=options.rest_threads or threads,
@@ -272,6 +279,18 @@ class ModelServer:
         while self._closers:
             with contextlib.suppress(Exception):  # a part that does not close must not keep the others open
                 self._closers.pop()()
+
+    def _trace(self, router: Router, files: PortFiles) -> Api:
+        """Returns what answers REST requests, within spans if there is a tracer."""
+        if self.options.tracer is None:
+            return router
+
+        def name_route(method: str, target: str) -> str | None:
+            route = router.find_route(method, target)
+            return find_route(method, target) if route == "" else route
+
+        scheme = "http" if files.rest_tls is None else "https"
+        return TracedApi(router.answer, self.options.tracer, name_route, scheme=scheme)
 
     def _make_router(self, files: PortFiles) -> Router:
         api = RestApi(

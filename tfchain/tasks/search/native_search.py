@@ -10,6 +10,8 @@ from tfchain.core.errors import ModelFolderError
 from tfchain.core.native import NativeParts
 from tfchain.core.proof import TOLERANCE, Proof
 from tfchain.core.signatures import SEARCH_FILTERED, SERVING_DEFAULT
+from tfchain.core.stages import SEARCH as SEARCH_STAGE
+from tfchain.core.stages import stage
 from tfchain.core.string_file import StringFile, write_strings
 from tfchain.models.engines.native_library import find_best
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
@@ -132,14 +134,15 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
         allowed = inputs.get("allowed")
         if allowed is not None and (allowed.dtype != bool or allowed.shape != (len(index),)):
             return None
-        rows, scores = index.search(vectors, top_k, allowed=allowed)
-        found = {"scores": scores}
-        for name, strings in (("ids", ids), ("texts", texts)):
-            if name in outputs:
-                table = np.empty(rows.size, dtype=object)
-                table[:] = strings.take(rows.ravel().tolist())
-                found[name] = table.reshape(rows.shape)
-        return [widen(found[name], top_k) for name in outputs]
+        with stage(SEARCH_STAGE):
+            rows, scores = index.search(vectors, top_k, allowed=allowed)
+            found = {"scores": scores}
+            for name, strings in (("ids", ids), ("texts", texts)):
+                if name in outputs:
+                    table = np.empty(rows.size, dtype=object)
+                    table[:] = strings.take(rows.ravel().tolist())
+                    found[name] = table.reshape(rows.shape)
+            return [widen(found[name], top_k) for name in outputs]
 
     return answer
 

@@ -17,6 +17,7 @@ from tfchain.deployment.server.status import StatusError
         (b"\xef\xbb\xbf[1]", [1]),
         (b"[18446744073709551615, -9223372036854775808]", [2**64 - 1, -(2**63)]),
         (b"[1e3, 1.5E-2]", [1000.0, 0.015]),
+        (b'["table100", 1e100, 1.5e-300]', ["table100", 1e100, 1.5e-300]),
         (b'"\\ud83d\\ude00\\u00e9\\n"', "\U0001f600\u00e9\n"),
         (b'"\xff"', "\udcff"),
         (b'{"a": 1, "a": 2}', {"a": 1}),
@@ -61,6 +62,9 @@ def test_nan_is_read() -> None:
         (b"[-]", "Invalid value. at offset: 2"),
         (b"[-Infinitx]", "Invalid value. at offset: 9"),
         (b"[1e999]", "Number too big to be stored in double. at offset: 1"),
+        (b"[2.5E+308]", "Number too big to be stored in double. at offset: 1"),
+        (b"[0, -1e309]", "Number too big to be stored in double. at offset: 4"),
+        (b"[" + b"9" * 310 + b"]", "Number too big to be stored in double. at offset: 1"),
     ],
 )
 def test_errors_have_rapidjsons_text_and_offset(body: bytes, error: str) -> None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tfchain.core.stages import find_record
 from tfchain.deployment.server.batching.merging import count_padding, count_rows, join_inputs, split_outputs
 from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.batching.shared_scheduler import BatchQueue, SharedBatchScheduler
+from tfchain.deployment.server.batching.stages import add_waiting
 from tfchain.deployment.server.batching.statistics import BatchingStatistics, BatchRecord
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER
 from tfchain.deployment.server.servables.servable import Servable, Signature, WrappedServable
@@ -70,7 +72,11 @@ class BatchingServable(WrappedServable):
         queue = self._find_queue((frozenset(tensors), frozenset(task.fetches)))
         queue.schedule(task)
         self.statistics.queue_length = self._count_waiting()
-        return task.answer.wait()
+        try:
+            return task.answer.wait()
+        finally:
+            if (record := find_record()) is not None:
+                add_waiting(record, len(record.stages), now, task.answer.start, self._scheduler.clock())
 
     def close(self) -> None:
         """Finishes the accepted requests, and closes the version."""
@@ -91,6 +97,8 @@ class BatchingServable(WrappedServable):
     def _process(self, tasks: "list[_Task]") -> None:
         """Runs a batch, in a batch thread; a request's deadline does not fail the others."""
         now = self._scheduler.clock()
+        for task in tasks:
+            task.answer.start = task.answer.start or now
         try:
             deadlines = [task.deadline for task in tasks]
             timeout_ms = None
@@ -153,6 +161,7 @@ class _Answer:
         self._done = threading.Event()
         self._error: StatusError | None = None
         self._parts: list[list[np.ndarray]] = []
+        self.start = 0.0  # when the first part's batch began
         self.expect(1)
 
     def expect(self, num_parts: int) -> None:

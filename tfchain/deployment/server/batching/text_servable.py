@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.core.stages import find_record
 from tfchain.deployment.server.batching.merging import join_inputs, split_outputs
+from tfchain.deployment.server.batching.stages import add_waiting
 from tfchain.deployment.server.batching.statistics import BatchingStatistics, BatchRecord
 from tfchain.deployment.server.batching.token_estimate import DEFAULT_MAX_LENGTH, estimate_longest
 from tfchain.deployment.server.batching.token_scheduler import MAX_TOKENS, Task, TokenScheduler, deadline_exceeded
@@ -96,7 +98,13 @@ class TextBatchingServable(WrappedServable):
             num_rows,
             None if timeout_ms is None else self._clock() + timeout_ms / 1000,
         )
-        result: list[np.ndarray] = self._scheduler.submit(task)
+        record = find_record()
+        num_stages = 0 if record is None else len(record.stages)
+        try:
+            result: list[np.ndarray] = self._scheduler.submit(task)
+        finally:
+            if record is not None and task.arrival:
+                add_waiting(record, num_stages, task.arrival, task.start, self._clock())
         return result
 
     def close(self) -> None:

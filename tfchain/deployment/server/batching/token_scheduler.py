@@ -42,8 +42,8 @@ class Task:
     """
 
     __slots__ = (
-        "arrival", "deadline", "error", "is_alone", "key", "num_rows", "num_tokens", "request", "result", "state",
-        "wake_up",
+        "arrival", "deadline", "error", "is_alone", "key", "num_rows", "num_tokens", "request", "result", "start",
+        "state", "wake_up",
     )  # fmt: skip
 
     def __init__(self, key: tuple[Hashable, ...], request: Any, num_rows: int, deadline: float | None = None) -> None:
@@ -52,7 +52,8 @@ class Task:
         self.num_rows = num_rows
         self.deadline = deadline
         self.num_tokens = 0
-        self.arrival = 0.0
+        self.arrival = 0.0  # when it began to wait; 0 if it ran at once
+        self.start = 0.0  # when its batch began, if it waited
         self.is_alone = False
         self.state = _State.WAITING
         self.result: Any = None
@@ -250,6 +251,8 @@ class TokenScheduler:
             record = BatchRecord("batch", str(first.key[0]), 1, first.num_rows, waiting_seconds=(0.0,))
         else:
             now = self._clock()
+            for task in batch:
+                task.start = now
             num_rows = sum(task.num_rows for task in batch)
             record = BatchRecord(
                 "batch",

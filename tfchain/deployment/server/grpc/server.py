@@ -19,6 +19,7 @@ from tfchain.deployment.server.grpc.options import Argument, make_options
 from tfchain.deployment.server.grpc.reflection import add_reflection
 from tfchain.deployment.server.grpc.reload import Reload, answer_reload
 from tfchain.deployment.server.grpc.requests import GRPC_CODES, decode_input, to_model_spec
+from tfchain.deployment.server.grpc.spans import TracingInterceptor
 from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.registry import Registry
@@ -34,6 +35,7 @@ from tfchain.deployment.server.status import (
     to_status,
 )
 from tfchain.deployment.server.tls import TlsConfig
+from tfchain.deployment.server.tracing import RequestTracer
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 _SIGNATURE_DEF = "signature_def"
@@ -57,6 +59,7 @@ class GrpcServer:
         collect: Returns the metrics of all workers, where there are several. Default: those of `metrics`.
         limits: The limits of requests. Default: those of `RequestLimits`.
         gate: Counts the requests that run or wait, those of REST too. Default: one for this server alone.
+        tracer: Makes a span of each call. Default: none.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class GrpcServer:
         collect: Callable[[], Registry] | None = None,
         limits: RequestLimits | None = None,
         gate: Gate | None = None,
+        tracer: RequestTracer | None = None,
     ) -> None:
         self._limits = limits or RequestLimits()
         self._gate = gate or Gate(self._limits.max_concurrent_requests)
         self._manager = manager
         self._reload = reload
         self._collect = collect
+        self._tracer = tracer
         self._addresses = addresses
         self._as_content = as_content
         self._arguments = arguments
@@ -105,6 +110,8 @@ class GrpcServer:
         interceptors: list[grpc.ServerInterceptor] = [FarewellInterceptor(self.farewell, self._light)]
         if self._keys is not None:
             interceptors.insert(0, KeyInterceptor(self._keys, self.metrics.refused, self._light))
+        if self._tracer is not None:
+            interceptors.insert(0, TracingInterceptor(self._tracer))
         # Outermost, as it counts a call out by the threads that it gives its handler, which others would wrap.
         admission = AdmissionInterceptor(self._gate, self._pool, self._light)
         options = make_options(self._arguments, max_connections=self._limits.max_connections)

@@ -180,6 +180,25 @@ class RestApi:
         return inflated if is_whole else b""
 
 
+def find_route(method: str, target: str) -> str:
+    """Returns the pattern of a path, such as `/v1/models/{model}:predict`; empty for a path that the API does not have.
+
+    Args:
+        method: The HTTP method.
+        target: The path as sent.
+    """
+    pattern = {"POST": _POST, "GET": _GET}.get(method)
+    match = pattern.fullmatch(target) if pattern is not None else None
+    if match is None:
+        return ""
+    named = match.groupdict()
+    route = "/v1/models/{model}" if named["name"] else "/v1/models"
+    route += "/versions/{version}" if named["version"] else "/labels/{label}" if named["label"] else ""
+    if method == "POST":
+        return f"{route}:{match['verb'].lower()}"
+    return f"{route}/metadata" if named["part"] else route
+
+
 def _unchanged(_: str, array: np.ndarray) -> np.ndarray:
     return array
 

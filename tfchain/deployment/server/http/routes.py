@@ -186,6 +186,20 @@ class Router:
         route, _ = self._find(method, target)
         return route is not None and route.is_light
 
+    def find_route(self, method: str, target: str) -> str | None:
+        """Returns the path of a request's endpoint, without what varies; empty if it is not in the table.
+
+        None stands for endpoints that are asked again and again by machines, such as `/health` and `/metrics`.
+
+        Args:
+            method: The HTTP method.
+            target: The path as sent, with the query.
+        """
+        route, methods = self._find(method, target)
+        if not methods:
+            return ""
+        return None if route is not None and route.is_light else target.partition("?")[0]
+
     def _refuse(self, method: str, target: str, error: StatusError) -> Answer:
         route, _ = self._find(method, target)
         return self._add_cors(_to_answer(error_answer if route is None else route.errors, error))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.core.stages import LOAD, stage
 from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
 from tfchain.deployment.server.servables.servable import Servable, Signature
 from tfchain.deployment.server.servables.signature_def import read_signature
@@ -73,7 +74,10 @@ class LazySavedModel:
     ) -> list[np.ndarray]:
         """Runs a signature, after loading the SavedModel if it is the first run."""
         deadline = Deadline(timeout_ms)
-        loaded = self._loaded or self._wait(deadline)
+        loaded = self._loaded
+        if loaded is None:
+            with stage(LOAD):
+                loaded = self._wait(deadline)
         return loaded.run(signature, inputs, outputs, deadline.left_ms())
 
     def close(self) -> None:

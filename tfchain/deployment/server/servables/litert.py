@@ -10,6 +10,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE, Halves
+from tfchain.core.stages import ENCODE, SEARCH, TOKENIZE, stage
 from tfchain.deployment.repository import read_description
 from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
@@ -103,9 +104,10 @@ class LiteRTServable(WrappedServable):
         tokenize = self.signatures[halves.tokenize]
         texts = {name: inputs[name] for name in tokenize.inputs}
         try:
-            token_ids, padding_mask = self._servable.run(
-                tokenize, texts, ["token_ids", "padding_mask"], deadline.left_ms()
-            )
+            with stage(TOKENIZE):
+                token_ids, padding_mask = self._servable.run(
+                    tokenize, texts, ["token_ids", "padding_mask"], deadline.left_ms()
+                )
         except StatusError as error:
             if error.code is Code.DEADLINE_EXCEEDED:
                 raise
@@ -113,9 +115,10 @@ class LiteRTServable(WrappedServable):
         vectors = self._encode(token_ids, padding_mask, deadline, np.count_nonzero(padding_mask, axis=1))
         if halves.answer is None:
             return [vectors] * len(outputs)
-        answer = self.signatures[halves.answer]
-        others = {name: inputs[name] for name in answer.inputs.keys() - {"embedding"}}
-        return self._servable.run(answer, {"embedding": vectors, **others}, outputs, deadline.left_ms())
+        with stage(SEARCH):
+            answer = self.signatures[halves.answer]
+            others = {name: inputs[name] for name in answer.inputs.keys() - {"embedding"}}
+            return self._servable.run(answer, {"embedding": vectors, **others}, outputs, deadline.left_ms())
 
     def _encode(
         self,
@@ -145,14 +148,15 @@ class LiteRTServable(WrappedServable):
         tokens_in_batch = min(TOKENS_IN_BATCH, TOKENS_A_THREAD * self._encoder.num_threads)
         is_shared = len(token_ids) > FEWEST_TEXTS or (len(token_ids) > 1 and lengths.sum() > tokens_in_batch)
         try:
-            vectors = encode_in_batches(
-                run,
-                take,
-                lengths,
-                batch_size=min(MOST_TEXTS, max(FEWEST_TEXTS, size)),
-                tokens_in_batch=tokens_in_batch,
-                run_all=self._threads.map if is_shared else map,
-            )
+            with stage(ENCODE):
+                vectors = encode_in_batches(
+                    run,
+                    take,
+                    lengths,
+                    batch_size=min(MOST_TEXTS, max(FEWEST_TEXTS, size)),
+                    tokens_in_batch=tokens_in_batch,
+                    run_all=self._threads.map if is_shared else map,
+                )
         except TimeoutError as error:
             raise deadline_exceeded() from error
         except (RuntimeError, ValueError) as error:

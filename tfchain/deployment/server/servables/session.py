@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.core.stages import RUN, stage
 from tfchain.deployment.server.servables.dtypes import BY_NUMPY, dtype_name
 from tfchain.deployment.server.status import Code, StatusError, invalid_argument
 
@@ -66,11 +67,12 @@ class GraphSession:
         from tensorflow.python.framework import errors
 
         try:
-            if self._is_raw:
-                with _run_options(timeout_ms) as options:
-                    values = self._session._call_tf_sessionrun(options, feeds, fetches, [], None)
-            else:
-                values = self._run_public(feeds, fetches, timeout_ms)
+            with stage(RUN):
+                if self._is_raw:
+                    with _run_options(timeout_ms) as options:
+                        values = self._session._call_tf_sessionrun(options, feeds, fetches, [], None)
+                else:
+                    values = self._run_public(feeds, fetches, timeout_ms)
         except errors.OpError as error:
             message = str(error.message).removeprefix(_PYTHON_PREFIX)
             raise StatusError(Code(error.error_code), message) from error
