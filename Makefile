@@ -37,10 +37,10 @@ demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for y
 	@$(QUIET) $(BIN)/python examples/demo.py $(DOCS)
 
 test: install  ## the tests, without PyTorch; JOBS=2 files at a time
-	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-short: install  ## the tests that tell most about another Python: make test-short PYTHON=python3.13
-	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(SHORT)
+	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(SHORT)
 
 test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
 	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch

@@ -12,6 +12,24 @@ import pytest
 from tests.converter import Converter
 from tfchain.models.engines import litert_conversion, litert_engine
 
+# Two files run at a time on two cores: threads of TensorFlow's own would only wait for each other, and spin meanwhile.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# The files that take longest come first, so that the last ones to end are short.
+LONGEST = (
+    "tests/training/workers",
+    "tests/examples",
+    "tests/parity",
+    "tests/chains",
+    "tests/optimization",
+    "tests/training",
+    "tests/tasks",
+    "tests/deployment/server/servables",
+    "tests/cli",
+    "tests/test_readme.py",
+    "tests/models",
+)
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -31,6 +49,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer"):
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; pytest-xdist deals files out in this order with `--no-loadscope-reorder`."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)  # stable
 
 
 @pytest.fixture(scope="session")

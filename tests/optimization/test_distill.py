@@ -64,6 +64,7 @@ def test_recipes_in_a_row_shrink_distill_and_quantize(model_path: Path, tmp_path
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_chain_distils_from_its_own_documents(model_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(model_path, engine="tensorflow").add(TEXTS[:8])
     report = chain.compress([Shrink(intermediate_dim=32), Distill(batch_size=4)], progress=False)

@@ -133,6 +133,7 @@ def test_a_narrow_student_is_compared_through_a_matrix_that_is_trained(
     assert len(model.student.trainable_weights) == len(narrow.encoder.weights)
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("mini_batch_size", [1, 3])
 def test_gradients_are_those_of_one_tape_and_cached_ones_the_same(
     teacher: TextEncoder, narrow: TextEncoder, mini_batch_size: int
@@ -192,6 +193,7 @@ def test_a_narrow_student_learns_layers_and_scores_and_keeps_its_shape(
     assert [one.shape for one in made.encoder.weights] == [one.shape for one in narrow.encoder.weights]
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_stopped_training_goes_on_with_its_matrix(
     teacher: TextEncoder, narrow_path: Path, tmp_path: Path, eager: None
 ) -> None:

@@ -86,19 +86,20 @@ def make_batches(texts: list[str]) -> Iterator[list[str]]:
         at += size
 
 
-@pytest.mark.parametrize("name", ["uncased", "chinese"])
-def test_every_real_text_has_hugging_faces_ids(name: str, shared_data: Path, real_texts: list[str]) -> None:
+@pytest.mark.parametrize(("name", "start"), [("uncased", 0), ("chinese", 1)])
+def test_every_real_text_has_hugging_faces_ids(name: str, start: int, shared_data: Path, real_texts: list[str]) -> None:
+    """Each vocabulary has one half of the texts, of all lengths."""
     pair = make_bert(shared_data / "bert_vocab" / f"bert-base-{name}-vocab.txt")
-    for batch in make_batches(real_texts):
+    for batch in make_batches(real_texts[start::2]):
         assert pair.find_difference(batch) is None
 
 
-@pytest.mark.parametrize("name", ["uncased", "chinese"])
+@pytest.mark.parametrize(("name", "start"), [("uncased", 0), ("chinese", 6)])
 def test_real_texts_have_hugging_faces_ids_when_case_counts(
-    name: str, shared_data: Path, real_texts: list[str]
+    name: str, start: int, shared_data: Path, real_texts: list[str]
 ) -> None:
     pair = make_bert(shared_data / "bert_vocab" / f"bert-base-{name}-vocab.txt", do_lower_case=False)
-    for batch in make_batches(real_texts[::6]):
+    for batch in make_batches(real_texts[start::12]):
         assert pair.find_difference(batch) is None
 
 

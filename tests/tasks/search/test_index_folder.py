@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -504,6 +505,37 @@ from tfchain.chains.search import NeuralSearchChain
 )
 
 
+class Snapshots:
+    """Copies a folder before each of this process's own changes in it: what a kill at that moment would leave.
+
+    A kill by signal keeps what was written so far, so one export shows all moments that many killed ones might hit.
+    """
+
+    CHANGES = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found: list[dict[str, dict[str, bytes]]] = []  # by version, by file
+        self.active = True
+        sys.addaudithook(self._look)  # stays for the process's life; `active` switches it off
+
+    def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.active and event in self.CHANGES and str(arguments[0]).startswith(str(self.folder)):
+            self.active = False  # reading the files is no change
+            self.found.append(self.read())
+            self.active = True
+
+    def read(self) -> dict[str, dict[str, bytes]]:
+        from tfchain.deployment.repository import list_versions
+
+        return {
+            str(number): {
+                file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()
+            }
+            for number, path in list_versions(self.folder).items()
+        }
+
+
 def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
     chain: NeuralSearchChain, tmp_path: Path
 ) -> None:
@@ -511,15 +543,18 @@ def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
     from tfchain.deployment.repository import list_versions
 
     chain.save(tmp_path / "index")
-    done, longest, moment = 0, 0.0, random.Random(5)
     with KilledWriters(EXPORTER) as writers:
-        for _ in range(8):
-            lines = writers.write(str(tmp_path), moment.uniform(0, 1.5 * longest) if done else None)
-            longest = max([longest, *map(float, lines)])
-            done += len(lines)
-            versions = list_versions(tmp_path / "versions")
-            assert list(versions) == list(range(1, len(versions) + 1))
-            assert done <= len(versions) <= done + 1
-            done = len(versions)
-    for version in versions.values():
+        seconds = float(writers.write(str(tmp_path))[0])  # one whole version, killed at the start of another
+        writers.write(str(tmp_path), seconds / 2)  # killed within its first
+    before = len(list_versions(tmp_path / "versions"))
+    snapshots = Snapshots(tmp_path / "versions")
+    chain.export(tmp_path / "versions")
+    snapshots.active = False
+    last = snapshots.read()
+    assert list(map(int, last)) == list(range(1, before + 2))
+    assert len(snapshots.found) > 10
+    for found in snapshots.found:
+        assert len(found) in (before, before + 1)
+        assert found == {number: last[number] for number in found}  # whole as soon as it is there
+    for version in list_versions(tmp_path / "versions").values():
         check_proofs(version, [])  # loads, and its warm-up requests run

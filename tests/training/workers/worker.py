@@ -1,13 +1,13 @@
 """One worker of the tests: trains the tiny model in several ways, one after the other, and writes what came out.
 
-Run as `python -m tests.training.workers.worker MODE INDEX FOLDER JOB…`; a process of two workers, of two replicas or
-of one device runs the same jobs on the same global batches.
+`main` runs in a process of its own; one of two workers, of two replicas or of one device runs the same jobs on the
+same global batches.
 """
 
 import json
 import os
-import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +30,22 @@ SEVERAL = {
     "simcse": ([first for first, _ in PAIRS[16:32]], None),
 }
 
+# A training has a graph of its own to build, which costs most: one shows several things where they can be told apart.
 JOBS: dict[str, dict[str, Any]] = {
-    "softmax": {},
+    "softmax": {"validated": True},
     "several": {
         "dataset": {name: rows for name, (rows, _) in SEVERAL.items()},
         "loss": {name: loss for name, (_, loss) in SEVERAL.items() if loss},
         "epochs": 2,  # of 10 steps each
     },
-    "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES},
-    "unmasked": {"mask_false_negatives": False},
-    "guided": {"loss": "guided_in_batch_softmax", "guided": True},
-    "pruned": {"recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
+    "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES, "loss": "guided_in_batch_softmax", "guided": True},
+    "pruned": {"layers": True, "recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
     "clustered": {"recipe": {"recipe": "Cluster", "num_clusters": 4, "begin": 0.2}, "epochs": 2},
-    "layers": {"layers": True},
     "quantize_aware": {"recipe": {"recipe": "QuantizeAware"}, "epochs": 2},
     "whole": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1},
     "killed": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
     "killed_alone": {"epochs": 3, "checkpoint_every": 2, "dropout": 0.1, "kill_at": 8},
-    "validated": {"validated": True, "epochs": 2},
-    "mined": {"mining": True, "epochs": 2, "batches": "random"},
+    "mined": {"mining": True, "epochs": 2, "mask_false_negatives": False, "batches": "random"},
 }
 
 
@@ -65,8 +62,8 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     from tfchain.training.fit.validation import Validation
     from tfchain.training.mining.options import Mining
 
-    # TensorFlow's graph optimizer takes a third of the time of so few steps: it runs in two jobs.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name not in ("softmax", "whole")})
+    # TensorFlow's graph optimizer takes a third of the time of so few steps: it runs in one job.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name != "softmax"})
     # Eager is the same without graphs, which take longer to build than to run; but GradCache has a loop for each text.
     tf.config.run_functions_eagerly(strategy is None and name != "grad_cache")
     job = dict(JOBS[name])
@@ -164,8 +161,20 @@ def fit_with_keras_alone(strategy: Any, *, build: bool) -> dict[str, Any]:
     return {"fits": True}
 
 
-def main() -> None:
-    mode, index, folder, *jobs = sys.argv[1:]
+def main(mode: str, index: int, folder: Path, jobs: list[str], config: str) -> None:
+    """Runs jobs and writes their results to `MODE-INDEX.json` after each.
+
+    Args:
+        mode: "multi_worker", "mirrored" or "one".
+        index: The worker's number.
+        folder: Where the models are, and the results go.
+        jobs: Names of `JOBS`, with `:die` to kill the process in the midst; or `keras_alone:build` and `…:log`.
+        config: `TF_CONFIG`.
+    """
+    os.environ["TF_CONFIG"] = config
+    with (folder / f"{mode}-{index}.log").open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     import tensorflow as tf
 
     from tfchain.training.distributed.strategies import make_strategy
@@ -175,7 +184,7 @@ def main() -> None:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = make_strategy(mode)
-    out = Path(folder) / f"{mode}-{index}.json"
+    out = folder / f"{mode}-{index}.json"
     results = json.loads(out.read_text()) if out.exists() else {}
     for job in jobs:
         name, _, how = job.partition(":")
@@ -184,14 +193,12 @@ def main() -> None:
             if name == "keras_alone":
                 results[job] = fit_with_keras_alone(strategy, build=how == "build")
                 continue
-            results[job] = run_job(name, strategy, Path(folder), die=how == "die" and (index == "1" or mode == "one"))
+            results[job] = run_job(name, strategy, folder, die=how == "die" and (index == 1 or mode == "one"))
         except Exception as error:
+            traceback.print_exc()
             results[job] = {"error": type(error).__name__, "message": str(error)}
             out.write_text(json.dumps(results))
-            raise
+            os._exit(1)
         out.write_text(json.dumps(results))
+    print(f"{time.process_time():.1f} s", flush=True)
     os._exit(0)  # the other worker may be gone: TensorFlow's own farewell would wait for it
-
-
-if __name__ == "__main__":
-    main()
