@@ -117,7 +117,7 @@ def test_every_flag_that_does_something_is_read() -> None:
 
     values = {flag.name: flag.default for flag in FLAGS}
     _to_options(Flags(Watched({**values, "enable_batching": True})))
-    elsewhere = {"version", "workers", "worker_fd", "ready_fd", "parent_fd", "parent_pid"}
+    elsewhere = {"version", "otel_traces", "workers", "worker_fd", "ready_fd", "parent_fd", "parent_pid"}
     assert {flag.name for flag in FLAGS if flag.support == USED} - read == elsewhere
 
 
