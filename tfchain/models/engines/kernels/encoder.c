@@ -17,13 +17,6 @@
 
 EXPORT int tfchain_version(void) { return VERSION; }
 
-#include "best.h"
-
-/* The places of the best scores, int64 (most); see best.h. Returns their number, 0 for a `most` above MOST_BEST. */
-EXPORT int64_t tfchain_best(const float *scores, int64_t count, int64_t most, int64_t *places) {
-    return most < 1 || most > MOST_BEST ? 0 : find_best(scores, count, most, places);
-}
-
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 
 #include <immintrin.h>
@@ -43,6 +36,7 @@ EXPORT int tfchain_supported(void) {
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")
 
 #include "attention.h"
+#include "best.h"
 #include "model.h"
 #include "threads.h"
 
@@ -237,6 +231,11 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     return_workspace(model, space);
     leave();
     return 0;
+}
+
+/* The places of the best scores, int64 (most); see best.h. Returns their number, 0 for a `most` above MOST_BEST. */
+EXPORT int64_t tfchain_best(const float *scores, int64_t count, int64_t most, int64_t *places) {
+    return most < 1 || most > MOST_BEST ? 0 : find_best(scores, count, most, places);
 }
 
 /* ---- Making a model --------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 #define MOST_UNITS 0xfffff
 #define MOST_CALLS 0x7fffffff
 #define WAIT_NANOSECONDS 100000000 /* the time after which a waiting call looks again, whatever the others do */
+#define LATELY_NANOSECONDS 20000000
 #define SPIN_NANOSECONDS 200000 /* the time for which a helper waits for the next call before it sleeps */
 
 /* The ticket holds the number of the phase (24 bits), its units (20) and the next unit to take (20). A thread takes a
@@ -42,6 +43,8 @@ static struct {
 static struct {
     _Atomic uint32_t tickets, left; /* calls that came, and that are done */
     _Atomic uint32_t most;          /* calls that compute at a time; 0 before the first */
+    _Atomic int32_t lately;         /* the most calls that computed or waited at a time within the last moment */
+    _Atomic int64_t lately_since;
 } gate;
 
 static int64_t nanoseconds(void) {
@@ -92,6 +95,7 @@ static void *help(void *number) {
 static void forget_threads(void) { /* a forked process has no helpers and no running call */
     atomic_store(&gate.tickets, 0);
     atomic_store(&gate.left, 0);
+    atomic_store(&gate.lately, 0);
     pool.helpers = 0;
     atomic_store(&pool.ticket, 0);
     atomic_store(&pool.waiting, 0);
@@ -117,8 +121,15 @@ int enter(int wanted) {
         const struct timespec end = {until / 1000000000, until % 1000000000};
         syscall(SYS_futex, &gate.left, FUTEX_WAIT_BITSET_PRIVATE, left, &end, NULL, 1u << ticket % 32);
     }
-    const int calls = (int)(atomic_load(&gate.tickets) - atomic_load(&gate.left));
-    return calls < 2 ? wanted : wanted / calls;
+    /* A server's clients are seldom all here: between two calls their threads read and write. */
+    const int32_t calls = (int32_t)(atomic_load(&gate.tickets) - atomic_load(&gate.left));
+    const int64_t now = nanoseconds();
+    if (calls >= atomic_load(&gate.lately) || now - atomic_load(&gate.lately_since) > LATELY_NANOSECONDS) {
+        atomic_store(&gate.lately, calls);
+        atomic_store(&gate.lately_since, now);
+    }
+    const int32_t lately = atomic_load(&gate.lately);
+    return lately < 2 ? wanted : wanted / lately;
 }
 
 void leave(void) {

@@ -12,7 +12,7 @@ typedef void (*Work)(void *arguments, int64_t unit, int thread);
 
 /* Waits until fewer calls than the process has cores are computing, first come, first served: more would take the
    cores from each other, and from the threads that have an answer to send. Returns how many threads this call may have
-   of the `wanted`: all if it is the only one, else its share. `leave` must follow. */
+   of the `wanted`: all if it is the only one, now and a moment ago, else its share. `leave` must follow. */
 int enter(int wanted);
 void leave(void);
 
