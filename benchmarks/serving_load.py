@@ -89,7 +89,7 @@ def main() -> None:
         finally:
             for server in servers.values():
                 end_process(server.process)
-    text = describe(found, servers, bare, len(documents))
+    text = describe(found, servers, bare, options, len(documents))
     print(text)
     if options.write:
         write_file(HERE / "SERVING_LOAD.md", text)
@@ -192,14 +192,19 @@ def measure(
 
 
 def describe(
-    found: dict[tuple[str, str, int], Load], servers: dict[str, Server], bare: float, num_documents: int
+    found: dict[tuple[str, str, int], Load],
+    servers: dict[str, Server],
+    bare: float,
+    options: argparse.Namespace,
+    num_documents: int,
 ) -> str:
     """The figures as a document."""
     machine = describe_machine()
     lines = [
         "# Servers under load",
         "",
-        f"`python benchmarks/serving_load.py --documents {num_documents} --write`, {time.strftime('%Y-%m-%d')};",
+        f"`python benchmarks/serving_load.py --documents {num_documents} --seconds {options.seconds:g} "
+        f"--turns {options.turns} --write`, {time.strftime('%Y-%m-%d')};",
         f"{machine['processor']} ({machine['features']}), {machine['cores']} cores, load {machine['load']}.",
         "",
         f"all-MiniLM-L6-v2, {num_documents} documents of SciFact, its test queries; times in ms. The ratio is",
