@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.converter import Converter
+from tests.forked import ForkServer
 from tfchain.models.engines import litert_conversion, litert_engine
 
 # Two files run at a time on two cores: threads of TensorFlow's own would only wait for each other, and spin meanwhile.
@@ -112,8 +113,23 @@ def conversions() -> dict[tuple[Any, ...], bytes]:
 
 
 @pytest.fixture(scope="session")
-def _converter() -> Iterator[Converter]:
-    converter = Converter()
+def fork_server() -> Iterator[ForkServer]:
+    """Forks of a process that has imported TensorFlow, for fixtures: `with fork_server.replaces_processes(): …`."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def forks(fork_server: ForkServer) -> Iterator[None]:
+    """Within the test, another process of this Python is a fork of one that has imported TensorFlow."""
+    with fork_server.replaces_processes():
+        yield
+
+
+@pytest.fixture(scope="session")
+def _converter(fork_server: ForkServer) -> Iterator[Converter]:
+    converter = Converter(fork_server)
     yield converter
     converter.close()
 

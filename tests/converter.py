@@ -1,9 +1,10 @@
-"""LiteRT's converter in one process for all tests of a run: the first conversion imports TensorFlow, others do not."""
+"""LiteRT's converter in one process for all tests of a run: the first conversion takes seconds more than the others."""
 
 import json
 import subprocess
 from pathlib import Path
 
+from tests.forked import ForkServer
 from tfchain.models.engines import litert_conversion
 from tfchain.runtime.child_process import make_environment, make_python_command
 
@@ -24,9 +25,10 @@ for line in sys.stdin:
 
 
 class Converter:
-    """Does what `run_converter` does, in a process that stays."""
+    """Does what `run_converter` does, in a process that stays, forked by the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, fork_server: ForkServer) -> None:
+        self.fork_server = fork_server
         self.process: subprocess.Popen[str] | None = None
         self.run_alone = litert_conversion.run_converter
 
@@ -34,7 +36,7 @@ class Converter:
         if sum(path.stat().st_size for path in source.rglob("*") if path.is_file()) > LARGE:
             return self.run_alone(source, target, precision)
         if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
+            self.process = self.fork_server.Popen(
                 make_python_command("-c", PROGRAM),
                 env=make_environment(),
                 stdin=subprocess.PIPE,

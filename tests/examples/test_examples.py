@@ -16,6 +16,8 @@ from tests.search_server import make_router, serve_http, serve_models, write_ver
 from tfchain import Hit, NeuralSearchChain, SearchResult, TfchainError
 from tfchain.models.engines.litert_engine import LiteRTEngine
 
+pytestmark = pytest.mark.usefixtures("forks")  # of servers too: an import of TensorFlow takes seconds
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 

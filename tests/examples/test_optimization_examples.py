@@ -9,6 +9,8 @@ from tests.examples.test_examples import run_example
 from tests.examples.test_training_examples import write_small_beir
 from tfchain import NeuralSearchChain
 
+pytestmark = pytest.mark.usefixtures("forks")  # an import of TensorFlow takes seconds
+
 WORDS = ("cat", "dog", "stock", "monday", "run", "sleep", "fell", "who")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.examples.test_examples import run_example
 
+pytestmark = pytest.mark.usefixtures("forks")  # an import of TensorFlow takes seconds
+
 Capture = pytest.CaptureFixture[str]
 
 
