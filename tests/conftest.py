@@ -97,6 +97,16 @@ def wide_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def wide_thin_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `wide_model_path`, of one layer."""
+    from tests.tiny_model import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("wide_thin") / "bert"
+    save_tiny_model(folder, seed=3, hidden_dim=64, num_layers=1)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a cache of converted models that is the module's own."""

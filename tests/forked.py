@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
+    "keras_tuner",
     "tensorflow",
     "tensorflow_text",
     "tensorflow_serving.apis.prediction_service_pb2_grpc",
@@ -47,11 +48,15 @@ MOST_FILES = 64
 
 
 class ForkServer:
-    """Starts with its first program, and ends when it is closed or this process dies."""
+    """Starts with its first program, and ends when it is closed or this process dies.
 
-    def __init__(self) -> None:
+    Args:
+        requests: The socket of a fork server that runs. Default: it starts one.
+    """
+
+    def __init__(self, requests: socket.socket | None = None) -> None:
         self.Popen: type[subprocess.Popen[Any]] = type("ForkedPopen", (_ForkedPopen,), {"server": self})
-        self._socket: socket.socket | None = None
+        self._socket = requests
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -85,7 +90,7 @@ class ForkServer:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 command = [sys.executable, "-P", __file__, str(theirs.fileno())]
-                quiet = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+                quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
                 self._process = _RealPopen(command, pass_fds=[theirs.fileno()], **quiet)
         return self._socket
 
@@ -114,7 +119,6 @@ class _ForkedPopen(subprocess.Popen):  # type: ignore[type-arg]
         restored, gid, gids, uid, umask, starts_session, process_group = rest[12:]
         assert restored
         assert (gid, gids, uid, umask) == (None, None, None, -1), "a fork does not change them"
-        assert process_group in (None, -1), "a fork stays in the tests' process group"
         environment = dict(os.environ if env is None else env)
         assert environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"), "a fork has the fork server's path"
         standard = [number if fd == -1 else fd for number, fd in enumerate((stdin, stdout, stderr))]
@@ -123,6 +127,7 @@ class _ForkedPopen(subprocess.Popen):  # type: ignore[type-arg]
             "folder": os.getcwd() if cwd is None else os.fspath(cwd),
             "environment": environment,
             "starts_session": starts_session,
+            "process_group": -1 if process_group is None else process_group,
             "targets": [0, 1, 2, *pass_fds],
         }
         self.pid = self.server.spawn(request, [*standard, *pass_fds])
@@ -187,7 +192,18 @@ def serve(requests: socket.socket) -> Callable[[], None] | None:
 
 
 def run(request: Mapping[str, Any], files: Sequence[int]) -> None:
-    """Runs a program as Python does, to the end of the process."""
+    """Runs a program as Python does, to the end of the process; the programs that it starts are forks, too."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if not os.fork():  # a fork server of its own, whose forks become its children
+        ours.close()
+        for file in files:
+            os.close(file)
+        program = serve(theirs)
+        if program is not None:
+            program()
+        os._exit(0)
+    theirs.close()
+    subprocess.Popen = ForkServer(ours).Popen  # type: ignore[misc]
     _take_place(request, files)
     code: Any = 0
     try:
@@ -218,6 +234,8 @@ def _take_place(request: Mapping[str, Any], files: Sequence[int]) -> None:
     """Makes this process what the new one would be: session, files, environment, folder and path."""
     if request["starts_session"]:
         os.setsid()
+    if request["process_group"] >= 0:
+        os.setpgid(0, request["process_group"])
     targets: list[int] = request["targets"]
     above = max(targets) + 1
     moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in files]
