@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     print_answers("before", chain)
 
     # Each question must find its own answer among the six in its batch; answers are not repeated within a batch.
-    history = chain.fit(PAIRS, batch_size=6, epochs=options.epochs, learning_rate=5e-5)
+    history = chain.fit(PAIRS, batch_size=6, epochs=options.epochs, learning_rate=1e-4)
     for epoch, loss in enumerate(history.history["loss"], 1):
         print(f"epoch {epoch}: loss {loss:.4f}")
 

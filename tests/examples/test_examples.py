@@ -42,7 +42,7 @@ def run_demo(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_answers_the_same_three_ways(minilm_path: Path, tmp_path: Path) -> None:
+def test_the_demo_answers_the_same_three_ways(tmp_path: Path) -> None:
     done = run_demo("--limit", 50, "--questions", 2, "--out", tmp_path, "--engine", "tensorflow")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -112,8 +112,8 @@ def test_the_demo_notices_answers_that_differ() -> None:
         demo["check_equal"]({"here": [(result, 1.0)], "there": [(wrong, 2.0)]})
 
 
-def test_own_documents(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_example("own_documents.py", tiny_model_path)
+def test_own_documents(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("own_documents.py", thin_model_path)
 
     first, *hits, last = capsys.readouterr().out.splitlines()
     assert first.startswith("{'text': 'May I keep a dog?', 'answer': ")
@@ -122,8 +122,8 @@ def test_own_documents(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]
     assert last in ("The rent is due on the first of each month.", "Cats are welcome. Dogs need the landlord's word.")
 
 
-def test_serve_and_query(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_example("serve_and_query.py", tiny_model_path)
+def test_serve_and_query(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("serve_and_query.py", thin_model_path)
 
     grpc, rest, vectors, urllib = capsys.readouterr().out.splitlines()
     assert grpc.removeprefix("gRPC: ") == rest.removeprefix("REST: ") == urllib.removeprefix("urllib: ")
@@ -173,8 +173,8 @@ def test_search_page(
     assert page.startswith("page: http://127.0.0.1:")
 
 
-def test_openai_client(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_example("openai_client.py", "--model", tiny_model_path)
+def test_openai_client(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("openai_client.py", "--model", thin_model_path)
 
     models, vectors, answer = capsys.readouterr().out.splitlines()
     assert models == "models: docs"
@@ -182,8 +182,9 @@ def test_openai_client(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]
     assert answer.startswith("why does dough get bigger: ")
 
 
-def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_example("classify.py", "--model", tiny_model_path, "--epochs", 1)
+@pytest.mark.usefixtures("eager")
+def test_classify(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("classify.py", "--model", thin_model_path, "--epochs", 1)
 
     head, trained, metrics, served = capsys.readouterr().out.splitlines()
     assert head.startswith("head: ")
@@ -194,7 +195,7 @@ def test_classify(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_chinese_folder(
-    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    thin_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "文档"
@@ -202,7 +203,7 @@ def test_chinese_folder(
     (folder / "助手.txt").write_text("我是一个智能助手。", encoding="utf-8")
     (folder / "你好.md").write_text("# 你好\n\n你好，你好！", encoding="utf-8")
 
-    run_example("chinese_folder.py", tiny_model_path, folder, "我是一个智能助手。")
+    run_example("chinese_folder.py", thin_model_path, folder, "我是一个智能助手。")
 
     count, first, second, version = capsys.readouterr().out.splitlines()
     assert count == "2 篇文档"

@@ -21,8 +21,8 @@ def read_losses(lines: list[str]) -> list[float]:
     return [loss for _, loss in epochs]
 
 
-def test_train_on_pairs_learns_what_the_words_mean(minilm_path: Path, capsys: Capture) -> None:
-    run_example("train_on_pairs.py", "--model", minilm_path)
+def test_train_on_pairs_learns_what_the_words_mean(capsys: Capture) -> None:
+    run_example("train_on_pairs.py")
 
     lines = capsys.readouterr().out.splitlines()
     losses = read_losses(lines)
@@ -51,11 +51,12 @@ def write_small_beir(folder: Path) -> None:
         (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
 
 
-def test_mine_negatives_measures_before_and_after(tiny_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.usefixtures("eager")
+def test_mine_negatives_measures_before_and_after(thin_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
     write_small_beir(tmp_path)
     options = {"negatives": 2, "epochs": 2, "batch-size": 2, "max-length": 12, "max-queries": 4}
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-    run_example("mine_negatives.py", tmp_path, "--model", tiny_model_path, *words)
+    run_example("mine_negatives.py", tmp_path, "--model", thin_model_path, *words)
 
     before, *epochs, after = capsys.readouterr().out.splitlines()
     assert len(read_losses(epochs)) == len(epochs) == 2
@@ -65,8 +66,8 @@ def test_mine_negatives_measures_before_and_after(tiny_model_path: Path, tmp_pat
     assert values[-1] == values[-2]
 
 
-def test_two_workers_have_the_same_losses(tiny_model_path: Path, capsys: Capture) -> None:
-    run_example("two_workers.py", "--model", tiny_model_path, "--epochs", 2)
+def test_two_workers_have_the_same_losses(thin_model_path: Path, capsys: Capture) -> None:
+    run_example("two_workers.py", "--model", thin_model_path, "--epochs", 2)
 
     lines = capsys.readouterr().out.splitlines()
     first, second = ([line for line in lines if line.startswith(f"[worker {number}]")] for number in range(2))
@@ -77,8 +78,8 @@ def test_two_workers_have_the_same_losses(tiny_model_path: Path, capsys: Capture
     assert lines[-1].startswith("The saved model answers: ")
 
 
-def test_resume_training_comes_to_the_losses_of_one_that_never_stopped(tiny_model_path: Path, capsys: Capture) -> None:
-    run_example("resume_training.py", "--model", tiny_model_path)
+def test_resume_training_comes_to_the_losses_of_one_that_never_stopped(thin_model_path: Path, capsys: Capture) -> None:
+    run_example("resume_training.py", "--model", thin_model_path)
 
     killed, heading, *epochs, last = capsys.readouterr().out.splitlines()
     # Step 4 is one into the second epoch of three; the save before it is the first epoch's end.
