@@ -76,6 +76,7 @@ def read_anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("document", PRINTED_LINES)
 def test_a_documents_python_runs_and_prints_what_its_comments_say(document: str, empty_place: Path) -> None:
     from tests.tiny_model import save_tiny_model
@@ -111,14 +112,15 @@ def test_python_that_is_not_run_compiles() -> None:
     assert compiled >= 5
 
 
-def test_the_chain_can_be_written_without_the_chain(tiny_model_path: Path, empty_place: Path) -> None:
+@pytest.mark.usefixtures("forks")
+def test_the_chain_can_be_written_without_the_chain(thin_model_path: Path, empty_place: Path) -> None:
     (empty_place / "path/to").mkdir(parents=True)
-    (empty_place / "path/to/model").symlink_to(tiny_model_path)
+    (empty_place / "path/to/model").symlink_to(thin_model_path)
     names: dict[str, Any] = {}
 
     run_blocks(read_blocks(WITHOUT_THE_CHAIN, "python"), names)
 
-    chain = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+    chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     chain.add(["the cat sleeps", "stocks fell on monday"])
     expected = chain.search("what does the cat do").hits
     assert len(expected) == 2
