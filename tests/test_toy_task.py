@@ -117,6 +117,7 @@ def test_a_task_of_thirty_lines_is_saved_and_loaded(trained: RatingChain, tmp_pa
     np.testing.assert_array_equal(loaded.rate(TEXTS), trained.rate(TEXTS))
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_task_of_thirty_lines_is_tuned(thin_model_path: Path) -> None:
     chain = RatingChain(RatingTask(), TextEncoder.from_pretrained(thin_model_path, engine="tensorflow"))
     space = {"learning_rate": [1e-6, 0.02]}
@@ -133,6 +134,7 @@ def test_a_task_of_thirty_lines_is_compressed(trained: RatingChain) -> None:
     assert chain.rate(TEXTS).shape == (4,)
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_task_of_thirty_lines_is_served(trained: RatingChain, tmp_path: Path) -> None:
     with trained.deploy(tmp_path / "rating") as deployment, Client(deployment.grpc_target) as client:
         answer = client.predict({"text": TEXTS}, model="rating")
