@@ -170,6 +170,7 @@ def test_a_missing_or_empty_base_path_is_one_clear_error(tmp_path: Path) -> None
         deploy(tmp_path, model_name="m")
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_broken_version_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "3").mkdir()
     with pytest.raises(ServerError, match=r"name: m version: 3\} due to error: NOT_FOUND: Could not find SavedModel"):
@@ -222,6 +223,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("ending", ["exit", "kill"])
 def test_the_server_outlives_ctrl_c_and_ends_with_the_process_that_started_it(base_path: Path, ending: str) -> None:
     parent = subprocess.Popen(
@@ -276,6 +278,7 @@ def _floats() -> object:
     return np.array([1.0, 5.0], np.float32)
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_deployment_with_tls_and_keys_is_reached_by_its_client(base_path: Path, tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     (tmp_path / "keys").write_text("key\n")
