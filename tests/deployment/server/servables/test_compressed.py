@@ -1,12 +1,14 @@
 """Compressed chains over the wire: each recipe's model is exported, served, and answers as the chain does."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.conftest import ROWS
 from tfchain import (
@@ -21,8 +23,9 @@ from tfchain import (
     Shrink,
 )
 from tfchain.chains.search_client import Client
+from tfchain.deployment.server.manager import ModelSpec
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
-from tfchain.deployment.server.servables.litert import LiteRTServable, load_version
+from tfchain.deployment.server.servables.litert import LiteRTServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.runtime.tf_text import load_tf_text
 
@@ -66,41 +69,52 @@ LITERT = ("quantize_aware", "float16", "int8")
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_server_answers_as_the_chain_does(
-    name: str, wide_model_path: Path, tmp_path: Path, request: pytest.FixtureRequest
+    name: str, wide_model_path: Path, wide_thin_model_path: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     case = CASES[name]
+    path = wide_model_path if name.startswith("shrink") else wide_thin_model_path
     if case.needs_int8:
         request.getfixturevalue("int8_products")
     engine = "auto" if name in LITERT else "tensorflow"  # without a conversion
-    chain = NeuralSearchChain.from_pretrained(wide_model_path, engine=engine).add(TEXTS)
-    chain.compress(list(case.recipes), texts=TEXTS, progress=False)
+    chain = NeuralSearchChain.from_pretrained(path, engine=engine).add(TEXTS)
+    tf.config.run_functions_eagerly(True)  # some steps: tracing takes longer
+    try:
+        chain.compress(list(case.recipes), texts=TEXTS, progress=False)
+    finally:
+        tf.config.run_functions_eagerly(False)
     version = chain.export(tmp_path / "docs", top_k=3)
     load_tf_text()
-    check_answers(chain, tmp_path / "docs", LoadOptions(), case.near)
+    with serve(tmp_path / "docs", LoadOptions()) as (_, client):
+        check_answers(chain, client, case.near)
     assert (version / "model.tflite").is_file() is (name in LITERT)
     if name in LITERT:
-        prefers = LoadOptions(prefers_tflite=True, tflite_interpreters=1)
-        with contextlib.closing(load_version(version, prefers)) as servable:
-            assert isinstance(servable, LiteRTServable)
-        check_answers(chain, tmp_path / "docs", prefers, case.near)
-        chain.text_encoder = chain.text_encoder.with_precision(chain.text_encoder.precision, engine="litert")
-        chain.add(list(chain.index))  # encodes them again by LiteRT; `reindex` would convert the encoder again, too
-        check_answers(chain, tmp_path / "docs", prefers, SAME)
+        with serve(tmp_path / "docs", LoadOptions(prefers_tflite=True, tflite_interpreters=1)) as (server, client):
+            with server._manager.lend(ModelSpec("docs")) as lease:
+                assert isinstance(lease.servable, LiteRTServable)
+            check_answers(chain, client, case.near)
+            chain.text_encoder = chain.text_encoder.with_precision(chain.text_encoder.precision, engine="litert")
+            chain.add(list(chain.index))  # encodes them again by LiteRT; `reindex` would convert the encoder again, too
+            check_answers(chain, client, SAME)
 
 
-def check_answers(chain: NeuralSearchChain, path: Path, load: LoadOptions, near: float) -> None:
-    """Compares vectors and rankings of a server, over gRPC and REST, with the chain's."""
-    expected = {result["text"]: result.hits for result in chain.search(QUERIES, top_k=3)}
+@contextlib.contextmanager
+def serve(path: Path, load: LoadOptions) -> Iterator[tuple[ModelServer, Client]]:
     options = {"host": "127.0.0.1", "grpc_port": 0, "rest_port": 0, "poll_seconds": 0, "load": load}
     with ModelServer(ServerOptions("docs", path, **options)) as server:
         server.start()
         with Client(f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}") as client:
-            for protocol in ("grpc", "rest"):
-                vectors = client.embed(QUERIES, model="docs", protocol=protocol)
-                np.testing.assert_allclose(vectors, chain.encode(QUERIES), atol=near)
-                for result in client.search(QUERIES, model="docs", protocol=protocol):
-                    hits = expected[result["text"]]
-                    scores = [[hit.score for hit in found] for found in (result.hits, hits)]
-                    np.testing.assert_allclose(*scores, atol=2 * near)
-                    if near <= 1e-4:
-                        assert [hit.id for hit in result.hits] == [hit.id for hit in hits]
+            yield server, client
+
+
+def check_answers(chain: NeuralSearchChain, client: Client, near: float) -> None:
+    """Compares vectors and rankings of a server, over gRPC and REST, with the chain's."""
+    expected = {result["text"]: result.hits for result in chain.search(QUERIES, top_k=3)}
+    for protocol in ("grpc", "rest"):
+        vectors = client.embed(QUERIES, model="docs", protocol=protocol)
+        np.testing.assert_allclose(vectors, chain.encode(QUERIES), atol=near)
+        for result in client.search(QUERIES, model="docs", protocol=protocol):
+            hits = expected[result["text"]]
+            scores = [[hit.score for hit in found] for found in (result.hits, hits)]
+            np.testing.assert_allclose(*scores, atol=2 * near)
+            if near <= 1e-4:
+                assert [hit.id for hit in result.hits] == [hit.id for hit in hits]

@@ -57,8 +57,8 @@ SAME = 2e-3
 
 
 @pytest.fixture(scope="module")
-def chain(wide_model_path: Path, empty_cache: Path) -> NeuralSearchChain:
-    made = NeuralSearchChain.from_pretrained(wide_model_path)
+def chain(wide_thin_model_path: Path, empty_cache: Path) -> NeuralSearchChain:
+    made = NeuralSearchChain.from_pretrained(wide_thin_model_path)
     made.text_encoder = made.text_encoder.with_precision("int8", engine="litert")  # as the server computes
     return made.add(DOCUMENTS)
 
@@ -411,6 +411,7 @@ def test_a_request_waits_no_longer_than_its_deadline(version: Path) -> None:
     servable.close()
 
 
+@pytest.mark.usefixtures("forks")
 def test_the_program_takes_the_flag(chain: NeuralSearchChain, version: Path) -> None:
     with deploy(version.parent, model_name="docs", prefer_tflite_model=True) as server, server.client() as client:
         np.testing.assert_allclose(client.embed(TEXTS, model="docs"), chain.encode(TEXTS), atol=SAME)
