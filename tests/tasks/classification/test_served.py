@@ -21,9 +21,9 @@ TEXTS = ["the cat sleeps", "a dog runs on monday", "stocks run"]
 
 @pytest.mark.usefixtures("int8_products")
 def test_an_int8_classifier_is_served_in_int8_and_by_litert_between_the_halves(
-    wide_model_path: Path, tmp_path: Path
+    wide_thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = TextClassificationChain.from_pretrained(wide_model_path, engine="tensorflow").fit_head(ROWS)
+    chain = TextClassificationChain.from_pretrained(wide_thin_model_path, engine="tensorflow").fit_head(ROWS)
     whole = [dict(one.scores) for one in chain.predict(TEXTS)]
     chain.text_encoder = chain.text_encoder.with_precision("float32", engine="auto")
     chain.compress([Quantize("int8")])

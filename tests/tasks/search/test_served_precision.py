@@ -46,8 +46,10 @@ def product_types(version: Path) -> set[str]:
     return {name for name, in_layer in types if in_layer}
 
 
-def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_model_path: Path, tmp_path: Path) -> None:
-    chain = make_chain(wide_model_path, "bfloat16")
+def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(
+    wide_thin_model_path: Path, tmp_path: Path
+) -> None:
+    chain = make_chain(wide_thin_model_path, "bfloat16")
     version = chain.export(tmp_path / "search", top_k=2)  # compared with the chain before it appeared
     assert product_types(version) == {"DT_BFLOAT16"}
     assert describe(version)["precision"] == "bfloat16"
@@ -69,9 +71,9 @@ def test_a_bfloat16_chain_serves_bfloat16_products_and_float32_outputs(wide_mode
 
 @pytest.mark.usefixtures("int8_products")
 def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
-    wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    wide_thin_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chain = make_chain(wide_model_path, "int8").add(MORE_DOCUMENTS)
+    chain = make_chain(wide_thin_model_path, "int8").add(MORE_DOCUMENTS)
     version = chain.export(tmp_path / "search", top_k=2)
     assert "The version computes in int8. Its products are oneDNN's" in caplog.text
     described = describe(version)
@@ -84,7 +86,7 @@ def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
     assert product_types(version) == set()  # no float product in a layer
     assert not [op for op in described["ops"] if op.startswith(("_", "Xla"))]  # no internal op, nothing of XLA
 
-    whole = make_chain(wide_model_path, "float32").add(MORE_DOCUMENTS)
+    whole = make_chain(wide_thin_model_path, "float32").add(MORE_DOCUMENTS)
     loaded = tf.saved_model.load(str(version))
     embedding = loaded.signatures["embed"](tf.constant(TEXTS))["embedding"].numpy()
     assert 1e-4 < np.abs(embedding - whole.encode(TEXTS)).max() < 5e-2
@@ -99,9 +101,9 @@ def test_an_int8_chain_serves_int8_products_calibrated_on_its_documents(
 
 @pytest.mark.usefixtures("int8_products")
 def test_a_calibrated_chain_is_served_as_it_is_and_survives_save_load_and_fit(
-    wide_model_path: Path, tmp_path: Path
+    wide_thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = NeuralSearchChain.from_pretrained(wide_model_path).add(DOCUMENTS + MORE_DOCUMENTS)
+    chain = NeuralSearchChain.from_pretrained(wide_thin_model_path).add(DOCUMENTS + MORE_DOCUMENTS)
     chain.compress(Quantize("int8", calibrated=True))
     vectors = chain.encode(TEXTS)
     again = NeuralSearchChain.load(chain.save(tmp_path / "index"))
@@ -124,8 +126,8 @@ def test_a_calibrated_chain_is_served_as_it_is_and_survives_save_load_and_fit(
 
 
 @pytest.mark.usefixtures("int8_products")
-def test_where_onednn_is_off_an_int8_version_does_not_load(wide_model_path: Path, tmp_path: Path) -> None:
-    version = make_chain(wide_model_path, "int8").add(MORE_DOCUMENTS).export(tmp_path / "search")
+def test_where_onednn_is_off_an_int8_version_does_not_load(wide_thin_model_path: Path, tmp_path: Path) -> None:
+    version = make_chain(wide_thin_model_path, "int8").add(MORE_DOCUMENTS).export(tmp_path / "search")
     code = f"""if True:
         from tfchain.core.errors import ExportError, TfchainError
         from tfchain.deployment.export import check_proofs
@@ -149,9 +151,9 @@ def test_where_onednn_is_off_an_int8_version_does_not_load(wide_model_path: Path
 
 @pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its_own(
-    precision: str, wide_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    precision: str, wide_thin_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chain = make_chain(wide_model_path, precision)
+    chain = make_chain(wide_thin_model_path, precision)
     chain.report = {"ndcg@10": 0.5}
     before = chain.index.vectors.vectors.copy()
     version = chain.export(tmp_path / "search", top_k=2)
@@ -168,7 +170,7 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
         np.testing.assert_allclose(found[0], litert.encode(text), atol=1e-6)
         np.testing.assert_allclose(found[0], chain.encode(text), atol=2e-2)
 
-    whole = make_chain(wide_model_path, "float32")
+    whole = make_chain(wide_thin_model_path, "float32")
     loaded = tf.saved_model.load(str(version))
     np.testing.assert_allclose(loaded.vectors, whole.index.vectors.vectors, atol=1e-5)
     answers = loaded.signatures["serving_default"](tf.constant(TEXTS))
@@ -191,17 +193,17 @@ def test_the_quantized_encoder_lies_beside_a_float32_model_with_documents_of_its
     np.testing.assert_array_equal(chain.index.vectors.vectors, before)
 
 
-def test_a_graph_of_an_int8_encoder_is_refused(wide_model_path: Path) -> None:
-    chain = make_chain(wide_model_path, "int8")
+def test_a_graph_of_an_int8_encoder_is_refused(wide_thin_model_path: Path) -> None:
+    chain = make_chain(wide_thin_model_path, "int8")
     with pytest.raises(InputError, match="in float32, bfloat16 or calibrated int8. Received: .* in int8"):
         make_search_graph(chain.text_encoder, chain.index)
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_vectors_of_another_precision_are_encoded_again_and_never_mixed(
-    precision: str, wide_model_path: Path, tmp_path: Path
+    precision: str, wide_thin_model_path: Path, tmp_path: Path
 ) -> None:
-    chain = make_chain(wide_model_path, "float32")
+    chain = make_chain(wide_thin_model_path, "float32")
     chain.save(tmp_path / "index")
     floats = chain.index.vectors.vectors.copy()
     chain.text_encoder = chain.text_encoder.with_precision(precision)
@@ -219,20 +221,24 @@ def test_vectors_of_another_precision_are_encoded_again_and_never_mixed(
 
 def fit(chain: NeuralSearchChain) -> NeuralSearchChain:
     pairs = [("who", "what does a dog do"), ("cat", "the cat sleeps"), ("stock", "stocks fell on monday")]
-    chain.fit(pairs, batch_size=3, epochs=3, learning_rate=0.01)
+    tf.config.run_functions_eagerly(True)  # three steps: tracing takes longer
+    try:
+        chain.fit(pairs, batch_size=3, epochs=3, learning_rate=0.01)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return chain
 
 
 @pytest.fixture(scope="module")
-def trained_float_chain(wide_model_path: Path) -> NeuralSearchChain:
-    return fit(make_chain(wide_model_path, "float32"))
+def trained_float_chain(wide_thin_model_path: Path) -> NeuralSearchChain:
+    return fit(make_chain(wide_thin_model_path, "float32"))
 
 
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_a_second_fit_trains_the_float_weights_and_keeps_the_precision(
-    precision: str, wide_model_path: Path, trained_float_chain: NeuralSearchChain
+    precision: str, wide_thin_model_path: Path, trained_float_chain: NeuralSearchChain
 ) -> None:
-    chain, whole = make_chain(wide_model_path, precision), trained_float_chain
+    chain, whole = make_chain(wide_thin_model_path, precision), trained_float_chain
     vectors = chain.encode(TEXTS)
     fit(chain)
     assert chain.text_encoder.precision == precision
