@@ -90,7 +90,7 @@ def write_many_documents(path: Path) -> Path:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
-    number: signal.Signals, exit_code: int, run: Run, thin_model_path: Path, tmp_path: Path
+    number: signal.Signals, exit_code: int, run: Run, thin_model_path: Path, tmp_path: Path, forks: None
 ) -> None:
     source, out = write_many_documents(tmp_path / "docs.jsonl"), tmp_path / "index"
     arguments = ("--model", thin_model_path, "--out", out, "--commit-every", 2, "--engine", "tensorflow")
@@ -110,6 +110,7 @@ def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
     assert (result["skipped"], result["added"], result["documents"]) == (kept, NUM_DOCUMENTS - kept, NUM_DOCUMENTS)
 
 
+@pytest.mark.usefixtures("forks")
 def test_serve_answers_until_it_is_told_to_stop(run: Run, version_path: Path, tmp_path: Path) -> None:
     base_path = version_path.parent
     with start("serve", base_path, "--port", 0, "--rest-port", 0) as process:

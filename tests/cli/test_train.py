@@ -31,9 +31,9 @@ PAIRS = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path, tiny_model_path: Path) -> Path:
+def folder(tmp_path: Path, thin_model_path: Path) -> Path:
     """A folder with pairs, judged documents, a vocabulary and, as a link, the small model."""
-    (tmp_path / "model").symlink_to(tiny_model_path)
+    (tmp_path / "model").symlink_to(thin_model_path)
     (tmp_path / "pairs.jsonl").write_text(PAIRS)
     (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL, *WORDS]) + "\n")
     (tmp_path / "beir" / "qrels").mkdir(parents=True)
@@ -71,7 +71,7 @@ def no_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "")
 
 
-def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: Path, tiny_model_path: Path) -> None:
+def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: Path, thin_model_path: Path) -> None:
     values = "{batch_size: 3, epochs: 3, learning_rate: 0.003, warmup: 0, dropout: 0}"
     path = write(folder, SMALL + f"hyperparameters: {values}\nrecipes:\n  - prune: {{pattern: 2:4}}\n")
     result = run("train", path, "--json")
@@ -82,10 +82,10 @@ def test_a_training_runs_and_leaves_a_model_that_has_learned(run: Run, folder: P
     first, _, third = values["history"]["loss"]
     assert third < first
     trained = TextEncoder.from_pretrained(folder / "out", engine="tensorflow")
-    before = TextEncoder.from_pretrained(tiny_model_path, engine="tensorflow")
+    before = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
     assert trained.fingerprint != before.fingerprint
     assert trained.tokenizer.max_length == before.tokenizer.max_length
-    kernel = np.array(trained.encoder.get_layer("layer_1").intermediate.kernel)
+    kernel = np.array(trained.encoder.get_layer("layer_0").intermediate.kernel)
     assert (np.sum(kernel.reshape(-1, 4, kernel.shape[1]) == 0, axis=1) == 2).all()  # of each four
 
 

@@ -131,6 +131,7 @@ def test_the_chief_and_each_worker_know_who_they_are() -> None:
     assert "TF_CONFIG" not in chief | workers[0]
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_chief_and_two_workers_share_a_search(run: Run, folder: Path) -> None:
     text = BASE + "hyperparameters: {batch_size: 3}\ntuning:\n  space: {learning_rate: [1e-4, 1e-2]}\n  tuner: grid\n"
     result = run("launch", write(folder, text), "--tune", "--workers", 2, "--verbose")
