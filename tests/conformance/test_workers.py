@@ -23,6 +23,7 @@ import pytest
 
 from tests.conformance.conftest import VERSION
 from tests.conformance.test_grpc import Stubs
+from tests.forked import ForkServer
 from tfchain.deployment.deploy import Deployment, deploy
 
 # A call may meet the dying worker twice: on its connection, and in its queue of new ones. After that, gRPC waits a
@@ -80,9 +81,11 @@ class Workers:
 
 
 @pytest.fixture(scope="module")
-def workers(base_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+def workers(base_path: Path, tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Iterator[Workers]:
     folder = tmp_path_factory.mktemp("workers")
-    with deploy(base_path, model_name="hpt", workers=2, log_path=folder / "log") as deployment:
+    with fork_server.replaces_processes():
+        deployment = deploy(base_path, model_name="hpt", workers=2, log_path=folder / "log")
+    with deployment:
         stubs = Stubs(deployment.grpc_target)
         yield Workers(deployment, folder / "log", stubs)
         stubs.channel.close()

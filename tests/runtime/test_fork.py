@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tests.deployment.client.test_client import make_search_model
+from tests.forked import ForkServer
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.models.engines.native_encoder import find_obstacle_of
 from tfchain.models.text_encoder import TextEncoder
@@ -113,19 +114,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def answers(
-    thin_model_path: Path, server: ModelServer, has_native: bool, tmp_path_factory: pytest.TempPathFactory
+    thin_model_path: Path,
+    server: ModelServer,
+    has_native: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+    fork_server: ForkServer,
 ) -> dict[str, Any]:
     """Question → answer; question + ", end" → the forked process's exit code."""
     folder = tmp_path_factory.mktemp("forked")
     addresses = (f"http://127.0.0.1:{server.rest_port}", f"127.0.0.1:{server.grpc_port}")
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(thin_model_path), *addresses, str(has_native), str(folder / "versions")],
-        env={**os.environ, "XDG_CACHE_HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    arguments = [str(thin_model_path), *addresses, str(has_native), str(folder / "versions")]
+    with fork_server.replaces_processes():  # which has not used TensorFlow, as after an import
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            env={**os.environ, "XDG_CACHE_HOME": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
 
