@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfchain import NeuralSearchChain
 from tfchain.models.encoders.encoder import fingerprint_model
@@ -61,7 +62,11 @@ def test_vectors_are_not_computed_in_the_type_that_keras_is_set_to(
 def train(path: Path) -> NeuralSearchChain:
     chain = NeuralSearchChain.from_pretrained(path, engine="tensorflow")
     chain.add(TEXTS)
-    chain.fit(PAIRS * 2, batch_size=2, seed=3)
+    tf.config.run_functions_eagerly(True)  # the types are the same in a graph
+    try:
+        chain.fit(PAIRS * 2, batch_size=2, seed=3)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return chain
 
 
