@@ -212,8 +212,7 @@ def run(request: Mapping[str, Any], files: Sequence[int]) -> None:
         code = error.code
     except KeyboardInterrupt:
         traceback.print_exc()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+        code = -signal.SIGINT
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -226,6 +225,9 @@ def run(request: Mapping[str, Any], files: Sequence[int]) -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         code = 120  # as Python's
+    if code == -signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     # Without the second that taking down all modules takes.
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.cli.conftest import Run, logging_as_it_was
+from tests.forked import ForkServer
 from tfchain import Client
 from tfchain.cli.process import CommandGroup, Failure, Interrupted, set_log_level
 from tfchain.core.errors import InputError
@@ -90,11 +91,18 @@ def write_many_documents(path: Path) -> Path:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_index_keeps_its_commits_and_goes_on_from_there(
-    number: signal.Signals, exit_code: int, run: Run, thin_model_path: Path, tmp_path: Path, forks: None
+    number: signal.Signals,
+    exit_code: int,
+    run: Run,
+    thin_model_path: Path,
+    tmp_path: Path,
+    fork_server: ForkServer,
 ) -> None:
     source, out = write_many_documents(tmp_path / "docs.jsonl"), tmp_path / "index"
     arguments = ("--model", thin_model_path, "--out", out, "--commit-every", 2, "--engine", "tensorflow")
-    with start("index", source, *arguments) as process:
+    # What Ctrl-C finds on its way is a real process's; a kill is the same for all.
+    place = nullcontext() if number == signal.SIGINT else fork_server.replaces_processes()
+    with place, start("index", source, *arguments) as process:
         wait_for(lambda: (out / "chain.json").exists(), process)
         process.send_signal(number)
         shown, said = process.communicate(timeout=TIMEOUT_SECONDS)
