@@ -23,10 +23,12 @@ from tfchain import (
     Shrink,
 )
 from tfchain.chains.search_client import Client
-from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server import model_server
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.servables.engines import load_for_engine
 from tfchain.deployment.server.servables.litert import LiteRTServable
-from tfchain.deployment.server.servables.saved_model import LoadOptions
+from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable
+from tfchain.deployment.server.servables.servable import Servable
 from tfchain.runtime.tf_text import load_tf_text
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
@@ -67,9 +69,28 @@ CASES = {
 LITERT = ("quantize_aware", "float16", "int8")
 
 
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[type]:
+    """The kinds of servables that servers have loaded."""
+    made: list[type] = []
+
+    def load(*arguments: Any, **options: Any) -> Servable:
+        servable = load_for_engine(*arguments, **options)
+        made.append(type(servable))
+        return servable
+
+    monkeypatch.setattr(model_server, "load_for_engine", load)
+    return made
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_server_answers_as_the_chain_does(
-    name: str, wide_model_path: Path, wide_thin_model_path: Path, tmp_path: Path, request: pytest.FixtureRequest
+    name: str,
+    wide_model_path: Path,
+    wide_thin_model_path: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    loads: list[type],
 ) -> None:
     case = CASES[name]
     path = wide_model_path if name.startswith("shrink") else wide_thin_model_path
@@ -84,13 +105,12 @@ def test_the_server_answers_as_the_chain_does(
         tf.config.run_functions_eagerly(False)
     version = chain.export(tmp_path / "docs", top_k=3)
     load_tf_text()
-    with serve(tmp_path / "docs", LoadOptions()) as (_, client):
+    with serve(tmp_path / "docs", LoadOptions()) as client:
         check_answers(chain, client, case.near)
     assert (version / "model.tflite").is_file() is (name in LITERT)
     if name in LITERT:
-        with serve(tmp_path / "docs", LoadOptions(prefers_tflite=True, tflite_interpreters=1)) as (server, client):
-            with server._manager.lend(ModelSpec("docs")) as lease:
-                assert isinstance(lease.servable, LiteRTServable)
+        with serve(tmp_path / "docs", LoadOptions(prefers_tflite=True, tflite_interpreters=1)) as client:
+            assert loads == [SavedModelServable, LiteRTServable]
             check_answers(chain, client, case.near)
             chain.text_encoder = chain.text_encoder.with_precision(chain.text_encoder.precision, engine="litert")
             chain.add(list(chain.index))  # encodes them again by LiteRT; `reindex` would convert the encoder again, too
@@ -98,12 +118,12 @@ def test_the_server_answers_as_the_chain_does(
 
 
 @contextlib.contextmanager
-def serve(path: Path, load: LoadOptions) -> Iterator[tuple[ModelServer, Client]]:
+def serve(path: Path, load: LoadOptions) -> Iterator[Client]:
     options = {"host": "127.0.0.1", "grpc_port": 0, "rest_port": 0, "poll_seconds": 0, "load": load}
     with ModelServer(ServerOptions("docs", path, **options)) as server:
         server.start()
         with Client(f"127.0.0.1:{server.grpc_port}", f"http://127.0.0.1:{server.rest_port}") as client:
-            yield server, client
+            yield client
 
 
 def check_answers(chain: NeuralSearchChain, client: Client, near: float) -> None:
