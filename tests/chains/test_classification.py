@@ -262,6 +262,7 @@ def test_several_labels_are_those_above_their_thresholds(thin_model_path: Path, 
     assert [sorted(row[has].tolist()) for row, has in zip(names, chosen, strict=True)] == [[b"cat"], [b"cat", b"dog"]]
 
 
+@pytest.mark.usefixtures("forks")  # trials are measured in processes of their own
 def test_tuning_finds_smoothing_pooling_and_shape(tiny_model_path: Path) -> None:
     chain = make_chain(tiny_model_path, **SETTINGS)
     space = {"loss.label_smoothing": [0.0, 0.1], "pooling": ["cls"], "shrink.layers": [1]}
