@@ -83,7 +83,6 @@ def test_a_chain_without_a_dataset_takes_the_only_candidate(chain: NeuralSearchC
     np.testing.assert_array_equal(again.encode("cat"), chain.encode("cat"))
 
 
-@pytest.mark.usefixtures("forks")  # each is measured in a process of its own
 def test_candidates_are_measured_in_one_run_and_the_rules_best_is_kept(
     chain: NeuralSearchChain, wide_model_path: Path
 ) -> None:
