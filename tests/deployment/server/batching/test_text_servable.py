@@ -228,6 +228,18 @@ def test_what_nobody_waits_for_is_not_run(version: Version, callers: Callers) ->
     assert version.batches == [("embed", 1)]
 
 
+def test_an_engine_of_several_runs_several_batches() -> None:
+    inner = FakeServable()
+    inner.num_engines = 3  # type: ignore[attr-defined]
+    servable = TextBatchingServable(inner, find_batched(inner))
+    inner.gate.shut()
+    with Callers() as callers:
+        for _ in range(3):
+            callers.call(servable.run, servable.signatures["embed"], texts("a"), ["embedding"])
+        inner.gate.wait_for(3)
+        inner.gate.open()
+
+
 def test_close_closes_the_version_after_what_it_has_accepted(version: Version, callers: Callers) -> None:
     futures = version.hold(callers, ("embed", texts("a")), ("embed", texts("b")))
     closing = callers.call(version.servable.close)

@@ -35,7 +35,8 @@ class TextBatchingServable(WrappedServable):
     once: a client with many texts does not hold up the others.
 
     The graph pads texts to the longest of a batch by itself; inputs of other shapes are never padded, and share a batch
-    only with inputs of the same shape.
+    only with inputs of the same shape. A version may have the attribute `num_engines`, the number of batches that run
+    at the same time; otherwise it is 1.
 
     Args:
         servable: The version; `close` closes it.
@@ -68,6 +69,7 @@ class TextBatchingServable(WrappedServable):
         self._scheduler = TokenScheduler(
             self._execute,
             lambda task: self._count_tokens(task.request.inputs),
+            num_slots=getattr(servable, "num_engines", 1),
             max_tokens=max_tokens,
             statistics=self.statistics,
             clock=clock,
