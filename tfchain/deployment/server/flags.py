@@ -183,6 +183,12 @@ FLAGS: tuple[Flag, ...] = (
         set_by="the supervisor of workers",
     ),
     Flag(
+        "worker_cores",
+        0,
+        "(tfchain's own) a worker's share of the cores, unless flags say how many threads compute; 0 for all cores",
+        set_by="the supervisor of workers",
+    ),
+    Flag(
         "ready_fd",
         -1,
         "(tfchain's own) file descriptor to which the ports are written once the server is ready",

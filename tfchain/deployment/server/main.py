@@ -222,6 +222,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
             checks_method_names=flags.is_on("enable_signature_method_name_check"),
             session=_to_session(flags),
             engine=choose_engine(flags.text("engine"), prefers_tflite=flags.is_on("prefer_tflite_model")),
+            num_cores=flags.number("worker_cores"),
         ),
         flushes_page_cache=flags.is_on("flush_filesystem_caches"),
         version_source=flags.text("version_source"),

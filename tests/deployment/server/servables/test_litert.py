@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,21 @@ def test_texts_of_several_clients_share_batches_of_which_two_run_for_each_interp
     assert runs[:4] == [1] * 4  # two interpreters have two each
     assert sum(runs) == len(asked)
     assert len(runs) < 12
+
+
+def test_interpreters_share_the_cores_that_a_version_may_use(
+    version: Path, servable: LiteRTServable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, int]] = []
+
+    def make_pool(model: Path, *, size: int, num_threads: int) -> Any:
+        made.append((size, num_threads))
+        return SimpleNamespace(size=size, num_threads=num_threads)
+
+    monkeypatch.setattr("tfchain.deployment.server.servables.litert.LiteRTPool", make_pool)
+    for options in ({"num_cores": 2}, {}, {"tflite_interpreters": 1}, {"intra_op_threads": 3}):
+        add_litert(servable, version, LoadOptions(**{"num_cores": 8, **options}))
+    assert made == [(2, 1), (4, 2), (1, 8), (4, 3)]
 
 
 def test_a_version_without_a_flatbuffer_is_served_by_its_saved_model(version: Path, tmp_path: Path) -> None:

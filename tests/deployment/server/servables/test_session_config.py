@@ -104,3 +104,24 @@ def test_mixed_precision_rounds_products_where_the_cpu_can(tmp_path: Path) -> No
     assert difference < 0.02
     if "avx512f" in Path("/proc/cpuinfo").read_text():
         assert difference > 1e-5  # bfloat16 has eight bits
+
+
+@pytest.mark.parametrize(
+    ("intra_op_threads", "num_cores", "expected"),
+    [(0, 0, 0), (0, 8, 8), (3, 8, 3)],
+    ids=["tensorflow", "cores", "flag"],
+)
+def test_an_op_has_the_threads_of_the_flag_or_all_cores_that_a_version_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, intra_op_threads: int, num_cores: int, expected: int
+) -> None:
+    asked: list[int] = []
+
+    def refuse(_: SessionOptions, *, intra_op_threads: int, inter_op_threads: int) -> None:
+        asked.append(intra_op_threads)
+        raise InputError("no session is needed here")
+
+    monkeypatch.setattr("tfchain.deployment.server.servables.saved_model.make_session_config", refuse)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(StatusError, match="no session"):
+        load_saved_model(tmp_path, LoadOptions(intra_op_threads=intra_op_threads, num_cores=num_cores))
+    assert asked == [expected]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tfchain.deployment.server.flags import check_supported, parse_flags
+from tfchain.deployment.server.main import _to_options
 from tfchain.deployment.server.workers.command import make_worker_command, share_cores
 
 PORTS: Any = SimpleNamespace(grpc_port=9000, rest_port=9001)
@@ -37,28 +38,27 @@ def test_a_worker_without_rest_opens_no_rest_port() -> None:
     assert parse_flags(command[4:]).number("rest_api_port") == 0
 
 
+@pytest.mark.parametrize(("num_workers", "num_cores", "share"), [(4, 16, 4), (3, 16, 5), (1, 2, 2), (4, 2, 1)])
+def test_workers_share_the_cores_and_each_has_at_least_one(num_workers: int, num_cores: int, share: int) -> None:
+    assert share_cores(num_workers, num_cores) == share
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "num_threads"),
     [
-        ([], {"tensorflow_intra_op_parallelism": 4}),
-        (["--tensorflow_intra_op_parallelism=9"], {}),
-        (["--tensorflow_session_parallelism=9"], {}),
-        (["--prefer_tflite_model"], {"num_tflite_pools": 4, "tensorflow_intra_op_parallelism": 1}),
-        (
-            ["--prefer_tflite_model", "--num_tflite_pools=2"],
-            {"num_tflite_pools": 2, "tensorflow_intra_op_parallelism": 2},
-        ),
+        ([], 0),
+        (["--engine=auto"], 0),
+        (["--engine=litert", "--num_tflite_pools=2"], 0),
+        (["--engine=auto", "--tensorflow_intra_op_parallelism=9"], 9),
+        (["--tensorflow_session_parallelism=9"], 9),
     ],
 )
-def test_workers_share_the_cores_unless_flags_say_otherwise(arguments: list[str], expected: dict[str, int]) -> None:
-    assert share_cores(parse_flags(["--workers=4", *arguments]), 16) == expected
-
-
-def test_there_is_a_thread_for_each_worker_however_many_there_are() -> None:
-    assert share_cores(parse_flags(["--workers=4"]), 2) == {"tensorflow_intra_op_parallelism": 1}
-
-
-@pytest.mark.parametrize("asked", ["--prefer_tflite_model", "--engine=litert", "--engine=auto"])
-def test_workers_share_the_cores_for_litert_however_it_is_asked_for(asked: str) -> None:
-    flags = parse_flags([asked, "--workers=4"])
-    assert share_cores(flags, 16) == {"num_tflite_pools": 4, "tensorflow_intra_op_parallelism": 1}
+def test_each_engine_of_a_worker_has_its_whole_share_and_flags_of_threads_stay_as_they_are(
+    arguments: list[str], num_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    flags = parse_flags(["--model_base_path=/models", "--workers=2", *arguments])
+    found = parse_flags(make_worker_command("tfchain.program", flags, PORTS, 11)(12)[4:])
+    load = _to_options(found).load
+    assert (load.num_cores, load.intra_op_threads) == (8, num_threads)
+    assert load.tflite_interpreters == flags.number("num_tflite_pools")

@@ -98,7 +98,7 @@ def _load_native(
             raise
         return saved_model
 
-    answers = load_native_answers(path, native, num_threads=options.intra_op_threads or None)
+    answers = load_native_answers(path, native, num_threads=options.intra_op_threads or options.num_cores or None)
     saved_model = LazySavedModel(path, signature_defs, load, checks_method_names=options.checks_method_names)
     servable = NativeServable(saved_model, answers)
     logger.info("The native engine answers %s of %s.", ", ".join(sorted(servable.answered)), path)

@@ -202,7 +202,7 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
         StatusError: if the flatbuffer is damaged, or was not exported by a chain.
     """
     file = Path(path) / TFLITE_FILE
-    cores = count_cores()
+    cores = options.num_cores or count_cores()
     size = options.tflite_interpreters if options.tflite_interpreters > 0 else min(cores, MOST_INTERPRETERS)
     try:
         encoder = LiteRTPool(file, size=size, num_threads=options.intra_op_threads or max(1, cores // size))

@@ -28,7 +28,8 @@ class LoadOptions:
 
     Args:
         tags: The tags of the graph to load. Default: `serve`.
-        intra_op_threads: Threads within one op, or of one call of the native engine; 0 lets them choose.
+        intra_op_threads: Threads within one op, of one of LiteRT's interpreters, or of one call of the native engine; 0
+            lets them choose among `num_cores`.
         inter_op_threads: Threads across ops; 0 lets TensorFlow choose.
         is_xla_enabled: Whether to run XLA-compiled functions, which a stock server refuses by default. Default: False.
         prefers_tflite: Whether LiteRT runs the encoder of versions with `model.tflite`. Default: False.
@@ -36,6 +37,7 @@ class LoadOptions:
         checks_method_names: Whether a request is refused if its signature has another API's method. Default: False.
         session: How the session is configured apart from its threads.
         engine: What computes, as in `servables.engines`. Default: TensorFlow, or LiteRT with `prefers_tflite`.
+        num_cores: The cores that a version may use; 0 for all.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -47,6 +49,7 @@ class LoadOptions:
     checks_method_names: bool = False
     session: SessionOptions = field(default_factory=SessionOptions)
     engine: str = ""
+    num_cores: int = 0
 
 
 class SavedModelServable:
@@ -148,7 +151,9 @@ def load_saved_model(path: Path | str, options: LoadOptions | None = None) -> Sa
         )
     try:
         config = make_session_config(
-            options.session, intra_op_threads=options.intra_op_threads, inter_op_threads=options.inter_op_threads
+            options.session,
+            intra_op_threads=options.intra_op_threads or options.num_cores,
+            inter_op_threads=options.inter_op_threads,
         )
     except InputError as error:
         raise invalid_argument(str(error)) from error

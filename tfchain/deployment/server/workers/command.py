@@ -8,8 +8,6 @@ from tfchain.deployment.server.workers.process import MakeCommand
 from tfchain.deployment.server.workers.sockets import SharedPorts
 from tfchain.runtime.child_process import make_python_command
 
-_MOST_INTERPRETERS = 4  # of LiteRT's, in one process; more do not pay
-
 
 def make_worker_command(program: str, flags: Flags, ports: SharedPorts, parent_fd: int) -> MakeCommand:
     """Returns a function that makes a worker's command line from the file descriptor of its channel.
@@ -22,7 +20,7 @@ def make_worker_command(program: str, flags: Flags, ports: SharedPorts, parent_f
     """
     values = {
         **flags.values,
-        **share_cores(flags, len(os.sched_getaffinity(0))),
+        "worker_cores": share_cores(flags.number("workers"), len(os.sched_getaffinity(0))),
         "port": ports.grpc_port,
         "rest_api_port": ports.rest_port or 0,
         "choose_ports": False,
@@ -33,24 +31,14 @@ def make_worker_command(program: str, flags: Flags, ports: SharedPorts, parent_f
     return lambda worker_fd: make_python_command("-m", program, *_write({**values, "worker_fd": worker_fd}))
 
 
-def share_cores(flags: Flags, num_cores: int) -> dict[str, Value]:
-    """Returns the flags that give each worker its share of the cores, instead of all cores to each.
-
-    Flags that are given stay as they are.
+def share_cores(num_workers: int, num_cores: int) -> int:
+    """Returns the cores of each worker, at least one: its engines choose their threads as if it had no more.
 
     Args:
-        flags: The supervisor's flags.
+        num_workers: The number of workers.
         num_cores: The number of cores.
     """
-    share = max(num_cores // flags.number("workers"), 1)
-    chosen: dict[str, Value] = {}
-    if flags.is_on("prefer_tflite_model") or flags.text("engine") in ("litert", "auto"):
-        interpreters = flags.number("num_tflite_pools") or min(share, _MOST_INTERPRETERS)
-        chosen["num_tflite_pools"] = interpreters
-        share = max(share // interpreters, 1)
-    if not flags.number("tensorflow_session_parallelism") and not flags.number("tensorflow_intra_op_parallelism"):
-        chosen["tensorflow_intra_op_parallelism"] = share
-    return chosen
+    return max(num_cores // num_workers, 1)
 
 
 def _write(values: Mapping[str, Value]) -> list[str]:
