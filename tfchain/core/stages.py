@@ -8,17 +8,18 @@ What works on a request marks its stages, and does not know whether anyone recor
 A record belongs to the thread that made it, and costs the others nothing but a look.
 """
 
-import time
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
-from typing import NamedTuple
 
 QUEUE, TOKENIZE, ENCODE, SEARCH, RUN, LOAD = "queue", "tokenize", "encode", "search", "run", "load"
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
-class Stage(NamedTuple):
+@dataclass(slots=True)
+class Stage:
     """A stage of a request.
 
     Args:
@@ -75,23 +76,27 @@ def find_record() -> StageRecord | None:
 def stage(name: str) -> AbstractContextManager[None]:
     """Returns a `with` block for a stage; it does nothing if nobody records it, or within another stage."""
     record = _RECORD.get()
-    return _NOTHING if record is None or record.is_within else _OpenStage(record, name)
+    return _NOTHING if record is None or record.is_within else _MarkedStage(record, name)
 
 
-class _OpenStage:
-    __slots__ = ("_begin", "_name", "_record")
+class _MarkedStage(Stage):
+    """A stage as its own `with` block: one object a stage, as each request of a server makes some."""
+
+    __slots__ = ("_record",)
 
     def __init__(self, record: StageRecord, name: str) -> None:
+        self.name = name
         self._record = record
-        self._name = name
-        self._begin = 0.0
 
     def __enter__(self) -> None:
         self._record.is_within = True
-        self._begin = time.monotonic()
+        self.begin = monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._record.is_within = False
-        self._record.add(self._name, self._begin, time.monotonic())
+        self.end = monotonic()
+        record = self._record
+        del self._record  # a circle would be left to the garbage collector
+        record.is_within = False
+        record.stages.append(self)

@@ -30,6 +30,7 @@ from tfchain.deployment.server.labels import Labels
 from tfchain.deployment.server.listening import open_socket
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
+from tfchain.deployment.server.metrics.stages import StageMetrics
 from tfchain.deployment.server.page_cache import drop_from_page_cache
 from tfchain.deployment.server.policies import Latest, LatestOf
 from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
@@ -158,6 +159,7 @@ class ModelServer:
         self._closers: list[Callable[[], None]] = []
         self._batching = Batching(options.batching)
         self._batches = BatchingMetrics(self.metrics.registry)
+        self._stages = StageMetrics(self.metrics.registry)
         self._gate = Gate(options.limits.max_concurrent_requests)
         self._rest_timeout_ms = options.rest_timeout_ms if options.rest_timeout_ms > 0 else None
 
@@ -389,9 +391,11 @@ class ModelServer:
             ),
         )
         answered = servable.answered if isinstance(servable, NativeServable) else None
+        servable = measured = self._stages.measure(servable, name, version)
         try:
-            servable = self._batching.wrap(servable, path, self._batches.of_version(name, version))
+            servable = self._batching.wrap(measured, path, self._batches.of_version(name, version))
             self._warm_up(servable, path, answered)
+            measured.begin()
         except BaseException:
             servable.close()
             raise

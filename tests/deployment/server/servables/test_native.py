@@ -20,6 +20,7 @@ from tfchain.deployment.server.batching.batching import BatchingOptions
 from tfchain.deployment.server.batching.batching_servable import BatchingServable
 from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.manager import ModelSpec
+from tfchain.deployment.server.metrics.stages import MeasuredServable
 from tfchain.deployment.server.model_server import ModelServer, ServerOptions
 from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.servables.engines import load_for_engine
@@ -102,10 +103,10 @@ def ask(servable: Any, texts: Any = TEXTS, signature: str = "serving_default", *
     return servable.run(servable.signatures[signature], {"text": texts}, list(servable.signatures[signature].outputs))
 
 
-def is_loaded(servable: NativeServable) -> bool:
-    saved_model = servable._servable
-    assert isinstance(saved_model, LazySavedModel)
-    return saved_model.is_loaded
+def is_loaded(servable: Any) -> bool:
+    while not isinstance(servable, LazySavedModel):
+        servable = servable._servable
+    return servable.is_loaded
 
 
 def test_the_engine_answers_its_signatures_and_the_saved_model_is_not_loaded(base_path: Path) -> None:
@@ -118,12 +119,12 @@ def test_the_engine_answers_its_signatures_and_the_saved_model_is_not_loaded(bas
     assert not is_loaded(servable)
 
 
-def test_the_engine_gets_the_threads_that_an_op_may_have(base_path: Path) -> None:
+def test_the_engine_gets_the_threads_that_an_op_may_have_or_all_of_its_cores(base_path: Path) -> None:
     threads: list[int | None] = []
-    for number in (3, 0):
-        options = LoadOptions(engine="native", intra_op_threads=number)
+    for number, num_cores in ((3, 0), (0, 0), (0, 8), (3, 8)):
+        options = LoadOptions(engine="auto", intra_op_threads=number, num_cores=num_cores)
         load_for_engine(base_path / "1", options, native=make_engine(threads=threads))
-    assert threads == [3, None]
+    assert threads == [3, None, 8, 3]
 
 
 def test_the_signatures_are_those_that_tensorflow_reads(base_path: Path) -> None:
@@ -356,15 +357,16 @@ def test_warm_up_runs_on_the_engine_and_the_rest_when_the_saved_model_is_loaded(
 
 
 def test_texts_are_not_batched_for_the_engine_unless_a_flag_says_so(base_path: Path) -> None:
-    alone = ModelServer(options(base_path, native=make_engine()))._load("m", 1, base_path / "1")
-    assert isinstance(alone, NativeServable)
+    alone: Any = ModelServer(options(base_path, native=make_engine()))._load("m", 1, base_path / "1")
+    assert isinstance(alone, MeasuredServable)
+    assert isinstance(alone._servable, NativeServable)
     alone.close()
     batching = BatchingOptions(BatchingParameters(num_batch_threads=1))
     server = ModelServer(options(base_path, native=make_engine(), batching=batching))
     servable: Any = server._load("m", 1, base_path / "1")
     assert isinstance(servable, BatchingServable)
     assert ask(servable)[1].tolist() == [b"a?", "你好?".encode()]
-    assert not is_loaded(servable._servable)  # by the warm-up neither
+    assert not is_loaded(servable)  # by the warm-up neither
     servable.close()
     server._batching.close()
 

@@ -37,7 +37,7 @@ class _Number:
         self.value = value
 
 
-class _Distribution:
+class Distribution:
     """The counts of a histogram for one set of labels.
 
     Args:
@@ -71,7 +71,7 @@ class _Distribution:
             self.total += total
 
 
-CellT = TypeVar("CellT", _Number, _Distribution)
+CellT = TypeVar("CellT", _Number, Distribution)
 
 
 class Metric(Generic[CellT]):
@@ -145,7 +145,7 @@ class Gauge(Metric[_Number]):
         super().__init__(name, help, labels, _Number)
 
 
-class Histogram(Metric[_Distribution]):
+class Histogram(Metric[Distribution]):
     """A distribution: `histogram.labels("docs").observe(0.012)`.
 
     Args:
@@ -161,7 +161,7 @@ class Histogram(Metric[_Distribution]):
         self.bounds = tuple(bounds)
         if not self.bounds or list(self.bounds) != sorted(set(self.bounds)):
             raise InputError(f"`bounds` of the metric {name} must be ascending numbers. Received: {bounds}.")
-        super().__init__(name, help, labels, lambda: _Distribution(self.bounds))
+        super().__init__(name, help, labels, lambda: Distribution(self.bounds))
 
 
 AnyMetric = Counter | Gauge | Histogram
