@@ -10,6 +10,7 @@ import numpy as np
 
 from tfchain.core.filters.files import make_metadata_files
 from tfchain.core.signatures import EMBED, SEARCH_FILTERED, SERVING_DEFAULT
+from tfchain.core.titles import make_title_files
 from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.api_keys import ApiKeys
 from tfchain.deployment.server.http.page import add_page
@@ -70,13 +71,15 @@ def write_version(
     path: Path,
     documents: Mapping[str, str],
     metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    titles: Mapping[str, str] | None = None,
     **description: Any,
 ) -> None:
-    """Writes what `WordServable` reads, and the documents' metadata by their ids."""
+    """Writes what `WordServable` reads, and the documents' metadata and titles by their ids."""
     (path / DESCRIPTION).parent.mkdir(parents=True)
     (path / "documents.json").write_text(json.dumps(documents), encoding="utf-8")
     (path / DESCRIPTION).write_text(json.dumps({"documents": len(documents), **description}), encoding="utf-8")
     files = make_metadata_files(list(documents), [(metadata or {}).get(key, {}) for key in documents])
+    files |= make_title_files(list(documents), [(titles or {}).get(key, "") for key in documents])
     for name, content in files.items():
         (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_bytes(content)

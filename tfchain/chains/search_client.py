@@ -1,12 +1,18 @@
 """The client of a served search: queries in, documents out."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfchain.core.errors import ServerError
+import numpy as np
+
+from tfchain.core.errors import InputError, ServerError
+from tfchain.core.filters.filter import parse_filter
 from tfchain.core.texts import check_queries
 from tfchain.core.types import Hit, SearchResult
 from tfchain.deployment.client import client as serving
+from tfchain.deployment.client.transport import RequestError
+from tfchain.deployment.client.transport_rest import RestTransport
 
 
 class Client(serving.Client):
@@ -34,25 +40,41 @@ class Client(serving.Client):
     """
 
     def search(
-        self, texts: str | Sequence[str], *, model: str, version: int | str | None = None, protocol: str | None = None
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        filter: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        protocol: str | None = None,
     ) -> list[SearchResult]:
         """Searches with an exported model.
+
+        A search with a filter goes to `/v1/search` of tfchain's server, over REST: a stock TensorFlow Serving has no
+        such path, and gRPC no such method. It asks for the number of hits first, which makes it two requests. Its
+        hits have titles and metadata; those of a search without a filter, which any server answers, have neither.
 
         Args:
             texts: A query, or several.
             model: The model's name.
-            version: The version, or its label, such as `"stable"`; None for the latest.
+            filter: The condition that the hits' metadata must meet, such as `{"language": "en", "year": {"$gte":
+                2020}}` (docs/filters.md); for at most 256 queries. Default: None, for no condition.
+            version: The version, or its label, such as `"stable"`; None for the latest, the only one that a filter can
+                be used with.
             protocol: `"grpc"` or `"rest"`; None to choose.
 
         Returns:
-            One result per query.
+            One result per query, with as many hits as the model was exported for, or as the filter lets through.
 
         Raises:
-            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`.
+            InputError: if a query is empty, or not a string, as in `NeuralSearchChain.search`; if the filter is not a
+                filter, or comes with a version, with gRPC, or without `rest_url`.
             RequestError: if the server answers with an error.
             ServerError: if the server cannot be reached, or the model's answer is not a search result.
         """
         texts = check_queries(texts)
+        if filter is not None:
+            return self._search_filtered(texts, model, filter, version, protocol)
         if not texts:
             return []
         outputs = self.predict({"text": texts}, model=model, version=version, protocol=protocol)
@@ -69,7 +91,70 @@ class Client(serving.Client):
             )
         ]
 
+    def _search_filtered(
+        self, texts: list[str], model: str, filter: Mapping[str, Any], version: int | str | None, protocol: str | None
+    ) -> list[SearchResult]:
+        """Searches at `/v1/search`."""
+        parse_filter(filter)
+        if version is not None:
+            raise InputError(
+                f"`filter` searches a model's latest version. Received: version={version!r}. Leave one of them out."
+            )
+        if protocol not in (None, "rest") or "rest" not in self._transports:
+            received = "a client without `rest_url`" if "rest" not in self._transports else f"protocol={protocol!r}"
+            raise InputError(
+                f"`filter` goes over REST, to /v1/search. Received: {received}. Pass the server's `rest_url` to the "
+                "client, and leave `protocol` out."
+            )
+        if not texts:
+            return []
+        transport = self._transports["rest"]
+        assert isinstance(transport, RestTransport)
+        asked = {"query": texts, "model": model, "filter": _to_plain(filter), "highlights": False}
+        answer = transport.ask("/v1/search", asked | {"top_k": _find_top_k(transport, model)})
+        return [
+            _make_result(text, [_read_hit(hit) for hit in result["hits"]])
+            for text, result in zip(texts, answer["results"], strict=True)
+        ]
+
+
+def _find_top_k(transport: RestTransport, model: str) -> int | None:
+    """Returns the number of hits that a model was exported for; None if it does not tell, or is not there.
+
+    Raises:
+        ServerError: if the server is not tfchain's, or cannot be reached.
+    """
+    try:
+        models = transport.ask("/v1/search/models")["models"]
+    except RequestError as error:
+        if error.code not in ("NOT_FOUND", "INVALID_ARGUMENT"):
+            raise
+        raise ServerError(
+            f"`filter` needs tfchain's server, which has the path /v1/search. {error} Serve the model with `tfchain "
+            "serve`, or search without a filter."
+        ) from error
+    return next((one["top_k"] for one in models if one["name"] == model), None)
+
+
+def _read_hit(hit: dict[str, Any]) -> Hit:
+    return Hit(hit["id"], hit["score"], hit["text"], hit.get("title", ""), hit.get("metadata", {}))
+
+
+def _to_plain(value: Any) -> Any:
+    """Returns a filter, or a part of it, of what JSON has."""
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
+
 
 def _to_result(text: str, ids: list[Any], scores: list[float], found: list[Any]) -> SearchResult:
     hits = [Hit(id=str(id_), score=score, text=str(body)) for id_, score, body in zip(ids, scores, found, strict=True)]
+    return _make_result(text, hits)
+
+
+def _make_result(text: str, hits: list[Hit]) -> SearchResult:
     return SearchResult(text, hits[0].text if hits else text, hits)

@@ -12,6 +12,7 @@ import pytest
 from tfchain import QuantizeVectors, ReduceDimensions
 from tfchain.chains.search import NeuralSearchChain
 from tfchain.core.errors import ExportError
+from tfchain.core.titles import TITLES_FOLDER, TitleFiles
 from tfchain.deployment.op_check import core_ops
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import VectorIndex
@@ -116,6 +117,7 @@ def test_a_version_describes_its_text_model(version: Path, chain: NeuralSearchCh
         "matryoshka_dims": [],
     }
     assert described["has_metadata"] is False
+    assert TitleFiles(version).find(["title", "你", "long"]) == ["a dog runs", "", "Cats"]
     assert described["top_k"] == 3
     tokens = json.loads((version / "assets.extra" / "vocabulary.json").read_text(encoding="utf-8"))
     assert len(tokens) == len(tokenizer.tokenizer)
@@ -158,7 +160,9 @@ def test_prompts_poolings_and_heads_are_in_the_graph(name: str, tmp_path: Path) 
 def test_dot_product_takes_lengths_into_account_in_the_graph_too(thin_model_path: Path, tmp_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(thin_model_path, similarity="dot", engine="tensorflow")
     chain.add(["the cat", "stocks fell on monday " * 20])
-    assert chain.export(tmp_path / "v").name == "1"
+    path = chain.export(tmp_path / "v")
+    assert path.name == "1"
+    assert not (path / TITLES_FOLDER).exists()  # no document has a title
 
 
 @pytest.fixture

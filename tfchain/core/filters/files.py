@@ -3,8 +3,7 @@
 In `assets.extra/tfchain_metadata/` of a version whose documents have metadata:
 
     metadata        each document's metadata in JSON, in the order of the search's rows (`StringFile`); empty for none
-    ids.npy         uint64, the hashes of the documents' ids, sorted
-    id_rows.npy     int32, their rows
+    ids.npy, id_rows.npy    the documents by their ids (`IdTable`)
     keys.json       the keys that filters can ask for
     starts.npy      int64, where the entries of each key begin, and the number of all
     rows.npy        int32, the document of each entry
@@ -12,8 +11,6 @@ In `assets.extra/tfchain_metadata/` of a version whose documents have metadata:
     values          each key's different values, a sorted JSON list (`StringFile`)
 """
 
-import hashlib
-import io
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -24,6 +21,7 @@ import numpy as np
 
 from tfchain.core.errors import ModelFolderError
 from tfchain.core.filters.columns import Column, make_columns
+from tfchain.core.id_table import IdTable, make_id_files, to_npy
 from tfchain.core.string_file import StringFile, join_strings
 
 METADATA_FOLDER = "assets.extra/tfchain_metadata"  # in a version's folder
@@ -39,28 +37,21 @@ def make_metadata_files(ids: Sequence[str], metadata: Sequence[Mapping[str, Any]
     if not any(metadata):
         return {}
     columns = make_columns(metadata)
-    hashes = np.array([_hash(name) for name in ids], np.uint64)
-    order = np.argsort(hashes, kind="stable")
     found = list(columns.values())
     starts = np.cumsum([0, *(len(column.rows) for column in found)], dtype=np.int64)
     nothing = [np.zeros(0, np.int32)]
     arrays: dict[str, np.ndarray] = {
-        "ids": hashes[order],
-        "id_rows": order.astype(np.int32),
         "starts": starts,
         "rows": np.concatenate([*(column.rows for column in found), *nothing]),
         "codes": np.concatenate([*(column.codes for column in found), *nothing]),
     }
-    files = {"keys.json": _to_json(list(columns))}
+    files = make_id_files(ids) | {"keys.json": _to_json(list(columns))}
     for name, strings in (
         ("metadata", [_to_json(values) if values else b"" for values in metadata]),
         ("values", [_to_json(column.values) for column in found]),
     ):
         files |= join_strings(name, strings)
-    for name, array in arrays.items():
-        buffer = io.BytesIO()
-        np.save(buffer, array)
-        files[f"{name}.npy"] = buffer.getvalue()
+    files |= {f"{name}.npy": to_npy(array) for name, array in arrays.items()}
     return {f"{METADATA_FOLDER}/{name}": content for name, content in files.items()}
 
 
@@ -76,22 +67,19 @@ class MetadataFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path / METADATA_FOLDER
+        self._ids = IdTable(self.path)
         self._metadata, self._values = StringFile(self.path / "metadata"), StringFile(self.path / "values")
         self.num_documents = len(self._metadata)
         try:
-            arrays = {
-                name: np.load(self.path / f"{name}.npy", mmap_mode="r")
-                for name in ("ids", "id_rows", "starts", "rows", "codes")
-            }
+            arrays = {name: np.load(self.path / f"{name}.npy", mmap_mode="r") for name in ("starts", "rows", "codes")}
             keys = json.loads((self.path / "keys.json").read_text(encoding="utf-8"))
             self._numbers = {key: number for number, key in enumerate(keys)}
         except (OSError, ValueError, EOFError, TypeError) as error:
             raise self._make_error(str(error)) from error
-        self._ids, self._id_rows = arrays["ids"], arrays["id_rows"]
         self._starts, self._rows, self._codes = arrays["starts"], arrays["rows"], arrays["codes"]
-        sizes = {len(self._ids), len(self._id_rows), self.num_documents}
         keys_fit = len(self._numbers) == len(self._values) == len(self._starts) - 1
-        if len(sizes) > 1 or not keys_fit or not self._starts[-1] == len(self._rows) == len(self._codes):
+        documents_fit = len(self._ids) == self.num_documents
+        if not documents_fit or not keys_fit or not self._starts[-1] == len(self._rows) == len(self._codes):
             raise self._make_error("its files do not belong together")
         self._columns: dict[str, Column] = {}
         self._lock = threading.Lock()
@@ -121,12 +109,8 @@ class MetadataFiles:
         Raises:
             ModelFolderError: if a document is not there, or a file is damaged.
         """
-        hashes = np.array([_hash(name) for name in ids], np.uint64)
-        places = np.searchsorted(self._ids, hashes)
-        if (places == len(self._ids)).any() or (self._ids[places] != hashes).any():
-            raise self._make_error("it lacks a document that the search found")
         try:
-            return [json.loads(text) if text else {} for text in self._metadata.take(self._id_rows[places].tolist())]
+            return [json.loads(text) if text else {} for text in self._metadata.take(self._ids.find(ids))]
         except (ValueError, IndexError) as error:
             raise self._make_error(str(error)) from error
 
@@ -143,11 +127,6 @@ class MetadataFiles:
 
     def _make_error(self, reason: str) -> ModelFolderError:
         return ModelFolderError(f"{self.path} cannot be read: {reason}. Export the version again.")
-
-
-def _hash(name: str) -> int:
-    """Returns the hash of an id: 64 bits, of which two of a million ids are the same once in 40 million indexes."""
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
 def _is_within(places: np.ndarray, end: int) -> bool:

@@ -103,6 +103,23 @@ class RestTransport(Transport):
         found = json.loads(self._call("GET", _path(model, version)))
         return {int(entry["version"]): entry["state"] for entry in found["model_version_status"]}
 
+    def ask(self, path: str, document: Any = None) -> Any:
+        """Asks at a path that TensorFlow Serving does not have, such as `/v1/search`.
+
+        Args:
+            path: The path.
+            document: What to post as JSON; None to get.
+
+        Returns:
+            The answer, read as JSON.
+
+        Raises:
+            RequestError: if the server answers with an error.
+            ServerError: if the server cannot be reached.
+        """
+        body = None if document is None else json.dumps(document).encode()
+        return json.loads(self._call("GET" if body is None else "POST", path, body))
+
     def close(self) -> None:
         """Closes every thread's connection."""
         with self._lock:
@@ -131,7 +148,8 @@ class RestTransport(Transport):
         if status == 200:
             return data
         try:
-            message = json.loads(data.decode("utf-8", "replace"))["error"]
+            said = json.loads(data.decode("utf-8", "replace"))["error"]
+            message = said["message"] if isinstance(said, dict) else said  # OpenAI's form, or TensorFlow Serving's
         except (ValueError, KeyError, TypeError):
             message = data.decode("utf-8", "replace")
         raise RequestError(_CODES.get(status, f"HTTP {status}"), message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.filters.files import make_metadata_files
 from tfchain.core.task import Evaluate
+from tfchain.core.titles import make_title_files
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
@@ -141,7 +142,10 @@ class SearchTask:
             signatures=signatures,
             litert=served.litert,
         )
-        metadata = _make_metadata(state) if graph.has_text and state is not None else {}
+        documents = list(state) if graph.has_text and state is not None else []
+        ids = [document.id for document in documents]
+        metadata = make_metadata_files(ids, [document.metadata for document in documents])
+        titles = make_title_files(ids, [document.title for document in documents])
         described = {
             "fingerprint": served.text_encoder.fingerprint,
             "documents": len(state) if state is not None else 0,
@@ -154,7 +158,7 @@ class SearchTask:
         if graph.has_text:
             index = None if state is None else state.snapshot()
             native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts)
-        return Served(graph, {**served.files, **graph.text_files, **metadata}, described, native)
+        return Served(graph, {**served.files, **graph.text_files, **metadata, **titles}, described, native)
 
     def settings(self) -> Mapping[str, Any]:
         return {"passages": self.passages.to_dict()}
@@ -178,9 +182,3 @@ class SearchTask:
             ) from error
         options = {"similarity": loaded.index.vectors.similarity}
         return Loaded(task, loaded.model_path, loaded.index, loaded.settings, loaded.folder, loaded.advice, options)
-
-
-def _make_metadata(state: DocumentIndex) -> Mapping[str, bytes]:
-    """Returns the files of the documents' metadata in a version; none if no document has any."""
-    documents = list(state)
-    return make_metadata_files([document.id for document in documents], [document.metadata for document in documents])

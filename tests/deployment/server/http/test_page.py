@@ -1,8 +1,12 @@
 """The search page's files: their headers, and what the browser may keep of them."""
 
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,35 @@ from tfchain.deployment.server.servables.deadline import Deadline
 
 FOLDER = Path(page.__file__).parent / "page_files"
 PATHS = {"/": "search.html", **{f"/page/{path.name}": path.name for path in FOLDER.iterdir() if path.suffix != ".html"}}
+
+NODE = shutil.which("node")
+MAKE_HITS = """
+class Element {
+  children = []; attributes = {};
+  constructor(name) { this.name = name; }
+  append(...parts) { this.children.push(...parts); }
+  prepend(...parts) { this.children.unshift(...parts); }
+  set textContent(text) { this.children = text === "" ? [] : [text]; }
+  get textContent() { return this.children.map((part) => part.textContent ?? part).join(""); }
+  setAttribute(name, value) { this.attributes[name] = value; }
+  addEventListener() {}
+  find(name) {
+    return this.children.flatMap((part) => (part instanceof Element ? [part, ...part.find(name)] : []))
+      .filter((part) => name === "*" || part.name === name);
+  }
+}
+Object.defineProperty(globalThis, "navigator", { value: { languages: ["en"] } });
+globalThis.document = { createElement: (name) => new Element(name) };
+const { makeHit } = await import("./hits.js");
+const texts = (item, name) => item.find(name).map((part) => part.textContent);
+console.log(JSON.stringify(JSON.parse(process.argv[2]).map(makeHit).map((item) => ({
+  heading: texts(item, "h3"),
+  id: item.find("span").filter((part) => part.className === "id").map((part) => part.textContent),
+  passages: item.find("p").filter((part) => part.className === "passage").map((part) => part.textContent),
+  marks: texts(item, "mark"),
+  elements: [...new Set(item.find("*").map((part) => part.name))].sort(),
+}))));
+"""
 
 
 def fall_back(method: str, target: str, headers: Mapping[str, str], body: bytes, _: Deadline | None) -> Answer:
@@ -65,6 +98,37 @@ def test_the_page_asks_for_nothing_from_elsewhere_and_has_nothing_inline() -> No
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text), path.name
     page_text = (FOLDER / "search.html").read_text(encoding="utf-8")
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page_text)
+
+
+def make_hit(text: str, marks: list[list[int]], **more: Any) -> dict[str, Any]:
+    return {"id": "x", "score": 0.5, "text": text, "highlights": [{"text": text, "start": 0, "marks": marks}], **more}
+
+
+@pytest.mark.skipif(not NODE, reason="needs Node.js")
+def test_a_hit_is_headed_by_its_title(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "run.js").write_text(MAKE_HITS)
+    markup = "<img src=x> & 猫"
+    hits = [
+        make_hit("The cat\nsleeps.", [[4, 7]], title=markup),  # its own title, not the first line, which is shown
+        make_hit("# Cats #1\n\nThe cat.", [[2, 6], [15, 18]], title="Cats #1"),  # the heading is in the text already
+        make_hit("Cats", [[0, 4]], title="Cats"),  # a document of a title alone
+        make_hit("Dogs\nA dog.", [[7, 10]], title=""),  # one without, beside others that have titles
+        make_hit("A dog.", [[2, 5]]),  # of a version without titles
+    ]
+    assert NODE is not None
+    run = subprocess.run(
+        [NODE, "run.js", json.dumps(hits)], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=True
+    )
+    own, repeated, alone, without, old = json.loads(run.stdout)
+    assert (own["heading"], own["id"]) == ([markup], ["x"])
+    assert (own["passages"], own["marks"]) == (["The cat\nsleeps."], ["cat"])
+    assert own["elements"] == ["article", "div", "h3", "mark", "p", "span"]  # none of the title's
+    assert (repeated["heading"], repeated["passages"], repeated["marks"]) == (["Cats #1"], ["The cat."], ["cat"])
+    assert (alone["heading"], alone["passages"]) == (["Cats"], [])
+    assert (without["heading"], without["passages"]) == (["Dogs"], ["A dog."])
+    assert (old["heading"], old["passages"], old["id"]) == (["x"], ["A dog."], [])
 
 
 def test_both_languages_have_the_same_words() -> None:

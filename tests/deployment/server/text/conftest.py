@@ -17,7 +17,7 @@ from tfchain.models.text_encoder import TextEncoder
 API_KEY = "a-key"
 DOCUMENTS = (
     {"text": "the cat sleeps", "metadata": {"topic": "animals", "year": 2020, "tags": ["a", "b"]}},
-    {"text": "stocks fell on monday", "metadata": {"topic": "money", "year": 2021.5}},
+    {"text": "stocks fell on monday", "title": "Markets 市场", "metadata": {"topic": "money", "year": 2021.5}},
     {"text": "who runs"},
 )
 

@@ -32,6 +32,7 @@ from tfchain.deployment.server.text.endpoints import add_text_endpoints
         ("/tokenize", {"inputs": ["a", "b"], "add_special_tokens": False}),
         ("/rerank", {"query": "a", "texts": ["b"]}),
         ("/v2/rerank", {"query": "a", "documents": ["b"]}),
+        ("/v1/search", {"query": "a", "filter": {"year": {"$gte": 2020}}}),
     ],
 )
 def test_bodies_and_answers_fit_their_schemas(docs_wire: Wire, path: str, body: Any) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from tests.conformance.conftest import Wire
 from tfchain import NeuralSearchChain
-from tfchain.deployment.server.text.metadata import MetadataCache
+from tfchain.core.filters.files import METADATA_FOLDER
+from tfchain.deployment.server.text.metadata import open_metadata
 from tfchain.deployment.server.text.text_model import find_text_model
+from tfchain.deployment.server.text.version_files import VersionFiles
 
 QUERIES = ["a cat", "stocks fell"]
 
@@ -35,6 +37,7 @@ def test_hits_over_the_wire_are_the_chains(
     for result, expected in zip(results, prompted_chain.search(QUERIES, filter=condition), strict=True):
         assert [hit["id"] for hit in result["hits"]] == [hit.id for hit in expected.hits]
         assert [hit["metadata"] for hit in result["hits"]] == [hit.metadata for hit in expected.hits]
+        assert [hit["title"] for hit in result["hits"]] == [hit.title for hit in expected.hits]
         assert [hit["text"] for hit in result["hits"]] == [hit.text for hit in expected.hits]
         scores = [hit.score for hit in expected.hits]
         assert [hit["score"] for hit in result["hits"]] == pytest.approx(scores, abs=1e-5)
@@ -49,7 +52,7 @@ def test_a_wrong_filter_is_a_400_that_names_its_field(docs_wire: Wire) -> None:
 
 
 def test_a_versions_metadata_is_opened_once(docs_wire: Wire) -> None:
-    cache = MetadataCache()
+    cache = VersionFiles(METADATA_FOLDER, open_metadata)
     with find_text_model(docs_wire.server._manager, None, None) as model:
         opened = cache.find(model)
         assert opened is not None

@@ -9,6 +9,7 @@ import pytest
 
 from tests.search_server import make_router, serve_models, write_version
 from tfchain.core.filters.files import METADATA_FOLDER
+from tfchain.core.titles import TITLES_FOLDER
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.manager import Manager
@@ -30,7 +31,8 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
     write_version(folder / "other" / "3", {}, embeds=False)
     write_version(folder / "tagged" / "4", DOCUMENTS, METADATA, top_k=12, has_metadata=True)
     write_version(folder / "plain" / "5", DOCUMENTS, top_k=12, has_metadata=False)
-    names = {"docs": 7, "old": 1, "encoder": 2, "other": 3, "tagged": 4, "plain": 5}
+    write_version(folder / "titled" / "6", DOCUMENTS, titles={"b": "Cats <b>asleep</b>", "c": "猫"}, has_metadata=False)
+    names = {"docs": 7, "old": 1, "encoder": 2, "other": 3, "tagged": 4, "plain": 5, "titled": 6}
     with serve_models({name: {number: folder / name / str(number)} for name, number in names.items()}) as made:
         yield made
 
@@ -160,7 +162,7 @@ def test_an_unknown_model_is_not_found(router: Router) -> None:
     assert answer.status == 404
     assert json.loads(answer.body)["error"] == {
         "message": "The model 'nope' does not exist, or is not served now. Served: docs, encoder, old, "
-        "other, plain, tagged.",
+        "other, plain, tagged, titled.",
         "type": "invalid_request_error",
         "param": "model",
         "code": "model_not_found",
@@ -206,6 +208,26 @@ def test_where_no_document_has_metadata_a_filter_lets_all_through_or_none(router
     ]
 
 
+def test_hits_have_titles_where_a_document_has_one(router: Router) -> None:
+    answer = search(router, model="titled", query=["the cat", "猫 dog"], top_k=2)
+    assert [[(hit["id"], hit["title"]) for hit in result["hits"]] for result in answer["results"]] == [
+        [("b", "Cats <b>asleep</b>"), ("a", "")],
+        [("a", ""), ("c", "猫")],
+    ]
+    best = answer["results"][0]["hits"][0]
+    assert list(best) == ["id", "score", "title", "text", "highlights"]
+    assert best["highlights"] == [{"text": "The cat sleeps.", "start": 0, "marks": [[4, 7]]}]  # of the text alone
+
+
+def test_damaged_titles_are_a_server_error(tmp_path: Path) -> None:
+    write_version(tmp_path / "1", DOCUMENTS, titles={"b": "Cats"})
+    (tmp_path / "1" / TITLES_FOLDER / "titles").unlink()
+    with serve_models({"docs": {1: tmp_path / "1"}}) as manager:
+        answer = post(make_router(manager), {"query": "cat"})
+    assert answer.status == 500
+    assert "titles cannot be read" in json.loads(answer.body)["error"]["message"]
+
+
 def test_damaged_metadata_is_a_server_error(tmp_path: Path) -> None:
     write_version(tmp_path / "1", DOCUMENTS, METADATA, has_metadata=True)
     (tmp_path / "1" / METADATA_FOLDER / "keys.json").write_text("[]")
@@ -234,6 +256,7 @@ def test_the_models_that_search_are_listed(router: Router) -> None:
             {"name": "old", "version": "1", "documents": 1, "top_k": None},
             {"name": "plain", "version": "5", "documents": 23, "top_k": 12},
             {"name": "tagged", "version": "4", "documents": 23, "top_k": 12},
+            {"name": "titled", "version": "6", "documents": 23, "top_k": None},
         ]
     }
 

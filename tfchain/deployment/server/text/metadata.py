@@ -1,18 +1,14 @@
 """Which documents of a version a filter lets through, and the metadata of hits."""
 
-import threading
-import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfchain.core.errors import ModelFolderError
 from tfchain.core.filters.columns import MetadataColumns
-from tfchain.core.filters.files import METADATA_FOLDER, MetadataFiles
+from tfchain.core.filters.files import MetadataFiles
 from tfchain.core.filters.filter import Filter, FilterMasks
-from tfchain.deployment.server.servables.servable import Servable
-from tfchain.deployment.server.status import Code, StatusError
 from tfchain.deployment.server.text.errors import FieldError
 from tfchain.deployment.server.text.text_model import TextModel
 
@@ -39,28 +35,13 @@ class VersionMetadata:
         return self._files.find(ids)
 
 
-class MetadataCache:
-    """The metadata of the versions that are loaded, opened when a request first needs it. Threads may share it."""
+def open_metadata(path: Path) -> VersionMetadata:
+    """Opens the metadata in a version's folder.
 
-    def __init__(self) -> None:
-        self._opened: weakref.WeakKeyDictionary[Servable, VersionMetadata] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
-
-    def find(self, model: TextModel) -> VersionMetadata | None:
-        """Returns the metadata of a version; None if none of its documents has any.
-
-        Raises:
-            StatusError: INTERNAL if the files are damaged.
-        """
-        with self._lock:
-            found = self._opened.get(model.lease.servable)
-            if found is None and (model.lease.path / METADATA_FOLDER).is_dir():
-                try:
-                    found = VersionMetadata(MetadataFiles(model.lease.path))
-                except ModelFolderError as error:
-                    raise StatusError(Code.INTERNAL, str(error)) from error
-                self._opened[model.lease.servable] = found
-            return found
+    Raises:
+        ModelFolderError: if the files are damaged.
+    """
+    return VersionMetadata(MetadataFiles(path))
 
 
 def lets_all_through(model: TextModel, asked: Filter) -> bool:

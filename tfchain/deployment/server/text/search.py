@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.filters.files import METADATA_FOLDER
 from tfchain.core.filters.filter import Filter, parse_filter
 from tfchain.core.texts import check_queries, replace_surrogates
+from tfchain.core.titles import TITLES_FOLDER, TitleFiles
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import Manager
@@ -19,8 +21,9 @@ from tfchain.deployment.server.text.body import Body, read_body
 from tfchain.deployment.server.text.embedding import TextService
 from tfchain.deployment.server.text.errors import JSON, FieldError, TooMuchError, write_openai_error
 from tfchain.deployment.server.text.highlights import find_highlights
-from tfchain.deployment.server.text.metadata import MetadataCache, VersionMetadata, lets_all_through
+from tfchain.deployment.server.text.metadata import VersionMetadata, lets_all_through, open_metadata
 from tfchain.deployment.server.text.text_model import Hit, TextModel, find_text_model
+from tfchain.deployment.server.text.version_files import VersionFiles
 
 DEFAULT_TOP_K = 10
 MAX_QUERIES = 256
@@ -62,13 +65,13 @@ def add_search(
         metrics: Counts the calls. Default: metrics of its own.
     """
     service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics())
-    cache = MetadataCache()
+    metadata, titles = VersionFiles(METADATA_FOLDER, open_metadata), VersionFiles(TITLES_FOLDER, TitleFiles)
 
     def search(request: Request, call: Call) -> Answer:
         start = time.perf_counter()
         asked = read_search_request(request.body)
         with service.lend(asked.model, call) as model:
-            found = run_search(model, asked, cache.find(model))
+            found = run_search(model, asked, metadata=metadata.find(model), titles=titles.find(model))
             named = {"model": model.lease.name, "version": str(model.lease.version)}
         took = round(1000 * (time.perf_counter() - start), 2)
         return _answer({**named, "took_ms": took, "results": found})
@@ -107,13 +110,16 @@ def read_search_request(body: bytes) -> SearchRequest:
     )
 
 
-def run_search(model: TextModel, request: SearchRequest, metadata: VersionMetadata | None) -> list[dict[str, Any]]:
+def run_search(
+    model: TextModel, request: SearchRequest, *, metadata: VersionMetadata | None, titles: TitleFiles | None
+) -> list[dict[str, Any]]:
     """Searches, and returns the results as the answer has them.
 
     Args:
         model: The version.
         request: What is asked.
         metadata: The metadata of the version's documents; None if none of them has any.
+        titles: Their titles; None if none of them has one.
 
     Raises:
         StatusError: if the version does not search or was exported for fewer hits, or the run fails.
@@ -129,12 +135,16 @@ def run_search(model: TextModel, request: SearchRequest, metadata: VersionMetada
     top_k = top_k or DEFAULT_TOP_K
     try:
         found = [hits[:top_k] for hits in _find_hits(model, request, metadata)]
-        values = None if metadata is None else metadata.find([hit.id for hits in found for hit in hits])
+        ids = [hit.id for hits in found for hit in hits]
+        named = {} if titles is None else dict(zip(ids, titles.find(ids), strict=True))
+        described = {} if metadata is None else dict(zip(ids, metadata.find(ids), strict=True))
     except ModelFolderError as error:
         raise StatusError(Code.INTERNAL, str(error)) from error
-    rest = iter(values or ())
     return [
-        {"query": query, "hits": [_write_hit(query, hit, request, next(rest, None)) for hit in hits]}
+        {
+            "query": query,
+            "hits": [_write_hit(query, hit, request, named.get(hit.id), described.get(hit.id)) for hit in hits],
+        }
         for query, hits in zip(request.queries, found, strict=True)
     ]
 
@@ -194,8 +204,13 @@ def _read_filter(values: Body) -> Filter | None:
         raise FieldError(str(error), "filter") from error
 
 
-def _write_hit(query: str, hit: Hit, request: SearchRequest, metadata: dict[str, Any] | None) -> dict[str, Any]:
-    written: dict[str, Any] = {"id": hit.id, "score": float(str(np.float32(hit.score))), "text": hit.text}
+def _write_hit(
+    query: str, hit: Hit, request: SearchRequest, title: str | None, metadata: dict[str, Any] | None
+) -> dict[str, Any]:
+    written: dict[str, Any] = {"id": hit.id, "score": float(str(np.float32(hit.score)))}
+    if title is not None:
+        written["title"] = title
+    written["text"] = hit.text
     if metadata is not None:
         written["metadata"] = metadata
     if request.has_highlights:

@@ -48,6 +48,10 @@ SCHEMAS: dict[str, Schema] = {
     "SearchHit": record(
         {"id": _TEXT, "score": {"type": "number"}, "text": _TEXT},
         {
+            "title": {
+                **_TEXT,
+                "description": "There if a document of the version has a title; empty for documents without one.",
+            },
             "metadata": {"type": "object", "description": "There if a document of the version has metadata."},
             "highlights": array(_HIGHLIGHT),
         },

@@ -29,10 +29,16 @@ export function makeHit(hit, number) {
   return item;
 }
 
-/** Returns the heading of a hit: the first line of a text of several lines, else the id. */
+/** Returns the heading of a hit, and how much of its text the heading shows: the document's title, else the first line
+ * of a text of several lines, else the id. */
 export function findTitle(hit) {
   const [line, rest] = [hit.text.split("\n", 1)[0], hit.text.slice(hit.text.indexOf("\n") + 1)];
   const title = line.replace(/^#+\s*/, "").trim();
+  const given = (hit.title ?? "").trim();
+  if (given) {
+    const isRepeated = title === given; // as the heading of a Markdown file, and where a document is its title alone
+    return { text: given, length: isRepeated ? [...line].length + 1 : 0 };
+  }
   if (title && title.length <= LONGEST_TITLE && hit.text.includes("\n") && rest.trim()) {
     return { text: title, length: [...line].length + 1 };
   }
