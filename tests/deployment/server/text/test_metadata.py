@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Wire
-from tfchain import NeuralSearchChain
+from tfchain import Client, NeuralSearchChain
 from tfchain.core.filters.files import METADATA_FOLDER
 from tfchain.deployment.server.text.metadata import open_metadata
 from tfchain.deployment.server.text.text_model import find_text_model
@@ -41,6 +41,16 @@ def test_hits_over_the_wire_are_the_chains(
         assert [hit["text"] for hit in result["hits"]] == [hit.text for hit in expected.hits]
         scores = [hit.score for hit in expected.hits]
         assert [hit["score"] for hit in result["hits"]] == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_clients_filtered_hits_are_the_chains(base_url: str, prompted_chain: NeuralSearchChain) -> None:
+    condition = {"year": {"$gt": 2020}}
+    with Client(rest_url=base_url) as client:
+        found = client.search(QUERIES, model="docs", filter=condition)
+    for result, expected in zip(found, prompted_chain.search(QUERIES, filter=condition), strict=True):
+        assert result == expected
+        hits = [(hit.id, hit.text, hit.title, hit.metadata) for hit in result.hits]
+        assert hits == [("1", "stocks fell on monday", "Markets 市场", {"topic": "money", "year": 2021.5})]
 
 
 def test_a_wrong_filter_is_a_400_that_names_its_field(docs_wire: Wire) -> None:
