@@ -108,6 +108,8 @@ class GrpcTransport(Transport):
             options: list[tuple[str, int | str]] = [
                 ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+                # Else a fork's channel takes up a connection of the process that it comes from.
+                ("grpc.use_local_subchannel_pool", 1),
             ]
             if self._security.has_grpc_tls:
                 credentials = self._security.make_credentials()
