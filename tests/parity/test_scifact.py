@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tfchain.chains.search import NeuralSearchChain
 from tfchain.data.documents.beir import read_beir
@@ -12,6 +13,7 @@ from tfchain.data.documents.beir import read_beir
 QUERIES, DOCUMENTS = 25, 80
 
 
+@pytest.mark.usefixtures("forks")
 def test_the_served_ranking_is_the_chains_over_both_protocols(
     shared_data: Path, minilm_path: Path, tmp_path: Path
 ) -> None:

@@ -412,6 +412,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.usefixtures("forks")
 def test_two_replicas_train_as_one_device(
     make_text_encoder: MakeTextEncoder, tiny_model_path: Path, tmp_path: Path
 ) -> None:
