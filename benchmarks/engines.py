@@ -69,7 +69,11 @@ class Worker:
     def __enter__(self) -> Self:
         engine = ENGINES[self.name]
         python = self.material.peers if engine.is_peer else self.material.python
-        model = exported_model(self.material) if engine.is_exported else self.material.model
+        model = self.material.model
+        if engine.is_exported:
+            model = exported_model(self.material)
+        elif engine.precision.startswith("int8"):
+            model = saved_chain(self.material)
         with self.log_path.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [python, HERE / "workers" / engine.script, model, "--precision", engine.precision],
@@ -120,6 +124,20 @@ def exported_model(material: Material) -> Path:
             )
         if done.returncode:
             raise SystemExit(f"The export for ONNX Runtime and OpenVINO failed:\n{last_lines(log_path)}")
+    return folder
+
+
+def saved_chain(material: Material) -> Path:
+    """tfchain's model in int8, saved as a chain; made when first asked for, as the peers' models are."""
+    folder = material.work / "int8-chain"
+    if not folder.exists():
+        subprocess.run(
+            [material.python, HERE / "workers" / "save_int8.py", material.model, folder],
+            check=True,
+            capture_output=True,
+            env=quiet_environment(),
+            timeout=900,
+        )
     return folder
 
 

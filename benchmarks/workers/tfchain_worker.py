@@ -1,11 +1,14 @@
-"""tfchain as its README shows it: default settings, in fp32 or compressed; `int8-litert` is int8 run by LiteRT."""
+"""tfchain as its README shows it: default settings, in fp32 or compressed.
+
+Int8 is loaded from a saved chain; `int8-litert` is int8 run by LiteRT.
+"""
 
 from pathlib import Path
 
 import numpy as np
 from engine_worker import run_worker
 
-from tfchain import NeuralSearchChain, Quantize
+from tfchain import NeuralSearchChain
 
 
 class TfchainEngine:
@@ -14,11 +17,12 @@ class TfchainEngine:
     packages = ("tfchain", "tensorflow", "keras")
 
     def __init__(self, model: Path, precision: str) -> None:
-        # Documents are cut at the model's maximum, as sentence-transformers does, so that both serve the same vectors.
         engine = "litert" if precision == "int8-litert" else "auto"
+        if precision.startswith("int8"):  # a chain that `save_int8.py` saved
+            self.chain = NeuralSearchChain.load(model, engine=engine)
+            return
+        # Documents are cut at the model's maximum, as sentence-transformers does, so that both serve the same vectors.
         self.chain = NeuralSearchChain.from_pretrained(model, passages="truncate", engine=engine)
-        if precision.startswith("int8"):
-            self.chain.compress(Quantize("int8"))
 
     def encode_one(self, text: str) -> np.ndarray:
         return self.chain.encode([text])[0]
