@@ -1,21 +1,23 @@
 """Two local workers, two replicas and one process on the same global batches; a worker that dies; Keras' own fit."""
 
 import json
-import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.forked import ForkServer
 from tests.tiny_model import save_tiny_model
-from tests.training.workers.worker import main
 from tfchain.jobs.cluster import make_tf_config
 from tfchain.jobs.local import find_free_ports
 
+ROOT = Path(__file__).resolve().parents[3]
 EQUAL = ["softmax", "several", "grad_cache", "mined", "pruned", "clustered"]
 ROUNDING = {"grad_cache": 1e-6}  # the guided loss's temperature of 0.01 makes rounding a hundred times as large; of 3.5
 MIRRORED = ["several", "grad_cache", "pruned"]
@@ -24,25 +26,18 @@ LIMIT_SECONDS = 900  # a hang is an error after that
 Results = dict[str, Any]
 
 
-def start(mode: str, index: int, folder: Path, jobs: list[str], config: str = "") -> BaseProcess:
-    """Starts a process, forked from one that has imported what all need: an import of TensorFlow takes seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tfchain.chains.search", "tfchain.training.fit.fit", "tests.training.workers.worker"]
-    )
-    process = context.Process(target=main, args=(mode, index, folder, jobs, config))
-    process.start()
-    return process
+def start(
+    server: ForkServer, mode: str, index: int, folder: Path, jobs: list[str], config: str = ""
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1", "TF_CONFIG": config}
+    command = [sys.executable, "-m", "tests.training.workers.worker", mode, str(index), str(folder), *jobs]
+    with (folder / f"{mode}-{index}.log").open("ab") as log:
+        return server.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
-def start_two(folder: Path, jobs: list[str]) -> list[BaseProcess]:
+def start_two(server: ForkServer, folder: Path, jobs: list[str]) -> list[subprocess.Popen[bytes]]:
     hosts = [f"127.0.0.1:{port}" for port in find_free_ports(2)]
-    return [start("multi_worker", index, folder, jobs, make_tf_config(hosts, index)) for index in range(2)]
-
-
-def wait(process: BaseProcess, seconds: float = LIMIT_SECONDS) -> int | None:
-    process.join(seconds)
-    return process.exitcode
+    return [start(server, "multi_worker", index, folder, jobs, make_tf_config(hosts, index)) for index in range(2)]
 
 
 def read(folder: Path, name: str) -> Results:
@@ -53,7 +48,7 @@ def read(folder: Path, name: str) -> Results:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def runs(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Iterator[dict[str, Any]]:
     """Runs all jobs: two workers until one dies, the same two again, two replicas, one process."""
     folder = tmp_path_factory.mktemp("workers")
     # One layer: most of the time is spent on building graphs, one a job, for two replicas twice as large.
@@ -61,26 +56,26 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     save_tiny_model(folder / "guide", seed=2, num_layers=1)
     save_tiny_model(folder / "wide", seed=4, hidden_dim=24, num_layers=1)
     jobs = ["keras_alone:build", "keras_alone:log", *EQUAL, "quantize_aware", "whole", "killed:die"]
-    processes = start_two(folder, jobs)
+    processes = start_two(fork_server, folder, jobs)
     try:
-        died = wait(processes[1])
+        died = processes[1].wait(LIMIT_SECONDS)
         begin = time.monotonic()
-        left = wait(processes[0], 120)
+        left = processes[0].wait(120)
         seconds = time.monotonic() - begin
-        again = start_two(folder, ["killed"])
+        again = start_two(fork_server, folder, ["killed"])
         processes += again
-        codes = [wait(one) for one in again]
-        mirrored = start("mirrored", 0, folder, [*MIRRORED, "quantize_aware"])
-        dies = start("one", 0, folder, ["killed_alone:die"])
+        codes = [one.wait(LIMIT_SECONDS) for one in again]
+        mirrored = start(fork_server, "mirrored", 0, folder, [*MIRRORED, "quantize_aware"])
+        dies = start(fork_server, "one", 0, folder, ["killed_alone:die"])
         processes += [mirrored, dies]
-        assert wait(dies) == 17, (folder / "one-0.log").read_text()[-3000:]
+        assert dies.wait(LIMIT_SECONDS) == 17, (folder / "one-0.log").read_text()[-3000:]
         alone = {
-            "one": start("one", 0, folder, [*EQUAL, "quantize_aware", "whole", "killed_alone"]),
+            "one": start(fork_server, "one", 0, folder, [*EQUAL, "quantize_aware", "whole", "killed_alone"]),
             "mirrored": mirrored,
         }
         processes += alone.values()
         for mode, process in alone.items():
-            assert wait(process) == 0, (folder / f"{mode}-0.log").read_text()[-3000:]
+            assert process.wait(LIMIT_SECONDS) == 0, (folder / f"{mode}-0.log").read_text()[-3000:]
         yield {
             "folder": folder,
             "died": died,
@@ -94,7 +89,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     finally:
         for process in processes:
             process.kill()
-            process.join()
+            process.wait()
 
 
 @pytest.mark.parametrize("job", EQUAL)

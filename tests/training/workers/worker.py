@@ -1,13 +1,13 @@
 """One worker of the tests: trains the tiny model in several ways, one after the other, and writes what came out.
 
-`main` runs in a process of its own; one of two workers, of two replicas or of one device runs the same jobs on the
-same global batches.
+Run as `python -m tests.training.workers.worker MODE INDEX FOLDER JOB…`; a process of two workers, of two replicas or
+of one device runs the same jobs on the same global batches.
 """
 
 import json
 import os
+import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -161,20 +161,8 @@ def fit_with_keras_alone(strategy: Any, *, build: bool) -> dict[str, Any]:
     return {"fits": True}
 
 
-def main(mode: str, index: int, folder: Path, jobs: list[str], config: str) -> None:
-    """Runs jobs and writes their results to `MODE-INDEX.json` after each.
-
-    Args:
-        mode: "multi_worker", "mirrored" or "one".
-        index: The worker's number.
-        folder: Where the models are, and the results go.
-        jobs: Names of `JOBS`, with `:die` to kill the process in the midst; or `keras_alone:build` and `…:log`.
-        config: `TF_CONFIG`.
-    """
-    os.environ["TF_CONFIG"] = config
-    with (folder / f"{mode}-{index}.log").open("ab", buffering=0) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+def main() -> None:
+    mode, index, folder, *jobs = sys.argv[1:]
     import tensorflow as tf
 
     from tfchain.training.distributed.strategies import make_strategy
@@ -184,7 +172,7 @@ def main(mode: str, index: int, folder: Path, jobs: list[str], config: str) -> N
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = make_strategy(mode)
-    out = folder / f"{mode}-{index}.json"
+    out = Path(folder) / f"{mode}-{index}.json"
     results = json.loads(out.read_text()) if out.exists() else {}
     for job in jobs:
         name, _, how = job.partition(":")
@@ -193,12 +181,15 @@ def main(mode: str, index: int, folder: Path, jobs: list[str], config: str) -> N
             if name == "keras_alone":
                 results[job] = fit_with_keras_alone(strategy, build=how == "build")
                 continue
-            results[job] = run_job(name, strategy, folder, die=how == "die" and (index == 1 or mode == "one"))
+            results[job] = run_job(name, strategy, Path(folder), die=how == "die" and (index == "1" or mode == "one"))
         except Exception as error:
-            traceback.print_exc()
             results[job] = {"error": type(error).__name__, "message": str(error)}
             out.write_text(json.dumps(results))
-            os._exit(1)
+            raise
         out.write_text(json.dumps(results))
     print(f"{time.process_time():.1f} s", flush=True)
     os._exit(0)  # the other worker may be gone: TensorFlow's own farewell would wait for it
+
+
+if __name__ == "__main__":
+    main()

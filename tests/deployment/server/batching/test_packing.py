@@ -32,12 +32,6 @@ def test_texts_of_similar_length_share_a_batch(sizes: Any, max_tokens: int, chos
     assert pack([Size(*size) for size in sizes], max_tokens) == chosen
 
 
-@pytest.mark.parametrize(("max_tokens", "chosen"), [(2048, [0, 1, 2]), (600, [0, 2])])
-def test_lengths_do_not_matter_to_a_model_that_does_not_pad(max_tokens: int, chosen: list[int]) -> None:
-    sizes = [Size(1, 10), Size(2, 300), Size(1, 11)]
-    assert pack(sizes, max_tokens, is_padded=False) == chosen
-
-
 def test_the_oldest_of_very_many_are_packed() -> None:
     assert pack([Size(1, 1)] * 1000, 10_000) == list(range(32))
 

@@ -22,7 +22,7 @@ class Size:
     num_tokens: int
 
 
-def pack(sizes: Sequence[Size], max_tokens: int, *, is_padded: bool = True) -> list[int]:
+def pack(sizes: Sequence[Size], max_tokens: int) -> list[int]:
     """Chooses the requests that run with the first one, which has waited longest.
 
     The waiting requests, sorted by length, are divided into batches such that all of them together cost least, where a
@@ -31,8 +31,6 @@ def pack(sizes: Sequence[Size], max_tokens: int, *, is_padded: bool = True) -> l
     Args:
         sizes: The sizes of the waiting requests of a signature, in the order of their arrival.
         max_tokens: The most tokens in a batch of several requests, padding included.
-        is_padded: Whether the model pads the rows of a batch to the longest; if not, a batch costs its own tokens only.
-            Default: True.
 
     Returns:
         The positions of the chosen requests, ascending; the first is 0.
@@ -46,7 +44,7 @@ def pack(sizes: Sequence[Size], max_tokens: int, *, is_padded: bool = True) -> l
     if len(sizes) == 1:
         return [0]
     order = sorted(range(min(len(sizes), MOST_CANDIDATES)), key=lambda position: sizes[position].num_tokens)
-    ends = _divide([sizes[position] for position in order], max_tokens, is_padded)
+    ends = _divide([sizes[position] for position in order], max_tokens)
     first = order.index(0)
     start = 0
     while ends[start] <= first:
@@ -54,19 +52,18 @@ def pack(sizes: Sequence[Size], max_tokens: int, *, is_padded: bool = True) -> l
     return sorted(order[start : ends[start]])
 
 
-def _divide(sizes: Sequence[Size], max_tokens: int, is_padded: bool) -> list[int]:
+def _divide(sizes: Sequence[Size], max_tokens: int) -> list[int]:
     """Returns, for a batch that starts at each place of the sorted sizes, where it ends; the largest of equal cost."""
     count = len(sizes)
     costs = [0] * (count + 1)
     ends = [count] * count
     for start in reversed(range(count)):
         best: int | None = None
-        num_rows = num_real = 0
+        num_rows = 0
         for end in range(start, count):
             size = sizes[end]
             num_rows += size.num_rows
-            num_real += size.num_rows * size.num_tokens
-            tokens = num_rows * size.num_tokens if is_padded else num_real
+            tokens = num_rows * size.num_tokens
             if tokens > max_tokens and end > start:
                 break
             cost = RUN_TOKENS + tokens + costs[end + 1]

@@ -77,7 +77,6 @@ class TokenScheduler:
         measure: Returns the tokens of the longest row of a task. It is called only for tasks that wait.
         num_slots: The number of batches that run at the same time: the model's engines. Default: 1.
         max_tokens: The most tokens in a batch of several requests, padding included. Default: 2048.
-        is_padded: Whether the model pads the rows of a batch to the longest. Default: True.
         statistics: The counters. Default: new ones.
         clock: The time in seconds. Default: `time.monotonic`.
     """
@@ -89,7 +88,6 @@ class TokenScheduler:
         *,
         num_slots: int = 1,
         max_tokens: int = MAX_TOKENS,
-        is_padded: bool = True,
         statistics: BatchingStatistics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,7 +96,6 @@ class TokenScheduler:
         self._measure = measure
         self._num_slots = num_slots
         self._max_tokens = max_tokens
-        self._is_padded = is_padded
         self._clock = clock
         self._is_closed = False
         self._start_empty()
@@ -213,7 +210,7 @@ class TokenScheduler:
         """Takes the tasks that run with the leader's out of the queue; the lock is held."""
         candidates = [leader, *(task for task in self._waiting if task.key == leader.key and not task.is_alone)]
         sizes = [Size(task.num_rows, task.num_tokens) for task in candidates]
-        chosen = pack(sizes, self._max_tokens, is_padded=self._is_padded)
+        chosen = pack(sizes, self._max_tokens)
         batch = [candidates[position] for position in chosen]
         for task in batch[1:]:
             task.state = _State.RUNNING

@@ -73,16 +73,6 @@ class MeasuredServable(WrappedServable):
         self._is_measured = False
         self._cells: dict[str, Distribution] = {}  # by stage
 
-    @property
-    def is_worth_batching(self) -> bool:
-        """Whether the server should join the texts of several clients, as the version says; if it doesn't, yes."""
-        return bool(getattr(self._servable, "is_worth_batching", True))
-
-    @property
-    def num_engines(self) -> int:
-        """How many batches of several clients may run, as the version says; if it doesn't, one."""
-        return int(getattr(self._servable, "num_engines", 1))
-
     def begin(self) -> None:
         """Begins to measure; runs before it, those of warm-up, are not measured."""
         self._is_measured = True

@@ -99,6 +99,16 @@ class WrappedServable:
         """The functions as `SignatureDef` protos, for metadata."""
         return self._servable.signature_defs
 
+    @property
+    def is_worth_batching(self) -> bool:
+        """Whether the server should join the texts of several clients: as the other one says; if it doesn't, yes."""
+        return bool(getattr(self._servable, "is_worth_batching", True))
+
+    @property
+    def num_engines(self) -> int:
+        """How many batches of several clients may run at the same time: as the other one says; if it doesn't, one."""
+        return int(getattr(self._servable, "num_engines", 1))
+
     def close(self) -> None:
         """Frees the model's resources."""
         self._servable.close()
