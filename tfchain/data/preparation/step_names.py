@@ -1,0 +1,72 @@
+"""Steps by their names, as files of settings write them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from tfchain.core.errors import InputError
+from tfchain.data.steps.step import Step
+
+STEP_TYPES: dict[str, str] = {}
+"""Module and class of each step; imported on first use, since some need packages of an extra."""
+
+
+def make_steps(entries: Sequence[Any]) -> list[Step]:
+    """Makes steps of their names and settings.
+
+    Args:
+        entries: Each a name (`"repair_text"`), a dict of one name and its settings
+            (`{"filter_length": {"least": 200}}`), or a `Step`, which stays as it is.
+
+    Returns:
+        The steps, in order.
+
+    Raises:
+        InputError: if a name or a setting does not exist, or a step refuses its settings.
+    """
+    return [entry if isinstance(entry, Step) else make_step(entry, number) for number, entry in enumerate(entries)]
+
+
+def make_step(entry: Any, number: int) -> Step:
+    """Makes one step; `number` is its position, for errors."""
+    where = f"steps[{number}]"
+    if isinstance(entry, str):
+        name, settings = entry, {}
+    elif isinstance(entry, Mapping) and len(entry) == 1 and isinstance(next(iter(entry)), str):
+        name, settings = next(iter(entry.items()))
+        settings = {} if settings is None else settings
+    else:
+        raise InputError(
+            f"`{where}` must be a step's name, or a dict of one name and its settings. Received: {entry!r:.80}."
+        )
+    step_type = find_step_type(name, where)
+    if not isinstance(settings, Mapping):
+        raise InputError(f"The settings of `{where}` ({name}) must be a dict. Received: {settings!r:.80}.")
+    known = [field.name for field in dataclasses.fields(step_type) if field.init]
+    for key in settings:
+        if key not in known:
+            raise InputError(
+                f"`{where}`: {name} has no setting {key!r}. Expected: {', '.join(known) or 'none'}.{suggest(key, known)}"
+            )
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return step_type(**values)
+
+
+def find_step_type(name: str, where: str) -> type[Step]:
+    """Returns the class of a step's name."""
+    if name not in STEP_TYPES:
+        raise InputError(
+            f"`{where}`: no step is named {name!r}.{suggest(name, STEP_TYPES)} Expected one of: "
+            f"{', '.join(sorted(STEP_TYPES))}."
+        )
+    module, _, attribute = STEP_TYPES[name].partition(":")
+    found: type[Step] = getattr(import_module(module), attribute)
+    return found
+
+
+def suggest(name: Any, known: Any) -> str:
+    """Returns a sentence with the known name that is closest; nothing if none is close."""
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
