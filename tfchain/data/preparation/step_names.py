@@ -32,23 +32,25 @@ def make_steps(entries: Sequence[Any]) -> list[Step]:
 def make_step(entry: Any, number: int) -> Step:
     """Makes one step; `number` is its position, for errors."""
     where = f"steps[{number}]"
+    settings: Any
     if isinstance(entry, str):
-        name, settings = entry, {}
+        name, settings = entry, None
     elif isinstance(entry, Mapping) and len(entry) == 1 and isinstance(next(iter(entry)), str):
         name, settings = next(iter(entry.items()))
-        settings = {} if settings is None else settings
     else:
         raise InputError(
             f"`{where}` must be a step's name, or a dict of one name and its settings. Received: {entry!r:.80}."
         )
     step_type = find_step_type(name, where)
+    settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise InputError(f"The settings of `{where}` ({name}) must be a dict. Received: {settings!r:.80}.")
     known = [field.name for field in dataclasses.fields(step_type) if field.init]
     for key in settings:
         if key not in known:
             raise InputError(
-                f"`{where}`: {name} has no setting {key!r}. Expected: {', '.join(known) or 'none'}.{suggest(key, known)}"
+                f"`{where}`: {name} has no setting {key!r}. Expected: {', '.join(known) or 'none'}."
+                f"{suggest(key, known)}"
             )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     return step_type(**values)

@@ -14,8 +14,10 @@ Record = Document | Mapping[str, Any]
 
 ID_NAMES = ("id", "_id", "docid")
 TEXT_NAMES = frozenset(
-    ("title", "text", "query", "anchor", "question", "positive", "document", "answer", "context", "passage", "negative")
-    + ("negatives", "sentence1", "sentence2")
+    {
+        *("title", "text", "query", "anchor", "question", "sentence1", "sentence2"),
+        *("positive", "document", "answer", "context", "passage", "negative", "negatives"),
+    }
 )
 NEGATIVE_NAME = re.compile(r"negative_[0-9]{1,9}")
 
