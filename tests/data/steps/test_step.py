@@ -187,3 +187,24 @@ def test_random_choices_depend_on_seed_step_and_record_alone():
     assert random_of(0, "swap", record).random() == random_of(0, "swap", Document("1", "other")).random()
     others = [random_of(1, "swap", record), random_of(0, "delete", record), random_of(0, "swap", Document("2", "a"))]
     assert all(other.random() != random_of(0, "swap", record).random() for other in others)
+
+
+@dataclass(frozen=True)
+class Longest(FilterStep):
+    name = "longest"
+    needs = ("count_tokens",)
+    most: int = 2
+
+    def reason(self, record):
+        return "long" if self.needed("count_tokens")([record["text"]])[0] > self.most else None
+
+
+def test_a_step_gets_the_callables_that_it_needs_and_its_settings_stay_plain():
+    step = Longest(most=1)
+    bound = step.bind(count_tokens=lambda texts: [len(text.split()) for text in texts], encode=len)
+    assert list(bound([{"text": "a b"}, {"text": "a"}])) == [{"text": "a"}]
+    assert (bound, bound.settings(), bound.missing()) == (step, {"most": 1}, [])
+    assert step.missing() == ["count_tokens"]
+    assert bound.bind(encode=len) is bound
+    with pytest.raises(InputError, match=r"The step longest needs `count_tokens`, which comes from a model. .*bind"):
+        list(step([{"text": "a"}]))

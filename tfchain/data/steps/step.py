@@ -1,13 +1,15 @@
 """The contract of a step, and the three usual kinds: a change of texts, a filter, and records made from records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.steps.record import Record, change_texts, record_id, texts_of
 from tfchain.data.steps.step_log import StepLog
@@ -32,10 +34,13 @@ class Step:
         name: The name in a file and in reports: a verb and its object, such as `repair_text`.
         per_record: Whether what becomes of a record depends on that record alone, so that records may be processed in
             any order, on any worker.
+        needs: The names of the callables that the step must be given before it runs, such as `count_tokens` and
+            `encode`: whatever a model does, which is not a plain value. See `bind`.
     """
 
     name: ClassVar[str]
     per_record: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def new_state(self) -> Any:
         """Returns the state of a run that has seen no record: `None` if the step needs none."""
@@ -66,8 +71,49 @@ class Step:
         return self.new_state()
 
     def settings(self) -> dict[str, Any]:
-        """Returns the step's settings as plain values, for cards and fingerprints."""
+        """Returns the step's settings as plain values, for cards and fingerprints. Callables are not among them."""
         return asdict(self)
+
+    def bind(self, **callables: Callable[..., Any]) -> Self:
+        """Returns the step with callables that it needs, beside those it has; the step itself stays as it is.
+
+        Args:
+            callables: By name. Those that the step does not need are left out, so that a runner gives all steps all it
+                has.
+
+        Example:
+            >>> list(SplitText(max_tokens=64).bind(count_tokens=count_tokens)(documents))  # doctest: +SKIP
+        """
+        mine = {name: callables[name] for name in self.needs if name in callables}
+        if not mine:
+            return self
+        bound = copy(self)
+        object.__setattr__(bound, "_callables", {**self._bound(), **mine})
+        return bound
+
+    def needed(self, name: str) -> Callable[..., Any]:
+        """Returns a callable that was bound.
+
+        Raises:
+            InputError: if it was not.
+        """
+        found = self._bound().get(name)
+        if found is None:
+            raise InputError(
+                f"The step {self.name} needs `{name}`, which comes from a model. Received: none. Give it to the run, "
+                f"as `prepare(…, callables={{{name!r}: …}})` or `chain.add(…, steps=…)` do, or to the step itself: "
+                f"`{type(self).__name__}(…).bind({name}=…)`."
+            )
+        return found
+
+    def missing(self) -> list[str]:
+        """Returns the names of the callables that the step needs and does not have."""
+        return [name for name in self.needs if name not in self._bound()]
+
+    def _bound(self) -> Mapping[str, Callable[..., Any]]:
+        """Returns the callables by name; they are no fields, so that equality and settings leave them out."""
+        found: Mapping[str, Callable[..., Any]] = self.__dict__.get("_callables", {})
+        return found
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record]:
         """Runs the step alone.
