@@ -6,7 +6,9 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,12 +283,14 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "none.jsonl", output=tmp_path / "x")
 
 
+@dataclass(frozen=True)
 class Needy(FilterStep):
     name = "needy"
     needs = ("count_tokens",)
+    count_tokens: Any = None
 
     def reason(self, record):
-        return "long" if self.needed("count_tokens")([record.text])[0] > 1 else None
+        return "long" if self.count_tokens([record.text])[0] > 1 else None
 
 
 def test_steps_get_what_they_need_of_a_model() -> None:

@@ -187,7 +187,7 @@ class SetRun:
             "read": self.source.read,
             "steps": self.described,
             "models": [
-                {name: getattr(step.needed(name), "fingerprint", None) for name in step.needs}
+                {name: getattr(getattr(step, name), "fingerprint", None) for name in step.needs}
                 for step in self.pipeline.run.steps
             ],
             "format": self.options.format,

@@ -76,8 +76,7 @@ class StepPipeline:
         self.with_entries = with_entries
         self._entries: list[Entry] = []  # of the block that runs in this process
         for step in steps:
-            for name in step.missing():
-                step.needed(name)  # raises
+            step.check_bound()
         self.num_workers = num_workers
         self.parts = make_parts(self.run) if num_workers > 1 else [Part(0, len(steps), False)]
         if num_workers > 1 and is_tensorflow_started():
