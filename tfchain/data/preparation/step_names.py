@@ -9,7 +9,9 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.data.steps.step import Step
 
-STEP_TYPES: dict[str, str] = {}
+STEP_TYPES: dict[str, str] = {
+    "split_passages": "tfchain.data.documents.split_passages:SplitPassages",
+}
 """Module and class of each step; imported on first use, since some need packages of an extra."""
 
 
