@@ -16,8 +16,8 @@ from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
-from tfchain.data.documents.reading import DocumentSource
 from tfchain.data.documents.passages import PassageMode
+from tfchain.data.documents.reading import DocumentSource
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
