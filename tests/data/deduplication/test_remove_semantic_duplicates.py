@@ -64,7 +64,9 @@ def test_settings_are_plain_and_tell_the_encoder():
 
 
 def test_a_missing_encoder_is_said_before_any_record():
-    with pytest.raises(InputError, match="The step remove_semantic_duplicates needs `encode`, which comes from a model"):
+    with pytest.raises(
+        InputError, match="The step remove_semantic_duplicates needs `encode`, which comes from"
+    ):
         StepsRun([RemoveSemanticDuplicates()])
 
 
