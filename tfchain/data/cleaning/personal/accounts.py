@@ -16,7 +16,7 @@ IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z
 
 
 def find_cards(text: str) -> Iterator[Found]:
-    """Yields numbers of payment cards: 13 to 19 digits of a known issuer, grouped as on cards, right by Luhn's check."""
+    """Yields numbers of payment cards: 13 to 19 digits of a known issuer, grouped as on cards, right by Luhn."""
     for match in CARD.finditer(text):
         groups = re.split(r"[ \-]", match[0])
         digits = "".join(groups)

@@ -74,7 +74,7 @@ FORMS = (
     # Sweden, Finland, South Korea: birth date, sign, number with check digit.
     form("SE", r"(?:\d{2})?\d{6}[\-+]\d{4}", "se.personnummer"),
     form("FI", r"\d{6}[\-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", "fi.hetu"),
-    form("KR", r"\d{6}-[1-8]\d{6}", "kr.rrn"),
+    form("KR", r"\d{6}-\d{7}", "kr.rrn"),
 )
 COUNTRIES = tuple(dict.fromkeys(one.country for one in FORMS))
 

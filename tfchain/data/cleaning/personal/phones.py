@@ -13,7 +13,9 @@ CANDIDATE = re.compile(
     r"(?<![A-Za-z0-9_+])(?<!\d[.,:/\-])(?:\(?\+|00(?=[1-9]))?\(?\d(?:[ \u00a0]?[().\-/–]{0,2}[ \u00a0]?\d){6,17}"
     r"(?![A-Za-z0-9_%]|[.,:/\-]\d)"
 )
-FIRST_GROUP = re.compile(r"\D*\d+")
+DIGITS = re.compile(r"\d+")
+MOST_GROUPS = 7
+LONG_GROUP = 10  # digits
 CONTEXT = re.compile(
     r"\b(?:tel|tél|phone|call|mobile|mob|cell(?=[:\s])|fax|whatsapp|contact|ring|dial|sms|hotline|telefon|telephone|handy|mobil|"
     r"rufnummer|anruf|portable|téléphone|appele[rz]|teléfono|móvil|celular)|电话|手机|热线|致电|联系|传真|拨打|来电|फ़?ोन|मोबाइल",
@@ -55,24 +57,28 @@ def find_phones(text: str, regions: Collection[str] = REGIONS) -> Iterator[Found
     """
     position = 0
     while match := CANDIDATE.search(text, position):
-        start, written = match.start(), match[0]
-        position = start + len(FIRST_GROUP.match(written)[0])  # type: ignore[index]
-        while sum(map(str.isdigit, written)) >= 7:
-            if is_phone(written, text[max(0, start - CONTEXT_CHARACTERS) : start], regions):
-                position = start + len(written)
+        start, groups = match.start(), [group.end() for group in DIGITS.finditer(match[0])][:MOST_GROUPS]
+        position = start + groups[0]
+        if groups[0] >= LONG_GROUP:  # what follows is another number
+            groups = groups[:1]
+        announced = CONTEXT.search(text, max(0, start - CONTEXT_CHARACTERS), start) is not None
+        for end in reversed(groups):
+            written = match[0][:end]
+            if sum(map(str.isdigit, written)) < 7:
+                break
+            if is_phone(written, announced, regions):
+                position = start + end
                 yield Found(start, position, "phone")
                 break
-            written = without_last_group(written)
 
 
-def is_phone(written: str, before: str, regions: Collection[str]) -> bool:
-    """Returns whether a candidate is a phone number, by its form and what stands before it."""
+def is_phone(written: str, announced: bool, regions: Collection[str]) -> bool:
+    """Returns whether a candidate is a phone number, by its form and whether a word before it announces one."""
     if written.startswith(("+", "(+", "00")):
         plain = written.replace("(0)", "")
         return is_valid_phone("+" + plain.lstrip("(+0") if not plain.startswith("00") else "+" + plain[2:], None)
     if DATE.match(written):
         return False
-    announced = CONTEXT.search(before) is not None
     separated = not written.isdigit()
     for region in regions:
         if announced:
@@ -89,21 +95,13 @@ def is_phone(written: str, before: str, regions: Collection[str]) -> bool:
 
 
 def is_valid_phone(written: str, region: str | None) -> bool:
-    """Returns whether a number exists in the plan of its country, or of a region."""
+    """Returns whether a number is valid, read as in a region, whose code other regions may share (Britain, Jersey)."""
     library = load_phonenumbers()
     try:
         number = library.parse(written, region)
     except library.NumberParseException:
         return False
-    if region is None:
-        return bool(library.is_valid_number(number))
-    return bool(library.is_valid_number_for_region(number, region))
-
-
-def without_last_group(written: str) -> str:
-    """Returns a candidate without its last group of digits, which may be another number; `""` if there is but one."""
-    shorter = re.sub(r"\d+$", "", written)
-    return shorter.rstrip(" \u00a0().-/–") if shorter else ""
+    return bool(library.is_valid_number(number))
 
 
 @cache

@@ -119,8 +119,8 @@ def all_secrets(text: str, kinds: Collection[str]) -> Iterator[Found]:
 
 
 def is_random(secret: str) -> bool:
-    """Returns whether a text may be a secret: no stand-in, and with a digit or sign besides letters."""
-    return not NO_SECRET.search(secret) and not secret.isalpha()
+    """Returns whether a text may be a secret: no stand-in, and with a digit, unlike words joined by hyphens."""
+    return not NO_SECRET.search(secret) and any(map(str.isdigit, secret))
 
 
 def entropy_of(text: str) -> float:
