@@ -36,6 +36,10 @@ def test_a_stricter_form_has_the_digits():
     assert found("Phone the NHS: 943 476 5919") == {"national_id": "943 476 5919"}
 
 
+def test_a_card_is_not_an_id_with_digits_behind_it():
+    assert found("Visa 5183 0891 4690 7226") == {"card": "5183 0891 4690 7226"}
+
+
 def test_a_text_without_any_stays_unsearched():
     assert find_personal_data("Nothing in here, of any kind; only 12 words and 2024.") == []
     assert find_personal_data("") == []

@@ -17,7 +17,7 @@ NO_DOMAIN = re.compile(
 )
 IPV4 = re.compile(r"(?<![A-Za-z0-9_.\-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_\-]|\.\d)")
 VERSION = re.compile(
-    r"(?:\bv|\bver(?:sion)?|\brelease|\bsection|\bchapter|\bfirmware|\bbuild|§|版本|章节?|节)[\s.:：]{0,3}$",
+    r"(?:\bv|\bver(?:sion)?|\brelease|\bsection|\bchapter|\bfirmware|\bbuild|\bec|§|版本|章节?|节)[\s.:：]{0,3}$",
     re.IGNORECASE,
 )
 IPV6 = re.compile(

@@ -42,8 +42,14 @@ def form(country: str, pattern: str, standard: str = "", bare: str = "", context
 
 
 FORMS = (
-    # China: 18 characters with region, birth date and check digit (GB 11643).
-    form("CN", r"[1-9]\d{16}[\dXx]", "cn.ric"),
+    # China: province, district, birth date, number, check digit (GB 11643, ISO 7064). Not by python-stdnum's `cn.ric`,
+    # which refuses districts that were renamed before a holder was born, and so a third of real combinations.
+    form(
+        "CN",
+        r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91)\d{4}(?:19|20)\d{2}(?:0[1-9]|1[0-2])"
+        r"(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]",
+        "iso7064.mod_11_2",
+    ),
     # USA: no check digit; the areas and groups that were never given are refused.
     form("US", r"\d{3}-\d{2}-\d{4}", "us.ssn", r"\d{3}[ ]?\d{2}[ ]?\d{4}", r"\bssn\b|social security"),
     # United Kingdom: National Insurance has no check digit but reserved letters; the NHS number has one (modulo 11).
@@ -57,7 +63,7 @@ FORMS = (
     form("ES", r"\d{8}-?[A-HJ-NP-TV-Z]", "es.dni"),
     form("ES", r"[XYZ]-?\d{7}-?[A-HJ-NP-TV-Z]", "es.nie"),
     # India: Aadhaar (Verhoeff's check digit), and the Permanent Account Number.
-    form("IN", r"[2-9]\d{3}[ \-]\d{4}[ \-]\d{4}", "in_.aadhaar", r"[2-9]\d{11}", r"aadhaa?r|uidai|आधार"),
+    form("IN", r"(?<!\d )[2-9]\d{3}[ \-]\d{4}[ \-]\d{4}(?! \d)", "in_.aadhaar", r"[2-9]\d{11}", r"aadhaa?r|uidai|आधार"),
     form("IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", "in_.pan"),
     # Italy: codice fiscale.
     form("IT", r"[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPR-T][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]", "it.codicefiscale"),

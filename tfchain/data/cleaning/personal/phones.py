@@ -14,11 +14,13 @@ CANDIDATE = re.compile(
     r"(?![A-Za-z0-9_%]|[.,:/\-]\d)"
 )
 DIGITS = re.compile(r"\d+")
+# A column of a table, an ISBN, the code of a drug.
+NO_PHONE_BEFORE = re.compile(r"\d[ \t\n]$|\b(?:isbn|issn|pmid|pmcid|doi|nct)[\s:.#\-]{0,3}$|[A-Za-z]-$", re.IGNORECASE)
 MOST_GROUPS = 7
 LONG_GROUP = 10  # digits
 CONTEXT = re.compile(
-    r"\b(?:tel|tél|phone|call|mobile|mob|cell(?=[:\s])|fax|whatsapp|contact|ring|dial|sms|hotline|telefon|telephone|handy|mobil|"
-    r"rufnummer|anruf|portable|téléphone|appele[rz]|teléfono|móvil|celular)|电话|手机|热线|致电|联系|传真|拨打|来电|फ़?ोन|मोबाइल",
+    r"\b(?:tel|tél|phone|call|mobile|mob|cell(?=:| ?phone| ?no)|fax|whatsapp|contact|ring|dial|sms|hotline|telefon|"
+    r"telephone|handy|mobil|rufnummer|anruf|portable|téléphone|appele[rz]|teléfono|móvil|celular)|电话|手机|热线|致电|联系|传真|拨打|来电|फ़?ोन|मोबाइल",
     re.IGNORECASE,
 )
 CONTEXT_CHARACTERS = 30  # before a number
@@ -61,7 +63,12 @@ def find_phones(text: str, regions: Collection[str] = REGIONS) -> Iterator[Found
         position = start + groups[0]
         if groups[0] >= LONG_GROUP:  # what follows is another number
             groups = groups[:1]
-        announced = CONTEXT.search(text, max(0, start - CONTEXT_CHARACTERS), start) is not None
+        announced = (
+            match[0].startswith(("+", "(+", "00"))
+            or CONTEXT.search(text, max(0, start - CONTEXT_CHARACTERS), start) is not None
+        )
+        if not announced and NO_PHONE_BEFORE.search(text, max(0, start - 12), start):
+            continue
         for end in reversed(groups):
             written = match[0][:end]
             if sum(map(str.isdigit, written)) < 7:
