@@ -74,11 +74,15 @@ def is_word(part: str) -> bool:
 
 
 def score(records: list[Planted], dropped: set[str]) -> dict[str, float]:
-    """Precision, recall, and recall of the copies with more than 15 % edited."""
-    copies = {one.id for one in records if one.rate}
-    much = {one.id for one in records if one.rate > 0.15}
+    """Precision, recall, and recall of the copies with more than 15 % edited.
+
+    A copy is found if it is dropped or, as tools choose which of a group they keep, its original is in its place.
+    """
+    copies = {one.id[1:]: one.rate for one in records if one.rate}
+    found = {place for place in copies if dropped & {f"o{place}", f"c{place}"}}
+    much = {place for place, rate in copies.items() if rate > 0.15}
     return {
-        "precision": len(dropped & copies) / max(1, len(dropped)),
-        "recall": len(dropped & copies) / len(copies),
-        "recall_16_to_20": len(dropped & much) / len(much),
+        "precision": len(found) / max(1, len(dropped)),
+        "recall": len(found) / len(copies),
+        "recall_16_to_20": len(found & much) / len(much),
     }
