@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tfchain.chains.classification import TextClassificationChain as TextClassificationChain
+    from tfchain.chains.forget import ForgetReceipt as ForgetReceipt
+    from tfchain.chains.forget import forget as forget
     from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
     from tfchain.chains.search_client import Client as Client
     from tfchain.core.errors import TfchainError as TfchainError
@@ -40,6 +42,7 @@ _HOMES = {
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
     "FitOptions": "tfchain.training.fit.options",
+    "ForgetReceipt": "tfchain.chains.forget",
     "Hit": "tfchain.core.types",
     "Mining": "tfchain.training.mining.options",
     "NeuralSearchChain": "tfchain.chains.search",
@@ -56,6 +59,7 @@ _HOMES = {
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
     "compress": "tfchain.optimization.compress",
+    "forget": "tfchain.chains.forget",
     "make_strategy": "tfchain.training.distributed.strategies",
 }
 

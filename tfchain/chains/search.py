@@ -14,6 +14,7 @@ from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
 from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
+from tfchain.core.ids import to_ids
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.reading import DocumentSource
@@ -31,6 +32,7 @@ from tfchain.tasks.search.search import (
 from tfchain.tasks.search.task import SearchTask
 
 if TYPE_CHECKING:
+    from tfchain.chains.forget import ForgetReceipt, Versions
     from tfchain.chains.search_client import Client
     from tfchain.deployment.deploy import Deployment
     from tfchain.deployment.engine import ServerEngine
@@ -197,6 +199,50 @@ class NeuralSearchChain(Chain):
         """
         self._live.remove(ids)
         return self
+
+    def forget(
+        self,
+        ids: str | int | Iterable[str | int],
+        paths: str | Path | Sequence[str | Path] = (),
+        *,
+        texts: Iterable[str] = (),
+        versions: Versions = "report",
+    ) -> ForgetReceipt:
+        """Removes documents for good: from memory, from the folder of this chain, and from other places on disk.
+
+        `remove` and `save` leave a removed document's text in its file until most of the index is written anew; this
+        rewrites the file. Use it when someone asks for their data to be deleted.
+
+        Args:
+            ids: The documents' ids. Ids that the chain does not hold are looked for on disk all the same.
+            paths: Other places: see `forget`. Default: the folder that the chain was loaded from or saved to.
+            texts: As in `forget`. The texts of the documents that the chain holds are known.
+            versions: As in `forget`.
+
+        Returns:
+            The receipt. Its `remaining` lists what still holds a document.
+
+        Raises:
+            InputError: if a path does not exist; nothing is removed then.
+            IndexFolderError: if another process is writing a saved chain, or has written this one's folder meanwhile.
+        """
+        from tfchain.chains.forget import forget
+
+        wanted = to_ids(ids)
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        with self._saving:
+            present = [document for id in wanted if (document := self.index.get(id)) is not None]
+            folder = self._folder if self._folder is not None and self._folder.path.is_dir() else None
+            if folder is not None:
+                folder.check()
+                given = [folder.path, *given]
+            known = [text for document in present for text in (document.text, document.full_text)]
+            receipt = forget(wanted, given, texts=[*texts, *known], versions=versions)
+            if folder is not None:
+                folder.follow_purge()
+            if present:
+                self._live.remove([document.id for document in present])
+        return receipt
 
     @overload
     def search(self, text: str, top_k: int = 10, *, filter: Mapping[str, Any] | None = None) -> SearchResult: ...
