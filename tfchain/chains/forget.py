@@ -16,6 +16,8 @@ from tfchain.core.types import Document
 from tfchain.data.files.paths import to_path
 from tfchain.data.forgetting.files import forget_in_file, is_record_file
 from tfchain.data.forgetting.target import Target
+from tfchain.data.preparation.forget_set import forget_in_set, is_prepared_set
+from tfchain.data.preparation.work_folder import WORK_PREFIX
 from tfchain.deployment.version_strings import version_holds
 from tfchain.tasks.manifest import MANIFEST, read_manifest
 from tfchain.tasks.search.index_folder import read_segment_documents
@@ -32,8 +34,8 @@ class ForgetReceipt:
         request: A number of its own for each request.
         time: When it ended, in UTC, ISO 8601.
         id_hashes: SHA-256 of each id, so that a later question "was X forgotten?" can be answered.
-        places: For each file or folder that held something: `path`, `kind` (`index`, `records`, `version`) and
-            `removed`, the number of documents or records.
+        places: For each file or folder that held something: `path`, `kind` (`index`, `prepared`, `records`, `version`)
+            and `removed`, the number of documents or records.
         remaining: What still holds a document, and what to do: `path` and `advice`.
     """
 
@@ -127,11 +129,15 @@ def find_places(path: Path) -> list[tuple[str, Path]]:
         return [("index", path)]
     if (path / "saved_model.pb").is_file():
         return [("version", path)]
+    if is_prepared_set(path):
+        return [("prepared", path)]
     found: list[tuple[str, Path]] = []
     for inner in sorted(path.iterdir()):
-        if inner.is_symlink() or inner.name.startswith(PARTIAL_PREFIX):
+        if inner.is_symlink():
             continue
-        if inner.is_dir():
+        if inner.name.startswith((PARTIAL_PREFIX, WORK_PREFIX)):
+            found.append(("unfinished", inner))
+        elif inner.is_dir():
             found += find_places(inner)
         elif is_record_file(inner):
             found.append(("records", inner))
@@ -150,6 +156,12 @@ def forget_in_place(kind: str, path: Path, target: Target, versions: Versions, r
         removed = len(purge_index(path, lambda document: target.names(document.id)).documents)
     elif kind == "records":
         removed = forget_in_file(path, target)
+    elif kind == "prepared":
+        removed = forget_in_set(path, target)
+    elif kind == "unfinished":
+        advice = "It was left by a process that was killed, or one still writes it. Let it end, or delete the path."
+        receipt.remaining.append({"path": str(path), "advice": advice})
+        return
     else:
         removed = int(version_holds(path, lambda text: text in target.ids or target.holds_text(text)))
         if removed and versions == "report":
