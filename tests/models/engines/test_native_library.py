@@ -155,7 +155,7 @@ def test_where_there_is_no_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -
 def open_library(monkeypatch: pytest.MonkeyPatch, path: Path) -> str | None:
     """What `find_obstacle` says of a library."""
     monkeypatch.setattr(native, "_find_library", lambda: path)
-    monkeypatch.setattr(native, "_load", native._load.__wrapped__)
+    monkeypatch.setattr(native, "load_library", native.load_library.__wrapped__)
     return native.find_obstacle.__wrapped__()
 
 

@@ -37,20 +37,6 @@ def test_equal_scores_are_ranked_in_the_order_of_adding() -> None:
     assert index.search(vectors([1]), 4)[0].tolist() == [[1, 4, 0, 2]]
 
 
-def test_another_function_may_find_the_best_scores() -> None:
-    asked: list[tuple[list[float], int]] = []
-
-    def find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
-        asked.append((scores.tolist(), top_k))
-        return np.array([2, 0])
-
-    index = VectorIndex(1, "dot", find_best=find_best)
-    index.add(vectors([1], [2], [3]), [1] * 3)
-    rows, scores = index.search(vectors([2]), 2)
-    assert asked == [([2, 4, 6], 2)]
-    assert (rows.tolist(), scores.tolist()) == ([[2, 0]], [[6, 2]])
-
-
 def test_adding_in_parts_and_removing_gives_the_same_as_adding_what_is_left() -> None:
     random = np.random.default_rng(1)
     rows = random.normal(size=(30, 4)).astype("float32")
