@@ -102,7 +102,7 @@ class VectorCopies:
         num_vectors: int,
         offsets: np.ndarray,
         allowed: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, int]  | None:
+    ) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Works like `find_best`, and also returns how many vectors were scored in float32, over all queries."""
         documents = len(offsets) - 1
         if top_k > MOST_HITS or top_k > documents:
