@@ -37,6 +37,7 @@ EXPORT int tfchain_supported(void) {
 
 #include "attention.h"
 #include "best.h"
+#include "matrix_unit.h"
 #include "model.h"
 #include "threads.h"
 
@@ -50,6 +51,14 @@ typedef struct {
     int64_t texts, poolings, rows, block, scratch;
     const Layer *layer, *next;
 } Call;
+
+static void multiply(const Product *product, const Quantized *in, int64_t row, int64_t end, float *out, int64_t stride,
+                     int how, int activation) {
+    if (can_tile(product, end - row))
+        multiply_tiles(product, in, row, end, out, stride, how, activation);
+    else
+        multiply_rows(product, in, row, end, out, stride, how, activation);
+}
 
 static void embed_rows(const Call *call, int64_t row, int64_t end) {
     const Model *model = call->model;
