@@ -24,6 +24,7 @@ EXPORT int tfchain_version(void) { return VERSION; }
 #include <stdint.h>
 
 #define MOST_BLOCK 42 /* rows that go through a layer together, so that their values stay in a core's cache */
+#define MOST_TILED_BLOCK 64 /* the same by the matrix unit, which waits for weights more than for values */
 #define LEAST_BLOCK 3 /* each block reads all weights */
 
 /* Before the pragma below, because it must run on any processor. */
@@ -224,7 +225,8 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     }
     Call call = {.model = model, .space = space, .token_ids = token_ids, .starts = starts, .weights = weights,
                  .vectors = vectors, .texts = texts, .poolings = poolings, .rows = rows, .scratch = scratch};
-    const int64_t even = threads * parts(rows, threads * MOST_BLOCK); /* blocks */
+    const int64_t most = can_tile(&model->all->intermediate, rows) ? MOST_TILED_BLOCK : MOST_BLOCK;
+    const int64_t even = threads * parts(rows, threads * most); /* blocks */
     call.block = parts(rows, even) > LEAST_BLOCK ? parts(rows, even) : LEAST_BLOCK;
     const int64_t blocks = parts(rows, call.block);
     call.next = model->all;
