@@ -28,6 +28,7 @@ BASE: dict[str, Any] = {
 }  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
+    "whole tiles": {"transformer": {"hidden_dim": 128, "intermediate_dim": 192}},  # of the matrix unit
     "odd widths": {"transformer": {"hidden_dim": 44, "num_heads": 3, "head_dim": 13, "intermediate_dim": 77}},
     "narrow tokens": {"transformer": {"token_embedding_dim": 20}},
     "wide tokens": {"transformer": {"token_embedding_dim": 100, "hidden_dim": 40}},
@@ -177,7 +178,7 @@ def test_vectors_are_those_of_the_same_arithmetic_in_numpy(name: str) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", ["plain", "odd widths", "relative"])
+@pytest.mark.parametrize("name", ["plain", "whole tiles", "odd widths", "relative"])
 def test_a_text_has_the_same_vector_alone_and_in_any_batch_with_any_number_of_threads(name: str) -> None:
     encoder = make_encoder(name)
     texts = make_texts(tuple(range(1, 79)))
