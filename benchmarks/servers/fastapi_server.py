@@ -57,8 +57,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     arguments = parser.parse_args()
     app = make_app(arguments.model, arguments.vectors, arguments.documents)
-    # As long as other servers: the clients connect one after the other before they ask.
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", timeout_keep_alive=75)
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning")
 
 
 if __name__ == "__main__":
