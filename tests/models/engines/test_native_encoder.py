@@ -28,7 +28,7 @@ BASE: dict[str, Any] = {
 }  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "whole tiles": {"transformer": {"hidden_dim": 128, "intermediate_dim": 192}},  # of the matrix unit
+    "whole tiles": {"transformer": {"intermediate_dim": 192}},  # three, of the matrix unit
     "odd widths": {"transformer": {"hidden_dim": 44, "num_heads": 3, "head_dim": 13, "intermediate_dim": 77}},
     "narrow tokens": {"transformer": {"token_embedding_dim": 20}},
     "wide tokens": {"transformer": {"token_embedding_dim": 100, "hidden_dim": 40}},
