@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            "tfchain.models.engines._kernels",  # a library, which engines/native_library.py loads
+            "tfchain.models.engines._kernels",  # a library, which models/native_library.py loads
             sources=[f"tfchain/models/engines/kernels/{name}.c" for name in ("encoder", "search", "threads")],
             depends=sorted(glob("tfchain/models/engines/kernels/*.h")),
             extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],

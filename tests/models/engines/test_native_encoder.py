@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.models import native_library as native
 from tfchain.models.encoders.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.engines import litert_engine, native_encoder
-from tfchain.models.engines import native_library as native
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.engines.padding import pad
 from tfchain.models.engines.runner import EncoderRunner

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.models.engines.native_library import find_obstacle
 from tfchain.models.indexes.exact import Similarity, StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.models.native_library import find_obstacle
 
 needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
 

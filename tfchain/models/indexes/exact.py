@@ -9,7 +9,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.models.engines import native_library
+from tfchain.models import native_library
 from tfchain.models.indexes.binary_codebook import VECTORS_A_BIT, BinaryCodebook, count_to_learn, learn_codebook
 from tfchain.models.indexes.codes import from_signs, hamming, to_int8, to_signs
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
@@ -31,7 +31,7 @@ class VectorIndex:
     one product. Documents keep the order in which they were added, and equal scores are ranked in that order.
 
     Where the compiled kernels run, they search vectors in float32 and int8: they read most vectors in 8 bits, and give
-    the documents and scores of the product in float32 nonetheless (`engines.native_vectors`). For vectors in float32
+    the documents and scores of the product in float32 nonetheless (`native_vectors`). For vectors in float32
     that takes a quarter more memory from the first search on.
 
     Only one thread at a time may add and remove; a `copy`, which costs nothing, does not change meanwhile. Rows, in
@@ -302,7 +302,7 @@ class VectorIndex:
         )
         if found is None:
             return None
-        slots, scores = found
+        slots, scores, _ = found
         return slots if documents.is_dense else np.searchsorted(documents.slots, slots), scores
 
     def _clip(self, scores: np.ndarray) -> np.ndarray:

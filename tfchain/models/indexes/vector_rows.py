@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.models.engines.native_vectors import VectorCopies, is_suitable
+from tfchain.models.indexes.native_vectors import VectorCopies, is_suitable
 
 NEVER = np.iinfo(np.int64).max  # the removing version of a document that has not been removed
 SPARE = 512  # vectors; fewer are not worth saving

@@ -9,7 +9,7 @@
    A call runs phases one after another. A phase has units of work that the calling thread and its helpers take one by
    one, so that a helper that starts late, or not at all, delays nothing.
 
-   Only tfchain/models/engines/native_library.py uses it. GCC compiles it when tfchain is installed; without it, or on
+   Only tfchain/models/native_library.py uses it. GCC compiles it when tfchain is installed; without it, or on
    another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))

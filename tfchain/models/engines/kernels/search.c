@@ -7,7 +7,7 @@
    only those scores count. A score is the same sum in the same order whatever else is searched, so equal vectors have
    equal scores, and the result is bitwise that of scoring every vector.
 
-   Only tfchain/models/engines/native_vectors.py uses it. */
+   Only tfchain/models/indexes/native_vectors.py uses it. */
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfchain.models.engines import native_vectors
-from tfchain.models.engines.native_library import find_obstacle
-from tfchain.models.engines.native_vectors import MOST_HITS, VectorCopies, is_suitable
+from tfchain.models.indexes import native_vectors
+from tfchain.models.indexes.native_vectors import MOST_HITS, VectorCopies, is_suitable
+from tfchain.models.native_library import find_obstacle
 
 pytestmark = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
 
@@ -25,7 +25,7 @@ def find(
     copies: VectorCopies, queries: np.ndarray, top_k: int, counts: list[int], allowed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, int]:
     offsets = np.cumsum([0, *counts])
-    found = copies.find_counted(queries, top_k, num_vectors=sum(counts), offsets=offsets, allowed=allowed)
+    found = copies.find_best(queries, top_k, num_vectors=sum(counts), offsets=offsets, allowed=allowed)
     assert found is not None
     return found
 

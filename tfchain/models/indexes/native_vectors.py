@@ -1,4 +1,4 @@
-"""Exact search among vectors by the compiled kernels, which read most vectors in 8 bits only: `kernels/search.c`."""
+"""Exact search by the compiled kernels, which read most vectors in 8 bits only: `engines/kernels/search.c`."""
 
 import ctypes
 import functools
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.models.engines.native_library import find_obstacle, load_library
+from tfchain.models.native_library import find_obstacle, load_library
 from tfchain.runtime.litert import count_cores
 
 MOST_HITS = 256  # for more, NumPy may be faster
@@ -74,7 +74,7 @@ class VectorCopies:
         num_vectors: int,
         offsets: np.ndarray,
         allowed: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+    ) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Finds the documents with the largest scores, as if each vector had been scored in float32.
 
         A score is the sum of products in float32, the same on its own and among others; a document's is that of its
@@ -88,22 +88,13 @@ class VectorCopies:
             allowed: Which documents may be found, booleans `(documents,)`. Default: all.
 
         Returns:
-            Documents and scores, int64 and float32 `(queries, top_k)`, best first, equal scores in their order; None
-            if there is more to find than this function is good at, or a score could leave the range of float32.
-        """
-        found = self.find_counted(queries, top_k, num_vectors=num_vectors, offsets=offsets, allowed=allowed)
-        return None if found is None else found[:2]
+            Documents and scores, int64 and float32 `(queries, top_k)`, best first, equal scores in their order, and
+            how many vectors were scored in float32, over all queries; None if there is more to find than this function
+            is good at, or a score could leave the range of float32.
 
-    def find_counted(
-        self,
-        queries: np.ndarray,
-        top_k: int,
-        *,
-        num_vectors: int,
-        offsets: np.ndarray,
-        allowed: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, int] | None:
-        """Works like `find_best`, and also returns how many vectors were scored in float32, over all queries."""
+        Raises:
+            MemoryError: if there is not enough memory.
+        """
         documents = len(offsets) - 1
         if top_k > MOST_HITS or top_k > documents:
             return None

@@ -1,7 +1,7 @@
 """The one door to the project's own kernels: a transformer encoder in int8, for processors with AVX-512 VNNI.
 
-The library is compiled from `kernels/` when tfchain is installed, by GCC on x86-64 Linux. If it is missing, or the
-processor cannot run it, `find_obstacle` says so, and LiteRT is used.
+The library is compiled from `engines/kernels/` when tfchain is installed, by GCC on x86-64 Linux. If it is missing, or
+the processor cannot run it, `find_obstacle` says so, and LiteRT is used.
 """
 
 import ctypes
@@ -194,7 +194,7 @@ def pad_width(width: int) -> int:
 
 
 def _find_library() -> Path | None:
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "engines"
     paths = (folder / f"{LIBRARY}{suffix}" for suffix in machinery.EXTENSION_SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
