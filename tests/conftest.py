@@ -170,7 +170,7 @@ def shared_conversions(
 def native_version(wide_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A version with files for the int8 kernels; tests that need it are skipped where the kernels do not run."""
     from tests.native_version import make_native_version
-    from tfchain.models.engines import native_library
+    from tfchain.models import native_library
 
     if native_library.find_obstacle() is not None:
         pytest.skip(str(native_library.find_obstacle()))

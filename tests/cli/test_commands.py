@@ -11,7 +11,7 @@ from click.testing import Result
 from tests.cli.conftest import Run
 from tfchain import __version__
 from tfchain.deployment.deployed_ports import DeployedPorts
-from tfchain.models.engines.native_library import find_obstacle
+from tfchain.models.native_library import find_obstacle
 
 
 def read_json(run: Run, *arguments: object) -> dict:
