@@ -5,8 +5,8 @@ takes a batch of all workers to build the model; ours are built when they are ma
 `reduce_per_replica` averages the logs over their first axis, which a scalar lacks; ours get that axis.
 `tests/training/workers` runs Keras without this file, and fails once Keras is fixed upstream.
 
-A step is one graph here. Keras makes a graph of the step and another around it that fetches the batch: each is built and
-prepared by itself, which takes a fifth of the time before the first step.
+A step is one graph here. Keras makes a graph of the step and another around it that fetches the batch; building and
+preparing both takes a fifth of the time before the first step.
 """
 
 from collections.abc import Mapping

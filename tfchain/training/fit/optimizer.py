@@ -50,8 +50,8 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
     Keras' own optimizers clip each replica's gradients and sum them afterwards, so two replicas would train differently
     from a single process with the same global batch.
 
-    A step is TensorFlow's own op for Adam, one for each weight: Keras computes the same by a dozen ops, which take several
-    times as long to build and to run.
+    A weight's step is TensorFlow's own op for Adam. Keras computes the same by two dozen ops, which take several times
+    as long to build and to run.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -68,7 +68,7 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
         step = tf.cast(self.iterations + 1, tf.float32)
         numbers = {"lr": learning_rate, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
         numbers |= {"beta1_power": tf.pow(self.beta_1, step), "beta2_power": tf.pow(self.beta_2, step)}
-        # They are the same for all weights, and made once.
+        # Made once, as they are the same for all weights.
         numbers = {name: tf.cast(value, tf.float32) for name, value in numbers.items()}
         super()._backend_update_step(grads, trainable_variables, numbers)
 
