@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
+from tests.forked import ForkServer
 from tfchain import NeuralSearchChain, Prune, Shrink, TextClassificationChain
 from tfchain.chains.classification import ClassificationClient
 from tfchain.core.errors import IndexFolderError, InputError
@@ -61,8 +62,12 @@ def version(fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def served(fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with fitted.deploy(tmp_path_factory.mktemp("served"), name="intents", top_k=2) as deployment:
+def served(
+    fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer
+) -> Iterator[Deployment]:
+    with fork_server.replaces_processes():
+        deployment = fitted.deploy(tmp_path_factory.mktemp("served"), name="intents", top_k=2)
+    with deployment:
         yield deployment
 
 

@@ -69,6 +69,7 @@ def run_the_missions_script(tokenizer: object, model: object, tmp_path: Path) ->
     )
 
 
+@pytest.mark.usefixtures("forks")
 def test_the_missions_script_runs_with_tfchains_automodel(chinese_model: Path, tmp_path: Path) -> None:
     run_the_missions_script(
         AutoTokenizer.from_pretrained(chinese_model), AutoModel.from_pretrained(chinese_model), tmp_path
