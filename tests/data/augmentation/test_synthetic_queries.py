@@ -14,6 +14,7 @@ from tfchain.data.augmentation.generated_queries import GenerateQueries, read_qu
 from tfchain.data.augmentation.pair_scores import ScorePairs
 from tfchain.data.augmentation.query_filters import DropRepeatedQueries, FilterRoundTrip, SeenQueries
 from tfchain.data.augmentation.synthetic_queries import SynthesizeQueries
+from tfchain.data.augmentation.word_negatives import AddWordNegatives
 from tfchain.data.augmentation.words import count_words, find_terms
 from tfchain.data.steps.run import StepsRun
 
@@ -243,3 +244,25 @@ def test_errors_of_teachers() -> None:
 def test_steps_can_be_sent_to_workers() -> None:
     for step in (SynthesizeQueries(), InverseCloze(), CropSpans(), GenerateQueries(), FilterRoundTrip(), ScorePairs()):
         assert pickle.loads(pickle.dumps(step)) == step
+
+
+def test_negatives_share_the_querys_words_and_are_other_documents() -> None:
+    passages = (
+        ("own", "cat cat cat cat"),
+        ("best", "cat cat cat"),
+        ("next", "cat cat bird"),
+        ("third", "cat bird bird fish"),
+        ("other", "fish"),
+    )
+    row = {"id": "1", "query": "cat", "positive": "the cat", "source": "own"}
+    step = AddWordNegatives(num_negatives=2, skip=1, depth=2, passages=passages)
+    (made,) = step([row])
+    assert {made["negative_1"], made["negative_2"]} == {"cat cat bird", "cat bird bird fish"}
+    assert step.settings() == {"num_negatives": 2, "skip": 1, "depth": 2, "seed": 0}
+    drawn = {
+        next(iter(AddWordNegatives(skip=1, depth=2, seed=seed, passages=passages)([row])))["negative_1"]
+        for seed in range(9)
+    }
+    assert drawn == {"cat cat bird", "cat bird bird fish"}
+    with pytest.raises(InputError, match="add_word_negatives needs 4 passages or more. Received: 0. Hand them in"):
+        list(AddWordNegatives()([row]))

@@ -11,6 +11,7 @@ from tfchain.data.steps.step import Step
 
 STEP_TYPES: dict[str, str] = {
     "add_typos": "tfchain.data.augmentation.character_noise:AddTypos",
+    "add_word_negatives": "tfchain.data.augmentation.word_negatives:AddWordNegatives",
     "crop_spans": "tfchain.data.augmentation.crops:CropSpans",
     "delete_words": "tfchain.data.augmentation.word_noise:DeleteWords",
     "drop_repeated_queries": "tfchain.data.augmentation.query_filters:DropRepeatedQueries",
