@@ -3,8 +3,8 @@
 Run: .venv/bin/python examples/augmentation.py [MODEL [FOLDER]]
 
 MODEL is a folder or a name on the hub; without it, the small English model that comes with tfchain. The documents are
-the text files in FOLDER, by default tfchain's own pages, cut into passages along their headings. The training is a short one, to show the way: how much
-such a training helps on SciFact is measured by benchmarks/augmentation.py.
+the text files in FOLDER, by default tfchain's own pages, cut into passages along their headings. The training is a
+short one, to show the way: how much such a training helps on SciFact is measured by benchmarks/augmentation.py.
 """
 
 import sys
