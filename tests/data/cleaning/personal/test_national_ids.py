@@ -1,5 +1,7 @@
 """Tests of finding national ids, with the examples that authorities and Wikipedia give."""
 
+import time
+
 import pytest
 
 from tfchain.data.cleaning.personal.national_ids import COUNTRIES, find_national_ids
@@ -70,3 +72,10 @@ def test_what_is_no_id(text):
 def test_only_the_countries_asked_for():
     assert len(COUNTRIES) == 17
     assert list(find_national_ids("54362315K", ["CN", "US"])) == []
+
+
+@pytest.mark.parametrize("part", ["1", "1 ", "A", "A1", "12-", "SSN 1"])
+def test_hostile_texts_take_linear_time(part):
+    begin = time.perf_counter()
+    list(find_national_ids(part * (60_000 // len(part))))
+    assert time.perf_counter() - begin < 3

@@ -8,6 +8,8 @@ from tfchain.data.cleaning.personal.found import Found
 from tfchain.data.cleaning.personal.numbers import is_valid_number
 
 CONTEXT_CHARACTERS = 40  # before a number
+WINDOW = re.compile(r"(?<![A-Za-z0-9_])[A-Z0-9](?:[ .\-+]?[A-Z0-9x]){6,}")  # where alone an id can be
+LEAST_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,18 @@ def find_national_ids(text: str, countries: Collection[str] = COUNTRIES) -> Iter
         text: The text.
         countries: ISO 3166 codes. Default: all that are known.
     """
-    if not any(map(str.isdigit, text)):
-        return
-    for one in FORMS:
-        if one.country not in countries:
+    forms = [one for one in FORMS if one.country in countries]
+    for window in WINDOW.finditer(text):
+        if sum(map(str.isdigit, window[0])) < LEAST_DIGITS:
             continue
-        for match in one.pattern.finditer(text):
-            if not one.standard or is_valid_number(one.standard, match[0]):
-                yield Found(match.start(), match.end(), "national_id")
-        if one.bare is None or one.context is None or not one.context.search(text):
-            continue
-        for match in one.bare.finditer(text):
-            before = max(0, match.start() - CONTEXT_CHARACTERS)
-            if one.context.search(text, before, match.start()) and is_valid_number(one.standard, match[0]):
-                yield Found(match.start(), match.end(), "national_id")
+        start, end = window.start(), min(len(text), window.end() + 2)  # the next characters decide where a number ends
+        for one in forms:
+            for match in one.pattern.finditer(text, start, end):
+                if not one.standard or is_valid_number(one.standard, match[0]):
+                    yield Found(match.start(), match.end(), "national_id")
+            if one.bare is None or one.context is None:
+                continue
+            for match in one.bare.finditer(text, start, end):
+                before = max(0, match.start() - CONTEXT_CHARACTERS)
+                if one.context.search(text, before, match.start()) and is_valid_number(one.standard, match[0]):
+                    yield Found(match.start(), match.end(), "national_id")
