@@ -11,6 +11,7 @@ Prints each figure as it is found. With --write the tables are written to DATA_C
 
 import argparse
 import json
+import os
 import platform
 import random
 import subprocess
@@ -210,7 +211,7 @@ def measure_language(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
     """Records per second of each step by itself, the median of three runs, on 1,000 texts of each of two corpora."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}
     for name in ("scifact", "cmrc2018"):
         texts = planted_edits.read_texts(options.data, name, 1000)
         documents = [Document(str(number), text) for number, text in enumerate(texts)]
@@ -264,7 +265,9 @@ def describe(results: dict[str, Any]) -> str:
         lines += ["", f"Found elsewhere in these texts: {row['found_elsewhere']}.", "", "Missed, for example:", ""]
         lines += [f"- `{miss}`" for miss in row["misses"]] or ["- none"]
         lines += ["", f"Found in the whole corpora as they are: {row['natural']}. For example:", ""]
-        lines += [f"- {kind}: `{text}`" for kind, texts in row["examples"].items() for text in texts]
+        shown = {kind: texts for kind, texts in row["examples"].items() if kind not in ("email", "phone")}
+        lines += [f"- {kind}: `{text}`" for kind, texts in shown.items() for text in texts]
+        lines += ["", "Addresses and phone numbers are not shown here, since they are people's; a run prints them."]
     if "language" in results:
         row = dict(results["language"])
         lines += ["", "## Language", ""]
@@ -281,7 +284,8 @@ def describe(results: dict[str, Any]) -> str:
         lines += ["", "## Speed", ""]
         lines += [
             f"Records a second of each step alone, in one process. SciFact: abstracts of {row['scifact characters']:,} "
-            f"characters on average; CMRC: Chinese articles of {row['cmrc2018 characters']:,}.",
+            f"characters on average; CMRC: Chinese articles of {row['cmrc2018 characters']:,}. The machine's load was "
+            f"{row['load']} on {row['cores']} cores: above their number, figures are less than an idle machine's.",
             "",
             "| step | SciFact | CMRC |",
             "| --- | --- | --- |",
