@@ -8,7 +8,7 @@ from tfchain.data.cleaning.personal.national_ids import COUNTRIES, find_national
 
 IDS = {
     "CN": "身份证号11010519491231002X。",
-    "CN, district renamed": "440103195212235477",
+    "CN, district younger": "440103195212235477",
     "US": "her number 536-90-4399 was",
     "US after a word": "SSN: 536904399",
     "GB": "NI AB 12 34 56 C",

@@ -45,7 +45,7 @@ def form(country: str, pattern: str, standard: str = "", bare: str = "", context
 
 FORMS = (
     # China: province, district, birth date, number, check digit (GB 11643, ISO 7064). Not by python-stdnum's `cn.ric`,
-    # which refuses districts that were renamed before a holder was born, and so a third of real combinations.
+    # which refuses districts founded after a holder's birth, though numbers were given to adults from 1984 on.
     form(
         "CN",
         r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91)\d{4}(?:19|20)\d{2}(?:0[1-9]|1[0-2])"
