@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from tfchain.data.documents.text_folder import first_heading
 
 
