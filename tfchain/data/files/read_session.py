@@ -68,7 +68,8 @@ class ReadSession:
         """
         self.broken += 1
         self.first_error = self.first_error or error
-        self._write({"place": str(place), "reason": str(error), "record": to_shown(record)})
+        if self.broken_path is not None:
+            self._write({"place": str(place), "reason": str(error), "record": to_shown(record)}, self.broken_path)
         if not self.is_over:
             return
         if not self.max_broken:
@@ -127,13 +128,11 @@ class ReadSession:
                 self.first_error,
             )
 
-    def _write(self, entry: dict[str, str]) -> None:
-        if self.broken_path is None:
-            return
+    def _write(self, entry: dict[str, str], path: Path) -> None:
         if self._file is None:
             self.start()
         assert self._file is not None
-        with writing(self.broken_path):
+        with writing(path):
             self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             self._file.flush()  # a killed run leaves whole lines
 
@@ -144,4 +143,7 @@ def to_shown(record: Any) -> str:
         return bytes(record[:SHOWN_CHARACTERS]).decode("utf-8", "backslashreplace")
     if isinstance(record, str):
         return record[:SHOWN_CHARACTERS]
-    return json.dumps(record, ensure_ascii=False, default=repr)[:SHOWN_CHARACTERS]
+    try:
+        return json.dumps(record, ensure_ascii=False, default=repr)[:SHOWN_CHARACTERS]
+    except (ValueError, TypeError, RecursionError):  # a list that holds itself, a number of thousands of digits
+        return f"a {type(record).__name__} that JSON cannot hold"
