@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack, overload
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
-from tfchain.data.documents.reading import DocumentSource
+from tfchain.data.documents.reading import DocumentSource, read_for_index
+from tfchain.data.files.limits import ReadLimits
+from tfchain.data.files.read_session import ReadSession
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
@@ -165,13 +167,29 @@ class NeuralSearchChain(Chain):
         """Whether the model has changed since the documents were encoded."""
         return self._live.is_stale
 
-    def add(self, documents: DocumentSource, *, progress: bool | None = None) -> NeuralSearchChain:
+    def add(
+        self,
+        documents: DocumentSource,
+        *,
+        empty: Literal["skip", "error"] = "skip",
+        max_broken: int = 0,
+        broken_file: Path | str | None = None,
+        limits: ReadLimits | None = None,
+        progress: bool | None = None,
+    ) -> NeuralSearchChain:
         """Adds documents in memory; `save` writes them to disk.
 
         Args:
-            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text files,
-                .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of these; see `data.documents.reading`. A
-                document without an id gets its number in the order of adding; an existing id is replaced.
+            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text, PDF,
+                HTML and Office files, .jsonl, .csv, .tsv, .parquet, an archive, a BEIR folder), a pattern, a URL, or a
+                generator of these; see `data.documents.reading`. A document without an id gets its number in the order
+                of adding; an existing id is replaced.
+            empty: What becomes of documents with neither text nor title: `skip` leaves them out with a warning, `error`
+                adds nothing. An index holds none. Default: `skip`.
+            max_broken: How many files or records that cannot be read are left out, with a warning, before one is an
+                error. Default: 0.
+            broken_file: Where to write them, as lines of JSON. Default: not kept.
+            limits: How much a file may take. Default: `ReadLimits()`.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
@@ -180,7 +198,8 @@ class NeuralSearchChain(Chain):
         Raises:
             InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
         """
-        self._live.add(documents, self._encoding(progress))
+        reader = read_for_index(documents, empty=empty, session=ReadSession(max_broken, broken_file, limits))
+        self._live.add(reader, self._encoding(progress))
         return self
 
     def remove(self, ids: str | int | Iterable[str | int]) -> NeuralSearchChain:

@@ -120,7 +120,7 @@ def test_what_is_no_document_is_refused_by_its_place(source: Any, message: str) 
 
 EMPTY = {
     "list": ["one", " ", {"id": "n", "text": None}, Document("d", "", " "), {"id": "t", "title": "T", "text": ""}],
-    "d.jsonl": ['"one"', '" "', 'null'],
+    "d.jsonl": ['"one"', '" "', "null"],
     "d.csv": ["one", '" "', '""'],
     "folder": ["one", "\n", ""],
     "d.parquet": ["one", " ", None],

@@ -13,7 +13,7 @@ from tfchain.data.files.limits import ReadLimits
 from tfchain.data.files.place import Place
 from tfchain.data.files.read_session import ReadSession
 
-__all__ = ["DocumentItem", "DocumentReader", "DocumentSource", "Empty", "read_documents"]
+__all__ = ["DocumentItem", "DocumentReader", "DocumentSource", "Empty", "read_documents", "read_for_index"]
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +174,21 @@ class DocumentReader:
                 "Leave it out, or give it a text; empty='skip' leaves out all such documents."
             )
         return self.empty == "keep"
+
+
+def read_for_index(source: DocumentSource, *, empty: Empty, session: ReadSession) -> DocumentReader:
+    """Makes a reader of documents for an index, which holds none that are empty.
+
+    Raises:
+        InputError: if `empty` is neither `skip` nor `error`.
+    """
+    if empty == "keep":
+        raise InputError(
+            "`empty` must be 'skip' or 'error' for an index: a document with neither text nor title has nothing to "
+            "encode, and no search can find it. Received: empty='keep'.",
+            argument="empty",
+        )
+    return DocumentReader(source, empty=empty, session=session)
 
 
 def check_new(id: str, place: Place, places: dict[str, Place]) -> None:

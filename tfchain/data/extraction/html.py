@@ -11,6 +11,7 @@ from tfchain.data.files.limits import ReadLimits
 
 CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 HEAD_BYTES = 4096
+LEAST_CHARACTERS = "25"  # of a main text; below trafilatura's own 250, short pages come with their navigation
 
 
 def extract_html(data: bytes, limits: ReadLimits) -> Extracted:
@@ -25,28 +26,33 @@ def extract_html(data: bytes, limits: ReadLimits) -> Extracted:
         MissingPackageError: if trafilatura is not installed.
     """
     try:
+        from lxml import etree, html
         from trafilatura import extract
         from trafilatura.metadata import extract_metadata
-        from trafilatura.utils import load_html
+        from trafilatura.settings import use_config
     except ImportError as error:
         raise MissingPackageError(
             "Reading HTML needs the package trafilatura. Install it with `pip install 'tfchain[data]'`."
         ) from error
     text = decode_html(data)
     builder = TextBuilder(limits)
-    tree = load_html(text)
-    if tree is None:
-        builder.add(text if "<" not in text else "")
+    try:
+        tree = html.document_fromstring(text.encode(), parser=html.HTMLParser(encoding="utf-8"))
+    except etree.ParserError:  # nothing in it
         return builder.build()
     metadata = extract_metadata(tree)
+    settings = use_config()
+    settings.set("DEFAULT", "MIN_EXTRACTED_SIZE", LEAST_CHARACTERS)
     found = extract(
         text, output_format="markdown", include_comments=False, include_tables=True, include_formatting=True,
         favor_recall=True,
+        config=settings,
     )  # fmt: skip
     if found:
         builder.add(found)
     else:
-        for block in to_markdown(tree):
+        body = tree.find("body")
+        for block in to_markdown(tree if body is None else body):
             builder.add(block)
     return builder.build((metadata.title if metadata else "") or "")
 

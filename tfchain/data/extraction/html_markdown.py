@@ -1,7 +1,7 @@
 """All text of an HTML tree as Markdown: of a book's chapters, and of pages in which no main text is found."""
 
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from typing import Any
 
 from tfchain.data.extraction.extracted import to_table
@@ -35,7 +35,9 @@ def add_blocks(element: Any, blocks: list[str], level: int) -> None:
     inline = [plain(element.text)]
     for child in element:
         tag = name_of(child)
-        if tag in INLINE and not has_block(child):
+        if tag == "br":
+            inline.append("\n")
+        elif tag in INLINE and not has_block(child):
             inline.append(inline_text(child, level))
         elif tag and tag not in SKIPPED | BOILERPLATE:
             blocks.append(tidy("".join(inline)))
@@ -64,13 +66,15 @@ def add_block(element: Any, tag: str, blocks: list[str], level: int) -> None:
     elif tag == "blockquote":
         quoted: list[str] = []
         add_blocks(element, quoted, level)
-        blocks.append("\n>\n".join("> " + block.replace("\n", "\n> ") for block in quoted))
+        blocks.append("\n>\n".join("> " + block.replace("\n", "\n> ") for block in quoted if block))
     else:
         add_blocks(element, blocks, level)
 
 
 def list_lines(element: Any, tag: str, indent: int, level: int) -> list[str]:
     """Returns the lines of a list, with the lists in it."""
+    if level > MOST_LEVELS:
+        return [plain("".join(element.itertext()))]
     lines: list[str] = []
     number = 0
     for item in element:
@@ -81,15 +85,18 @@ def list_lines(element: Any, tag: str, indent: int, level: int) -> list[str]:
         number += 1
         text = SPACE.sub(" ", inline_text(item, level, skipped=SKIPPED | LISTS)).strip()
         lines.append(f"{' ' * indent}{f'{number}.' if tag == 'ol' else '-'} {text}".rstrip())
-        for child in item.iterdescendants():
-            if level < MOST_LEVELS and name_of(child) in LISTS and nearest_item(child) is item:
-                lines += list_lines(child, name_of(child), indent + 2, level + 1)
+        for inner in lists_in(item, level):
+            lines += list_lines(inner, name_of(inner), indent + 2, level + 1)
     return lines
 
 
-def nearest_item(element: Any) -> Any:
-    """Returns the list item around an element."""
-    return next((parent for parent in element.iterancestors() if name_of(parent) == "li"), None)
+def lists_in(element: Any, level: int) -> Iterator[Any]:
+    """Yields the lists in an element that are in no other list."""
+    for child in element:
+        if name_of(child) in LISTS:
+            yield child
+        elif level < MOST_LEVELS:
+            yield from lists_in(child, level + 1)
 
 
 def inline_text(element: Any, level: int, skipped: Set[str] = frozenset(SKIPPED)) -> str:
@@ -102,8 +109,8 @@ def inline_text(element: Any, level: int, skipped: Set[str] = frozenset(SKIPPED)
         between = "" if tag in INLINE else " "
         if tag == "br":
             parts.append("\n")
-        elif tag and tag not in skipped:
-            parts += [between, inline_text(child, level + 1, skipped), between]
+        elif tag:
+            parts += [between, "" if tag in skipped else inline_text(child, level + 1, skipped), between]
         parts.append(plain(child.tail))
     text = "".join(parts)
     return f"`{text}`" if name_of(element) == "code" and text.strip() and "`" not in text else text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tfchain.core.errors import InputError
-from tfchain.data.files.compression import split_compression, unpack
+from tfchain.data.files.compression import BUFFER_BYTES, split_compression, unpack
 from tfchain.data.files.limits import ReadLimits
 from tfchain.data.files.paths import printable, to_path
 
@@ -137,7 +137,7 @@ def open_path(path: Path) -> BinaryIO:
                 f"Expected an ordinary file. Received a pipe, a socket or a device: {printable(path)}. Write its "
                 "content to a file."
             )
-        return path.open("rb")
+        return path.open("rb", BUFFER_BYTES)
     except InputError:
         raise
     except FileNotFoundError:

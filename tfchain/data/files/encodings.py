@@ -21,15 +21,19 @@ UTF8_CHARACTER = re.compile(
 )
 HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 WESTERN = "cp1252"  # what browsers read where nothing names an encoding
+WESTERN_SHARE = 0.45  # of bytes outside ASCII at most, in a text in a Latin script
+CHAOS_MARGIN, COHERENCE_MARGIN = 0.1, 0.03
+USUAL = ("cp1251", "gb18030", "cp932", "big5", "cp949", "cp1250", "koi8_r")  # where several fit equally well
 CHUNK_BYTES = 2**18
 
 
-def find_encoding(data: bytes, *, least_wrong_bytes: int = 1) -> str | None:
+def find_encoding(data: bytes, *, least_wrong_bytes: int = 1, is_cut: bool = False) -> str | None:
     """Finds the encoding of a text that may not be UTF-8.
 
     Args:
-        data: The text, or its beginning (a character cut off at the end does not matter).
+        data: The text, or its beginning.
         least_wrong_bytes: How many bytes that are not UTF-8 it takes before another encoding is considered. Default: 1.
+        is_cut: Whether it is a beginning, so that a character may be cut off at its end. Default: False.
 
     Returns:
         Python's name of the encoding; `utf_8` if the text is UTF-8, with or without damaged bytes; None if it is not a
@@ -42,42 +46,51 @@ def find_encoding(data: bytes, *, least_wrong_bytes: int = 1) -> str | None:
         return "utf_8"
     wide = data[:4096].count(b"\0") * 8 > min(len(data), 4096)  # UTF-16 without a mark has a NUL in every ASCII letter
     if not wide:
-        if is_utf8(data):
+        if is_utf8(data, is_cut=is_cut):
             return "utf_8"
         high = len(HIGH_BYTE.findall(data))
         wrong = high - sum(map(len, UTF8_CHARACTER.findall(data)))
         if wrong < max(least_wrong_bytes, high / 2):
             return "utf_8"
-    return guess_encoding(data[:SAMPLE_BYTES])
+    return guess_encoding(data[:SAMPLE_BYTES], wide=wide)
 
 
-def is_utf8(data: bytes) -> bool:
-    """Returns whether bytes are UTF-8, but for a character that is cut off at the end."""
+def is_utf8(data: bytes, *, is_cut: bool) -> bool:
+    """Returns whether bytes are UTF-8; if they are cut, but for a character at their end."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)
+        codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def guess_encoding(data: bytes) -> str | None:
+def guess_encoding(data: bytes, *, wide: bool = False) -> str | None:
     """Returns the encoding in which bytes look most like a text, by charset-normalizer; None if they look like none.
 
-    Where Windows' Western encoding explains them as well as its first choice, it is taken: the Central European one
-    has the same bytes for many letters, and turns French accents into Czech ones.
+    Of encodings that explain the bytes about as well as its first choice, the most usual is taken: in a short text a
+    single accent has a meaning in dozens of them, and the Central European one turns French accents into Czech ones.
+
+    Args:
+        data: The text, or its beginning.
+        wide: Whether it has 16 or 32 bits a character. Default: False.
     """
     from charset_normalizer import from_bytes
 
-    found = from_bytes(data)
-    best = found.best()
-    if best is None:
+    matches = list(from_bytes(data))
+    found = [match for match in matches if wide or not match.encoding.startswith(("utf_16", "utf_32"))] or matches
+    if not found:
         return None
-    if WESTERN in best.could_be_from_charset:
+    best = found[0]
+    close = {
+        name
+        for match in found
+        if match.chaos <= best.chaos + CHAOS_MARGIN and match.coherence >= best.coherence - COHERENCE_MARGIN
+        for name in (match.encoding, *match.could_be_from_charset)
+    }
+    if WESTERN in close and len(HIGH_BYTE.findall(data)) < len(data) * WESTERN_SHARE:
         return WESTERN
-    for other in found:
-        if other.encoding == WESTERN and other.chaos <= best.chaos and other.coherence >= best.coherence:
-            return WESTERN
-    return str(best.encoding)
+    equal = {match.encoding for match in found if (match.chaos, match.coherence) == (best.chaos, best.coherence)}
+    return next((name for name in USUAL if name in equal), str(best.encoding))
 
 
 class Recoded(io.RawIOBase):

@@ -50,17 +50,22 @@ class LineReader:
         session: The limits; the encoding that is found is noted there.
         detect: Whether a file that is not UTF-8 is read in the encoding that it looks like. Without, only UTF-8 is
             read. Default: False.
+        keep_bad: Whether a line that is not UTF-8 is returned, with surrogates for its broken bytes, and remembered,
+            instead of raised: a row of several lines goes on after it. Default: False.
 
     Attributes:
         number: The number of the last line.
         row_bytes: The bytes read since this was last set to 0: what a row of several lines takes.
+        bad_line: With `keep_bad`, the last line that is not UTF-8; None if there was none, or it has been set to None.
     """
 
-    def __init__(self, file: DataFile, session: ReadSession, *, detect: bool = False) -> None:
+    def __init__(self, file: DataFile, session: ReadSession, *, detect: bool = False, keep_bad: bool = False) -> None:
         self._label = file.label
         self._limit = session.limits.line_bytes
         self.number, self._offset = 0, 0
         self.row_bytes = 0
+        self.bad_line: BadLineError | None = None
+        self._keep_bad = keep_bad
         opened = file.open(session.limits)
         if detect:
             opened = self._detect(opened, session)
@@ -99,7 +104,10 @@ class LineReader:
             return self.number, data.decode("utf-8")
         except UnicodeDecodeError as error:
             message = not_utf8(data, error, self._label, line=self.number, offset=start)
-            raise BadLineError(message, Place(f"{self._label}:", self.number), data) from None
+            self.bad_line = BadLineError(message, Place(f"{self._label}:", self.number), data)
+            if not self._keep_bad:
+                raise self.bad_line from None
+            return self.number, data.decode("utf-8", "surrogateescape")
 
     def _skip(self, data: bytes) -> BadLineError:
         """Reads the rest of a line that is too long, and returns its error."""
@@ -119,7 +127,9 @@ class LineReader:
     def _detect(self, file: BinaryIO, session: ReadSession) -> BinaryIO:
         """Returns a stream of the file's text in UTF-8."""
         peeked = Peeked(file)
-        encoding = find_encoding(peeked.peek(SAMPLE_BYTES), least_wrong_bytes=LEAST_WRONG_BYTES)
+        sample = peeked.peek(SAMPLE_BYTES)
+        is_cut = len(sample) == SAMPLE_BYTES
+        encoding = find_encoding(sample, least_wrong_bytes=LEAST_WRONG_BYTES, is_cut=is_cut)
         stream = cast(BinaryIO, io.BufferedReader(peeked, BUFFER_BYTES))
         if encoding in (None, "utf_8"):
             return stream

@@ -41,7 +41,7 @@ def read_cells(
     """
     file, session = to_file(path), session or ReadSession()
     delimiter = "\t" if file.ending == ".tsv" else ","
-    with LineReader(file, session, detect=True) as lines:
+    with LineReader(file, session, detect=True, keep_bad=True) as lines:
         rows = csv.reader(Texts(lines), delimiter=delimiter, strict=True)
         columns: list[str] | None = None
         chosen: set[str] = set()
@@ -60,8 +60,11 @@ def read_cells(
                 )
                 session.reject(InputError(message), place)
                 continue
-            except BadLineError as error:
-                session.reject(error, error.place, error.data)
+            except BadLineError as error:  # too long: where the next row begins cannot be known
+                raise InputError(f"{error} The rows after it are not read.") from None
+            if lines.bad_line is not None:
+                session.reject(lines.bad_line, place, lines.bad_line.data)
+                lines.bad_line = None
                 continue
             if not row:
                 continue
