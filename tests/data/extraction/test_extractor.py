@@ -100,9 +100,9 @@ def test_what_a_file_could_make_a_library_do_ends_in_an_error(
     path = tmp_path / "victim.txt"
     path.write_text("safe")
     limits = ReadLimits(memory_bytes=2**30, characters=1000)
-    with hostile(body.replace("{path}", str(path)), limits, monkeypatch) as made:
-        with pytest.raises(InputError, match=rf"^a\.pdf: .*{message}"):
-            made.extract(memory_file("a.pdf", b"%PDF"))
+    made = hostile(body.replace("{path}", str(path)), limits, monkeypatch)
+    with made, pytest.raises(InputError, match=rf"^a\.pdf: .*{message}"):
+        made.extract(memory_file("a.pdf", b"%PDF"))
     assert path.read_text() == "safe"
 
 
@@ -118,9 +118,9 @@ def test_the_process_prints_nothing_into_its_answers_and_imports_no_tensorflow(
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     body = "from tfchain.core.errors import MissingPackageError; raise MissingPackageError('needs pypdf')"
-    with hostile(body, ReadLimits(), monkeypatch) as made:
-        with pytest.raises(MissingPackageError, match=r"a\.pdf: needs pypdf"):
-            made.extract(memory_file("a.pdf", b"%PDF"))
+    made = hostile(body, ReadLimits(), monkeypatch)
+    with made, pytest.raises(MissingPackageError, match=r"a\.pdf: needs pypdf"):
+        made.extract(memory_file("a.pdf", b"%PDF"))
 
 
 @pytest.mark.parametrize(

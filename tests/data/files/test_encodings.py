@@ -96,6 +96,6 @@ def test_a_stream_is_recoded_whatever_is_read_at_once(size: int) -> None:
 def test_a_stream_that_is_not_what_it_looked_like_is_an_error() -> None:
     import io
 
-    with recode(io.BytesIO(b"\x81"), "gb18030", "a.csv") as file:
-        with pytest.raises(InputError, match="a.csv: not gb18030, which it looks like: incomplete"):
-            file.read()
+    file = recode(io.BytesIO(b"\x81"), "gb18030", "a.csv")
+    with file, pytest.raises(InputError, match="a.csv: not gb18030, which it looks like: incomplete"):
+        file.read()

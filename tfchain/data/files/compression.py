@@ -93,7 +93,7 @@ class Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
+            data = self._stream.read1(len(buffer))  # of a damaged file, all that can be read
         except InputError:
             raise
         except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:

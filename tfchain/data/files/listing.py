@@ -33,15 +33,24 @@ def is_pattern(text: str) -> bool:
 
 
 def find_matches(pattern: str) -> list[tuple[str, DataFile]]:
-    """Lists the files that match a pattern; hidden ones are left out."""
+    """Lists the files that match a pattern, without hidden ones and those in linked folders, which may be circles."""
     full = os.path.expanduser(pattern)
     root = Path(full)
     while glob.has_magic(str(root)):
         root = root.parent
-    found = sorted(Path(name) for name in glob.iglob(full, recursive=True) if os.path.isfile(name))
+    matches = {Path(name) for name in glob.iglob(full, recursive=True) if os.path.isfile(name)}
+    linked: dict[Path, bool] = {root: False}
+    found = sorted(path for path in matches if not is_linked(path.parent, linked))
     if not found:
         raise InputError(
             f"No file matches {pattern}. Check the pattern (the current folder is {Path.cwd()}); `**` stands for any "
             "folders."
         )
     return [(path.relative_to(root).as_posix(), to_file(path)) for path in found]
+
+
+def is_linked(folder: Path, known: dict[Path, bool]) -> bool:
+    """Returns whether a folder is a link, or lies in one; `known` has the folder where the search began."""
+    if folder not in known:
+        known[folder] = folder.is_symlink() or (folder.parent != folder and is_linked(folder.parent, known))
+    return known[folder]

@@ -106,7 +106,8 @@ class ReadSession:
         """Empties the side file."""
         if self.broken_path is not None:
             with writing(self.broken_path):
-                self.broken_path.parent.mkdir(parents=True, exist_ok=True)
+                if not self.broken_path.parent.exists():
+                    self.broken_path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.broken_path.open("w", encoding="utf-8", errors="backslashreplace")
 
     def finish(self) -> None:
