@@ -159,9 +159,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of data sets")
     documents = read_texts(parser.parse_args().data)
-    processor = next(
-        (line.partition(": ")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), ""
-    )
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        processor = next((line.partition(": ")[2].strip() for line in file if line.startswith("model name")), "")
     print(f"Python {platform.python_version()}, {processor}\n")
     print("| format | documents | MB of text | documents/s | MB/s | first document | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
