@@ -14,7 +14,7 @@ JOBS ?= 2
 # The tests that tell most about another version of Python in the least time: imports and process starts, files and
 # pickles, the compiled kernels, the command line, a task from fit to a served version, and a search chain's whole life.
 SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/models/indexes \
-  tests/models/engines/test_native_library.py tests/models/engines/test_native_encoder.py \
+  tests/models/test_native_library.py tests/models/engines/test_native_encoder.py \
   tests/cli/test_commands.py tests/cli/test_bad_input.py tests/test_toy_task.py tests/chains/test_search.py
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 

@@ -10,12 +10,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tfchain.chains.classification import TextClassificationChain as TextClassificationChain
+    from tfchain.chains.forget import ForgetReceipt as ForgetReceipt
+    from tfchain.chains.forget import forget as forget
     from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
     from tfchain.chains.search_client import Client as Client
     from tfchain.core.errors import TfchainError as TfchainError
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.preparation.prepare import prepare as prepare
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
@@ -40,6 +43,7 @@ _HOMES = {
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
     "FitOptions": "tfchain.training.fit.options",
+    "ForgetReceipt": "tfchain.chains.forget",
     "Hit": "tfchain.core.types",
     "Mining": "tfchain.training.mining.options",
     "NeuralSearchChain": "tfchain.chains.search",
@@ -56,7 +60,9 @@ _HOMES = {
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
     "compress": "tfchain.optimization.compress",
+    "forget": "tfchain.chains.forget",
     "make_strategy": "tfchain.training.distributed.strategies",
+    "prepare": "tfchain.data.preparation.prepare",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfchain.core.errors import InputError
+from tfchain.data.documents.passages import PassageMode
+from tfchain.data.steps.step import Step
 from tfchain.models.encoders.config import PoolingMode
 from tfchain.training.distributed.strategies import StrategyName
 from tfchain.training.mining.options import Mining
@@ -94,7 +96,7 @@ class TrainingPlan:
         datasets: Pairs by name; a single dataset without a name has the empty name.
         output: The folder that the trained model is saved to.
         max_length: The most tokens of a text. Default: the model's own.
-        passages: Whether long documents are split or cut off in evaluation. Default: `split`.
+        passages: How long documents are split, or that they are cut off, in evaluation. Default: `split`.
         mixing: How several datasets are mixed. Default: that of `fit`.
         loss: A loss's name, or a mapping of `name` and arguments. Default: the one that suits the columns.
         guide: The model that a guided loss consults, a folder or a hub name. Default: none.
@@ -107,6 +109,7 @@ class TrainingPlan:
         log_path: The folder of the logs. Default: none.
         length_groups: Rectangles that a batch's texts are cut into by length. Default: that of `fit`.
         data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
+        augment: Steps that disturb the rows anew in each epoch. Default: none.
         recipes: Names and arguments of recipes that act while training, such as `("prune", {"sparsity": 0.5})`; a room
             above interprets them. Default: none.
         tuning: How hyperparameters are searched for; a training ignores it. Default: no search.
@@ -119,7 +122,7 @@ class TrainingPlan:
     datasets: Mapping[str, DatasetPlan]
     output: Path
     max_length: int | None = None
-    passages: Literal["split", "truncate"] = "split"
+    passages: PassageMode = "split"
     mixing: Mixing | None = None
     loss: LossPlan | None = None
     guide: str | Path | None = None
@@ -132,6 +135,7 @@ class TrainingPlan:
     log_path: Path | None = None
     length_groups: int | None = None
     data_service: str | None = None
+    augment: Sequence[Step] = ()
     recipes: Sequence[tuple[str, Mapping[str, Any]]] = ()
     tuning: TuningPlan | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)

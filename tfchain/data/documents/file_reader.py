@@ -10,6 +10,7 @@ from tfchain.core.errors import InputError
 from tfchain.data.documents.file_folder import list_folder
 from tfchain.data.documents.file_kinds import READ_FROM, choose_files
 from tfchain.data.documents.msmarco import is_collection, read_collection
+from tfchain.data.documents.prepared_set import read_prepared_set
 from tfchain.data.documents.squad import is_squad, read_squad_documents
 from tfchain.data.documents.text_files import read_text_file
 from tfchain.data.extraction.extracted import ENDINGS as EXTRACTED_ENDINGS
@@ -23,6 +24,7 @@ from tfchain.data.files.place import Place, Record
 from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.records import read_records, record_ending
 from tfchain.data.files.remote import is_url
+from tfchain.data.files.shard_manifest import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ class FileReader:
             yield from self.session.bear(self.read_file(file, name), file.label)
             return
         path = to_path(source)
+        if path.is_dir() and (manifest := read_manifest(path)) is not None:
+            yield from read_prepared_set(path, manifest)
+            return
         if path.is_dir():
             yield from self._read_all([(name, to_file(found)) for name, found in list_folder(path)])
             return

@@ -48,8 +48,9 @@ def read_documents(
               document each: `.jsonl`, `.csv`, `.tsv`, `.parquet`, `.tfrecord` with the columns of the dict above,
               SQuAD-like `.json`, MS MARCO's `collection.tsv` and `msmarco-docs.tsv`. All but `.parquet` may be
               compressed (`.gz`, `.zst`, `.bz2`, `.xz`). `~` is the home folder.
-            - a folder, or a `.zip` or `.tar` archive: a BEIR folder's `corpus.jsonl`; else all files that are
-              documents, in the order of their paths, which are the ids; if there are none, all files of records.
+            - a folder, or a `.zip` or `.tar` archive: a set that `prepare` wrote; a BEIR folder's `corpus.jsonl`; else
+              all files that are documents, in the order of their paths, which are the ids; if there are none, all files
+              of records.
             - a pattern (`docs/**/*.pdf`), or a URL that fsspec reads (`gs://`, `s3://`, `http://`), also with a
               pattern. In a list, write `Path(…)`, or `Url(…)` of `tfchain.data.files.remote`.
             - a data frame (pandas, Polars, Arrow), a Hugging Face `Dataset` (of a `DatasetDict` the split `train`) or

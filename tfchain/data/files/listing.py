@@ -9,7 +9,7 @@ from tfchain.data.files.data_file import DataFile, to_file
 from tfchain.data.files.remote import find_remote_files, is_url
 
 
-def find_named_files(source: str | Path) -> list[tuple[str, DataFile]] | None:
+def find_named_files(source: str | os.PathLike[str]) -> list[tuple[str, DataFile]] | None:
     """Lists the files of a URL, or of a pattern such as `docs/**/*.pdf`.
 
     Args:

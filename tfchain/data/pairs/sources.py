@@ -20,6 +20,7 @@ from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Block, Place
 from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.records import read_json_lines, record_ending
+from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.files.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
 from tfchain.data.files.tfrecords import read_tfrecord
 from tfchain.data.pairs.columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
@@ -82,13 +83,16 @@ def read_path(source: str | os.PathLike[str]) -> Iterator[Block]:
 
 
 def find_files(path: Path) -> list[Path]:
-    """Returns a file itself, or the .parquet or .tfrecord files of a folder, sorted by name.
+    """Returns a file itself, the files of a prepared set, or a folder's .parquet or .tfrecord files, sorted by name.
 
     Raises:
         InputError: if a folder has neither kind, or both.
     """
     if not path.is_dir():
         return [path]
+    manifest = read_manifest(path)
+    if manifest is not None:
+        return find_shards(path, manifest)
     try:
         shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:

@@ -9,7 +9,26 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.data.steps.step import Step
 
-STEP_TYPES: dict[str, str] = {}
+STEP_TYPES: dict[str, str] = {
+    "add_typos": "tfchain.data.augmentation.character_noise:AddTypos",
+    "add_word_negatives": "tfchain.data.augmentation.word_negatives:AddWordNegatives",
+    "crop_spans": "tfchain.data.augmentation.crops:CropSpans",
+    "delete_words": "tfchain.data.augmentation.word_noise:DeleteWords",
+    "drop_repeated_queries": "tfchain.data.augmentation.query_filters:DropRepeatedQueries",
+    "filter_round_trip": "tfchain.data.augmentation.query_filters:FilterRoundTrip",
+    "generate_queries": "tfchain.data.augmentation.generated_queries:GenerateQueries",
+    "inverse_cloze": "tfchain.data.augmentation.crops:InverseCloze",
+    "misread_chinese": "tfchain.data.augmentation.chinese_noise:MisreadChinese",
+    "mistype_chinese": "tfchain.data.augmentation.chinese_noise:MistypeChinese",
+    "mistype_keys": "tfchain.data.augmentation.character_noise:MistypeKeys",
+    "replace_synonyms": "tfchain.data.augmentation.synonyms:ReplaceSynonyms",
+    "scan_errors": "tfchain.data.augmentation.ocr_noise:ScanErrors",
+    "score_pairs": "tfchain.data.augmentation.pair_scores:ScorePairs",
+    "swap_words": "tfchain.data.augmentation.word_noise:SwapWords",
+    "synthesize_queries": "tfchain.data.augmentation.synthetic_queries:SynthesizeQueries",
+    "translate_back": "tfchain.data.augmentation.back_translation:TranslateBack",
+    "split_passages": "tfchain.data.documents.split_passages:SplitPassages",
+}
 """Module and class of each step; imported on first use, since some need packages of an extra."""
 
 
@@ -45,7 +64,7 @@ def make_step(entry: Any, number: int) -> Step:
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise InputError(f"The settings of `{where}` ({name}) must be a dict. Received: {settings!r:.80}.")
-    known = [field.name for field in dataclasses.fields(step_type) if field.init]
+    known = [field.name for field in dataclasses.fields(step_type) if field.init and field.name not in step_type.needs]
     for key in settings:
         if key not in known:
             raise InputError(

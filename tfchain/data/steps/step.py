@@ -1,13 +1,15 @@
 """The contract of a step, and the three usual kinds: a change of texts, a filter, and records made from records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.steps.record import Record, change_texts, record_id, texts_of
 from tfchain.data.steps.step_log import StepLog
@@ -32,10 +34,13 @@ class Step:
         name: The name in a file and in reports: a verb and its object, such as `repair_text`.
         per_record: Whether what becomes of a record depends on that record alone, so that records may be processed in
             any order, on any worker.
+        needs: The names of fields that hold callables, `None` by default, such as `count_tokens` and `encode`: what a
+            model does, which is no plain value. A run fills them; see `bind`.
     """
 
     name: ClassVar[str]
     per_record: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def new_state(self) -> Any:
         """Returns the state of a run that has seen no record: `None` if the step needs none."""
@@ -66,8 +71,35 @@ class Step:
         return self.new_state()
 
     def settings(self) -> dict[str, Any]:
-        """Returns the step's settings as plain values, for cards and fingerprints."""
-        return asdict(self)
+        """Returns the step's settings as plain values, for cards and fingerprints. Callables are not among them."""
+        return {
+            field.name: deepcopy(getattr(self, field.name)) for field in fields(self) if field.name not in self.needs
+        }
+
+    def bind(self, **callables: Callable[..., Any]) -> Self:
+        """Returns the step with the callables that it needs and does not have.
+
+        Args:
+            callables: By name. Others are left out, so that a runner gives all steps all it has.
+
+        Example:
+            >>> list(SplitPassages().bind(count_tokens=count_tokens)(documents))  # doctest: +SKIP
+        """
+        found: dict[str, Any] = {name: callables[name] for name in self.missing() if name in callables}
+        return replace(self, **found) if found else self
+
+    def missing(self) -> list[str]:
+        """Returns the names of the callables that the step needs and does not have."""
+        return [name for name in self.needs if getattr(self, name) is None]
+
+    def check_bound(self) -> None:
+        """Raises an InputError if the step lacks a callable that it needs."""
+        for name in self.missing():
+            raise InputError(
+                f"The step {self.name} needs `{name}`, which comes from a model. Received: none. Give it to the step, "
+                f"`{type(self).__name__}({name}=…)`, or to the run, `prepare(…, callables={{{name!r}: …}})`; "
+                "`chain.add(…, steps=…)` has its own."
+            )
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record]:
         """Runs the step alone.
@@ -77,7 +109,11 @@ class Step:
 
         Yields:
             What the step makes of them.
+
+        Raises:
+            InputError: if the step lacks a callable that it needs.
         """
+        self.check_bound()
         log, state = StepLog(self.name), self.new_state()
         remaining = iter(records)
         while block := list(islice(remaining, BLOCK_RECORDS)):

@@ -129,6 +129,22 @@ class IndexFolder:
             self.commit = commit
             self._clear(model, codebook)
 
+    def follow_purge(self) -> None:
+        """Takes over where documents are after `purge_index` rewrote segments of this folder.
+
+        Raises:
+            IndexFolderError: if the folder cannot be read.
+        """
+        manifest = read_manifest(self.path)
+        self.commit, self.segments = manifest["commit"], list(manifest["segments"])
+        self.removed = [(segment, row) for segment, row in manifest["removed"]]
+        gone, before = set(self.removed), self.places
+        self.places = {}
+        for number, name in enumerate(self.segments):
+            for row, document in enumerate(read_segment_documents(self.path / name)):
+                if (number, row) not in gone and document.id in before:
+                    self.places[document.id] = (before[document.id][0], number, row)
+
     def _read_manifest(self) -> dict[str, Any] | None:
         manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
         if manifest is not None:
@@ -254,7 +270,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"], storage, codebook)
     removed = set(folder.removed)
     for number, name in enumerate(folder.segments):
-        documents, counts, vectors = _read_segment(path / name)
+        documents, counts, vectors = read_segment(path / name)
         kept = [row for row in range(len(documents)) if (number, row) not in removed]
         if len(kept) != len(documents):
             vectors = vectors[np.repeat(np.isin(np.arange(len(documents)), kept), counts)]
@@ -284,13 +300,22 @@ def _read_codebook(path: Path, name: str | None, dim: int) -> BinaryCodebook | N
     return BinaryCodebook(mean, matrix)
 
 
-def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
+def read_segment_documents(path: Path) -> list[Document]:
+    """Reads a segment's documents, without its vectors."""
     try:
         with open(path / "documents.jsonl", encoding="utf-8") as file:
-            documents = [Document(**json.loads(line)) for line in file]
+            return [Document(**json.loads(line)) for line in file]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
+
+
+def read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
+    """Reads a segment's documents, their numbers of passages, and the passages' vectors."""
+    documents = read_segment_documents(path)
+    try:
         counts, values = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
         scales = np.load(path / "scales.npy") if (path / "scales.npy").is_file() else None
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
     fits = counts.ndim == 1 and values.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
     fits = fits and (scales is None or scales.shape == (len(values),))

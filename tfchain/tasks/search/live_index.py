@@ -3,13 +3,16 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tfchain.core.errors import InputError
 from tfchain.core.ids import to_ids
 from tfchain.core.types import Document
 from tfchain.data.documents.reading import DocumentReader, DocumentSource
+from tfchain.data.steps.record import Record
+from tfchain.data.steps.run import StepsRun, stream
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
@@ -128,12 +131,16 @@ class LiveIndex:
                     return
             self.encode_again(encoding, only_if_stale=True)
 
-    def add(self, documents: DocumentSource | DocumentReader, encoding: Encoding) -> None:
+    def add(self, documents: DocumentSource | DocumentReader, encoding: Encoding, run: StepsRun | None = None) -> int:
         """Reads and encodes documents, and adds them in one step.
 
         Args:
             documents: The documents, or a reader of them; its numbers are set to go on from the index's.
             encoding: How to encode them.
+            run: Steps that the documents pass first. Default: none.
+
+        Returns:
+            How many documents were read, before any step.
 
         Raises:
             InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
@@ -143,7 +150,10 @@ class LiveIndex:
             first = reader.next_number = max(self.index.next_number, self._promised)
             read = list(reader)
             promised = self._promised = reader.next_number
+        number = len(read)
         try:
+            if run is not None:
+                read = list(DocumentReader(check_documents(stream(read, run))))
             while not self._try_to_add(read, encoding):
                 logger.info("The model has changed; encoding %d documents again.", len(read))
         except BaseException:
@@ -151,6 +161,7 @@ class LiveIndex:
                 if self._promised == promised:
                     self._promised = first
             raise
+        return number
 
     def remove(self, ids: Any) -> None:
         """Removes documents by id.
@@ -195,3 +206,18 @@ class LiveIndex:
             fill_index(self.index, parts, fingerprint=fingerprint)
             self.note_change()
             return True
+
+
+def check_documents(records: Iterable[Record]) -> Iterator[Document]:
+    """Yields what steps made, if they are documents.
+
+    Raises:
+        InputError: if a step made rows.
+    """
+    for record in records:
+        if not isinstance(record, Document):
+            raise InputError(
+                f"The steps of `add` must pass on documents. Received: a row with the columns {', '.join(record)}. "
+                "Make rows to train on with `prepare`."
+            )
+        yield record

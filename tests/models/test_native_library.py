@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import TfchainError
-from tfchain.models.engines import native_library as native
+from tfchain.models import native_library as native
 
 needs_kernels = pytest.mark.skipif(native.find_obstacle() is not None, reason=str(native.find_obstacle()))
 
 # No TensorFlow in these processes: it has threads of its own, which a forked process cannot go on with.
 WEIGHTS = """
 import numpy as np
-from tfchain.models.engines.native_library import Layer, NativeModel, Product, Weights
+from tfchain.models.native_library import Layer, NativeModel, Product, Weights
 random = np.random.default_rng(0)
 def product(outputs, inputs):
     weights = random.integers(-127, 128, (outputs, inputs)).astype("int8")
@@ -155,7 +155,7 @@ def test_where_there_is_no_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -
 def open_library(monkeypatch: pytest.MonkeyPatch, path: Path) -> str | None:
     """What `find_obstacle` says of a library."""
     monkeypatch.setattr(native, "_find_library", lambda: path)
-    monkeypatch.setattr(native, "_load", native._load.__wrapped__)
+    monkeypatch.setattr(native, "load_library", native.load_library.__wrapped__)
     return native.find_obstacle.__wrapped__()
 
 
@@ -183,7 +183,7 @@ def test_on_another_processor_the_library_says_so(monkeypatch: pytest.MonkeyPatc
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("needs gcc")
-    sources = sorted((Path(native.__file__).parent / "kernels").glob("*.c"))
+    sources = sorted((Path(native.__file__).parent / "engines" / "kernels").glob("*.c"))
     flags = ["-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-U__x86_64__", "-U__linux__"]
     subprocess.run([compiler, *flags, *sources, "-o", tmp_path / "other.so"], check=True, timeout=120)
     assert "the processor has no AVX-512 VNNI" in str(open_library(monkeypatch, tmp_path / "other.so"))

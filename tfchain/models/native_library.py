@@ -1,7 +1,7 @@
 """The one door to the project's own kernels: a transformer encoder in int8, for processors with AVX-512 VNNI.
 
-The library is compiled from `kernels/` when tfchain is installed, by GCC on x86-64 Linux. If it is missing, or the
-processor cannot run it, `find_obstacle` says so, and LiteRT is used.
+The library is compiled from `engines/kernels/` when tfchain is installed, by GCC on x86-64 Linux. If it is missing, or
+the processor cannot run it, `find_obstacle` says so, and LiteRT is used.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ MOST_BEST = 64  # for more, NumPy may be faster
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
 LIBRARY = "_kernels"
 NO_MEMORY = "not enough memory for the encoder's weights in int8"
-VERSION = 2  # of the library's functions; the same number is in kernels/encoder.c
+VERSION = 3  # of the library's functions; the same number is in kernels/encoder.c
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class NativeModel:
             raise TfchainError(f"The compiled kernels cannot run here: {obstacle}. Use engine='litert'.")
         self.dim = weights.fixed.shape[1]
         self.positions = len(weights.fixed)
-        library = _load()
+        library = load_library()
         self._encode = library.tfchain_encode
         self._model = _make_model(library, weights)
         # Not at the end of the process, when daemon threads may still be computing.
@@ -180,7 +180,7 @@ def find_obstacle() -> str | None:
     if path is None:
         return "tfchain was installed without them, because they could not be compiled (by GCC, for x86-64 Linux)"
     try:
-        library = _load()
+        library = load_library()
     except (OSError, AttributeError) as error:
         return f"{path.name} cannot be loaded ({error})"
     if library.tfchain_version() != VERSION:
@@ -194,7 +194,7 @@ def pad_width(width: int) -> int:
 
 
 def _find_library() -> Path | None:
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "engines"
     paths = (folder / f"{LIBRARY}{suffix}" for suffix in machinery.EXTENSION_SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
@@ -211,7 +211,8 @@ def _load_best() -> Any:
 
 
 @functools.cache
-def _load() -> Any:
+def load_library() -> Any:
+    """Returns the library; unless `find_obstacle` returns None, it may have no functions but the first two."""
     library = ctypes.CDLL(str(_find_library()))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     if library.tfchain_version() != VERSION or not library.tfchain_supported():
