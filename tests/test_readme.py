@@ -23,6 +23,7 @@ PRINTED_LINES = {
     "README.md": 5,
     "docs/augmentation.md": 2,
     "docs/classification.md": 2,
+    "docs/cleaning.md": 1,
     "docs/filters.md": 1,
     "docs/models.md": 2,
     "docs/passages.md": 1,
