@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.checks.data_report import data_report as data_report
+    from tfchain.data.checks.options import ReportOptions as ReportOptions
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
@@ -55,7 +57,9 @@ _HOMES = {
     "TextClassificationChain": "tfchain.chains.classification",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
+    "ReportOptions": "tfchain.data.checks.options",
     "compress": "tfchain.optimization.compress",
+    "data_report": "tfchain.data.checks.data_report",
     "make_strategy": "tfchain.training.distributed.strategies",
 }
 

@@ -37,7 +37,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "leaked_text": Kind("Texts to evaluate on that stand in the training data", "Take them out of the training data."),
     "near_leaked_text": Kind(
-        "Texts to evaluate on that stand in the training data with small changes",
+        "Texts to evaluate on that nearly repeat a training text",
         "Look at the pairs, and take what is the same out of the training data.",
         *(0.0, 0.05),
     ),
@@ -89,7 +89,7 @@ KINDS: dict[str, Kind] = {
         "Documents whose text appears more than once", "Keep one: copies take each other's rank.", 0.0, 0.2
     ),
     "near_duplicate": Kind(
-        "Texts that are nearly the same as another", "Drop them with `drop_near_duplicates`.", 0.01, 0.3
+        "Texts that nearly repeat an earlier one", "Drop them with the step `remove_near_duplicates`.", 0.01, 0.3
     ),
     "badly_ranked_positive": Kind(
         "Positives that a search ranks badly",

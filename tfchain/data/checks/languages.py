@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from tfchain.data.checks.finding import Finding, Findings, example
 from tfchain.data.checks.material import CheckedSet, Material, spread
 
-DetectLanguage = Callable[[str], str]
+DetectLanguage = Callable[[str], str | tuple[str, float]]
+"""Returns a text's language, such as `en`; with a probability, as `tfchain.data.cleaning.language` does, or without."""
+
 LEAST_CHARACTERS = 20  # below, a detector of languages guesses; half of it in other scripts, which tell more
 MAIN_SHARE = 0.8  # below, the set has several languages, and none is the wrong one
 
@@ -26,6 +28,12 @@ class Languages:
     set: str
     role: str
     counts: dict[str, int]
+
+
+def name_language(detect_language: DetectLanguage, text: str) -> str:
+    """Returns the name of a text's language, without the probability."""
+    found = detect_language(text)
+    return found if isinstance(found, str) else found[0]
 
 
 def measure_languages(
@@ -47,7 +55,7 @@ def measure_languages(
         for place in spread(len(texts), sample):
             text = material.text(texts.numbers[place])
             if len(text.strip()) >= (LEAST_CHARACTERS if text.isascii() else LEAST_CHARACTERS // 2):
-                found[place] = detect_language(text)
+                found[place] = name_language(detect_language, text)
         counts = dict(Counter(found.values()).most_common())
         if counts:
             yield Languages(checked.name, role, counts), find_others(material, checked, role, found, counts, findings)

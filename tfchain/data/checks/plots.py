@@ -6,10 +6,11 @@ from html import escape
 from tfchain.data.checks.lengths import TextLengths
 from tfchain.data.checks.ranking import Ranks
 
-WIDTH, HEIGHT = 420, 160
+WIDTH, HEIGHT = 360, 160
 LEFT, BOTTOM, TOP = 44, 34, 22
 ROW_HEIGHT = 18
-LABEL_WIDTH = 176
+LABEL_WIDTHS = (60, 164)
+CHARACTER_WIDTH = 6.6
 RANK_BORDERS = (1, 2, 4, 11, 31, 101, 301, 1001, 10_001)
 MOST_ROWS = 20
 SHOWN_LABEL = 24  # characters
@@ -77,20 +78,22 @@ def plot_ranks(ranks: Ranks) -> str:
 def plot_rows(rows: Sequence[tuple[str, int]], total: int, what: str) -> str:
     """Draws named bars below each other, each with its count and share; a count of -1 is a gap."""
     most = max((count for _, count in rows), default=1) or 1
-    inner = WIDTH - LABEL_WIDTH - 96
+    longest = max((min(len(name), SHOWN_LABEL) for name, _ in rows), default=0)
+    left = min(max(longest * CHARACTER_WIDTH + 10, LABEL_WIDTHS[0]), LABEL_WIDTHS[1])
+    inner = WIDTH - left - 92
     parts = []
     for place, (name, count) in enumerate(rows):
         y = place * ROW_HEIGHT + 4
         if count < 0:
-            parts.append(f'<text x="{LABEL_WIDTH - 6}" y="{y + 11}" text-anchor="end">… {escape(name)} …</text>')
+            parts.append(f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">… {escape(name)} …</text>')
             continue
         shown = name if len(name) <= SHOWN_LABEL else name[: SHOWN_LABEL - 1] + "…"
         parts.append(
-            f'<text x="{LABEL_WIDTH - 6}" y="{y + 11}" text-anchor="end">{escape(shown)}'
+            f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">{escape(shown)}'
             f"<title>{escape(name)}</title></text>"
-            f'<rect class="bar" x="{LABEL_WIDTH}" y="{y}" width="{max(inner * count / most, 1 if count else 0):.1f}" '
+            f'<rect class="bar" x="{left:.1f}" y="{y}" width="{max(inner * count / most, 1 if count else 0):.1f}" '
             f'height="{ROW_HEIGHT - 5}"/>'
-            f'<text class="value" x="{LABEL_WIDTH + inner * count / most + 5:.1f}" y="{y + 11}">{count:,} '
+            f'<text class="value" x="{left + inner * count / most + 5:.1f}" y="{y + 11}">{count:,} '
             f"({escape(percent(count / max(total, 1)))})</text>"
         )
     return svg(len(rows) * ROW_HEIGHT + 8, parts, what)

@@ -1,14 +1,15 @@
 """`DataReport`: what the checks found in data, as JSON, as text for a terminal and as an HTML page."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tfchain.core.atomic import new_folder
 from tfchain.core.errors import InputError
 from tfchain.data.checks.finding import Finding
-from tfchain.data.checks.kinds import SEVERITIES, Severity
+from tfchain.data.checks.kinds import KINDS, SEVERITIES, Severity
 from tfchain.data.checks.labels import Labels
 from tfchain.data.checks.languages import Languages
 from tfchain.data.checks.lengths import TextLengths
@@ -71,6 +72,15 @@ class DataReport:
                 f"There are: {'; '.join(there)}."
             )
         return found[0]
+
+    def with_findings(self, findings: Iterable[Finding]) -> "DataReport":
+        """Returns the report with more findings, such as those of `check_schema`, the most severe first."""
+        order = list(KINDS)
+        ordered = sorted(
+            [*self.findings, *findings],
+            key=lambda finding: (-SEVERITIES.index(finding.severity), order.index(finding.kind)),
+        )
+        return replace(self, findings=ordered)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values."""

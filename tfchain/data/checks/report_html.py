@@ -43,7 +43,7 @@ summary .count { font-variant-numeric: tabular-nums; text-align: right; white-sp
 .example { background: var(--panel); border-radius: 6px; padding: 6px 10px; margin: 8px 0; overflow-wrap: anywhere; }
 .example .ids { font-size: 13px; color: var(--dim); } .example .text { white-space: pre-wrap; margin: 2px 0;
   border-left: 3px solid var(--line); padding-left: 8px; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 16px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(325px, 1fr)); gap: 16px; }
 .plot p { font-size: 13px; } .plot { border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
 .bar { fill: var(--bar); } .axis { stroke: var(--dim); } .grid { stroke: var(--line); stroke-dasharray: 3 3; }

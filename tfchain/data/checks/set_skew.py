@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tfchain.data.checks.finding import Finding, Findings
 from tfchain.data.checks.kinds import SEVERITIES
-from tfchain.data.checks.languages import LEAST_CHARACTERS, DetectLanguage
+from tfchain.data.checks.languages import LEAST_CHARACTERS, DetectLanguage, name_language
 from tfchain.data.checks.leaks import Encode
 from tfchain.data.checks.material import ROLES, CheckedSet, Material, spread
 from tfchain.data.checks.skew import LEAST_TEXTS, Skew, compare_categories, measure_skew
@@ -48,7 +48,7 @@ def find_skew(
 
 def long_enough(detect_language: DetectLanguage) -> DetectLanguage:
     """Returns a detector that does not guess the language of a few characters."""
-    return lambda text: detect_language(text) if len(text.strip()) >= LEAST_CHARACTERS else "too short"
+    return lambda text: name_language(detect_language, text) if len(text.strip()) >= LEAST_CHARACTERS else "too short"
 
 
 def compare_labels(train: CheckedSet, evaluation: CheckedSet) -> list[Skew]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.data.checks.kinds import Severity
-from tfchain.data.checks.languages import DetectLanguage
+from tfchain.data.checks.languages import DetectLanguage, name_language
 from tfchain.data.checks.leaks import Encode
 
 # The usual reading of the index: below 0.1 no shift, from 0.25 on a large one (Siddiqi 2006, "Credit Risk Scorecards").
@@ -87,7 +87,7 @@ def measure_skew(
         one, other = (np.asarray(compute(texts), np.float64) for texts in (reference, others))
         found += compare_numbers(feature, one, other)
     if detect_language is not None:
-        languages = [[detect_language(text) for text in texts] for texts in (reference, others)]
+        languages = [[name_language(detect_language, text) for text in texts] for texts in (reference, others)]
         found.append(compare_categories("language", *languages))
     if encode is not None:
         found.append(tell_apart(np.asarray(encode(reference)), np.asarray(encode(others)), seed=seed))

@@ -34,8 +34,8 @@ def make_counter(tokenizer: Any, count_tokens: Any, max_length: int | None) -> T
     """Makes a counter of what the user gave.
 
     Args:
-        tokenizer: A transformers tokenizer, or an object that holds one as `tokenizer`, as `chain.text_encoder.tokenizer`
-            does. `None` if there is none.
+        tokenizer: A transformers tokenizer, or an object that holds one as `tokenizer`, as
+            `chain.text_encoder.tokenizer` does. `None` if there is none.
         count_tokens: Returns the number of tokens of each text, without special tokens; unknown ones are not counted.
             `None` if there is none.
         max_length: The most tokens of a text, special ones included, in place of the tokenizer's. `None` keeps that.

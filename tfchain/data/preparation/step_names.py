@@ -10,6 +10,7 @@ from tfchain.core.errors import InputError
 from tfchain.data.steps.step import Step
 
 STEP_TYPES: dict[str, str] = {
+    "enforce_schema": "tfchain.data.checks.enforce_schema:EnforceSchema",
     "remove_exact_duplicates": "tfchain.data.deduplication.remove_exact_duplicates:RemoveExactDuplicates",
     "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
     "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",
