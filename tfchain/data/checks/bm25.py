@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.data.deduplication.shingles import UNSPACED
+from tfchain.data.documents.words import UNSPACED
 
 RUN = re.compile(f"[{UNSPACED}]+|[^\\W_{UNSPACED}]+")
 UNSPACED_START = re.compile(f"[{UNSPACED}]")

@@ -60,7 +60,7 @@ def data_report(
         encode: Returns vectors for texts, such as `chain.encode`; with it the report finds texts of the same meaning,
             ranks positives by the model, and tells whether the two sets can be told apart. It encodes the whole corpus.
             Default: none.
-        detect_language: Returns the language of a text, such as `en`; `tfchain.data.cleaning.language` has one. Default:
+        detect_language: Returns the language of a text, such as `en`; `tfchain.data.cleaning` has one. Default:
             languages are not looked at.
         options: Thresholds, and how much to look at. Default: `ReportOptions()`.
 

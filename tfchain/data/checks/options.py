@@ -17,7 +17,8 @@ class ReportOptions:
         semantic_threshold: The least cosine of two vectors that makes their texts mean the same. It depends on the
             model: look at the examples. Default: 0.95.
         max_length: The most tokens that the model reads of a text, special tokens included. Default: the tokenizer's.
-        rank_cutoff: A positive that a search ranks below this is ranked badly. Default: 100.
+        rank_cutoff: A positive that a search ranks below this is ranked badly; in a corpus of fewer than fifty times as
+            many documents, one below the best fiftieth. Default: 100.
         ranked_pairs: The most pairs that are ranked, an evenly spaced sample of all. Default: 2,000.
         sample: The most texts of a set whose tokens, languages and vectors are looked at, an evenly spaced sample.
             Default: 20,000.

@@ -11,6 +11,7 @@ from tfchain.data.checks.leaks import Encode, unit_vectors
 from tfchain.data.checks.material import CheckedSet, Material, spread
 
 PRODUCTS_AT_ONCE = 256
+MOST_PART = 50  # a positive below the best fiftieth of the documents is ranked badly in any corpus
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ def find_badly_ranked(
         material: The sets.
         encode: Returns a vector for each text, to rank by the model, too; the whole corpus is encoded. `None` ranks by
             words alone.
-        cutoff: A positive below this rank is ranked badly; among fewer than ten times as many documents a tenth of
-            them counts instead.
+        cutoff: A positive below this rank is ranked badly; in a small corpus, one below the best fiftieth of the
+            documents.
         most: The most pairs of each set that are ranked.
         findings: Makes the findings.
 
@@ -55,7 +56,7 @@ def find_badly_ranked(
     texts = [material.text(number) for number in searched]
     bm25 = Bm25(texts)
     vectors = None if encode is None else unit_vectors(encode, texts)
-    limit = min(cutoff, max(1, len(searched) // 10))
+    limit = min(cutoff, max(1, len(searched) // MOST_PART))
     for checked in sets:
         pairs = choose_pairs(checked, material, place_of, most)
         if not pairs:
