@@ -92,7 +92,12 @@ def find_known(data: Path) -> Iterator[tuple[str, str, int, DataReport]]:
     cmrc = [data / "cmrc2018" / f"{name}.json.gz" for name in ("train", "dev", "trial")]
     report = data_report(train=cmrc[0], evaluation=cmrc[1])
     yield "CMRC 2018, training", "misaligned answers", report.find("misaligned_answer", "train").count, report
-    yield "CMRC 2018, test (dev.json)", "misaligned answers", report.find("misaligned_answer", "evaluation").count, report
+    yield (
+        "CMRC 2018, test (dev.json)",
+        "misaligned answers",
+        report.find("misaligned_answer", "evaluation").count,
+        report,
+    )
     report = data_report(train=cmrc)
     yield "CMRC 2018, all", "questions asked more than once", report.find("repeated_question").count, report
     report = data_report(train=data / "banking77" / "train.csv", evaluation=data / "banking77" / "test.csv")
@@ -116,11 +121,20 @@ def render(cases: list[Case], known: list[Any], size: int, num: int, seconds: fl
     print("| data | what | found |\n| --- | --- | ---: |", file=out)
     for where, what, count, _ in known:
         print(f"| {where} | {what} | {count} |", file=out)
-    print("\nA question counts once, however often it is asked. One of CMRC's repeated questions is the empty one,", file=out)
+    print(
+        "\nA question counts once, however often it is asked. One of CMRC's repeated questions is the empty one,",
+        file=out,
+    )
     print("which its trial set asks twice.\n", file=out)
     print("## Planted faults\n", file=out)
-    print(f"{num} of each kind (fewer where the note or the kind says so) among {size:,} questions and passages of", file=out)
-    print(f"SQuAD's development set, one question of {LEAST_WORDS} words and more for each passage; the small English", file=out)
+    print(
+        f"{num} of each kind (fewer where the note or the kind says so) among {size:,} questions and passages of",
+        file=out,
+    )
+    print(
+        f"SQuAD's development set, one question of {LEAST_WORDS} words and more for each passage; the small English",
+        file=out,
+    )
     print(f"model that comes with tfchain. {seconds:.0f} seconds in all.\n", file=out)
     print("| kind | planted | found | precision | recall | note |\n| --- | ---: | ---: | ---: | ---: | --- |", file=out)
     for case in cases:
@@ -134,7 +148,9 @@ def render(cases: list[Case], known: list[Any], size: int, num: int, seconds: fl
     print(f"| data | texts | {' | '.join(parts)} | all |", file=out)
     print(f"| --- | ---: | {'---: | ' * len(parts)}---: |", file=out)
     for where, report in reports:
-        texts = sum(counts.get(role, 0) for counts in report.sets.values() for role in ("queries", "documents", "texts"))
+        texts = sum(
+            counts.get(role, 0) for counts in report.sets.values() for role in ("queries", "documents", "texts")
+        )
         times = " | ".join(f"{report.seconds.get(part, 0):.1f}" for part in parts)
         print(f"| {where.split(',')[0]} | {texts:,} | {times} | {sum(report.seconds.values()):.1f} |", file=out)
     return out.getvalue()

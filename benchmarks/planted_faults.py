@@ -134,7 +134,11 @@ def empty_text(planter: Planter) -> Case:
 def repeated_question(planter: Planter) -> Case:
     rows, chosen = planter.pairs(), planter.choose(len(planter.base.questions))
     copies = [
-        {"id": f"c{place}", "query": disturb(rows[place]["query"], planter.rng), "positive": rows[place - 1]["positive"]}
+        {
+            "id": f"c{place}",
+            "query": disturb(rows[place]["query"], planter.rng),
+            "positive": rows[place - 1]["positive"],
+        }
         for place in chosen
     ]
     finding = planter.report("repeated_question", train=rows + copies)
@@ -179,7 +183,9 @@ def leaked_text(planter: Planter) -> Case:
     rows, half = planter.pairs(), planter.half
     train, evaluation = rows[:half], rows[half:]
     chosen = planter.rng.sample(range(len(evaluation)), planter.num)
-    leaks = [{**evaluation[place], "id": "x", "query": disturb(evaluation[place]["query"], planter.rng)} for place in chosen]
+    leaks = [
+        {**evaluation[place], "id": "x", "query": disturb(evaluation[place]["query"], planter.rng)} for place in chosen
+    ]
     finding = planter.report("leaked_text", train=train + leaks, evaluation=evaluation)
     return planter.case("leaked_text", {evaluation[place]["id"] for place in chosen}, finding)
 
@@ -188,7 +194,9 @@ def near_leaked_text(planter: Planter) -> Case:
     rows, half = planter.pairs(), planter.half
     train, evaluation = rows[:half], rows[half:]
     chosen = planter.rng.sample(range(len(evaluation)), planter.num)
-    leaks = [{**evaluation[place], "id": "x", "query": edit(evaluation[place]["query"], planter.rng, 0)} for place in chosen]
+    leaks = [
+        {**evaluation[place], "id": "x", "query": edit(evaluation[place]["query"], planter.rng, 0)} for place in chosen
+    ]
     finding = planter.report("near_leaked_text", train=train + leaks, evaluation=evaluation)
     planted = {evaluation[place]["id"] for place in chosen}
     return planter.case("near_leaked_text", planted, finding, "one word edited, of 13 or more")
@@ -242,7 +250,10 @@ def contradicting_judgment(planter: Planter) -> Case:
     rows = [{**row, "label": place % 3 and 1} for place, row in enumerate(planter.pairs())]
     relevant = [place for place, row in enumerate(rows) if row["label"]]
     chosen = planter.rng.sample(relevant, planter.num)
-    against = [{**rows[place], "id": f"c{place}", "label": 0, "query": disturb(rows[place]["query"], planter.rng)} for place in chosen]
+    against = [
+        {**rows[place], "id": f"c{place}", "label": 0, "query": disturb(rows[place]["query"], planter.rng)}
+        for place in chosen
+    ]
     finding = planter.report("contradicting_judgment", train=rows + against)
     return planter.case("contradicting_judgment", {f"r{place}" for place in chosen}, finding)
 
@@ -256,7 +267,9 @@ def labelled(planter: Planter) -> list[dict[str, str]]:
 
 def contradicting_label(planter: Planter) -> Case:
     rows, chosen = labelled(planter), planter.choose(len(planter.base.questions))
-    against = [{"id": f"c{place}", "text": disturb(rows[place]["text"], planter.rng), "label": "other"} for place in chosen]
+    against = [
+        {"id": f"c{place}", "text": disturb(rows[place]["text"], planter.rng), "label": "other"} for place in chosen
+    ]
     same = [{**rows[place - 1], "id": "same"} for place in chosen]  # a repeated text with its own label is no fault
     finding = planter.report("contradicting_label", train=rows + against + same)
     return planter.case("contradicting_label", {f"t{place}" for place in chosen}, finding)
@@ -264,7 +277,9 @@ def contradicting_label(planter: Planter) -> Case:
 
 def near_contradicting_label(planter: Planter) -> Case:
     rows, chosen = labelled(planter), planter.choose(len(planter.base.questions))
-    against = [{"id": f"c{place}", "text": edit(rows[place]["text"], planter.rng, 0), "label": "other"} for place in chosen]
+    against = [
+        {"id": f"c{place}", "text": edit(rows[place]["text"], planter.rng, 0), "label": "other"} for place in chosen
+    ]
     finding = planter.report("near_contradicting_label", train=rows + against)
     return planter.case("near_contradicting_label", {f"t{place}" for place in chosen}, finding, "one word edited")
 
@@ -295,7 +310,9 @@ def badly_ranked_positive(planter: Planter) -> Case:
         rows[place]["positive"] = planter.base.passages[(place + size // 2) % size]
     options = ReportOptions(num_examples=None, ranked_pairs=size)
     finding = planter.report("badly_ranked_positive", None, corpus=documents(planter), train=rows, options=options)
-    return planter.case("badly_ranked_positive", {f"r{place}" for place in chosen}, finding, "another question's passage")
+    return planter.case(
+        "badly_ranked_positive", {f"r{place}" for place in chosen}, finding, "another question's passage"
+    )
 
 
 def answer_faults(planter: Planter) -> list[Case]:
@@ -414,7 +431,10 @@ def domain_skew(planter: Planter) -> Case:
     """The classifier on vectors: questions against questions, and against other texts of their lengths."""
     planted, found = set(), set()
     texts = list(planter.base.questions)
-    others = [" ".join(passage.split()[: len(text.split())]) for text, passage in zip(texts, planter.base.passages, strict=True)]
+    others = [
+        " ".join(passage.split()[: len(text.split())])
+        for text, passage in zip(texts, planter.base.passages, strict=True)
+    ]
     vectors, other_vectors = planter.base.encode(texts), planter.base.encode(others)
     from tfchain.data.checks.skew import tell_apart
 

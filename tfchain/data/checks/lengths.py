@@ -132,6 +132,7 @@ def make_histogram(values: list[int] | list[float]) -> Histogram:
     array = np.asarray(values, np.float64)
     low, high = float(array.min()), float(np.quantile(array, 0.99))
     whole = bool((array == array.round()).all())
+    high = float(np.ceil(high)) if whole else high
     bars = NUM_BARS if not whole else int(min(NUM_BARS, max(high - low + 1, 1)))
     width = (high - low + 1 if whole else high - low or 1.0) / bars
     width = float(np.ceil(width)) if whole else width

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from tfchain.core.texts import replace_surrogates
+
 
 class NearTexts:
     """The near-duplicates among the texts of a pool, by their numbers.
@@ -19,11 +21,12 @@ class NearTexts:
         from tfchain.data.deduplication.near_pairs import find_near_duplicates
 
         filled = [number for number, text in enumerate(texts) if text.strip()]  # empty texts are another finding
+        readable = [replace_surrogates(texts[number]) for number in filled]
         self.threshold = threshold
         self._near: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
         self._first: dict[int, int] = {}  # of the members of groups but their first, the first
         self._members: defaultdict[int, list[int]] = defaultdict(list)
-        for i, j, similarity in find_near_duplicates([texts[number] for number in filled], threshold=threshold):
+        for i, j, similarity in find_near_duplicates(readable, threshold=threshold):
             one, other = filled[i], filled[j]
             if similarity == 1.0:
                 self._first[other] = one

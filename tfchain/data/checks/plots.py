@@ -33,7 +33,7 @@ def plot_lengths(lengths: TextLengths) -> str:
             parts.append(
                 f'<rect class="bar" x="{LEFT + place * step + 0.5:.1f}" y="{floor - height:.1f}" '
                 f'width="{max(step - 1, 1):.1f}" height="{max(height, 1):.1f}">'
-                f"<title>{span} {escape(lengths.unit)}: {count:,}</title></rect>"
+                f"<title>{span} {to_html_text(lengths.unit)}: {count:,}</title></rect>"
             )
     limit = lengths.max_length
     if limit is not None and edges[0] <= limit <= edges[-1]:
@@ -51,7 +51,7 @@ def plot_lengths(lengths: TextLengths) -> str:
             f'<text x="{LEFT + part * inner:.1f}" y="{floor + 14}" text-anchor="{anchor}">{number(value)}{more}</text>'
         )
     parts.append(
-        f'<text x="{LEFT + inner / 2:.1f}" y="{floor + 29}" text-anchor="middle">{escape(lengths.unit)}</text>'
+        f'<text x="{LEFT + inner / 2:.1f}" y="{floor + 29}" text-anchor="middle">{to_html_text(lengths.unit)}</text>'
     )
     return svg(HEIGHT, parts, f"Lengths of {lengths.role} in {lengths.set}")
 
@@ -85,16 +85,16 @@ def plot_rows(rows: Sequence[tuple[str, int]], total: int, what: str) -> str:
     for place, (name, count) in enumerate(rows):
         y = place * ROW_HEIGHT + 4
         if count < 0:
-            parts.append(f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">… {escape(name)} …</text>')
+            parts.append(f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">… {to_html_text(name)} …</text>')
             continue
         shown = name if len(name) <= SHOWN_LABEL else name[: SHOWN_LABEL - 1] + "…"
         parts.append(
-            f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">{escape(shown)}'
-            f"<title>{escape(name)}</title></text>"
+            f'<text x="{left - 6:.1f}" y="{y + 11}" text-anchor="end">{to_html_text(shown)}'
+            f"<title>{to_html_text(name)}</title></text>"
             f'<rect class="bar" x="{left:.1f}" y="{y}" width="{max(inner * count / most, 1 if count else 0):.1f}" '
             f'height="{ROW_HEIGHT - 5}"/>'
             f'<text class="value" x="{left + inner * count / most + 5:.1f}" y="{y + 11}">{count:,} '
-            f"({escape(percent(count / max(total, 1)))})</text>"
+            f"({to_html_text(percent(count / max(total, 1)))})</text>"
         )
     return svg(len(rows) * ROW_HEIGHT + 8, parts, what)
 
@@ -112,9 +112,15 @@ def axis(floor: float, most: int, inner: float) -> str:
 def svg(height: float, parts: Sequence[str], what: str) -> str:
     """Puts shapes into one picture."""
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(what)}" '
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{to_html_text(what)}" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )
+
+
+def to_html_text(text: str) -> str:
+    """Escapes a text for HTML and SVG; characters that control a terminal, and are not allowed there, become �."""
+    shown = text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t\u3000" else "�" for c in text)
+    return escape(shown)
 
 
 def percent(share: float) -> str:

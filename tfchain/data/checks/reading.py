@@ -121,7 +121,7 @@ class MaterialReader:
         """Adds documents to the corpus; returns their numbers in the pool by id."""
         checked = self._set("corpus")
         numbers: dict[str, int] = {}
-        for count, (_, item) in enumerate(read_items(source)):
+        for count, (_, item) in enumerate(read_corpus_items(source)):
             id, text = document_of(item, str(count))
             number = self.material.pool.add(text)
             checked.documents.add(id, number)
@@ -243,6 +243,16 @@ def read_file_rows(path: Path, name: str) -> Iterator[tuple[Place, Any]]:
             f"folder. Received: {path}, which {'ends in something else' if path.exists() else 'does not exist'}.",
             argument=name,
         )
+
+
+def read_corpus_items(source: Any) -> Iterator[tuple[Place, Any]]:
+    """Yields documents as a source holds them; empty ones too, where they are records of a file."""
+    if isinstance(source, str | os.PathLike):
+        path = to_path(source)
+        path = find_corpus(path) or path
+        if path.is_file() and record_ending(path) is not None:
+            return read_file_rows(path, "corpus")
+    return read_items(source)
 
 
 def document_of(item: Any, position: str) -> tuple[str, str]:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from html import escape
 from typing import TYPE_CHECKING
 
 from tfchain.data.checks.finding import Example, Finding
-from tfchain.data.checks.plots import percent, plot_counts, plot_lengths, plot_ranks
+from tfchain.data.checks.plots import percent, plot_counts, plot_lengths, plot_ranks, to_html_text
 
 if TYPE_CHECKING:
     from tfchain.data.checks.report import DataReport
@@ -88,9 +87,9 @@ def render_html(report: "DataReport") -> str:
 def render_sets(report: "DataReport") -> str:
     """Returns the table of what each set holds."""
     names = list(dict.fromkeys(name for counts in report.sets.values() for name in counts))
-    head = "".join(f'<th class="number">{escape(name)}</th>' for name in names)
+    head = "".join(f'<th class="number">{to_html_text(name)}</th>' for name in names)
     rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
+        f"<tr><td>{to_html_text(name)}</td>"
         + "".join(f'<td class="number">{f"{counts[key]:,}" if key in counts else ""}</td>' for key in names)
         + "</tr>"
         for name, counts in report.sets.items()
@@ -100,24 +99,24 @@ def render_sets(report: "DataReport") -> str:
 
 def render_finding(finding: Finding) -> str:
     """Returns one finding with its examples."""
-    note = f'<p class="dim">{escape(finding.note)}</p>' if finding.note else ""
+    note = f'<p class="dim">{to_html_text(finding.note)}</p>' if finding.note else ""
     examples = "".join(map(render_example, finding.examples))
     more = finding.count - len(finding.examples)
     rest = f'<p class="dim">and {more:,} more</p>' if examples and more > 0 else ""
     return (
         f"<details{' open' if finding.severity == 'stop' else ''}><summary>"
         f'<span class="badge {finding.severity}">{finding.severity}</span>'
-        f"<span>{escape(finding.title)} <span class=dim>{escape(place_of(finding))}</span></span>"
-        f'<span class="count">{escape(count_of(finding))}</span></summary>'
-        f'<div class="body">{note}<p>{escape(finding.advice)}</p>{examples}{rest}</div></details>'
+        f"<span>{to_html_text(finding.title)} <span class=dim>{to_html_text(place_of(finding))}</span></span>"
+        f'<span class="count">{to_html_text(count_of(finding))}</span></summary>'
+        f'<div class="body">{note}<p>{to_html_text(finding.advice)}</p>{examples}{rest}</div></details>'
     )
 
 
 def render_example(example: Example) -> str:
     """Returns one example: the ids, the detail and the texts."""
     head = ", ".join(example.ids) + (f" · {example.detail}" if example.detail else "")
-    texts = "".join(f'<div class="text">{escape(text)}</div>' for text in example.texts)
-    return f'<div class="example"><div class="ids">{escape(head)}</div>{texts}</div>'
+    texts = "".join(f'<div class="text">{to_html_text(text)}</div>' for text in example.texts)
+    return f'<div class="example"><div class="ids">{to_html_text(head)}</div>{texts}</div>'
 
 
 def render_ok(findings: list[Finding]) -> Iterator[str]:
@@ -125,8 +124,8 @@ def render_ok(findings: list[Finding]) -> Iterator[str]:
     if not findings:
         return
     rows = "".join(
-        f"<tr><td>{escape(finding.title)}</td><td>{escape(place_of(finding))}</td>"
-        f'<td class="number">{escape(count_of(finding))}</td></tr>'
+        f"<tr><td>{to_html_text(finding.title)}</td><td>{to_html_text(place_of(finding))}</td>"
+        f'<td class="number">{to_html_text(count_of(finding))}</td></tr>'
         for finding in findings
     )
     yield (
@@ -154,7 +153,7 @@ def render_plots(report: "DataReport") -> Iterator[str]:
     if plots:
         yield "<h2>Distributions</h2>"
         drawn = (
-            f'<div class="plot"><h3>{escape(title)}</h3><p class="dim">{escape(note)}</p>{plot}</div>'
+            f'<div class="plot"><h3>{to_html_text(title)}</h3><p class="dim">{to_html_text(note)}</p>{plot}</div>'
             for title, note, plot in plots
         )
         yield f'<div class="plots">{"".join(drawn)}</div>'
@@ -164,7 +163,7 @@ def render_settings(report: "DataReport") -> str:
     """Returns the settings and the times."""
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items() if value is not None)
     seconds = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.seconds.items())
-    return f'<p class="dim">{escape(settings)}.</p><p class="dim">Seconds: {escape(seconds)}.</p>'
+    return f'<p class="dim">{to_html_text(settings)}.</p><p class="dim">Seconds: {to_html_text(seconds)}.</p>'
 
 
 def place_of(finding: Finding) -> str:

@@ -18,8 +18,9 @@ PSI_LOOK, PSI_STOP = 0.1, 0.25
 KS_LOOK, KS_STOP = 0.1, 0.25
 AUC_LOOK, AUC_STOP = 0.6, 0.75
 NUM_BINS = 10
-SURE = 0.95  # what equal distributions stay below, by chance, that often
-FLOOR = 1e-4  # of a bin's share, so that an empty bin has a logarithm
+SURE = 0.99  # what equal distributions stay below, by chance, that often
+SMOOTHING = 0.5  # texts added to each bin, so that an empty bin has a logarithm
+LEAST_IN_BIN = 5  # expected of the smaller set, as is usual for χ²
 MOST_CATEGORIES = 20
 LEAST_TEXTS = 20  # below, nothing can be said about a distribution
 
@@ -34,7 +35,7 @@ class Skew:
         feature: Its name, such as `characters` or `language`.
         measure: `psi`, `ks` or `auc`.
         value: The measure's value.
-        chance: What it stays below in 95 of 100 cases if the sets are distributed alike; a value below says ok.
+        chance: What it stays below in 99 of 100 cases if the sets are distributed alike; a value below says ok.
         severity: `ok`, `look` or `stop`.
     """
 
@@ -98,16 +99,28 @@ def compare_numbers(feature: str, reference: np.ndarray, others: np.ndarray) -> 
     """Returns the population stability index and the Kolmogorov-Smirnov distance of a feature's values."""
     from scipy.stats import ks_2samp
 
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, NUM_BINS + 1)[1:-1]))
-    counts = [np.bincount(np.searchsorted(edges, part), minlength=len(edges) + 1) for part in (reference, others)]
+    edges = find_edges(reference, min(len(reference), len(others)))
+    places = [np.searchsorted(edges, part, side="right") for part in (reference, others)]
+    counts = [np.bincount(part, minlength=len(edges) + 1) for part in places]
     value, chance = stability_index(*counts)
     distance = float(ks_2samp(reference, others, method="asymp").statistic)
-    # Smirnov's asymptotic bound: exceeded by equal distributions in 5 of 100 cases.
-    bound = 1.358 * float(np.sqrt(1 / len(reference) + 1 / len(others)))
+    # Smirnov's asymptotic bound: exceeded by equal distributions in 1 of 100 cases.
+    bound = 1.628 * float(np.sqrt(1 / len(reference) + 1 / len(others)))
     return [
         Skew(feature, "psi", value, chance, judge(value, chance, PSI_LOOK, PSI_STOP)),
         Skew(feature, "ks", distance, bound, judge(distance, bound, KS_LOOK, KS_STOP)),
     ]
+
+
+def find_edges(reference: np.ndarray, size: int) -> np.ndarray:
+    """Returns the borders of ten bins with a tenth of the values each; a value that fills a bin has one of its own.
+
+    There are fewer bins if the smaller set, of this size, has fewer than fifty values.
+    """
+    bins = min(NUM_BINS, max(size // LEAST_IN_BIN, 2))
+    deciles = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1])
+    frequent = deciles[1:][deciles[1:] == deciles[:-1]]
+    return np.unique(np.concatenate([deciles, np.nextafter(frequent, np.inf)]))
 
 
 def compare_categories(feature: str, reference: Sequence[str], others: Sequence[str]) -> Skew:
@@ -123,15 +136,16 @@ def compare_categories(feature: str, reference: Sequence[str], others: Sequence[
 
 
 def stability_index(reference: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    """Returns the population stability index of counts by bin, and its 95th percentile for equal distributions.
+    """Returns the population stability index of counts by bin, and its 99th percentile for equal distributions.
 
-    The index is `Σ (q - p) ln(q / p)` over the bins' shares `p` and `q` (Siddiqi 2006). For equal distributions it is
+    The index is `Σ (q - p) ln(q / p)` over the bins' shares `p` and `q` (Siddiqi 2006), to each of which half a
+    text is added. For equal distributions it is
     about `(1/n + 1/m) χ²` with one degree of freedom less than there are bins (Yurdakul and Naranjo 2020, "Statistical
     properties of the population stability index"), so in small samples it exceeds the usual thresholds by chance.
     """
     from scipy.stats import chi2
 
-    p, q = (np.maximum(counts / counts.sum(), FLOOR) for counts in (reference, others))
+    p, q = ((counts + SMOOTHING) / (counts + SMOOTHING).sum() for counts in (reference, others))
     value = float(((q - p) * np.log(q / p)).sum())
     spread = 1 / reference.sum() + 1 / others.sum()
     return value, float(chi2.ppf(SURE, max(len(p) - 1, 1)) * spread)
@@ -155,7 +169,7 @@ def tell_apart(reference: np.ndarray, others: np.ndarray, *, seed: int) -> Skew:
     value = float(roc_auc_score(is_other, chances))
     # The standard error of the area where there is no difference (Hanley and McNeil 1982), one-sided.
     error = float(np.sqrt((len(vectors) + 1) / (12 * len(reference) * len(others))))
-    chance = 0.5 + 1.645 * error
+    chance = 0.5 + 2.326 * error
     return Skew("vectors", "auc", value, chance, judge(value, chance, AUC_LOOK, AUC_STOP))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.texts import replace_surrogates
 
 NO_MAXIMUM = 10**9  # transformers writes 10**30 for a tokenizer without a maximum
 COUNTED_AT_ONCE = 1024
@@ -72,7 +73,7 @@ def make_counter(tokenizer: Any, count_tokens: Any, max_length: int | None) -> T
     lower = bool(getattr(tokenizer, "do_lower_case", False)) and inner is not tokenizer
 
     def count(texts: Sequence[str]) -> list[tuple[int, int]]:
-        asked = [text.lower() for text in texts] if lower else list(texts)
+        asked = [replace_surrogates(text.lower() if lower else text) for text in texts]
         rows = inner(asked, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
         return [(len(ids), 0 if unknown is None else ids.count(unknown)) for ids in rows]
 
