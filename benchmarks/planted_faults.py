@@ -303,16 +303,21 @@ def false_negative(planter: Planter) -> Case:
     return planter.case("false_negative", {f"r{place}" for place in chosen}, finding, note)
 
 
-def badly_ranked_positive(planter: Planter) -> Case:
+def badly_ranked_positive(planter: Planter) -> list[Case]:
     rows = planter.pairs()
     size, chosen = len(rows), planter.choose(len(rows))
     for place in chosen:
         rows[place]["positive"] = planter.base.passages[(place + size // 2) % size]
     options = ReportOptions(num_examples=None, ranked_pairs=size)
-    finding = planter.report("badly_ranked_positive", None, corpus=documents(planter), train=rows, options=options)
-    return planter.case(
-        "badly_ranked_positive", {f"r{place}" for place in chosen}, finding, "another question's passage"
-    )
+    report = data_report(train=rows, corpus=documents(planter), encode=planter.base.encode, options=options)
+    found = [finding for finding in report.findings if finding.kind == "badly_ranked_positive"]
+    cases = []
+    for finding in found:
+        method = finding.note.partition(":")[0].lower()
+        name = "badly_ranked_positive" if len(found) == 1 or "both" in method else f"badly_ranked_positive {method}"
+        note = f"another question's passage; {method}"
+        cases.append(planter.case(name, {f"r{place}" for place in chosen}, finding, note))
+    return cases
 
 
 def answer_faults(planter: Planter) -> list[Case]:
@@ -459,9 +464,9 @@ def run_all(planter: Planter) -> list[Case]:
         *(empty_text, repeated_question, repeated_text, duplicate_row, duplicate_document, near_duplicate),
         *(leaked_text, near_leaked_text, shared_document, query_in_corpus, missing_document),
         *(contradicting_judgment, contradicting_label, near_contradicting_label, false_negative),
-        *(badly_ranked_positive, label_imbalance, broken_schema, skew),
+        *(label_imbalance, broken_schema, skew),
     ]
-    cases = [plant(planter) for plant in plain] + answer_faults(planter)
+    cases = [plant(planter) for plant in plain] + answer_faults(planter) + badly_ranked_positive(planter)
     if base.count_tokens is not None:
         cases.append(truncated_text(planter))
     if base.tokenizer is not None:

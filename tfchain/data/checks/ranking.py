@@ -11,6 +11,7 @@ from tfchain.data.checks.leaks import Encode, unit_vectors
 from tfchain.data.checks.material import CheckedSet, Material, spread
 
 PRODUCTS_AT_ONCE = 256
+METHODS = {"bm25": "BM25", "model": "the model", "both": "both BM25 and the model"}
 MOST_PART = 50  # a positive below the best fiftieth of the documents is ranked badly in any corpus
 
 
@@ -20,7 +21,7 @@ class Ranks:
 
     Args:
         set: The set's name.
-        method: `bm25` or `model`.
+        method: `bm25`, `model`, or `both`: the better of the two, so that a bad rank is bad by either.
         ranks: The rank of each ranked pair's document, from 1.
         num_documents: Among how many documents.
     """
@@ -63,10 +64,12 @@ def find_badly_ranked(
             continue
         queries = [material.text(query) for query, _, _ in pairs]
         places = [place_of[document] for _, document, _ in pairs]
-        yield rank_set(material, checked, "bm25", pairs, list(bm25.rank(queries, places)), limit, searched, findings)
+        found = {"bm25": list(bm25.rank(queries, places))}
         if encode is not None and vectors is not None:
-            ranks = rank_by_vectors(unit_vectors(encode, queries), vectors, places)
-            yield rank_set(material, checked, "model", pairs, ranks, limit, searched, findings)
+            found["model"] = rank_by_vectors(unit_vectors(encode, queries), vectors, places)
+            found["both"] = [min(ranks) for ranks in zip(found["bm25"], found["model"], strict=True)]
+        for method, ranks in found.items():
+            yield rank_set(material, checked, method, pairs, ranks, limit, searched, findings)
 
 
 def searched_documents(material: Material) -> Iterator[int]:
@@ -124,7 +127,7 @@ def rank_set(
             )
             for place in bad
         ),
-        note=f"By {'BM25' if method == 'bm25' else 'the model'}: below rank {limit:,} of {len(searched):,}.",
+        note=f"By {METHODS[method]}: below rank {limit:,} of {len(searched):,}.",
         values={"cutoff": limit, "median_rank": float(np.median(ranks))},
     )
     return finding, Ranks(checked.name, method, tuple(ranks), len(searched))

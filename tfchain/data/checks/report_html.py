@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tfchain.data.checks.finding import Example, Finding
 from tfchain.data.checks.plots import percent, plot_counts, plot_lengths, plot_ranks, to_html_text
+from tfchain.data.checks.ranking import METHODS
 
 if TYPE_CHECKING:
     from tfchain.data.checks.report import DataReport
@@ -142,7 +143,9 @@ def render_plots(report: "DataReport") -> Iterator[str]:
         title = f"Lengths of {lengths.role} in {lengths.set}"
         plots.append((title, f"median {middle:,.0f}, 95 % below {high:,.0f} {lengths.unit}", plot_lengths(lengths)))
     for ranks in report.ranks:
-        title = f"Ranks of {ranks.set}'s positives by {'BM25' if ranks.method == 'bm25' else 'the model'}"
+        if ranks.method == "both":
+            continue
+        title = f"Ranks of {ranks.set}'s positives by {METHODS[ranks.method]}"
         plots.append((title, f"{len(ranks.ranks):,} pairs, {ranks.num_documents:,} documents", plot_ranks(ranks)))
     for languages in report.languages:
         title = f"Languages of {languages.role} in {languages.set}"
