@@ -50,6 +50,7 @@ def split_all(
     max_tokens: int,
     overlap_tokens: int,
     method: SplitMethod = "tokens",
+    counted: dict[str, int] | None = None,
 ) -> list[list[Passage]]:
     """Cuts documents into passages of at most `max_tokens`.
 
@@ -78,6 +79,8 @@ def split_all(
             more (each is counted as it will be encoded), unless a single character has.
         overlap_tokens: The maximum number of tokens that two neighbours share, from 0 to less than `max_tokens`.
         method: `tokens`, `sentences` or `structure`. Default: `tokens`.
+        counted: Numbers of tokens of words that earlier calls with the same `count_tokens` counted; new ones are added.
+            Default: none.
 
     Returns:
         The passages of each document, in text order.
@@ -102,7 +105,7 @@ def split_all(
         raise InputError(
             f"`method` must be one of {', '.join(map(repr, get_args(SplitMethod)))}. Received: method={method!r}."
         )
-    counted: dict[str, int] = {}
+    counted = {} if counted is None else counted
     passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
     whole = fit_whole(documents, max_tokens, count_tokens, counted)
     long = {i: document for i, document in enumerate(documents) if not whole[i]}
