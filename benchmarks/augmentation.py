@@ -62,8 +62,8 @@ class Recipe:
 
 
 RECIPES = {
-    "small": Recipe(rows=5000, learning_rate=1e-4),
-    "minilm": Recipe(rows=4000, learning_rate=3e-5),
+    "small": Recipe(rows=5000, learning_rate=1e-4, negatives=1),
+    "minilm": Recipe(rows=4000, learning_rate=6e-5, negatives=1),
 }
 TITLES = {"small": "the small English model that comes with tfchain", "minilm": "all-MiniLM-L6-v2"}
 
