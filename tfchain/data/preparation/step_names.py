@@ -9,7 +9,11 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.data.steps.step import Step
 
-STEP_TYPES: dict[str, str] = {}
+STEP_TYPES: dict[str, str] = {
+    "remove_exact_duplicates": "tfchain.data.deduplication.remove_exact_duplicates:RemoveExactDuplicates",
+    "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
+    "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",
+}
 """Module and class of each step; imported on first use, since some need packages of an extra."""
 
 
