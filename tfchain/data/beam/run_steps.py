@@ -1,9 +1,11 @@
 """Steps that look at one record alone, as a Beam transform over blocks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.utils.shared import Shared
 
 from tfchain.data.beam.block import Block
 from tfchain.data.beam.step_logs import BlockLog, count_metrics
@@ -15,6 +17,13 @@ LOGS = "logs"
 ENTRIES = "entries"
 
 
+@dataclass
+class Callables:
+    """What a worker has loaded for its steps, in an object that `Shared` can hold."""
+
+    by_name: Mapping[str, Callable[..., Any]]
+
+
 class RunSteps(beam.DoFn):
     """Runs blocks through steps that look at one record alone.
 
@@ -24,13 +33,30 @@ class RunSteps(beam.DoFn):
     Args:
         steps: The steps.
         first: The number of the first of them among all steps.
-        with_entries: Whether to return an entry for each record that a step drops or changes.
+        load_callables: Returns what steps need of a model, by name; called once in each worker, if a step lacks
+            something. Default: the steps have what they need.
+        with_entries: Whether to return an entry for each record that a step drops or changes. Default: False.
     """
 
-    def __init__(self, steps: Sequence[Step], first: int, *, with_entries: bool = False) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        first: int,
+        *,
+        load_callables: Callable[[], Mapping[str, Callable[..., Any]]] | None = None,
+        with_entries: bool = False,
+    ) -> None:
         self.steps = list(steps)
         self.first = first
+        self.load_callables = load_callables
         self.with_entries = with_entries
+        self.shared = Shared()
+
+    def setup(self) -> None:
+        load = self.load_callables
+        if load is not None and any(step.missing() for step in self.steps):
+            loaded = self.shared.acquire(lambda: Callables(load()))
+            self.steps = [step.bind(**loaded.by_name) for step in self.steps]
 
     def process(self, block: Block) -> Iterator[Any]:
         entries: list[dict[str, Any]] = []
