@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.preparation.prepare import prepare as prepare
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
     from tfchain.optimization.compress import compress as compress
@@ -57,6 +58,7 @@ _HOMES = {
     "Validation": "tfchain.training.fit.validation",
     "compress": "tfchain.optimization.compress",
     "make_strategy": "tfchain.training.distributed.strategies",
+    "prepare": "tfchain.data.preparation.prepare",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -10,10 +10,12 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.documents.metadata import to_metadata
+from tfchain.data.documents.prepared_set import read_prepared_set
 from tfchain.data.documents.text_folder import TEXT_ENDINGS, read_text_file, read_text_folder
 from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Place, Record
 from tfchain.data.files.records import block_records, choose_all, read_records, record_ending
+from tfchain.data.files.shard_manifest import read_manifest
 from tfchain.data.files.tables import is_frame, read_frame
 from tfchain.data.files.values import is_missing, to_id, to_plain
 
@@ -38,8 +40,8 @@ def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator
               does. An id, title or metadata that is missing (`None`, NaN, NaT, an empty cell) counts as absent.
             - a `Document`.
             - a path: a folder of text files (the path below the folder is the id, a Markdown file's first heading the
-              title), one text file, a BEIR folder, or a `.jsonl`, `.csv`, `.tsv` (each also `.gz`) or `.parquet` file
-              with the columns of the dict above. `~` is the home folder.
+              title), one text file, a BEIR folder, a set that `prepare` wrote, or a `.jsonl`, `.csv`, `.tsv` (each also
+              `.gz`) or `.parquet` file with the columns of the dict above. `~` is the home folder.
             - a data frame (pandas, Polars, Arrow) with these columns, not inside an iterable.
 
             A single string that names a file or a folder is also a path. Documents with neither title nor text are an
@@ -111,7 +113,9 @@ def names_path(text: str) -> bool:
 
 def read_path(path: Path) -> Iterator[Record]:
     """Reads the records of a file or a folder."""
-    if path.is_dir():
+    if path.is_dir() and (manifest := read_manifest(path)) is not None:
+        yield from read_prepared_set(path, manifest)
+    elif path.is_dir():
         corpus = find_corpus(path)
         yield from skip_blank(read_records(corpus) if corpus else read_text_folder(path), path)
     elif path.name in CORPUS_NAMES:

@@ -15,6 +15,7 @@ from tfchain.data.files.lines import open_bytes
 from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Block, Place, places_from
 from tfchain.data.files.records import read_json_lines, record_ending
+from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.files.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
 from tfchain.data.pairs.columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
 from tfchain.data.pairs.from_tensorflow import read_tf_dataset, read_tfrecord
@@ -67,13 +68,16 @@ def read_path(path: Path) -> Iterator[Block]:
 
 
 def find_files(path: Path) -> list[Path]:
-    """Returns a file itself, or the .parquet or .tfrecord files of a folder, sorted by name.
+    """Returns a file itself, the files of a prepared set, or a folder's .parquet or .tfrecord files, sorted by name.
 
     Raises:
         InputError: if a folder has neither kind, or both.
     """
     if not path.is_dir():
         return [path]
+    manifest = read_manifest(path)
+    if manifest is not None:
+        return find_shards(path, manifest)
     try:
         shown = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:

@@ -49,7 +49,7 @@ def make_step(entry: Any, number: int) -> Step:
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise InputError(f"The settings of `{where}` ({name}) must be a dict. Received: {settings!r:.80}.")
-    known = [field.name for field in dataclasses.fields(step_type) if field.init]
+    known = [field.name for field in dataclasses.fields(step_type) if field.init and field.name not in step_type.needs]
     for key in settings:
         if key not in known:
             raise InputError(

@@ -47,7 +47,7 @@ class StepsRun:
 
     def process(self, records: Sequence[Record]) -> list[Record]:
         """Runs a block of records through all steps."""
-        return self._run(list(records), 0)
+        return self.run_part(list(records), 0)
 
     def finish(self) -> list[Record]:
         """Returns what the steps held back; each step's last records run through the steps after it."""
@@ -57,7 +57,7 @@ class StepsRun:
             held = step.finish(log, state)
             log.seconds += time.perf_counter() - start
             log.passed += len(held)
-            last += self._run(held, number + 1)
+            last += self.run_part(held, number + 1)
         return last
 
     def save_states(self, folder: Path) -> None:
@@ -71,9 +71,16 @@ class StepsRun:
         """Reads the states that `save_states` wrote."""
         self.states = [step.load_state(folder / f"{number}-{step.name}") for number, step in enumerate(self.steps)]
 
-    def _run(self, records: list[Record], first: int) -> list[Record]:
-        """Runs records through the steps from number `first` on."""
-        for step, log, state in zip(self.steps[first:], self.logs[first:], self.states[first:], strict=True):
+    def run_part(self, records: list[Record], first: int, end: int | None = None) -> list[Record]:
+        """Runs a block of records through some of the steps.
+
+        Args:
+            records: The records.
+            first: The number of the first step.
+            end: The number behind the last step. Default: all that follow.
+        """
+        part = slice(first, end)
+        for step, log, state in zip(self.steps[part], self.logs[part], self.states[part], strict=True):
             if not records:
                 break
             start = time.perf_counter()

@@ -1,9 +1,9 @@
 """The contract of a step, and the three usual kinds: a change of texts, a filter, and records made from records."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -34,8 +34,8 @@ class Step:
         name: The name in a file and in reports: a verb and its object, such as `repair_text`.
         per_record: Whether what becomes of a record depends on that record alone, so that records may be processed in
             any order, on any worker.
-        needs: The names of the callables that the step must be given before it runs, such as `count_tokens` and
-            `encode`: whatever a model does, which is not a plain value. See `bind`.
+        needs: The names of fields that hold callables, `None` by default, such as `count_tokens` and `encode`: what a
+            model does, which is no plain value. A run fills them; see `bind`.
     """
 
     name: ClassVar[str]
@@ -72,48 +72,34 @@ class Step:
 
     def settings(self) -> dict[str, Any]:
         """Returns the step's settings as plain values, for cards and fingerprints. Callables are not among them."""
-        return asdict(self)
+        return {
+            field.name: deepcopy(getattr(self, field.name)) for field in fields(self) if field.name not in self.needs
+        }
 
     def bind(self, **callables: Callable[..., Any]) -> Self:
-        """Returns the step with callables that it needs, beside those it has; the step itself stays as it is.
+        """Returns the step with the callables that it needs and does not have.
 
         Args:
-            callables: By name. Those that the step does not need are left out, so that a runner gives all steps all it
-                has.
+            callables: By name. Others are left out, so that a runner gives all steps all it has.
 
         Example:
-            >>> list(SplitText(max_tokens=64).bind(count_tokens=count_tokens)(documents))  # doctest: +SKIP
+            >>> list(SplitPassages().bind(count_tokens=count_tokens)(documents))  # doctest: +SKIP
         """
-        mine = {name: callables[name] for name in self.needs if name in callables}
-        if not mine:
-            return self
-        bound = copy(self)
-        object.__setattr__(bound, "_callables", {**self._bound(), **mine})
-        return bound
-
-    def needed(self, name: str) -> Callable[..., Any]:
-        """Returns a callable that was bound.
-
-        Raises:
-            InputError: if it was not.
-        """
-        found = self._bound().get(name)
-        if found is None:
-            raise InputError(
-                f"The step {self.name} needs `{name}`, which comes from a model. Received: none. Give it to the run, "
-                f"as `prepare(…, callables={{{name!r}: …}})` or `chain.add(…, steps=…)` do, or to the step itself: "
-                f"`{type(self).__name__}(…).bind({name}=…)`."
-            )
-        return found
+        found: dict[str, Any] = {name: callables[name] for name in self.missing() if name in callables}
+        return replace(self, **found) if found else self
 
     def missing(self) -> list[str]:
         """Returns the names of the callables that the step needs and does not have."""
-        return [name for name in self.needs if name not in self._bound()]
+        return [name for name in self.needs if getattr(self, name) is None]
 
-    def _bound(self) -> Mapping[str, Callable[..., Any]]:
-        """Returns the callables by name; they are no fields, so that equality and settings leave them out."""
-        found: Mapping[str, Callable[..., Any]] = self.__dict__.get("_callables", {})
-        return found
+    def check_bound(self) -> None:
+        """Raises an InputError if the step lacks a callable that it needs."""
+        for name in self.missing():
+            raise InputError(
+                f"The step {self.name} needs `{name}`, which comes from a model. Received: none. Give it to the step, "
+                f"`{type(self).__name__}({name}=…)`, or to the run, `prepare(…, callables={{{name!r}: …}})`; "
+                "`chain.add(…, steps=…)` has its own."
+            )
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Record]:
         """Runs the step alone.
@@ -123,7 +109,11 @@ class Step:
 
         Yields:
             What the step makes of them.
+
+        Raises:
+            InputError: if the step lacks a callable that it needs.
         """
+        self.check_bound()
         log, state = StepLog(self.name), self.new_state()
         remaining = iter(records)
         while block := list(islice(remaining, BLOCK_RECORDS)):
