@@ -16,6 +16,7 @@ from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
+from tfchain.data.documents.passages import PassageMode
 from tfchain.data.documents.reading import DocumentSource
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
@@ -23,11 +24,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.live_index import Encoding, LiveIndex
-from tfchain.tasks.search.search import (
-    PassageConfig,
-    PassageMode,
-    search_texts,
-)
+from tfchain.tasks.search.search import PassageConfig, search_texts
 from tfchain.tasks.search.task import SearchTask
 
 if TYPE_CHECKING:
@@ -57,7 +54,8 @@ class NeuralSearchChain(Chain):
         batch_size: Texts in one step, in training and encoding. Default: 32.
         epochs: The number of training epochs. Default: 1.
         max_length: The most tokens of a text. Default: the most that the folder, the tokenizer and the encoder allow.
-        passages: `split` cuts longer documents into passages, `truncate` drops the rest of the text. Default: `split`.
+        passages: `split` cuts longer documents into passages, `sentences` at the ends of sentences alone, `structure`
+            along the headings of Markdown and HTML; `truncate` drops the rest of the text. Default: `split`.
         overlap_tokens: The tokens that neighbouring passages share. Default: a tenth of `max_length`.
         similarity: `cosine` or `dot`. Default: the folder's, else `cosine`.
         prompts: Prompt name → text to put before each text; `query` and `document` are used by `search` and `add`.

@@ -22,8 +22,9 @@ from tfchain.core.errors import InputError, TfchainError
 @click.option("--reindex", is_flag=True, help="Encode the documents in DIR again, with --model or other settings.")
 @click.option(
     "--passages",
-    type=click.Choice(["split", "truncate"]),
-    help="Whether documents longer than --max-length are cut into passages, or cut off.  [default: split]",
+    type=click.Choice(["split", "sentences", "structure", "truncate"]),
+    help="How documents longer than --max-length are cut into passages: full ones, at sentences, along headings; or "
+    "that they are cut off.  [default: split]",
 )
 @click.option("--overlap-tokens", type=int, help="Tokens that neighbouring passages share.  [default: a tenth]")
 @click.option("--max-length", type=int, help="The most tokens of a passage.  [default: that of the model's folder]")

@@ -31,7 +31,7 @@ class Settings:
 
     Args:
         model: A folder or a hub name. A new index without one uses the small model that comes with tfchain.
-        passages: `split` or `truncate`.
+        passages: `split`, `sentences`, `structure` or `truncate`.
         overlap_tokens: Tokens that neighbouring passages share.
         max_length: The most tokens of a passage.
         batch_size: Texts in one step.

@@ -72,15 +72,18 @@ class Passage:
 
     Args:
         document_id: The document it was cut from.
-        text: The text to encode: the document's title, a space, and `document.text[start:end]`.
+        text: The text to encode: the document's title, a space, and `document.text[start:end]`; with headings, title
+            and headings joined by ` > `, a space, and `document.text[start:end]`.
         start: Offset of the first character in the document's `text`.
         end: Offset after the last character.
+        headings: The path of the headings that it stands under, outermost first. Default: `()`.
     """
 
     document_id: str
     text: str
     start: int
     end: int
+    headings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_type_hints
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
+from tfchain.data.documents.passages import PassageMode
 from tfchain.data.shards.files import list_files
 from tfchain.data.shards.pair_shards import Uneven
 from tfchain.jobs.cluster import HOST
@@ -88,7 +89,7 @@ class PlanReader:
             "datasets": self.read_datasets(found["dataset"], split),
             "output": self.read_output(found["output"]),
         }
-        plain = {"passages": Literal["split", "truncate"], "mixing": Mixing, "strategy": StrategyName}
+        plain = {"passages": PassageMode, "mixing": Mixing, "strategy": StrategyName}
         values |= {name: found[name].read(kind) for name, kind in plain.items() if name in found}
         values |= {name: self.to_path(found[name]) for name in ("checkpoint", "log_path") if name in found}
         if "mixing" in found and len(values["datasets"]) == 1:

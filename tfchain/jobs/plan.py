@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfchain.core.errors import InputError
+from tfchain.data.documents.passages import PassageMode
 from tfchain.models.encoders.config import PoolingMode
 from tfchain.training.distributed.strategies import StrategyName
 from tfchain.training.mining.options import Mining
@@ -94,7 +95,7 @@ class TrainingPlan:
         datasets: Pairs by name; a single dataset without a name has the empty name.
         output: The folder that the trained model is saved to.
         max_length: The most tokens of a text. Default: the model's own.
-        passages: Whether long documents are split or cut off in evaluation. Default: `split`.
+        passages: How long documents are split, or that they are cut off, in evaluation. Default: `split`.
         mixing: How several datasets are mixed. Default: that of `fit`.
         loss: A loss's name, or a mapping of `name` and arguments. Default: the one that suits the columns.
         guide: The model that a guided loss consults, a folder or a hub name. Default: none.
@@ -119,7 +120,7 @@ class TrainingPlan:
     datasets: Mapping[str, DatasetPlan]
     output: Path
     max_length: int | None = None
-    passages: Literal["split", "truncate"] = "split"
+    passages: PassageMode = "split"
     mixing: Mixing | None = None
     loss: LossPlan | None = None
     guide: str | Path | None = None

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Passage
-from tfchain.data.documents.passages import split, split_all
+from tfchain.data.documents.passages import SplitMethod, split, split_all
 from tfchain.data.documents.reading import read_documents
+from tfchain.data.documents.structure import find_blocks
 from tfchain.data.documents.text_units import make_units
 
 
@@ -114,6 +115,110 @@ def test_numbers_out_of_range_are_refused(max_tokens: int, overlap_tokens: int) 
         texts_of(Document("7", "text"), max_tokens, overlap_tokens)
 
 
+GUIDE = """# Guide
+
+Intro words here for all. Another sentence of it.
+
+## Install
+
+### Linux
+
+Run the command below. It takes a while. Then reboot.
+
+```sh
+# not a heading
+apt install tfchain
+```
+
+### Mac
+
+Brew it.
+
+## Use
+
+- one
+- two
+  more
+"""
+
+
+def test_structure_keeps_sections_and_code_whole_and_puts_the_headings_before_them() -> None:
+    passages = split(
+        Document("g", GUIDE, "Guide"), count_tokens=count_words, max_tokens=16, overlap_tokens=3, method="structure"
+    )
+    assert [(passage.text, passage.headings) for passage in passages] == [
+        ("Guide Intro words here for all. Another sentence of it.", ("Guide",)),
+        (
+            "Guide > Install > Linux Run the command below. It takes a while. Then reboot.",
+            ("Guide", "Install", "Linux"),
+        ),
+        (
+            "Guide > Install > Linux ```sh\n# not a heading\napt install tfchain\n```",
+            ("Guide", "Install", "Linux"),
+        ),
+        ("Guide > Install > Mac Brew it.", ("Guide", "Install", "Mac")),
+        ("Guide > Use - one\n- two\n  more", ("Guide", "Use")),
+    ]
+    firsts = [GUIDE[passage.start : passage.end].split()[0] for passage in passages]
+    assert firsts == ["Intro", "Run", "```sh", "Brew", "-"]
+
+
+def test_small_sections_share_a_passage_under_the_heading_around_them() -> None:
+    text = "# Parts\n\n## A\n\na a.\n\n## B\n\nb b.\n\n## C\n\n" + "c " * 30
+    passages = split(Document("7", text), count_tokens=count_words, max_tokens=24, overlap_tokens=0, method="structure")
+    assert [passage.text for passage in passages] == [
+        "Parts ## A\n\na a.\n\n## B\n\nb b.",
+        "Parts > C " + " ".join("c" * 20),  # of 24: " > Parts > C" counts 4
+        "Parts > C " + " ".join("c" * 10),
+    ]
+
+
+def test_a_heading_that_takes_more_than_half_stays_in_the_text() -> None:
+    text = "# One two three four five six\n\na b c d e f."
+    passages = split(Document("7", text), count_tokens=count_words, max_tokens=8, overlap_tokens=0, method="structure")
+    assert [passage.text for passage in passages] == ["# One two three four five six", "a b c d e f."]
+
+
+def test_sentences_are_cut_only_if_they_are_too_long() -> None:
+    document = Document("7", "A b. C d e f g h. I j k l m n o p q.")
+    passages = split(document, count_tokens=count_words, max_tokens=7, overlap_tokens=2, method="sentences")
+    assert [passage.text for passage in passages] == ["A b.", "C d e f g h.", "I j k l m n o", "n o p q."]
+
+
+def test_an_abbreviation_ends_no_passage() -> None:
+    document = Document("7", "We saw it with Dr. Smith. He left early today.")
+    passages = split(document, count_tokens=count_words, max_tokens=6, overlap_tokens=0, method="sentences")
+    assert [passage.text for passage in passages] == ["We saw it with Dr. Smith.", "He left early today."]
+
+
+def test_thai_is_cut_at_spaces_and_japanese_behind_its_full_stops() -> None:
+    thai = Document("7", "สวัสดีครับ ผมชื่อสมชาย ยินดีที่ได้รู้จัก เราไปกันเถอะ")
+    passages = split(thai, count_tokens=count_characters, max_tokens=25, overlap_tokens=0, method="sentences")
+    assert [passage.text for passage in passages] == ["สวัสดีครับ ผมชื่อสมชาย", "ยินดีที่ได้รู้จัก", "เราไปกันเถอะ"]
+    japanese = Document("7", "今日は晴れです。公園に行きました！楽しかった？はい。")
+    passages = split(japanese, count_tokens=count_characters, max_tokens=17, overlap_tokens=0, method="sentences")
+    assert [passage.text for passage in passages] == ["今日は晴れです。公園に行きました！", "楽しかった？はい。"]
+
+
+def test_letters_keep_their_marks_and_emoji_stay_whole() -> None:
+    family, flag = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea"
+    for whole in ("e\u0301", family, flag, "ก\u0e33", "เก"):
+        (units,) = make_units([whole * 50], [7], count_characters, {})
+        assert all(bound % len(whole) == 0 for bound in units.bounds), whole
+
+
+def test_a_title_that_leaves_no_room_is_left_out() -> None:
+    """With one token per character and three for a title of one, nothing else fits."""
+    count = lambda texts: [len(text) + 2 * text.startswith("T ") for text in texts]  # noqa: E731
+    passages = split(Document("7", "abcdefgh", "T"), count_tokens=count, max_tokens=4, overlap_tokens=0)
+    assert [passage.text for passage in passages] == ["abcd", "efgh"]
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(InputError, match="must be one of 'tokens', 'sentences', 'structure'. Received: .*words"):
+        split(Document("7", "a"), count_tokens=count_words, max_tokens=3, overlap_tokens=0, method="words")  # type: ignore
+
+
 def check_passages(
     document: Document, passages: list[Passage], max_tokens: int, count: Callable[..., list[int]]
 ) -> None:
@@ -152,6 +257,82 @@ def test_passages_cover_fit_and_move_forward(
     assert len(passages) == len(made)
     for document, found in zip(made, passages, strict=True):
         check_passages(document, found, max_tokens, count)
+
+
+MARKDOWN = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                "# ",
+                "## ",
+                "### a\n",
+                "\n\n",
+                "\n",
+                "```\n",
+                "- ",
+                "| a | b |\n| - | - |\n",
+                "<h2>a</h2>\n",
+                "<p>",
+                "===\n",
+                "---\n",
+            ]
+        ),
+        st.sampled_from(
+            ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "e\u0301\u0323", "\U0001f1e9\U0001f1ea", "x" * 200]
+        ),
+        st.sampled_from(["ยินดีที่ได้รู้จัก ", "我们去公园。", "公園に行きました！", "one two. ", "Dr. No? "]),
+        st.text(max_size=12),
+    ),
+    max_size=25,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=MARKDOWN,
+    title=st.text(max_size=12),
+    max_tokens=st.integers(4, 40),
+    overlap_share=st.floats(0, 0.9),
+    count=st.sampled_from([count_words, count_characters, count_pairs]),
+    method=st.sampled_from(["tokens", "sentences", "structure"]),
+)
+def test_no_text_makes_a_passage_that_is_too_long_or_loses_a_word(
+    text: str, title: str, max_tokens: int, overlap_share: float, count: Callable[..., list[int]], method: SplitMethod
+) -> None:
+    if not (text + title).strip():
+        return
+    document = Document("7", text, title)
+    passages = split(
+        document,
+        count_tokens=count,
+        max_tokens=max_tokens,
+        overlap_tokens=int(max_tokens * overlap_share),
+        method=method,
+    )
+    for passage in passages:
+        assert count([passage.text])[0] <= max_tokens or len(text[passage.start : passage.end]) <= 1
+        assert passage.text.strip().endswith(text[passage.start : passage.end].strip())
+    covered = {place for passage in passages for place in range(passage.start, passage.end)}
+    shown = " ".join(passage.text for passage in passages)
+    if method == "structure" and len(passages) > 1:
+        for block in find_blocks(text):
+            if block.kind == "heading" and (block.text in shown or block.text in title):
+                covered.update(range(block.start, block.end))
+        wanted = {place for block in find_blocks(text) for place in range(block.start, block.end)}
+    else:
+        wanted = set(range(len(text)))
+    assert {place for place in wanted if not text[place].isspace()} <= covered or not text.strip()
+
+
+@pytest.mark.parametrize("method", ["tokens", "sentences", "structure"])
+def test_a_word_of_ten_thousand_characters_is_cut(method: SplitMethod) -> None:
+    for text in ("x" * 10_000, "é" * 10_000, "e\u0301" * 5_000, "\u0301" * 10_000, "\U0001f1e9\U0001f1ea" * 5_000):
+        passages = split(
+            Document("7", text), count_tokens=count_characters, max_tokens=64, overlap_tokens=8, method=method
+        )
+        assert max(len(passage.text) for passage in passages) <= 64
+        assert passages[0].start == 0
+        assert passages[-1].end == len(text)
 
 
 @settings(max_examples=100, deadline=None)

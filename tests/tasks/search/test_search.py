@@ -106,7 +106,7 @@ def test_passages_leave_room_for_the_prompt_and_share_a_tenth_of_the_maximum(
     encoder.document_prompt = prompt
     cut = []
 
-    def split(documents: list[Document], *, count_tokens: object, max_tokens: int, overlap_tokens: int) -> list:
+    def split(documents: list[Document], *, max_tokens: int, overlap_tokens: int, **_: object) -> list:
         cut.append((max_tokens, overlap_tokens))
         return [[Passage(one.id, "a b", 0, 3), Passage(one.id, "c", 4, 5)] for one in documents]
 
@@ -187,5 +187,8 @@ def test_settings_of_passages_are_checked() -> None:
     assert PassageConfig(overlap_tokens=0).to_dict() == {"mode": "split", "overlap_tokens": 0}
     with pytest.raises(InputError, match="`overlap_tokens` must be a whole number of at least 0"):
         PassageConfig(overlap_tokens=-1)
-    with pytest.raises(InputError, match="`passages` must be 'split' or 'truncate'. Received: passages='whole'"):
+    with pytest.raises(
+        InputError,
+        match="`passages` must be one of 'split', 'sentences', 'structure', 'truncate'. Received: passages='whole'",
+    ):
         PassageConfig(mode="whole")  # type: ignore[arg-type]

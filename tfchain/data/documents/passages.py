@@ -3,28 +3,70 @@
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Passage
-from tfchain.data.documents.text_units import CountTokens, Units, count_roughly, make_units
+from tfchain.data.documents.headings import SEPARATOR, Heads, heading_line, shorter_paths
+from tfchain.data.documents.sections import Part, SectionCutter
+from tfchain.data.documents.sentences import find_sentence_ends
+from tfchain.data.documents.structure import find_sections
+from tfchain.data.documents.text_units import CountTokens, FindEnds, Units, count_roughly, make_units
+
+SplitMethod = Literal["tokens", "sentences", "structure"]
+PassageMode = Literal["split", "sentences", "structure", "truncate"]
+"""What chains and settings call the methods; `split` is `tokens`, `truncate` cuts nothing and encodes the beginning."""
+SPLIT_METHODS: dict[PassageMode, SplitMethod] = {
+    "split": "tokens",
+    "sentences": "sentences",
+    "structure": "structure",
+}
 
 # Words of more tokens than this may be cut where two passages overlap; shorter words never are.
 SHORT_UNIT = 16
+# How full a passage must be for a sentence's end to be preferred over a word's.
+LEAST_FULL: dict[SplitMethod, float] = {"tokens": 0.5, "sentences": 0.0, "structure": 0.0}
+FIND_ENDS: dict[SplitMethod, FindEnds | None] = {"tokens": None, "sentences": find_sentence_ends, "structure": None}
 
 
-def split(document: Document, *, count_tokens: CountTokens, max_tokens: int, overlap_tokens: int) -> list[Passage]:
+def split(
+    document: Document,
+    *,
+    count_tokens: CountTokens,
+    max_tokens: int,
+    overlap_tokens: int,
+    method: SplitMethod = "tokens",
+) -> list[Passage]:
     """Cuts one document into passages; `split_all` is much faster for many documents."""
-    return split_all([document], count_tokens=count_tokens, max_tokens=max_tokens, overlap_tokens=overlap_tokens)[0]
+    return split_all(
+        [document], count_tokens=count_tokens, max_tokens=max_tokens, overlap_tokens=overlap_tokens, method=method
+    )[0]
 
 
 def split_all(
-    documents: Sequence[Document], *, count_tokens: CountTokens, max_tokens: int, overlap_tokens: int
+    documents: Sequence[Document],
+    *,
+    count_tokens: CountTokens,
+    max_tokens: int,
+    overlap_tokens: int,
+    method: SplitMethod = "tokens",
 ) -> list[list[Passage]]:
     """Cuts documents into passages of at most `max_tokens`.
 
-    A document that fits is one passage, its `full_text`. Longer documents are cut at the ends of sentences and lines,
-    at words if that would leave a passage less than half full, and inside words that are too long. Each passage but the
-    first begins with up to `overlap_tokens` from the end of the previous passage. Together they cover the whole text.
+    A document that fits is one passage, its `full_text`. Longer documents are cut by one of three methods:
+
+    - `tokens` cuts at the ends of sentences and lines, at words if that would leave a passage less than half full, and
+      inside words that are too long. Passages are full, so there are few. Each passage but the first begins with up to
+      `overlap_tokens` from the end of the previous passage.
+    - `sentences` cuts at the ends of sentences alone (see `find_sentence_ends`), within a sentence only if it is too
+      long. Passages overlap by whole sentences.
+    - `structure` follows Markdown's or HTML's headings, for documents that have them. A section that fits is a passage;
+      of a longer one, paragraphs, lists, tables and code are kept whole where they fit. The path of headings stands
+      before each passage (`Guide > Install > Linux`) in the headings' own place. Only parts of a block that was cut
+      overlap. See `SectionCutter.cut`.
+
+    Together the passages (and the headings before them) cover the whole text. A letter is not cut from its combining
+    marks, nor an emoji in two, where that can be avoided.
 
     Each passage begins with the title. A title longer than half of `max_tokens` is shortened, in every passage, to the
     first words that fit into half. If a document has only a title, the title is cut, and the offsets are 0.
@@ -35,12 +77,13 @@ def split_all(
         max_tokens: The maximum number of tokens in a passage, with its title, without special tokens. No passage has
             more (each is counted as it will be encoded), unless a single character has.
         overlap_tokens: The maximum number of tokens that two neighbours share, from 0 to less than `max_tokens`.
+        method: `tokens`, `sentences` or `structure`. Default: `tokens`.
 
     Returns:
         The passages of each document, in text order.
 
     Raises:
-        InputError: if `max_tokens` or `overlap_tokens` is out of range.
+        InputError: if `max_tokens` or `overlap_tokens` is out of range, or `method` is unknown.
 
     Example:
         >>> words = lambda texts: [len(text.split()) for text in texts]
@@ -55,13 +98,17 @@ def split_all(
             f"`overlap_tokens` must be at least 0 and less than `max_tokens`. "
             f"Received: overlap_tokens={overlap_tokens} with max_tokens={max_tokens}. A quarter of it is usual."
         )
+    if method not in get_args(SplitMethod):
+        raise InputError(
+            f"`method` must be one of {', '.join(map(repr, get_args(SplitMethod)))}. Received: method={method!r}."
+        )
     counted: dict[str, int] = {}
     passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
     whole = fit_whole(documents, max_tokens, count_tokens, counted)
     long = {i: document for i, document in enumerate(documents) if not whole[i]}
     drafts = dict(zip(long, make_drafts(list(long.values()), max_tokens, count_tokens, counted), strict=True))
     while drafts:
-        parts = cut(list(drafts.values()), overlap_tokens, count_tokens, counted)
+        parts = cut(list(drafts.values()), overlap_tokens, count_tokens, counted, method)
         passages_of = dict(zip(drafts, parts, strict=True))
         for i, found in passages_of.items():
             passages[i] = found
@@ -119,24 +166,73 @@ def make_drafts(
 
 
 def cut(
-    drafts: Sequence[Draft], overlap_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+    drafts: Sequence[Draft],
+    overlap_tokens: int,
+    count_tokens: CountTokens,
+    counted: dict[str, int],
+    method: SplitMethod,
 ) -> list[list[Passage]]:
     """Cuts each draft's body into parts within its budget, by the sum over units."""
-    limits = [min(draft.budget, max(overlap_tokens, SHORT_UNIT)) for draft in drafts]
-    units = make_units([draft.body for draft in drafts], limits, count_tokens, counted)
+    fill = LEAST_FULL[method]
+    # Headings take up to half of the budget: what stands below them must fit into the rest.
+    budgets = [max(1, draft.budget // 2) if method == "structure" else draft.budget for draft in drafts]
+    limits = [min(budget, max(overlap_tokens, SHORT_UNIT)) for budget in budgets]
+    units = make_units([draft.body for draft in drafts], limits, count_tokens, counted, FIND_ENDS[method])
+    if method == "structure":
+        return cut_sections(drafts, units, overlap_tokens, count_tokens, counted)
     passages = []
     for draft, unit in zip(drafts, units, strict=True):
-        spans = trim_spans(draft.body, pack(unit, draft.budget, overlap_tokens))
+        spans = trim_spans(draft.body, pack(unit, draft.budget, overlap_tokens, fill))
         passages.append([make_passage(draft, start, end) for start, end in spans])
     return passages
 
 
-def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, int]]:
+def cut_sections(
+    drafts: Sequence[Draft],
+    units: Sequence[Units],
+    overlap_tokens: int,
+    count_tokens: CountTokens,
+    counted: dict[str, int],
+) -> list[list[Passage]]:
+    """Cuts each draft's body along its headings and blocks."""
+    roots = [find_sections(draft.body) for draft in drafts]
+    paths = {heading_line(path) for root in roots for path in shorter_paths(root)}
+    new = [line for line in paths if line not in counted]
+    if new:
+        counted.update(zip(new, count_tokens(new), strict=True))
+    passages = []
+    for draft, unit, root in zip(drafts, units, roots, strict=True):
+        heads = Heads(draft.document.title, draft.budget // 2, counted)
+
+        def pack_block(units: Units, room: int) -> Iterator[tuple[int, int]]:
+            return pack(units, room, overlap_tokens, LEAST_FULL["structure"])
+
+        parts = SectionCutter(draft.body, unit, draft.budget, heads.count, heads.is_shown, pack_block).cut(root)
+        passages.append(list(make_section_passages(draft, parts, heads)))
+    return passages
+
+
+def make_section_passages(draft: Draft, parts: Iterable[Part], heads: Heads) -> Iterator[Passage]:
+    """Yields the passages of parts, white space trimmed off both ends."""
+    for part in parts:
+        body = draft.body[part.start : part.end]
+        if not body.strip():
+            continue
+        start = part.start + len(body) - len(body.lstrip())
+        passage = make_passage(draft, start, part.start + len(body.rstrip()))
+        kept = heads.shorten(part.path)
+        if kept:
+            head = SEPARATOR.join([draft.title, *kept] if draft.title else kept)
+            passage = replace(passage, text=f"{head} {body.strip()}")
+        yield replace(passage, headings=part.path)
+
+
+def pack(units: Units, budget: int, overlap_tokens: int, fill: float) -> Iterator[tuple[int, int]]:
     """Fills one passage after the other, and yields the offsets of each.
 
-    A passage ends with the last sentence that fits if that leaves it at least half full, else with the last unit that
-    fits. The next passage begins at the first sentence within the overlap if that keeps at least half of the overlap,
-    else at the first unit within it.
+    A passage ends with the last sentence that fits if that fills a share of `fill` of its budget, else with the last
+    unit that fits. The next passage begins at the first sentence within the overlap if that keeps a share of `fill` of
+    the overlap, else at the first unit within it. With 0, sentences are cut only if they are too long.
     """
     totals, bounds = units.totals, units.bounds
     last = len(bounds) - 1
@@ -144,16 +240,16 @@ def pack(units: Units, budget: int, overlap_tokens: int) -> Iterator[tuple[int, 
     while end < last:
         full = max(bisect.bisect_right(totals, totals[start] + budget) - 1, end + 1)
         if full < last:
-            half_full = bisect.bisect_left(totals, totals[start] + budget / 2)
-            full = units.last_sentence_end(max(half_full, end + 1), full) or full
+            full_enough = bisect.bisect_left(totals, totals[start] + budget * fill)
+            full = units.last_sentence_end(max(full_enough, end + 1), full) or full
         end = full
         yield bounds[start], bounds[end]
         if end < last:
             # Not so early that the unit after `end` would have no room, or that two passages would be the same.
             room = bisect.bisect_left(totals, totals[end + 1] - budget)
             start = min(end, max(start + 1, room, bisect.bisect_left(totals, totals[end] - overlap_tokens)))
-            half_shared = bisect.bisect_right(totals, totals[end] - overlap_tokens / 2) - 1
-            start = units.first_sentence_end(start, min(half_shared, end)) or start
+            kept_share = bisect.bisect_right(totals, totals[end] - overlap_tokens * fill) - 1
+            start = units.first_sentence_end(start, min(kept_share, end)) or start
 
 
 def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -196,4 +292,6 @@ def shrink(
             # In proportion: subtracting the excess itself would leave nothing where a text counts twice the sum.
             share = -(-draft.budget * excess // (max_tokens + excess))
             again[i] = replace(draft, budget=max(1, draft.budget - max(share, draft.budget // 16, 1)))
+        elif excess > 0 and draft.title and draft.document.text.strip():
+            again[i] = replace(draft, title="", budget=max_tokens)  # the title alone takes too much
     return again

@@ -2,11 +2,14 @@
 
 import bisect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
+from tfchain.data.documents.clusters import is_cluster_start, nearest_cluster_start
+
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
+FindEnds = Callable[[str], Iterable[int]]
 
 # A word with the white space before it (tokenizers that see spaces count " word" differently from "word"). Chinese has
 # no spaces: its units are sentences, which are cut further only if they are too long.
@@ -43,16 +46,22 @@ class Units:
 
 
 def make_units(
-    texts: Sequence[str], limits: Sequence[int], count_tokens: CountTokens, counted: dict[str, int]
+    texts: Sequence[str],
+    limits: Sequence[int],
+    count_tokens: CountTokens,
+    counted: dict[str, int],
+    find_ends: FindEnds | None = None,
 ) -> list[Units]:
     """Cuts texts into units, and counts each distinct unit once over all texts.
 
     Args:
         texts: The texts.
         limits: For each text, the maximum number of tokens in a unit; longer units are cut repeatedly near their
-            middle, at a comma or similar mark if there is one. A single character is never cut.
+            middle, at a comma or similar mark if there is one, and not before a combining mark or within an emoji where
+            there is another place. A single character is never cut.
         count_tokens: Returns the number of tokens, without special tokens, of each string.
         counted: Numbers of tokens of units that are already known; new units are added.
+        find_ends: Returns the offsets where a text's sentences end. Default: `find_line_and_sentence_ends`.
 
     Returns:
         The units of each text.
@@ -64,7 +73,8 @@ def make_units(
         if new:
             counted.update(zip(new, count_tokens(new), strict=True))
         waiting = [i for i in waiting if cut_long(parts[i], limits[i], counted)]
-    return [to_units(text, pieces, counted) for text, pieces in zip(texts, parts, strict=True)]
+    ends_of = find_ends or find_line_and_sentence_ends
+    return [to_units(text, pieces, counted, ends_of) for text, pieces in zip(texts, parts, strict=True)]
 
 
 def count_roughly(texts: Sequence[str], count_tokens: CountTokens, counted: dict[str, int]) -> list[int]:
@@ -117,14 +127,21 @@ def middle(part: str) -> int:
     """Returns where to cut a part that is too long: after the mark nearest its middle, else in the middle."""
     half = len(part) // 2
     marks = [match.end() for match in CLAUSE_END.finditer(part, 0, len(part) - 1)]
-    return min(marks, key=lambda mark: abs(mark - half), default=half)
+    at = min(marks, key=lambda mark: abs(mark - half), default=half)
+    return at if is_cluster_start(part, at) else nearest_cluster_start(part, at)
 
 
-def to_units(text: str, parts: list[str], counted: Mapping[str, int]) -> Units:
+def to_units(text: str, parts: list[str], counted: Mapping[str, int], find_ends: FindEnds) -> Units:
     """Computes bounds, running totals and sentence ends."""
     bounds = list(accumulate(map(len, parts), initial=0))
     totals = list(accumulate(map(counted.__getitem__, parts), initial=0))
+    ends = set(find_ends(text))
+    return Units(bounds, totals, [place for place, bound in enumerate(bounds) if bound in ends])
+
+
+def find_line_and_sentence_ends(text: str) -> set[int]:
+    """Returns the offsets where a sentence or a line ends, as marks and line feeds alone say it."""
     ends = {match.end() for match in SENTENCE_END.finditer(text)}
     # Lines end before white space that contains a line feed. The pattern `\s*\n` would take quadratic time on spaces.
     ends.update(match.start() for match in WHITE_SPACE.finditer(text) if "\n" in match.group())
-    return Units(bounds, totals, [place for place, bound in enumerate(bounds) if bound in ends])
+    return ends

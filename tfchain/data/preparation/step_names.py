@@ -13,6 +13,7 @@ STEP_TYPES: dict[str, str] = {
     "remove_exact_duplicates": "tfchain.data.deduplication.remove_exact_duplicates:RemoveExactDuplicates",
     "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
     "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",
+    "split_passages": "tfchain.data.documents.split_passages:SplitPassages",
 }
 """Module and class of each step; imported on first use, since some need packages of an extra."""
 

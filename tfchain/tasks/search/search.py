@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from tfchain.core.errors import InputError
 from tfchain.core.filters.filter import parse_filter
 from tfchain.core.texts import check_queries
 from tfchain.core.types import Document, Hit, SearchResult
-from tfchain.data.documents.passages import split_all
+from tfchain.data.documents.passages import SPLIT_METHODS, PassageMode, split_all
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
 
 logger = logging.getLogger(__name__)
 
-PassageMode = Literal["split", "truncate"]
 DOCUMENTS_AT_ONCE = 4096
 
 
@@ -30,7 +29,9 @@ class PassageConfig:
 
     Args:
         mode: `split` cuts them into overlapping passages with a vector each, and scores a document by its best passage;
-            `truncate` encodes the beginning and drops the rest, as sentence-transformers does. Default: `split`.
+            `sentences` cuts at the ends of sentences alone; `structure` along the headings of Markdown and HTML, and
+            puts the path of headings before each passage; see `tfchain.data.documents.passages.split_all`. `truncate`
+            encodes the beginning and drops the rest, as sentence-transformers does. Default: `split`.
         overlap_tokens: The tokens that neighbouring passages share. Default: a tenth of the model's maximum length.
     """
 
@@ -39,7 +40,8 @@ class PassageConfig:
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(PassageMode):
-            raise InputError(f"`passages` must be 'split' or 'truncate'. Received: passages={self.mode!r}.")
+            modes = ", ".join(map(repr, get_args(PassageMode)))
+            raise InputError(f"`passages` must be one of {modes}. Received: passages={self.mode!r}.")
         if self.overlap_tokens is not None:
             check_whole_number("overlap_tokens", self.overlap_tokens, least=0)
 
@@ -98,7 +100,11 @@ def encode_documents(
                 )
             overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
             cuts = split_all(
-                part, count_tokens=tokenizer.count_tokens, max_tokens=room, overlap_tokens=min(overlap, room - 1)
+                part,
+                count_tokens=tokenizer.count_tokens,
+                max_tokens=room,
+                overlap_tokens=min(overlap, room - 1),
+                method=SPLIT_METHODS[passages.mode],
             )
             texts, counts = [passage.text for cut in cuts for passage in cut], [len(cut) for cut in cuts]
         vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
