@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from transformers import AutoTokenizer, BertTokenizer
 
+from tests.data.preparation.killing_steps import Shout
 from tfchain import AutoModel, NeuralSearchChain
 from tfchain.core.atomic import write_json
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
@@ -529,3 +530,16 @@ def test_a_training_makes_the_report_old(chain: NeuralSearchChain) -> None:
     assert chain.report == {"mrr@10": 1.0}
     chain.fit([("cat", "the cat"), ("day", "monday")], epochs=1)
     assert chain.report == {}
+
+
+def test_documents_pass_steps_before_they_are_added(chain: NeuralSearchChain) -> None:
+    chain.add(["hush", "the cat", {"id": "x", "text": "the dog"}], steps=[Shout()])
+    assert [(document.id, document.text) for document in chain.index] == [("1", "THE CAT"), ("x", "THE DOG")]
+    assert chain.preparation is not None
+    assert (chain.preparation.read, chain.preparation.written) == (3, 2)
+    assert chain.preparation.steps[0].dropped == {"no text left": 1}
+    chain.add(["a cat"])
+    assert [document.id for document in chain.index] == ["1", "x", "3"]  # numbers count what was read
+    with pytest.raises(InputError, match=r"`steps\[0\]`: no step is named 'shuot'"):
+        chain.add(["a dog"], steps=["shuot"])
+    assert len(chain) == 3

@@ -18,8 +18,12 @@ from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.passages import PassageMode
 from tfchain.data.documents.reading import DocumentSource
+from tfchain.data.preparation.report import PreparationReport
+from tfchain.data.preparation.step_names import make_steps
+from tfchain.data.steps.run import StepsRun
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
+from tfchain.models.step_callables import make_step_callables
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
@@ -76,6 +80,8 @@ class NeuralSearchChain(Chain):
 
     task_type: ClassVar[Any] = SearchTask
     task: SearchTask
+    preparation: PreparationReport | None = None
+    """What the steps of the last `add` with steps did; `None` if there was none."""
 
     def __init__(
         self,
@@ -163,22 +169,34 @@ class NeuralSearchChain(Chain):
         """Whether the model has changed since the documents were encoded."""
         return self._live.is_stale
 
-    def add(self, documents: DocumentSource, *, progress: bool | None = None) -> NeuralSearchChain:
+    def add(
+        self, documents: DocumentSource, *, steps: Sequence[Any] = (), progress: bool | None = None
+    ) -> NeuralSearchChain:
         """Adds documents in memory; `save` writes them to disk.
 
         Args:
             documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text files,
                 .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of these; see `data.documents.reading`. A
                 document without an id gets its number in the order of adding; an existing id is replaced.
+            steps: Steps that the documents pass first, such as `["repair_text", {"filter_length": {"least": 200}}]`:
+                see `prepare`. What they did is then in `preparation`. Default: none.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
             The chain.
 
         Raises:
-            InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
+            InputError: if a document cannot be read or is not text, an id is repeated, or a step is unknown; nothing is
+                added then.
         """
-        self._live.add(documents, self._encoding(progress))
+        if not steps:
+            self._live.add(documents, self._encoding(progress))
+            return self
+        callables = make_step_callables(self.text_encoder, batch_size=self.hyperparameters.batch_size)
+        run = StepsRun([step.bind(**callables) for step in make_steps(steps)])
+        read = self._live.add(documents, self._encoding(progress), run)
+        self.preparation = PreparationReport(read, run.logs[-1].passed, tuple(run.logs))
+        logger.info("Prepared documents: %s", self.preparation)
         return self
 
     def remove(self, ids: str | int | Iterable[str | int]) -> NeuralSearchChain:

@@ -10,6 +10,7 @@ from tfchain.cli.export import export_command
 from tfchain.cli.index import index_command
 from tfchain.cli.info import info_command
 from tfchain.cli.launch import launch_command
+from tfchain.cli.prepare import prepare_command
 from tfchain.cli.process import CommandGroup, prepare_process
 from tfchain.cli.search import search_command
 from tfchain.cli.serve import serve_command
@@ -40,7 +41,7 @@ def commands() -> None:
 
 for command in (
     *(index_command, search_command, evaluate_command, train_command, tune_command, launch_command),
-    *(export_command, serve_command, info_command),
+    *(prepare_command, export_command, serve_command, info_command),
 ):
     commands.add_command(command)
 

@@ -75,8 +75,6 @@ class StepPipeline:
         self.run = StepsRun(steps, self._note if with_entries else None)
         self.with_entries = with_entries
         self._entries: list[Entry] = []  # of the block that runs in this process
-        for step in steps:
-            step.check_bound()
         self.num_workers = num_workers
         self.parts = make_parts(self.run) if num_workers > 1 else [Part(0, len(steps), False)]
         if num_workers > 1 and is_tensorflow_started():

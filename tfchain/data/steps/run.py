@@ -26,7 +26,7 @@ class StepsRun:
         states: Each step's state.
 
     Raises:
-        InputError: if an item is not a step.
+        InputError: if an item is not a step, or a step lacks a callable that it needs.
     """
 
     steps: Sequence[Step]
@@ -42,6 +42,8 @@ class StepsRun:
                     f"`steps` must be steps, such as RepairText(). Received: steps[{number}]={step!r:.80}.{hint}",
                     argument="steps",
                 )
+        for step in self.steps:
+            step.check_bound()
         self.logs = [StepLog(step.name, self.write) for step in self.steps]
         self.states = [step.new_state() for step in self.steps]
 

@@ -3,13 +3,16 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tfchain.core.errors import InputError
 from tfchain.core.ids import to_ids
 from tfchain.core.types import Document
 from tfchain.data.documents.reading import DocumentSource, read_documents
+from tfchain.data.steps.record import Record
+from tfchain.data.steps.run import StepsRun, stream
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
 from tfchain.tasks.search.document_index import DocumentIndex
@@ -128,8 +131,16 @@ class LiveIndex:
                     return
             self.encode_again(encoding, only_if_stale=True)
 
-    def add(self, documents: DocumentSource, encoding: Encoding) -> None:
+    def add(self, documents: DocumentSource, encoding: Encoding, run: StepsRun | None = None) -> int:
         """Reads and encodes documents, and adds them in one step.
+
+        Args:
+            documents: The documents.
+            encoding: How to encode them.
+            run: Steps that the documents pass first. Default: none.
+
+        Returns:
+            How many documents were read, before any step.
 
         Raises:
             InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
@@ -138,7 +149,10 @@ class LiveIndex:
             first = max(self.index.next_number, self._promised)
             read = list(read_documents(documents, first_number=first))
             promised = self._promised = first + len(read)
+        number = len(read)
         try:
+            if run is not None:
+                read = list(read_documents(check_documents(stream(read, run))))
             while not self._try_to_add(read, encoding):
                 logger.info("The model has changed; encoding %d documents again.", len(read))
         except BaseException:
@@ -146,6 +160,7 @@ class LiveIndex:
                 if self._promised == promised:
                     self._promised = first
             raise
+        return number
 
     def remove(self, ids: Any) -> None:
         """Removes documents by id.
@@ -190,3 +205,18 @@ class LiveIndex:
             fill_index(self.index, parts, fingerprint=fingerprint)
             self.note_change()
             return True
+
+
+def check_documents(records: Iterable[Record]) -> Iterator[Document]:
+    """Yields what steps made, if they are documents.
+
+    Raises:
+        InputError: if a step made rows.
+    """
+    for record in records:
+        if not isinstance(record, Document):
+            raise InputError(
+                f"The steps of `add` must pass on documents. Received: a row with the columns {', '.join(record)}. "
+                "Make rows to train on with `prepare`."
+            )
+        yield record
