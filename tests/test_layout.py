@@ -18,13 +18,10 @@ TESTED_BY = {
     "cli/evaluate": "cli/test_commands.py",
     "cli/export": "cli/test_commands.py",
     "cli/search": "cli/test_commands.py",
-<<<<<<< HEAD
     "data/documents/prepared_set": "data/preparation/test_prepare.py",
-=======
     "data/documents/headings": "data/documents/test_passages.py",
     "data/documents/html_structure": "data/documents/test_structure.py",
     "data/documents/sections": "data/documents/test_passages.py",
->>>>>>> augment
     "data/files/place": "data/documents/test_reading.py",
     "data/files/records": "data/documents/test_reading.py",
     "data/files/values": "data/documents/test_metadata.py",
