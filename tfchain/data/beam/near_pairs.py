@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 SIMILAR = np.dtype(
     [
         *(("block", "<i8"), ("row", "<i4"), ("first_block", "<i8"), ("first_row", "<i4")),
-        *(("similarity", "<f8"), ("same", "?"), ("id", "<i4")),
+        *(("similarity", "<f8"), ("same", "?"), ("id", "<i4"), ("first_id", "<i4")),
     ]
 )
 
@@ -43,8 +43,8 @@ class SimilarPairs:
     """Pairs at or above the threshold.
 
     Args:
-        pairs: `SIMILAR`; `id` is a place in `ids`.
-        ids: The ids of first records.
+        pairs: `SIMILAR`; `id` and `first_id` are places in `ids`.
+        ids: The records' ids.
     """
 
     pairs: Array
@@ -79,7 +79,7 @@ def compare(joined: tuple[int, Any], threshold: float) -> Iterator[SimilarPairs]
             similarity = similarities(sketches, half.rows[part], half.firsts, half.first[part])
             at = np.flatnonzero(np.where(half.same[part], similarity == 1, similarity >= threshold))
             if len(at):
-                yield similar_pairs(block, half, start + at, similarity[at])
+                yield similar_pairs(block, sketches, half, start + at, similarity[at])
 
 
 def similarities(sketches: Sketches, rows: Array, firsts: Sketches, first: Array) -> Array:
@@ -89,11 +89,12 @@ def similarities(sketches: Sketches, rows: Array, firsts: Sketches, first: Array
     return np.where(sketches.short[mine] | firsts.short[first], equal == 1, equal)
 
 
-def similar_pairs(block: int, half: HalfPairs, at: Array, similarity: Array) -> SimilarPairs:
+def similar_pairs(block: int, sketches: Sketches, half: HalfPairs, at: Array, similarity: Array) -> SimilarPairs:
     """Makes similar pairs of some of the pairs between two blocks."""
-    used, ids = np.unique(half.first[at], return_inverse=True)
+    used, first_ids = np.unique(half.first[at], return_inverse=True)
+    rows, ids = np.unique(half.rows[at], return_inverse=True)
     pairs = np.empty(len(at), SIMILAR)
     pairs["block"], pairs["row"], pairs["first_block"] = block, half.rows[at], half.first_block
     pairs["first_row"], pairs["similarity"] = half.firsts.rows[half.first[at]], similarity
-    pairs["same"], pairs["id"] = half.same[at], ids
-    return SimilarPairs(pairs, [half.firsts.ids[place] for place in used])
+    pairs["same"], pairs["first_id"], pairs["id"] = half.same[at], first_ids, len(used) + ids
+    return SimilarPairs(pairs, [*(half.firsts.ids[place] for place in used), *sketches.take(rows).ids])

@@ -95,8 +95,6 @@ def run_pipeline(source: list[SourcePart] | list[Block], plan: PipelinePlan, bea
     try:
         with beam.Pipeline(options=beam_options) as pipeline:
             build(pipeline, source, plan, path)
-    except TfchainError:
-        raise
     except Exception as error:
         raise to_error(error) from error
     data = read_bytes(path)

@@ -126,7 +126,10 @@ def prepare_with_beam(
             argument="format",
         )
     check_whole_number("shard_records", shard_records)
+    fields = check_fields(card)
+    beam_options = make_options(options)
     made = to_output("output", output, MANIFEST_NAME)
+    opened = open_source(source, read)
     plan = PipelinePlan(
         steps=bound,
         work=made.work,
@@ -137,10 +140,8 @@ def prepare_with_beam(
         segments=None,
         load_callables=load_callables,
         partitions=check_whole_number("partitions", partitions),
+        hashed=opened.files,
     )
-    fields = check_fields(card)
-    beam_options = make_options(options)
-    opened = open_source(source, read)
     with made.opened():
         result = run_over(opened, plan, beam_options)
         return publish_set(opened, plan, result, made, fields)

@@ -2,14 +2,16 @@
 
 import re
 
-from tfchain.core.errors import InputError, TfchainError, first_line
+from tfchain.core.errors import FingerprintError, InputError, MissingPackageError, TfchainError, first_line
 
 # Workers send errors as text: a traceback that ends with the error's type and message, and where Beam was.
+WHERE = re.compile(r" \[while running '(?P<where>[^']*)'\]")
 RAISED = re.compile(
-    r"^(?:tfchain\.core\.errors\.)?(?P<type>InputError|TfchainError|MissingPackageError): (?P<message>.+?)"
-    r"(?: \[while running '(?P<where>[^']*)'\])?$",
-    re.MULTILINE,
-)
+    r"^(?:tfchain\.core\.errors\.)?(?P<type>\w*Error): (?P<message>.+)$", re.MULTILINE)
+
+KINDS: dict[str, type[TfchainError]] = {
+    kind.__name__: kind for kind in (TfchainError, InputError, FingerprintError, MissingPackageError)
+}
 
 
 def to_error(error: Exception) -> TfchainError:
@@ -18,10 +20,14 @@ def to_error(error: Exception) -> TfchainError:
     Args:
         error: What Beam raised.
     """
-    found = [match for match in RAISED.finditer(str(error))]
-    if found:
-        message, where = found[-1]["message"], found[-1]["where"]
-        kind = InputError if found[-1]["type"] == "InputError" else TfchainError
-        return kind(f"{message} (In the pipeline's step {where!r}.)" if where else message)
+    if isinstance(error, TfchainError):
+        kind, text = type(error), str(error)
+    else:
+        raised = [found for found in RAISED.finditer(str(error)) if found["type"] in KINDS]
+        kind, text = (KINDS[raised[-1]["type"]], raised[-1]["message"]) if raised else (None, "")
+    if kind is not None:
+        where = WHERE.search(text)
+        message = WHERE.sub("", text)
+        return kind(f"{message} (In the pipeline's step {where['where']!r}.)" if where else message)
     last = str(error).strip().splitlines()[-1:] or [first_line(error)]
-    return TfchainError(f"The pipeline failed: {last[0][:300]} Nothing was published. Run it again once that is mended.")
+    return TfchainError(f"The pipeline failed: {last[0][:300]}. Nothing was published. Mend that, and run it again.")
