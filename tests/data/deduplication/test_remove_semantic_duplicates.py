@@ -64,7 +64,7 @@ def test_settings_are_plain_and_tell_the_encoder():
 
 
 def test_a_missing_encoder_is_said_before_any_record():
-    with pytest.raises(InputError, match="needs an encoder. Received: encode=None. Give it one, such as"):
+    with pytest.raises(InputError, match="The step remove_semantic_duplicates needs `encode`, which comes from a model"):
         StepsRun([RemoveSemanticDuplicates()])
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.data.deduplication.compared_text import check_columns, compared_label, compared_texts
-from tfchain.data.deduplication.shingles import cut_words
 from tfchain.data.deduplication.sorted_runs import SortedRuns
+from tfchain.data.documents.words import cut_words
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog

@@ -47,7 +47,7 @@ class RemoveSemanticDuplicates(Step):
         storage: How vectors are kept: `float32` or `int8`. Default: `float32`.
         columns: Columns of rows to compare, such as `["positive"]`. Default: all texts.
         encode: Takes texts, returns their vectors, `(n, dim)`, such as a chain's `encode`. A file of settings cannot
-            name it: whoever runs the steps binds its encoder with `bind_encoder`.
+            name it: whoever runs the steps binds its encoder with `bind`.
 
     Raises:
         InputError: if a setting is out of range; in a run, if there is no `encode`, or it returns no vectors.
@@ -55,7 +55,7 @@ class RemoveSemanticDuplicates(Step):
 
     name: ClassVar[str] = "remove_semantic_duplicates"
     per_record: ClassVar[bool] = False
-    needs_encoder: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("encode",)
     threshold: float = 0.95
     storage: str = "float32"
     columns: tuple[str, ...] = ()

@@ -1,33 +1,11 @@
 """Shingles: a text as the set of its short runs of words, by which texts are compared."""
 
-import re
-import unicodedata
 from collections.abc import Set
 
 from tfchain.core.errors import InputError
+from tfchain.data.documents.words import cut_words
 
 SHINGLE_SIZE = 2  # benchmarks/DATA_CLEANING.md compares sizes
-
-# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Han. Each character counts as a word.
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff"
-)
-WORD = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}]+")
-
-
-def cut_words(text: str) -> list[str]:
-    """Returns a text's words, without case and punctuation; in scripts without spaces each character is a word.
-
-    Full-width letters and the like become their usual form (NFKC), so that they compare equal.
-
-    Example:
-        >>> cut_words("Tokyo, 東京!")
-        ['tokyo', '東', '京']
-    """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return WORD.findall(text.casefold())
 
 
 def make_shingles(text: str, size: int = SHINGLE_SIZE) -> list[str]:

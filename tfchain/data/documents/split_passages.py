@@ -45,6 +45,7 @@ class SplitPassages(Step):
     """
 
     name: ClassVar[str] = "split_passages"
+    needs: ClassVar[tuple[str, ...]] = ("count_tokens",)
 
     max_tokens: int = 254
     overlap_tokens: int | None = None
@@ -70,6 +71,10 @@ class SplitPassages(Step):
             "method": self.method,
             "tokenizer": str(self.tokenizer),
         }
+
+    def missing(self) -> list[str]:
+        """Returns what is missing: nothing, if there is a tokenizer."""
+        return [] if self.tokenizer else super().missing()
 
     def process(self, records: Sequence[Record], log: StepLog, state: Any) -> list[Record]:
         """Cuts a block of documents.

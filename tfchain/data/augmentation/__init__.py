@@ -1,0 +1,1 @@
+"""Augmentation: training rows made from documents, and noisy copies of texts."""
