@@ -25,6 +25,7 @@ STEP_TYPES: dict[str, str] = {
     "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
     "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",
     "add_typos": "tfchain.data.augmentation.character_noise:AddTypos",
+    "add_word_negatives": "tfchain.data.augmentation.word_negatives:AddWordNegatives",
     "crop_spans": "tfchain.data.augmentation.crops:CropSpans",
     "delete_words": "tfchain.data.augmentation.word_noise:DeleteWords",
     "drop_repeated_queries": "tfchain.data.augmentation.query_filters:DropRepeatedQueries",
