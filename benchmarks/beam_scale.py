@@ -28,7 +28,10 @@ SETS = ("scifact", "squad_dev", "cmrc2018")
 SIZES = (10_000, 30_000, 100_000, 300_000)
 FILE_DOCUMENTS = 10_000
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
-COLUMNS = ("documents", "written", "seconds", "ms a document", "to the smallest", "peak memory, MB", "local, seconds")
+COLUMNS = (
+    "documents", "written", "seconds", "ms a document", "to the smallest", "processor ms a document", "to the smallest",
+    "peak memory, MB", "local, seconds",
+)  # fmt: skip
 
 
 def read_sentences(data: Path) -> dict[str, list[str]]:
@@ -128,8 +131,9 @@ def run_local(paths: list[Path], output: Path) -> dict[str, float]:
 def run_one(way: str, paths: list[Path], output: Path, workers: int) -> None:
     """Runs one way in this process, and prints its values."""
     found = run_local(paths, output) if way == "local" else run_beam(paths, output, workers)
-    used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps({**found, "megabytes": max(used) / 1024}))
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    spent = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    print(json.dumps({**found, "processor": spent, "megabytes": max(usage.ru_maxrss for usage in used) / 1024}))
 
 
 def measure(way: str, paths: list[Path], workers: int, work: Path) -> dict[str, Any]:
@@ -143,10 +147,11 @@ def measure(way: str, paths: list[Path], workers: int, work: Path) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--local", action="store_true", help="also run `prepare` on each size, and compare")
+    parser.add_argument("--keep", type=Path, help="a file of results, to measure sizes one by one: they are added to it")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -155,10 +160,11 @@ def main() -> None:
     if asked.one:
         run_one(asked.one, asked.paths, asked.output, asked.workers)
         return
-    rows = []
+    kept = asked.keep.read_text(encoding="utf-8").splitlines() if asked.keep and asked.keep.exists() else []
+    rows = [tuple(json.loads(line)) for line in kept]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        paths = write_corpus(work, max(asked.sizes), asked.data)
+        paths = write_corpus(work, max(asked.sizes, default=0), asked.data)
         for size in asked.sizes:
             used = paths[: -(-size // FILE_DOCUMENTS)]
             found = measure("beam", used, asked.workers, work)
@@ -166,8 +172,11 @@ def main() -> None:
             if local is not None and local["fingerprint"] != found["fingerprint"]:
                 raise SystemExit(f"The sets of {size:,} documents differ: {found} and {local}")
             rows.append((size, found, local))
+            if asked.keep:
+                with open(asked.keep, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
             print(size, found, local, flush=True)
-    report = write_report(rows, asked.workers)
+    report = write_report(sorted(rows, key=lambda row: row[0]), asked.workers)
     print(report)
     if asked.write:
         (HERE / "BEAM_SCALE.md").write_text(report, encoding="utf-8")
@@ -176,7 +185,7 @@ def main() -> None:
 def write_report(rows: list[tuple[int, dict[str, Any], dict[str, Any] | None]], workers: int) -> str:
     """The page of results."""
     machine = ", ".join(f"{key}: {value}" for key, value in describe_machine().items())
-    first = rows[0][1]["seconds"] / rows[0][0]
+    first, first_spent = (rows[0][1][key] / rows[0][0] for key in ("seconds", "processor"))
     lines = [
         "# What a document costs on Beam as the corpus grows",
         "",
@@ -193,9 +202,10 @@ def write_report(rows: list[tuple[int, dict[str, Any], dict[str, Any] | None]], 
         "|" + " ---: |" * len(COLUMNS),
     ]
     for size, found, local in rows:
-        cost = found["seconds"] / size
+        cost, spent = found["seconds"] / size, found["processor"] / size
         cells = [f"{size:,}", f"{found['written']:,}", f"{found['seconds']:.1f}", f"{1000 * cost:.3f}"]
-        cells += [f"{cost / first:.2f}x", f"{found['megabytes']:,.0f}", f"{local['seconds']:.1f}" if local else ""]
+        cells += [f"{cost / first:.2f}x", f"{1000 * spent:.3f}", f"{spent / first_spent:.2f}x"]
+        cells += [f"{found['megabytes']:,.0f}", f"{local['seconds']:.1f}" if local else ""]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
 

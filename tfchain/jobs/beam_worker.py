@@ -13,6 +13,7 @@ import numpy as np
 from tfchain.core.errors import FingerprintError
 from tfchain.core.types import Document
 from tfchain.models.precision import EngineName
+from tfchain.models.step_callables import make_step_callables
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.manifest import MANIFEST, read_manifest
 from tfchain.tasks.search.index_folder import write_segment
@@ -97,8 +98,7 @@ class LoadCallables:
     model: WorkerModel
 
     def __call__(self) -> Mapping[str, Callable[..., Any]]:
-        encoder = self.model.load()
-        return {"count_tokens": encoder.tokenizer.count_tokens, "encode": encoder.encode}
+        return make_step_callables(self.model.load())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tfchain.data.steps.step_log import Action, StepLog
 METRICS = "tfchain"
 
 Key = tuple[Action, str]
+Examples = tuple[int, int, list[dict[str, Any]]]  # block, place among the block's reasons, entries
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class AddedLogs:
     """Logs added up: counts by step, and the examples of the first blocks."""
 
     logs: dict[int, StepLog] = field(default_factory=dict)
-    examples: dict[tuple[int, Key], list[tuple[int, list[dict[str, Any]]]]] = field(default_factory=dict)
+    examples: dict[tuple[int, Key], list[Examples]] = field(default_factory=dict)
 
 
 class AddLogs(beam.CombineFn):
@@ -52,8 +53,8 @@ class AddLogs(beam.CombineFn):
 
     def add_input(self, added: AddedLogs, element: BlockLog) -> AddedLogs:
         log = element.log
-        for key, entries in log.examples.items():
-            self.keep(added, (element.step, key), [(element.block, entries)], log.num_examples)
+        for place, (key, entries) in enumerate(log.examples.items()):
+            self.keep(added, (element.step, key), [(element.block, place, entries)], log.num_examples)
         self.total(added, element.step).merge(StepLog(**{**vars(log), "examples": {}}))
         return added
 
@@ -68,26 +69,20 @@ class AddLogs(beam.CombineFn):
 
     def extract_output(self, added: AddedLogs) -> list[StepLog]:
         logs = [self.total(added, step) for step in range(len(self.names))]
-        for (step, key), found in sorted(added.examples.items(), key=lambda item: min(item[1])[0]):
-            logs[step].examples[key] = [entry for _, entries in found for entry in entries][: logs[step].num_examples]
+        for (step, key), found in sorted(added.examples.items(), key=lambda item: item[1][0][:2]):
+            logs[step].examples[key] = [entry for one in found for entry in one[2]][: logs[step].num_examples]
         return logs
 
     def total(self, added: AddedLogs, step: int) -> StepLog:
         """Returns the log that adds up one step."""
         return added.logs.setdefault(step, StepLog(self.names[step]))
 
-    def keep(
-        self,
-        added: AddedLogs,
-        key: tuple[int, Key],
-        found: list[tuple[int, list[dict[str, Any]]]],
-        most: int,
-    ) -> None:
+    def keep(self, added: AddedLogs, key: tuple[int, Key], found: list[Examples], most: int) -> None:
         """Keeps the examples of the first blocks: as few blocks as have enough of them."""
         kept = sorted([*added.examples.get(key, []), *found], key=lambda item: item[0])
         number = 0
-        for place, (_, entries) in enumerate(kept, 1):
-            number += len(entries)
+        for place, one in enumerate(kept, 1):
+            number += len(one[2])
             if number >= most:
                 del kept[place:]
                 break
