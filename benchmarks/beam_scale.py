@@ -151,7 +151,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--local", action="store_true", help="also run `prepare` on each size, and compare")
-    parser.add_argument("--keep", type=Path, help="a file of results, to measure sizes one by one: they are added to it")
+    parser.add_argument(
+        "--keep", type=Path, help="a file of results, to measure sizes one by one: they are added to it"
+    )
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -189,13 +191,14 @@ def write_report(rows: list[tuple[int, dict[str, Any], dict[str, Any] | None]], 
     lines = [
         "# What a document costs on Beam as the corpus grows",
         "",
-        f"Printed by `benchmarks/beam_scale.py --write` on {datetime.now(UTC):%Y-%m-%d}: Beam's DirectRunner in memory, "
+        f"Printed by `benchmarks/beam_scale.py --write` on {datetime.now(UTC):%Y-%m-%d}: Beam's DirectRunner, "
         f"{workers} worker{'s' * (workers > 1)}.",
         "Read, repair_text, filter_length, remove_exact_duplicates, remove_near_duplicates, split_passages, write; "
         "nothing is encoded.",
-        "Sentences of SciFact, SQuAD and CMRC 2018 in new order, a sixth of the documents repeats, a sixth edited copies.",
-        "Seconds are of the whole call, the pipeline's start among them; `local` is `prepare` in one process, whose set is "
-        "the same, byte for byte.",
+        "Sentences of SciFact, SQuAD and CMRC 2018 in new order, a sixth of the documents repeats, a sixth edited "
+        "copies.",
+        "Seconds are of the whole call, the pipeline's start among them; processor time is the process's, its imports "
+        "among it. `local` is `prepare` in one process; its set is the same, byte for byte.",
         f"Machine: {machine}.",
         "",
         "| " + " | ".join(COLUMNS) + " |",

@@ -32,7 +32,7 @@ LONGEST = (
     "tests/models",
 )
 # Tests of pipelines import Apache Beam, which only the environment of `make test-beam` has.
-collect_ignore_glob = [] if importlib.util.find_spec("apache_beam") else ["data/beam/*", "jobs/test_beam_*"]
+collect_ignore_glob = [] if importlib.util.find_spec("apache_beam") else ["*/test_beam_*", "data/beam/*"]
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 

@@ -115,8 +115,9 @@ def test_texts_become_vectors_in_a_pipeline_of_ones_own(thin_model_path: Path, t
     rows = [{"id": number, "text": text} for number, text in enumerate(("the cat", "a dog does sleep", "monday"))]
     found = run_transform(
         rows,
-        lambda elements: elements
-        | MLTransform(write_artifact_location=str(tmp_path / "artifacts")).with_transform(embeddings),
+        lambda elements: (
+            elements | MLTransform(write_artifact_location=str(tmp_path / "artifacts")).with_transform(embeddings)
+        ),
     )
 
     expected = chain.encode([row["text"] for row in rows])
@@ -125,7 +126,9 @@ def test_texts_become_vectors_in_a_pipeline_of_ones_own(thin_model_path: Path, t
         assert isinstance(row["text"], list)
         np.testing.assert_allclose(row["text"], expected[row["id"]], atol=1e-5)
 
-    again = run_transform(rows, lambda elements: elements | MLTransform(read_artifact_location=str(tmp_path / "artifacts")))
+    again = run_transform(
+        rows, lambda elements: elements | MLTransform(read_artifact_location=str(tmp_path / "artifacts"))
+    )
     assert sorted(again, key=lambda row: row["id"]) == sorted(found, key=lambda row: row["id"])
 
 

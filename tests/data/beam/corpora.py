@@ -1,4 +1,4 @@
-"""Texts with repeats, edited copies, chains of copies and short texts; what comes out of a pipeline; folders compared."""
+"""Texts with repeats, edited copies and short ones; what comes out of a pipeline; what is in a folder."""
 
 import random
 from collections.abc import Callable

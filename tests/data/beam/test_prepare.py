@@ -63,13 +63,14 @@ def test_the_set_is_that_of_prepare_byte_for_byte(
     assert sorted(changes.splitlines()) == sorted(expected["changes.jsonl"].splitlines())
     assert len(pieces) == 3
     assert found == {name: data for name, data in expected.items() if name != "changes.jsonl"}
-    assert made.manifest.records == len({line for name in found if "part" in name for line in found[name].split(b"\n")}) - 1
+    assert (
+        made.manifest.records
+        == len({line for name in found if "part" in name for line in found[name].split(b"\n")}) - 1
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_two_worker_processes_write_the_same(
-    corpus: list[Path], expected: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_two_worker_processes_write_the_same(corpus: list[Path], expected: dict[str, bytes], tmp_path: Path) -> None:
     flags = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     made = prepare_with_beam(corpus, tmp_path / "set", STEPS, shard_records=700, options=flags)
 
@@ -178,13 +179,17 @@ def test_a_worker_loads_what_steps_need_once(tmp_path: Path) -> None:
 
 
 def test_an_error_of_a_step_is_the_error_of_the_call(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^The document '2' is refused. Leave it out. \(In the pipeline's step '0 refuse"):
+    with pytest.raises(
+        InputError, match=r"^The document '2' is refused. Leave it out. \(In the pipeline's step '0 refuse"
+    ):
         prepare_with_beam(["a", "b", "c"], tmp_path / "set", [Refuse(at="2")])
     assert not (tmp_path / "set").exists()
 
 
 def test_steps_that_need_the_order_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"steps\[1\], in_order, looks at many records in their order.*remove_near_dup"):
+    with pytest.raises(
+        InputError, match=r"steps\[1\], in_order, looks at many records in their order.*remove_near_dup"
+    ):
         prepare_with_beam(["a"], tmp_path / "set", [Shout(), InOrder()])
 
 

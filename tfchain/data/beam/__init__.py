@@ -1,1 +1,1 @@
-"""The steps of preparing data as an Apache Beam pipeline: from a laptop to Flink, Spark and Dataflow. Beam's one door."""
+"""Preparation of data as an Apache Beam pipeline: from a laptop to Flink, Spark and Dataflow. Beam's one door."""

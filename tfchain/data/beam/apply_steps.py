@@ -64,8 +64,10 @@ def apply_steps(
             found = (
                 {"blocks": keyed, "drops": drops}
                 | f"{label}: join" >> beam.CoGroupByKey()
-                | label >> beam.ParDo(DropRows(group[0].name, first, form.reason, with_entries=with_entries))
-                .with_outputs(LOGS, ENTRIES, main="blocks")
+                | label
+                >> beam.ParDo(DropRows(group[0].name, first, form.reason, with_entries=with_entries)).with_outputs(
+                    LOGS, ENTRIES, main="blocks"
+                )
             )
         blocks = found.blocks
         logs.append(found[LOGS])

@@ -18,7 +18,7 @@ class LoadedEncode:
     encode: Encode
 
 
-class EncodeHandler(ModelHandler[str, np.ndarray, LoadedEncode]):  # type: ignore[misc]
+class EncodeHandler(ModelHandler[str, np.ndarray, LoadedEncode]):
     """Loads an encoder once in each worker, and encodes batches of texts.
 
     Args:

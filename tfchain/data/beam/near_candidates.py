@@ -157,5 +157,4 @@ def by_block(firsts: Array, others: Array, *, same: bool) -> Iterator[tuple[int,
     pairs = np.empty(len(firsts), PAIR)
     pairs["first"], pairs["block"], pairs["row"], pairs["same"] = firsts["row"], others["block"], others["row"], same
     blocks, starts = np.unique(firsts["block"], return_index=True)
-    for block, part in zip(blocks.tolist(), np.split(pairs, starts[1:]), strict=False):
-        yield block, part
+    yield from zip(blocks.tolist(), np.split(pairs, starts[1:]), strict=False)

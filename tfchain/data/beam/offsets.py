@@ -6,7 +6,6 @@ from typing import Any
 import apache_beam as beam
 
 
-
 class BlockOffsets(beam.PTransform):
     """Makes one dict of blocks: each block's number with how many records stand before it in the corpus.
 

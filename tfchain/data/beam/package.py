@@ -15,6 +15,6 @@ def check_beam() -> None:
     """
     if find_spec("apache_beam") is None:
         raise MissingPackageError(
-            "Pipelines on Apache Beam need the package apache-beam. Install it with `pip install 'tfchain[beam]'`, in an "
-            "environment of its own: it wants older versions of protobuf and pyarrow than others do."
+            "Pipelines on Apache Beam need the package apache-beam. Install it with `pip install 'tfchain[beam]'`, "
+            "best in an environment of its own: it wants older versions of protobuf and pyarrow than others do."
         )

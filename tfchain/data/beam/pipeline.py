@@ -100,8 +100,8 @@ def run_pipeline(source: list[SourcePart] | list[Block], plan: PipelinePlan, bea
     data = read_bytes(path)
     if data is None:
         raise TfchainError(
-            f"The pipeline ended, and {path} is missing. Expected a folder that this machine and all workers see, or one "
-            "in an object store. Give such a folder as output."
+            f"The pipeline ended, and {path} is missing. Expected a folder that this machine and all workers see, or "
+            "one in an object store. Give such a folder as output."
         )
     return read_result(json.loads(data), plan.steps)
 
@@ -109,7 +109,7 @@ def run_pipeline(source: list[SourcePart] | list[Block], plan: PipelinePlan, bea
 def build(pipeline: Any, source: list[SourcePart] | list[Block], plan: PipelinePlan, result_path: str) -> None:
     """Puts the pipeline together."""
     if source and isinstance(source[0], SourcePart):
-        blocks = pipeline | "Read parts" >> ReadParts(source)  # type: ignore[arg-type]
+        blocks = pipeline | "Read parts" >> ReadParts(source)
     else:
         blocks = pipeline | "Blocks in memory" >> beam.Create(source)
     read = blocks | "Count read" >> beam.Map(lambda block: len(block.records)) | beam.CombineGlobally(sum)
@@ -137,9 +137,7 @@ def build(pipeline: Any, source: list[SourcePart] | list[Block], plan: PipelineP
             write_one, beam.pvalue.AsList(repeated), plan.folder, plan.format
         )
     if plan.segments is not None:
-        segments = shards | "Write segments" >> beam.ParDo(
-            WriteSegments(plan.segments), beam.pvalue.AsList(repeated)
-        )
+        segments = shards | "Write segments" >> beam.ParDo(WriteSegments(plan.segments), beam.pvalue.AsList(repeated))
     side = none
     if with_entries and applied.entries:
         side = (
@@ -232,8 +230,8 @@ def read_result(values: dict[str, Any], steps: Sequence[Step]) -> PipelineResult
     kinds = values["kinds"]
     if len(kinds) > 1:
         raise InputError(
-            f"A prepared set must have records of one kind. Received: {' and '.join(kinds)}. Prepare documents and rows "
-            "into two sets."
+            f"A prepared set must have records of one kind. Received: {' and '.join(kinds)}. Prepare documents and "
+            "rows into two sets."
         )
     logs = [StepLog(step.name) for step in steps]
     for log, plain in zip(logs, values["logs"], strict=True):
@@ -242,4 +240,6 @@ def read_result(values: dict[str, Any], steps: Sequence[Step]) -> PipelineResult
     segments = tuple(WrittenSegment(**{**one, "files": tuple(one["files"])}) for one in values["segments"])
     written = sum(shard.records for shard in shards) if shards else sum(one.documents for one in segments)
     report = PreparationReport(values["read"], written, tuple(logs))
-    return PipelineResult(kinds[0] if kinds else None, shards, segments, tuple(values["side_files"]), values["sources"], report)
+    return PipelineResult(
+        kinds[0] if kinds else None, shards, segments, tuple(values["side_files"]), values["sources"], report
+    )

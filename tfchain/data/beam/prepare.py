@@ -15,7 +15,6 @@ from tfchain.data.beam.files import join, write_bytes
 from tfchain.data.beam.options import make_options
 from tfchain.data.beam.output_folder import OutputFolder, to_output
 from tfchain.data.beam.pipeline import PipelinePlan, PipelineResult, run_pipeline
-from tfchain.data.beam.segments import SegmentOptions
 from tfchain.data.beam.source_parts import SourcePart, find_parts
 from tfchain.data.files.shard_manifest import MANIFEST_NAME, Manifest, ShardFormat
 from tfchain.data.preparation.card import Card, check_fields, describe_steps, make_fingerprint

@@ -4,10 +4,9 @@ import re
 
 from tfchain.core.errors import FingerprintError, InputError, MissingPackageError, TfchainError, first_line
 
-# Workers send errors as text: a traceback that ends with the error's type and message, and where Beam was.
 WHERE = re.compile(r" \[while running '(?P<where>[^']*)'\]")
-RAISED = re.compile(
-    r"^(?:tfchain\.core\.errors\.)?(?P<type>\w*Error): (?P<message>.+)$", re.MULTILINE)
+# Workers send errors as text: tracebacks with lines of an error's type and message.
+RAISED = re.compile(r"^(?:tfchain\.core\.errors\.)?(?P<type>\w*Error): (?P<message>.+)$", re.MULTILINE)
 
 KINDS: dict[str, type[TfchainError]] = {
     kind.__name__: kind for kind in (TfchainError, InputError, FingerprintError, MissingPackageError)
@@ -21,13 +20,15 @@ def to_error(error: Exception) -> TfchainError:
         error: What Beam raised.
     """
     if isinstance(error, TfchainError):
-        kind, text = type(error), str(error)
-    else:
-        raised = [found for found in RAISED.finditer(str(error)) if found["type"] in KINDS]
-        kind, text = (KINDS[raised[-1]["type"]], raised[-1]["message"]) if raised else (None, "")
-    if kind is not None:
-        where = WHERE.search(text)
-        message = WHERE.sub("", text)
-        return kind(f"{message} (In the pipeline's step {where['where']!r}.)" if where else message)
+        return tell_where(type(error), str(error))
+    raised = [found for found in RAISED.finditer(str(error)) if found["type"] in KINDS]
+    if raised:
+        return tell_where(KINDS[raised[-1]["type"]], raised[-1]["message"])
     last = str(error).strip().splitlines()[-1:] or [first_line(error)]
     return TfchainError(f"The pipeline failed: {last[0][:300]}. Nothing was published. Mend that, and run it again.")
+
+
+def tell_where(kind: type[TfchainError], text: str) -> TfchainError:
+    """Makes an error that says in tfchain's way in which of the pipeline's steps it happened."""
+    where = WHERE.search(text)
+    return kind(f"{WHERE.sub('', text)} (In the pipeline's step {where['where']!r}.)" if where else text)

@@ -74,7 +74,9 @@ class WriteSegments(beam.DoFn):
         self.shared = Shared()
         self._loaded: Loaded | None = None
 
-    def process(self, element: tuple[int, Iterable[ShardPart]], repeated: Sequence[Any] = ()) -> Iterator[WrittenSegment]:
+    def process(
+        self, element: tuple[int, Iterable[ShardPart]], repeated: Sequence[Any] = ()
+    ) -> Iterator[WrittenSegment]:
         if repeated:
             return
         number, parts = element

@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfchain.data.beam.block import Block, cut_blocks
+from tfchain.data.beam.block import cut_blocks
 from tfchain.data.documents.reading import read_items, to_document
 from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.pairs.sources import find_files
@@ -86,5 +86,3 @@ class ReadParts(beam.PTransform):
             | "Read" >> beam.FlatMap(lambda part: cut_blocks(part.records(), part.number))
         )
         return blocks | "Deal blocks" >> beam.Reshuffle() if len(self.parts) < FEW_PARTS else blocks
-
-

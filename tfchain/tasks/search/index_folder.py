@@ -221,8 +221,8 @@ def add_segments(
     """
     if manifest["segments"]:
         raise IndexFolderError(
-            f"Segments can be added to a chain without documents. Received: one with {manifest['documents']} documents. "
-            "Save a new chain with the same model."
+            "Segments can be added to a chain without documents. Received: one with "
+            f"{manifest['documents']} documents. Save a new chain with the same model."
         )
     return {
         **manifest,
