@@ -12,8 +12,8 @@ from tfchain.cli.process import Interrupted, output_options
 from tfchain.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tfchain.data.preparation.set_writer import PreparedSet
     from tfchain.data.preparation.report import PreparationReport
+    from tfchain.data.preparation.set_writer import PreparedSet
     from tfchain.jobs.preparation_plan import PreparationPlan
 
 
