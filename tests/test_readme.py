@@ -22,6 +22,7 @@ DOCUMENTS = (*AT_THE_TOP, *PAGES)
 PRINTED_LINES = {
     "README.md": 5,
     "docs/classification.md": 2,
+    "docs/data-report.md": 3,
     "docs/filters.md": 1,
     "docs/models.md": 2,
     "docs/training.md": 1,
