@@ -8,7 +8,7 @@ from typing import Any
 import apache_beam as beam
 
 from tfchain.data.beam.block import cut_blocks
-from tfchain.data.documents.reading import read_items, to_document
+from tfchain.data.documents.reading import DocumentReader
 from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.pairs.sources import find_files
 from tfchain.data.preparation.record_source import ReadAs, RecordSource
@@ -44,8 +44,7 @@ class SourcePart:
                 yield from block
             return
         before = "" if self.alone else f"{self.path.name}:"
-        for number, (place, item) in enumerate(read_items(self.path)):
-            yield to_document(item, place, f"{before}{number}")
+        yield from DocumentReader(self.path, unique_ids=False, id_prefix=before)
 
 
 def find_parts(source: RecordSource) -> list[SourcePart]:

@@ -13,11 +13,13 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.checks.material import CheckedSet, Judgment, Material
 from tfchain.data.checks.row_reader import RowReader, listed, to_text
-from tfchain.data.documents.beir import QUERY_NAMES, BeirDataset, is_beir_folder, read_qrels
-from tfchain.data.documents.reading import find_corpus, read_items
+from tfchain.data.documents.beir import QUERY_NAMES, BeirDataset, find_corpus, is_beir_folder, read_qrels
+from tfchain.data.documents.file_reader import FileReader
+from tfchain.data.documents.items import read_items
 from tfchain.data.files.lines import read_text
 from tfchain.data.files.paths import to_path
 from tfchain.data.files.place import Place
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.records import block_records, read_json_lines, record_ending
 from tfchain.data.files.tables import is_frame, read_cells, read_frame, read_parquet
 from tfchain.data.steps.record import ID_NAMES
@@ -251,8 +253,10 @@ def read_corpus_items(source: Any) -> Iterator[tuple[Place, Any]]:
         path = to_path(source)
         path = find_corpus(path) or path
         if path.is_file() and record_ending(path) is not None:
-            return read_file_rows(path, "corpus")
-    return read_items(source)
+            yield from read_file_rows(path, "corpus")
+            return
+    with FileReader(ReadSession()) as files:
+        yield from read_items(source, files)
 
 
 def document_of(item: Any, position: str) -> tuple[str, str]:
