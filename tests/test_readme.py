@@ -24,6 +24,7 @@ PRINTED_LINES = {
     "docs/augmentation.md": 2,
     "docs/classification.md": 2,
     "docs/cleaning.md": 1,
+    "docs/data-report.md": 3,
     "docs/filters.md": 1,
     "docs/models.md": 2,
     "docs/passages.md": 1,

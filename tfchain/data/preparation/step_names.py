@@ -21,6 +21,7 @@ STEP_TYPES: dict[str, str] = {
     "remove_markup": "tfchain.data.cleaning.remove_markup:RemoveMarkup",
     "remove_repeated_lines": "tfchain.data.cleaning.remove_repeated_lines:RemoveRepeatedLines",
     "repair_text": "tfchain.data.cleaning.repair_text:RepairText",
+    "enforce_schema": "tfchain.data.checks.enforce_schema:EnforceSchema",
     "remove_exact_duplicates": "tfchain.data.deduplication.remove_exact_duplicates:RemoveExactDuplicates",
     "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
     "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tfchain.data.documents.text_folder import first_heading
+from tfchain.data.documents.text_files import first_heading
 
 
 @pytest.mark.parametrize(
