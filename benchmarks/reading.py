@@ -29,14 +29,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.data.extraction.make_files import make_epub, make_xlsx, saved
 from tfchain.data.documents.reading import read_documents
 
-MANY, FEW = 20_000, 200
+MANY, FEW = 10_000, 60
 REPEATS = 3
 Documents = list[dict[str, str]]
 
 
-def read_texts(data: Path) -> Documents:
-    """SQuAD's paragraphs, over and over."""
-    with open(data / "squad_dev" / "corpus.jsonl", encoding="utf-8") as file:
+def read_texts(data: Path, name: str = "squad_dev") -> Documents:
+    """The paragraphs of SQuAD or CMRC 2018, over and over."""
+    with open(data / name / "corpus.jsonl", encoding="utf-8") as file:
         found = [json.loads(line) for line in file]
     return [{**found[number % len(found)], "_id": str(number)} for number in range(MANY)]
 
@@ -48,7 +48,7 @@ def write_lines(documents: Documents) -> bytes:
 
 def write_cells(documents: Documents) -> bytes:
     """The documents as comma-separated cells."""
-    rows = [["id", "title", "text"], *([one["_id"], one["title"], one["text"]] for one in documents)]
+    rows = [["id", "title", "text"], *([one["_id"], one.get("title", ""), one["text"]] for one in documents)]
     return "".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n" for row in rows).encode()
 
 
@@ -108,7 +108,7 @@ FILES: dict[str, Callable[[dict[str, str]], bytes]] = {
 }
 
 
-def sources(folder: Path, documents: Documents) -> Iterator[tuple[str, Path]]:
+def sources(folder: Path, documents: Documents, chinese: Documents) -> Iterator[tuple[str, Path]]:
     """Writes the documents in each format, and yields its name and path."""
     lines, few = write_lines(documents), documents[:FEW]
     written = {
@@ -116,7 +116,7 @@ def sources(folder: Path, documents: Documents) -> Iterator[tuple[str, Path]]:
         "jsonl.gz": gzip.compress(lines, 6),
         "jsonl.zst": zstandard.compress(lines),
         "csv": write_cells(documents),
-        "csv, GB18030": write_cells(documents).decode().encode("gb18030"),
+        "csv, Chinese in GB18030": write_cells(chinese).decode().encode("gb18030"),
     }
     for name, data in written.items():
         path = folder / f"{name.replace(', ', '-')}.{name.partition(',')[0]}"
@@ -125,7 +125,7 @@ def sources(folder: Path, documents: Documents) -> Iterator[tuple[str, Path]]:
     parquet.write_table(pyarrow.Table.from_pylist(documents), folder / "d.parquet")
     yield "parquet", folder / "d.parquet"
     with zipfile.ZipFile(folder / "d.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in documents[: FEW * 10]:
+        for one in documents[: FEW * 20]:
             archive.writestr(f"{one['_id']}.txt", one["text"])
     yield "zip of txt", folder / "d.zip"
     for ending, make in FILES.items():
@@ -158,14 +158,15 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of data sets")
-    documents = read_texts(parser.parse_args().data)
+    data = parser.parse_args().data
+    documents, chinese = read_texts(data), read_texts(data, "cmrc2018")
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         processor = next((line.partition(": ")[2].strip() for line in file if line.startswith("model name")), "")
     print(f"Python {platform.python_version()}, {processor}\n")
     print("| format | documents | MB of text | documents/s | MB/s | first document | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as name:
-        for kind, path in sources(Path(name), documents):
+        for kind, path in sources(Path(name), documents, chinese):
             count, size, seconds, first, peak = measure(path)
             print(
                 f"| {kind} | {count:,} | {size / 1e6:.2f} | {count / seconds:,.0f} | {size / 1e6 / seconds:.1f} | "

@@ -84,14 +84,18 @@ class DataFile:
         Raises:
             InputError: as `open`, or if the content is larger than `file_bytes`.
         """
+        parts: list[bytes] = []
+        size = 0
         with self.open(limits) as file:
-            data = file.read(limits.file_bytes + 1)
-        if len(data) > limits.file_bytes:
-            raise InputError(
-                f"{self.label} is larger than {limits.file_bytes:,} bytes. Expected a file that fits into memory. Cut "
-                "it up, or raise `file_bytes` of the limits."
-            )
-        return data
+            while part := file.read(2**16 if not parts else 2**20):  # `read` allocates what it is asked for
+                parts.append(part)
+                size += len(part)
+                if size > limits.file_bytes:
+                    raise InputError(
+                        f"{self.label} is larger than {limits.file_bytes:,} bytes. Expected a file that fits into "
+                        "memory. Cut it up, or raise `file_bytes` of the limits."
+                    )
+        return b"".join(parts)
 
 
 class Bounded:

@@ -19,11 +19,19 @@ LEAST_WRONG_BYTES = 8  # of a table: with fewer, one damaged byte could change h
 UTF8_CHARACTER = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
+HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 WESTERN = "cp1252"  # what browsers read where nothing names an encoding
+ENGLISH_SHARE = 0.03  # of bytes outside ASCII at most, in a text with a dash or an accent here and there
 WESTERN_SHARE = 0.45  # of bytes outside ASCII at most, in a text in a Latin script
 CHAOS_MARGIN, COHERENCE_MARGIN = 0.1, 0.03
 USUAL = ("cp1251", "gb18030", "cp932", "big5", "cp949", "cp1250", "koi8_r")  # where several fit equally well
+KNOWN = (  # those of the Encoding Standard that browsers follow, without those for compatibility alone
+    *("utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"),
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "cp866"),
+    *("iso8859_2", "iso8859_5", "iso8859_7", "iso8859_15", "koi8_r", "koi8_u"),
+    *("gb18030", "big5", "cp932", "euc_jp", "cp949"),
+)
 CHUNK_BYTES = 2**18
 
 
@@ -76,7 +84,10 @@ def guess_encoding(data: bytes, *, wide: bool = False) -> str | None:
     """
     from charset_normalizer import from_bytes
 
-    matches = list(from_bytes(data))
+    high = len(HIGH_BYTE.findall(data))
+    if not wide and high < len(data) * ENGLISH_SHARE and is_western(data):
+        return WESTERN
+    matches = list(from_bytes(data, cp_isolation=list(KNOWN)))
     found = [match for match in matches if wide or not match.encoding.startswith(("utf_16", "utf_32"))] or matches
     if not found:
         return None
@@ -87,10 +98,21 @@ def guess_encoding(data: bytes, *, wide: bool = False) -> str | None:
         if match.chaos <= best.chaos + CHAOS_MARGIN and match.coherence >= best.coherence - COHERENCE_MARGIN
         for name in (match.encoding, *match.could_be_from_charset)
     }
-    if WESTERN in close and len(HIGH_BYTE.findall(data)) < len(data) * WESTERN_SHARE:
+    if WESTERN in close and high < len(data) * WESTERN_SHARE:
         return WESTERN
     equal = {match.encoding for match in found if (match.chaos, match.coherence) == (best.chaos, best.coherence)}
+    if "gb18030" in equal and all(len(run) % 2 == 0 for run in HIGH_BYTES.findall(data)):
+        return "gb18030"
     return next((name for name in USUAL if name in equal), str(best.encoding))
+
+
+def is_western(data: bytes) -> bool:
+    """Returns whether all bytes are characters of Windows' Western encoding, which leaves five without one."""
+    try:
+        data.decode(WESTERN)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Recoded(io.RawIOBase):

@@ -192,7 +192,8 @@ def to_blocks(batches: Iterable[Any], names: list[str], before: str, start: int,
 def to_values(array: Any, name: str, place: Callable[[int], Place]) -> list[Any]:
     """Converts an Arrow array to Python values; dates that Python cannot represent become text."""
     try:
-        return list(array.to_pylist())
+        if "[ns" not in str(array.type):  # where pandas is installed, these become its types
+            return list(array.to_pylist())
     except (ValueError, OverflowError):
         pass  # convert the values singly, to find the one at fault
     values = []
