@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
 import pytest
 
 from tfchain.core.errors import InputError
@@ -54,6 +55,7 @@ def write_parquet(folder: Path) -> Path:
         lambda folder: [tuple(row.values()) for row in ROWS],
         lambda folder: iter(ROWS),
         lambda folder: pd.DataFrame(ROWS),
+        lambda folder: pyarrow.Table.from_pylist(ROWS),
         lambda folder: {"train": ROWS},
         write_jsonl,
         write_csv,

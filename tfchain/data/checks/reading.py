@@ -210,7 +210,7 @@ def read_plain_rows(source: Any, name: str) -> Iterator[tuple[Place, Any]]:
     """Yields the rows of a file of records, a data frame or an iterable, with their places."""
     if isinstance(source, str | os.PathLike):
         yield from read_file_rows(to_path(source), name)
-    elif is_frame(source) and not hasattr(source, "column_names"):
+    elif is_frame(source) and not hasattr(source, "iter"):  # a Hugging Face dataset iterates over its rows
         for block in read_frame(source, lambda columns, place: columns, name):
             yield from block_records(block)
     elif isinstance(source, Iterable) and not isinstance(source, Mapping | bytes | bytearray | set | frozenset):
