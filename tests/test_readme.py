@@ -28,6 +28,7 @@ PRINTED_LINES = {
     "docs/filters.md": 1,
     "docs/models.md": 2,
     "docs/passages.md": 1,
+    "docs/preparing-data.md": 3,
     "docs/training.md": 1,
 }  # the pages whose Python runs as it is
 WITHOUT_THE_CHAIN = "docs/without-the-chain.md"
