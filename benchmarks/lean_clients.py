@@ -223,17 +223,18 @@ def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: floa
     with selectors.EpollSelector() as selector:
         for number, client in enumerate(clients):
             selector.register(client, selectors.EVENT_READ, number)
-            ask_once(client, queries[number % len(queries)])
+            client.ask(queries[number % len(queries)])
+        # All at once: servers close connections that wait for seconds, as the first would for the last.
+        num_busy = len(clients)
+        while num_busy:
+            num_busy -= sum(clients[key.data].receive() for key, _ in _wait(selector))
         start = now = time.perf_counter()
         for number, client in enumerate(clients):
             begun[number] = time.perf_counter()
             client.ask(queries[asked[number] % len(queries)])
         num_busy = len(clients)
         while num_busy:
-            ready = selector.select(_TIMEOUT_SECONDS)
-            if not ready:
-                raise RuntimeError(f"No answer came in {_TIMEOUT_SECONDS:.0f} s.")
-            for key, _ in ready:
+            for key, _ in _wait(selector):
                 number, client = key.data, clients[key.data]
                 if not client.receive():
                     continue
@@ -249,6 +250,13 @@ def run_clients(clients: Sequence[Client], queries: Sequence[str], seconds: floa
         if not client.read_ids():
             raise RuntimeError("An answer has no documents.")
     return times, len(times) / (now - start)
+
+
+def _wait(selector: selectors.BaseSelector) -> list[tuple[selectors.SelectorKey, int]]:
+    ready = selector.select(_TIMEOUT_SECONDS)
+    if not ready:
+        raise RuntimeError(f"No answer came in {_TIMEOUT_SECONDS:.0f} s.")
+    return ready
 
 
 def _connect(port: int) -> socket.socket:

@@ -183,7 +183,10 @@ def measure(
                     load = found.setdefault((name, kind, clients), Load())
                     offset = turn * 61
                     connected = [connect() for _ in range(clients)]
-                    times, rate = run_clients(connected, [*queries[offset:], *queries[:offset]], options.seconds)
+                    try:
+                        times, rate = run_clients(connected, [*queries[offset:], *queries[:offset]], options.seconds)
+                    except RuntimeError as error:
+                        raise SystemExit(f"{name} does not answer {clients} clients ({kind}): {error}") from error
                     for client in connected:
                         client.close()
                     load.milliseconds += times

@@ -1,5 +1,6 @@
 """Fixtures that every room's tests share: the real data and the real model, where they are at hand."""
 
+import gc
 import importlib.util
 import os
 import sys
@@ -31,6 +32,8 @@ LONGEST = (
     "tests/test_readme.py",
     "tests/models",
 )
+# Tests of pipelines import Apache Beam, which only the environment of `make test-beam` has.
+collect_ignore_glob = [] if importlib.util.find_spec("apache_beam") else ["*/test_beam_*", "data/beam/*"]
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -59,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
 
     items.sort(key=rank)  # stable
+
+
+def pytest_collection_finish() -> None:
+    """Looks for garbage less often, and not among what is imported: of TensorFlow's objects alone it takes 0.5 s."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
@@ -144,10 +153,8 @@ def _converter(fork_server: ForkServer) -> Iterator[Converter]:
     converter.close()
 
 
-@pytest.fixture(autouse=True)
-def shared_conversions(
-    conversions: dict[tuple[Any, ...], bytes], _converter: Converter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def shared_conversions(conversions: dict[tuple[Any, ...], bytes], _converter: Converter) -> Iterator[None]:
     """LiteRT's converter runs once a run for the same weights, kind of function and precision, and in one process.
 
     A test that gives `litert_engine.convert_encoder` or `litert_conversion.run_converter` another value has its own.
@@ -162,15 +169,17 @@ def shared_conversions(
             conversions[key] = litert_conversion.convert_encoder(encoder, function, precision)
         return conversions[key]
 
-    monkeypatch.setattr(litert_conversion, "run_converter", _converter)
-    monkeypatch.setattr(litert_engine, "convert_encoder", convert)
+    with pytest.MonkeyPatch.context() as patch:  # not of a test alone: fixtures of a module convert, too
+        patch.setattr(litert_conversion, "run_converter", _converter)
+        patch.setattr(litert_engine, "convert_encoder", convert)
+        yield
 
 
 @pytest.fixture(scope="session")
 def native_version(wide_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A version with files for the int8 kernels; tests that need it are skipped where the kernels do not run."""
     from tests.native_version import make_native_version
-    from tfchain.models.engines import native_library
+    from tfchain.models import native_library
 
     if native_library.find_obstacle() is not None:
         pytest.skip(str(native_library.find_obstacle()))

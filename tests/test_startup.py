@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfchain import NeuralSearchChain
-from tfchain.models.engines.native_library import find_obstacle
+from tfchain.models.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
 
 needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))

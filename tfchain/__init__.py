@@ -10,12 +10,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tfchain.chains.classification import TextClassificationChain as TextClassificationChain
+    from tfchain.chains.forget import ForgetReceipt as ForgetReceipt
+    from tfchain.chains.forget import forget as forget
     from tfchain.chains.search import NeuralSearchChain as NeuralSearchChain
     from tfchain.chains.search_client import Client as Client
     from tfchain.core.errors import TfchainError as TfchainError
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.checks.data_report import data_report as data_report
+    from tfchain.data.checks.options import ReportOptions as ReportOptions
     from tfchain.data.preparation.prepare import prepare as prepare
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
@@ -41,6 +45,7 @@ _HOMES = {
     "Distill": "tfchain.optimization.recipes",
     "Document": "tfchain.core.types",
     "FitOptions": "tfchain.training.fit.options",
+    "ForgetReceipt": "tfchain.chains.forget",
     "Hit": "tfchain.core.types",
     "Mining": "tfchain.training.mining.options",
     "NeuralSearchChain": "tfchain.chains.search",
@@ -56,7 +61,10 @@ _HOMES = {
     "TextClassificationChain": "tfchain.chains.classification",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
+    "ReportOptions": "tfchain.data.checks.options",
     "compress": "tfchain.optimization.compress",
+    "forget": "tfchain.chains.forget",
+    "data_report": "tfchain.data.checks.data_report",
     "make_strategy": "tfchain.training.distributed.strategies",
     "prepare": "tfchain.data.preparation.prepare",
 }

@@ -15,9 +15,12 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
+from tests.forked import ForkServer
 from tfchain import NeuralSearchChain, Prune, Shrink, TextClassificationChain
 from tfchain.chains.classification import ClassificationClient
 from tfchain.core.errors import IndexFolderError, InputError
+from tfchain.data.augmentation.character_noise import AddTypos
+from tfchain.data.augmentation.word_noise import DeleteWords
 from tfchain.deployment.deploy import Deployment
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.classification.predictions import ScoredLabel
@@ -61,8 +64,12 @@ def version(fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def served(fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with fitted.deploy(tmp_path_factory.mktemp("served"), name="intents", top_k=2) as deployment:
+def served(
+    fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer
+) -> Iterator[Deployment]:
+    with fork_server.replaces_processes():
+        deployment = fitted.deploy(tmp_path_factory.mktemp("served"), name="intents", top_k=2)
+    with deployment:
         yield deployment
 
 
@@ -283,11 +290,13 @@ def test_pruning_low_rank_training_and_weights_by_label_go_with_it(thin_model_pa
     kernel = chain.model.get_layer("layer_0").intermediate.kernel
     assert np.mean(np.asarray(kernel) == 0) == 0.5
     head, table = (np.array(chain.model.get_layer(name).get_weights()[0]) for name in ("head", "embeddings"))
-    chain.fit(ROWS, lora_rank=2)
+    chain.fit(ROWS, lora_rank=2, augment=[DeleteWords(rate=0.2), AddTypos()])
     np.testing.assert_array_equal(chain.model.get_layer("embeddings").get_weights()[0], table)
     assert np.abs(chain.model.get_layer("head").get_weights()[0] - head).max() > 0
     with pytest.raises(InputError, match="`class_weights` must name labels of the data. Received: 'ask'"):
         chain.fit(PAIRS)
+    with pytest.raises(InputError, match="`augment` disturbs single texts, not pairs that are encoded together"):
+        chain.fit(PAIRS, augment=[DeleteWords()])
 
 
 def test_a_smaller_model_keeps_its_head(fitted: TextClassificationChain) -> None:

@@ -158,7 +158,7 @@ def test_a_wrong_name_of_an_input_is_the_stock_servers_error(deployment: Deploym
 def test_without_the_kernels_native_is_an_error_at_start_that_says_why(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tfchain.models.engines.native_library.find_obstacle", lambda: "the processor is too old")
+    monkeypatch.setattr("tfchain.models.native_library.find_obstacle", lambda: "the processor is too old")
     arguments = [f"--model_base_path={tmp_path}", f"--engine={engine}", "--choose_ports"]
     monkeypatch.setattr("tfchain.deployment.server.main.silence_tensorflow", lambda: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)

@@ -17,11 +17,13 @@ from tests.data.preparation.killing_steps import Shout
 from tfchain import AutoModel, NeuralSearchChain
 from tfchain.core.atomic import write_json
 from tfchain.core.errors import InputError, ModelFolderError, ServerError, TfchainError
+from tfchain.core.types import Document
 from tfchain.deployment.repository import DESCRIPTION, list_versions, next_version
 from tfchain.deployment.server.policies import LatestOf
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.search.search import encode_documents
 
 
 @pytest.fixture
@@ -69,6 +71,7 @@ def run_the_missions_script(tokenizer: object, model: object, tmp_path: Path) ->
     )
 
 
+@pytest.mark.usefixtures("forks")
 def test_the_missions_script_runs_with_tfchains_automodel(chinese_model: Path, tmp_path: Path) -> None:
     run_the_missions_script(
         AutoTokenizer.from_pretrained(chinese_model), AutoModel.from_pretrained(chinese_model), tmp_path
@@ -146,6 +149,22 @@ def test_queries_and_documents_get_their_prompts(thin_model_path: Path) -> None:
     assert chain.search("cat").hits[0].score == pytest.approx(
         float(chain.encode("who cat") @ chain.encode("does the cat")), abs=1e-6
     )
+
+
+def test_documents_that_are_empty_or_broken_are_left_out_as_add_is_told(
+    chain: NeuralSearchChain, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain.add(["one", " ", "three"])
+    assert "Skipped 1 document with neither title nor text, the first at documents[1]" in caplog.text
+    assert [document.id for document in chain.index] == ["0", "2"]
+    with pytest.raises(InputError, match=r"documents\[0\]: A document must have a text or a title"):
+        chain.add([""], empty="error")
+    with pytest.raises(InputError, match="`empty` must be 'skip' or 'error' for an index"):
+        chain.add([""], empty="keep")  # type: ignore[arg-type]
+    chain.add([7, "five"], max_broken=1)
+    assert [document.id for document in chain.index] == ["0", "2", "4"]  # no number is given twice
+    with pytest.raises(InputError, match="A document in an index must have a text or a title. Received: document 'x'"):
+        next(encode_documents(chain.text_encoder, [Document("x", " ")], chain.passages))
 
 
 def test_an_add_that_fails_adds_nothing(chain: NeuralSearchChain) -> None:

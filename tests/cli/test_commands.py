@@ -11,7 +11,7 @@ from click.testing import Result
 from tests.cli.conftest import Run
 from tfchain import __version__
 from tfchain.deployment.deployed_ports import DeployedPorts
-from tfchain.models.engines.native_library import find_obstacle
+from tfchain.models.native_library import find_obstacle
 
 
 def read_json(run: Run, *arguments: object) -> dict:
@@ -193,3 +193,21 @@ def test_serve_hands_its_options_to_the_server(
         "workers": 3,
         "flags": {},
     }
+
+
+def test_forget_removes_documents_and_names_what_still_holds_them(run: Run, saved_index: Path, tmp_path: Path) -> None:
+    index = shutil.copytree(saved_index, tmp_path / "index")
+    (tmp_path / "log.jsonl").write_text('{"query": "x", "hits": [{"id": "stock"}]}\n{"query": "y"}\n')
+    shown = read_json(
+        *(run, "forget", "stock", "--in", index, "--in", tmp_path / "log.jsonl"),
+        *("--receipt", tmp_path / "r" / "it.json"),
+    )
+    assert [(place["kind"], place["removed"]) for place in shown["places"]] == [("index", 1), ("records", 1)]
+    assert json.loads((tmp_path / "r" / "it.json").read_text()) == shown
+    assert (tmp_path / "log.jsonl").read_text() == '{"query": "y"}\n'
+    assert "stocks fell" not in run("search", index, "what fell on monday").stdout
+
+    result = run("forget", "stock", "--in", index)
+    assert result.exit_code == 0
+    assert result.stdout.split() == ["removed", "0"]
+    assert run("forget", "stock", "--in", tmp_path / "none").stderr.startswith("error: No such file or folder")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import DOCUMENTS, Run
+from tests.data.extraction.make_files import looping_pdf, make_docx, make_pdf
 from tests.tiny_model import save_tiny_model
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.indexes.storage import VectorStorage
@@ -165,3 +166,40 @@ def test_a_new_index_without_a_model_takes_the_small_one(run: Run, documents_pat
 
     loaded = load_index_folder(tmp_path / "new")
     assert loaded.index.fingerprint == TextEncoder.from_pretrained(find_bundled_model()).fingerprint
+
+
+def test_a_folder_of_mixed_files_is_indexed_and_broken_ones_are_counted(
+    run: Run, thin_model_path: Path, tmp_path: Path
+) -> None:
+    folder, broken = tmp_path / "mixed", tmp_path / "broken.jsonl"
+    folder.mkdir()
+    (folder / "a.pdf").write_bytes(make_pdf("the cat sleeps"))
+    (folder / "b.docx").write_bytes(make_docx())
+    (folder / "c.txt").write_text("the dog barks")
+    (folder / "d.pdf").write_bytes(looping_pdf())
+    (folder / "e.txt").write_text("")
+    arguments = ("index", "--json", folder, "--model", thin_model_path, "--out", tmp_path / "out")
+    refused = run(*arguments)
+    assert refused.exit_code == 1
+    assert "d.pdf: not a whole PDF" in refused.stderr
+    result = run(*arguments, "--max-broken", 1, "--broken-file", broken)
+    assert result.exit_code == 0, result.stderr
+    values = json.loads(result.stdout)
+    assert {name: values[name] for name in ("added", "empty", "broken", "documents")} == {
+        "added": 3,
+        "empty": 1,
+        "broken": 1,
+        "documents": 3,
+    }
+    assert json.loads(broken.read_text())["place"] == str(folder / "d.pdf")
+    strict = run(*arguments, "--max-broken", 1, "--empty", "error")
+    assert strict.exit_code == 1
+    assert "A document must have a text or a title" in strict.stderr
+
+
+def test_patterns_and_urls_are_documents_of_the_command(run: Run, thin_model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the cat sleeps")
+    (tmp_path / "b.md").write_text("the dog barks")
+    docs = (tmp_path / "*.md", f"file://{tmp_path}/a.txt")
+    counts = index(run, *docs, "--model", thin_model_path, "--out", tmp_path / "i")
+    assert (counts["added"], counts["documents"]) == (2, 2)

@@ -130,13 +130,16 @@ def test_settings_that_differ_from_the_indexs_are_all_named(settings: Settings, 
 
 
 def test_programs_are_told_all_that_was_done(capsys: pytest.CaptureFixture[str]) -> None:
-    run: Any = SimpleNamespace(chain=Chain(Document("a", "x")), added=1, replaced=2, skipped=3, encoded_again=0)
+    counts = {"added": 1, "replaced": 2, "skipped": 3, "empty": 4, "broken": 5, "encoded_again": 0}
+    run: Any = SimpleNamespace(chain=Chain(Document("a", "x")), **counts)
     print_report(Path("index"), run, 1.23456, True)
     assert json.loads(capsys.readouterr().out) == {
         "index": "index",
         "added": 1,
         "replaced": 2,
         "skipped": 3,
+        "empty": 4,
+        "broken": 5,
         "encoded_again": 0,
         "documents": 1,
         "passages": 1,

@@ -28,8 +28,6 @@ def test_a_title_alone_is_encoded_without_a_space_behind() -> None:
         ({"id": "7", "text": None}, r"`text` must be a string. Received: text=None of type NoneType \(document '7'\)"),
         ({"id": "7", "text": "body", "title": b"x"}, r"`title` must be a string. Received: title=b'x' of type bytes"),
         ({"id": "", "text": "body"}, r"`id` must not be empty"),
-        ({"id": "7", "text": " \n"}, r"must have a text or a title. Received: document '7' with neither"),
-        ({"id": "7", "text": "", "title": "\t "}, r"must have a text or a title. Received: document '7' with neither"),
         ({"id": "7\ud83d", "text": "ab"}, r"valid Unicode. Received: a lone surrogate '\\ud83d' at character 1 of"),
         ({"id": "7", "text": "ab\ud83d"}, r"valid Unicode. Received: a lone surrogate '\\ud83d' at character 2 of"),
     ],
@@ -55,3 +53,11 @@ def test_a_search_result_keeps_its_hits_when_copied_and_pickled() -> None:
     for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
         assert other == result
         assert other.hits == result.hits
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "is_empty"),
+    [("", "", True), (" \n\u3000", "\t ", True), ("x", "", False), ("", "T", False), (" ", " T", False)],
+)
+def test_a_document_with_neither_text_nor_title_is_empty(text: str, title: str, is_empty: bool) -> None:
+    assert Document("7", text, title).is_empty is is_empty

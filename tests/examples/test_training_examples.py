@@ -90,3 +90,25 @@ def test_resume_training_comes_to_the_losses_of_one_that_never_stopped(thin_mode
     assert all(row[1] == pytest.approx(row[2], abs=1e-5) for row in rows)
     assert len({row[1] for row in rows}) == 3  # it went on learning
     assert last == "The losses are the same."
+
+
+@pytest.mark.usefixtures("eager")
+def test_augmentation_makes_queries_and_trains(thin_model_path: Path, tmp_path: Path, capsys: Capture) -> None:
+    text = (
+        "# The cat\n\nThe cat sleeps on monday. What does the dog do? A dog fell and run on monday.\n\n## The stock\n\n"
+    )
+    for number, word in enumerate(("cat", "dog", "stock")):
+        (tmp_path / f"{number}.md").write_text(text + f"The {word} fell by two, the {word} does run on monday. " * 3)
+    run_example("augmentation.py", thin_model_path, tmp_path)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:5]] == [
+        "split_passages",
+        "synthesize_queries",
+        "filter_round_trip",
+        "drop_repeated_queries",
+        "kinds",
+    ]
+    assert re.match(r"split_passages: 3 in, \d+ out; left out: nothing", lines[0])
+    assert any(re.match(r"loss: \d\.\d+, then \d\.\d+", line) for line in lines)
+    assert lines[-1].startswith("{'text': 'how do I train with several machines', 'answer': ")

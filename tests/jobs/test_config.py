@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.data.augmentation.character_noise import AddTypos
+from tfchain.data.augmentation.word_noise import DeleteWords
 from tfchain.jobs.config import read_plan
 from tfchain.jobs.plan import DatasetPlan, NewModel, ValidationPlan, check_for_workers
 from tfchain.training.mining.options import Mining
@@ -52,6 +54,9 @@ length_groups: 0
 recipes:
 - prune: {sparsity: 0.9, layers: [layer_0, layer_1]}
 - cluster:
+augment:
+- delete_words: {rate: 0.2, columns: [query]}
+- add_typos
 output: work/model
 """
 SHARDS = """\
@@ -134,6 +139,7 @@ def test_every_key_is_read(folder: Path) -> None:
     assert (plan.checkpoint, plan.log_path, plan.output) == (work / "checkpoint", work / "logs", work / "model")
     assert (plan.checkpoint_every, plan.length_groups) == (50, 0)
     assert plan.recipes == (("prune", {"sparsity": 0.9, "layers": ["layer_0", "layer_1"]}), ("cluster", {}))
+    assert plan.augment == (DeleteWords(rate=0.2, columns=("query",)), AddTypos())
     # 100 is more than `range_max` is by itself: the values are checked together.
     assert plan.mining == Mining(
         num_negatives=5, range_min=100, range_max=200, relative_margin=0.05, fill=False, corpus=folder / "beir"
@@ -244,7 +250,7 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SMALL.replace("nli.jsonl", "\n  nli: {path: nli.jsonl, los: x}"), 3, ".los`. Did you mean `loss`?"),
         (SMALL + "max_length: 0\n", 4, "`max_length` must be at least 1. Received: 0."),
         (SMALL + "max_length: long\n", 4, "`max_length` must be a whole number. Received: 'long'."),
-        (SMALL + "passages: whole\n", 4, "`passages` must be one of split, truncate. Received: 'whole'."),
+        (SMALL + "passages: whole\n", 4, "`passages` must be one of split, sentences, structure, truncate. Received: "),
         (SMALL + "strategy: fast\n", 4, "`strategy` must be one of auto, one, mirrored, multi_worker, tpu."),
         (SMALL + "mixing: proportional\n", 4, "`mixing` is for several datasets. Received: one."),
         (SMALL + "checkpoint_every: 5\n", 4, "`checkpoint_every` needs `checkpoint`"),
@@ -294,6 +300,10 @@ def test_files_of_other_machines_need_not_be_here(folder: Path) -> None:
         (SHARDS.replace(" shards\n", " nli.jsonl\n"), 3, "Expected files that end in .parquet, .tfrecord"),
         (SHARDS.replace(" shards\n", " beir\n"), 3, "Expected .parquet files or .tfrecord files in the folder"),
         (SHARDS + "mining: {}\n", 9, "`mining` needs all queries in memory. Received: `dataset.shards`."),
+        (SHARDS + "augment: [add_typos]\n", 9, "`augment` needs the rows in memory. Received: `dataset.shards`."),
+        (SMALL + "augment: add_typos\n", 4, "`augment` must be a list of steps. Received: 'add_typos'."),
+        (SMALL + "augment: [add_typo]\n", 4, "`augment[0]`: no step is named 'add_typo'. Did you mean 'add_typos'?"),
+        (SMALL + "augment: [{add_typos: {rate: 2}}]\n", 4, "`rate` must be in [0, 1]. Received: rate=2"),
         (SHARDS + "split: dev\n", 9, "`split` is for rows that are read into memory. Received: `dataset.shards`."),
         ("model: [1\n", 2, "is not YAML"),
     ],

@@ -10,10 +10,10 @@ from transformers import AutoTokenizer
 from tests.models.engines.test_native_encoder import make_encoder
 from tests.tiny_model import save_tiny_model
 from tfchain.core.errors import ModelFolderError
+from tfchain.models import native_library
 from tfchain.models.encoders.anatomy import list_dense
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.encoders.keras_weights import KerasWeights
-from tfchain.models.engines import native_library
 from tfchain.models.engines.kernel_folder import DENSE_WEIGHTS, StoredKernels, save_kernels
 from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
 from tfchain.models.text_encoder import TextEncoder

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfchain.core.errors import InputError, TfchainError
-from tfchain.models.engines import native_library as native
+from tfchain.models import native_library as native
 from tfchain.models.engines.compute_copy import make_compute_copy
 from tfchain.models.text_encoder import TextEncoder
 

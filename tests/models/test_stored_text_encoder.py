@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from tfchain.chains.search import NeuralSearchChain
 from tfchain.core.errors import FingerprintError, ModelFolderError
 from tfchain.models.encoders.encoder import fingerprint_model
-from tfchain.models.engines.native_library import find_obstacle
+from tfchain.models.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weights.record import RECORD
 from tfchain.models.weights.tensor_files import KERNEL_WEIGHTS, WEIGHTS

@@ -8,7 +8,7 @@ import pytest
 
 from tfchain import Distill, NeuralSearchChain, Quantize, compress
 from tfchain.core.errors import InputError, TfchainError
-from tfchain.models.engines.native_library import find_obstacle
+from tfchain.models.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress_best
 from tfchain.optimization.measure import Workload, make_workload

@@ -203,9 +203,8 @@ def test_a_stopped_training_goes_on_with_its_matrix(
     def fit(checkpoint: Path, *callbacks: Any) -> Any:
         student = TextEncoder.from_pretrained(narrow_path, engine="tensorflow")
         hooks = [LayerDistillationHook(teacher)]
-        options = FitOptions(
-            loss=ScoreDistill(), guide=teacher, hooks=hooks, checkpoint=checkpoint, callbacks=callbacks, progress=False
-        )
+        named = {"loss": ScoreDistill(), "guide": teacher, "hooks": hooks, "checkpoint": checkpoint}
+        options = FitOptions(**named, callbacks=callbacks, length_groups=1, progress=False)
         return fit_text_encoder(student, pairs, values, options).history["loss"], np.array(hooks[0].variables()[0])
 
     whole = fit(tmp_path / "whole")

@@ -186,11 +186,13 @@ def name_ops(text_encoder: TextEncoder) -> list[str]:
     return [one["op_name"] for one in interpreter._get_ops_details()]
 
 
-def test_a_trained_model_is_quantized_saved_exported_and_trained_again(wide_model_path: Path, tmp_path: Path) -> None:
-    chain = NeuralSearchChain.from_pretrained(wide_model_path).add(TEXTS[:8])
+def test_a_trained_model_is_quantized_saved_exported_and_trained_again(
+    wide_thin_model_path: Path, tmp_path: Path
+) -> None:
+    chain = NeuralSearchChain.from_pretrained(wide_thin_model_path).add(TEXTS[:8])
     report = chain.compress([QuantizeAware(), Distill(batch_size=8), Quantize("int8")], texts=TEXTS, progress=False)
     assert report.kept == "qat(w8a8) + distill + int8"
-    plain = TextEncoder.from_pretrained(wide_model_path)
+    plain = TextEncoder.from_pretrained(wide_thin_model_path)
     plain.encoder.set_weights([one + 0.01 for one in plain.encoder.get_weights()])  # new biases of 0 would be left out
     plain.refresh()
     assert name_ops(chain.text_encoder) == name_ops(plain.with_precision("int8"))

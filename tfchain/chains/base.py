@@ -16,6 +16,7 @@ from tfchain.models.text_encoder import TextEncoder
 if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the other methods import them
     import keras
 
+    from tfchain.data.steps.step import Step
     from tfchain.deployment.client.client import Client
     from tfchain.deployment.deploy import Deployment
     from tfchain.deployment.engine import ServerEngine
@@ -103,6 +104,7 @@ class Chain(ModelHolder):
         options: FitOptions | None = None,
         loss: LossChoice = None,
         mining: Mining | None = None,
+        augment: Sequence[Step] = (),
         strategy: Any = None,
         checkpoint: str | Path | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -122,9 +124,11 @@ class Chain(ModelHolder):
                 sets when and what to measure, and early stopping. The model ends with the best weights. Default: none.
             options: Logs, saving within an epoch, mixing of several datasets, a guide model: see `FitOptions`. Default:
                 `chain.fit_options`, which `tune` sets.
-            loss: A loss of `training.losses` or its name. Like the next four arguments, it replaces the value in
+            loss: A loss of `training.losses` or its name. Like the next five arguments, it replaces the value in
                 `options`. Default: a loss that suits the data, named in the log.
             mining: Adds hard negatives, found by the model itself: see `Mining`. Default: none are added.
+            augment: Steps of `data.augmentation` that disturb the rows anew in each epoch, such as
+                `[DeleteWords(columns=("query",)), AddTypos()]`. Default: none.
             strategy: `auto`, `one`, `mirrored`, `multi_worker`, `tpu`, or a `tf.distribute.Strategy`. Default: `auto`.
             checkpoint: A folder to save to; the same call, made again, continues from it. Default: none.
             callbacks: Keras callbacks. Default: none.
@@ -147,6 +151,7 @@ class Chain(ModelHolder):
             **{name: value for name, value in given.items() if value is not None}, **hyperparameters
         )
         own = {"loss": loss, "mining": mining, "strategy": strategy, "checkpoint": checkpoint}
+        own |= {} if isinstance(augment, tuple) and not augment else {"augment": augment}
         own |= {} if isinstance(callbacks, tuple) and not callbacks else {"callbacks": callbacks}
         replaced = {name: value for name, value in own.items() if value is not None}
         options = dataclasses.replace(options or self.fit_options, **replaced)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def find_obstacle() -> str | None:
     """Returns why the int8 kernels cannot run in this process; None if they can."""
-    from tfchain.models.engines import native_library
+    from tfchain.models import native_library
 
     return native_library.find_obstacle()
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack, overload
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
 from tfchain.core.errors import FingerprintError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
+from tfchain.core.ids import to_ids
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.passages import PassageMode
-from tfchain.data.documents.reading import DocumentSource
+from tfchain.data.documents.reading import DocumentSource, read_for_index
+from tfchain.data.files.limits import ReadLimits
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.preparation.report import PreparationReport
 from tfchain.data.preparation.step_names import make_steps
 from tfchain.data.steps.run import StepsRun
@@ -32,6 +35,7 @@ from tfchain.tasks.search.search import PassageConfig, search_texts
 from tfchain.tasks.search.task import SearchTask
 
 if TYPE_CHECKING:
+    from tfchain.chains.forget import ForgetReceipt, Versions
     from tfchain.chains.search_client import Client
     from tfchain.deployment.deploy import Deployment
     from tfchain.deployment.engine import ServerEngine
@@ -170,16 +174,31 @@ class NeuralSearchChain(Chain):
         return self._live.is_stale
 
     def add(
-        self, documents: DocumentSource, *, steps: Sequence[Any] = (), progress: bool | None = None
+        self,
+        documents: DocumentSource,
+        *,
+        steps: Sequence[Any] = (),
+        empty: Literal["skip", "error"] = "skip",
+        max_broken: int = 0,
+        broken_file: Path | str | None = None,
+        limits: ReadLimits | None = None,
+        progress: bool | None = None,
     ) -> NeuralSearchChain:
         """Adds documents in memory; `save` writes them to disk.
 
         Args:
-            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text files,
-                .jsonl, .csv, .tsv, .parquet, a BEIR folder), or a generator of these; see `data.documents.reading`. A
-                document without an id gets its number in the order of adding; an existing id is replaced.
+            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text, PDF,
+                HTML and Office files, .jsonl, .csv, .tsv, .parquet, an archive, a BEIR folder), a pattern, a URL, or a
+                generator of these; see `data.documents.reading`. A document without an id gets its number in the order
+                of adding; an existing id is replaced.
             steps: Steps that the documents pass first, such as `["repair_text", {"filter_length": {"least": 200}}]`:
                 see `prepare`. What they did is then in `preparation`. Default: none.
+            empty: What becomes of documents with neither text nor title: `skip` leaves them out with a warning, `error`
+                adds nothing. An index holds none. Default: `skip`.
+            max_broken: How many files or records that cannot be read are left out, with a warning, before one is an
+                error. Default: 0.
+            broken_file: Where to write them, as lines of JSON. Default: not kept.
+            limits: How much a file may take. Default: `ReadLimits()`.
             progress: Whether to show a progress bar. Default: when it takes more than a second.
 
         Returns:
@@ -189,12 +208,13 @@ class NeuralSearchChain(Chain):
             InputError: if a document cannot be read or is not text, an id is repeated, or a step is unknown; nothing is
                 added then.
         """
+        reader = read_for_index(documents, empty=empty, session=ReadSession(max_broken, broken_file, limits))
         if not steps:
-            self._live.add(documents, self._encoding(progress))
+            self._live.add(reader, self._encoding(progress))
             return self
         callables = make_step_callables(self.text_encoder, batch_size=self.hyperparameters.batch_size)
         run = StepsRun([step.bind(**callables) for step in make_steps(steps)])
-        read = self._live.add(documents, self._encoding(progress), run)
+        read = self._live.add(reader, self._encoding(progress), run)
         self.preparation = PreparationReport(read, run.logs[-1].passed, tuple(run.logs))
         logger.info("Prepared documents: %s", self.preparation)
         return self
@@ -213,6 +233,50 @@ class NeuralSearchChain(Chain):
         """
         self._live.remove(ids)
         return self
+
+    def forget(
+        self,
+        ids: str | int | Iterable[str | int],
+        paths: str | Path | Sequence[str | Path] = (),
+        *,
+        texts: Iterable[str] = (),
+        versions: Versions = "report",
+    ) -> ForgetReceipt:
+        """Removes documents for good: from memory, from the folder of this chain, and from other places on disk.
+
+        `remove` and `save` leave a removed document's text in its file until most of the index is written anew; this
+        rewrites the file. Use it when someone asks for their data to be deleted.
+
+        Args:
+            ids: The documents' ids. Ids that the chain does not hold are looked for on disk all the same.
+            paths: Other places: see `forget`. Default: the folder that the chain was loaded from or saved to.
+            texts: As in `forget`. The texts of the documents that the chain holds are known.
+            versions: As in `forget`.
+
+        Returns:
+            The receipt. Its `remaining` lists what still holds a document.
+
+        Raises:
+            InputError: if a path does not exist; nothing is removed then.
+            IndexFolderError: if another process is writing a saved chain, or has written this one's folder meanwhile.
+        """
+        from tfchain.chains.forget import forget
+
+        wanted = to_ids(ids)
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        with self._saving:
+            present = [document for id in wanted if (document := self.index.get(id)) is not None]
+            folder = self._folder if self._folder is not None and self._folder.path.is_dir() else None
+            if folder is not None:
+                folder.check()
+                given = [folder.path, *given]
+            known = [text for document in present for text in (document.text, document.full_text)]
+            receipt = forget(wanted, given, texts=[*texts, *known], versions=versions)
+            if folder is not None:
+                folder.follow_purge()
+            if present:
+                self._live.remove([document.id for document in present])
+        return receipt
 
     @overload
     def search(self, text: str, top_k: int = 10, *, filter: Mapping[str, Any] | None = None) -> SearchResult: ...

@@ -33,12 +33,12 @@ def evaluate_command(
       tfchain evaluate index data/scifact
       tfchain evaluate index data/scifact --split train --metric ndcg@10 --metric recall@50
     """
-    from tfchain.data.documents.beir import read_beir
+    from tfchain.data.documents.judged import read_judged
     from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 
     names = metrics or DEFAULT_METRICS
     largest_cutoff(names)  # a wrong name, split or folder is reported before the slow loading
-    judged = read_beir(dataset, split=split)
+    judged = read_judged(dataset, split=split)
     with waiting("loading the index"):
         from tfchain.cli.loading import load_chain
 

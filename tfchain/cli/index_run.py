@@ -12,7 +12,7 @@ from tfchain.chains.search import NeuralSearchChain
 from tfchain.cli.folders import is_chain
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.types import Document
-from tfchain.data.documents.reading import read_documents
+from tfchain.data.documents.reading import DocumentReader, DocumentSource
 from tfchain.models.bundled import find_bundled_model
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.manifest import read_manifest
@@ -154,7 +154,7 @@ class IndexRun:
         self.chain = chain
         self.out = out
         self.commit_every = commit_every
-        self.added = self.replaced = self.skipped = self.encoded_again = 0
+        self.added = self.replaced = self.skipped = self.empty = self.broken = self.encoded_again = 0
         self._documents_before = len(chain)
         self._next_number = chain.index.next_number  # for documents without an id
         self._contents: dict[tuple[str, str, str], str] | None = None
@@ -166,23 +166,31 @@ class IndexRun:
         self.encoded_again = len(loaded.index)
         self.chain.save(self.out)
 
-    def add(self, paths: Sequence[Path]) -> None:
-        """Adds documents that are new or changed from files and folders.
+    def add(self, documents: DocumentSource | DocumentReader) -> None:
+        """Adds documents that are new or changed.
+
+        Args:
+            documents: The documents, or a reader of them; its numbers are set so that they differ from users' ids.
 
         Raises:
             InputError: if a document cannot be read; earlier saves stay.
         """
         batch: list[Document] = []
         size = max(self.commit_every, self.chain.index.vectors.num_to_learn)
-        for document in self._changed(paths):
-            batch.append(document)
-            if len(batch) == size:
-                self._commit(batch)
-                batch, size = [], self.commit_every
+        reader = documents if isinstance(documents, DocumentReader) else DocumentReader(documents)
+        reader.next_number = NUMBERS_OF_NAMELESS
+        try:
+            for document in self._changed(reader):
+                batch.append(document)
+                if len(batch) == size:
+                    self._commit(batch)
+                    batch, size = [], self.commit_every
+        finally:
+            self.empty, self.broken = reader.num_empty, reader.session.broken
         if batch:
             self._commit(batch)
         if not len(self.chain):
-            raise InputError(f"Expected documents. Received none from {', '.join(map(str, paths))}.")
+            raise InputError("Expected documents. Received none.")
 
     def tell_committed(self) -> str:
         """Says what is saved, for the end of an error; empty if this run has saved nothing."""
@@ -191,10 +199,11 @@ class IndexRun:
             return ""
         return f" {self.out} holds {documents:,} documents now; the same command resumes from there."
 
-    def _changed(self, paths: Sequence[Path]) -> Iterator[Document]:
+    def _changed(self, documents: DocumentReader) -> Iterator[Document]:
         """Reads documents, skips those already in the index, and numbers those without an id."""
         numbered: set[str] = set()
-        for number, document in enumerate(read_documents(paths, first_number=NUMBERS_OF_NAMELESS), NUMBERS_OF_NAMELESS):
+        for document in documents:
+            number = documents.next_number - 1
             index = self.chain.index
             if document.id == str(number):
                 found = self._find_content(document)

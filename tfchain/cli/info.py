@@ -43,7 +43,7 @@ def info_command(path: Path | None, as_json: bool) -> None:
 
 def describe_machine() -> dict[str, Any]:
     """The versions of tfchain and its dependencies, the machine, and whether tfchain's own int8 kernels run on it."""
-    from tfchain.models.engines.native_library import find_obstacle
+    from tfchain.models.native_library import find_obstacle
 
     obstacle = find_obstacle()
     return {

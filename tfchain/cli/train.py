@@ -49,6 +49,7 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
                        absolute_margin, min_score, max_score, sampling, fill, corpus, every, seed, batch_size}
       recipes          recipes that act while training: a list of {prune: {sparsity, pattern, …}},
                        {quantize_aware: {weight_bits, …}} and {cluster: {num_clusters, …}}
+      augment          steps that disturb the rows anew in each epoch: a list such as {delete_words: {rate: 0.1}}
       validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
       length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
       data_service     grpc://host:port of a tf.data service that reads the shards
@@ -103,7 +104,16 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
         from tfchain.training.fit.fit import FitOptions
 
     options: dict[str, Any] = {"loss": make_losses(plan)}
-    names = ("checkpoint", "checkpoint_every", "log_path", "mixing", "mining", "length_groups", "data_service")
+    names = (
+        "checkpoint",
+        "checkpoint_every",
+        "log_path",
+        "mixing",
+        "mining",
+        "length_groups",
+        "data_service",
+        "augment",
+    )
     for name in names:
         if getattr(plan, name) is not None:
             options[name] = getattr(plan, name)

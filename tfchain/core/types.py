@@ -13,13 +13,12 @@ class Document:
 
     Args:
         id: The document's name, unique in an index. Not empty.
-        text: The body. May be empty only if there is a title.
+        text: The body.
         title: The title; encoded before the body, separated by a space. Default: `""`.
         metadata: Anything JSON can hold; returned with each hit, never encoded. Default: `{}`.
 
     Raises:
-        InputError: if `id`, `text` or `title` is not a string of valid Unicode, `id` is empty, or there is nothing to
-            encode.
+        InputError: if `id`, `text` or `title` is not a string of valid Unicode, or `id` is empty.
     """
 
     id: str
@@ -40,11 +39,11 @@ class Document:
             check_unicode(name, value)
         if not self.id:
             raise InputError("A document's `id` must not be empty. Received: id=''. Give it a name.")
-        if not self.text.strip() and not self.title.strip():
-            raise InputError(
-                f"A document must have a text or a title. Received: document {self.id!r} with neither. "
-                "Leave it out, or give it a text."
-            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to encode: neither text nor title. Readers leave such documents out."""
+        return not (self.text and not self.text.isspace()) and not self.title.strip()
 
     @property
     def full_text(self) -> str:

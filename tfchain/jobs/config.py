@@ -8,8 +8,10 @@ from typing import Any, Literal, get_type_hints
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
 from tfchain.data.documents.passages import PassageMode
+from tfchain.data.preparation.step_names import make_steps
 from tfchain.data.shards.files import list_files
 from tfchain.data.shards.pair_shards import Uneven
+from tfchain.data.steps.step import Step
 from tfchain.jobs.cluster import HOST
 from tfchain.jobs.plan import (
     DatasetPlan,
@@ -28,7 +30,7 @@ from tfchain.training.mining.options import Mining
 KEYS = (
     *("model", "new_model", "max_length", "passages", "dataset", "split", "mixing", "loss", "validation"),
     *("guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
-    *("length_groups", "data_service", "recipes", "tuning"),
+    *("length_groups", "data_service", "augment", "recipes", "tuning"),
 )
 VALIDATION_OPTIONS: dict[str, Any] = {
     "every": Literal["epoch"] | int,
@@ -106,6 +108,7 @@ class PlanReader:
             "guide": self.read_model,
             "loss": read_loss,
             "mining": self.read_mining,
+            "augment": read_augment,
             "data_service": read_data_service,
             "validation": self.read_validation,
             "hyperparameters": read_hyperparameters,
@@ -233,7 +236,11 @@ class PlanReader:
 
 def check_shards(found: Mapping[str, Node], *, is_sharded: bool) -> None:
     """Rejects what does not go with shards, or needs them."""
-    for name, why in (("mining", "needs all queries in memory"), ("split", "is for rows that are read into memory")):
+    for name, why in (
+        ("mining", "needs all queries in memory"),
+        ("augment", "needs the rows in memory"),
+        ("split", "is for rows that are read into memory"),
+    ):
         if is_sharded and name in found:
             raise found[name].error(f"`{name}` {why}. Received: `dataset.shards`. Leave `{name}` out, or name a path.")
     if not is_sharded and "data_service" in found:
@@ -248,6 +255,20 @@ def read_whole_number(node: Node, *, least: int = 1) -> int:
     if number < least:
         raise node.error(f"`{node.name}` must be at least {least}. Received: {number}.")
     return number
+
+
+def read_augment(node: Node) -> tuple[Step, ...]:
+    """Reads the steps that disturb rows anew in each epoch.
+
+    Raises:
+        InputError: names file and line of a step or setting that does not exist.
+    """
+    if not isinstance(node.value, list) or not node.value:
+        raise node.error(f"`augment` must be a list of steps. Received: {to_short(node.to_plain())}.")
+    try:
+        return tuple(make_steps(node.to_plain()))
+    except InputError as error:
+        raise node.error(str(error).replace("`steps[", "`augment[")) from error
 
 
 def read_data_service(node: Node) -> str:

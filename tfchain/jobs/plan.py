@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tfchain.core.errors import InputError
 from tfchain.data.documents.passages import PassageMode
+from tfchain.data.steps.step import Step
 from tfchain.models.encoders.config import PoolingMode
 from tfchain.training.distributed.strategies import StrategyName
 from tfchain.training.mining.options import Mining
@@ -108,6 +109,7 @@ class TrainingPlan:
         log_path: The folder of the logs. Default: none.
         length_groups: Rectangles that a batch's texts are cut into by length. Default: that of `fit`.
         data_service: `grpc://host:port` of a `tf.data` service that reads shards. Default: none.
+        augment: Steps that disturb the rows anew in each epoch. Default: none.
         recipes: Names and arguments of recipes that act while training, such as `("prune", {"sparsity": 0.5})`; a room
             above interprets them. Default: none.
         tuning: How hyperparameters are searched for; a training ignores it. Default: no search.
@@ -133,6 +135,7 @@ class TrainingPlan:
     log_path: Path | None = None
     length_groups: int | None = None
     data_service: str | None = None
+    augment: Sequence[Step] = ()
     recipes: Sequence[tuple[str, Mapping[str, Any]]] = ()
     tuning: TuningPlan | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)

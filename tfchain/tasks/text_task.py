@@ -168,6 +168,12 @@ class TextTask:
     def prepare(self, model: TextEncoder, state: Any, dataset: Any, options: FitOptions) -> Training:
         self.check_loss(options.loss)
         rows = self.read(dataset, split=options.split)
+        if options.augment and rows.second_texts is not None:
+            raise InputError(
+                "`augment` disturbs single texts, not pairs that are encoded together. Received: pairs of texts. Run "
+                "the steps on the rows before training.",
+                argument="augment",
+            )
         model, state = self.adapt(model, state, rows)
         pairs = Pairs((self._join(model, rows),), labels=self.to_targets(rows, state), symmetric=True)
         loss = self.make_loss(rows, state, options.loss)

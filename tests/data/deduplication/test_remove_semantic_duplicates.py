@@ -64,10 +64,14 @@ def test_settings_are_plain_and_tell_the_encoder():
 
 
 def test_a_missing_encoder_is_said_before_any_record():
-    with pytest.raises(
-        InputError, match="The step remove_semantic_duplicates needs `encode`, which comes from"
-    ):
+    with pytest.raises(InputError, match="The step remove_semantic_duplicates needs `encode`, which comes from"):
         StepsRun([RemoveSemanticDuplicates()])
+
+
+def test_a_run_binds_its_encoder():
+    bound = RemoveSemanticDuplicates(threshold=0.9).bind(encode=encode, count_tokens=len)
+    assert bound == RemoveSemanticDuplicates(threshold=0.9)
+    assert [row["id"] for row in bound(ROWS[:3])] == ["north", "north east"]
 
 
 def test_an_encoder_in_a_file_is_refused():

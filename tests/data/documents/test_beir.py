@@ -158,7 +158,7 @@ def test_one_empty_document_does_not_keep_a_set_from_being_evaluated(
     dataset = read_beir(folder)
     assert [document.id for document in dataset.documents()] == ["a"]
     assert dataset.qrels == {"1": {"a": 1, "b": 1}}  # so that recall has two to find
-    assert "Skipped 1 documents of" in caplog.text
+    assert "Skipped 1 document with neither title nor text" in caplog.text
     assert "corpus.jsonl:2" in caplog.text
     assert "1 of 2 judged documents are not in the corpus (b, …)" in caplog.text
 

@@ -29,7 +29,7 @@ class OldFrame:
         raise AssertionError("must not be called")
 
 
-def read(source: Any, **options: int) -> list[Document]:
+def read(source: Any, **options: Any) -> list[Document]:
     return list(read_documents(source, **options))
 
 
@@ -101,18 +101,12 @@ def test_metadata_becomes_plain_python() -> None:
         (["one", 7], r"^documents\[1\]: a document must be a text, a dict, .* Received: 7 of type int"),
         (["one", ("q", "d")], r"^documents\[1\]: .* of type tuple"),
         ([{"id": "a", "text": 3.5}], r"^documents\[0\]: .*`text` must be a string. Received: text=3.5 .*document 'a'"),
-        (
-            [{"id": "a", "text": None}],
-            r"`text` must be a string. Received: text=None of type NoneType \(document 'a'\)",
-        ),
         ([{"id": True, "text": "x"}], r"`id` must be a string. Received: id=True of type bool"),
         ([{"id": "a", "body": "x"}], r"must have a `text`. Received: document 'a' with the keys 'id', 'body'"),
         ([{"text": "x", "metadata": "m"}], r"`metadata` must be a dict. Received: 'm' of type str \(document '0'\)"),
         ([{"text": "x", "tags": {"a": [b"b"]}}], r"^documents\[0\]: metadata 'tags.a\[0\]' must be .* of type bytes"),
         ([{"text": "x", "score": float("inf")}], r"metadata 'score' .* Received: inf"),
         ([{"text": "x", "metadata": {1: 2}}], r"metadata keys must be strings. Received: 1"),
-        (["one", " "], r"^documents\[1\]: A document must have a text or a title"),
-        ("", r"^the text: A document must have a text"),
         (b"bytes", r"must be a text, .* Received: bytes"),
         ({"one", "two"}, r"ordered iterable of them. Received: set"),
         (OldFrame(), r"Received: OldFrame. Use .*`table.to_pylist\(\)`"),
@@ -122,6 +116,57 @@ def test_metadata_becomes_plain_python() -> None:
 def test_what_is_no_document_is_refused_by_its_place(source: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(source)
+
+
+EMPTY = {
+    "list": ["one", " ", {"id": "n", "text": None}, Document("d", "", " "), {"id": "t", "title": "T", "text": ""}],
+    "d.jsonl": ['"one"', '" "', "null"],
+    "d.csv": ["one", '" "', '""'],
+    "folder": ["one", "\n", ""],
+    "d.parquet": ["one", " ", None],
+}
+
+
+def make_empty(kind: str, folder: Path) -> Any:
+    """Documents of which the first has a text and two or three have neither text nor title."""
+    if kind == "list":
+        return EMPTY[kind]
+    if kind == "d.jsonl":
+        (folder / kind).write_text("".join(f'{{"text": {text}}}\n' for text in EMPTY[kind]))
+    elif kind == "d.csv":
+        (folder / kind).write_text("\n".join(["text", *EMPTY[kind]]))
+    elif kind == "d.parquet":
+        parquet.write_table(pyarrow.table({"text": EMPTY[kind]}), folder / kind)
+    else:
+        for name, text in zip("abc", EMPTY[kind], strict=True):
+            (folder / f"{name}.txt").write_text(text)
+        return folder
+    return folder / kind
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_documents_that_are_empty_are_skipped_refused_or_kept_in_every_reader(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_empty(kind, tmp_path)
+    count = 3 if kind == "list" else 2
+    texts = ["one", ""] if kind == "list" else ["one"]
+    assert [document.text for document in read(source)] == texts
+    assert f"Skipped {count} documents with neither title nor text, the first at" in caplog.text
+    with pytest.raises(InputError, match="A document must have a text or a title. Received: document .* with neither"):
+        read(source, empty="error")
+    kept = read(source, empty="keep")
+    assert len(kept) == count + len(texts)
+    assert sum(document.is_empty for document in kept) == count
+
+
+def test_a_skipped_document_keeps_its_number() -> None:
+    assert [document.id for document in read(["one", "", "three"])] == ["0", "2"]
+
+
+def test_an_unknown_word_for_empty_is_refused() -> None:
+    with pytest.raises(InputError, match="`empty` must be one of skip, error, keep. Received: empty='drop'"):
+        read(["one"], empty="drop")
 
 
 def test_an_id_twice_is_refused_with_both_places(tmp_path: Path) -> None:
@@ -160,9 +205,9 @@ def test_a_missing_path_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "data.json").write_text("[]")
-    with pytest.raises(InputError, match=r"Expected a file that ends in \.txt.* Received: .*data\.json"):
-        read(tmp_path / "data.json")
+    (tmp_path / "data.xml").write_text("<a/>")
+    with pytest.raises(InputError, match=r"Expected a file that ends in \.txt.* Received: .*data\.xml"):
+        read(tmp_path / "data.xml")
 
 
 RECORDS = [
@@ -222,7 +267,6 @@ def test_a_metadata_column_of_a_csv_file_is_a_value_like_others(tmp_path: Path) 
             r"d\.jsonl:2: A document's `text` must be a string. Received: text=5",
         ),
         ("d.jsonl", b'{"text": "\\ud83d"}', r"d\.jsonl:1: A document's `text` must be valid Unicode"),
-        ("d.jsonl", b'{"text": "x"}\n{"text": ""}', r"d\.jsonl:2: A document must have a text or a title"),
         (
             "d.jsonl",
             b'{"text": "x"}\n{"text": "caf\xe9"}',
@@ -247,7 +291,6 @@ def test_a_metadata_column_of_a_csv_file_is_a_value_like_others(tmp_path: Path) 
         ("d.tsv", b"id,text\n1,x\n", r"d\.tsv: expected a column named `text`.*columns: id,text"),
         ("d.parquet", b"PAR1 not really", r"Could not read .*d\.parquet as Parquet"),
         ("d.txt", b"\xef\xbb\xbfgood\nbad \xff", r"d\.txt:2: not UTF-8: byte 0xff at offset 12"),
-        ("d.txt", b" \n", r"d\.txt: A document must have a text or a title"),
     ],
 )
 def test_broken_files_are_refused_by_file_and_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -262,9 +305,6 @@ def test_a_parquet_file_without_texts_or_rows_is_refused(tmp_path: Path) -> None
         read(tmp_path / "d.parquet")
     parquet.write_table(pyarrow.table({"text": pyarrow.array([], pyarrow.string())}), tmp_path / "d.parquet")
     with pytest.raises(InputError, match=r"d\.parquet holds no records"):
-        read(tmp_path / "d.parquet")
-    parquet.write_table(pyarrow.table({"text": ["x", None]}), tmp_path / "d.parquet")
-    with pytest.raises(InputError, match=r"d\.parquet, row 2: A document's `text` must be a string"):
         read(tmp_path / "d.parquet")
 
 
@@ -290,15 +330,23 @@ def test_a_folder_of_text_is_read_in_order_without_what_is_hidden(
     ]
     assert documents[2].text.startswith("---\n```")
     assert [record.getMessage().replace(str(tmp_path), "F") for record in caplog.records] == [
-        "Left out 1 files of F that do not end in .txt, .md, .rst, .text.",
-        "Skipped 1 documents of F that have neither title nor text, the first at F/empty.txt.",
+        "Left out 1 files of F: .png.",
+        "Skipped 1 document with neither title nor text, the first at F/empty.txt.",
     ]
 
 
-def test_a_folder_without_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data.jsonl").write_text('{"text": "x"}')
-    with pytest.raises(InputError, match=r"has no text file. .*Received: 1 other files. Give the path of a .jsonl"):
+def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.xml").write_text("<a/>")
+    with pytest.raises(InputError, match=r"has no file that documents are read from\. .*Received: 1 other files"):
         read(tmp_path)
+
+
+def test_tables_in_a_folder_are_read_only_if_it_has_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text('{"id": "2", "text": "y"}')
+    (tmp_path / "a.csv").write_text("id,text\n1,x\n")
+    assert [document.id for document in read(tmp_path)] == ["1", "2"]
+    (tmp_path / "c.txt").write_text("z")
+    assert [document.id for document in read(tmp_path)] == ["c.txt"]
 
 
 def test_a_beir_folder_is_read_and_its_blank_documents_are_skipped(
@@ -308,7 +356,7 @@ def test_a_beir_folder_is_read_and_its_blank_documents_are_skipped(
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
     (tmp_path / "readme.txt").write_text("not a document")
     assert read(tmp_path) == [Document("2", "", "T")]
-    assert "Skipped 1 documents" in caplog.text
+    assert "Skipped 1 document with" in caplog.text
     assert "corpus.jsonl:1" in caplog.text
 
 

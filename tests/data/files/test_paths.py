@@ -65,7 +65,7 @@ def test_pipes_and_broken_links_in_a_folder_are_left_out_with_a_warning(
 
 def test_a_folder_of_nothing_but_pipes_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.txt")
-    with pytest.raises(InputError, match="has no text file.*Received: 1 other files"):
+    with pytest.raises(InputError, match="has no file that documents are read from.*Received: 1 other files"):
         list(read_documents(tmp_path))
 
 

@@ -53,8 +53,8 @@ def test_rows_of_a_data_frame_have_no_id_title_or_text_where_it_is_nan() -> None
         Document("7", "y"),
         Document("3", "z"),
     ]
-    with pytest.raises(InputError, match=r"^documents\[0\]: A document's `text` must be a string. Received: text=nan"):
-        list(read_documents([{"text": nan, "title": nan}]))
+    with pytest.raises(InputError, match=r"^documents\[0\]: A document must have a text or a title"):
+        list(read_documents([{"text": nan, "title": nan}], empty="error"))
 
 
 @pytest.mark.parametrize("name", ["d.csv", "d.tsv"])
@@ -126,7 +126,7 @@ def test_a_duration_is_refused_with_file_row_and_column(tmp_path: Path) -> None:
 def test_a_parquet_row_of_a_later_batch_is_named_by_its_number_in_the_file(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"text": ["x"] * 1500 + [" "]}), tmp_path / "d.parquet")
     with pytest.raises(InputError, match=r"d\.parquet, row 1501: A document must have a text"):
-        list(read_documents(tmp_path / "d.parquet"))
+        list(read_documents(tmp_path / "d.parquet", empty="error"))
 
 
 @pytest.mark.parametrize("wrap", [lambda table: table, Frame], ids=["arrow", "frame"])
@@ -142,8 +142,8 @@ def test_a_data_frame_is_read_as_it_is(wrap: Any) -> None:
     assert pairs.labels.tolist() == [[0.5]]
     with pytest.raises(InputError, match="`documents`: expected a column named `text`.*columns: body"):
         list(read_documents(wrap(pyarrow.table({"body": ["x"]}))))
-    with pytest.raises(InputError, match=r"^documents\[1100\]: A document's `text` must be a string"):
-        list(read_documents(wrap(pyarrow.table({"text": ["x"] * 1100 + [None]}))))
+    with pytest.raises(InputError, match=r"^documents\[1100\]: A document must have a text"):
+        list(read_documents(wrap(pyarrow.table({"text": ["x"] * 1100 + [None]})), empty="error"))
     with pytest.raises(InputError, match=r"^dataset\[1100\]: `text` must be a text"):
         read_pairs(wrap(pyarrow.table({"text": ["x"] * 1100 + [None]})))
 
@@ -249,5 +249,5 @@ def test_arrow_scalars_of_nanoseconds_in_metadata_become_text() -> None:
 
 def test_a_frame_of_several_chunks_counts_its_rows_through() -> None:
     table = pyarrow.concat_tables([pyarrow.table({"text": texts}) for texts in (["a", "b"], ["c", None])])
-    with pytest.raises(InputError, match=r"^documents\[3\]: A document's `text` must be a string"):
-        list(read_documents(table))
+    with pytest.raises(InputError, match=r"^documents\[3\]: A document must have a text"):
+        list(read_documents(table, empty="error"))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.models import native_library as native
 from tfchain.models.encoders.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.engines import litert_engine, native_encoder
-from tfchain.models.engines import native_library as native
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.engines.padding import pad
 from tfchain.models.engines.runner import EncoderRunner
@@ -28,6 +28,7 @@ BASE: dict[str, Any] = {
 }  # fmt: skip
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {},
+    "whole tiles": {"transformer": {"intermediate_dim": 192}},  # three, of the matrix unit
     "odd widths": {"transformer": {"hidden_dim": 44, "num_heads": 3, "head_dim": 13, "intermediate_dim": 77}},
     "narrow tokens": {"transformer": {"token_embedding_dim": 20}},
     "wide tokens": {"transformer": {"token_embedding_dim": 100, "hidden_dim": 40}},
@@ -177,7 +178,7 @@ def test_vectors_are_those_of_the_same_arithmetic_in_numpy(name: str) -> None:
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", ["plain", "odd widths", "relative"])
+@pytest.mark.parametrize("name", ["plain", "whole tiles", "odd widths", "relative"])
 def test_a_text_has_the_same_vector_alone_and_in_any_batch_with_any_number_of_threads(name: str) -> None:
     encoder = make_encoder(name)
     texts = make_texts(tuple(range(1, 79)))

@@ -1,9 +1,14 @@
+import pickle
+
 import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.models.indexes.exact import StoredVectors, VectorIndex
+from tfchain.models.indexes.exact import Similarity, StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.models.native_library import find_obstacle
+
+needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
 
 
 def vectors(*rows: list[float]) -> np.ndarray:
@@ -35,20 +40,6 @@ def test_equal_scores_are_ranked_in_the_order_of_adding() -> None:
     index = VectorIndex(1, "dot")
     index.add(vectors([1], [2], [1], [1], [2]), [1] * 5)
     assert index.search(vectors([1]), 4)[0].tolist() == [[1, 4, 0, 2]]
-
-
-def test_another_function_may_find_the_best_scores() -> None:
-    asked: list[tuple[list[float], int]] = []
-
-    def find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
-        asked.append((scores.tolist(), top_k))
-        return np.array([2, 0])
-
-    index = VectorIndex(1, "dot", find_best=find_best)
-    index.add(vectors([1], [2], [3]), [1] * 3)
-    rows, scores = index.search(vectors([2]), 2)
-    assert asked == [([2, 4, 6], 2)]
-    assert (rows.tolist(), scores.tolist()) == ([[2, 0]], [[6, 2]])
 
 
 def test_adding_in_parts_and_removing_gives_the_same_as_adding_what_is_left() -> None:
@@ -162,3 +153,68 @@ def test_twins_at_the_cut_are_ranked_in_the_order_of_adding(top_k: int) -> None:
     index = VectorIndex(2, "dot")
     index.add(vectors([0, 1], [1, 0], [2, 0], [1, 0], [1, 0]), [1] * 5)
     assert index.search(vectors([1, 0]), top_k)[0].tolist() == [[2, 1, 3, 4][:top_k]]
+
+
+@needs_kernels
+@pytest.mark.parametrize("storage", [VectorStorage(), VectorStorage("int8")], ids=repr)
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_the_kernels_find_what_numpy_finds(
+    storage: VectorStorage, similarity: Similarity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(4)
+    index = VectorIndex(24, similarity, storage)
+    queries = random.normal(size=(6, 24)).astype("float32")
+    for count in (1, 40, 300):  # searched between the additions, and with room at the end
+        index.add(random.normal(size=(3 * count, 24)).astype("float32"), [1, 2] * count)
+        if count == 40:
+            index.remove([0, 5, 17])
+        for allowed in (None, random.random(len(index)) < 0.3):
+            for top_k, more in ((1, 0), (9, 4), (1000, 0)):
+                rows, scores = index.search(queries, top_k, more=more, allowed=allowed)
+                with monkeypatch.context() as patch:
+                    patch.setattr("tfchain.models.indexes.vector_rows.is_suitable", lambda *_: False)
+                    plain = index.copy()
+                    plain._rows._arrays.copies, kept = None, plain._rows._arrays.copies
+                    expected_rows, expected_scores = plain.search(queries, top_k, more=more, allowed=allowed)
+                    plain._rows._arrays.copies = kept
+                np.testing.assert_array_equal(rows, expected_rows)
+                np.testing.assert_allclose(scores, expected_scores, rtol=1e-6, atol=1e-6)
+    assert index._rows._arrays.copies is not None
+
+
+@needs_kernels
+def test_a_query_alone_and_among_others_has_the_same_scores() -> None:
+    random = np.random.default_rng(6)
+    index = VectorIndex(40)
+    index.add(random.normal(size=(700, 40)).astype("float32"), [1] * 700)
+    queries = random.normal(size=(7, 40)).astype("float32")
+    rows, scores = index.search(queries, 10)
+    for number in range(7):
+        alone = index.search(queries[number : number + 1], 10)
+        assert (alone[0].tolist(), alone[1].tolist()) == ([rows[number].tolist()], [scores[number].tolist()])
+
+
+def test_scores_beyond_the_range_of_float32_are_numpys() -> None:
+    index = VectorIndex(2, "dot")
+    index.add(vectors([1e30, 0], [1, 1], [-1e30, 0], [2e30, 0]), [1] * 4)
+    with np.errstate(over="ignore"):
+        rows, scores = index.search(vectors([1e30, 0]), 4)
+    assert rows.tolist() == [[0, 3, 1, 2]]
+    assert scores.tolist() == [[np.inf, np.inf, np.float32(1e30), -np.inf]]
+
+
+@needs_kernels
+def test_copies_are_made_at_the_first_search_and_shared_by_versions_of_the_same_arrays() -> None:
+    index = VectorIndex(8)
+    index.add(np.eye(8, dtype="float32"), [1] * 8)
+    assert index._rows._arrays.copies is None
+    index.search(np.eye(8, dtype="float32")[:1], 1)
+    copies = index._rows._arrays.copies
+    assert copies is not None
+    before = index.copy()
+    index.add(2 * np.eye(8, dtype="float32")[:3], [1] * 3)
+    assert index.search(np.eye(8, dtype="float32")[:1], 3)[0].tolist() == [[0, 8, 1]]
+    assert before.search(np.eye(8, dtype="float32")[:1], 3)[0].tolist() == [[0, 1, 2]]
+    assert index._rows._arrays.copies is copies
+    index.compact()
+    assert pickle.loads(pickle.dumps(index)).search(np.eye(8, dtype="float32")[:1], 2)[0].tolist() == [[0, 8]]

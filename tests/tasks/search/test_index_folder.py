@@ -18,15 +18,23 @@ from tfchain.core.errors import FingerprintError, IndexFolderError, ModelFolderE
 from tfchain.core.types import Document
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.manifest import locked
 from tfchain.tasks.search import index_folder
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
 
 
+@pytest.fixture(scope="module")
+def text_encoder(thin_model_path: Path) -> TextEncoder:
+    return TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
+
+
 @pytest.fixture
-def chain(tiny_model_path: Path) -> NeuralSearchChain:
-    made = NeuralSearchChain.from_pretrained(tiny_model_path, engine="tensorflow")
+def chain(thin_model_path: Path, text_encoder: TextEncoder) -> NeuralSearchChain:
+    """A chain of its own with an encoder that all share: no test changes its weights."""
+    made = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
+    made.text_encoder = text_encoder
     made.add([{"id": f"d{number}", "text": f"the cat {number} sleeps", "n": number} for number in range(5)])
     return made
 
@@ -128,9 +136,9 @@ def test_a_folder_that_was_deleted_is_written_whole(chain: NeuralSearchChain, tm
     assert contents(load(path)) == contents(chain)
 
 
-def test_similarity_is_kept_with_the_documents(tiny_model_path: Path, tmp_path: Path) -> None:
+def test_similarity_is_kept_with_the_documents(thin_model_path: Path, tmp_path: Path) -> None:
     for similarity in ("cosine", "dot"):
-        made = NeuralSearchChain.from_pretrained(tiny_model_path, similarity=similarity, engine="tensorflow")
+        made = NeuralSearchChain.from_pretrained(thin_model_path, similarity=similarity, engine="tensorflow")
         made.add(["the cat"]).save(tmp_path / "index")
         again = load(tmp_path / "index").reindex()
         assert again.index.vectors.similarity == again.text_encoder.similarity == similarity
@@ -292,7 +300,7 @@ def test_an_index_made_by_another_model_is_refused_or_encoded_again(chain: Neura
 
     path = chain.save(tmp_path / "index")
     model = path / json.loads((path / "chain.json").read_text())["model"]
-    save_tiny_model(tmp_path / "other", seed=2)
+    save_tiny_model(tmp_path / "other", seed=2, num_layers=1)
     for file in (tmp_path / "other").glob("*.safetensors"):
         file.replace(model / file.name)
     with pytest.raises(FingerprintError, match=r"were made by model .* call load\(path, reindex=True\)"):
@@ -466,6 +474,7 @@ class KilledWriters:
         return lines + list(iter(lambda: self.process.stdout.readline().strip(), "end"))
 
 
+@pytest.mark.usefixtures("forks")
 def test_killed_at_any_moment_of_saving_the_last_good_index_still_loads(tmp_path: Path) -> None:
     path, moment, last = tmp_path / "index", random.Random(3), 0
     with KilledWriters(SAVER) as writers:
@@ -536,6 +545,7 @@ class Snapshots:
         }
 
 
+@pytest.mark.usefixtures("forks")
 def test_killed_at_any_moment_of_exporting_every_version_there_still_loads(
     chain: NeuralSearchChain, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfchain import QuantizeVectors, ReduceDimensions
 from tfchain.chains.search import NeuralSearchChain
@@ -91,6 +92,19 @@ def test_the_version_needs_no_op_outside_the_stock_server_and_says_what_it_needs
     assert {op for op in described["ops"] if op not in core_ops()} == {"FastWordpieceTokenizeWithOffsets"}
     assert described["oldest_server"] == "2.8"
     assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
+
+
+def test_its_signatures_share_one_graph_of_the_encoder(version: Path) -> None:
+    (graph,) = [
+        meta.graph_def
+        for meta in saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs
+    ]
+    holders = [
+        function.signature.name
+        for function in graph.library.function
+        if any(node.op == "MatMul" and "layer_0" in node.name for node in function.node_def)
+    ]
+    assert len(holders) == 1
 
 
 def signatures(path: Path) -> set[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import tensorflow as tf
 from tests.training.conftest import ROWS, MakeTextEncoder
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.data.augmentation.word_noise import DeleteWords
 from tfchain.data.pairs.reading import Pairs
+from tfchain.data.steps.step import RecordStep
 from tfchain.training.distributed.workers import lost_workers
 from tfchain.training.fit.fit import FitOptions, fit_text_encoder
 from tfchain.training.fit.validation import Validation
@@ -439,3 +442,29 @@ def test_two_replicas_train_as_one_device(
         assert found[name][2] < 5e-6
     assert "at least the number of replicas (2). Received: batch_size=1." in found["errors"][0]
     assert "`accumulation_steps` works on one device" in found["errors"][1]
+
+
+def test_rows_are_augmented_anew_in_each_epoch(make_text_encoder: MakeTextEncoder, eager: None) -> None:
+    @dataclass(frozen=True)
+    class Seen(RecordStep):
+        name = "seen"
+
+        def expand(self, record: Any, log: Any) -> Any:
+            ids.append(record["id"])
+            yield record
+
+    ids: list[str] = []
+    plain, augmented = make_text_encoder(), make_text_encoder()
+    fit(plain, PAIRS, epochs=2)
+    fit(augmented, PAIRS, epochs=2, augment=[Seen(), DeleteWords(rate=0.5)])
+    assert set(ids) >= {f"{epoch}/{row}" for epoch in (0, 1) for row in range(len(PAIRS))}
+    assert any(
+        not np.array_equal(one, other) for one, other in zip(weights_of(plain), weights_of(augmented), strict=True)
+    )
+
+
+def test_what_is_no_step_is_refused() -> None:
+    with pytest.raises(InputError, match=r"Each of `augment` must be a step, such as DeleteWords\(\). Received: 'x'"):
+        FitOptions(augment=["x"])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="`augment` must be a list of steps. Received: DeleteWords"):
+        FitOptions(augment=DeleteWords())  # type: ignore[arg-type]

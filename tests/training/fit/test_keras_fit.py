@@ -3,6 +3,8 @@
 from typing import Any
 
 import keras
+import pytest
+import tensorflow as tf
 
 from tests.training.conftest import Stepper
 
@@ -46,6 +48,38 @@ def test_a_second_fit_uses_the_same_function() -> None:
     trainer.run(epochs=1, position=(0, 3))
     assert trainer.train_function is first
     assert trainer.seen == [0, 1, 2, 3, 3]
+
+
+class Traced(Stepper):
+    """As `Stepper`, in a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traces = 0
+        self.compile(optimizer=self.optimizer, run_eagerly=False, jit_compile=False)
+
+    def train_step(self, data: Any) -> Any:
+        self.traces += 1
+        weights = self.encoder.trainable_weights
+        self.optimizer.apply([-keras.ops.ones(weight.shape) for weight in weights], weights)
+        self.loss_tracker.update_state(data)
+        return self.to_logs({"loss": self.loss_tracker.result()})
+
+
+def test_in_a_graph_a_step_is_traced_once_and_comes_to_the_same() -> None:
+    trainer, watcher = Traced(), Watcher()
+    history = trainer.run(watcher, epochs=3, steps_per_epoch=3, position=(1, 2))
+    assert trainer.traces == 1
+    assert trainer.steps_in_weights == 4
+    assert history.history["loss"] == [5, 7]
+    assert watcher.steps[:3] == [(0, True, 5), (1, True, 5), (2, False, 6)]
+
+
+def test_batches_that_end_early_end_the_training_with_keras_warning() -> None:
+    trainer = Traced()
+    with pytest.warns(UserWarning, match="input ran out of data"):
+        trainer.fit(tf.data.Dataset.range(5), epochs=1, steps_per_epoch=8, verbose=0)
+    assert trainer.steps_in_weights == 5
 
 
 def test_the_logs_of_one_worker_are_scalars() -> None:

@@ -79,6 +79,19 @@ def test_a_step_is_adamws_formula_and_decays_matrices_alone() -> None:
     np.testing.assert_allclose(matrix, expected, atol=5e-6)  # 1 - 0.999² in float32 is 3e-5 off
 
 
+def test_steps_are_those_of_keras_own_adamw() -> None:
+    optimizer, weights = make(learning_rate=0.1, weight_decay=0.2)
+    theirs = [keras.Variable(MATRIX, name="kernel"), keras.Variable(BIAS, name="bias")]
+    keras_own = keras.optimizers.AdamW(learning_rate=0.1, weight_decay=0.2, epsilon=1e-8)
+    keras_own.exclude_from_weight_decay(var_list=theirs[1:])
+    for step in range(1, 6):
+        gradients = [gradient * step + 1 for gradient in GRADIENTS]
+        optimizer.apply(gradients, weights)
+        keras_own.apply(gradients, theirs)
+    for mine, their in zip(weights, theirs, strict=True):
+        np.testing.assert_allclose(mine, their, atol=5e-5)  # float32's 0.999 is 1 - 0.00100005, and theirs 1 - 0.001
+
+
 @pytest.mark.parametrize("dtype_policy", ["float32", "mixed_float16"])
 def test_a_rate_without_a_schedule_can_be_set_and_one_with_a_schedule_cannot(dtype_policy: str) -> None:
     optimizer, (matrix, bias) = make(learning_rate=0.1, dtype_policy=dtype_policy)

@@ -21,13 +21,14 @@ TRIPLES = [(*pair, f"stock fell {one} {one}") for pair, one in zip(PAIRS, LETTER
 SCORED = [
     {"sentence1": first, "sentence2": second, "score": number % 7 / 7} for number, (first, second) in enumerate(PAIRS)
 ]
-# Datasets of 16 rows, each with a loss of its own: one graph for all.
+# Datasets of 16 rows, each with a loss of its own: one graph for all, by GradCache.
 SEVERAL = {
     "both_directions": (TRIPLES[:16], {"name": "in_batch_softmax", "directions": "both"}),
     "matryoshka": (PAIRS[:16], {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}),
     "cosent": (SCORED[:16], "cosent"),
     "angle": (SCORED[16:32], "angle"),
     "simcse": ([first for first, _ in PAIRS[16:32]], None),
+    "guided": (TRIPLES[16:32], "guided_in_batch_softmax"),
 }
 
 # A training has a graph of its own to build, which costs most: one shows several things where they can be told apart.
@@ -36,9 +37,10 @@ JOBS: dict[str, dict[str, Any]] = {
     "several": {
         "dataset": {name: rows for name, (rows, _) in SEVERAL.items()},
         "loss": {name: loss for name, (_, loss) in SEVERAL.items() if loss},
-        "epochs": 2,  # of 10 steps each
+        "mini_batch_size": 3,
+        "guided": True,
+        "epochs": 2,  # of 12 steps each
     },
-    "grad_cache": {"mini_batch_size": 3, "dataset": TRIPLES, "loss": "guided_in_batch_softmax", "guided": True},
     "pruned": {"layers": True, "recipe": {"recipe": "Prune", "schedule": "polynomial", "end": 0.8, "frequency": 3}},
     "clustered": {"recipe": {"recipe": "Cluster", "num_clusters": 4, "begin": 0.2}, "epochs": 2},
     "quantize_aware": {"recipe": {"recipe": "QuantizeAware"}, "epochs": 2},
@@ -65,7 +67,7 @@ def run_job(name: str, strategy: Any, folder: Path, *, die: bool = False) -> dic
     # TensorFlow's graph optimizer takes a third of the time of so few steps: it runs in one job.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": name != "softmax"})
     # Eager is the same without graphs, which take longer to build than to run; but GradCache has a loop for each text.
-    tf.config.run_functions_eagerly(strategy is None and name != "grad_cache")
+    tf.config.run_functions_eagerly(strategy is None and name != "several")
     job = dict(JOBS[name])
     kill_at = job.pop("kill_at", None)
     dataset = job.pop("dataset", PAIRS)

@@ -25,7 +25,7 @@ def find_key_phrases(text: str, count: int, statistics: WordStatistics | None = 
         statistics: How rare words are in the corpus. Default: all but stop words alike.
 
     Example:
-        >>> find_key_phrases("Solid state batteries need no liquid. Solid state batteries are safe.", 1)
+        >>> find_key_phrases("Solid state batteries are safe. Nothing beats solid state batteries.", 1)
         ['Solid state batteries']
     """
     statistics = statistics or WordStatistics()

@@ -118,6 +118,7 @@ class SynthesizeQueries(RecordStep):
             spans = [span for span in find_sentences(text) if text[span[1] - 1] in "?？"]
         else:
             spans = rank_sentences(document.text, self.load_words())
+            spans = [span for span in spans if document.text[span[1] - 1] not in "?？"]
         return self.make_sentences(document, spans[: self.sentences], kind)
 
     def make_headings(self, document: Document) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ class RemoveSemanticDuplicates(Step):
         storage: How vectors are kept: `float32` or `int8`. Default: `float32`.
         columns: Columns of rows to compare, such as `["positive"]`. Default: all texts.
         encode: Takes texts, returns their vectors, `(n, dim)`, such as a chain's `encode`. A file of settings cannot
-            name it: whoever runs the steps binds its encoder with `bind`.
+            name it: whoever runs the steps binds it.
 
     Raises:
         InputError: if a setting is out of range; in a run, if there is no `encode`, or it returns no vectors.
@@ -78,7 +78,7 @@ class RemoveSemanticDuplicates(Step):
 
     def settings(self) -> dict[str, Any]:
         """Returns the plain settings, and as `encoder` the encoder's fingerprint, if it has one."""
-        values: dict[str, Any] = {"threshold": self.threshold, "storage": self.storage, "columns": self.columns}
+        values = super().settings()
         fingerprint = getattr(self.encode, "fingerprint", None)
         return {**values, "encoder": fingerprint} if isinstance(fingerprint, str) else values
 
@@ -88,12 +88,7 @@ class RemoveSemanticDuplicates(Step):
         Raises:
             InputError: if there is no `encode`.
         """
-        if self.encode is None:
-            raise InputError(
-                f"{self.name} needs an encoder. Received: encode=None. Give it one, such as "
-                "RemoveSemanticDuplicates(encode=chain.encode).",
-                argument="encode",
-            )
+        self.check_bound()
         return SemanticState()
 
     def process(self, records: Sequence[Record], log: StepLog, state: SemanticState) -> list[Record]:

@@ -9,7 +9,7 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.documents.metadata import check_string
-from tfchain.data.documents.reading import DocumentSource, find_corpus, read_documents
+from tfchain.data.documents.reading import DocumentSource, read_documents
 from tfchain.data.files.lines import read_lines
 from tfchain.data.files.paths import to_path
 from tfchain.data.files.records import read_records
@@ -17,7 +17,8 @@ from tfchain.data.files.values import to_id, to_plain
 
 logger = logging.getLogger(__name__)
 
-QUERY_NAMES = ("queries.jsonl", "queries.jsonl.gz")
+CORPUS_NAMES = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")
+QUERY_NAMES = ("queries.jsonl", "queries.jsonl.gz", "queries.jsonl.zst")
 LARGEST_GRADE = 1_000_000  # trec_eval allocates memory for every grade up to the largest; its own limit is 2**31
 
 
@@ -38,8 +39,8 @@ class BeirDataset:
     def documents(self) -> Iterator[Document]:
         """Reads the documents; at the end, a warning counts judged documents that are missing (as in a subset).
 
-        Documents of a corpus.jsonl with neither title nor text are skipped, with a warning: no search can find them,
-        and if they are judged they still count in the ideal ranking.
+        Documents with neither title nor text are left out, with a warning: no search can find them, and if they are
+        judged they still count in the ideal ranking.
 
         Raises:
             InputError: if the dataset has no corpus, or as `read_documents` does.
@@ -63,6 +64,11 @@ class BeirDataset:
 def is_beir_folder(path: Path | str) -> bool:
     """Returns whether a path is a folder with a `corpus.jsonl` or `corpus.jsonl.gz`."""
     return find_corpus(to_path(path)) is not None
+
+
+def find_corpus(folder: Path) -> Path | None:
+    """Returns the corpus file of a BEIR folder; `None` if the folder has none."""
+    return next((folder / name for name in CORPUS_NAMES if (folder / name).is_file()), None)
 
 
 def read_beir(path: Path | str, *, split: str = "test") -> BeirDataset:

@@ -1,35 +1,39 @@
-"""Documents from any source: strings, dicts, iterables, data frames, text folders, files of records, BEIR folders."""
+"""Documents from any source: texts, dicts, data frames, datasets, files, folders, archives and URLs."""
 
 import logging
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
-from tfchain.data.documents.metadata import to_metadata
-from tfchain.data.documents.prepared_set import read_prepared_set
-from tfchain.data.documents.text_folder import TEXT_ENDINGS, read_text_file, read_text_folder
-from tfchain.data.files.paths import printable, to_path
-from tfchain.data.files.place import Place, Record
-from tfchain.data.files.records import block_records, choose_all, read_records, record_ending
-from tfchain.data.files.shard_manifest import read_manifest
-from tfchain.data.files.tables import is_frame, read_frame
-from tfchain.data.files.values import is_missing, to_id, to_plain
+from tfchain.data.documents.file_reader import FileReader
+from tfchain.data.documents.items import DocumentItem, DocumentSource, read_items, to_document
+from tfchain.data.files.limits import ReadLimits
+from tfchain.data.files.place import Place
+from tfchain.data.files.read_session import ReadSession
+
+__all__ = ["DocumentItem", "DocumentReader", "DocumentSource", "Empty", "read_documents", "read_for_index"]
 
 logger = logging.getLogger(__name__)
 
-DocumentItem = str | Mapping[str, Any] | Document | Path
-DocumentSource = DocumentItem | Iterable[DocumentItem]
-
-ID_KEYS = ("id", "_id", "docid")
-CORPUS_NAMES = ("corpus.jsonl", "corpus.jsonl.gz")
+Empty = Literal["skip", "error", "keep"]
+EMPTY_CHOICES = ("skip", "error", "keep")
 
 
-def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator[Document]:
+def read_documents(
+    source: DocumentSource,
+    *,
+    first_number: int = 0,
+    empty: Empty = "skip",
+    max_broken: int = 0,
+    broken_file: Path | str | None = None,
+    limits: ReadLimits | None = None,
+) -> Iterator[Document]:
     """Reads documents one at a time, so that memory grows only with the number of ids.
+
+    Files are data: nothing in them is run, an archive's files are never unpacked to where their names say, and text is
+    extracted from PDF, HTML and Office files in a process of its own, within limits.
 
     Args:
         source: One of these, or an iterable of them (in which a string is always a text):
@@ -39,171 +43,163 @@ def read_documents(source: DocumentSource, *, first_number: int = 0) -> Iterator
               `title` and `metadata`; all other keys become metadata. Without an id it gets its position, as a text
               does. An id, title or metadata that is missing (`None`, NaN, NaT, an empty cell) counts as absent.
             - a `Document`.
-            - a path: a folder of text files (the path below the folder is the id, a Markdown file's first heading the
-              title), one text file, a BEIR folder, a set that `prepare` wrote, or a `.jsonl`, `.csv`, `.tsv` (each also
-              `.gz`) or `.parquet` file with the columns of the dict above. `~` is the home folder.
-            - a data frame (pandas, Polars, Arrow) with these columns, not inside an iterable.
+            - a path. A file of text (`.txt`, `.md`, `.rst`, `.text`), or one that text is extracted from (`.html`,
+              `.pdf`, `.docx`, `.pptx`, `.xlsx`, `.epub`), is a document with its name as id. A file of records is a
+              document each: `.jsonl`, `.csv`, `.tsv`, `.parquet`, `.tfrecord` with the columns of the dict above,
+              SQuAD-like `.json`, MS MARCO's `collection.tsv` and `msmarco-docs.tsv`. All but `.parquet` may be
+              compressed (`.gz`, `.zst`, `.bz2`, `.xz`). `~` is the home folder.
+            - a folder, or a `.zip` or `.tar` archive: a set that `prepare` wrote; a BEIR folder's `corpus.jsonl`; else
+              all files that are documents, in the order of their paths, which are the ids; if there are none, all files
+              of records.
+            - a pattern (`docs/**/*.pdf`), or a URL that fsspec reads (`gs://`, `s3://`, `http://`), also with a
+              pattern. In a list, write `Path(…)`, or `Url(…)` of `tfchain.data.files.remote`.
+            - a data frame (pandas, Polars, Arrow), a Hugging Face `Dataset` (of a `DatasetDict` the split `train`) or
+              a `tf.data.Dataset` with these columns, not inside an iterable.
 
-            A single string that names a file or a folder is also a path. Documents with neither title nor text are an
-            error, but in folders of text, BEIR folders and corpus.jsonl files, which users cannot always fix, they are
-            skipped with a warning.
+            A single string that names a file or a folder is also a path. Text files and tables of cells that are not
+            UTF-8 are read in the encoding that they look like, which a warning names.
         first_number: The id of the first document if it has none; later documents count on from it. Default: 0.
+        empty: What becomes of documents with neither text nor title: `skip` leaves them out, and counts them in a
+            warning; `error` ends the reading; `keep` yields them, for steps that must not lose a row. An index takes
+            none. Default: `skip`.
+        max_broken: How many broken records (a line that is not JSON, a damaged file, an id that appears twice) are left
+            out, and counted in a warning, before one ends the reading. Default: 0, the first one does.
+        broken_file: Where to write the broken records, as lines of JSON with `place`, `reason` and `record`. Default:
+            not kept.
+        limits: How much a file may take. Default: `ReadLimits()`.
 
     Yields:
-        The documents, in order; those of a folder sorted by path.
+        The documents, in order; those of a folder sorted by path. A PDF's metadata has `page_starts`: where in `text`
+        each page begins.
 
     Raises:
-        InputError: if a file is missing, empty, broken or not UTF-8 (with the line), a document is not text, or an id
-            appears twice (with both places).
+        InputError: if a file is missing, empty, broken or too large (with the line), a document is not text, an id
+            appears twice (with both places), or nothing could be read but broken records.
+        MissingPackageError: if the package that reads such a file is not installed.
     """
-    places: dict[str, Place] = {}
-    for number, (place, item) in enumerate(read_items(source), first_number):
-        document = to_document(item, place, str(number))
-        if document.id in places:
+    reader = DocumentReader(
+        source,
+        first_number=first_number,
+        empty=empty,
+        session=ReadSession(max_broken, broken_file, limits),
+    )
+    return iter(reader)
+
+
+class DocumentReader:
+    """Reads documents, and counts what it leaves out; `read_documents` is its plain form.
+
+    Args:
+        source: What `read_documents` takes.
+        first_number: As there. Default: 0.
+        empty: As there. Default: `skip`.
+        session: Limits, and what becomes of broken records. Default: the first one is an error.
+        unique_ids: Whether an id that appears twice is an error; without, memory does not grow with the number of ids.
+            Default: True.
+        id_prefix: What the id of a document without one begins with, before its number. Default: nothing.
+
+    Attributes:
+        next_number: The id of the next document if it has none.
+        num_empty: How many documents had neither text nor title.
+        session: The session, which counts the broken records.
+
+    Raises:
+        InputError: if `empty` is another word.
+    """
+
+    def __init__(
+        self,
+        source: DocumentSource,
+        *,
+        first_number: int = 0,
+        empty: Empty = "skip",
+        session: ReadSession | None = None,
+        unique_ids: bool = True,
+        id_prefix: str = "",
+    ) -> None:
+        if empty not in EMPTY_CHOICES:
             raise InputError(
-                f"{place}: the id {document.id!r} appears twice in one call, first at {places[document.id]}. "
-                "Give each document its own id, or leave the second one out."
+                f"`empty` must be one of {', '.join(EMPTY_CHOICES)}. Received: empty={empty!r:.60}.", argument="empty"
             )
-        places[document.id] = place
-        yield document
+        self.source = source
+        self.empty = empty
+        self.session = session or ReadSession()
+        self.next_number = first_number
+        self.num_empty = 0
+        self._unique_ids = unique_ids
+        self._id_prefix = id_prefix
+        self._first_empty: Place | None = None
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yields the documents; the reader is read once."""
+        self.session.start()
+        num_read = 0
+        try:
+            with FileReader(self.session) as files:
+                for document in self._read(files):
+                    num_read += 1
+                    yield document
+        finally:
+            self.session.finish()
+            if self.num_empty and self.empty == "skip":
+                logger.warning(
+                    "Skipped %d %s with neither title nor text, the first at %s.",
+                    *(self.num_empty, "document" if self.num_empty == 1 else "documents", self._first_empty),
+                )
+        if not num_read and self.session.first_error is not None:
+            raise InputError(
+                f"Expected documents. Received only {self.session.broken} broken records, the first: "
+                f"{self.session.first_error}"
+            )
+
+    def _read(self, files: FileReader) -> Iterator[Document]:
+        places: dict[str, Place] = {}
+        for place, item in read_items(self.source, files):
+            number = self.next_number
+            self.next_number += 1
+            try:
+                document = to_document(item, place, f"{self._id_prefix}{number}")
+                if document.is_empty and not self._takes_empty(document, place):
+                    continue
+                if self._unique_ids:
+                    check_new(document.id, place, places)
+            except InputError as error:
+                self.session.reject(error, place, item)
+                continue
+            yield document
+
+    def _takes_empty(self, document: Document, place: Place) -> bool:
+        """Counts a document without text, and returns whether to yield it."""
+        self.num_empty += 1
+        self._first_empty = self._first_empty or place
+        if self.empty == "error":
+            raise InputError(
+                f"{place}: A document must have a text or a title. Received: document {document.id!r} with neither. "
+                "Leave it out, or give it a text; empty='skip' leaves out all such documents."
+            )
+        return self.empty == "keep"
 
 
-def read_items(source: Any) -> Iterator[tuple[Place, Any]]:
-    """Reads texts, dicts and Documents, with their places."""
-    if isinstance(source, str) and not names_path(source):
-        yield Place("the text"), source
-    elif isinstance(source, str | os.PathLike):
-        yield from read_path(to_path(source))
-    elif isinstance(source, Mapping):
-        yield Place("the dict"), source
-    elif isinstance(source, Document):
-        yield Place("the Document"), source
-    elif is_frame(source):
-        for block in read_frame(source, choose_all, "documents"):
-            yield from block_records(block)
-    elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | set | frozenset):
-        for number, item in enumerate(source):
-            if isinstance(item, os.PathLike):
-                yield from read_path(to_path(item))
-            else:
-                yield Place("documents[", number, "]"), item
-    else:
-        raise InputError(
-            "`documents` must be a text, a dict, a Document, a path, a data frame, or an ordered iterable of them. "
-            f"Received: {type(source).__name__}."
-        )
-
-
-def names_path(text: str) -> bool:
-    """Returns whether a single string is a path rather than a text.
-
-    Raises:
-        InputError: if it looks like a path, but no such file or folder exists.
-    """
-    if os.path.exists(os.path.expanduser(text) if "/" in text else text):
-        return True
-    endings = (*TEXT_ENDINGS, ".jsonl", ".csv", ".tsv", ".parquet", ".gz")
-    if text and not any(map(str.isspace, text)) and ("/" in text or text.lower().endswith(endings)):
-        raise InputError(
-            f"No such file or folder: {text}. Check the path (the current folder is {Path.cwd()}). "
-            "If it is a text to add, put it into a list: [text]."
-        )
-    return False
-
-
-def read_path(path: Path) -> Iterator[Record]:
-    """Reads the records of a file or a folder."""
-    if path.is_dir() and (manifest := read_manifest(path)) is not None:
-        yield from read_prepared_set(path, manifest)
-    elif path.is_dir():
-        corpus = find_corpus(path)
-        yield from skip_blank(read_records(corpus) if corpus else read_text_folder(path), path)
-    elif path.name in CORPUS_NAMES:
-        yield from skip_blank(read_records(path), path)
-    elif path.suffix.lower() in TEXT_ENDINGS:
-        yield read_text_file(path, path.name)
-    elif path.exists() and record_ending(path) is None:
-        raise InputError(
-            f"Expected a file that ends in {', '.join(TEXT_ENDINGS)}, .jsonl, .csv, .tsv (each of these three also "
-            f".gz) or .parquet. Received: {printable(path)}."
-        )
-    else:
-        yield from read_records(path)
-
-
-def find_corpus(folder: Path) -> Path | None:
-    """Returns the corpus file of a BEIR folder; `None` if the folder has none."""
-    return next((folder / name for name in CORPUS_NAMES if (folder / name).is_file()), None)
-
-
-def skip_blank(records: Iterator[Record], path: Path) -> Iterator[Record]:
-    """Skips records with neither title nor text, and logs how many there were."""
-    skipped: list[Place] = []
-    for place, record in records:
-        if "text" in record and is_blank(record["text"]) and is_blank(record.get("title")):
-            skipped.append(place)
-        else:
-            yield place, record
-    if skipped:
-        logger.warning(
-            "Skipped %d documents of %s that have neither title nor text, the first at %s.",
-            len(skipped),
-            printable(path),
-            skipped[0],
-        )
-
-
-def is_blank(value: Any) -> bool:
-    """Returns whether a text is missing, or is empty or only white space."""
-    return is_missing(value) or (isinstance(value, str) and not value.strip())
-
-
-def to_document(item: Any, place: Place, default_id: str) -> Document:
-    """Makes a Document from a text or a dict, or checks an existing Document.
+def read_for_index(source: DocumentSource, *, empty: Empty, session: ReadSession) -> DocumentReader:
+    """Makes a reader of documents for an index, which holds none that are empty.
 
     Raises:
-        InputError: if the item cannot become a Document; the message begins with the place.
+        InputError: if `empty` is neither `skip` nor `error`.
     """
-    try:
-        if isinstance(item, Document):
-            to_id(item.id, "A document")
-            return item if item.metadata == {} else replace(item, metadata=to_metadata(item.metadata))
-        item = to_plain(item)
-        if isinstance(item, str):
-            return Document(default_id, item)
-        if isinstance(item, Mapping):
-            return from_mapping(item, default_id)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-    raise InputError(
-        f"{place}: a document must be a text, a dict, a Document or a path. Received: {item!r:.60} of type "
-        f"{type(item).__name__}. Convert it to text, or leave it out."
-    )
+    if empty == "keep":
+        raise InputError(
+            "`empty` must be 'skip' or 'error' for an index: a document with neither text nor title has nothing to "
+            "encode, and no search can find it. Received: empty='keep'.",
+            argument="empty",
+        )
+    return DocumentReader(source, empty=empty, session=session)
 
 
-def from_mapping(record: Mapping[str, Any], default_id: str) -> Document:
-    """Makes a Document from a dict."""
-    ids = {key: to_id(record[key], "A document") for key in ID_KEYS if key in record}
-    id_key = next((key for key, found in ids.items() if found is not None), None)
-    id = default_id if id_key is None else ids[id_key]
-    if "text" not in record:
+def check_new(id: str, place: Place, places: dict[str, Place]) -> None:
+    """Remembers where an id is; raises an InputError if it was there before."""
+    if id in places:
         raise InputError(
-            f"A document must have a `text`. Received: document {id!r} with the keys "
-            f"{', '.join(map(repr, record))}. Rename the key that holds the text."
+            f"{place}: the id {id!r} appears twice in one call, first at {places[id]}. "
+            "Give each document its own id, or leave the second one out."
         )
-    inner = to_plain(record.get("metadata"))
-    if not is_missing(inner) and not isinstance(inner, Mapping):
-        raise InputError(
-            f"A document's `metadata` must be a dict. Received: {inner!r:.60} of type {type(inner).__name__} "
-            f"(document {id!r}). Use metadata={{'name': value}}."
-        )
-    used = ("text", "title", "metadata", *(key for key, found in ids.items() if key == id_key or found is None))
-    others = {key: value for key, value in record.items() if key not in used}
-    title = "" if is_missing(record.get("title")) else to_plain(record["title"])
-    text = record["text"]
-    return Document(
-        id=str(id),
-        text="" if is_missing(text) and title and not is_blank(title) else to_plain(text),
-        title=title,
-        metadata=to_metadata({**others, **(inner if isinstance(inner, Mapping) else {})}),
-    )
+    places[id] = place

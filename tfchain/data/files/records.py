@@ -1,24 +1,28 @@
-"""Records of files (.jsonl, .csv, .tsv, .parquet): dicts, one at a time, each with its place."""
+"""Records of files (.jsonl, .csv, .tsv, .parquet, .tfrecord): dicts, one at a time, each with its place."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
-from tfchain.data.files.lines import open_bytes, read_lines
-from tfchain.data.files.paths import to_path
+from tfchain.data.files.data_file import DataFile, to_file
+from tfchain.data.files.lines import read_lines
 from tfchain.data.files.place import Block, Place, Record
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.tables import read_cells, read_parquet
+from tfchain.data.files.tfrecords import read_tfrecord
 
 
-def read_records(path: Path | str) -> Iterator[Record]:
+def read_records(path: Path | str | DataFile, session: ReadSession | None = None) -> Iterator[Record]:
     """Reads the records of a file, in the format that its name's ending gives.
 
     Args:
         path: A file of JSON objects, one per line (`.jsonl`), or of comma- or tab-separated cells below a line of
             column names (`.csv`, `.tsv`; cells quoted as in spreadsheets, empty cells are `None`), each plain or
-            gzipped (`.gz`); or a `.parquet` file.
+            compressed (`.gz`, `.zst`, `.bz2`, `.xz`); a `.parquet` file; or a `.tfrecord` file of `tf.train.Example`s
+            (also `.gz`).
+        session: Limits, and what becomes of broken records. Default: the first one is an error.
 
     Yields:
         The place and the record.
@@ -26,54 +30,62 @@ def read_records(path: Path | str) -> Iterator[Record]:
     Raises:
         InputError: if the file is missing, empty, of another kind, or broken; with the line's number.
     """
-    path = to_path(path)
-    ending = record_ending(path)
+    file, session = to_file(path), session or ReadSession()
+    ending = record_ending(file)
     if ending is None:
-        if not path.exists():
-            open_bytes(path)  # raises: for a missing file, say so rather than complain about its name
+        file.open(session.limits).close()  # raises: for a missing file, say so rather than complain about its name
         raise InputError(
-            f"Expected a file that ends in {', '.join(READERS)}, .jsonl.gz, .csv.gz or .tsv.gz. Received: {path}."
+            f"Expected a file that ends in {', '.join(READERS)}, .jsonl.gz, .csv.gz or .tsv.gz. Received: {file}."
         )
-    found = False
-    for record in READERS[ending](path):
-        found = True
+    found = session.broken
+    count = 0
+    for record in READERS[ending](file, session):
+        count += 1
         yield record
-    if not found:
-        raise InputError(f"{path} holds no records. Expected at least one.")
+    if not count and found == session.broken:
+        raise InputError(f"{file} holds no records. Expected at least one.")
 
 
-def record_ending(path: Path) -> str | None:
+def record_ending(path: Path | DataFile) -> str | None:
     """Returns the ending that says how to read a file of records; `None` if it is not a file of records."""
-    name = path.name.lower()
-    ending = Path(name.removesuffix(".gz")).suffix
-    if ending not in READERS or (ending == ".parquet" and name.endswith(".gz")):
+    file = to_file(path)
+    if file.ending not in READERS or (file.ending == ".parquet" and file.compression):
         return None
-    return ending
+    return file.ending
 
 
-def read_json_lines(path: Path) -> Iterator[Record]:
+def read_json_lines(path: Path | DataFile, session: ReadSession | None = None) -> Iterator[Record]:
     """Reads one JSON object per line, and skips blank lines."""
-    for number, line in read_lines(path):
+    file, session = to_file(path), session or ReadSession()
+    for number, line in read_lines(file, session):
         if not line.strip():
             continue
-        place = Place(f"{path}:", number)
+        place = Place(f"{file}:", number)
         try:
-            record = json.loads(line)
-        except RecursionError:
-            raise InputError(f"{place}: JSON nested too deep to be read. Flatten it, or leave the line out.") from None
-        except ValueError as error:
-            hint = " A file that is one JSON array must be rewritten." if line.lstrip().startswith("[") else ""
-            raise InputError(f"{place}: broken JSON: {error}. Expected one JSON object per line.{hint}") from None
-        if not isinstance(record, dict):
-            raise InputError(
-                f"{place}: expected a JSON object. Received: {type(record).__name__} {line.strip()[:60]!r}."
-            )
+            record = parse_object(line, place)
+        except InputError as error:
+            session.reject(error, place, line)
+            continue
         yield place, record
 
 
-def read_cell_records(path: Path) -> Iterator[Record]:
+def parse_object(line: str, place: Place) -> dict[str, Any]:
+    """Returns the JSON object of a line."""
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise InputError(f"{place}: JSON nested too deep to be read. Flatten it, or leave the line out.") from None
+    except ValueError as error:
+        hint = " A file that is one JSON array must be rewritten." if line.lstrip().startswith("[") else ""
+        raise InputError(f"{place}: broken JSON: {error}. Expected one JSON object per line.{hint}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{place}: expected a JSON object. Received: {type(record).__name__} {line.strip()[:60]!r}.")
+    return record
+
+
+def read_cell_records(file: DataFile, session: ReadSession) -> Iterator[Record]:
     """Reads the rows of a file of cells."""
-    for place, record in read_cells(path, choose_all):
+    for place, record in read_cells(file, choose_all, session):
         # A cell cannot hold a dict, so a column named `metadata` is a value like any other.
         values: dict[str, Any] = dict(record)
         if "metadata" in values:
@@ -81,9 +93,9 @@ def read_cell_records(path: Path) -> Iterator[Record]:
         yield place, values
 
 
-def read_parquet_records(path: Path) -> Iterator[Record]:
+def read_parquet_records(file: DataFile, session: ReadSession) -> Iterator[Record]:
     """Reads the rows of a Parquet file."""
-    for block in read_parquet(path, choose_all):
+    for block in read_parquet(file, choose_all, session):
         yield from block_records(block)
 
 
@@ -107,9 +119,10 @@ def choose_all(columns: list[str], place: Place) -> list[str]:
     return columns
 
 
-READERS = {
+READERS: dict[str, Callable[[DataFile, ReadSession], Iterator[Record]]] = {
     ".jsonl": read_json_lines,
     ".csv": read_cell_records,
     ".tsv": read_cell_records,
     ".parquet": read_parquet_records,
+    ".tfrecord": read_tfrecord,
 }

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tfchain.core.errors import InputError
-from tfchain.data.files.lines import open_bytes, read_text
+from tfchain.data.files.data_file import open_path
+from tfchain.data.files.lines import read_text
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -146,6 +147,6 @@ def verify_shards(folder: Path, manifest: Manifest) -> list[Path]:
 
 def hash_file(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes (packed ones, for a `.gz`), in 64 hexadecimal digits."""
-    open_bytes(path).close()  # raises the errors that readers raise
+    open_path(path).close()  # raises the errors that readers raise
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

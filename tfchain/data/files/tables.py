@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
-from tfchain.data.files.lines import open_bytes, read_lines
+from tfchain.data.files.data_file import DataFile, open_path, to_file
+from tfchain.data.files.lines import BadLineError, LineReader
 from tfchain.data.files.paths import check_name
 from tfchain.data.files.place import Block, Place, places_from
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.values import from_arrow
 
 BLOCK_ROWS = 1024
@@ -17,48 +19,65 @@ ChooseColumns = Callable[[list[str], Place], Sequence[str]]
 PANDAS_INDEX = "__index_level_"  # pandas' name for row labels in Arrow: not one of the user's columns
 
 
-def read_cells(path: Path, choose: ChooseColumns) -> Iterator[tuple[Place, dict[str, str | None]]]:
-    """Reads the rows of a `.csv` or `.tsv` file (each also `.gz`) below its line of column names.
+def read_cells(
+    path: Path | DataFile, choose: ChooseColumns, session: ReadSession | None = None
+) -> Iterator[tuple[Place, dict[str, str | None]]]:
+    """Reads the rows of a `.csv` or `.tsv` file (also compressed) below its line of column names.
+
+    A file that is not UTF-8 is read in the encoding that it looks like, if there is enough of it to tell.
 
     Args:
         path: The file. Its name decides the delimiter.
         choose: Takes the columns' names and the place of their line; returns the names of the columns to read, or
             raises.
+        session: Limits, and what becomes of broken rows. Default: the first one is an error.
 
     Yields:
         The place where a row begins, and its cells by column: strings, `None` for empty cells.
 
     Raises:
-        InputError: if the file is missing, not UTF-8 or broken; with the line's number.
+        InputError: if the file is missing, damaged, or more rows than the session bears are broken; with the line's
+            number.
     """
-    delimiter = "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
-    rows = csv.reader((line for _, line in read_lines(path)), delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    chosen: set[str] = set()
-    while True:
-        number = rows.line_num + 1  # where the row begins: a quoted cell may span lines
-        try:
-            row = next_row(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{path}:{number}: broken row: {error}. Expected cells between {delimiter!r}, and a cell that holds "
-                "quotes, delimiters or line ends in double quotes, its own quotes doubled."
-            ) from None
-        if not row:
-            continue
-        if columns is None:
-            columns = row
-            check_distinct(columns, str(path))
-            chosen = set(choose(columns, Place(f"{path}:", number, " (the line of column names)")))
-        elif len(row) != len(columns):
-            raise InputError(
-                f"{path}:{number}: expected {len(columns)} cells ({', '.join(columns)}). Received: {len(row)}."
-            )
-        else:
-            cells = zip(columns, row, strict=True)
-            yield Place(f"{path}:", number), {name: cell or None for name, cell in cells if name in chosen}
+    file, session = to_file(path), session or ReadSession()
+    delimiter = "\t" if file.ending == ".tsv" else ","
+    with LineReader(file, session, detect=True, keep_bad=True) as lines:
+        rows = csv.reader(Texts(lines), delimiter=delimiter, strict=True)
+        columns: list[str] | None = None
+        chosen: set[str] = set()
+        while True:
+            number = lines.number + 1  # where the row begins: a quoted cell may span lines
+            place = Place(f"{file}:", number)
+            lines.row_bytes = 0
+            try:
+                row = next_row(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                message = (
+                    f"{place}: broken row: {error}. Expected cells between {delimiter!r}, and a cell that holds "
+                    "quotes, delimiters or line ends in double quotes, its own quotes doubled."
+                )
+                session.reject(InputError(message), place)
+                continue
+            except BadLineError as error:  # too long: where the next row begins cannot be known
+                raise InputError(f"{error} The rows after it are not read.") from None
+            if lines.bad_line is not None:
+                session.reject(lines.bad_line, place, lines.bad_line.data)
+                lines.bad_line = None
+                continue
+            if not row:
+                continue
+            if columns is None:
+                columns = row
+                check_distinct(columns, str(file))
+                chosen = set(choose(columns, Place(f"{file}:", number, " (the line of column names)")))
+            elif len(row) != len(columns):
+                message = f"{place}: expected {len(columns)} cells ({', '.join(columns)}). Received: {len(row)}."
+                session.reject(InputError(message), place, row)
+            else:
+                cells = zip(columns, row, strict=True)
+                yield place, {name: cell or None for name, cell in cells if name in chosen}
 
 
 def next_row(rows: Iterator[list[str]]) -> list[str]:
@@ -70,12 +89,26 @@ def next_row(rows: Iterator[list[str]]) -> list[str]:
         csv.field_size_limit(limit)
 
 
-def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
+class Texts:
+    """The texts of a file's lines; unlike a generator, it goes on after an error."""
+
+    def __init__(self, lines: LineReader) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> "Texts":
+        return self
+
+    def __next__(self) -> str:
+        return next(self._lines)[1]
+
+
+def read_parquet(path: Path | DataFile, choose: ChooseColumns, session: ReadSession | None = None) -> Iterator[Block]:
     """Reads a Parquet file in blocks of rows.
 
     Args:
         path: The file.
         choose: Takes the columns' names and the file's place; returns the names of the columns to read, or raises.
+        session: The limits. Default: the usual ones.
 
     Raises:
         InputError: if the file is missing or broken, or a value cannot be read; with the row and the column.
@@ -83,17 +116,23 @@ def read_parquet(path: Path, choose: ChooseColumns) -> Iterator[Block]:
     import pyarrow
     from pyarrow import parquet
 
-    check_name(path)
-    open_bytes(path).close()  # raises the same error for a missing file as the other formats
+    data_file, session = to_file(path), session or ReadSession()
+    if data_file.path is not None:
+        check_name(data_file.path)
+        open_path(data_file.path).close()  # raises the same error for a missing file as the other formats
+    source = data_file.path or data_file.open_seekable(session.limits)
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:
+        with parquet.ParquetFile(source, pre_buffer=False) as file:
             found = file.schema_arrow.names
-            check_distinct(found, str(path))
-            names = list(choose(found, Place(str(path))))
+            check_distinct(found, str(data_file))
+            names = list(choose(found, Place(str(data_file))))
             batches = file.iter_batches(batch_size=BLOCK_ROWS, columns=None if names == found else names)
-            yield from to_blocks(batches, names, f"{path}, row ", 1)
+            yield from to_blocks(batches, names, f"{data_file}, row ", 1)
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"Could not read {path} as Parquet: {str(error).splitlines()[0]}") from error
+        raise InputError(f"Could not read {data_file} as Parquet: {str(error).splitlines()[0]}") from error
+    finally:
+        if data_file.path is None:
+            source.close()  # type: ignore[union-attr]
 
 
 def is_frame(source: Any) -> bool:
@@ -153,7 +192,8 @@ def to_blocks(batches: Iterable[Any], names: list[str], before: str, start: int,
 def to_values(array: Any, name: str, place: Callable[[int], Place]) -> list[Any]:
     """Converts an Arrow array to Python values; dates that Python cannot represent become text."""
     try:
-        return list(array.to_pylist())
+        if "[ns" not in str(array.type):  # where pandas is installed, these become its types
+            return list(array.to_pylist())
     except (ValueError, OverflowError):
         pass  # convert the values singly, to find the one at fault
     values = []

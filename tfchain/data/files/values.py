@@ -43,10 +43,12 @@ def from_arrow(scalar: Any) -> Any:
     """
     from pyarrow import types
 
+    kind = scalar.type
     try:
-        return scalar.as_py()
+        if not has_nanoseconds(scalar):
+            return scalar.as_py()
     except (ValueError, OverflowError):
-        kind = scalar.type
+        pass
     if types.is_timestamp(kind) or types.is_date(kind):
         unit: Any = kind.unit if types.is_timestamp(kind) else "D" if types.is_date32(kind) else "ms"
         text = to_iso(np.datetime64(scalar.value, unit))
@@ -64,6 +66,15 @@ def from_arrow(scalar: Any) -> Any:
     if types.is_dictionary(kind):
         return from_arrow(scalar.value)
     return scalar.as_py()
+
+
+def has_nanoseconds(scalar: Any) -> bool:
+    """Returns whether an Arrow scalar has nanoseconds that Python's types would lose, or pandas', if it is there."""
+    from pyarrow import types
+
+    kind = scalar.type
+    is_moment = types.is_timestamp(kind) or types.is_time64(kind) or types.is_duration(kind)
+    return is_moment and kind.unit == "ns" and scalar.is_valid and scalar.value % 1000 != 0
 
 
 def to_iso(moment: np.datetime64) -> str | None:

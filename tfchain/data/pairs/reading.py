@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.documents.beir import BeirDataset, is_beir_folder, read_beir
+from tfchain.data.documents.beir import BeirDataset
+from tfchain.data.documents.judged import is_judged_folder, read_judged
 from tfchain.data.pairs.columns import ColumnReader
 from tfchain.data.pairs.sources import read_blocks
 
@@ -71,10 +72,12 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
               `context`, `passage`, `text`) and optional negatives (`negatives` with a list or a text, `negative`,
               `negative_1`, …); or `sentence1` and `sentence2`; or only `text`; each with optional labels (`score`,
               `scores`, `label`, `labels` or `margin`: a number or a list of numbers). Other keys are ignored.
-            - the path of a `.jsonl`, `.csv`, `.tsv` (each also `.gz`), `.parquet` or `.tfrecord` file with these
-              columns, or of a folder of `.parquet` or `.tfrecord` files.
-            - the path of a BEIR folder, or a `BeirDataset`: a row for each query and each document of grade 1 and
-              above.
+            - the path of a `.jsonl`, `.csv`, `.tsv`, `.parquet` or `.tfrecord` file with these columns, of a SQuAD-like
+              `.json` file (question and context), or of MS MARCO's `triples….tsv`; all but `.parquet` also compressed
+              (`.gz`, `.zst`, `.bz2`, `.xz`). Several of them: a `.zip` or `.tar` archive, a pattern (`part-*.jsonl`),
+              a URL that fsspec reads (`gs://`, `s3://`, `http://`), or a folder of `.parquet` or `.tfrecord` files.
+            - the path of a BEIR folder or one of MS MARCO, or a `BeirDataset`: a row for each query and each document
+              of grade 1 and above.
             - a Hugging Face `Dataset`, or a `DatasetDict`.
             - a data frame (pandas, Polars, Arrow) with these columns.
             - a finite `tf.data.Dataset` of dicts or tuples of strings, not batched.
@@ -91,8 +94,8 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
     """
     if isinstance(dataset, Pairs):
         return dataset
-    if isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset)):
-        dataset = read_beir(str(dataset), split=split)
+    if isinstance(dataset, str | os.PathLike) and is_judged_folder(str(dataset)):
+        dataset = read_judged(str(dataset), split=split)
     if isinstance(dataset, BeirDataset):
         return pair_judged(dataset)
     reader: ColumnReader | None = None

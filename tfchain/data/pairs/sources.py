@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,27 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.files.lines import open_bytes
+from tfchain.data.documents.squad import is_squad, read_squad_rows
+from tfchain.data.files.archives import read_archive
+from tfchain.data.files.data_file import DataFile, to_file
+from tfchain.data.files.datasets import is_hugging_face, is_tf_dataset, read_hugging_face, read_tf_dataset
+from tfchain.data.files.kinds import archive_kind
+from tfchain.data.files.listing import find_named_files
 from tfchain.data.files.paths import printable, to_path
-from tfchain.data.files.place import Block, Place, places_from
+from tfchain.data.files.place import Block, Place
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.records import read_json_lines, record_ending
 from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.files.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
+from tfchain.data.files.tfrecords import read_tfrecord
 from tfchain.data.pairs.columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
-from tfchain.data.pairs.from_tensorflow import read_tf_dataset, read_tfrecord
+from tfchain.data.pairs.msmarco_triples import is_triples, read_triples
 
 TFRECORD_ENDINGS = (".tfrecord", ".tfrecord.gz")
 FORMS = (
     "a list or generator of (query, document, negative, …) tuples, of dicts, or of texts; a .jsonl, .csv, .tsv, "
-    ".parquet or .tfrecord file, a folder of such .parquet or .tfrecord files, or a BEIR folder; a Hugging Face "
-    "Dataset; a data frame; or a tf.data.Dataset"
+    ".parquet, .tfrecord or SQuAD-like .json file, an archive, a pattern or a URL of such files, a folder of .parquet "
+    "or .tfrecord files, or a BEIR folder; a Hugging Face Dataset; a data frame; or a tf.data.Dataset"
 )
 
 
@@ -41,13 +47,12 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
     Raises:
         InputError: if the dataset has another type, or a file is missing or broken.
     """
-    tensorflow = sys.modules.get("tensorflow")  # whoever passes a tf.data.Dataset has imported it
     if isinstance(dataset, str | os.PathLike):
-        yield from read_path(to_path(dataset))
-    elif tensorflow is not None and isinstance(dataset, tensorflow.data.Dataset):
-        yield from read_tf_dataset(dataset)
-    elif hasattr(dataset, "column_names") and (hasattr(dataset, "iter") or isinstance(dataset, Mapping)):
-        yield from read_hugging_face(dataset, split)
+        yield from read_path(dataset)
+    elif is_tf_dataset(dataset):
+        yield from read_tf_dataset(dataset, used_names, name_parts, "dataset")
+    elif is_hugging_face(dataset):
+        yield from read_hugging_face(dataset, split, used_names, "dataset")
     elif is_frame(dataset):
         yield from read_frame(dataset, used_names, "dataset")
     elif isinstance(dataset, Iterable) and not is_other(dataset):
@@ -56,15 +61,25 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
         raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.")
 
 
+def name_parts(width: int) -> tuple[str, ...]:
+    """Returns the names of a tuple's parts."""
+    return standard_names(width, symmetric=False)
+
+
 def is_other(dataset: Any) -> bool:
     """Returns whether a dataset is iterable, but not over rows in order."""
     return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray)
 
 
-def read_path(path: Path) -> Iterator[Block]:
-    """Reads a file, or the files of a folder in the order of their names."""
-    for file in find_files(path):
-        yield from read_file(file)
+def read_path(source: str | os.PathLike[str]) -> Iterator[Block]:
+    """Reads a file, the files of a folder in the order of their names, or those of a pattern or a URL."""
+    named = find_named_files(os.fspath(source))
+    if named is not None:
+        for _, file in named:
+            yield from read_file(file)
+        return
+    for path in find_files(to_path(source)):
+        yield from read_file(path)
 
 
 def find_files(path: Path) -> list[Path]:
@@ -98,21 +113,47 @@ def is_tfrecord(path: Path) -> bool:
     return path.name.lower().endswith(TFRECORD_ENDINGS)
 
 
-def read_file(path: Path) -> Iterator[Block]:
+def read_file(path: Path | DataFile) -> Iterator[Block]:
     """Reads a file, in the format that its name's ending gives."""
-    if is_tfrecord(path):
-        return read_rows(read_tfrecord(path))
-    ending = record_ending(path)
+    file, session = to_file(path), ReadSession()
+    if archive_kind(file.name):
+        return read_archived(file, session)
+    if is_squad(file):
+        return read_rows(read_squad_rows(file, session))
+    if is_triples(file):
+        return read_rows(read_triples(file, session))
+    ending = record_ending(file)
+    if ending == ".tfrecord":
+        return read_rows(read_tfrecord(file, session))
     if ending == ".jsonl":
-        return read_rows(read_json_lines(path))
+        return read_rows(read_json_lines(file, session))
     if ending == ".parquet":
-        return read_parquet(path, used_names)
+        return read_parquet(file, used_names, session)
     if ending is not None:
-        return read_rows(read_cell_rows(path))
-    open_bytes(path).close()  # raises: for a missing file, say so rather than complain about its name
+        return read_rows(read_cell_rows(file, session))
+    file.open(session.limits).close()  # raises: for a missing file, say so rather than complain about its name
     raise InputError(
-        f"Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord. Received: {path}."
+        "Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord, a SQuAD-like .json "
+        f"file, or a .zip or .tar archive of them. Received: {file}."
     )
+
+
+def read_archived(archive: DataFile, session: ReadSession) -> Iterator[Block]:
+    """Reads the files of rows in an archive; others are left out.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = False
+    for _, member in read_archive(archive, session):
+        if record_ending(member) is not None or is_squad(member):
+            found = True
+            yield from read_file(member)
+    if not found:
+        raise InputError(
+            f"{archive} has no file of rows. Expected .jsonl, .csv, .tsv, .parquet, .tfrecord or SQuAD-like .json "
+            "files."
+        )
 
 
 def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
@@ -174,9 +215,9 @@ def check_keys(place: Place, row: Mapping[str, Any], first: Place, names: tuple[
         )
 
 
-def read_cell_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+def read_cell_rows(file: DataFile, session: ReadSession) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Reads the relevant columns of a file of cells; labels become numbers if they can be parsed."""
-    for place, record in read_cells(path, used_names):
+    for place, record in read_cells(file, used_names, session):
         yield (
             place,
             {
@@ -196,23 +237,3 @@ def to_label(cell: str) -> Any:
         return json.loads(cell)
     except (ValueError, RecursionError):
         return cell
-
-
-def read_hugging_face(dataset: Any, split: str) -> Iterator[Block]:
-    """Reads a `datasets.Dataset` or `IterableDataset` in batches, or one split of a `DatasetDict`."""
-    if isinstance(dataset, Mapping):
-        if split not in dataset:
-            raise InputError(
-                f"The dataset has no split {split!r}. Available: {', '.join(map(str, dataset))}. Give one of them, "
-                f"such as dataset[{next(iter(dataset), 'train')!r}]."
-            )
-        dataset = dataset[split]
-    if hasattr(dataset, "with_format"):
-        dataset = dataset.with_format(None)  # plain Python values, whatever format the user has set
-    start = 0
-    names: tuple[str, ...] = ()
-    for batch in dataset.iter(batch_size=BLOCK_ROWS):
-        names = names or used_names(list(batch), Place("dataset[", 0, "]"))
-        columns = [list(batch[name]) for name in names]
-        yield Block(names, columns, places_from("dataset[", start, "]"))
-        start += len(columns[0])

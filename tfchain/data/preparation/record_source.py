@@ -9,11 +9,16 @@ from typing import Any, Literal
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
-from tfchain.data.documents.beir import BeirDataset, is_beir_folder
-from tfchain.data.documents.reading import names_path, read_items, to_document
+from tfchain.data.documents.beir import BeirDataset
+from tfchain.data.documents.items import names_path
+from tfchain.data.documents.judged import is_judged_folder
+from tfchain.data.documents.reading import DocumentReader
+from tfchain.data.files.data_file import DataFile
+from tfchain.data.files.listing import find_matches, find_named_files, is_pattern
 from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Block
 from tfchain.data.files.records import read_json_lines, record_ending
+from tfchain.data.files.remote import is_url
 from tfchain.data.files.shard_manifest import hash_file
 from tfchain.data.pairs.columns import standard_names
 from tfchain.data.pairs.reading import Pairs, read_pairs
@@ -100,7 +105,13 @@ def find_paths(source: Any, read: ReadAs) -> tuple[Path, ...]:
     named = [isinstance(item, os.PathLike) or (item is source and isinstance(item, str)) for item in items]
     if not items or not all(named):
         return ()
-    paths = tuple(to_path(item) for item in items)
+    texts = [os.fspath(item) for item in items]
+    if any(is_url(text) for text in texts):
+        return ()
+    paths: tuple[Path, ...] = ()
+    for text in texts:
+        matches = find_matches(text) if is_pattern(text) else []
+        paths += tuple(file.path for _, file in matches if file.path is not None) or (to_path(text),)
     for path in paths:
         if not path.exists():
             raise InputError(
@@ -124,8 +135,7 @@ def walk(path: Path) -> Iterator[tuple[str, Path]]:
 
 def read_document_records(source: Any) -> Iterator[Record]:
     """Reads documents; equal ids are found when they are written, in memory that does not grow."""
-    for number, (place, item) in enumerate(read_items(source)):
-        yield to_document(item, place, str(number))
+    return iter(DocumentReader(source, unique_ids=False))
 
 
 def read_row_records(source: Any) -> Iterator[Record]:
@@ -133,12 +143,13 @@ def read_row_records(source: Any) -> Iterator[Record]:
 
     Tuples get the names `query`, `positive`, `negative_1`, …, and texts the name `text`.
     """
-    if isinstance(source, BeirDataset) or (isinstance(source, str | os.PathLike) and is_beir_folder(str(source))):
+    if isinstance(source, BeirDataset) or (isinstance(source, str | os.PathLike) and is_judged_folder(str(source))):
         source = read_pairs(source)
     if isinstance(source, Pairs):
         yield from pair_rows(source)
     elif isinstance(source, str | os.PathLike):
-        for file in find_files(to_path(source)):
+        named = find_named_files(source)
+        for file in find_files(to_path(source)) if named is None else [file for _, file in named]:
             yield from read_row_file(file)
     elif isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         for path in source:
@@ -155,7 +166,7 @@ def is_other_source(source: Any) -> bool:
     return hasattr(source, "column_names") or hasattr(source, "columns") or hasattr(source, "element_spec")
 
 
-def read_row_file(path: Path) -> Iterator[Record]:
+def read_row_file(path: Path | DataFile) -> Iterator[Record]:
     """Reads the rows of a file: of JSON lines with all columns, of other files with those that training reads."""
     if record_ending(path) == ".jsonl":
         yield from (row for _, row in read_json_lines(path))

@@ -14,7 +14,8 @@ import numpy as np
 from tfchain.core.atomic import new_folder, write_json
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.data.documents.beir import BeirDataset, is_beir_folder
+from tfchain.data.documents.beir import BeirDataset
+from tfchain.data.documents.judged import is_judged_folder
 from tfchain.data.files.paths import to_path
 from tfchain.data.files.place import Block, places_from
 from tfchain.data.files.tables import BLOCK_ROWS
@@ -213,7 +214,7 @@ def read_tfrecord_pairs(paths: Paths) -> Iterator[Row]:
 
 def dataset_blocks(dataset: Any) -> Iterator[Block]:
     """Reads rows from any source as blocks; reads only BEIR folders into memory."""
-    if isinstance(dataset, BeirDataset) or (isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset))):
+    if isinstance(dataset, BeirDataset) or (isinstance(dataset, str | os.PathLike) and is_judged_folder(str(dataset))):
         dataset = read_pairs(dataset)
     if not isinstance(dataset, Pairs):
         yield from read_blocks(dataset)

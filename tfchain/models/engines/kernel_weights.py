@@ -10,7 +10,7 @@ from tfchain.models.encoders.anatomy import list_transformer_shapes, name_layer
 from tfchain.models.encoders.blocks.post_norm import POST_NORM
 from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.encoders.relative_positions import find_rows
-from tfchain.models.engines.native_library import Layer, Product, Weights
+from tfchain.models.native_library import Layer, Product, Weights
 from tfchain.models.weights.stored_weights import quantize_rows
 from tfchain.models.weights.tensor_files import TensorFile, write_tensors
 

@@ -10,7 +10,7 @@ from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.keras_weights import KerasWeights
 from tfchain.models.engines.kernel_folder import StoredKernels
 from tfchain.models.engines.kernel_weights import NotFiniteError, load_kernel_weights, make_kernel_weights
-from tfchain.models.engines.native_library import MOST_THREADS, NativeModel, find_obstacle
+from tfchain.models.native_library import MOST_THREADS, NativeModel, find_obstacle
 from tfchain.models.weights.stored_encoder import StoredEncoder
 from tfchain.runtime.token_batches import encode_in_batches
 

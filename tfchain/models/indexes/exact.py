@@ -2,13 +2,14 @@
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.models import native_library
 from tfchain.models.indexes.binary_codebook import VECTORS_A_BIT, BinaryCodebook, count_to_learn, learn_codebook
 from tfchain.models.indexes.codes import from_signs, hamming, to_int8, to_signs
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
@@ -18,7 +19,6 @@ __all__ = ["Similarity", "StoredVectors", "VectorIndex"]
 
 logger = logging.getLogger(__name__)
 
-FindBest = Callable[[np.ndarray, int], np.ndarray]
 Similarity = Literal["cosine", "dot"]
 SCORES_IN_BLOCK = 16_000_000  # float32 scores held at once: 64 MB
 NUMBERS_IN_BLOCK = 6_000_000  # int8 numbers converted to float32 at once: 24 MB
@@ -29,6 +29,10 @@ class VectorIndex:
 
     Exact search is suitable for up to a few hundred thousand vectors; it finds every hit, needs no training, and costs
     one product. Documents keep the order in which they were added, and equal scores are ranked in that order.
+
+    Where the compiled kernels run, they search vectors in float32 and int8: they read most vectors in 8 bits, and give
+    the documents and scores of the product in float32 nonetheless (`native_vectors`). For vectors in float32
+    that takes a quarter more memory from the first search on.
 
     Only one thread at a time may add and remove; a `copy`, which costs nothing, does not change meanwhile. Rows, in
     `search`, `starts` and `stored`, count the current documents. Slots also count removed documents, until `compact`: a
@@ -42,7 +46,6 @@ class VectorIndex:
             with the stored vector. Default: float32.
         codebook: The codebook of binary vectors, if it is known. Default: learned from the vectors of the first `add`
             if the storage asks for it; `num_to_learn` says how many there should be.
-        find_best: What to use in place of `find_best_of`. Default: that.
 
     Raises:
         InputError: if `similarity` is unknown, or does not suit the storage.
@@ -54,7 +57,6 @@ class VectorIndex:
         similarity: Similarity = "cosine",
         storage: VectorStorage = FLOAT_VECTORS,
         codebook: BinaryCodebook | None = None,
-        find_best: FindBest | None = None,
     ) -> None:
         if similarity not in ("cosine", "dot"):
             raise InputError(f"`similarity` must be 'cosine' or 'dot'. Received: similarity={similarity!r}.")
@@ -62,7 +64,6 @@ class VectorIndex:
         self.dim = dim
         self.similarity = similarity
         self.storage = storage
-        self._find_best = find_best or find_best_of
         self.codebook = codebook
         self._rows = VectorRows(self._store(np.empty((0, dim), dtype="float32")))
 
@@ -205,6 +206,9 @@ class VectorIndex:
         if not top_k:
             return rows, scores
         queries = self.prepare(queries)
+        found = self._search_copies(documents, queries, width, chosen) if candidates is None else None
+        if found is not None:
+            return found[0], self._clip(found[1])
         slots = documents.slots if chosen is None else documents.slots[chosen]
         step = max(1, SCORES_IN_BLOCK // max(1, documents.num_vectors))
         for begin in range(0, len(queries), step):
@@ -215,7 +219,7 @@ class VectorIndex:
                 block = block[:, slots]  # (queries, documents)
             for number, first_scores in enumerate(block, start=begin):
                 if candidates is None:
-                    rows[number] = self._find_best(first_scores, width)
+                    rows[number] = find_best(first_scores, width)
                     scores[number] = first_scores[rows[number]]
                 else:
                     first = np.sort(find_best_of(first_scores, candidates))
@@ -224,8 +228,7 @@ class VectorIndex:
                     rows[number], scores[number] = first[best], rescored[best]
         if chosen is not None:
             rows = chosen[rows]
-        # With rounding and coarse vectors, a score can exceed a cosine's range; the ranking uses the unclipped scores.
-        return rows, scores if self.similarity == "dot" else np.clip(scores, -1, 1)
+        return rows, self._clip(scores)
 
     def num_candidates(self, top_k: int, num_documents: int | None = None) -> int | None:
         """Returns how many documents to score again for `top_k` hits; None if documents are scored only once.
@@ -276,12 +279,48 @@ class VectorIndex:
             scores[:, begin : begin + step] = queries @ part.values.astype("float32").T * part.scales
         return scores
 
+    def _search_copies(
+        self, documents: VectorRows, queries: np.ndarray, width: int, chosen: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Searches with the kernels; returns rows and unclipped scores, or None if the kernels cannot.
+
+        Args:
+            documents: The documents.
+            queries: The prepared queries.
+            width: The number of documents to find.
+            chosen: The rows that may be found, in order; None for all.
+        """
+        copies = None if self.storage.precision == "binary" else documents.copies()
+        if copies is None:
+            return None
+        allowed = None
+        if chosen is not None or not documents.is_dense:
+            allowed = np.zeros(documents.num_slots, dtype=bool)
+            allowed[documents.slots if chosen is None else documents.slots[chosen]] = True
+        found = copies.find_best(
+            queries, width, num_vectors=documents.num_vectors, offsets=documents.offsets, allowed=allowed
+        )
+        if found is None:
+            return None
+        slots, scores, _ = found
+        return slots if documents.is_dense else np.searchsorted(documents.slots, slots), scores
+
+    def _clip(self, scores: np.ndarray) -> np.ndarray:
+        """Clips scores: with rounding and coarse vectors, they can leave a cosine's range; rankings use them before."""
+        return scores if self.similarity == "dot" else np.clip(scores, -1, 1)
+
     def _rescore(self, query: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Returns the scores of documents by a float32 query, float32 `(slots,)`."""
         counts = self._rows.offsets[slots + 1] - self._rows.offsets[slots]
         projected, added = self.project(query[None])
         scores = from_signs(self._rows.take(slots).values, self.dim) @ projected[0] + added[0]
         return np.maximum.reduceat(scores, np.cumsum(counts) - counts)
+
+
+def find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
+    """Returns what `find_best_of` does, by the kernels where they run."""
+    rows = native_library.find_best(scores, top_k)
+    return find_best_of(scores, top_k) if rows is None else rows
 
 
 def find_best_of(scores: np.ndarray, top_k: int) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.models.indexes.native_vectors import VectorCopies, is_suitable
+
 NEVER = np.iinfo(np.int64).max  # the removing version of a document that has not been removed
 SPARE = 512  # vectors; fewer are not worth saving
 
@@ -46,12 +48,14 @@ class _Arrays:
         offsets: The start of each document's vectors, and the end of the last, int64 `(documents + 1,)` and room.
         removed: The number of the version that removed each document, int64 `(documents,)` and room.
         version: The number of the last version.
+        copies: Copies of the vectors for the kernels; None before the first search.
     """
 
     stored: StoredVectors
     offsets: np.ndarray
     removed: np.ndarray
     version: int = 0
+    copies: VectorCopies | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -143,6 +147,19 @@ class VectorRows:
     def nbytes(self) -> int:
         """Bytes of `live`."""
         return self.all[:1].nbytes * (self.num_vectors - self._lost_vectors)
+
+    def copies(self) -> VectorCopies | None:
+        """Returns copies of `all` in 8 bits, which are made once; None if the kernels cannot search these vectors."""
+        arrays, stored = self._arrays, self._arrays.stored
+        if arrays.copies is not None and arrays.copies.num_vectors >= self.num_vectors:
+            return arrays.copies
+        if not is_suitable(stored.values, stored.scales):
+            return None
+        with arrays.lock:
+            if arrays.copies is None:
+                arrays.copies = VectorCopies(stored.values, stored.scales)
+            arrays.copies.extend(self.num_vectors)
+            return arrays.copies
 
     def take(self, slots: np.ndarray) -> StoredVectors:
         """Returns the vectors of some documents, document by document."""

@@ -12,7 +12,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.task import Evaluate
 from tfchain.core.types import Document
-from tfchain.data.documents.beir import BeirDataset, read_beir, to_dataset
+from tfchain.data.documents.beir import BeirDataset, to_dataset
+from tfchain.data.documents.judged import read_judged
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
@@ -35,7 +36,7 @@ def read_evaluation(dataset: EvaluationSource, *, split: str = "test") -> BeirDa
         InputError: if the data is of another kind, or cannot be read.
     """
     if isinstance(dataset, str | Path):
-        return read_beir(to_path("dataset", dataset), split=split)
+        return read_judged(to_path("dataset", dataset), split=split)
     if isinstance(dataset, Mapping):
         check_names(dataset, ("queries", "qrels", "documents"), needed=("queries", "qrels"))
         return to_dataset(**dataset)

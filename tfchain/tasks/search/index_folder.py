@@ -129,6 +129,22 @@ class IndexFolder:
             self.commit = commit
             self._clear(model, codebook)
 
+    def follow_purge(self) -> None:
+        """Takes over where documents are after `purge_index` rewrote segments of this folder.
+
+        Raises:
+            IndexFolderError: if the folder cannot be read.
+        """
+        manifest = read_manifest(self.path)
+        self.commit, self.segments = manifest["commit"], list(manifest["segments"])
+        self.removed = [(segment, row) for segment, row in manifest["removed"]]
+        gone, before = set(self.removed), self.places
+        self.places = {}
+        for number, name in enumerate(self.segments):
+            for row, document in enumerate(read_segment_documents(self.path / name)):
+                if (number, row) not in gone and document.id in before:
+                    self.places[document.id] = (before[document.id][0], number, row)
+
     def _read_manifest(self) -> dict[str, Any] | None:
         manifest = read_manifest(self.path) if (self.path / MANIFEST).is_file() else None
         if manifest is not None:
@@ -176,13 +192,7 @@ class IndexFolder:
         last = max((int(path.name.removeprefix("segment-")) for path in self.path.glob("segment-??????")), default=0)
         name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
-            with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in added)
-            np.save(partial / "counts.npy", index.vectors.counts[rows])
-            stored = index.vectors.take(rows)
-            np.save(partial / "vectors.npy", stored.values)
-            if stored.scales is not None:
-                np.save(partial / "scales.npy", stored.scales)
+            write_segment(partial, added, index.vectors.counts[rows], index.vectors.take(rows))
         self.segments.append(name)
         for row, document in enumerate(added):
             self.places[document.id] = (document, len(self.segments) - 1, row)
@@ -192,6 +202,51 @@ class IndexFolder:
         for found in self.path.iterdir():
             if found.name.startswith(FOLDER_PREFIXES) and found.name not in valid:
                 shutil.rmtree(found, ignore_errors=True)
+
+
+def write_segment(folder: Path, documents: Sequence[Document], counts: np.ndarray, stored: StoredVectors) -> None:
+    """Writes the files of a segment into a folder.
+
+    Args:
+        folder: The segment's folder.
+        documents: The documents.
+        counts: The number of vectors of each document, int64 `(documents,)`.
+        stored: The vectors as the index stores them, document by document.
+    """
+    with open(folder / "documents.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in documents)
+    np.save(folder / "counts.npy", counts)
+    np.save(folder / "vectors.npy", stored.values)
+    if stored.scales is not None:
+        np.save(folder / "scales.npy", stored.scales)
+
+
+def add_segments(
+    manifest: Mapping[str, Any], segments: Sequence[str], *, documents: int, next_number: int
+) -> dict[str, Any]:
+    """Returns the manifest of a saved chain with segments that other processes have written with its model.
+
+    Args:
+        manifest: The manifest of the chain, saved without documents.
+        segments: The names of the segments' folders, in the order of their documents.
+        documents: The number of their documents.
+        next_number: The number that becomes the id of the next document without one.
+
+    Raises:
+        IndexFolderError: if the chain has documents.
+    """
+    if manifest["segments"]:
+        raise IndexFolderError(
+            "Segments can be added to a chain without documents. Received: one with "
+            f"{manifest['documents']} documents. Save a new chain with the same model."
+        )
+    return {
+        **manifest,
+        "commit": uuid.uuid4().hex,
+        "segments": list(segments),
+        "documents": documents,
+        "next_number": next_number,
+    }
 
 
 @dataclass(frozen=True)
@@ -254,7 +309,7 @@ def _read(path: Path, manifest: Mapping[str, Any]) -> LoadedFolder:
     index = DocumentIndex(manifest["dim"], manifest["fingerprint"], manifest["similarity"], storage, codebook)
     removed = set(folder.removed)
     for number, name in enumerate(folder.segments):
-        documents, counts, vectors = _read_segment(path / name)
+        documents, counts, vectors = read_segment(path / name)
         kept = [row for row in range(len(documents)) if (number, row) not in removed]
         if len(kept) != len(documents):
             vectors = vectors[np.repeat(np.isin(np.arange(len(documents)), kept), counts)]
@@ -284,13 +339,22 @@ def _read_codebook(path: Path, name: str | None, dim: int) -> BinaryCodebook | N
     return BinaryCodebook(mean, matrix)
 
 
-def _read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
+def read_segment_documents(path: Path) -> list[Document]:
+    """Reads a segment's documents, without its vectors."""
     try:
         with open(path / "documents.jsonl", encoding="utf-8") as file:
-            documents = [Document(**json.loads(line)) for line in file]
+            return [Document(**json.loads(line)) for line in file]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
+
+
+def read_segment(path: Path) -> tuple[Sequence[Document], np.ndarray, StoredVectors]:
+    """Reads a segment's documents, their numbers of passages, and the passages' vectors."""
+    documents = read_segment_documents(path)
+    try:
         counts, values = np.load(path / "counts.npy"), np.load(path / "vectors.npy")
         scales = np.load(path / "scales.npy") if (path / "scales.npy").is_file() else None
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise IndexFolderError(f"{path} cannot be read: {error}. Index the documents again.") from error
     fits = counts.ndim == 1 and values.ndim == 2 and np.issubdtype(counts.dtype, np.integer)
     fits = fits and (scales is None or scales.shape == (len(values),))

@@ -10,7 +10,7 @@ from typing import Any
 from tfchain.core.errors import InputError
 from tfchain.core.ids import to_ids
 from tfchain.core.types import Document
-from tfchain.data.documents.reading import DocumentSource, read_documents
+from tfchain.data.documents.reading import DocumentReader, DocumentSource
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.run import StepsRun, stream
 from tfchain.models.text_encoder import TextEncoder
@@ -131,11 +131,11 @@ class LiveIndex:
                     return
             self.encode_again(encoding, only_if_stale=True)
 
-    def add(self, documents: DocumentSource, encoding: Encoding, run: StepsRun | None = None) -> int:
+    def add(self, documents: DocumentSource | DocumentReader, encoding: Encoding, run: StepsRun | None = None) -> int:
         """Reads and encodes documents, and adds them in one step.
 
         Args:
-            documents: The documents.
+            documents: The documents, or a reader of them; its numbers are set to go on from the index's.
             encoding: How to encode them.
             run: Steps that the documents pass first. Default: none.
 
@@ -146,13 +146,14 @@ class LiveIndex:
             InputError: if a document cannot be read or is not text, or an id is repeated; nothing is added then.
         """
         with self._numbering:
-            first = max(self.index.next_number, self._promised)
-            read = list(read_documents(documents, first_number=first))
-            promised = self._promised = first + len(read)
+            reader = documents if isinstance(documents, DocumentReader) else DocumentReader(documents)
+            first = reader.next_number = max(self.index.next_number, self._promised)
+            read = list(reader)
+            promised = self._promised = reader.next_number
         number = len(read)
         try:
             if run is not None:
-                read = list(read_documents(check_documents(stream(read, run))))
+                read = list(DocumentReader(check_documents(stream(read, run))))
             while not self._try_to_add(read, encoding):
                 logger.info("The model has changed; encoding %d documents again.", len(read))
         except BaseException:

@@ -13,9 +13,8 @@ from tfchain.core.signatures import SEARCH_FILTERED, SERVING_DEFAULT
 from tfchain.core.stages import SEARCH as SEARCH_STAGE
 from tfchain.core.stages import stage
 from tfchain.core.string_file import StringFile, write_strings
-from tfchain.models.engines.native_library import find_best
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
-from tfchain.models.indexes.exact import StoredVectors, VectorIndex, find_best_of
+from tfchain.models.indexes.exact import StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_texts
 from tfchain.tasks.search.blanks import widen
@@ -147,11 +146,6 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
     return answer
 
 
-def _find_best(scores: np.ndarray, top_k: int) -> np.ndarray:
-    rows = find_best(scores, top_k)
-    return find_best_of(scores, top_k) if rows is None else rows
-
-
 def _load_vectors(path: Path, settings: Mapping[str, Any]) -> VectorIndex:
     def read(name: str) -> np.ndarray | None:
         file = path / f"{name}.npy"
@@ -160,7 +154,7 @@ def _load_vectors(path: Path, settings: Mapping[str, Any]) -> VectorIndex:
     mean, matrix, scales = read("mean"), read("matrix"), read("scales")
     codebook = None if mean is None or matrix is None else BinaryCodebook(np.array(mean), np.array(matrix))
     storage = VectorStorage.from_dict(settings["vectors"])
-    index = VectorIndex(int(settings["dim"]), settings["similarity"], storage, codebook, _find_best)
+    index = VectorIndex(int(settings["dim"]), settings["similarity"], storage, codebook)
     index.add(
         StoredVectors(np.load(path / "vectors.npy", mmap_mode="r"), scales), np.load(path / "counts.npy").tolist()
     )

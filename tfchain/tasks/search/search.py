@@ -84,10 +84,14 @@ def encode_documents(
 
     Yields:
         The documents with their vectors, in order.
+
+    Raises:
+        InputError: if a document has neither text nor title.
     """
     tokenizer = text_encoder.tokenizer
     iterator = iter(documents)
     while part := list(islice(iterator, DOCUMENTS_AT_ONCE)):
+        check_not_empty(part)
         if passages.mode == "truncate":
             texts, counts = [document.full_text for document in part], [1] * len(part)
         else:
@@ -109,6 +113,16 @@ def encode_documents(
             texts, counts = [passage.text for cut in cuts for passage in cut], [len(cut) for cut in cuts]
         vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
         yield EncodedDocuments(part, counts, vectors)
+
+
+def check_not_empty(documents: Iterable[Document]) -> None:
+    """Raises an InputError if a document has nothing to encode."""
+    for document in documents:
+        if document.is_empty:
+            raise InputError(
+                f"A document in an index must have a text or a title. Received: document {document.id!r} with neither. "
+                "Leave it out, or read with empty='skip'."
+            )
 
 
 def new_index(text_encoder: TextEncoder) -> DocumentIndex:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from tfchain.training.batches.layout import BatchLayout, Layout, TrainingSet
 logger = logging.getLogger(__name__)
 
 PREFETCHED = 4
+
+Augment = Callable[[int, int, np.ndarray], TrainingSet]
+"""From a dataset's number, the epoch and some rows to a training set of these rows alone, augmented."""
 
 
 class BatchMaker:
@@ -31,6 +34,7 @@ class BatchMaker:
         mixing: `round_robin` or `proportional`, for several datasets. Default: `round_robin`.
         steps_per_epoch: Batches of an epoch; fewer than the rows make leave rows out, more repeat some.
             Default: as many as the rows make.
+        augment: Makes the rows of a batch anew in each epoch. Default: rows are the same in each epoch.
 
     Raises:
         InputError: if a batch would be smaller than the number of replicas, or could not be shared evenly although
@@ -49,6 +53,7 @@ class BatchMaker:
         drop_remainder: bool = False,
         mixing: Mixing = "round_robin",
         steps_per_epoch: int | None = None,
+        augment: Augment | None = None,
     ) -> None:
         if batch_size < num_replicas:
             raise InputError(
@@ -67,6 +72,7 @@ class BatchMaker:
         self.num_replicas = num_replicas
         self.drop_remainder = drop_remainder
         self.mixing = mixing
+        self.augment = augment
         rows = batch_size // num_replicas if drop_remainder else None
         self.layout = BatchLayout(self.sets, layout or Layout(), rows=rows)
         self._held: int | None = None
@@ -125,6 +131,8 @@ class BatchMaker:
         plan = self.plan(epoch)
         source, rows = plan[number % len(plan)]
         rows = np.array_split(rows, self.num_replicas)[replica]
+        if self.augment is not None:
+            return self.layout.lay_out(self.augment(source, epoch, rows), source, np.arange(len(rows)))
         return self.layout.lay_out(self.sets[source], source, rows)
 
     def hold(self, epoch: int | None) -> None:

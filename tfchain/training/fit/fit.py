@@ -17,6 +17,7 @@ from tfchain.core.task import Evaluate
 from tfchain.data.shards.pair_shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.fork import check_tensorflow_runs
+from tfchain.training.batches.augmented_rows import RowAugmenter, check_augment
 from tfchain.training.batches.layout import Layout
 from tfchain.training.batches.maker import BatchMaker
 from tfchain.training.batches.shard_batches import ShardBatchMaker, describe_shards, read_example
@@ -100,6 +101,9 @@ def _fit(
         is_sharded=isinstance(dataset, PairShards),
         needs_full=hyperparameters.drop_remainder or has_fixed_shapes(hyperparameters, strategy),
     )
+    if options.augment:
+        check_augment(options.augment, datasets, is_sharded=isinstance(dataset, PairShards))
+        RowAugmenter(options.augment, lambda: datasets, text_encoder).check()
     identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
     checkpoint, saved = _open_checkpoint(options, identity, strategy)
     copy, step_encoder = _make_encoders(text_encoder, hyperparameters, options, strategy)
@@ -284,6 +288,8 @@ def describe_training(
         described["workers"] = num_workers  # they share the files: the batches depend on their number
     if options.hooks:
         described["hooks"] = [dict(hook.describe()) for hook in options.hooks]
+    if options.augment:
+        described["augment"] = [[step.name, step.settings()] for step in options.augment]
     if options.guide is not None:
         described["guide"] = options.guide.fingerprint
     if options.mining is not None:
@@ -337,6 +343,9 @@ def make_batches(
         drop_remainder=hyperparameters.drop_remainder or fixed,
         mixing=options.mixing,
         steps_per_epoch=None if rounds is None else rounds.steps_per_epoch,
+        augment=RowAugmenter(options.augment, lambda: datasets if rounds is None else rounds.rows, text_encoder)
+        if options.augment
+        else None,
     )
 
 

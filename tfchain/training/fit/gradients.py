@@ -32,7 +32,7 @@ def plain_gradients(
         The loss, and this replica's share of the gradient of each trainable weight; their sum over the replicas is the
         gradient.
     """
-    encode = encode_once_traced(encoder)
+    encode = make_encode(encoder, num_calls=len(batch["chunks"]))
     with tf.GradientTape() as tape:
         parts = [encode(ids, mask) for ids, mask in batch["chunks"]]
         embeddings = to_rows(tf.concat(parts, axis=0), batch["places"], num_columns)
@@ -152,13 +152,17 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
     return gather(embeddings), gathered, start
 
 
-def encode_once_traced(encoder: keras.Model) -> Callable[[Any, Any], Any]:
-    """The encoder as a graph of its own that a step's rectangles share: tracing takes most of a training's start-up."""
+def make_encode(encoder: keras.Model, *, num_calls: int) -> Callable[[Any, Any], Any]:
+    """The encoder as a function; as a graph of its own if a step calls it several times, once for each rectangle.
+
+    Tracing takes most of a training's start-up: one graph for all rectangles takes less of it, and one for a single
+    rectangle more.
+    """
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
         return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
 
-    return tf.function(encode, reduce_retracing=True)
+    return encode if num_calls == 1 else tf.function(encode, reduce_retracing=True, autograph=False)
 
 
 def to_rows(embeddings: Any, places: Any, num_columns: int) -> Any:

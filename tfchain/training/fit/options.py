@@ -10,6 +10,7 @@ import keras
 from tfchain.core.checks import check_whole_number, to_path
 from tfchain.core.errors import InputError
 from tfchain.data.pairs.samplers import Mixing
+from tfchain.data.steps.step import Step
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.batches.training_data import LossChoice
 from tfchain.training.fit.callback_checks import check_callbacks
@@ -41,6 +42,8 @@ class FitOptions:
         mining: Adds hard negatives to the rows of the datasets without labels, before the first epoch and, with
             `every`, again between epochs. Default: none.
         cross_check: A better model that checks mined negatives; see `mine_negatives`. Default: none.
+        augment: Steps that disturb the rows anew in each epoch, such as `[DeleteWords(columns=("query",))]`; see
+            `data.augmentation`. Rows must be in memory, and steps give one row for a row. Default: none.
         data_service: `grpc://host:port` of a `tf.data` service that reads `PairShards`; see
             `data.shards.service.read_through_service`. Default: none.
         length_groups: Number of rectangles that a batch's texts are split into by length; see `Layout`. Default: 4.
@@ -59,6 +62,7 @@ class FitOptions:
     guide: TextEncoder | None = None
     mining: Mining | None = None
     cross_check: CrossCheck | None = None
+    augment: Sequence[Step] = ()
     data_service: str | None = None
     length_groups: int = 4
     progress: bool | None = None
@@ -81,6 +85,7 @@ class FitOptions:
         for hook in self.hooks:
             if not isinstance(hook, TrainingHook):
                 raise InputError(f"Each of `hooks` must be a `TrainingHook`. Received: {hook!r:.100}.")
+        self._check_augment()
         if self.guide is not None and not isinstance(self.guide, TextEncoder):
             raise InputError(
                 f"`guide` must be a TextEncoder. Received: {type(self.guide).__name__}. For a chain, pass "
@@ -98,3 +103,13 @@ class FitOptions:
             check_cross_check(self.cross_check)
         if self.cross_check is not None and self.mining is None:
             raise InputError("`cross_check` is for mining. Received: mining=None. Add mining=Mining().")
+
+    def _check_augment(self) -> None:
+        if not isinstance(self.augment, list | tuple):
+            raise InputError(f"`augment` must be a list of steps. Received: {self.augment!r:.100}.", argument="augment")
+        for step in self.augment:
+            if not isinstance(step, Step):
+                raise InputError(
+                    f"Each of `augment` must be a step, such as DeleteWords(). Received: {step!r:.100}.",
+                    argument="augment",
+                )

@@ -8,7 +8,8 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
-from tfchain.data.documents.beir import BeirDataset, is_beir_folder
+from tfchain.data.documents.beir import BeirDataset
+from tfchain.data.documents.judged import is_judged_folder
 from tfchain.data.pairs.reading import Pairs, read_pairs, text_keys
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.mining.negative_choice import choose_negatives, filter_candidates
@@ -130,7 +131,7 @@ def corpus_of(dataset: Any) -> Any:
     """The documents that come with a dataset; None if it has only rows."""
     if isinstance(dataset, BeirDataset):
         return dataset.corpus
-    return dataset if isinstance(dataset, str | os.PathLike) and is_beir_folder(str(dataset)) else None
+    return dataset if isinstance(dataset, str | os.PathLike) and is_judged_folder(str(dataset)) else None
 
 
 def make_scorer(cross_check: CrossCheck, queries: list[str], options: dict[str, Any]) -> PairScorer:

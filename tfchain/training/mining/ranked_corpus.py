@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.data.documents.reading import DocumentSource, read_items, to_document
+from tfchain.data.documents.reading import DocumentReader, DocumentSource
 from tfchain.data.pairs.reading import Pairs, text_key, text_keys
 
 DOCUMENTS_IN_BLOCK = 4_096  # read, encoded and scored at once
@@ -37,8 +37,8 @@ class Corpus:
 
     def __iter__(self) -> Iterator[str]:
         source: Any = self.source() if callable(self.source) else self.source
-        for number, (place, item) in enumerate(read_items(source)):
-            yield to_document(item, place, str(number)).full_text
+        for document in DocumentReader(source, unique_ids=False):
+            yield document.full_text
 
     def check(self) -> None:
         """Reads the first document, before anything costly is done.

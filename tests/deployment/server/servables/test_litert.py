@@ -35,7 +35,7 @@ from tfchain.deployment.server.servables.native import NativeServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError
-from tfchain.models.engines import native_library
+from tfchain.models import native_library
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.runtime.litert import LiteRTPool
 from tfchain.runtime.tf_text import load_tf_text

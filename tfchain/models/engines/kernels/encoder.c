@@ -4,16 +4,16 @@
    inputs of a product are quantized row by row during the computation, with a scale and a zero for each row (LiteRT's
    "dynamic range"). Products are summed exactly, in 32 bits; everything else is float32. The rows of all texts follow
    each other without padding, so that a text's vector is bitwise the same on its own and among others, and with any
-   number of threads.
+   number of threads; the matrix unit of some processors gives the same sums.
 
    A call runs phases one after another. A phase has units of work that the calling thread and its helpers take one by
    one, so that a helper that starts late, or not at all, delays nothing.
 
-   Only tfchain/models/engines/native_library.py uses it. GCC compiles it when tfchain is installed; without it, or on
+   Only tfchain/models/native_library.py uses it. GCC compiles it when tfchain is installed; without it, or on
    another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))
-#define VERSION 2 /* increased with each change of the exported functions; the same number is in native_library.py */
+#define VERSION 3 /* increased with each change of the exported functions; the same number is in native_library.py */
 
 EXPORT int tfchain_version(void) { return VERSION; }
 
@@ -24,6 +24,7 @@ EXPORT int tfchain_version(void) { return VERSION; }
 #include <stdint.h>
 
 #define MOST_BLOCK 42 /* rows that go through a layer together, so that their values stay in a core's cache */
+#define MOST_TILED_BLOCK 64 /* the same by the matrix unit, which waits for weights more than for values */
 #define LEAST_BLOCK 3 /* each block reads all weights */
 
 /* Before the pragma below, because it must run on any processor. */
@@ -37,6 +38,7 @@ EXPORT int tfchain_supported(void) {
 
 #include "attention.h"
 #include "best.h"
+#include "matrix_unit.h"
 #include "model.h"
 #include "threads.h"
 
@@ -50,6 +52,14 @@ typedef struct {
     int64_t texts, poolings, rows, block, scratch;
     const Layer *layer, *next;
 } Call;
+
+static void multiply(const Product *product, const Quantized *in, int64_t row, int64_t end, float *out, int64_t stride,
+                     int how, int activation) {
+    if (can_tile(product, end - row))
+        multiply_tiles(product, in, row, end, out, stride, how, activation);
+    else
+        multiply_rows(product, in, row, end, out, stride, how, activation);
+}
 
 static void embed_rows(const Call *call, int64_t row, int64_t end) {
     const Model *model = call->model;
@@ -215,7 +225,8 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     }
     Call call = {.model = model, .space = space, .token_ids = token_ids, .starts = starts, .weights = weights,
                  .vectors = vectors, .texts = texts, .poolings = poolings, .rows = rows, .scratch = scratch};
-    const int64_t even = threads * parts(rows, threads * MOST_BLOCK); /* blocks */
+    const int64_t most = can_tile(&model->all->intermediate, rows) ? MOST_TILED_BLOCK : MOST_BLOCK;
+    const int64_t even = threads * parts(rows, threads * most); /* blocks */
     call.block = parts(rows, even) > LEAST_BLOCK ? parts(rows, even) : LEAST_BLOCK;
     const int64_t blocks = parts(rows, call.block);
     call.next = model->all;

@@ -15,7 +15,7 @@ static inline int64_t parts(int64_t all, int64_t size) { return (all + size - 1)
 static inline int64_t round_up(int64_t number, int64_t step) { return parts(number, step) * step; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void *allocate(int64_t bytes) {
+static inline void *allocate(int64_t bytes) {
     void *memory = aligned_alloc(64, (size_t)round_up(bytes + 64, 64)); /* a prefetch or last vector may read beyond */
     if (memory != NULL) memset(memory, 0, (size_t)bytes);
     return memory;
@@ -29,7 +29,7 @@ typedef struct Piece {
 } Piece;
 
 /* Returns 0 if there is not enough memory. */
-static int add_piece(Piece **pieces, int64_t bytes) {
+static inline int add_piece(Piece **pieces, int64_t bytes) {
     const int64_t page = bytes < HUGE_PAGE ? SMALL_PAGE : HUGE_PAGE, size = round_up(bytes + 128, page);
     Piece *piece = aligned_alloc((size_t)page, (size_t)size);
     if (piece == NULL) return 0;
@@ -40,7 +40,7 @@ static int add_piece(Piece **pieces, int64_t bytes) {
     return 1;
 }
 
-static void *keep(Piece **pieces, int64_t bytes) {
+static inline void *keep(Piece **pieces, int64_t bytes) {
     bytes = round_up(bytes + 64, 64);
     if ((*pieces == NULL || (*pieces)->size - (*pieces)->used < bytes) && !add_piece(pieces, bytes)) return NULL;
     void *memory = (char *)*pieces + (*pieces)->used;

@@ -83,7 +83,7 @@ static const Tile TILES[] = {NULL,   tile_1, tile_2, tile_3,  tile_4,  tile_5,  
                              tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
 
 /* Writes rows [row, end) of a product to the same rows of `out`. */
-static void multiply(const Product *product, const Quantized *in, int64_t row, int64_t end, float *out, int64_t stride,
+static void multiply_rows(const Product *product, const Quantized *in, int64_t row, int64_t end, float *out, int64_t stride,
                      int how, int activation) {
     const int64_t tiles = parts(end - row, MOST_ROWS);
     for (int64_t panel = 0; panel < product->panels; panel++) {
