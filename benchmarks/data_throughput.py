@@ -80,7 +80,7 @@ def write_table(found: dict[str, dict], options: argparse.Namespace) -> str:
     """The throughput as Markdown."""
     ours, megabytes = found["tfchain, 2 workers"], options.megabytes
     lines = [
-        f"{megabytes:g} MB of documents, {options.turns} turns. On average {os.getloadavg()[1]:.0f} processes ran on "
+        f"{megabytes:g} MB of documents, turns: {options.turns}. On average {os.getloadavg()[1]:.0f} processes ran on "
         "the machine, those of the benchmark included.",
         "",
         "| | seconds | MB/s | processor seconds | times tfchain's time | times its processor time | passages |",
@@ -171,9 +171,9 @@ def main() -> None:
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpu = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     machine = f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}."
-    text = (
-        "\n\n".join(["# From documents to token batches", machine, __doc__.split("\n\n", 2)[2].strip(), *parts]) + "\n"
-    )
+    how = __doc__.split("\n\n", 2)[2].strip()
+    sections = [f"## {name}\n\n{content}" for name, content in sorted(parts.items(), reverse=True)]
+    text = "\n\n".join(["# From documents to token batches", machine, how, *sections]) + "\n"
     if options.write:
         REPORT.write_text(text, encoding="utf-8")
     else:
