@@ -2,7 +2,7 @@
 
 .venv-beam/bin/python examples/beam_index.py [FILE ...] [--runner=…]
 
-On a laptop, Beam's DirectRunner runs it. With `--runner=FlinkRunner --flink_master=host:8081` and the like a cluster does.
+On a laptop, Beam's DirectRunner runs it; with `--runner=FlinkRunner --flink_master=host:8081` and the like, a cluster.
 """
 
 import json
