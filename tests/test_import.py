@@ -33,7 +33,11 @@ def test_the_values_that_pass_between_rooms_import_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "index", "search", "evaluate", "export", "serve", "info", "train", "tune", "launch", "prepare"]
+    "command",
+    [
+        *("", "index", "search", "evaluate", "export", "serve", "info", "train", "tune", "launch"),
+        *("prepare", "check", "forget"),
+    ],
 )
 def test_the_help_imports_nothing_heavy(command: str) -> None:
     arguments = [*command.split(), "--help"]

@@ -23,9 +23,12 @@ PRINTED_LINES = {
     "README.md": 5,
     "docs/augmentation.md": 2,
     "docs/classification.md": 2,
+    "docs/cleaning.md": 1,
+    "docs/data-report.md": 3,
     "docs/filters.md": 1,
     "docs/models.md": 2,
     "docs/passages.md": 1,
+    "docs/preparing-data.md": 3,
     "docs/training.md": 1,
 }  # the pages whose Python runs as it is
 WITHOUT_THE_CHAIN = "docs/without-the-chain.md"

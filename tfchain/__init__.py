@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tfchain.core.types import Document as Document
     from tfchain.core.types import Hit as Hit
     from tfchain.core.types import SearchResult as SearchResult
+    from tfchain.data.checks.data_report import data_report as data_report
+    from tfchain.data.checks.options import ReportOptions as ReportOptions
     from tfchain.data.preparation.prepare import prepare as prepare
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
@@ -59,8 +61,10 @@ _HOMES = {
     "TextClassificationChain": "tfchain.chains.classification",
     "TfchainError": "tfchain.core.errors",
     "Validation": "tfchain.training.fit.validation",
+    "ReportOptions": "tfchain.data.checks.options",
     "compress": "tfchain.optimization.compress",
     "forget": "tfchain.chains.forget",
+    "data_report": "tfchain.data.checks.data_report",
     "make_strategy": "tfchain.training.distributed.strategies",
     "prepare": "tfchain.data.preparation.prepare",
 }

@@ -210,3 +210,18 @@ def test_chinese_folder(
     assert first.startswith("1. 1.000  助手.txt")
     assert second.startswith("2. ")
     assert version == "saved_models/chinese/1"
+
+
+def test_data_report(thin_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = ("arrival", "refund", "login")
+    rows = [f"{labels[place % 3]} question {place},{labels[place % 3]}" for place in range(30)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]))
+    (tmp_path / "test.csv").write_text("text,label\nARRIVAL question 3,arrival\nanother,refund\n")
+
+    run_example("data_report.py", tmp_path, "--model", thin_model_path, "--out", tmp_path / "report")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("stop: ")
+    assert "in both: test.csv:2 = train.csv:5" in lines
+    assert lines[-2:] == ["stop: label: value not allowed. (2 of 2)", "stop: text: missing. (1 of 2)"]
+    assert (tmp_path / "report" / "report.html").is_file()

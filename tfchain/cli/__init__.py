@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from tfchain import __version__
+from tfchain.cli.check import check_command
 from tfchain.cli.evaluate import evaluate_command
 from tfchain.cli.export import export_command
 from tfchain.cli.forget import forget_command
@@ -42,7 +43,7 @@ def commands() -> None:
 
 for command in (
     *(index_command, search_command, evaluate_command, train_command, tune_command, launch_command),
-    *(prepare_command, export_command, serve_command, info_command, forget_command),
+    *(check_command, prepare_command, export_command, serve_command, info_command, forget_command),
 ):
     commands.add_command(command)
 

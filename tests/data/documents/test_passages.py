@@ -179,6 +179,14 @@ def test_a_heading_that_takes_more_than_half_stays_in_the_text() -> None:
     assert [passage.text for passage in passages] == ["# One two three four five six", "a b c d e f."]
 
 
+def test_tags_without_words_are_cut_as_any_text() -> None:
+    document = Document("7", "<p>" * 10, "T")
+    passages = split(document, count_tokens=count_characters, max_tokens=12, overlap_tokens=0, method="structure")
+    assert passages[0].start == 0
+    assert passages[-1].end == 30
+    assert max(len(passage.text) for passage in passages) <= 12
+
+
 def test_sentences_are_cut_only_if_they_are_too_long() -> None:
     document = Document("7", "A b. C d e f g h. I j k l m n o p q.")
     passages = split(document, count_tokens=count_words, max_tokens=7, overlap_tokens=2, method="sentences")

@@ -67,7 +67,7 @@ def test_it_is_made_of_a_file_of_settings_and_counts_with_a_tokenizer(minilm_pat
 
 
 def test_errors() -> None:
-    with pytest.raises(InputError, match="needs something that counts tokens. Received: neither `tokenizer` nor"):
+    with pytest.raises(InputError, match="The step split_passages needs `count_tokens`, which comes from a model"):
         list(SplitPassages()([Document("a", "b")]))
     with pytest.raises(InputError, match=r"`tokenizer` must be a tokenizer.json or a folder with one. Received: 'no'"):
         list(SplitPassages(tokenizer="no")([Document("a", "b")]))

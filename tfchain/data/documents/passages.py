@@ -50,6 +50,7 @@ def split_all(
     max_tokens: int,
     overlap_tokens: int,
     method: SplitMethod = "tokens",
+    counted: dict[str, int] | None = None,
 ) -> list[list[Passage]]:
     """Cuts documents into passages of at most `max_tokens`.
 
@@ -78,6 +79,8 @@ def split_all(
             more (each is counted as it will be encoded), unless a single character has.
         overlap_tokens: The maximum number of tokens that two neighbours share, from 0 to less than `max_tokens`.
         method: `tokens`, `sentences` or `structure`. Default: `tokens`.
+        counted: Numbers of tokens of words that earlier calls with the same `count_tokens` counted; new ones are added.
+            Default: none.
 
     Returns:
         The passages of each document, in text order.
@@ -102,7 +105,7 @@ def split_all(
         raise InputError(
             f"`method` must be one of {', '.join(map(repr, get_args(SplitMethod)))}. Received: method={method!r}."
         )
-    counted: dict[str, int] = {}
+    counted = {} if counted is None else counted
     passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
     whole = fit_whole(documents, max_tokens, count_tokens, counted)
     long = {i: document for i, document in enumerate(documents) if not whole[i]}
@@ -173,18 +176,21 @@ def cut(
     method: SplitMethod,
 ) -> list[list[Passage]]:
     """Cuts each draft's body into parts within its budget, by the sum over units."""
-    fill = LEAST_FULL[method]
     # Headings take up to half of the budget: what stands below them must fit into the rest.
     budgets = [max(1, draft.budget // 2) if method == "structure" else draft.budget for draft in drafts]
     limits = [min(budget, max(overlap_tokens, SHORT_UNIT)) for budget in budgets]
     units = make_units([draft.body for draft in drafts], limits, count_tokens, counted, FIND_ENDS[method])
     if method == "structure":
         return cut_sections(drafts, units, overlap_tokens, count_tokens, counted)
-    passages = []
-    for draft, unit in zip(drafts, units, strict=True):
-        spans = trim_spans(draft.body, pack(unit, draft.budget, overlap_tokens, fill))
-        passages.append([make_passage(draft, start, end) for start, end in spans])
-    return passages
+    return [
+        cut_draft(draft, unit, overlap_tokens, LEAST_FULL[method]) for draft, unit in zip(drafts, units, strict=True)
+    ]
+
+
+def cut_draft(draft: Draft, units: Units, overlap_tokens: int, fill: float) -> list[Passage]:
+    """Cuts one draft's body without looking at its structure."""
+    spans = trim_spans(draft.body, pack(units, draft.budget, overlap_tokens, fill))
+    return [make_passage(draft, start, end) for start, end in spans]
 
 
 def cut_sections(
@@ -196,7 +202,7 @@ def cut_sections(
 ) -> list[list[Passage]]:
     """Cuts each draft's body along its headings and blocks."""
     roots = [find_sections(draft.body) for draft in drafts]
-    paths = {heading_line(path) for root in roots for path in shorter_paths(root)}
+    paths = dict.fromkeys(heading_line(path) for root in roots for path in shorter_paths(root))
     new = [line for line in paths if line not in counted]
     if new:
         counted.update(zip(new, count_tokens(new), strict=True))
@@ -208,7 +214,9 @@ def cut_sections(
             return pack(units, room, overlap_tokens, LEAST_FULL["structure"])
 
         parts = SectionCutter(draft.body, unit, draft.budget, heads.count, heads.is_shown, pack_block).cut(root)
-        passages.append(list(make_section_passages(draft, parts, heads)))
+        # A text of HTML's tags alone has no blocks.
+        made = list(make_section_passages(draft, parts, heads)) or cut_draft(draft, unit, overlap_tokens, 0.0)
+        passages.append(made)
     return passages
 
 

@@ -96,6 +96,7 @@ class DocumentReader:
         session: Limits, and what becomes of broken records. Default: the first one is an error.
         unique_ids: Whether an id that appears twice is an error; without, memory does not grow with the number of ids.
             Default: True.
+        id_prefix: What the id of a document without one begins with, before its number. Default: nothing.
 
     Attributes:
         next_number: The id of the next document if it has none.
@@ -114,6 +115,7 @@ class DocumentReader:
         empty: Empty = "skip",
         session: ReadSession | None = None,
         unique_ids: bool = True,
+        id_prefix: str = "",
     ) -> None:
         if empty not in EMPTY_CHOICES:
             raise InputError(
@@ -125,6 +127,7 @@ class DocumentReader:
         self.next_number = first_number
         self.num_empty = 0
         self._unique_ids = unique_ids
+        self._id_prefix = id_prefix
         self._first_empty: Place | None = None
 
     def __iter__(self) -> Iterator[Document]:
@@ -155,7 +158,7 @@ class DocumentReader:
             number = self.next_number
             self.next_number += 1
             try:
-                document = to_document(item, place, str(number))
+                document = to_document(item, place, f"{self._id_prefix}{number}")
                 if document.is_empty and not self._takes_empty(document, place):
                     continue
                 if self._unique_ids:

@@ -95,7 +95,9 @@ class SectionCutter:
         """Cuts a block that does not fit at its sentences or lines."""
         first, last = self.place(block.start), self.place_after(block.end)
         bounds, totals = self.units.bounds[first : last + 1], self.units.totals[first : last + 1]
-        ends = [place - first for place in self.units.sentence_ends if first <= place <= last]
+        low = bisect.bisect_left(self.units.sentence_ends, first)
+        high = bisect.bisect_right(self.units.sentence_ends, last)
+        ends = [place - first for place in self.units.sentence_ends[low:high]]
         spans = self.pack(Units(bounds, totals, ends), room)
         return [(max(start, block.start), min(end, block.end)) for start, end in spans if start < block.end]
 

@@ -12,6 +12,7 @@ from tfchain.core.types import Document, Passage
 from tfchain.data.documents.pages import find_page
 from tfchain.data.documents.passages import SplitMethod, split_all
 from tfchain.data.documents.text_units import CountTokens
+from tfchain.data.documents.word_tokens import MOST_WORDS, WordTokens
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog
@@ -45,6 +46,7 @@ class SplitPassages(Step):
     """
 
     name: ClassVar[str] = "split_passages"
+    needs: ClassVar[tuple[str, ...]] = ("count_tokens",)
 
     max_tokens: int = 254
     overlap_tokens: int | None = None
@@ -71,6 +73,10 @@ class SplitPassages(Step):
             "tokenizer": str(self.tokenizer),
         }
 
+    def missing(self) -> list[str]:
+        """Returns what is missing: nothing, if there is a tokenizer."""
+        return [] if self.tokenizer else super().missing()
+
     def process(self, records: Sequence[Record], log: StepLog, state: Any) -> list[Record]:
         """Cuts a block of documents.
 
@@ -91,6 +97,7 @@ class SplitPassages(Step):
             max_tokens=self.max_tokens,
             overlap_tokens=overlap,
             method=self.method,
+            counted=None if self.count_tokens is not None else counted_words(str(self.tokenizer)),
         )
         made: list[Record] = []
         for document, passages in zip(documents, cuts, strict=True):
@@ -114,6 +121,20 @@ class SplitPassages(Step):
 
 
 @lru_cache(maxsize=4)
+def counts_of(path: str) -> dict[str, int]:
+    """Returns the numbers of tokens of words that this process has counted with a tokenizer, to be added to."""
+    return {}
+
+
+def counted_words(path: str) -> dict[str, int]:
+    """Returns `counts_of` a tokenizer, emptied when there are many."""
+    counted = counts_of(path)
+    if len(counted) > MOST_WORDS:
+        counted.clear()
+    return counted
+
+
+@lru_cache(maxsize=4)
 def load_counter(path: str) -> CountTokens:
     """Returns a function that counts tokens with a `tokenizer.json`.
 
@@ -128,6 +149,10 @@ def load_counter(path: str) -> CountTokens:
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+
+    words = WordTokens.make(tokenizer)
+    if words is not None:
+        return words.count
 
     def count(texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]

@@ -4,7 +4,7 @@ import bisect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 
 from tfchain.data.documents.clusters import is_cluster_start, nearest_cluster_start
 
@@ -69,7 +69,7 @@ def make_units(
     parts = [cut_at_spaces(text) for text in texts]
     waiting: Sequence[int] = range(len(texts))
     while waiting:
-        new = [part for part in dict.fromkeys(chain.from_iterable(parts[i] for i in waiting)) if part not in counted]
+        new = list(set().union(*(parts[i] for i in waiting)).difference(counted))
         if new:
             counted.update(zip(new, count_tokens(new), strict=True))
         waiting = [i for i in waiting if cut_long(parts[i], limits[i], counted)]
@@ -92,7 +92,7 @@ def count_roughly(texts: Sequence[str], count_tokens: CountTokens, counted: dict
         An estimate for each text.
     """
     parts = [cut_at_spaces(text) for text in texts]
-    new = [part for part in dict.fromkeys(chain.from_iterable(parts)) if part not in counted]
+    new = list(set().union(*parts).difference(counted))
     if new:
         counted.update(zip(new, count_tokens(new), strict=True))
     return [
@@ -111,6 +111,8 @@ def cut_at_spaces(text: str) -> list[str]:
 
 def cut_long(parts: list[str], limit: int, counted: Mapping[str, int]) -> bool:
     """Cuts parts of more than `limit` tokens in two, in place; returns whether it cut any."""
+    if max(map(counted.__getitem__, parts), default=0) <= limit:  # nearly always
+        return False
     before = len(parts)
     cut: list[str] = []
     for part in parts:
@@ -142,6 +144,7 @@ def to_units(text: str, parts: list[str], counted: Mapping[str, int], find_ends:
 def find_line_and_sentence_ends(text: str) -> set[int]:
     """Returns the offsets where a sentence or a line ends, as marks and line feeds alone say it."""
     ends = {match.end() for match in SENTENCE_END.finditer(text)}
-    # Lines end before white space that contains a line feed. The pattern `\s*\n` would take quadratic time on spaces.
-    ends.update(match.start() for match in WHITE_SPACE.finditer(text) if "\n" in match.group())
+    if "\n" in text:
+        # Lines end before white space that contains a line feed. The pattern `\s*\n` takes quadratic time on spaces.
+        ends.update(match.start() for match in WHITE_SPACE.finditer(text) if "\n" in match.group())
     return ends

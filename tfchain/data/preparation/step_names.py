@@ -10,6 +10,21 @@ from tfchain.core.errors import InputError
 from tfchain.data.steps.step import Step
 
 STEP_TYPES: dict[str, str] = {
+    "filter_c4": "tfchain.data.cleaning.filter_c4:FilterC4",
+    "filter_gopher": "tfchain.data.cleaning.filter_gopher:FilterGopher",
+    "filter_language": "tfchain.data.cleaning.filter_language:FilterLanguage",
+    "filter_length": "tfchain.data.cleaning.filter_length:FilterLength",
+    "filter_repetition": "tfchain.data.cleaning.filter_repetition:FilterRepetition",
+    "filter_symbols": "tfchain.data.cleaning.filter_symbols:FilterSymbols",
+    "mask_personal_data": "tfchain.data.cleaning.mask_personal_data:MaskPersonalData",
+    "mask_secrets": "tfchain.data.cleaning.mask_secrets:MaskSecrets",
+    "remove_markup": "tfchain.data.cleaning.remove_markup:RemoveMarkup",
+    "remove_repeated_lines": "tfchain.data.cleaning.remove_repeated_lines:RemoveRepeatedLines",
+    "repair_text": "tfchain.data.cleaning.repair_text:RepairText",
+    "enforce_schema": "tfchain.data.checks.enforce_schema:EnforceSchema",
+    "remove_exact_duplicates": "tfchain.data.deduplication.remove_exact_duplicates:RemoveExactDuplicates",
+    "remove_near_duplicates": "tfchain.data.deduplication.remove_near_duplicates:RemoveNearDuplicates",
+    "remove_semantic_duplicates": "tfchain.data.deduplication.remove_semantic_duplicates:RemoveSemanticDuplicates",
     "add_typos": "tfchain.data.augmentation.character_noise:AddTypos",
     "add_word_negatives": "tfchain.data.augmentation.word_negatives:AddWordNegatives",
     "crop_spans": "tfchain.data.augmentation.crops:CropSpans",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
+from tfchain.data.steps.pages import change_pages, page_starts_of, with_page_starts
 from tfchain.data.steps.record import Record, change_texts, record_id, texts_of
 from tfchain.data.steps.step_log import StepLog
 
@@ -123,7 +125,10 @@ class Step:
 
 @dataclass(frozen=True)
 class TextStep(Step):
-    """A step that changes each text by itself. A record with no text left is dropped."""
+    """A step that changes each text by itself. A record with no text left is dropped.
+
+    A document with `page_starts` in its metadata is changed page by page, and they stay right.
+    """
 
     def change(self, text: str, found: Counter[str]) -> str:
         """Returns the new text.
@@ -141,8 +146,13 @@ class TextStep(Step):
         for record in records:
             found: Counter[str] = Counter()
             texts: dict[str, str] = {}
+            page_starts = page_starts_of(record) if isinstance(record, Document) else []
             for name, text in texts_of(record).items():
-                texts[name] = self.change(text, found)
+                if name == "text" and page_starts:
+                    change = partial(self.change, found=found)
+                    texts[name], page_starts = change_pages(text, page_starts, change)
+                else:
+                    texts[name] = self.change(text, found)
             if not any(text.strip() for text in texts.values()):
                 log.drop(record, "no text left" if texts else "no text")
                 continue
@@ -150,6 +160,7 @@ class TextStep(Step):
                 texts["text"] = ""
             changed = change_texts(record, lambda name, text, texts=texts: texts[name])  # type: ignore[misc]
             if changed is not record:
+                changed = with_page_starts(changed, page_starts)
                 for reason in found or (self.name,):
                     log.change(record, changed, reason)
             passed.append(changed)

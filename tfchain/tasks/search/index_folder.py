@@ -192,13 +192,7 @@ class IndexFolder:
         last = max((int(path.name.removeprefix("segment-")) for path in self.path.glob("segment-??????")), default=0)
         name = f"segment-{last + 1:06d}"
         with new_folder(self.path / name) as partial:
-            with open(partial / "documents.jsonl", "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in added)
-            np.save(partial / "counts.npy", index.vectors.counts[rows])
-            stored = index.vectors.take(rows)
-            np.save(partial / "vectors.npy", stored.values)
-            if stored.scales is not None:
-                np.save(partial / "scales.npy", stored.scales)
+            write_segment(partial, added, index.vectors.counts[rows], index.vectors.take(rows))
         self.segments.append(name)
         for row, document in enumerate(added):
             self.places[document.id] = (document, len(self.segments) - 1, row)
@@ -208,6 +202,51 @@ class IndexFolder:
         for found in self.path.iterdir():
             if found.name.startswith(FOLDER_PREFIXES) and found.name not in valid:
                 shutil.rmtree(found, ignore_errors=True)
+
+
+def write_segment(folder: Path, documents: Sequence[Document], counts: np.ndarray, stored: StoredVectors) -> None:
+    """Writes the files of a segment into a folder.
+
+    Args:
+        folder: The segment's folder.
+        documents: The documents.
+        counts: The number of vectors of each document, int64 `(documents,)`.
+        stored: The vectors as the index stores them, document by document.
+    """
+    with open(folder / "documents.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(document), ensure_ascii=False) + "\n" for document in documents)
+    np.save(folder / "counts.npy", counts)
+    np.save(folder / "vectors.npy", stored.values)
+    if stored.scales is not None:
+        np.save(folder / "scales.npy", stored.scales)
+
+
+def add_segments(
+    manifest: Mapping[str, Any], segments: Sequence[str], *, documents: int, next_number: int
+) -> dict[str, Any]:
+    """Returns the manifest of a saved chain with segments that other processes have written with its model.
+
+    Args:
+        manifest: The manifest of the chain, saved without documents.
+        segments: The names of the segments' folders, in the order of their documents.
+        documents: The number of their documents.
+        next_number: The number that becomes the id of the next document without one.
+
+    Raises:
+        IndexFolderError: if the chain has documents.
+    """
+    if manifest["segments"]:
+        raise IndexFolderError(
+            "Segments can be added to a chain without documents. Received: one with "
+            f"{manifest['documents']} documents. Save a new chain with the same model."
+        )
+    return {
+        **manifest,
+        "commit": uuid.uuid4().hex,
+        "segments": list(segments),
+        "documents": documents,
+        "next_number": next_number,
+    }
 
 
 @dataclass(frozen=True)

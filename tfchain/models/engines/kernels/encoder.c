@@ -4,7 +4,7 @@
    inputs of a product are quantized row by row during the computation, with a scale and a zero for each row (LiteRT's
    "dynamic range"). Products are summed exactly, in 32 bits; everything else is float32. The rows of all texts follow
    each other without padding, so that a text's vector is bitwise the same on its own and among others, and with any
-   number of threads.
+   number of threads; the matrix unit of some processors gives the same sums.
 
    A call runs phases one after another. A phase has units of work that the calling thread and its helpers take one by
    one, so that a helper that starts late, or not at all, delays nothing.

@@ -1,0 +1,1 @@
+"""Removal of duplicates: exact, near (MinHash), and by meaning."""
