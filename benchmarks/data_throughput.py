@@ -80,8 +80,8 @@ def write_table(found: dict[str, dict], options: argparse.Namespace) -> str:
     """The throughput as Markdown."""
     ours, megabytes = found["tfchain, 2 workers"], options.megabytes
     lines = [
-        f"{megabytes:g} MB of documents, {options.turns} turns. {os.getloadavg()[1]:.0f} processes ran on the machine "
-        "on average, those of the benchmark included.",
+        f"{megabytes:g} MB of documents, {options.turns} turns. On average {os.getloadavg()[1]:.0f} processes ran on "
+        "the machine, those of the benchmark included.",
         "",
         "| | seconds | MB/s | processor seconds | times tfchain's time | times its processor time | passages |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
