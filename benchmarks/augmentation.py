@@ -31,8 +31,8 @@ from tfchain.data.augmentation.query_filters import DropRepeatedQueries
 from tfchain.data.augmentation.synthetic_queries import SynthesizeQueries
 from tfchain.data.augmentation.word_negatives import AddWordNegatives
 from tfchain.data.augmentation.word_noise import DeleteWords
-from tfchain.data.augmentation.words import count_words
 from tfchain.data.documents.beir import read_beir
+from tfchain.data.lexical.terms import count_words
 from tfchain.data.steps.run import run_steps
 from tfchain.models.bundled import find_bundled_model
 
