@@ -124,7 +124,10 @@ def test_empty_and_broken_documents_are_left_out_up_to_a_limit(run: Run, folder:
     assert json.loads(result.stdout)["written"] == 3
     (line,) = (folder / "broken.jsonl").read_text().splitlines()
     assert json.loads(line)["record"] == "not JSON\n"
-    check_error(run("prepare", write(folder, SMALL.replace(": out", ": other"))), "documents.jsonl:5", "broken JSON")
+    result = run("prepare", write(folder, SMALL.replace(": out", ": other")))
+    assert result.exit_code == 1
+    assert "documents.jsonl:5: broken JSON" in result.stderr.splitlines()[-1]
+    assert not (folder / "other").exists()
 
 
 @pytest.mark.parametrize(
