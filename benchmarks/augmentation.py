@@ -1,16 +1,16 @@
-"""Augmentation on SciFact: a model trained on its documents alone, without any query, beside the untrained one.
+"""Augmentation on SciFact: a model fitted on its documents alone, without any query, beside the untrained one.
 
 Run: .venv/bin/python benchmarks/augmentation.py [--models small minilm] [--write]
 A choice of settings: --splits train ranks the training queries in place of the test queries.
-With --path trained weights are kept there, and a run with the same settings ranks them without training again.
 
-Queries are made of the documents by their own words (`SynthesizeQueries`), without a generator; each epoch is one pass
-over a sample of them, with other rows of the batch as negatives. Ranks all documents, cut off at the model's maximum
-length, for the queries of the splits. --write writes AUGMENTATION.md.
+Queries are made of the documents by their own words (`SynthesizeQueries`), without a generator, and `fit_adapter` fits
+a linear map of the model's vectors on them. With --full, `fit` trains the whole model on a sample of the same queries
+with hard negatives by words, for comparison, which takes much longer. Ranks all documents, cut off at the model's
+maximum length, for the queries of the splits. --write writes AUGMENTATION.md.
 """
 
 import argparse
-import hashlib
+import dataclasses
 import shlex
 import sys
 import time
@@ -30,11 +30,11 @@ from tfchain.core.types import Document
 from tfchain.data.augmentation.query_filters import DropRepeatedQueries
 from tfchain.data.augmentation.synthetic_queries import SynthesizeQueries
 from tfchain.data.augmentation.word_negatives import AddWordNegatives
-from tfchain.data.augmentation.word_noise import DeleteWords
-from tfchain.data.augmentation.words import count_words
 from tfchain.data.documents.beir import read_beir
+from tfchain.data.lexical.terms import count_words
 from tfchain.data.steps.run import run_steps
 from tfchain.models.bundled import find_bundled_model
+from tfchain.training.adapters.options import AdapterOptions
 
 HERE = Path(__file__).parent
 METRICS = ("ndcg@10", "mrr@10", "recall@100")
@@ -42,29 +42,35 @@ METRICS = ("ndcg@10", "mrr@10", "recall@100")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; chosen on the training queries.
+    """How `fit` trains the whole model, with --full; chosen on the training queries with the small model.
 
     Args:
         rows: The rows of the training.
         learning_rate: The largest step size.
         max_length: The tokens of a text while training.
         negatives: Hard negatives of a row, by words.
-        deleted: The share of a query's words that each row leaves out.
+        batch_size: Rows of a step.
+        scale: Of the loss.
     """
 
-    rows: int
-    learning_rate: float
+    rows: int = 5000
+    learning_rate: float = 1e-4
     max_length: int = 96
-    negatives: int = 0
-    deleted: float = 0.0
+    negatives: int = 1
     batch_size: int = 64
     scale: float = 20.0
 
 
-RECIPES = {
-    "small": Recipe(rows=5000, learning_rate=1e-4, negatives=1),
-    "minilm": Recipe(rows=4000, learning_rate=6e-5, negatives=1),
-}
+@dataclass(frozen=True)
+class Result:
+    """The figures of each split, and the seconds that the model took to learn."""
+
+    figures: dict[str, dict[str, float]]
+    seconds: float = 0.0
+
+
+RECIPE = Recipe()
+OPTIONS = AdapterOptions()
 TITLES = {"small": "the small English model that comes with tfchain", "minilm": "all-MiniLM-L6-v2"}
 
 
@@ -87,90 +93,79 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, default=Path("../shared/data/scifact"))
-    add("--models", nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
+    add("--models", nargs="+", choices=tuple(TITLES), default=list(TITLES))
     add("--splits", nargs="+", default=["test"], help="the queries that are ranked (test)")
-    add("--path", type=Path, help="a folder for trained weights")
-    add("--seed", type=int, default=0, help="of the rows, their order and dropout (%(default)s)")
+    add("--seed", type=int, default=0, help="of the rows, their order and all draws (%(default)s)")
+    add("--full", action="store_true", help="train the whole model as well")
     add("--write", action="store_true", help="write AUGMENTATION.md")
     return parser.parse_args()
 
 
 def make_rows(documents: list[Document], seed: int) -> list[dict[str, Any]]:
-    """Makes rows of documents, in random order."""
+    """Makes rows of documents: sentences and key phrases that ask for their whole document."""
     words = count_words(document.full_text for document in documents)
     steps = [
-        SynthesizeQueries(kinds=("title", "sentence", "phrases"), words=words, seed=seed),
+        SynthesizeQueries(kinds=("sentence", "phrases"), keep=1.0, words=words, seed=seed),
         DropRepeatedQueries(),
     ]
-    rows = [dict(row) for row in run_steps(documents, steps) if not isinstance(row, Document)]
-    Random(seed).shuffle(rows)
-    return rows
+    return [dict(row) for row in run_steps(documents, steps) if not isinstance(row, Document)]
 
 
 def measure(
     name: str, options: argparse.Namespace, documents: list[Document], rows: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Ranks with a model before and after its training."""
-    recipe = RECIPES[name]
+) -> dict[str, Result]:
+    """Ranks with a model before and after it learns from the rows."""
     path = find_bundled_model() if name == "small" else find_minilm()
-    chosen = rows[: recipe.rows]
-    if recipe.negatives:
-        passages = tuple((document.id, document.full_text) for document in documents)
-        step = AddWordNegatives(num_negatives=recipe.negatives, passages=passages, seed=options.seed)
-        chosen = [dict(row) for row in step(chosen) if not isinstance(row, Document)]
-
-    before = rank(NeuralSearchChain.from_pretrained(path, passages="truncate", batch_size=64), options, documents)
-    say(f"{name}, untrained: {before}")
-    kept = None if options.path is None else options.path / f"{name}-{options.seed}-{make_digest(recipe)}.npz"
-    if kept is not None and kept.exists():
-        with np.load(kept) as file:
-            weights, seconds = [file[key] for key in file.files[:-1]], float(file["seconds"])
-    else:
-        weights, seconds = train(path, recipe, options.seed, chosen)
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, *weights, seconds=np.array(seconds))
-    # Ranked with the model's own maximum length, which is longer than that of the training.
     chain = NeuralSearchChain.from_pretrained(path, passages="truncate", batch_size=64)
-    chain.text_encoder.set_weights(weights)
-    after = rank(chain, options, documents)
-    say(f"{name}, trained: {after}")
-    return {"before": before, "after": after, "seconds": seconds, "steps": -(-len(chosen) // recipe.batch_size)}
-
-
-def train(path: Path, recipe: Recipe, seed: int, rows: list[dict[str, Any]]) -> tuple[list[np.ndarray], float]:
-    """Trains a model on rows; returns its weights and the seconds."""
+    results = {"untrained": Result(rank(chain, options, documents))}
+    say(f"{name}, untrained: {results['untrained'].figures}")
     begin = time.perf_counter()
-    trained = NeuralSearchChain.from_pretrained(path, passages="truncate", max_length=recipe.max_length)
-    history = trained.fit(
-        rows,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        loss={"name": "in_batch_softmax", "scale": recipe.scale},
-        augment=[DeleteWords(rate=recipe.deleted, columns=("query",), seed=seed)] if recipe.deleted else (),
+    chain.fit_adapter(rows, dataclasses.replace(OPTIONS, seed=options.seed))
+    seconds = time.perf_counter() - begin
+    results["fit_adapter"] = Result(rank(chain, options, documents), seconds)
+    say(f"{name}, fit_adapter: {results['fit_adapter'].figures}, {seconds:.0f} s")
+    if options.full:
+        weights, seconds = train(path, options.seed, documents, rows)
+        # Ranked with the model's own maximum length, which is longer than that of the training.
+        chain = NeuralSearchChain.from_pretrained(path, passages="truncate", batch_size=64)
+        chain.text_encoder.set_weights(weights)
+        results["fit"] = Result(rank(chain, options, documents), seconds)
+        say(f"{name}, fit: {results['fit'].figures}, {seconds:.0f} s")
+    return results
+
+
+def train(
+    path: Path, seed: int, documents: list[Document], rows: list[dict[str, Any]]
+) -> tuple[list[np.ndarray], float]:
+    """Trains the whole model on a sample of the rows; returns its weights and the seconds."""
+    chosen = Random(seed).sample(rows, min(RECIPE.rows, len(rows)))
+    passages = tuple((document.id, document.full_text) for document in documents)
+    step = AddWordNegatives(num_negatives=RECIPE.negatives, passages=passages, seed=seed)
+    pairs = [{name: row[name] for name in ("query", "positive", "negative_1")} for row in map(dict, step(chosen))]
+    begin = time.perf_counter()
+    chain = NeuralSearchChain.from_pretrained(path, passages="truncate", max_length=RECIPE.max_length)
+    chain.fit(
+        pairs,
+        batch_size=RECIPE.batch_size,
+        learning_rate=RECIPE.learning_rate,
+        loss={"name": "in_batch_softmax", "scale": RECIPE.scale},
         seed=seed,
     )
-    seconds = time.perf_counter() - begin
-    say(f"loss {history.history['loss']}, {seconds:.0f} s")
-    return trained.text_encoder.encoder.get_weights(), seconds
-
-
-def make_digest(recipe: Recipe) -> str:
-    """A short name of a recipe's values."""
-    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
+    return chain.text_encoder.encoder.get_weights(), time.perf_counter() - begin
 
 
 def rank(
     chain: NeuralSearchChain, options: argparse.Namespace, documents: list[Document]
 ) -> dict[str, dict[str, float]]:
     """Measures the ranking of all documents for the queries of each split."""
-    chain.add(documents)
+    if not len(chain):
+        chain.add(documents)
     return {split: chain.evaluate(options.data, split=split, metrics=METRICS) for split in options.splits}
 
 
 def write_report(
     options: argparse.Namespace,
-    results: dict[str, dict[str, Any]],
+    results: dict[str, dict[str, Result]],
     documents: list[Document],
     kinds: Counter[str],
     seconds: float,
@@ -185,33 +180,30 @@ def write_report(
         f"{machine['cores']} cores, {machine['memory']}, load {machine['load']}.",
         "",
         f"{len(documents)} documents, none of their queries: `SynthesizeQueries` made {sum(kinds.values())} rows "
-        f"({made}) in {seconds:.0f} seconds, without a generator. A sample of them trains each model for one epoch, "
-        "with the batch's other rows as negatives. Learning rates and rows were chosen on the training queries, which "
-        f"no training saw. Ranked are all documents, cut off at 256 tokens.",
+        f"({made}) in {seconds:.0f} seconds, without a generator. `fit_adapter` fits a linear map of the vectors on "
+        f"them: {OPTIONS.steps} steps of {OPTIONS.batch_size} queries, each compared with all documents, learning rate "
+        f"{OPTIONS.learning_rate:g}. Kinds of queries and settings were chosen on the training queries with the small "
+        "model. Ranked are all documents, cut off at 256 tokens. Seconds include the encoding of all rows.",
         "",
-        "| model | queries | | " + " | ".join(METRICS) + " |",
-        "| --- | --- | --- | " + " | ".join("---" for _ in METRICS) + " |",
+        "| model | queries | | " + " | ".join(METRICS) + " | nDCG@10 gained | seconds |",
+        "| --- | --- | --- | " + " | ".join("---" for _ in METRICS) + " | --- | --- |",
     ]
-    for name, result in results.items():
+    for name, states in results.items():
+        base = states["untrained"]
         for split in options.splits:
-            for when in ("before", "after"):
-                figures = " | ".join(f"{result[when][split][metric]:.4f}" for metric in METRICS)
-                state = "untrained" if when == "before" else "trained"
-                lines.append(f"| {TITLES[name]} | {split} | {state} | {figures} |")
-    lines.append("")
-    for name, result in results.items():
-        recipe = RECIPES[name]
-        gains = {
-            split: result["after"][split]["ndcg@10"] - result["before"][split]["ndcg@10"] for split in options.splits
-        }
-        gain = ", ".join(f"{value:+.4f} on {split}" for split, value in gains.items())
-        negatives = f"{recipe.negatives} negatives by words" if recipe.negatives else "no hard negatives"
-        lines.append(
-            f"- {TITLES[name]}: nDCG@10 {gain} after {result['steps']} steps of {recipe.batch_size} rows, "
-            f"learning rate {recipe.learning_rate:g}, {recipe.max_length} tokens, {negatives}, "
-            f"{recipe.deleted:.0%} of a query's words left out; "
-            f"{result['seconds']:.0f} seconds."
-        )
+            for state, result in states.items():
+                figures = " | ".join(f"{result.figures[split][metric]:.4f}" for metric in METRICS)
+                gain = result.figures[split]["ndcg@10"] - base.figures[split]["ndcg@10"]
+                last = " | " if state == "untrained" else f"{gain:+.4f} | {result.seconds:.0f}"
+                shown = state if state == "untrained" else f"`{state}`"
+                lines.append(f"| {TITLES[name]} | {split} | {shown} | {figures} | {last} |")
+    if options.full:
+        lines += [
+            "",
+            f"`fit` trained the whole model on {RECIPE.rows} of the rows, each with {RECIPE.negatives} negative by "
+            f"words (`add_word_negatives`): batches of {RECIPE.batch_size}, learning rate {RECIPE.learning_rate:g}, "
+            f"{RECIPE.max_length} tokens.",
+        ]
     return "\n".join(lines) + "\n"
 
 

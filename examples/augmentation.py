@@ -15,9 +15,9 @@ from tfchain import NeuralSearchChain
 from tfchain.data.augmentation.query_filters import DropRepeatedQueries, FilterRoundTrip
 from tfchain.data.augmentation.synthetic_queries import SynthesizeQueries
 from tfchain.data.augmentation.word_noise import DeleteWords
-from tfchain.data.augmentation.words import count_words
 from tfchain.data.documents.reading import read_documents
 from tfchain.data.documents.split_passages import SplitPassages
+from tfchain.data.lexical.terms import count_words
 from tfchain.data.steps.run import StepsRun, stream
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfchain.core.types import SearchResult as SearchResult
     from tfchain.data.checks.data_report import data_report as data_report
     from tfchain.data.checks.options import ReportOptions as ReportOptions
+    from tfchain.data.documents.reading import ReadOptions as ReadOptions
     from tfchain.data.preparation.prepare import prepare as prepare
     from tfchain.data.shards.pair_shards import PairShards as PairShards
     from tfchain.models.auto import AutoModel as AutoModel
@@ -52,6 +53,7 @@ _HOMES = {
     "PairShards": "tfchain.data.shards.pair_shards",
     "Prune": "tfchain.optimization.recipes",
     "Quantize": "tfchain.optimization.recipes",
+    "ReadOptions": "tfchain.data.documents.reading",
     "Range": "tfchain.optimization.tuning.space",
     "QuantizeAware": "tfchain.optimization.recipes",
     "QuantizeVectors": "tfchain.optimization.recipes",

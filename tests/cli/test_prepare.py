@@ -114,3 +114,29 @@ def test_an_output_that_exists_stays(run: Run, folder: Path) -> None:
     assert run("prepare", path).exit_code == 0
     check_error(run("prepare", path), "`output` must not exist, or must be an empty folder.")
     assert (folder / "out" / "manifest.json").is_file()
+
+
+def test_empty_and_broken_documents_are_left_out_up_to_a_limit(run: Run, folder: Path) -> None:
+    (folder / "documents.jsonl").write_text(DOCUMENTS + '{"id": "d", "text": " "}\nnot JSON\n')
+    limits = "empty: skip\nmax_broken: 1\nbroken_file: broken.jsonl\n"
+    result = run("prepare", write(folder, SMALL + limits), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["written"] == 3
+    (line,) = (folder / "broken.jsonl").read_text().splitlines()
+    assert json.loads(line)["record"] == "not JSON\n"
+    result = run("prepare", write(folder, SMALL.replace(": out", ": other")))
+    assert result.exit_code == 1
+    assert "documents.jsonl:5: broken JSON" in result.stderr.splitlines()[-1]
+    assert not (folder / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("empty: drop", "`empty` must be"),
+        ("max_broken: -1", "`max_broken` must be at least 0. Received: -1."),
+        ("read: rows\nempty: skip", "`empty` says what becomes of documents, and the file has `read: rows`."),
+    ],
+)
+def test_a_wrong_way_of_reading_is_said_with_its_line(run: Run, folder: Path, lines: str, message: str) -> None:
+    check_error(run("prepare", write(folder, SMALL + lines + "\n")), "prepare.yaml:", message)

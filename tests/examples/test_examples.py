@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.data.extraction.make_files import HTML, make_docx, make_pdf
 from tests.search_server import make_router, serve_http, serve_models, write_version
 from tfchain import Hit, NeuralSearchChain, SearchResult, TfchainError
 from tfchain.models.engines.litert_engine import LiteRTEngine
@@ -58,6 +59,53 @@ def test_the_demo_answers_the_same_three_ways(tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 110 + len(str(tmp_path))  # the last lines hold a path
     assert (tmp_path / "search" / "1" / "saved_model.pb").is_file()
     assert (tmp_path / "index" / "chain.json").is_file()
+
+
+@pytest.fixture
+def mixed_folder(tmp_path: Path) -> Path:
+    """Files as people have them: PDF, HTML, Word, Markdown, text in two encodings; English and Chinese."""
+    folder = tmp_path / "mixed"
+    (folder / "handbook").mkdir(parents=True)
+    pages = ("The rent is due on the third working day.", "Dogs need the landlord's word. Call 030 12345678.")
+    (folder / "rules.pdf").write_bytes(make_pdf(*pages, title="House rules"))
+    (folder / "cats.html").write_text(HTML)
+    (folder / "handbook" / "dogs.docx").write_bytes(make_docx("Dogs"))
+    (folder / "handbook" / "keys.md").write_text("# Keys\n\nWhoever loses a key pays. Ask anna@example.org.\n")
+    (folder / "handbook" / "房租.txt").write_text("房租每月三号之前付清。养狗需要房东同意。\n")
+    (folder / "handbook" / "old.txt").write_bytes("钥匙丢失者须支付新锁的费用。".encode("gb18030"))
+    (folder / "handbook" / "empty.txt").write_text("\n")
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def test_the_demo_on_a_folder_of_mixed_files(mixed_folder: Path, tmp_path: Path) -> None:
+    done = run_demo(mixed_folder, "--questions", 7, "--out", tmp_path / "out", "--engine", "tensorflow")
+
+    assert done.returncode == 0
+    assert sorted(done.stderr.splitlines()) == [
+        f"Read 1 file as gb18030, which is not UTF-8; the first is {mixed_folder}/handbook/old.txt.",
+        f"Skipped 1 document with neither title nor text, the first at {mixed_folder}/handbook/empty.txt.",
+    ]
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("6 documents are encoded: ") for line in lines)
+    assert "The chain, REST and gRPC gave the same answers." in done.stdout
+    for question, best in (
+        ("House rules", "rules.pdf"),
+        ("Keys", "handbook/keys.md"),
+        ("钥匙丢失者须支付", "handbook/old.txt"),
+    ):
+        asked = next(number for number, line in enumerate(lines) if line.strip().startswith(question))
+        assert lines[asked + 1].split()[0] == best
+
+
+def test_mixed_folder(mixed_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("mixed_folder.py", mixed_folder, "Dogs need the landlord's word.")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "6 records read, 6 written"
+    assert "  mask_personal_data: 6 → 6 (changed, email: 1; changed, phone: 1)" in lines
+    hits = lines[lines.index("Dogs need the landlord's word.") + 1 :]
+    assert len(hits) == 3
+    assert "rules.pdf > page 1: " in hits[0]
 
 
 def test_the_demo_says_what_is_wrong_with_a_folder(tmp_path: Path) -> None:

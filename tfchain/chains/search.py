@@ -12,7 +12,7 @@ import numpy as np
 
 from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
-from tfchain.core.errors import FingerprintError
+from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.core.ids import to_ids
 from tfchain.core.texts import check_queries
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tfchain.optimization.recipes import Recipe
     from tfchain.optimization.report import CompressionReport
     from tfchain.optimization.rule import Keep
+    from tfchain.training.adapters.options import AdapterOptions
 
 logger = logging.getLogger(__name__)
 
@@ -374,6 +375,46 @@ class NeuralSearchChain(Chain):
             max_loss=max_ndcg_loss,
             progress=progress,
         )
+
+    def fit_adapter(
+        self, dataset: Any, options: AdapterOptions | None = None, *, progress: bool | None = None
+    ) -> NeuralSearchChain:
+        """Fits a linear map of the vectors on queries and their documents; the encoder's layers do not change.
+
+        Use it where there are few pairs, or only such as `SynthesizeQueries` makes of documents: it takes one pass over
+        the texts and seconds after that, and compares each query with all documents. The chain's documents are encoded
+        again at the next search, export or save.
+
+        Args:
+            dataset: Pairs that `fit` accepts; negatives and labels are not read.
+            options: How to fit. Default: `AdapterOptions()`.
+            progress: Whether to show a progress bar. Default: when it takes more than a second.
+
+        Returns:
+            The chain.
+
+        Raises:
+            InputError: if the data cannot be read, or the model cannot have an adapter; the chain does not change.
+        """
+        from tfchain.data.pairs.reading import read_pairs
+        from tfchain.training.adapters.linear_adapter import fit_linear_adapter
+
+        pairs = read_pairs(dataset)
+        if pairs.num_columns < 2:
+            raise InputError("`dataset` must have queries and documents. Received: single texts.")
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(pairs.columns[1]))}
+        before = self._live.snapshot()
+        adapted = fit_linear_adapter(
+            before.text_encoder,
+            pairs.columns[0],
+            list(numbers),
+            [numbers[text] for text in pairs.columns[1]],
+            options,
+            batch_size=self.hyperparameters.batch_size,
+            progress=progress,
+        )
+        self._live.adopt(adapted, before.state)
+        return self
 
     def reindex(self, *, progress: bool | None = None) -> NeuralSearchChain:
         """Encodes all documents again, such as after a change of the model's weights."""

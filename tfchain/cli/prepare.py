@@ -111,6 +111,11 @@ def prepare_on(runner: str, flags: Sequence[str], plan: "PreparationPlan") -> "P
         from tfchain.jobs.beam_worker import LoadCallables, WorkerModel
 
         load = LoadCallables(WorkerModel(str(plan.model)))
+    if "reading" in plan.options:
+        raise InputError(
+            "With --runner, empty documents are left out, and the first broken one ends the run. Received: a file with "
+            "`empty`, `max_broken` or `broken_file`. Leave them out, or prepare without --runner."
+        )
     own = ("num_workers", "checkpoint_seconds", "progress")
     return prepare_with_beam(
         plan.source,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.data.documents.reading import Empty, ReadOptions
 from tfchain.data.files.shard_manifest import ShardFormat
 from tfchain.data.preparation.card import check_fields
 from tfchain.data.preparation.prepare import check_name
@@ -16,7 +17,19 @@ from tfchain.data.steps.step import Step
 from tfchain.jobs.yaml_lines import Node, located, read_yaml, suggest, to_short
 
 KEYS = (
-    *("source", "read", "steps", "output", "format", "shard_records", "side_file", "card"),
+    *(
+        "source",
+        "read",
+        "empty",
+        "max_broken",
+        "broken_file",
+        "steps",
+        "output",
+        "format",
+        "shard_records",
+        "side_file",
+        "card",
+    ),
     *("model", "num_workers", "checkpoint_seconds"),
 )
 
@@ -56,6 +69,9 @@ def read_preparation(path: Path) -> PreparationPlan:
     for name, kind in (("read", ReadAs), ("format", ShardFormat)):
         if name in found:
             options[name] = found[name].read(kind)
+    reading = read_reading(found, folder)
+    if reading:
+        options["reading"] = ReadOptions(**reading)
     for name in ("shard_records", "num_workers"):
         if name in found:
             options[name] = found[name].read(int)
@@ -83,6 +99,23 @@ def read_preparation(path: Path) -> PreparationPlan:
         model=model,
         options=options,
     )
+
+
+def read_reading(found: Mapping[str, Node], folder: Path) -> dict[str, Any]:
+    """Reads what becomes of documents that are empty or broken: the arguments of `ReadOptions` that the file has."""
+    values: dict[str, Any] = {}
+    if "empty" in found:
+        values["empty"] = found["empty"].read(Empty)
+    if "max_broken" in found:
+        values["max_broken"] = found["max_broken"].read(int)
+        if values["max_broken"] < 0:
+            raise found["max_broken"].error(f"`max_broken` must be at least 0. Received: {values['max_broken']}.")
+    if "broken_file" in found:
+        values["broken_file"] = folder / Path(found["broken_file"].read(str)).expanduser()
+    for name in values:
+        if "read" in found and found["read"].value == "rows":
+            raise found[name].error(f"`{name}` says what becomes of documents, and the file has `read: rows`.")
+    return values
 
 
 def read_source(node: Node, folder: Path) -> Path | list[Path]:

@@ -10,7 +10,7 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.augmentation.back_translation import TranslateBack
 from tfchain.data.augmentation.synonyms import ReplaceSynonyms, find_synonyms, frequent_words, is_same_word
-from tfchain.data.augmentation.words import count_words
+from tfchain.data.lexical.terms import count_words
 
 DIRECTIONS = {"big": 0.0, "large": 0.2, "larger": 0.21, "huge": 0.5, "small": 3.0}
 

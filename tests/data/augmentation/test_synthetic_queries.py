@@ -15,7 +15,7 @@ from tfchain.data.augmentation.pair_scores import ScorePairs
 from tfchain.data.augmentation.query_filters import DropRepeatedQueries, FilterRoundTrip, SeenQueries
 from tfchain.data.augmentation.synthetic_queries import SynthesizeQueries
 from tfchain.data.augmentation.word_negatives import AddWordNegatives
-from tfchain.data.augmentation.words import count_words, find_terms
+from tfchain.data.lexical.terms import count_words, find_terms
 from tfchain.data.steps.run import StepsRun
 
 TEXT = (

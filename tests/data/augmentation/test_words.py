@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.data.augmentation.bm25 import Bm25
 from tfchain.data.augmentation.claims import to_claim
 from tfchain.data.augmentation.key_phrases import find_key_phrases, rank_sentences
-from tfchain.data.augmentation.words import WordStatistics, count_words, find_terms
+from tfchain.data.lexical.bm25 import Bm25
+from tfchain.data.lexical.terms import WordStatistics, count_words, find_terms
 
 
 def test_terms_of_several_scripts() -> None:
@@ -70,7 +70,7 @@ def test_claims(sentence: str, claim: str) -> None:
 
 def test_bm25_is_the_formula() -> None:
     texts = ["cat cat dog", "dog bird", "fish"]
-    scores = Bm25(texts, k1=1.2, b=0.75).score("cat dog")
+    scores = Bm25(texts, k1=1.2, b=0.75).score(["cat dog"]).toarray()[0]
     average = 2.0
     cat = math.log(1 + (3 - 1 + 0.5) / 1.5)
     dog = math.log(1 + (3 - 2 + 0.5) / 2.5)

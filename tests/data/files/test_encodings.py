@@ -47,6 +47,10 @@ def test_a_text_is_read_in_its_encoding(encoding: str, times: int) -> None:
         ("Привет, мир", "cp1251"),
         ("北京", "gb18030"),
         ("你好", "gb18030"),
+        ("钥匙丢失者须支付新锁的费用。", "gb18030"),  # to charset-normalizer, Thai
+        ("모든기다리고있습니다", "cp949"),
+        ("Москва столица", "cp1251"),
+        ("ค่าเช่าต้องชำระภายในวันที่สามของเดือน", "cp874"),
     ],
 )
 def test_a_few_letters_are_read_in_the_usual_encoding(text: str, encoding: str) -> None:
@@ -59,6 +63,8 @@ def test_a_few_letters_are_read_in_the_usual_encoding(text: str, encoding: str) 
         "Zwei Fehler in gutem UTF-8: é, ü, 有".encode() + b"\xff\xfe",
         b"\xef\xbb\xbfwith a mark, and a broken byte \xe9",
         "ж".encode() * 20 + b"\xd0",
+        "Москва является столицей России".encode() + b" \xff\xfe",
+        "房租每月三号之前付清".encode() + b" \xff\xfe",
     ],
 )
 def test_damaged_utf8_is_not_read_as_something_else(data: bytes) -> None:

@@ -8,8 +8,8 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.augmentation.word_noise import WORD
-from tfchain.data.augmentation.words import IS_UNSPACED
 from tfchain.data.documents.sentences import find_sentences
+from tfchain.data.lexical.terms import IS_UNSPACED
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.step import RecordStep, random_of
 from tfchain.data.steps.step_log import StepLog

@@ -4,8 +4,8 @@ import math
 import re
 from collections import Counter
 
-from tfchain.data.augmentation.words import IS_UNSPACED, STOP_WORDS, TOKEN, WordStatistics, find_terms
 from tfchain.data.documents.sentences import find_sentences
+from tfchain.data.lexical.terms import IS_UNSPACED, STOP_WORDS, TOKEN, WordStatistics, find_terms
 
 MOST_WORDS = 4  # in a phrase
 BREAK = re.compile(r"[^\w\s'’-]|\n")

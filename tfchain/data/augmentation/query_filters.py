@@ -11,8 +11,8 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.data.augmentation.bm25 import Bm25
-from tfchain.data.augmentation.words import find_terms
+from tfchain.data.lexical.bm25 import Bm25
+from tfchain.data.lexical.terms import find_terms
 from tfchain.data.steps.record import Record, record_id
 from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog
@@ -80,9 +80,7 @@ class FilterRoundTrip(Step):
     def rank(self, passages: list[str], queries: list[str], own: list[int]) -> list[int]:
         """Returns how many passages score higher than each query's own."""
         if self.encode is None:
-            ranking = Bm25(passages)
-            scores_of = ((ranking.score(query), number) for query, number in zip(queries, own, strict=True))
-            return [int((scores > scores[number]).sum()) for scores, number in scores_of]
+            return [rank - 1 for rank in Bm25(passages).rank(queries, own)]
         vectors = to_unit(self.encode(passages), len(passages))
         asked = to_unit((self.encode_query or self.encode)(queries), len(queries))
         ranks: list[int] = []

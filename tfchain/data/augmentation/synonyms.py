@@ -13,7 +13,7 @@ from tfchain.data.augmentation.character_noise import like
 from tfchain.data.augmentation.noise_step import NoiseStep
 from tfchain.data.augmentation.query_filters import to_unit
 from tfchain.data.augmentation.word_noise import WORD
-from tfchain.data.augmentation.words import STOP_WORDS, WordStatistics
+from tfchain.data.lexical.terms import STOP_WORDS, WordStatistics
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 MARKS = ".,;:!?()[]{}\"'“”‘’«»…"

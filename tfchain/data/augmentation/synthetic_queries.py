@@ -10,9 +10,9 @@ from tfchain.core.errors import InputError
 from tfchain.core.types import Document
 from tfchain.data.augmentation.claims import to_claim
 from tfchain.data.augmentation.key_phrases import find_key_phrases, rank_sentences
-from tfchain.data.augmentation.words import WordStatistics
 from tfchain.data.documents.sentences import find_sentences
 from tfchain.data.documents.structure import find_sections, walk_sections
+from tfchain.data.lexical.terms import WordStatistics
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.step import RecordStep, random_of
 from tfchain.data.steps.step_log import StepLog

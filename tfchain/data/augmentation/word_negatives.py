@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
-from tfchain.data.augmentation.bm25 import Bm25
 from tfchain.data.augmentation.query_filters import check_row
+from tfchain.data.lexical.bm25 import Bm25
 from tfchain.data.steps.record import Record
 from tfchain.data.steps.step import Step, random_of
 from tfchain.data.steps.step_log import StepLog

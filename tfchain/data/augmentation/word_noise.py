@@ -6,7 +6,7 @@ from random import Random
 from typing import ClassVar
 
 from tfchain.data.augmentation.noise_step import NoiseStep
-from tfchain.data.augmentation.words import UNSPACED
+from tfchain.data.documents.words import UNSPACED
 
 # A word is what stands between white space; in scripts without spaces, a character.
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")

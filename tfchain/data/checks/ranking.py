@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfchain.data.checks.bm25 import Bm25
 from tfchain.data.checks.finding import Finding, Findings, example
 from tfchain.data.checks.leaks import Encode, unit_vectors
 from tfchain.data.checks.material import CheckedSet, Material, spread
+from tfchain.data.lexical.bm25 import Bm25
 
 PRODUCTS_AT_ONCE = 256
 METHODS = {"bm25": "BM25", "model": "the model", "both": "both BM25 and the model"}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +14,56 @@ from tfchain.data.files.limits import ReadLimits
 from tfchain.data.files.place import Place
 from tfchain.data.files.read_session import ReadSession
 
-__all__ = ["DocumentItem", "DocumentReader", "DocumentSource", "Empty", "read_documents", "read_for_index"]
+__all__ = [
+    "DocumentItem",
+    "DocumentReader",
+    "DocumentSource",
+    "Empty",
+    "ReadOptions",
+    "read_documents",
+    "read_for_index",
+]
 
 logger = logging.getLogger(__name__)
 
 Empty = Literal["skip", "error", "keep"]
 EMPTY_CHOICES = ("skip", "error", "keep")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What becomes of documents that are empty or broken, for those who hand reading on.
+
+    Args:
+        empty: As in `read_documents`. Default: `skip`.
+        max_broken: As there. Default: 0.
+        broken_file: As there. Default: not kept.
+        limits: As there. Default: `ReadLimits()`.
+
+    Raises:
+        InputError: if `empty` is another word, or `max_broken` is not a whole number from 0.
+    """
+
+    empty: Empty = "skip"
+    max_broken: int = 0
+    broken_file: Path | str | None = None
+    limits: ReadLimits | None = None
+
+    def __post_init__(self) -> None:
+        check_empty(self.empty)
+        self.new_session()
+
+    def new_session(self) -> ReadSession:
+        """Returns the session of a run that has read nothing."""
+        return ReadSession(self.max_broken, self.broken_file, self.limits)
+
+
+def check_empty(empty: str) -> None:
+    """Raises an InputError if what should become of empty documents is another word."""
+    if empty not in EMPTY_CHOICES:
+        raise InputError(
+            f"`empty` must be one of {', '.join(EMPTY_CHOICES)}. Received: empty={empty!r:.60}.", argument="empty"
+        )
 
 
 def read_documents(
@@ -117,10 +162,7 @@ class DocumentReader:
         unique_ids: bool = True,
         id_prefix: str = "",
     ) -> None:
-        if empty not in EMPTY_CHOICES:
-            raise InputError(
-                f"`empty` must be one of {', '.join(EMPTY_CHOICES)}. Received: empty={empty!r:.60}.", argument="empty"
-            )
+        check_empty(empty)
         self.source = source
         self.empty = empty
         self.session = session or ReadSession()

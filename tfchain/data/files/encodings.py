@@ -26,6 +26,8 @@ ENGLISH_SHARE = 0.03  # of bytes outside ASCII at most, in a text with a dash or
 WESTERN_SHARE = 0.45  # of bytes outside ASCII at most, in a text in a Latin script
 CHAOS_MARGIN, COHERENCE_MARGIN = 0.1, 0.03
 USUAL = ("cp1251", "gb18030", "cp932", "big5", "cp949", "cp1250", "koi8_r")  # where several fit equally well
+GB_PUNCTUATION = (0xA1, 0xA3)  # the rows of punctuation, and of full-width letters and digits
+LEAST_CHARACTERS = 4
 KNOWN = (  # those of the Encoding Standard that browsers follow, without those for compatibility alone
     *("utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"),
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "cp866"),
@@ -58,7 +60,7 @@ def find_encoding(data: bytes, *, least_wrong_bytes: int = 1, is_cut: bool = Fal
             return "utf_8"
         high = len(HIGH_BYTE.findall(data))
         wrong = high - sum(map(len, UTF8_CHARACTER.findall(data)))
-        if wrong < max(least_wrong_bytes, high / 2):
+        if wrong < least_wrong_bytes or (wrong < high / 2 and not is_simplified_chinese(data[:SAMPLE_BYTES])):
             return "utf_8"
     return guess_encoding(data[:SAMPLE_BYTES], wide=wide)
 
@@ -84,6 +86,8 @@ def guess_encoding(data: bytes, *, wide: bool = False) -> str | None:
     """
     from charset_normalizer import from_bytes
 
+    if not wide and is_simplified_chinese(data):
+        return "gb18030"
     high = len(HIGH_BYTE.findall(data))
     if not wide and high < len(data) * ENGLISH_SHARE and is_western(data):
         return WESTERN
@@ -104,6 +108,25 @@ def guess_encoding(data: bytes, *, wide: bool = False) -> str | None:
     if "gb18030" in equal and all(len(run) % 2 == 0 for run in HIGH_BYTES.findall(data)):
         return "gb18030"
     return next((name for name in USUAL if name in equal), str(best.encoding))
+
+
+def is_simplified_chinese(data: bytes) -> bool:
+    """Returns whether bytes are characters of GB 2312's first level, the 3,755 most frequent ones, and its punctuation.
+
+    charset-normalizer takes a sentence in it for Thai. The level is sorted by sound (rows B0 to D7): two characters in
+    five come after row C8, with which Korean syllables end; Thai and Cyrillic have bytes above D7. The second byte of
+    two in three characters is C0 or above, which no second byte of a character in UTF-8 is.
+    """
+    runs = HIGH_BYTES.findall(data)
+    if any(len(run) % 2 for run in runs):
+        return False
+    firsts, seconds = (b"".join(run[part::2] for run in runs) for part in (0, 1))
+    characters = [first for first in firsts if first not in GB_PUNCTUATION]
+    frequent = sum(0xB0 <= first <= 0xD7 for first in characters)
+    late = sum(0xC9 <= first <= 0xD7 for first in characters)
+    if len(characters) < LEAST_CHARACTERS or sum(second >= 0xC0 for second in seconds) < len(seconds) / 3:
+        return False
+    return frequent >= 0.95 * len(characters) and late >= 0.2 * len(characters)
 
 
 def is_western(data: bytes) -> bool:

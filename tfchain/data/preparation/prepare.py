@@ -8,6 +8,7 @@ from typing import Any, get_args, overload
 from tfchain.core.checks import check_whole_number, to_path
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
+from tfchain.data.documents.reading import ReadOptions
 from tfchain.data.files.shard_manifest import ShardFormat
 from tfchain.data.preparation.card import check_fields
 from tfchain.data.preparation.record_source import ReadAs, RecordSource, count_records
@@ -77,6 +78,7 @@ def prepare(
     *,
     output: None = None,
     read: ReadAs = "documents",
+    reading: ReadOptions | None = None,
     side_file: Path | str | None = None,
     callables: Mapping[str, Callable[..., Any]] | None = None,
     progress: bool | None = None,
@@ -90,6 +92,7 @@ def prepare(
     *,
     output: Path | str,
     read: ReadAs = "documents",
+    reading: ReadOptions | None = None,
     format: ShardFormat = "jsonl",
     shard_records: int = SHARD_RECORDS,
     side_file: Path | str | None = None,
@@ -108,6 +111,7 @@ def prepare(
     *,
     output: Path | str | None = None,
     read: ReadAs = "documents",
+    reading: ReadOptions | None = None,
     format: ShardFormat = "jsonl",
     shard_records: int = SHARD_RECORDS,
     side_file: Path | str | None = None,
@@ -135,6 +139,8 @@ def prepare(
             they were read.
         output: The folder to make. It must not exist, or must be empty. Default: none, the records are streamed.
         read: Whether the source's records are `documents` or `rows`. Default: `documents`.
+        reading: What becomes of documents that are empty, and of files and records that cannot be read. Default:
+            `ReadOptions()`: empty ones are left out, and the first that cannot be read ends the run.
         format: The format of the shards: `jsonl`, `parquet` or, for rows, `tfrecord`. Default: `jsonl`.
         shard_records: The number of records in a shard; the last may have fewer. Default: 10,000.
         side_file: Where to write, as JSON lines, each record that a step dropped or changed: with `output` the name of
@@ -166,7 +172,7 @@ def prepare(
     if isinstance(steps, str | Mapping) or not isinstance(steps, Sequence):
         raise InputError(f"`steps` must be a list of steps. Received: {steps!r:.60}.", argument="steps")
     bound = [step.bind(**(callables or {})) for step in make_steps(steps)]
-    records = RecordSource(source, read)
+    records = RecordSource(source, read, reading)
     if output is None:
         path = None if side_file is None else to_path("side_file", side_file)
         return PreparedStream(records, bound, path, progress)

@@ -12,7 +12,7 @@ from tfchain.core.types import Document
 from tfchain.data.documents.beir import BeirDataset
 from tfchain.data.documents.items import names_path
 from tfchain.data.documents.judged import is_judged_folder
-from tfchain.data.documents.reading import DocumentReader
+from tfchain.data.documents.reading import DocumentReader, ReadOptions
 from tfchain.data.files.data_file import DataFile
 from tfchain.data.files.listing import find_matches, find_named_files, is_pattern
 from tfchain.data.files.paths import printable, to_path
@@ -51,6 +51,7 @@ class RecordSource:
     Args:
         source: What `read_documents` or `read_pairs` takes. Rows may have any columns, which stay.
         read: Whether its records are `documents` or `rows`. Default: `documents`.
+        reading: What becomes of documents that are empty or broken. Default: `ReadOptions()`.
 
     Attributes:
         paths: The files and folders that the source names; empty if it is records in memory.
@@ -58,11 +59,18 @@ class RecordSource:
 
     source: Any
     read: ReadAs = "documents"
+    reading: ReadOptions | None = None
     paths: tuple[Path, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.read not in ("documents", "rows"):
             raise InputError(f"`read` must be 'documents' or 'rows'. Received: read={self.read!r}.", argument="read")
+        if self.read == "rows" and self.reading is not None:
+            raise InputError(
+                "`reading` says what becomes of documents. Received: reading with read='rows'. Leave it out: a row "
+                "that is empty or broken ends the run.",
+                argument="reading",
+            )
         object.__setattr__(self, "paths", find_paths(self.source, self.read))
 
     def blocks(self) -> Iterator[list[Record]]:
@@ -71,7 +79,10 @@ class RecordSource:
         Raises:
             InputError: if a record cannot be read; with its place.
         """
-        records = read_document_records(self.source) if self.read == "documents" else read_row_records(self.source)
+        if self.read == "documents":
+            records = read_document_records(self.source, self.reading or ReadOptions())
+        else:
+            records = read_row_records(self.source)
         while block := list(islice(records, BLOCK_RECORDS)):
             yield block
 
@@ -133,9 +144,9 @@ def walk(path: Path) -> Iterator[tuple[str, Path]]:
     yield from sorted(found)
 
 
-def read_document_records(source: Any) -> Iterator[Record]:
+def read_document_records(source: Any, reading: ReadOptions) -> Iterator[Record]:
     """Reads documents; equal ids are found when they are written, in memory that does not grow."""
-    return iter(DocumentReader(source, unique_ids=False))
+    return iter(DocumentReader(source, empty=reading.empty, session=reading.new_session(), unique_ids=False))
 
 
 def read_row_records(source: Any) -> Iterator[Record]:

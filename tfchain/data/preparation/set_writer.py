@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from tfchain.core.atomic import rename_folder, sync_folder, sync_tree, write_file, write_json, writing
 from tfchain.core.errors import InputError
 from tfchain.core.progress import show_progress
+from tfchain.data.documents.reading import ReadOptions
 from tfchain.data.files.shard_manifest import MANIFEST_NAME, Manifest, ShardFormat
 from tfchain.data.preparation.card import Card, describe_steps, make_fingerprint
 from tfchain.data.preparation.encoded_block import EncodedBlock, encode_block, encode_line
@@ -185,6 +186,7 @@ class SetRun:
             "plan_format": PLAN_FORMAT,
             "sources": sources,
             "read": self.source.read,
+            "reading": describe_reading(self.source.reading),
             "steps": self.described,
             "models": [
                 {name: getattr(getattr(step, name), "fingerprint", None) for name in step.needs}
@@ -275,3 +277,9 @@ class SetRun:
     def _report(self) -> PreparationReport:
         written = sum(shard.records for shard in self.writer.shards)
         return PreparationReport(self.reader.read, written, tuple(self.pipeline.run.logs))
+
+
+def describe_reading(reading: ReadOptions | None) -> dict[str, Any]:
+    """Returns the part of how documents are read that decides which ones are."""
+    reading = reading or ReadOptions()
+    return {"empty": reading.empty, "max_broken": reading.max_broken}

@@ -1,38 +1,13 @@
-"""BM25: ranks documents by the words they share with a query, for checks that need a search without a model."""
+"""BM25: ranks documents by the words they share with a query, where a search needs no model."""
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfchain.data.documents.words import UNSPACED
+from tfchain.data.lexical.terms import find_terms
 
-RUN = re.compile(f"[{UNSPACED}]+|[^\\W_{UNSPACED}]+")
-UNSPACED_START = re.compile(f"[{UNSPACED}]")
 QUERIES_AT_ONCE = 64
-
-
-def cut_terms(text: str) -> list[str]:
-    """Returns a text's terms: words without case, and in scripts without spaces each pair of neighbouring characters.
-
-    A run of a single such character is a term itself. Pairs of characters are what search in Chinese by words comes
-    close to without a dictionary (Nie and Ren 1999, "Chinese information retrieval: using characters or words?").
-
-    Example:
-        >>> cut_terms("Visit 北京大学!")
-        ['visit', '北京', '京大', '大学']
-    """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    terms: list[str] = []
-    for run in RUN.findall(text.casefold()):
-        if len(run) > 1 and UNSPACED_START.match(run):
-            terms += (run[place : place + 2] for place in range(len(run) - 1))
-        else:
-            terms.append(run)
-    return terms
 
 
 class Bm25:
@@ -66,7 +41,7 @@ class Bm25:
 
         rows, columns = [], []
         for row, query in enumerate(queries):
-            for term in cut_terms(query):
+            for term in find_terms(query):
                 column = self._vocabulary.get(term)
                 if column is not None:
                     rows.append(row)
@@ -74,6 +49,20 @@ class Bm25:
         shape = (len(queries), self._weights.shape[0])
         asked = csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)  # sums what stands twice
         return (asked @ self._weights).tocsr()
+
+    def search(self, query: str, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the positions and scores of the best documents, best first; equal scores keep the documents' order.
+
+        Documents without a term of the query score 0 and come last.
+        """
+        scores = self.score([query]).toarray()[0]
+        top_k = min(top_k, len(scores))
+        places = np.arange(len(scores))
+        if 0 < top_k < len(scores):  # all that score as the last, so that the order decides
+            least = -np.partition(-scores, top_k - 1)[top_k - 1]
+            places = np.flatnonzero(scores >= least)
+        best = places[np.argsort(-scores[places], kind="stable")][:top_k]
+        return best, scores[best]
 
     def rank(self, queries: Sequence[str], documents: Sequence[int]) -> Iterator[int]:
         """Yields the rank of one document for each query, from 1.
@@ -103,7 +92,7 @@ def count_terms(documents: Sequence[str]) -> tuple[Any, dict[str, int]]:
     data: list[np.ndarray] = []
     ends = [0]
     for document in documents:
-        terms = np.fromiter((vocabulary.setdefault(term, len(vocabulary)) for term in cut_terms(document)), np.int32)
+        terms = np.fromiter((vocabulary.setdefault(term, len(vocabulary)) for term in find_terms(document)), np.int32)
         columns, found = np.unique(terms, return_counts=True)
         indices.append(columns)
         data.append(found.astype(np.float32))

@@ -5,14 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from tfchain.data.checks.bm25 import Bm25, cut_terms
+from tfchain.data.lexical.bm25 import Bm25
+from tfchain.data.lexical.terms import find_terms
 
 
 def test_terms_are_words_without_case_and_pairs_of_neighbouring_characters() -> None:
-    assert cut_terms("Visit 北京大学, 'Tōkyō' 2026!") == ["visit", "北京", "京大", "大学", "tōkyō", "2026"]
-    assert cut_terms("我 you 他们") == ["我", "you", "他们"]
-    assert cut_terms("ＡＢＣ") == ["abc"]
-    assert cut_terms("…?!") == []
+    assert find_terms("Visit 北京大学, 'Tōkyō' 2026!") == ["visit", "北京", "京大", "大学", "tōkyō", "2026"]
+    assert find_terms("我 you 他们") == ["我", "you", "他们"]
+    assert find_terms("ＡＢＣ") == ["abc"]
+    assert find_terms("…?!") == []
 
 
 def test_the_score_is_the_formula_worked_out_by_hand() -> None:
