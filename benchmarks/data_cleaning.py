@@ -256,7 +256,9 @@ def describe(results: dict[str, Any]) -> str:
         lines += [
             f"{NUM_PLANTED:,} texts of SciFact, SQuAD and CMRC with one thing planted in each. Recall counts what is "
             f"covered whole: **{row['recall_all']:.3f}** of all. Precision: of all that is found there, "
-            f"**{row['precision']:.3f}** is what was planted.",
+            f"**{row['precision']:.3f}** is what was planted. Patterns and planted forms have the same author, and the "
+            "patterns were mended after a first run with other texts and numbers, which found 0.986: this is no figure "
+            "of data that nobody had seen.",
             "",
             "| kind, country | recall |",
             "| --- | --- |",
