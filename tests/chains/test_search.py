@@ -375,7 +375,10 @@ def test_bad_calls_are_named(chain: NeuralSearchChain, call, message: str) -> No
         ({"learning_rate": float("nan")}, "`learning_rate` must be a number above 0"),
         ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1. Received: batch_size=0"),
         ({"epochs": 1.5}, "`epochs` must be a whole number of at least 1. Received: epochs=1.5"),
-        ({"passages": "cut"}, "'split' or 'truncate'. Received: passages='cut'"),
+        (
+            {"passages": "cut"},
+            "`passages` must be one of 'split', 'sentences', 'structure', 'truncate'. Received: passages='cut'",
+        ),
         ({"max_length": 100_000}, "`max_length` must be at least 3 and at most"),
         ({"max_length": "12"}, "`max_length` must be a whole number of at least 3. Received: max_length='12'"),
         ({"prompts": ["query: "]}, "`prompts` must be a dict of prompts by name"),

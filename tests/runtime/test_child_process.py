@@ -37,7 +37,12 @@ def test_every_child_of_tfchains_is_started_by_this_command() -> None:
     }
     # jobs/local.py runs the command that `tfchain launch` makes, or what a user gives it.
     assert starters == {
-        *("deployment/deploy.py", "deployment/server/workers/process.py", "jobs/local.py"),
+        *(
+            "data/extraction/extractor.py",
+            "deployment/deploy.py",
+            "deployment/server/workers/process.py",
+            "jobs/local.py",
+        ),
         *("models/engines/litert_conversion.py", "optimization/measure.py"),
     }
 
