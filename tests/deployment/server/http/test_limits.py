@@ -306,7 +306,7 @@ def test_the_time_that_a_request_waits_is_taken_from_its_run(echo: Echo) -> None
                 waiting.settimeout(5)
                 assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert left[0] is not None
-        assert left[0] <= 19_950
+        assert left[0] <= 19_970  # it waited 50 ms, of which some may pass before the server has read it
     finally:
         echo.release.set()
         server.close(1.0)
