@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 from tfchain.core.errors import InputError, MissingPackageError, first_line
 from tfchain.data.files.limits import ReadLimits
 
-BUFFER_BYTES = 2**18
+BUFFER_BYTES = 2**17
 
 
 class DamagedFileError(InputError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tfchain.core.errors import InputError, first_line
-from tfchain.data.files.compression import DamagedFileError
+from tfchain.data.files.compression import BUFFER_BYTES, DamagedFileError
 from tfchain.data.files.data_file import DataFile, open_path, to_file
 from tfchain.data.files.encodings import (
     LEAST_WRONG_BYTES,
@@ -22,7 +22,6 @@ from tfchain.data.files.read_session import SHOWN_CHARACTERS, ReadSession
 
 NEW_LINE = b"\n"
 SKIPPED_BYTES = 2**20  # of a line that is too long, read at once
-BUFFER_BYTES = 2**18
 
 
 class BadLineError(InputError):

@@ -299,14 +299,14 @@ def test_the_time_that_a_request_waits_is_taken_from_its_run(echo: Echo) -> None
         with open_stream(server, head("/wait", "Content-Length: 1") + b"1"):
             assert echo.begun.acquire(timeout=5)
             with open_stream(server, head("/note", "Content-Length: 0")) as waiting:
-                waiting.settimeout(0.05)
+                waiting.settimeout(0.15)  # 50 ms count, the rest is for a busy machine to read the request
                 with pytest.raises(TimeoutError):
                     waiting.recv(10)
                 echo.release.set()
                 waiting.settimeout(5)
                 assert waiting.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert left[0] is not None
-        assert left[0] <= 19_970  # it waited 50 ms, of which some may pass before the server has read it
+        assert left[0] <= 19_950
     finally:
         echo.release.set()
         server.close(1.0)
