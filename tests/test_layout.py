@@ -19,6 +19,7 @@ TESTED_BY = {
     "cli/export": "cli/test_commands.py",
     "cli/forget": "cli/test_commands.py",
     "cli/search": "cli/test_commands.py",
+    "data/cleaning/mask_step": "data/cleaning/test_mask_secrets.py",
     "data/documents/file_folder": "data/documents/test_file_reader.py",
     "data/documents/items": "data/documents/test_reading.py",
     "data/extraction/worker": "data/extraction/test_extractor.py",

@@ -1,29 +1,24 @@
 """The step that masks personal data, or leaves out the records that have some."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tfchain.core.errors import InputError
+from tfchain.data.cleaning.mask_step import MaskStep
 from tfchain.data.cleaning.personal.found import replace_found
 from tfchain.data.cleaning.personal.national_ids import COUNTRIES
 from tfchain.data.cleaning.personal.personal_data import ALL_KINDS, KINDS, find_personal_data
 from tfchain.data.cleaning.personal.phones import REGIONS
-from tfchain.data.cleaning.setting_checks import check_names, check_word
-from tfchain.data.steps.record import Record, texts_of
-from tfchain.data.steps.step import TextStep
-from tfchain.data.steps.step_log import StepLog
-
-ACTIONS = ("mask", "drop")
+from tfchain.data.cleaning.setting_checks import check_names
 
 
 @dataclass(frozen=True)
-class MaskPersonalData(TextStep):
+class MaskPersonalData(MaskStep):
     """Replaces personal data with its kind, such as `[EMAIL]`, or leaves out the records that have some.
 
     Kinds: `email`; `phone`, by the numbering plans of phonenumbers; `card`, with an issuer's first digits and Luhn's
-    check digit; `iban`, with its check digits; `national_id`, ids of 18 countries by form and check digits; `ip`; and
+    check digit; `iban`, with its check digits; `national_id`, ids of 17 countries by form and check digits; `ip`; and
     `name`, people's names by Presidio, which is off until asked for, as it needs the extra `names` and a model.
 
     Patterns find what is written as usual, and no more: docs/cleaning.md has recall and precision. Metadata is not
@@ -43,8 +38,8 @@ class MaskPersonalData(TextStep):
         MissingPackageError: in a run, if a package is not installed that a kind needs.
     """
 
+    what: ClassVar[str] = "personal data"
     name: ClassVar[str] = "mask_personal_data"
-    action: str = "mask"
     kinds: tuple[str, ...] = KINDS
     regions: tuple[str, ...] = REGIONS
     countries: tuple[str, ...] = COUNTRIES
@@ -52,7 +47,7 @@ class MaskPersonalData(TextStep):
     analyzer: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_word("action", self.action, ACTIONS)
+        super().__post_init__()
         check_names("kinds", self.kinds, ALL_KINDS)
         check_names("countries", self.countries, COUNTRIES)
         codes = self.regions if isinstance(self.regions, list | tuple) else ("",)
@@ -79,18 +74,3 @@ class MaskPersonalData(TextStep):
         )
         found.update({place.kind for place in places})
         return replace_found(text, places) if places else text
-
-    def process(self, records: Sequence[Record], log: StepLog, state: Any) -> list[Record]:
-        """Masks, or drops."""
-        if self.action == "mask":
-            return super().process(records, log, state)
-        kept: list[Record] = []
-        for record in records:
-            found: Counter[str] = Counter()
-            for text in texts_of(record).values():
-                self.change(text, found)
-            if found:
-                log.drop(record, f"personal data: {', '.join(sorted(found))}")
-            else:
-                kept.append(record)
-        return kept

@@ -1,22 +1,17 @@
 """The step that masks keys, tokens and passwords, or leaves out the records that have some."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from tfchain.data.cleaning.mask_step import MaskStep
 from tfchain.data.cleaning.personal.found import Found, replace_found
 from tfchain.data.cleaning.personal.secrets import KINDS, find_secrets
-from tfchain.data.cleaning.setting_checks import check_names, check_word
-from tfchain.data.steps.record import Record, texts_of
-from tfchain.data.steps.step import TextStep
-from tfchain.data.steps.step_log import StepLog
-
-ACTIONS = ("mask", "drop")
+from tfchain.data.cleaning.setting_checks import check_names
 
 
 @dataclass(frozen=True)
-class MaskSecrets(TextStep):
+class MaskSecrets(MaskStep):
     """Replaces keys, tokens and passwords with `[SECRET]`, or leaves out the records that have some.
 
     Found by the forms that issuers document (AWS, GitHub, GitLab, Slack, Google, Stripe, npm, PyPI, …), private keys in
@@ -31,12 +26,12 @@ class MaskSecrets(TextStep):
         InputError: if a setting is not known.
     """
 
+    what: ClassVar[str] = "secrets"
     name: ClassVar[str] = "mask_secrets"
-    action: str = "mask"
     kinds: tuple[str, ...] = KINDS
 
     def __post_init__(self) -> None:
-        check_word("action", self.action, ACTIONS)
+        super().__post_init__()
         check_names("kinds", self.kinds, KINDS)
 
     def change(self, text: str, found: Counter[str]) -> str:
@@ -44,18 +39,3 @@ class MaskSecrets(TextStep):
         places = find_secrets(text, self.kinds)
         found.update({place.kind for place in places})
         return replace_found(text, [Found(start, end, "secret") for start, end, _ in places]) if places else text
-
-    def process(self, records: Sequence[Record], log: StepLog, state: Any) -> list[Record]:
-        """Masks, or drops."""
-        if self.action == "mask":
-            return super().process(records, log, state)
-        kept: list[Record] = []
-        for record in records:
-            found: Counter[str] = Counter()
-            for text in texts_of(record).values():
-                self.change(text, found)
-            if found:
-                log.drop(record, f"secrets: {', '.join(sorted(found))}")
-            else:
-                kept.append(record)
-        return kept
