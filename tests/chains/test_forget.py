@@ -8,6 +8,7 @@ import pytest
 from tfchain.chains.forget import forget
 from tfchain.chains.search import NeuralSearchChain
 from tfchain.core.errors import IndexFolderError, InputError
+from tfchain.data.streams.token_batches import token_batches
 
 SECRET = "the cat of anna winter sleeps in berlin"
 
@@ -110,6 +111,17 @@ def test_versions_that_hold_a_document_are_named_then_deleted(chain: NeuralSearc
     assert receipt.places == [{"path": str(first), "kind": "version", "removed": 1}]
     assert [folder.name for folder in second.parent.iterdir() if folder.is_dir()] == ["2"]
     assert files_with(tmp_path, SECRET) == []
+
+
+def test_caches_of_token_ids_go(tmp_path: Path):
+    tokenize = {"one": [11], "two": [22, 222]}
+    arguments = {"batch_size": 1, "cache": tmp_path / "cache", "tokenizer_fingerprint": "t"}
+    batches = token_batches(list(tokenize), lambda texts: [tokenize[text] for text in texts], **arguments)
+    assert len(list(batches)) == 2
+    (cache,) = (tmp_path / "cache").iterdir()
+    receipt = forget("anna-77", tmp_path)
+    assert receipt.places == [{"path": str(cache), "kind": "cache", "removed": 1}]
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_the_receipt_proves_without_saying(chain: NeuralSearchChain, tmp_path: Path):

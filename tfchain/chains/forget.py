@@ -18,6 +18,7 @@ from tfchain.data.forgetting.files import forget_in_file, is_record_file
 from tfchain.data.forgetting.target import Target
 from tfchain.data.preparation.forget_set import forget_in_set, is_prepared_set
 from tfchain.data.preparation.work_folder import WORK_PREFIX
+from tfchain.data.streams.token_cache import is_token_cache
 from tfchain.deployment.version_strings import version_holds
 from tfchain.tasks.manifest import MANIFEST, read_manifest
 from tfchain.tasks.search.index_folder import read_segment_documents
@@ -34,8 +35,8 @@ class ForgetReceipt:
         request: A number of its own for each request.
         time: When it ended, in UTC, ISO 8601.
         id_hashes: SHA-256 of each id, so that a later question "was X forgotten?" can be answered.
-        places: For each file or folder that held something: `path`, `kind` (`index`, `prepared`, `records`, `version`)
-            and `removed`, the number of documents or records.
+        places: For each file or folder that held something: `path`, `kind` (`index`, `prepared`, `records`, `cache`,
+            `version`) and `removed`, the number of documents or records; a cache is deleted whole.
         remaining: What still holds a document, and what to do: `path` and `advice`.
     """
 
@@ -84,8 +85,8 @@ def forget(
 
     Args:
         ids: The documents' ids.
-        paths: Saved chains, folders and files of records (.json, .jsonl, .csv, .tsv, .parquet, .tfrecord), and base
-            paths of versions. Folders are searched through.
+        paths: Saved chains, prepared sets, caches of token ids, folders and files of records (.json, .jsonl, .csv,
+            .tsv, .parquet, .tfrecord), and base paths of versions. Folders are searched through.
         texts: Texts of the documents, if no saved chain holds them any more. Default: none.
         versions: What to do with exported versions that hold one of the documents. `report` names them in the receipt,
             `delete` deletes them: export a new one first, since a server needs one to load. Default: `report`.
@@ -129,6 +130,8 @@ def find_places(path: Path) -> list[tuple[str, Path]]:
         return [("index", path)]
     if (path / "saved_model.pb").is_file():
         return [("version", path)]
+    if is_token_cache(path):
+        return [("cache", path)]
     if is_prepared_set(path):
         return [("prepared", path)]
     found: list[tuple[str, Path]] = []
@@ -158,6 +161,9 @@ def forget_in_place(kind: str, path: Path, target: Target, versions: Versions, r
         removed = forget_in_file(path, target)
     elif kind == "prepared":
         removed = forget_in_set(path, target)
+    elif kind == "cache":  # token ids are the text, and nothing tells whose: the next use makes the cache anew
+        shutil.rmtree(path)
+        removed = 1
     elif kind == "unfinished":
         advice = "It was left by a process that was killed, or one still writes it. Let it end, or delete the path."
         receipt.remaining.append({"path": str(path), "advice": advice})

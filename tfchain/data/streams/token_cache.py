@@ -68,6 +68,11 @@ def cached_tokens(
     return CachedTokens(token_ids, offsets, fingerprint)
 
 
+def is_token_cache(folder: Path) -> bool:
+    """Returns whether a folder is the cache of one corpus and tokenizer."""
+    return (folder / "cache.json").is_file() and (folder / "token_ids").is_file()
+
+
 def fill_cache(texts: Texts, tokenize: Callable[[list[str]], list[list[int]]], folder: Path) -> None:
     """Tokenizes all texts in their order, and writes the ids and where each text begins."""
     end = 0
