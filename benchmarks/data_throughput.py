@@ -149,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of data sets")
     parser.add_argument("--peers", type=Path, help="a Python with datasets, tokenizers and ftfy")
-    parser.add_argument("--megabytes", type=float, default=16)
+    parser.add_argument("--megabytes", type=float, default=48)
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--memory", type=float, nargs=2, metavar="MB", help="two sizes to measure the memory for")
     parser.add_argument("--limit-seconds", type=float, default=360)

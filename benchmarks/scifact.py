@@ -16,7 +16,7 @@ import numpy as np
 
 from tfchain import NeuralSearchChain
 from tfchain.data.documents.beir import read_beir
-from tfchain.tasks.search.metrics import ranking_metrics
+from tfchain.tasks.ranking_metrics import ranking_metrics
 
 TIE = 2e-5  # scores closer than this may come in either order
 

@@ -31,7 +31,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress
 from tfchain.optimization.recipes import Quantize
 from tfchain.runtime.tf_text import load_tf_text
-from tfchain.tasks.search.metrics import ranking_metrics
+from tfchain.tasks.ranking_metrics import ranking_metrics
 from tfchain.tasks.search.search_graph import make_search_graph
 
 REPORT = Path(__file__).parent / "SERVING_PRECISIONS.md"

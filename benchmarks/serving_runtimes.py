@@ -32,8 +32,8 @@ from tfchain.data.documents.beir import read_beir
 from tfchain.deployment.deploy import Deployment, deploy
 from tfchain.deployment.export import export
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.ranking_metrics import ranking_metrics
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.metrics import ranking_metrics
 from tfchain.tasks.search.search import PassageConfig, make_index
 from tfchain.tasks.search.search_graph import make_search_graph
 from tfchain.tasks.search.served_precision import to_served

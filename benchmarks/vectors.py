@@ -25,7 +25,7 @@ from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.reduce import find_directions
-from tfchain.tasks.search.metrics import ranking_metrics
+from tfchain.tasks.ranking_metrics import ranking_metrics
 
 TOP_K = 10
 ROUNDS = 15

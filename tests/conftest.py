@@ -33,7 +33,12 @@ LONGEST = (
     "tests/models",
 )
 # Tests of pipelines import Apache Beam, which only the environment of `make test-beam` has.
-collect_ignore_glob = [] if importlib.util.find_spec("apache_beam") else ["*/test_beam_*", "data/beam/*"]
+# Beam's own protobuf is older than what the package sentencepiece, which tests of tokenizers import, was made with.
+collect_ignore_glob = (
+    ["models/tokenizers/*", "tasks/test_text_graph.py"]
+    if importlib.util.find_spec("apache_beam")
+    else ["*/test_beam_*", "data/beam/*"]
+)
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 

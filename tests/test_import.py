@@ -36,7 +36,8 @@ def test_the_values_that_pass_between_rooms_import_nothing_heavy() -> None:
     "command",
     [
         *("", "index", "search", "evaluate", "export", "serve", "info", "train", "tune", "launch"),
-        *("prepare", "check", "forget"),
+        *("prepare", "check", "forget", "monitor", "release", "releases", "promote", "rollback", "plan", "deploy"),
+        *("lifecycle", "approve", "compress", "predict"),
     ],
 )
 def test_the_help_imports_nothing_heavy(command: str) -> None:

@@ -20,13 +20,13 @@ AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 PAGES = tuple(sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
 DOCUMENTS = (*AT_THE_TOP, *PAGES)
 PRINTED_LINES = {
-    "README.md": 5,
+    "README.md": 4,
     "docs/augmentation.md": 2,
     "docs/classification.md": 2,
     "docs/cleaning.md": 1,
     "docs/data-report.md": 3,
     "docs/filters.md": 1,
-    "docs/models.md": 2,
+    "docs/models.md": 3,
     "docs/passages.md": 1,
     "docs/preparing-data.md": 3,
     "docs/training.md": 1,
@@ -191,7 +191,7 @@ def test_paths_tests_and_modules_that_are_named_exist(document: str) -> None:
             module, _, name = span.rpartition(".")
             assert importlib.util.find_spec(module) is not None, span
             __import__(module)
-            assert hasattr(sys.modules[module], name), span
+            assert hasattr(sys.modules[module], name) or importlib.util.find_spec(span), span
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -221,7 +221,7 @@ def evaluate(chain: Any, dataset: Any) -> dict[str, float]:
 
 def rank_by_bm25(chain: Any, dataset: Any, peers: Path, work: Path, make_terms: MakeTerms) -> dict[str, float]:
     """BM25 over whole passages, on terms made of the same tokenizer's tokens."""
-    from tfchain.tasks.search.metrics import ranking_metrics
+    from tfchain.tasks.ranking_metrics import ranking_metrics
 
     def read(texts: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
         return [(id, make_terms(chain.tokenizer.tokenize(text))) for id, text in texts]

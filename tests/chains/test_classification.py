@@ -23,6 +23,8 @@ from tfchain.data.augmentation.character_noise import AddTypos
 from tfchain.data.augmentation.word_noise import DeleteWords
 from tfchain.deployment.deploy import Deployment
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.monitoring.canaries.canary import read_canaries
+from tfchain.monitoring.drift.reference import read_reference
 from tfchain.tasks.classification.predictions import ScoredLabel
 from tfchain.tasks.heads import strip_head
 from tfchain.tasks.live_model import LiveModel
@@ -60,7 +62,15 @@ def fitted(thin_model_path: Path) -> TextClassificationChain:
 
 @pytest.fixture(scope="module")
 def version(fitted: TextClassificationChain, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted.export(tmp_path_factory.mktemp("versions") / "classification", top_k=2)
+    return fitted.export(tmp_path_factory.mktemp("versions") / "classification", top_k=2, reference=ROWS * 2)
+
+
+def test_a_version_has_a_reference_of_what_the_rows_ask(version: Path, fitted: TextClassificationChain) -> None:
+    reference, canaries = read_reference(version), read_canaries(version)
+    assert reference.queries is not None
+    assert (len(reference.queries), reference.queries.dim) == (30, 3)  # a class each
+    texts = [canary.text for canary in canaries]
+    assert [canary.ids for canary in canaries] == [(one["label"],) for one in fitted.predict(texts)]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,8 @@ from pathlib import Path
 import grpc
 from tfchain.chains.model_server import find_obstacle, load
 from tfchain.core.native import NativeEngine
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.runtime.tf_protos import load_serving_protos
 

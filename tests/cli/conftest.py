@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from tfchain.cli import commands
 
 Run = Callable[..., Result]
-ENCODES = ("index", "search", "evaluate", "export")
+ENCODES = ("index", "search", "evaluate", "export", "predict")
 DOCUMENTS = (
     '{"id": "cat", "text": "the cat sleeps"}\n'
     '{"id": "stock", "title": "on monday", "text": "stocks fell", "source": "paper"}\n'
@@ -77,8 +77,9 @@ def index_path(saved_index: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def exported(run: Run, saved_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """What `tfchain export` gave; its output is the version's folder."""
-    base_path = tmp_path_factory.mktemp("exported") / "docs"
-    return run("export", saved_index, "--out", base_path, "--top-k", 2)
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "asked.txt").write_text("the cat sleeps\nwho runs\nstocks on monday\n" * 10)
+    return run("export", saved_index, "--out", folder / "docs", "--top-k", 2, "--reference", folder / "asked.txt")
 
 
 @pytest.fixture(scope="session")

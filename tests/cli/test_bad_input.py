@@ -199,7 +199,7 @@ def test_a_model_folder_without_weights(run: Run, tiny_model_path: Path, documen
     model = copy_model(tiny_model_path, tmp_path)
     (model / "model.safetensors").unlink()
 
-    check_error(index_with(run, model, documents_path, tmp_path), "has no model.safetensors")
+    check_error(index_with(run, model, documents_path, tmp_path), "has no weights to read", "model.safetensors")
 
 
 def test_a_model_of_an_unknown_architecture(

@@ -51,7 +51,10 @@ def test_what_is_no_chain_is_told_with_what_it_is(tmp_path: Path) -> None:
         (version.parent, "is a base path of versions; it is served with `tfchain serve`"),
         (tmp_path, "holds no chain.json"),
     ):
-        with pytest.raises(IndexFolderError, match=f"Expected a folder that `tfchain index` wrote. .* which {what}"):
+        with pytest.raises(
+            IndexFolderError,
+            match=f"Expected a folder that `tfchain index`, .* wrote. .* which {what}",
+        ):
             check_is_chain(path)
     with pytest.raises(IndexFolderError, match="No such folder: .*gone. Make an index with"):
         check_is_chain(tmp_path / "gone")
@@ -80,7 +83,7 @@ def test_a_base_path_is_described_by_its_versions_and_not_by_what_a_stopped_expo
     shown = to_short(values)
     assert shown["version 9"] == "not exported by tfchain"
     assert shown["version 10"] == "embed, search; documents 1234; oldest server 2.8"
-    with pytest.raises(InputError, match="Expected an index, a base path or a version"):
+    with pytest.raises(InputError, match="Expected an index or another saved chain, a base path or a version"):
         describe_path(tmp_path / "11")
 
 

@@ -70,6 +70,9 @@ def test_the_request_is_for_the_latest_version(tmp_path: Path, capsys: pytest.Ca
     assert make_request(tmp_path) == {"signature_name": "embed", "instances": ["a text to encode"]}
     make_version(tmp_path / "10", signatures=["embed", "serving_default"])
     assert make_request(tmp_path) == {"instances": ["how do I merge two sorted lists"]}
+    make_version(tmp_path / "10" / "1", signatures=["embed", "rerank", "serving_default"])
+    pair = {"text": "what does the cat do", "text_pair": "The cat sleeps."}
+    assert make_request(tmp_path / "10") == {"instances": [pair]}
     make_version(tmp_path / "11")
     assert make_request(tmp_path) is None
     say_ready(DEPLOYMENT, tmp_path, False)

@@ -270,7 +270,11 @@ def test_only_the_chief_saves_and_reports(
         ("recipes:\n  - quantize: {}\n", 5, "No recipe `quantize` acts while training."),
         ("recipes:\n  - prune:\n      sparsty: 0.5\n", 6, "no key `recipes[0].prune.sparsty`. Did you mean `sparsity`"),
         ("recipes:\n  - prune:\n      begin: 0\n      sparsity: 2\n", 7, "`sparsity` must be above 0 and below 1."),
-        ("recipes:\n  - cluster: {begin: 0.5}\n  - prune:\n", 4, "Recipes are applied in the order Shrink, Prune"),
+        (
+            "recipes:\n  - cluster: {begin: 0.5}\n  - prune:\n",
+            4,
+            "applied in the order TrimVocabulary, Shrink, Prune",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line(more: str, line: int, words: str, run: Run, folder: Path) -> None:

@@ -13,6 +13,7 @@ from tests.cli.test_train import folder as folder  # the same files
 from tests.cli.test_train import write
 from tfchain import Validation
 from tfchain.chains.search import NeuralSearchChain
+from tfchain.data.augmentation.word_noise import DeleteWords
 from tfchain.jobs.tuning_workers import make_tuning_environments
 from tfchain.optimization.tuning.report import TrialReport, TuningReport
 from tfchain.training.losses import InBatchSoftmax
@@ -24,6 +25,7 @@ FULL = (
     + """\
 loss: {name: in_batch_softmax, scale: 5}
 mining: {num_negatives: 1}
+augment: [{delete_words: {rate: 0.2}}]
 hyperparameters: {batch_size: 2, epochs: 3}
 checkpoint: not looked at
 tuning:
@@ -66,6 +68,7 @@ def test_a_file_becomes_a_search(run: Run, folder: Path, tunes: list[dict[str, A
     options = call.pop("options")
     assert isinstance(options.loss, InBatchSoftmax)
     assert (options.loss.scale, options.mining, options.checkpoint) == (5, Mining(num_negatives=1), None)
+    assert options.augment == (DeleteWords(rate=0.2),)
     assert call == {
         "dataset": folder / "pairs.jsonl",
         "space": {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.certificates import Certificates, make_certificates
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.conformance.any_models import SLEEP_SECONDS, ask, make_functions, sample
 from tests.conformance.conftest import Reply, Wire
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.dtypes import BY_NUMBER
 from tfchain.deployment.server.servables.saved_model import load_saved_model
 from tfchain.deployment.server.status import StatusError

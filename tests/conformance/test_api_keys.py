@@ -17,7 +17,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.certificates import Certificates
 from tests.conformance.conftest import API_KEY, Wire
 from tfchain.deployment.client.client import Client, RequestError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 
 MISSING = "The request has no API key. Send the header `Authorization: Bearer KEY`."

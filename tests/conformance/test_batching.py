@@ -19,7 +19,9 @@ from tfchain.deployment.server.batching.batching_servable import BatchingServabl
 from tfchain.deployment.server.batching.parameters import BatchingParameters
 from tfchain.deployment.server.batching.text_servable import TextBatchingServable
 from tfchain.deployment.server.manager import ModelSpec
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
+from tfchain.deployment.server.releases import ReleasedServable
 from tfchain.deployment.server.servables.saved_model import load_saved_model
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError
@@ -41,8 +43,9 @@ class BatchingWire(Wire):
     @property
     def servable(self) -> BatchingServable:
         with self.server._manager.lend(ModelSpec("hpt")) as lease:
-            assert isinstance(lease.servable, BatchingServable)
-            return lease.servable
+            assert isinstance(lease.servable, ReleasedServable)  # it counts runs of versions under release
+            assert isinstance(lease.servable._servable, BatchingServable)
+            return lease.servable._servable
 
     def ask(self, instances: Any, signature: str = "serving_default") -> tuple[int, Any]:
         reply = self.predict(json.dumps({"signature_name": signature, "instances": instances}))

@@ -21,7 +21,8 @@ from tests.conformance.conftest import Wire
 from tfchain.deployment.server.grpc.server import GrpcServer
 from tfchain.deployment.server.http.rest import RestApi
 from tfchain.deployment.server.manager import Manager, ModelSpec
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.saved_model import load_saved_model
 from tools.fuzz.messages import Context
 from tools.fuzz.versions import write_version
@@ -280,9 +281,12 @@ def test_memory_stays_flat_over_many_requests_of_all_kinds(good: Path) -> None:
             assert server.predict(request, context).outputs["y"].float_val == [21.0]
 
     ask(0, 1000)
-    before = rss_mb()
-    ask(1000, 3000)
-    assert rss_mb() - before < 8
+    grown = []  # what earlier tests of this process left to threads may grow once; a leak grows in each round
+    for start in range(1000, 4000, 1000):
+        before = rss_mb()
+        ask(start, 1000)
+        grown.append(rss_mb() - before)
+    assert min(grown) < 2.5, grown
     manager.close()
 
 
@@ -325,7 +329,7 @@ def test_no_wait_depends_on_the_clock_on_the_wall() -> None:
                 )
             ):
                 found.add(path.relative_to(SERVER).as_posix())
-    assert found == {"http/connection.py", "metrics/process.py"}
+    assert found == {"http/connection.py", "metrics/process.py", "observing/answered.py", "text/feedback.py"}
 
 
 def test_a_clock_that_jumps_hurts_no_request_and_no_wait(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from tfchain.deployment.server.http.rest import RestApi
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tools.fuzz import rest, versions
 from tools.fuzz.outcomes import Outcomes
 from tools.fuzz_server import fuzz, fuzz_batched, fuzz_grpc, fuzz_rest, serve_models

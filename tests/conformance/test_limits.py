@@ -12,7 +12,8 @@ import pytest
 
 from tests.conformance.conftest import Wire
 from tfchain.deployment.server.http.limits import RequestLimits
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 
 LIMITS = RequestLimits(
     max_body_bytes=2000, max_batch_size=9, max_concurrent_requests=2, max_connections=4, max_rows=3, max_json_depth=5

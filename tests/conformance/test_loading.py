@@ -11,7 +11,8 @@ import pytest
 
 from tests.conformance.conftest import VERSION, Wire
 from tfchain.core.errors import InputError, ServerError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable, load_saved_model
 from tfchain.deployment.server.servables.session import GraphSession
 from tfchain.deployment.server.status import StatusError

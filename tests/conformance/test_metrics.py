@@ -17,7 +17,8 @@ from tests.conformance.test_grpc import Stubs
 from tests.conformance.test_loading import warmup_request, write_warmup
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.server.http.monitoring import read_prometheus_path
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 
 STOCK = "/stock/metrics"

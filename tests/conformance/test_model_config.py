@@ -15,7 +15,8 @@ import pytest
 from tests.conformance.conftest import Reply, Wire
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.client.client import Client, RequestError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 
 FACTORS = {"a/1": 1.0, "a/2": 2.0, "b/1": 10.0, "moved/1": 7.0}  # what a version multiplies by
 

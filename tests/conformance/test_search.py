@@ -13,7 +13,8 @@ from tests.conformance.conftest import Wire
 from tfchain import NeuralSearchChain
 from tfchain.deployment.server.flags import parse_flags
 from tfchain.deployment.server.main import _to_options
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 from tfchain.runtime.tf_text import load_tf_text
 

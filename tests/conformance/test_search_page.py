@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 
 from tests.browser import CHROMIUM, DOWN, DRIVER, ENTER, ESCAPE, UP, Browser
+from tests.deployment.server.observing.test_watch import Memory
 from tests.search_server import make_router, serve_http, serve_models, write_version
 from tfchain.deployment.server.api_keys import ApiKeys
+from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import Manager
+from tfchain.deployment.server.metrics.registry import Registry
+from tfchain.deployment.server.observing.watch import Watch
+from tfchain.deployment.server.text.feedback import add_feedback
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs Chromium and its driver (Debian: chromium, chromium-driver)"
@@ -268,6 +273,46 @@ def test_a_server_without_a_model_that_searches_says_so(browser: Browser, folder
         browser.open(f"{url}/?q=cat")
         settle(browser)
         assert browser.text("#status").startswith("No model that searches is served here.")
+
+
+def test_thumbs_and_opened_texts_are_told_where_the_server_keeps_a_log(started: Browser, manager: Manager) -> None:
+    memory = Memory()
+    with Watch(memory, Registry()) as watch:
+        router = make_router(manager, watch=watch)
+        add_feedback(router, watch, ApiDocument("1"))
+        with serve_http(router) as url:
+            started.emulate()
+            started.log()
+            started.open(f"{url}/?q=cat")
+            settle(started)
+            started.click("#hits summary")
+            started.click("#hits summary")
+            started.click("#hits summary")  # opened twice, told once
+            started.click("#hits li:nth-child(2) .thumbs_up")
+            started.click("#hits li:nth-child(2) .thumbs_down")
+            started.click("#hits li:nth-child(2) .thumbs_down")
+            pressed = "return [...document.querySelectorAll('.thumb')].map((one) => one.getAttribute('aria-pressed'))"
+            assert started.run(pressed)[:4] == ["false", "false", "false", "true"]
+            started.click("#language")
+            assert started.run(pressed)[:4] == ["false", "false", "false", "true"]
+            assert ("button", "没有帮助") in started.accessible()
+            started.run("localStorage.clear()")
+            started.wait(lambda: len(memory.events) == 3)
+            ask(started, "dog")
+            started.wait(lambda: len(memory.observations) == 2)
+            first, second = memory.observations
+            name = started.run("return sessionStorage.getItem('tfchain.client')")
+    hits = first.ids
+    assert [(event.action, event.object_id, event.position) for event in memory.events] == [
+        ("click", hits[0], 1),
+        ("thumbs_up", hits[1], 2),
+        ("thumbs_down", hits[1], 2),
+    ]
+    assert {event.query_id for event in memory.events} == {first.query_id}
+    assert {event.client_id for event in memory.events} == {name}
+    assert (first.client_id, second.client_id) == ("", name)
+    assert first.attributes["application"] == "search-page"
+    assert started.log() == []
 
 
 def test_errors_and_slow_answers_are_told(started: Browser, manager: Manager) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc
 
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 
 PREDICT = "/v1/models/hpt:predict"
 

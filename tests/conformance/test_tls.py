@@ -20,7 +20,8 @@ from tests.certificates import Certificates
 from tests.conformance.conftest import API_KEY, VERSION, Wire
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.client.client import Client
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 from tfchain.deployment.server.tls import read_tls_config
 

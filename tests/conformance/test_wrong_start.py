@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 
 
 @pytest.mark.parametrize(

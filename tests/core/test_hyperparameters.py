@@ -37,7 +37,10 @@ from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, HyperparameterOpt
         ({"mini_batch_size": 0}, r"`mini_batch_size` must be a whole number of at least 1"),
         ({"lora_rank": -4}, r"`lora_rank` must be a whole number of at least 1"),
         ({"seed": -1}, r"`seed` must be a whole number of at least 0"),
-        ({"schedule": "step"}, r"`schedule` must be one of linear, cosine, constant\. Received: schedule='step'"),
+        (
+            {"schedule": "step"},
+            r"`schedule` must be one of linear, cosine, constant, inverse_sqrt\. Received: schedule='step'",
+        ),
         ({"batches": "shuffled"}, r"`batches` must be one of random, no_duplicates, length, no_duplicates_by_length"),
         ({"dtype_policy": "bfloat16"}, r"`dtype_policy` must be one of float32, mixed_bfloat16, mixed_float16"),
         ({"remat": 1}, r"`remat` must be True or False\. Received: remat=1"),

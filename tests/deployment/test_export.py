@@ -54,6 +54,25 @@ def test_a_version_that_answers_otherwise_never_appears(tmp_path: Path) -> None:
     assert [one.name for one in (tmp_path / "base").iterdir()] == ["1"]
 
 
+def test_files_are_added_to_a_proven_version_before_it_appears_or_it_never_does(tmp_path: Path) -> None:
+    module, signatures = affine()
+    seen: list[list[str]] = []
+
+    def complete(folder: Path) -> None:
+        seen.append(sorted(list_versions(tmp_path / "base")))
+        assert (folder / "saved_model.pb").is_file()
+        if seen[1:]:
+            raise InputError("this version cannot be asked")
+        (folder / "added.txt").write_text("added")
+
+    version = export(tmp_path / "base", module, signatures, proofs=[proof(1, 3)], complete=complete)
+    assert (version / "added.txt").read_text() == "added"
+    with pytest.raises(InputError, match="cannot be asked"):
+        export(tmp_path / "base", module, signatures, complete=complete)
+    assert seen == [[], [1]]
+    assert [one.name for one in (tmp_path / "base").iterdir()] == ["1"]
+
+
 def test_a_version_that_does_not_run_never_appears(tmp_path: Path) -> None:
     module = tf.Module()
     spec = [tf.TensorSpec([None], tf.float32, name="x")]

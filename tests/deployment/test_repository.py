@@ -31,6 +31,7 @@ from tfchain.deployment.repository import (
         ("v1", None),
         ("1 2", None),
         ("\u0661", None),
+        ("9" * 5000, None),  # no file has such a name; the command line may
     ],
 )
 def test_names_are_read_as_numbers_of_64_bits(name: str, version: int | None) -> None:

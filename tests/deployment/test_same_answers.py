@@ -9,7 +9,8 @@ import pytest
 
 from tfchain import Client, NeuralSearchChain
 from tfchain.core.errors import InputError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.runtime.tf_text import load_tf_text
 
 TEXTS = (

@@ -230,6 +230,79 @@ def test_openai_client(thin_model_path: Path, capsys: pytest.CaptureFixture[str]
     assert answer.startswith("why does dough get bigger: ")
 
 
+def test_qwen3_embedding(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("qwen3_embedding.py")
+
+    own, first, second, other = capsys.readouterr().out.splitlines()
+    assert own.startswith("own instruction: 'Instruct: Given a web search query, retrieve relevant passages")
+    assert float(first.split()[0]) >= float(second.split()[0])
+    assert other.startswith("another instruction: ")
+
+
+def test_multilingual(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("multilingual.py")
+
+    address, *hits, same = capsys.readouterr().out.splitlines()
+    assert address.endswith("/v1/models/multilingual:predict  什么时候可以买面包？")
+    assert len(hits) == 3
+    assert same == "The same order as in Python: True"
+
+
+def test_image_search(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("image_search.py")
+    printed = capsys.readouterr().out
+    assert "Trained on 12 pictures" in printed
+    assert "12 pictures were saved and loaded." in printed
+    best = next(line for line in printed.splitlines() if line[:1] in "01-" and "  a " in line)
+    assert "a blue " in best
+    assert "Its color: green" in printed
+
+
+@pytest.mark.usefixtures("eager")
+def test_reranking(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("reranking.py", "--model", thin_model_path, "--epochs", 1)
+
+    trained, first, second, measured, answer = capsys.readouterr().out.splitlines()
+    assert trained.startswith("Trained on 6 questions: the loss is ")
+    documents = set(runpy.run_path(str(EXAMPLES / "reranking.py"))["DOCUMENTS"].values())
+    assert {first.partition("  ")[2], second.partition("  ")[2], answer} <= documents
+    assert measured.startswith("MRR@10 of the search: ")
+
+
+@pytest.mark.usefixtures("eager")
+def test_late_interaction(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("late_interaction.py", "--model", thin_model_path, "--epochs", 1)
+
+    trained, counted, first, second, measured, answer = capsys.readouterr().out.splitlines()
+    assert trained.startswith("Trained on 6 questions: the loss is ")
+    assert counted.startswith("16 vectors for the question, ")
+    documents = set(runpy.run_path(str(EXAMPLES / "late_interaction.py"))["DOCUMENTS"].values())
+    assert {first.partition("  ")[2], second.partition("  ")[2], answer} <= documents
+    assert measured.startswith("MRR@10 of the search: ")
+
+
+@pytest.mark.usefixtures("eager")
+def test_question_answering(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reader = Path(__file__).parents[1] / "parity" / "reader_fixtures" / "bert"
+    run_example("question_answering.py", "--model", thin_model_path, "--reader", reader)
+
+    measured, answer, other, long, loaded = capsys.readouterr().out.splitlines()
+    assert measured.startswith("exact match ")
+    assert " in document '" in answer
+    assert other.startswith("or ")
+    assert long.startswith("a text of 1463 characters says ")
+    assert loaded == "6 documents are there again"
+
+
+@pytest.mark.usefixtures("eager")
+def test_recommendation(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("recommendation.py", "--epochs", 1)
+    lines = capsys.readouterr().out.splitlines()
+    best = [line for line in lines if line.startswith("for 0: ")]
+    assert len(best) == 3
+    assert "served: " + ", ".join(line.removeprefix("for 0: ").rsplit(" (", 1)[0] for line in best) == lines[-1]
+
+
 @pytest.mark.usefixtures("eager")
 def test_classify(thin_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_example("classify.py", "--model", thin_model_path, "--epochs", 1)
@@ -273,3 +346,30 @@ def test_data_report(thin_model_path: Path, tmp_path: Path, capsys: pytest.Captu
     assert "in both: test.csv:2 = train.csv:5" in lines
     assert lines[-2:] == ["stop: label: value not allowed. (2 of 2)", "stop: text: missing. (1 of 2)"]
     assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_drift(thin_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("drift.py", "--model", thin_model_path, "--out", tmp_path)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "canaries: recall 1.00, vector distance 0.000000",
+        "as ever: nothing changed",
+        "a bank's customers come: queries changed",
+    ]
+    assert (tmp_path / "pets" / "1" / "assets.extra" / "reference.npz").is_file()
+    assert (tmp_path / "pets" / "1" / "assets.extra" / "canaries.jsonl").is_file()
+
+
+def test_clicks_become_pairs_with_the_bias_of_places_taken_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_example("feedback_pairs.py", tmp_path / "made", "--answers", 1500)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "on disk: who pays for a lost key, mail [EMAIL]"
+    looked = [float(chance) for chance in lines[2].partition(": ")[2].split(", ")]
+    assert looked == pytest.approx([1.0, 0.4, 0.2], abs=0.08)  # the truth of the example
+    relevant = {line.partition(":")[0]: float(line.split("relevant ")[1].split(",")[0]) for line in lines[3:6]}
+    assert relevant == pytest.approx({"keys": 0.7, "rules": 0.3, "rent": 0.1}, abs=0.1)
+    assert (tmp_path / "made" / "feedback" / "qrels" / "train.tsv").is_file()
+    assert (tmp_path / "made" / "report.html").stat().st_size > 5000

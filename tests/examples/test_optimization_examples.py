@@ -49,6 +49,22 @@ def test_distill_brings_the_small_model_near_the_large_one(
     assert NeuralSearchChain.load(saved).model.config.transformer.num_layers == 1
 
 
+def test_a_static_encoder_is_made_and_saved(
+    thin_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, saved = tmp_path / "texts.txt", tmp_path / "saved"
+    texts.write_text("\n\n".join(f"the {one} does {other} on monday" for one in WORDS for other in WORDS))
+    values = {"texts": texts, "model": thin_model_path, "dim": 8, "epochs": 1, "save": saved}
+    run_example("static_encoder.py", *(word for name, value in values.items() for word in (f"--{name}", value)))
+
+    model, static, same, last = capsys.readouterr().out.strip().splitlines()
+    assert model.startswith("model: ")
+    assert static.startswith("static: ")
+    assert same.startswith("the same first hit for ")
+    assert last == f"saved: {saved}"
+    assert NeuralSearchChain.load(saved).model.config.transformer.is_static
+
+
 def test_tune_compares_trials_and_trains_with_the_best(
     thin_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,3 +112,14 @@ def test_augmentation_makes_queries_and_trains(thin_model_path: Path, tmp_path: 
     assert re.match(r"split_passages: 3 in, \d+ out; left out: nothing", lines[0])
     assert any(re.match(r"loss: \d\.\d+, then \d\.\d+", line) for line in lines)
     assert lines[-1].startswith("{'text': 'how do I train with several machines', 'answer': ")
+
+
+def test_translate_learns_a_small_grammar(capsys: Capture) -> None:
+    run_example("translate.py")
+
+    first, *lines = capsys.readouterr().out.splitlines()
+    before, after = map(float, re.findall(r"[\d.]+", first))
+    assert after < before / 3
+    assert lines[:3] == ["猫在睡觉。  狗在等待。", "", "男人在吃饭。"]
+    assert "狗" in lines[3]
+    assert lines[4] == "{'chrf': 100.0, 'bleu': 100.0}"

@@ -135,7 +135,7 @@ def read_protobuf(message: Any) -> dict[str, Any]:
     def read(descriptor: Any) -> str:
         if descriptor.name not in found:
             table = found[descriptor.name] = {}
-            docstring = getattr(getattr(documented, descriptor.name, None), "__doc__", "")
+            docstring = getattr(getattr(documented, descriptor.name, None), "__doc__", "") or ""
             for field in descriptor.fields:
                 match = re.search(rf"^\s+{field.name} \([^)]*\):\s+(Required|Output only)\.", docstring, re.MULTILINE)
                 behavior = match[1] if match else ""

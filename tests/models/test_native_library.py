@@ -17,16 +17,18 @@ needs_kernels = pytest.mark.skipif(native.find_obstacle() is not None, reason=st
 # No TensorFlow in these processes: it has threads of its own, which a forked process cannot go on with.
 WEIGHTS = """
 import numpy as np
-from tfchain.models.native_library import Layer, NativeModel, Product, Weights
+from tfchain.models.native_library import NativeModel
+from tfchain.models.native_weights import Layer, LayerShape, Product, Weights
 random = np.random.default_rng(0)
 def product(outputs, inputs):
     weights = random.integers(-127, 128, (outputs, inputs)).astype("int8")
     return Product(weights, np.full(outputs, 1e-3, "float32"), np.zeros(outputs, "float32"))
-norms = np.array([np.ones(64), np.zeros(64)] * 2, "float32")
-layer = Layer(4, 16, product(192, 64), product(64, 64), product(96, 64), product(64, 96), norms)
+norm = np.array([np.ones(64), np.zeros(64)], "float32")
+norms = {"attention": norm, "feed_forward": norm}
+layer = Layer(product(192, 64), product(64, 64), product(96, 64), product(64, 96), norms)
 weights = Weights(
     random.integers(-127, 128, (50, 64)).astype("int8"), np.full(50, 0.01, "float32"), np.zeros((99, 64), "float32"),
-    None, norms[:2], [layer] * 2, "gelu", 1e-12, None, True,
+    None, norm, [LayerShape(4, 16, 96)] * 2, [layer] * 2, "gelu", 1e-12, 99, None, True,
 )
 ids, starts = np.arange(40, dtype="int32"), np.array([0, 13, 40], "int32")
 pooling = np.full((1, 40), 0.05, "float32")

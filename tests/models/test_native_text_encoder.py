@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.models.engines.test_native_encoder import make_encoder
+from tests.models.tokenizers.bpe_tokenizers import make_backend, wrap
 from tests.tiny_model import save_tiny_model
 from tfchain.core.errors import ModelFolderError
 from tfchain.models import native_library
@@ -17,6 +18,7 @@ from tfchain.models.encoders.keras_weights import KerasWeights
 from tfchain.models.engines.kernel_folder import DENSE_WEIGHTS, StoredKernels, save_kernels
 from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizers.stored import StoredTokenizer
 from tfchain.models.weights.tensor_files import write_tensors
 
 needs_kernels = pytest.mark.skipif(
@@ -76,6 +78,19 @@ def test_a_text_with_a_padding_token_inside_is_left_to_tensorflow(tmp_path: Path
     native = NativeTextEncoder(tmp_path / "native")
     assert native.encode(["a", "[UNK]"]) is None  # the id 1
     assert np.array_equal(native.encode(["a"]), text_encoder.encode(["a"]))
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", ["roberta", "gemma"])
+def test_bpe_tokenizers_need_no_tensorflow_either(kind: str, tmp_path: Path) -> None:
+    tokenizer = wrap(make_backend(kind))
+    encoder = make_encoder(transformer={"vocabulary_size": len(tokenizer), "pad_token_id": 1})
+    text_encoder = TextEncoder(tokenizer, encoder, precision="int8", engine="native", max_length=24)
+    save_native_text_encoder(text_encoder, tmp_path)
+    native = NativeTextEncoder(tmp_path)
+    assert isinstance(native.tokenizer.source, StoredTokenizer)  # by the package `tokenizers`
+    assert native.tokenizer(TEXTS) == [tokenizer(text, truncation=True, max_length=24)["input_ids"] for text in TEXTS]
+    assert np.array_equal(native.encode(TEXTS), text_encoder.encode(TEXTS))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from tfchain.core.errors import FingerprintError, ModelFolderError
 from tfchain.models.encoders.encoder import fingerprint_model
 from tfchain.models.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.weights.folder_contents import WEIGHTS
 from tfchain.models.weights.record import RECORD
-from tfchain.models.weights.tensor_files import KERNEL_WEIGHTS, WEIGHTS
+from tfchain.models.weights.tensor_files import KERNEL_WEIGHTS
 
 needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
 TEXTS = ["the cat sleeps", "who? a dog", "你好 monday", "stock fell on monday " * 9]

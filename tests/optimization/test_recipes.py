@@ -35,7 +35,7 @@ def test_a_recipe_is_written_as_json_and_read_again(recipe: Any) -> None:
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({}, "`recipe` must be one of Shrink, Prune, QuantizeAware, Cluster, Distill, .*Vectors. Received: None"),
+    ({}, "`recipe` must be one of TrimVocabulary, Shrink, Prune, .*, Distill, .*Vectors. Received: None"),
     ({"recipe": "Prune", "sparsity": 2}, "`sparsity` must be above 0 and below 1"),
     ({"recipe": "Prune", "density": 2}, "Prune cannot be made of {'density': 2}: .*unexpected keyword"),
 ])  # fmt: skip
@@ -51,7 +51,7 @@ def test_what_acts_while_training_is_told_from_the_rest() -> None:
         check_training_recipes([Prune(0.3), Quantize("int8")])
     with pytest.raises(InputError, match="`recipes` must be a list of recipes"):
         check_training_recipes("prune")
-    with pytest.raises(InputError, match="in the order Shrink, Prune, QuantizeAware, Cluster.* Received: Cluster, Pr"):
+    with pytest.raises(InputError, match="order TrimVocabulary, Shrink, Prune, .*, Cluster.* Received: Cluster, Pr"):
         check_training_recipes([Cluster(4), Prune(0.3)])
 
 
@@ -105,7 +105,7 @@ def test_only_int8_is_calibrated(precision: str, calibrated: object) -> None:
     ([], "`recipes` must name at least one recipe. Received: an empty list. Try"),
     ("int8", "`recipes` must be a list of recipes.*Received: 'int8' of type str"),
     (None, "Received: None of type NoneType"),
-    (["int8"], "must be one of Shrink, Prune, .*QuantizeVectors. Received: 'int8' at position 0. Write Quantize"),
+    (["int8"], "one of TrimVocabulary, Shrink, .*QuantizeVectors. Received: 'int8' at position 0. Write Quantize"),
     ([Quantize("int8"), 7], "Received: 7 at position 1"),
     ([Quantize], "Received: the class Quantize, not a value of it at position 0"),
     ([Quantize("int8"), Quantize("bfloat16")], "once in a list of recipes. Received: Quantize.*int8.*, Quantize"),

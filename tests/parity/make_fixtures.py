@@ -1,4 +1,4 @@
-"""Makes the fixtures of the parity tests with PyTorch: `python -m tests.parity.make_fixtures [FOLDER]`.
+"""Makes the fixtures of the parity tests with PyTorch: `python -m tests.parity.make_fixtures [FOLDER] [--only NAME …]`.
 
 Run it in the environment of `make test-torch`. What it writes is described in fixtures/README.md.
 """
@@ -7,6 +7,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,16 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
-from tests.parity.small_models import SMALL_MODELS, save_small_model
+from tests.parity.rotary_models import ROTARY_MODELS
+from tests.parity.small_models import SMALL_MODELS, SmallModel, save_small_model
+from tests.parity.static_models import STATIC_MODELS, save_static_model, static_arrays
 from tests.parity.texts import SMALL_MODEL_TEXTS, SPECIAL_TEXTS, hash_texts, reference_texts
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+MODELS = {**SMALL_MODELS, **ROTARY_MODELS}
 PACKAGES = ("torch", "sentence-transformers", "transformers", "tokenizers")
+NAMES = (*MODELS, *STATIC_MODELS)
 # Texts of the batch whose hidden states are kept: all but the long one.
 NUM_BATCH_TEXTS = len(SMALL_MODEL_TEXTS) - 1
 
@@ -47,17 +52,32 @@ def make_small_model(name: str, folder: Path) -> None:
     """Writes one small model's folder and, beside it, the arrays that PyTorch makes of it.
 
     Args:
-        name: A key of SMALL_MODELS.
+        name: One of NAMES.
         folder: Where to write `<name>/` and `<name>.npz`.
     """
-    save_small_model(name, folder / name)
-    np.savez_compressed(folder / f"{name}.npz", **expected_arrays(folder / name), versions=np.array(versions()))
+    if name in STATIC_MODELS:
+        save_static_model(name, folder / name)
+        arrays = static_arrays(folder / name)
+    else:
+        small = MODELS[name]
+        save_small_model(small, name, folder / name)
+        arrays = expected_arrays(folder / name, small)
+        if small.more_arrays is not None:
+            arrays |= small.more_arrays(folder / name, list(SMALL_MODEL_TEXTS))
+        if small.finish is not None:
+            small.finish(folder / name)
+    np.savez_compressed(folder / f"{name}.npz", **arrays, versions=np.array(versions()))
 
 
-def expected_arrays(model: Path) -> dict[str, np.ndarray]:
-    """Token ids and hidden states by transformers, embeddings by sentence-transformers."""
-    network = transformers.AutoModel.from_pretrained(model, local_files_only=True).eval()
-    whole = SentenceTransformer(str(model), device="cpu", local_files_only=True)
+def expected_arrays(model: Path, small: SmallModel) -> dict[str, np.ndarray]:
+    """Token ids and hidden states by transformers, embeddings by sentence-transformers, all in float32."""
+    # For T5, `AutoModel` is encoder and decoder.
+    kind = transformers.T5EncoderModel if small.model_class == "T5EncoderModel" else transformers.AutoModel
+    network = kind.from_pretrained(model, local_files_only=True, dtype=torch.float32).eval()
+    whole = SentenceTransformer(str(model), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32})
+    if small.adapt is not None:
+        small.adapt(network)
+        small.adapt(whole[0].auto_model)
     batch = whole.tokenizer(  # transformers', with `do_lower_case` of sentence_bert_config.json put in
         list(SMALL_MODEL_TEXTS[:NUM_BATCH_TEXTS]),
         padding=True,
@@ -97,16 +117,21 @@ def versions() -> str:
 
 
 def main() -> None:
-    """Writes all fixtures."""
+    """Writes all fixtures, or the named ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FIXTURES, help="where to write (default: %(default)s)")
     parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package)")
     parser.add_argument("--shared-data", type=Path, default=SHARED_DATA, help="folder of the real data sets")
+    parser.add_argument("--only", nargs="+", choices=(*NAMES, "minilm"), help="fixtures to write (default: all)")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    for name in SMALL_MODELS:
-        make_small_model(name, arguments.folder)
-    make_minilm(arguments.minilm or find_minilm(), arguments.shared_data, arguments.folder)
+    chosen = arguments.only or (*NAMES, "minilm")
+    for name in NAMES:
+        if name in chosen:
+            shutil.rmtree(arguments.folder / name, ignore_errors=True)
+            make_small_model(name, arguments.folder)
+    if "minilm" in chosen:
+        make_minilm(arguments.minilm or find_minilm(), arguments.shared_data, arguments.folder)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,25 @@ import torch
 import transformers
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Dropout,
+    LayerNorm,
+    Normalize,
+    Pooling,
+    Transformer,
+    WeightedLayerPooling,
+)
 
-from tests.parity import small_tokenizers
+from tests.parity import published_code, small_tokenizers
 
 MAX_LENGTH = 40
 LONG_MAX_LENGTH = 140  # long enough for most distance buckets of MPNet
 SHAPE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40}
 OTHER_EPSILON = SHAPE | {"layer_norm_eps": 1e-3}  # far from the default, so that it shows when it is not read
 DISTILBERT_SHAPE = {"dim": 24, "n_layers": 3, "n_heads": 4, "hidden_dim": 40}
+DEBERTA = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]}
+T5_SHAPE = {"d_model": 24, "d_kv": 8, "d_ff": 40, "num_layers": 2, "num_heads": 4}
 BERT_TENSORS_OF_2018 = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 MODULE_TYPES_OF_2021 = {
     "Transformer": "sentence_transformers.models.Transformer",
@@ -41,11 +51,21 @@ class SmallModel:
         pooling: Mode or modes of sentence-transformers; None leaves a plain Hugging Face folder.
         include_prompt: Whether the prompt's tokens are pooled too.
         dense: Width and activation of a Dense module; None for no such module.
+        more_dense: Dense modules without biases after it. Default: none.
+        layer_norm: Whether a LayerNorm module follows the pooling, with Dropout and WeightedLayerPooling.
         normalize: Whether a Normalize module ends the chain.
         prompts: Prompts by name.
         default_prompt_name: The prompt that `encode` applies unasked.
         old_format: Write the folder as old releases did: see `age`.
         do_lower_case: Whether sentence_bert_config.json says that texts are lower-cased.
+        dense_last: Whether the Dense module follows the Normalize module, and another Normalize follows it.
+        settings: More settings of sentence_bert_config.json.
+        adapt: What is done to PyTorch's model before it computes, where the class lacks something. Default: nothing.
+        finish: What is done to the folder once PyTorch has computed, such as writing it as another code does. Default:
+            nothing.
+        stored: The type of the stored weights, and the largest file, by which they are split. Default: float32, one
+            file.
+        more_arrays: From the folder and the texts to further arrays by PyTorch. Default: none.
     """
 
     model_class: str
@@ -55,11 +75,19 @@ class SmallModel:
     pooling: str | tuple[str, ...] | None = None
     include_prompt: bool = True
     dense: tuple[int, Callable[[], torch.nn.Module]] | None = None
+    more_dense: tuple[tuple[int, Callable[[], torch.nn.Module]], ...] = ()
+    layer_norm: bool = False
     normalize: bool = False
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     old_format: bool = False
     do_lower_case: bool = False
+    dense_last: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    adapt: Callable[[transformers.PreTrainedModel], None] | None = None
+    finish: Callable[[Path], None] | None = None
+    stored: tuple[torch.dtype, str] | None = None
+    more_arrays: Callable[[Path, list[str]], Mapping[str, np.ndarray]] | None = None
 
 
 SMALL_MODELS: Mapping[str, SmallModel] = {
@@ -89,6 +117,17 @@ SMALL_MODELS: Mapping[str, SmallModel] = {
         max_length=12,
         pooling="weightedmean",
         do_lower_case=True,
+    ),
+    "bert_lengths": SmallModel(
+        "BertModel",
+        SHAPE | {"num_hidden_layers": 1},
+        small_tokenizers.bert_tokenizer,
+        pooling="mean",
+        dense=(12, torch.nn.Tanh),
+        normalize=True,
+        dense_last=True,
+        prompts={"document": "text: "},
+        settings={"query_length": 6, "document_length": 14},
     ),
     "distilbert": SmallModel(
         "DistilBertModel",
@@ -123,28 +162,84 @@ SMALL_MODELS: Mapping[str, SmallModel] = {
         max_length=LONG_MAX_LENGTH,
         pooling="lasttoken",
     ),
+    "albert": SmallModel(
+        "AlbertForMaskedLM",
+        OTHER_EPSILON | {"num_hidden_layers": 4, "num_hidden_groups": 2, "embedding_size": 12},
+        small_tokenizers.bert_tokenizer,
+    ),
+    "camembert": SmallModel(
+        "CamembertModel",
+        SHAPE | {"type_vocab_size": 1},
+        small_tokenizers.xlm_roberta_tokenizer,
+        pooling="mean",
+        layer_norm=True,
+    ),
+    "electra": SmallModel(
+        "ElectraForMaskedLM", OTHER_EPSILON | {"embedding_size": 12}, small_tokenizers.bert_tokenizer
+    ),
+    "deberta_v3": SmallModel(
+        "DebertaV2Model",
+        SHAPE | DEBERTA | {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 16},
+        small_tokenizers.bert_tokenizer,
+        max_length=LONG_MAX_LENGTH,
+        pooling="cls",
+    ),
+    "deberta_v2": SmallModel(
+        "DebertaV2ForMaskedLM",
+        OTHER_EPSILON | DEBERTA | {"num_hidden_layers": 1, "type_vocab_size": 2, "max_relative_positions": 20},
+        small_tokenizers.bert_tokenizer,
+    ),
+    "t5": SmallModel(
+        "T5EncoderModel",
+        T5_SHAPE | {"feed_forward_proj": "relu"},
+        small_tokenizers.t5_tokenizer,
+        max_length=LONG_MAX_LENGTH,
+        pooling="mean",
+        dense=(12, torch.nn.Identity),
+        normalize=True,
+    ),
+    "t5_gated": SmallModel(
+        "T5EncoderModel",
+        T5_SHAPE | {"feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 8, "layer_norm_epsilon": 1e-3},
+        small_tokenizers.t5_tokenizer,
+    ),
+    "xlm_roberta_xl": SmallModel(
+        "XLMRobertaXLModel",
+        OTHER_EPSILON | {"num_hidden_layers": 1},
+        small_tokenizers.xlm_roberta_tokenizer,
+        pooling="mean",
+    ),
+    "ernie": SmallModel(
+        "ErnieModel",
+        SHAPE | {"use_task_id": True, "task_type_vocab_size": 3, "num_hidden_layers": 1},
+        small_tokenizers.bert_tokenizer,
+        pooling="cls",
+        normalize=True,
+    ),
 }
 
 
-def save_small_model(name: str, folder: Path) -> None:
-    """Writes the model of that name: configuration, weights, tokenizer, and the modules where it has any.
+def save_small_model(small: SmallModel, name: str, folder: Path) -> None:
+    """Writes a small model: configuration, weights, tokenizer, and the modules where it has any.
 
     The weights depend on the model's and the tensors' names alone.
     """
-    small = SMALL_MODELS[name]
     tokenizer = small.make_tokenizer(small.max_length)
-    model_class = getattr(transformers, small.model_class)
+    own = {published_code.JinaBertModel.__name__: published_code.JinaBertModel}
+    model_class = own.get(small.model_class) or getattr(transformers, small.model_class)
     configuration = model_class.config_class(
-        **small.configuration,
-        vocab_size=len(tokenizer),
-        # RoBERTa's kind counts positions from behind the padding's id.
-        max_position_embeddings=max(small.max_length, MAX_LENGTH) + (2 if tokenizer.pad_token_id == 1 else 0),
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.cls_token_id,
-        eos_token_id=tokenizer.sep_token_id,
-        **({"type_vocab_size": 1} if "Roberta" in small.model_class else {}),
+        **{
+            "vocab_size": len(tokenizer),
+            # RoBERTa's kind counts positions from behind the padding's id.
+            "max_position_embeddings": max(small.max_length, MAX_LENGTH) + (2 if tokenizer.pad_token_id == 1 else 0),
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.cls_token_id,
+            "eos_token_id": tokenizer.sep_token_id,
+            **({"type_vocab_size": 1} if "Roberta" in small.model_class else {}),
+            **small.configuration,
+        }
     )
-    model = model_class(configuration)
+    model = model_class(configuration).float()
     fill_with_noise(model, name)
     if small.pooling is None:
         model.save_pretrained(folder)
@@ -153,9 +248,10 @@ def save_small_model(name: str, folder: Path) -> None:
         save_modules(small, name, model, tokenizer, folder)
     if small.old_format:
         age(folder)
-    if small.do_lower_case:  # releases before 6 wrote it
+    lower = {"do_lower_case": True} if small.do_lower_case else {}  # releases before 6 wrote it
+    if lower or small.settings:
         path = folder / "sentence_bert_config.json"
-        write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"do_lower_case": True})
+        write_json(path, json.loads(path.read_text(encoding="utf-8")) | lower | dict(small.settings))
 
 
 def save_modules(
@@ -167,14 +263,28 @@ def save_modules(
 ) -> None:
     """Writes a sentence-transformers folder around a model."""
     plain = folder.with_name(f"{folder.name}.plain")
-    model.save_pretrained(plain)
+    if small.stored is None:
+        model.save_pretrained(plain)
+    else:
+        dtype, largest = small.stored
+        model.to(dtype).save_pretrained(plain, max_shard_size=largest)
     tokenizer.save_pretrained(plain)
     pooling = Pooling(model.config.hidden_size, small.pooling, include_prompt=small.include_prompt)
     modules: list[torch.nn.Module] = [Transformer(str(plain)), pooling]
+    if small.layer_norm:  # with modules that change nothing: all layers are pooled only where a configuration says so
+        norm = LayerNorm(pooling.get_embedding_dimension())
+        fill_with_noise(norm, f"{name}.norm")
+        layers = WeightedLayerPooling(model.config.hidden_size, num_hidden_layers=model.config.num_hidden_layers)
+        modules = [modules[0], layers, pooling, Dropout(0.5), norm]
     if small.dense is not None:
         width, activation = small.dense
         dense = Dense(pooling.get_embedding_dimension(), width, activation_function=activation())
         fill_with_noise(dense, f"{name}.dense")
+        modules += [Normalize()] * small.dense_last + [dense]
+    for number, (width, activation) in enumerate(small.more_dense):
+        before = modules[-1].get_embedding_dimension()
+        dense = Dense(before, width, bias=False, activation_function=activation())
+        fill_with_noise(dense, f"{name}.more_dense.{number}")
         modules.append(dense)
     if small.normalize:
         modules.append(Normalize())
@@ -195,10 +305,15 @@ def fill_with_noise(module: torch.nn.Module, name: str) -> None:
     for path, parameter in module.named_parameters():
         seed = list(f"{name} {path}".encode())
         noise = np.random.default_rng(seed).normal(0.0, 0.2, size=tuple(parameter.shape)).astype(np.float32)
-        if "norm" in path.lower() and path.endswith("weight"):
-            noise += 1.0
+        if "norm" in path.lower() and path.endswith("weight") and not _adds_one(module, path):
+            noise += 1.0  # so that states keep a size of about 1, and rounding is the same small part of them
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(noise))
+
+
+def _adds_one(module: torch.nn.Module, path: str) -> bool:
+    """Says whether a weight is of Gemma's norm, which adds 1 to it."""
+    return type(module.get_submodule(path.rpartition(".")[0])).__name__.startswith("Gemma")
 
 
 def age(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import pairwise
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertTokenizer, MPNetTokenizer, PreTrainedTokenizerFast, RobertaTokenizer
+from transformers import BertTokenizer, CLIPTokenizer, MPNetTokenizer, PreTrainedTokenizerFast, RobertaTokenizer
 
 from tests.parity.texts import PYTHON_DOCS, SMALL_MODEL_TEXTS
 
@@ -37,7 +37,60 @@ def mpnet_tokenizer(max_length: int) -> MPNetTokenizer:
 
 def roberta_tokenizer(max_length: int) -> RobertaTokenizer:
     """RoBERTa's kind: byte-level BPE, `<pad>` is 1."""
+    merges = count_merges()
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    vocabulary = {token: index for index, token in enumerate([*tokens, "<mask>"])}
+    return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_length)
+
+
+def decoder_tokenizer(max_length: int, *, first: str = "", last: str = "<|endoftext|>") -> PreTrainedTokenizerFast:
+    """A decoder's kind: byte-level BPE, padding on the left, and a token before or after each text.
+
+    Args:
+        max_length: Tokens, special ones included.
+        first: The special token before each text. Default: none.
+        last: The special token after each text. Default: Qwen3-Embedding's.
+    """
+    merges = count_merges()
+    special = list(dict.fromkeys([token for token in (first, last) if token] + ["<|endoftext|>"]))
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges), *special]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    used = [token for token in (first, last) if token]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=" ".join([first, "$A", last]).strip(),
+        special_tokens=[(token, vocabulary[token]) for token in used],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=first or None,
+        eos_token=last or "<|endoftext|>",
+        pad_token="<|endoftext|>",
+        padding_side="left",
+        model_max_length=max_length,
+    )
+
+
+def clip_tokenizer(max_length: int) -> CLIPTokenizer:
+    """CLIP's kind: byte-level BPE with `</w>` at the end of words, in lower case; `<|endoftext|>` pads."""
+    plain = CLIPTokenizer().backend_tokenizer
     words = Counter(
+        (*piece[:-1], f"{piece[-1]}</w>")
+        for text in corpus()
+        for piece, _ in plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str(text))
+    )
+    merges = count_merges(words)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*alphabet, *(f"{character}</w>" for character in alphabet), *map("".join, merges)]
+    vocabulary = {token: index for index, token in enumerate([*tokens, "<|startoftext|>", "<|endoftext|>"])}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_length)
+
+
+def count_merges(words: Counter[tuple[str, ...]] | None = None) -> list[tuple[str, str]]:
+    """The merges of byte-level BPE: the most frequent pair first, ties in the order of the characters."""
+    words = words or Counter(
         tuple(piece)
         for text in corpus()
         for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
@@ -51,27 +104,13 @@ def roberta_tokenizer(max_length: int) -> RobertaTokenizer:
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
         words = Counter({merge(word, best): count for word, count in words.items()})
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
-    vocabulary = {token: index for index, token in enumerate([*tokens, "<mask>"])}
-    return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=max_length)
+    return merges
 
 
 def xlm_roberta_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
     """XLM-RoBERTa's kind: Unigram pieces with `▁` for the space, `<pad>` is 1."""
-    words = Counter("▁" + word for text in corpus() for word in text.split())
-    pieces: Counter[str] = Counter()
-    for word, count in words.items():
-        for start in range(len(word)):
-            for end in range(start + 1, min(start + MAX_PIECE, len(word)) + 1):
-                pieces[word[start:end]] += count
-    # Characters first, so that little is unknown; then the pieces that save most of them.
-    characters = [piece for piece, _ in ranked(pieces) if len(piece) == 1][: UNIGRAM_SIZE // 2]
-    longer = sorted((piece for piece in pieces if len(piece) > 1), key=lambda p: (-pieces[p] * (len(p) - 1), p))
-    total = pieces.total()
-    kept = characters + longer[: UNIGRAM_SIZE - len(characters)]
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    entries = [(piece, 0.0) for piece in special]
-    entries += [(piece, round(math.log(pieces[piece] / total), 6)) for piece in kept] + [("<mask>", 0.0)]
+    entries = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+    entries += [*unigram_pieces(), ("<mask>", 0.0)]
 
     tokenizer = Tokenizer(models.Unigram(entries, unk_id=3))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
@@ -93,6 +132,37 @@ def xlm_roberta_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
         mask_token="<mask>",
         model_max_length=max_length,
     )
+
+
+def t5_tokenizer(max_length: int) -> PreTrainedTokenizerFast:
+    """T5's kind: the same pieces, with `</s>` after a text and nothing before it."""
+    plain = xlm_roberta_tokenizer(max_length).backend_tokenizer
+    plain.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain,
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        model_max_length=max_length,
+    )
+
+
+def unigram_pieces() -> list[tuple[str, float]]:
+    """Unigram pieces with `▁` for the space, and the logarithms of their frequencies."""
+    words = Counter("▁" + word for text in corpus() for word in text.split())
+    pieces: Counter[str] = Counter()
+    for word, count in words.items():
+        for start in range(len(word)):
+            for end in range(start + 1, min(start + MAX_PIECE, len(word)) + 1):
+                pieces[word[start:end]] += count
+    # Characters first, so that little is unknown; then the pieces that save most of them.
+    characters = [piece for piece, _ in ranked(pieces) if len(piece) == 1][: UNIGRAM_SIZE // 2]
+    longer = sorted((piece for piece in pieces if len(piece) > 1), key=lambda p: (-pieces[p] * (len(p) - 1), p))
+    total = pieces.total()
+    kept = characters + longer[: UNIGRAM_SIZE - len(characters)]
+    return [(piece, round(math.log(pieces[piece] / total), 6)) for piece in kept]
 
 
 def wordpiece_vocabulary(special: tuple[str, ...], *, lower: bool) -> dict[str, int]:

@@ -27,7 +27,7 @@ def generator():
 
 
 def test_every_small_model_has_a_fixture_and_every_fixture_a_model(generator):
-    assert sorted(generator.SMALL_MODELS) == SMALL_MODEL_NAMES
+    assert sorted(generator.NAMES) == SMALL_MODEL_NAMES
 
 
 @pytest.mark.parametrize("name", SMALL_MODEL_NAMES)

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from tests.deployment.client.test_client import make_search_model
 from tests.forked import ForkServer
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.models.engines.native_encoder import find_obstacle_of
 from tfchain.models.text_encoder import TextEncoder
 

@@ -23,11 +23,11 @@ def test_every_replacement_counts_as_a_change() -> None:
     first, second, third = Model(), Model(), Model()
     live: Any = LiveModel(first, "state")  # type: ignore[arg-type]
     assert live.snapshot() == Current(first, "state", 0)  # type: ignore[arg-type]
-    live.text_encoder = second
+    live.model = second
     assert live.snapshot() == Current(second, "state", 1)  # type: ignore[arg-type]
     live.adopt(third, "other")
     assert live.snapshot() == Current(third, "other", 2)  # type: ignore[arg-type]
-    assert (live.text_encoder, live.state, live.changes) == (third, "other", 2)
+    assert (live.model, live.state, live.changes) == (third, "other", 2)
 
 
 def test_the_block_keeps_the_model_that_it_began_with_and_its_state() -> None:
@@ -36,5 +36,19 @@ def test_the_block_keeps_the_model_that_it_began_with_and_its_state() -> None:
     with live.current() as current:
         assert first.is_kept
         live.adopt(second, "other")
-        assert (current.text_encoder, current.state, current.changes) == (first, "state", 0)
+        assert (current.model, current.state, current.changes) == (first, "state", 0)
     assert not first.is_kept
+
+
+def test_a_state_is_made_again_if_it_was_replaced_meanwhile() -> None:
+    live: Any = LiveModel(Model(), 1)  # type: ignore[arg-type]
+    other = Model()
+
+    def add(model: Any, state: int) -> int:
+        assert model.is_kept
+        if model is not other:
+            live.adopt(other, 10)
+        return state + 1
+
+    live.update(add)
+    assert (live.model, live.state) == (other, 11)

@@ -9,7 +9,7 @@ import pytest
 from tfchain.core.errors import IndexFolderError
 from tfchain.tasks import state_folder
 from tfchain.tasks.manifest import locked
-from tfchain.tasks.state_folder import StateFolder, load_state_folder
+from tfchain.tasks.state_folder import Segment, StateFolder, load_state_folder
 
 
 class Model:
@@ -114,3 +114,19 @@ def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
         (tmp_path / "chain.json").write_text(json.dumps(values))
         with pytest.raises(IndexFolderError, match=message):
             load_state_folder(tmp_path, "rating")
+
+
+def test_a_segment_is_written_under_the_lock_and_replaces_the_earlier_one(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        with pytest.raises(IndexFolderError), locked(tmp_path):
+            pass  # another save waits, and can delete nothing meanwhile
+        (folder / "rows").write_text("5")
+
+    folder = open_folder(tmp_path)
+    folder.save(FIRST, 5, {}, segment=Segment("one", write))
+    folder.save(FIRST, 5, {}, segment=Segment("one", lambda _: pytest.fail("it is there")))
+    assert [found.name for found in tmp_path.glob("segment-*/rows")] == ["rows"]
+    folder.save(FIRST, 5, {}, segment=Segment("two", write))
+    assert [found.name for found in tmp_path.glob("segment-*")] == ["segment-two"]
+    folder.save(FIRST, 5, {})
+    assert not list(tmp_path.glob("segment-*"))

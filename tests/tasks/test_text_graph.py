@@ -1,9 +1,13 @@
-"""Texts on the wire."""
+"""Texts on the wire, and those that prove a graph."""
+
+from types import SimpleNamespace
 
 import pytest
 
+from tests.models.tokenizers.unigram_tokenizers import make_tied_pair
 from tfchain.core.errors import InputError
-from tfchain.tasks.text_graph import check_signatures, to_array, to_bytes
+from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
 
 
 def test_texts_are_sent_as_utf_8_and_half_a_surrogate_pair_as_a_question_mark() -> None:
@@ -18,3 +22,18 @@ def test_signatures_are_of_text_or_of_ids() -> None:
     check_signatures("ids")
     with pytest.raises(InputError, match="`signatures` must be 'text' or 'ids'. Received: signatures='both'"):
         check_signatures("both")
+
+
+def test_texts_that_graph_and_host_cut_in_equally_likely_ways_are_left_out_of_the_proofs() -> None:
+    pair = make_tied_pair()
+    graph = object.__new__(TextGraph)
+    tokenizer = HostTokenizer(pair.hugging_face, max_length=8)
+    graph.text_encoder = SimpleNamespace(  # type: ignore[assignment]
+        tokenizer=tokenizer, longest=8, find_prompt=lambda prompt: "", query_prompt="b", document_prompt="a"
+    )
+    graph._tokenizer = pair.graph
+    graph.texts = ["a", "b333", "bb333", "333"]  # bb333 is a tie, and so is b333 after a query's prompt
+    graph._cut_off = ("bb333",)
+    graph._leave_out_ties()
+    assert graph.texts == ["a", "333"]
+    assert graph._cut_off == ()

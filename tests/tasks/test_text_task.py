@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,12 @@ def test_the_workload_is_texts_as_they_are_encoded() -> None:
     assert TASK.workload(pairs, None) == (["a b"], ["a b"])
 
 
+def test_what_users_ask_is_single_texts() -> None:
+    assert TASK.asked(TextRows(["a", "b"], [1, 2])) == (["a", "b"], None)
+    with pytest.raises(InputError, match="must be single texts. Received: pairs of texts"):
+        TASK.asked(TextRows(["a"], [1], ["b"]))
+
+
 def test_a_metric_that_is_not_measured_is_named() -> None:
     class Forgetful(LengthTask):
         metrics = ("first", "second", "third", "fourth")
@@ -125,3 +132,18 @@ def test_a_state_that_could_not_be_read_back_is_refused_and_the_earlier_save_sta
     with pytest.raises(InputError, match="The state must be values that JSON can hold. .* float32 is not JSON"):
         TASK.open_folder(tmp_path).save(model, {"width": np.float32(5)}, {})
     assert Read.load_folder(tmp_path).state == Sizes(3, ("a",))
+
+
+def test_a_version_is_judged_by_the_tasks_own_measure() -> None:
+    class Version:
+        signatures = ("embed",)
+        description: Mapping[str, Any] = MappingProxyType({})
+
+        def ask(self, question: Any) -> dict[str, np.ndarray]:
+            return {"embedding": np.array([[float(len(text))] for text in question.inputs["text"]], "float32")}
+
+    judgement = TASK.make_judge(ROWS, 5)(Version())
+    assert judgement.metric == TASK.objective
+    outputs = np.array([[float(len(text.encode()))] for text in ROWS.texts], "float32")
+    assert judgement.score == pytest.approx(TASK.measure(outputs, ROWS, 5)[TASK.objective])
+    assert len(judgement.values) == len(ROWS)

@@ -38,7 +38,16 @@ def make_text_encoder(tokenizer: Any, model: Any, *, engine: EngineName = "auto"
             raise InputError("A tokenizer needs the model that it belongs to. Received: model=None. Pass `model`.")
         model = find_bundled_model()
     if isinstance(model, str | Path):
-        return TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
+        made = TextEncoder.from_pretrained(model, tokenizer=to_tokenizer(tokenizer), engine=engine, **changes)
+        if made.config is not None and made.config.tokens is not None:
+            raise InputError(
+                f"`model` must have one vector a text. Received: {model}, which has one for each token (late "
+                "interaction). Load it with tfchain.LateInteractionReranker, and give that to a search as `reranker`."
+                if made.config.transformer.has_token_flags
+                else f"`model` must have one vector a text. Received: {model}, which marks answers in a text. Load it "
+                "with tfchain.QuestionAnsweringChain."
+            )
+        return made
     from tfchain.models.convert import to_encoder
 
     return TextEncoder(to_tokenizer(tokenizer), to_encoder(model), engine=engine, **changes)

@@ -6,8 +6,9 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
+from tfchain.chains.deploy_options import ServerOptions, TargetOptions, split_options
 from tfchain.chains.model_holder import ModelHolder
 from tfchain.core.checks import to_path
 from tfchain.core.hyperparameters import HyperparameterOptions
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the o
     from tfchain.data.steps.step import Step
     from tfchain.deployment.client.client import Client
     from tfchain.deployment.deploy import Deployment
-    from tfchain.deployment.engine import ServerEngine
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe, TrainingRecipe
     from tfchain.optimization.report import CompressionReport
@@ -39,7 +39,7 @@ class Chain(ModelHolder):
     """The life cycle of a model for one task: training, tuning, compression, evaluation, saving, export, deployment.
 
     Each task has its own chain, such as `NeuralSearchChain`, which adds the methods that only this task has. Use this
-    class for your own task: a subclass with `task_type`, or `Chain(task, text_encoder)`, which can be saved but not
+    class for your own task: a subclass with `task_type`, or `Chain(task, model)`, which can be saved but not
     loaded. `load` does not call a subclass's constructor.
 
     Threads may use a chain at the same time: each call sees a model and the state that belongs to it, and the changes
@@ -47,7 +47,7 @@ class Chain(ModelHolder):
 
     Args:
         task: The task that the model is for.
-        text_encoder: Tokenizer and encoder.
+        model: The model: a `TextEncoder`, or the task's own kind of model (`core.model.Model`).
         state: The task's state, such as documents or labels. Default: None.
         hyperparameters: The defaults of `fit`, and the batch size. Default: `Hyperparameters()`.
     """
@@ -86,10 +86,10 @@ class Chain(ModelHolder):
         judged = self.task.read_judged(dataset, split=split)
         batch_size = self.hyperparameters.batch_size
         with self._current(progress) as current:
-            evaluate = self.task.make_evaluation(
+            evaluate = self._make_evaluation(
                 judged, current.state, metrics=metrics, batch_size=batch_size, progress=progress
             )
-            report = dict(evaluate(current.text_encoder))
+            report = dict(evaluate(current.model))
         self._report = (current.changes, report)
         return report
 
@@ -158,10 +158,8 @@ class Chain(ModelHolder):
         hooks = [recipe.make_hook(changed.seed) for recipe in check_training_recipes(recipes)]
         options = dataclasses.replace(options, hooks=(*options.hooks, *hooks))
         before = self._live.snapshot()
-        trained = train_for(
-            self.task, before.text_encoder, before.state, dataset, changed, options, validation=validation
-        )
-        self._live.adopt(trained.text_encoder, trained.state)
+        trained = train_for(self.task, before.model, before.state, dataset, changed, options, validation=validation)
+        self._live.adopt(trained.model, trained.state)
         return trained.history
 
     def tune(
@@ -221,7 +219,7 @@ class Chain(ModelHolder):
         before = self._live.snapshot()
         tuned = tune_for(
             self.task,
-            before.text_encoder,
+            before.model,
             before.state,
             dataset,
             space,
@@ -234,8 +232,8 @@ class Chain(ModelHolder):
         )
         self.hyperparameters = tuned.values.hyperparameters
         self.fit_options = dataclasses.replace(self.fit_options, **tuned.found_options)
-        if tuned.text_encoder is not None:
-            self._live.adopt(tuned.text_encoder, tuned.state)
+        if tuned.model is not None:
+            self._live.adopt(tuned.model, tuned.state)
         elif tuned.lacks_shape:
             logger.warning("The best trial's model has another shape; the chain's model takes it only with refit=True.")
         return tuned.report
@@ -259,9 +257,9 @@ class Chain(ModelHolder):
 
         Args:
             recipes: A list of recipes such as `[Quantize("int8")]`, or several such lists: the candidates.
-            texts: Texts for `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` to learn from. Default:
-                the texts that the task keeps, if any. `Distill` also learns other languages from rows of a text and its
-                translations.
+            texts: Texts for `TrimVocabulary`, `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` to
+                learn from. Default: the texts that the task keeps, if any. `Distill` also learns other languages from
+                rows of a text and its translations.
             teacher: The model whose vectors `Distill` learns. Default: the chain's own model before all recipes.
             dataset: Data that `evaluate` accepts. Default: only the files are measured.
             split: The split of a folder that has several. Default: `test`.
@@ -283,7 +281,7 @@ class Chain(ModelHolder):
         before = self._live.snapshot()
         kept, report = compress_for(
             self.task,
-            before.text_encoder,
+            before.model,
             before.state,
             check_candidates(recipes),
             texts=texts,
@@ -295,7 +293,7 @@ class Chain(ModelHolder):
             batch_size=self.hyperparameters.batch_size,
             progress=progress,
         )
-        if kept.fingerprint != before.text_encoder.fingerprint:
+        if kept.fingerprint != before.model.fingerprint:
             self._live.adopt(kept, before.state)
         return report
 
@@ -305,6 +303,7 @@ class Chain(ModelHolder):
         *,
         signatures: str = "text",
         name: str | None = None,
+        reference: Any = None,
     ) -> Path:
         """Writes the next version, a SavedModel that answers texts in stock TensorFlow Serving.
 
@@ -314,6 +313,8 @@ class Chain(ModelHolder):
             path: The base path; versions are folders in it. Default: `saved_models/<name>`.
             signatures: `text` for all of the task's signatures; `ids` for embed_ids only, which needs no op of TF Text.
             name: The model's name, for the default path. Default: the task's.
+            reference: Queries that drift is measured from, and that canaries are chosen from: a list of some hundred
+                texts, a file of them, or data that `evaluate` accepts (docs/drift.md). Default: the version gets none.
 
         Returns:
             The version's folder, `<path>/<number>`.
@@ -322,101 +323,117 @@ class Chain(ModelHolder):
             InputError: if an argument is out of range, or the path is a file; raised before any costly work.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
-        return self._export(path, signatures=signatures, name=name, options={})
+        return self._export(path, signatures=signatures, name=name, options={}, reference=reference)
+
+    @overload
+    def deploy(
+        self, path: str | Path | None = None, *, name: str | None = None, **options: Unpack[ServerOptions]
+    ) -> Deployment: ...
+
+    @overload
+    def deploy(
+        self, path: str | Path | None = None, *, name: str | None = None, target: str, **options: Unpack[TargetOptions]
+    ) -> Path: ...
 
     def deploy(
-        self,
-        path: str | Path | None = None,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        rest_port: int = 0,
-        name: str | None = None,
-        prefer_tflite_model: bool = False,
-        engine: ServerEngine | None = None,
-        timeout_seconds: float = 120.0,
-        flags: Mapping[str, str | int | float | bool] | None = None,
-    ) -> Deployment:
+        self, path: str | Path | None = None, *, name: str | None = None, target: str | None = None, **options: Any
+    ) -> Deployment | Path:
         """Exports a version and serves it with the embedded server, in a process of its own.
 
         The server loads later exports of this chain to the same path, and ignores those of other chains: two chains may
         be deployed with the same name and path. It runs until `stop`, the end of the `with` block or the end of this
         process; Ctrl-C and Jupyter's stop button do not stop it.
 
+        With a `target`, the files that run the version somewhere else are written instead.
+
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
-            port: The gRPC port; 0 lets the system choose. Default: 0.
-            rest_port: The REST port; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: the task's.
-            prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                with LiteRT between the two halves of the SavedModel's graph. Default: False.
-            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
-                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
-                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
-            timeout_seconds: How long to wait until the server is ready. Default: 120.
-            flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
+            target: Where the version is to run: `docker`, `systemd`, `kubernetes`, … (docs/deploying.md). Default:
+                None, a server on this machine.
+            **options: For a server on this machine:
+
+                - `host`: the address to listen on. Default: `127.0.0.1`, reachable from this machine only.
+                - `port`, `rest_port`: the ports of gRPC and REST; 0 lets the system choose. Default: 0.
+                - `prefer_tflite_model`: after `Quantize("int8")` or `Quantize("float16")`, whether the server runs the
+                  encoder with LiteRT between the two halves of the SavedModel's graph. Default: False.
+                - `engine`: what answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own
+                  int8 kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of
+                  native, LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
+                - `timeout_seconds`: how long to wait until the server is ready. Default: 120.
+                - `flags`: further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`.
+                - `canary`: the percentage of requests, above 0 and below 100, that the new version gets, beside the
+                  base path's live version; the deployment's `promote` and `rollback` end that. Default: it gets all.
+
+                For a target:
+
+                - `out`: the folder for its files: new or empty.
+                - `target_options`: its options by name, such as `{"server": "own"}`. Default: its defaults.
+                - `force`: whether the files that an earlier call wrote to `out` may be replaced. Default: False.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
+            With a target, its folder.
 
         Raises:
             InputError: if an argument is out of range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        return self._deploy(
-            path,
-            name=name,
-            options={},
-            host=host,
-            grpc_port=port,
-            rest_port=rest_port,
-            prefer_tflite_model=prefer_tflite_model,
-            engine=engine,
-            timeout_seconds=timeout_seconds,
-            flags=flags,
-        )
+        return self._deploy(path, name=name, target=target, options=options, serving={})
 
-    def _export(
-        self, path: str | Path | None, *, signatures: str = "text", name: str | None, options: Mapping[str, Any]
-    ) -> Path:
-        from tfchain.chains.serving import export_for
-        from tfchain.deployment.arguments import check_base_path, check_model_name
-        from tfchain.runtime.fork import check_tensorflow_runs
+    def _make_evaluation(self, judged: Any, state: Any, **options: Any) -> Any:
+        """Returns the function that `evaluate` measures the model with."""
+        return self.task.make_evaluation(judged, state, **options)
 
-        name = name or self.task.name
-        if path is None:
-            check_model_name(name, argument="name")
-        base_path = check_base_path(SAVED_MODELS / name if path is None else to_path("path", path))
-        self.task.check_serving(signatures=signatures, options=options)
-        check_tensorflow_runs()
+    def _export(self, path: str | Path | None, *, name: str | None, reference: Any = None, **asked: Any) -> Path:
+        from tfchain.chains.serving import check_export, export_for
+
+        base_path, complete = check_export(self.task, path, name or self.task.name, reference, SAVED_MODELS, **asked)
         with self._current() as current:
             return export_for(
                 self.task,
                 current,
                 base_path,
-                signatures=signatures,
-                options=options,
+                **asked,
                 settings=self._settings(current),
                 source=self._source,
                 batch_size=self.hyperparameters.batch_size,
+                complete=complete,
             )
 
     def _deploy(
-        self, path: str | Path | None, *, name: str | None, options: Mapping[str, Any], **serving: Any
-    ) -> Deployment:
+        self,
+        path: str | Path | None,
+        *,
+        name: str | None,
+        target: str | None,
+        options: Mapping[str, Any],
+        serving: Mapping[str, Any],
+    ) -> Deployment | Path:
+        """Deploys with the options of `deploy` and the task's own ones for a served version."""
         from tfchain.chains.model_server import PROGRAM
-        from tfchain.chains.serving import check_deployment
+        from tfchain.chains.serving import begin_canary, check_deployment, prepare_canary
+        from tfchain.chains.target_request import request_target
         from tfchain.deployment.deploy import deploy
 
         name = self.task.name if name is None else name
-        check_deployment(name, serving, self.text_encoder)
-        version = self._export(path, name=name, options=options)
+        server, files = split_options(options)
+        check_deployment(name, server, self._live.model)
+        request = request_target(target, server, **files)
+        percent = server.pop("canary")
+        if percent is not None:
+            prepare_canary(SAVED_MODELS / name if path is None else to_path("path", path), percent)
+        version = self._export(path, name=name, options=serving)
+        if request is not None:
+            return request.write(version, name)
+        if percent is not None:
+            begin_canary(version, percent)
         return deploy(
             version.parent,
             model_name=name,
-            source=self._source,
+            source=self._source if percent is None else None,  # the live version may be another chain's
             client_type=self.client_type,
             program=PROGRAM,
-            **serving,
+            grpc_port=server.pop("port"),
+            **server,
         )

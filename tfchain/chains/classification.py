@@ -1,19 +1,19 @@
 """`TextClassificationChain`: texts in, labels out, on top of what every chain does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Self, Unpack, overload
 
 import numpy as np
 
 from tfchain.chains.arguments import make_text_encoder
 from tfchain.chains.base import Chain
+from tfchain.chains.deploy_options import ServerOptions, TargetOptions
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
 from tfchain.deployment.client.client import Client
 from tfchain.deployment.deploy import Deployment
-from tfchain.deployment.engine import ServerEngine
 from tfchain.models.precision import EngineName
 from tfchain.tasks.classification.predictions import Prediction, ScoredLabel, make_predictions
 from tfchain.tasks.classification.task import ClassificationTask, ClassWeights, check_pairs
@@ -228,6 +228,11 @@ class TextClassificationChain(Chain):
         predictions = make_predictions(asked, outputs, labels, top_k)
         return predictions[0] if is_single else predictions
 
+    def answer_texts(self, texts: Sequence[str], *, top_k: int | None = None) -> list[dict[str, Any]]:
+        """Answers `tfchain predict`: each text with its label or labels, and the scores of the best."""
+        found = self.predict(list(texts), 5 if top_k is None else top_k)
+        return [{**answer, "scores": {scored.label: scored.score for scored in answer.scores}} for answer in found]
+
     def export(
         self,
         path: str | Path | None = None,
@@ -235,6 +240,7 @@ class TextClassificationChain(Chain):
         top_k: int = 5,
         signatures: str = "text",
         name: str | None = None,
+        reference: Any = None,
     ) -> Path:
         """Writes the next version, a SavedModel that classifies texts in stock TensorFlow Serving.
 
@@ -250,6 +256,7 @@ class TextClassificationChain(Chain):
             top_k: The number of labels in an answer, best first; all, if there are fewer. Default: 5.
             signatures: `text` for all of them; `ids` for embed_ids only, which needs no op of TF Text.
             name: The model's name, for the default path. Default: `classification`.
+            reference: Queries for the version's reference and canary queries; see `Chain.export`. Default: none.
 
         Returns:
             The version's folder, `<path>/<number>`.
@@ -258,58 +265,57 @@ class TextClassificationChain(Chain):
             InputError: if the chain has no labels yet.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
-        return self._export(path, signatures=signatures, name=name, options={"top_k": top_k})
+        options = {"top_k": top_k}
+        return self._export(path, signatures=signatures, name=name, options=options, reference=reference)
+
+    @overload
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        name: str | None = None,
+        top_k: int = 5,
+        **options: Unpack[ServerOptions],
+    ) -> Deployment: ...
+
+    @overload
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        name: str | None = None,
+        top_k: int = 5,
+        target: str,
+        **options: Unpack[TargetOptions],
+    ) -> Path: ...
 
     def deploy(
         self,
         path: str | Path | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        rest_port: int = 0,
         name: str | None = None,
         top_k: int = 5,
-        prefer_tflite_model: bool = False,
-        engine: ServerEngine | None = None,
-        timeout_seconds: float = 120.0,
-        flags: Mapping[str, str | int | float | bool] | None = None,
-    ) -> Deployment:
-        """Exports a version and serves it with the embedded server, in a process of its own.
+        target: str | None = None,
+        **options: Any,
+    ) -> Deployment | Path:
+        """Exports a version and serves it with the embedded server, or writes the files that run it elsewhere.
 
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
-            port: The gRPC port; 0 lets the system choose. Default: 0.
-            rest_port: The REST port; 0 lets the system choose. Default: 0.
-            name: The model's name in requests. Default: `classification`.
+            name: The model's name in requests. Default: the task's.
             top_k: The number of labels in an answer. Default: 5.
-            prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                with LiteRT between the two halves of the SavedModel's graph. Default: False.
-            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
-                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
-                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
-            timeout_seconds: How long to wait until the server is ready. Default: 120.
-            flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
+            target: Where the version is to run; see `Chain.deploy`. Default: None, a server on this machine.
+            **options: As `Chain.deploy` takes them, such as `host`, `engine`, `canary`, or `out` for a target.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
+            With a target, its folder.
 
         Raises:
-            InputError: if the chain has no labels yet.
+            InputError: if the chain has no labels yet, or an argument is out of range.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        return self._deploy(
-            path,
-            name=name,
-            options={"top_k": top_k},
-            host=host,
-            grpc_port=port,
-            rest_port=rest_port,
-            prefer_tflite_model=prefer_tflite_model,
-            engine=engine,
-            timeout_seconds=timeout_seconds,
-            flags=flags,
-        )
+        return self._deploy(path, name=name, target=target, options=options, serving={"top_k": top_k})
 
 
 def _to_rows(asked: Sequence[Any], *, paired: bool) -> TextRows:

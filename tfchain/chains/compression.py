@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tfchain.core.model import Model
 from tfchain.core.task import Task
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.compress import compress, compress_best
@@ -15,7 +16,7 @@ from tfchain.optimization.rule import Keep, Rule
 
 def compress_for(
     task: Task,
-    text_encoder: TextEncoder,
+    model: Model,
     state: Any,
     candidates: Sequence[Sequence[Recipe]],
     *,
@@ -27,12 +28,12 @@ def compress_for(
     max_loss: float | None = None,
     batch_size: int = 32,
     progress: bool | None = None,
-) -> tuple[TextEncoder, CompressionReport]:
+) -> tuple[Any, CompressionReport]:
     """Compresses the model of a task.
 
     Args:
         task: The task.
-        text_encoder: The model to compress; it does not change.
+        model: The model to compress; it does not change.
         state: The task's state.
         candidates: Lists of recipes.
         texts: The texts that recipes learn from. Default: the texts that the task keeps, if any.
@@ -45,7 +46,7 @@ def compress_for(
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
     Returns:
-        The kept text encoder, and the report.
+        The kept model, and the report.
 
     Raises:
         InputError: if the rule needs a figure that is not measured, and as `compress` and `compress_best` raise it.
@@ -61,12 +62,12 @@ def compress_for(
     if dataset is None:
         if len(candidates) > 1 or keep is not None or max_loss is not None:
             rule.check(objective=False, speed=False)
-        made = compress(text_encoder, candidates[0], texts=texts, teacher=teacher, progress=progress)
+        made = compress(model, candidates[0], texts=texts, teacher=teacher, progress=progress)
         return made.text_encoder, CompressionReport(candidates=(made.report,), kept=made.report.name)
     judged = task.read_judged(dataset, split=split)
     single, bulk = task.workload(judged, state)
     return compress_best(
-        text_encoder,
+        model,
         candidates,
         rule,
         evaluate=task.make_evaluation(

@@ -21,6 +21,7 @@ from tfchain.data.preparation.work_folder import WORK_PREFIX
 from tfchain.data.streams.token_cache import is_token_cache
 from tfchain.deployment.version_strings import version_holds
 from tfchain.tasks.manifest import MANIFEST, read_manifest
+from tfchain.tasks.search.index_folder import TASK as SEARCH
 from tfchain.tasks.search.index_folder import read_segment_documents
 from tfchain.tasks.search.index_purge import purge_index
 
@@ -127,7 +128,10 @@ def find_places(path: Path) -> list[tuple[str, Path]]:
     if path.is_file():
         return [("records", path)]
     if (path / MANIFEST).is_file():
-        return [("index", path)]
+        if read_manifest(path).get("task", SEARCH) == SEARCH:
+            return [("index", path)]
+        inside = [inner for inner in sorted(path.iterdir()) if (inner / MANIFEST).is_file()]  # a retriever's documents
+        return [("chain", path), *(place for inner in inside for place in find_places(inner))]
     if (path / "saved_model.pb").is_file():
         return [("version", path)]
     if is_token_cache(path):
@@ -167,6 +171,11 @@ def forget_in_place(kind: str, path: Path, target: Target, versions: Versions, r
     elif kind == "unfinished":
         advice = "It was left by a process that was killed, or one still writes it. Let it end, or delete the path."
         receipt.remaining.append({"path": str(path), "advice": advice})
+        return
+    elif kind == "chain":
+        if target.matches(read_manifest(path)):
+            advice = "It keeps texts that it was trained on. Train it anew without them, or delete it."
+            receipt.remaining.append({"path": str(path), "advice": advice})
         return
     else:
         removed = int(version_holds(path, lambda text: text in target.ids or target.holds_text(text)))

@@ -12,6 +12,7 @@ from tfchain.core.atomic import new_folder
 from tfchain.core.checks import to_path
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.model import Model
 from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
 from tfchain.models.precision import EngineName
@@ -29,7 +30,7 @@ class ModelHolder:
 
     Args:
         task: The task that the model is for.
-        text_encoder: Tokenizer and encoder.
+        model: The model: a `TextEncoder`, or the task's own kind of model.
         state: The task's state, such as documents or labels. Default: None.
         hyperparameters: The defaults of training, and the batch size. Default: `Hyperparameters()`.
     """
@@ -39,13 +40,13 @@ class ModelHolder:
     def __init__(
         self,
         task: Task,
-        text_encoder: TextEncoder,
+        model: Model,
         state: Any = None,
         *,
         hyperparameters: Hyperparameters | None = None,
     ) -> None:
         self.task = task
-        self._live = self._make_live(text_encoder, state)
+        self._live = self._make_live(model, state)
         self.hyperparameters = hyperparameters or Hyperparameters()
         self._fit_options: FitOptions | None = None
         self.report = {}
@@ -56,7 +57,7 @@ class ModelHolder:
     def __reduce__(self) -> tuple[Any, ...]:
         with self._current() as current:
             packed = pack(lambda path: self._save_into(self.task.open_folder(path), current))
-            return _unpack, (type(self), packed, current.text_encoder.runner.engine, self._fit_options)
+            return _unpack, (type(self), packed, current.model.engine, self._fit_options)
 
     @classmethod
     def load(cls, path: str | Path, *, engine: EngineName = "auto") -> Self:
@@ -64,7 +65,7 @@ class ModelHolder:
 
         Args:
             path: The folder.
-            engine: The engine that runs the encoder. Default: `auto`.
+            engine: The engine that runs the model. Default: `auto`.
 
         Raises:
             IndexFolderError: if the folder has no saved chain of this task, or a damaged one.
@@ -84,20 +85,24 @@ class ModelHolder:
             raise IndexFolderError(
                 f"{path} has settings that cannot be read: {type(error).__name__}: {error}. {loaded.advice}"
             ) from error
-        text_encoder = TextEncoder.from_pretrained(loaded.model_path, engine=engine, **loaded.model_options)
-        ModelHolder.__init__(chain, loaded.task, text_encoder, loaded.state, hyperparameters=hyperparameters)
+        model = loaded.task.load_model(loaded.model_path, engine=engine, **loaded.model_options)
+        ModelHolder.__init__(chain, loaded.task, model, loaded.state, hyperparameters=hyperparameters)
         chain.report, chain._folder = report, loaded.folder
         return chain
 
     @property
     def text_encoder(self) -> TextEncoder:
-        """Tokenizer and encoder."""
-        text_encoder: TextEncoder = self._live.text_encoder
-        return text_encoder
+        """Tokenizer and encoder, in a chain of a task on texts."""
+        model = self._live.model
+        if not isinstance(model, TextEncoder):
+            raise AttributeError(
+                f"{type(self).__name__} has no text encoder: its model is a {type(model).__name__}. Use `model`."
+            )
+        return model
 
     @text_encoder.setter
     def text_encoder(self, text_encoder: TextEncoder) -> None:
-        self._live.text_encoder = text_encoder
+        self._live.model = text_encoder
 
     @property
     def state(self) -> Any:
@@ -129,8 +134,12 @@ class ModelHolder:
 
     @property
     def model(self) -> Any:
-        """The encoder, a Keras model. After the first access, each query checks its weights for changes: 0.1 ms."""
-        return self.text_encoder.encoder
+        """The encoder, a Keras model; of a task with a model of its own, that model.
+
+        After the first access to an encoder, each query checks its weights for changes: 0.1 ms.
+        """
+        model = self._live.model
+        return model.encoder if isinstance(model, TextEncoder) else model
 
     @property
     def tokenizer(self) -> Any:
@@ -170,13 +179,17 @@ class ModelHolder:
         path = to_path("path", path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"`path` must be a new or empty folder. Received: {path}. Name another folder.")
-        with self.text_encoder.unchanged(), new_folder(path) as partial:
-            self.text_encoder.save(partial, portable=True)
+        with self._live.model.unchanged(), new_folder(path) as partial:
+            self._write_pretrained(partial)
         return path
 
-    def _make_live(self, text_encoder: TextEncoder, state: Any) -> Any:
+    def _write_pretrained(self, folder: Path) -> None:
+        """Writes what sentence-transformers loads."""
+        self.text_encoder.save(folder, portable=True)
+
+    def _make_live(self, model: Any, state: Any) -> Any:
         """Makes the holder of model and state, which replaces both in one step."""
-        return LiveModel(text_encoder, state)
+        return LiveModel(model, state)
 
     def _current(self, progress: bool | None = None) -> contextlib.AbstractContextManager[Current]:
         """Returns a context manager for model and state, which do not change while its block runs."""
@@ -184,7 +197,7 @@ class ModelHolder:
         return current
 
     def _save_into(self, folder: Folder, current: Current) -> None:
-        folder.save(current.text_encoder, current.state, self._settings(current))
+        folder.save(current.model, current.state, self._settings(current))
 
     def _settings(self, current: Current) -> dict[str, Any]:
         changes, report = self._report

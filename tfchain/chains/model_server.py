@@ -1,6 +1,6 @@
-"""The program `tfchain-model-server`: the embedded server, with the int8 kernels as its native engine.
+"""The program `tfchain-model-server`: the embedded server, with the int8 kernels as its native engine, and monitors.
 
-`tfchain.deployment` knows no models, so the engine is handed in here.
+`tfchain.deployment` knows neither models nor monitors, so both are handed in here.
 """
 
 import os
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfchain.chains.server_monitors import find_monitor
 from tfchain.deployment.server import main as server
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy reads it when it is imported
     from tfchain.core.native import NativeEngine
 
-    return server.main(arguments, native=NativeEngine(find_obstacle, load), program=PROGRAM)
+    native = NativeEngine(find_obstacle, load)
+    return server.main(arguments, native=native, program=PROGRAM, monitor=find_monitor)
 
 
 def find_obstacle() -> str | None:

@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
 
 import numpy as np
 
 from tfchain.chains.arguments import make_text_encoder
-from tfchain.chains.base import Chain
+from tfchain.chains.deploy_options import ServerOptions, TargetOptions
+from tfchain.chains.documents import DocumentChain
+from tfchain.chains.search_reranker import SearchReranker, load_search_reranker
+from tfchain.core.checks import check_whole_number, to_path
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.hyperparameters import HyperparameterOptions, Hyperparameters
-from tfchain.core.ids import to_ids
 from tfchain.core.texts import check_queries
 from tfchain.core.types import SearchResult
 from tfchain.data.documents.passages import PassageMode
-from tfchain.data.documents.reading import DocumentSource, read_for_index
-from tfchain.data.files.limits import ReadLimits
-from tfchain.data.files.read_session import ReadSession
-from tfchain.data.preparation.report import PreparationReport
-from tfchain.data.preparation.step_names import make_steps
-from tfchain.data.steps.run import StepsRun
 from tfchain.models.indexes.exact import Similarity
 from tfchain.models.precision import EngineName
-from tfchain.models.step_callables import make_step_callables
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.live_model import Current
-from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.live_index import Encoding, LiveIndex
+from tfchain.tasks.manifest import read_manifest
 from tfchain.tasks.search.search import PassageConfig, search_texts
+from tfchain.tasks.search.second_stage import rerank_results
 from tfchain.tasks.search.task import SearchTask
 
 if TYPE_CHECKING:
-    from tfchain.chains.forget import ForgetReceipt, Versions
     from tfchain.chains.search_client import Client
     from tfchain.deployment.deploy import Deployment
-    from tfchain.deployment.engine import ServerEngine
     from tfchain.optimization.learning_texts import LearningTexts
     from tfchain.optimization.recipes import Recipe
     from tfchain.optimization.report import CompressionReport
     from tfchain.optimization.rule import Keep
     from tfchain.training.adapters.options import AdapterOptions
 
-logger = logging.getLogger(__name__)
 
-
-class NeuralSearchChain(Chain):
+class NeuralSearchChain(DocumentChain):
     """Neural search from documents to a served model.
 
     Threads may use a chain at the same time: each call sees a model and the documents that belong to it, and the
@@ -69,6 +58,11 @@ class NeuralSearchChain(Chain):
         similarity: `cosine` or `dot`. Default: the folder's, else `cosine`.
         prompts: Prompt name → text to put before each text; `query` and `document` are used by `search` and `add`.
             Default: the folder's.
+        reranker: A `Reranker` or a `LateInteractionReranker`, or the folder or hub name of one, that puts the documents
+            found in order. Hits then have its scores: from 0 to 1 (a sigmoid), or MaxSim. Default: none.
+        rerank_top: How many documents it reads for a query, at least as many as are asked for. Default: 50.
+        rerank_ms: Its time budget for a query in milliseconds: documents that it does not reach are left out; as many
+            as are asked for, and eight, are read in any case. Versions have no such budget. Default: no limit.
         engine: The engine that runs the encoder: `auto`, `tensorflow`, `litert` or, if the model is saved in int8,
             `native`; see `EncoderRunner`. Default: `auto`.
         **hyperparameters: More defaults of `fit`, such as `warmup` or `weight_decay`: see `Hyperparameters`.
@@ -84,9 +78,8 @@ class NeuralSearchChain(Chain):
     """
 
     task_type: ClassVar[Any] = SearchTask
-    task: SearchTask
-    preparation: PreparationReport | None = None
-    """What the steps of the last `add` with steps did; `None` if there was none."""
+    second: SearchReranker | None = None
+    """The reranker with its values, which `use_reranker` sets; `None` without one."""
 
     def __init__(
         self,
@@ -101,6 +94,9 @@ class NeuralSearchChain(Chain):
         overlap_tokens: int | None = None,
         similarity: Similarity | None = None,
         prompts: Mapping[str, str] | None = None,
+        reranker: Any = None,
+        rerank_top: int = 50,
+        rerank_ms: float | None = None,
         engine: EngineName = "auto",
         **hyperparameters: Unpack[HyperparameterOptions],
     ) -> None:
@@ -109,6 +105,7 @@ class NeuralSearchChain(Chain):
         )
         task = SearchTask(PassageConfig(mode=passages, overlap_tokens=overlap_tokens))
         settings = {"max_length": max_length, "similarity": similarity, "prompts": prompts}
+        self.second = SearchReranker.make(reranker, top=rerank_top, within_ms=rerank_ms, engine=engine)
         super().__init__(task, make_text_encoder(tokenizer, model, engine=engine, **settings), hyperparameters=chosen)
 
     @classmethod
@@ -138,16 +135,14 @@ class NeuralSearchChain(Chain):
             FingerprintError: if another model made the vectors, unless `reindex` is set.
         """
         chain = super().load(path, engine=engine)
+        folder = to_path("path", path)
+        chain.second = load_search_reranker(folder, read_manifest(folder)["settings"], engine=engine)
         if chain.is_stale and not reindex:
             raise FingerprintError(
                 f"The vectors in {path} were made by model {chain.index.fingerprint[:12]}, the model there now is "
                 f"{chain.text_encoder.fingerprint[:12]}. Put the right model back, or call load(path, reindex=True)."
             )
         return chain
-
-    def __len__(self) -> int:
-        """Returns the number of documents."""
-        return len(self._live)
 
     def __repr__(self) -> str:
         return f"<NeuralSearchChain: {len(self)} documents, {self.text_encoder.embedding_dim} dimensions>"
@@ -159,125 +154,25 @@ class NeuralSearchChain(Chain):
 
         return Client
 
-    @property
-    def passages(self) -> PassageConfig:
-        """How documents longer than the model's maximum length are handled."""
-        return self.task.passages
-
-    @property
-    def index(self) -> DocumentIndex:
-        """Documents and vectors."""
-        return self._live.index
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the model has changed since the documents were encoded."""
-        return self._live.is_stale
-
-    def add(
-        self,
-        documents: DocumentSource,
-        *,
-        steps: Sequence[Any] = (),
-        empty: Literal["skip", "error"] = "skip",
-        max_broken: int = 0,
-        broken_file: Path | str | None = None,
-        limits: ReadLimits | None = None,
-        progress: bool | None = None,
+    def use_reranker(
+        self, reranker: Any, top: int = 50, *, within_ms: float | None = None, engine: EngineName = "auto"
     ) -> NeuralSearchChain:
-        """Adds documents in memory; `save` writes them to disk.
+        """Sets the reranker that puts the documents found in order.
 
         Args:
-            documents: Texts, dicts (`id`, `title`, `text`, `metadata`), `Document`s, a path (a folder of text, PDF,
-                HTML and Office files, .jsonl, .csv, .tsv, .parquet, an archive, a BEIR folder), a pattern, a URL, or a
-                generator of these; see `data.documents.reading`. A document without an id gets its number in the order
-                of adding; an existing id is replaced.
-            steps: Steps that the documents pass first, such as `["repair_text", {"filter_length": {"least": 200}}]`:
-                see `prepare`. What they did is then in `preparation`. Default: none.
-            empty: What becomes of documents with neither text nor title: `skip` leaves them out with a warning, `error`
-                adds nothing. An index holds none. Default: `skip`.
-            max_broken: How many files or records that cannot be read are left out, with a warning, before one is an
-                error. Default: 0.
-            broken_file: Where to write them, as lines of JSON. Default: not kept.
-            limits: How much a file may take. Default: `ReadLimits()`.
-            progress: Whether to show a progress bar. Default: when it takes more than a second.
+            reranker: A `Reranker` or a `LateInteractionReranker`, or the folder or hub name of one; None for none.
+            top: As the constructor's `rerank_top`. Default: 50.
+            within_ms: As the constructor's `rerank_ms`. Default: no limit.
+            engine: The engine that runs a reranker that is read here. Default: `auto`.
 
         Returns:
             The chain.
 
         Raises:
-            InputError: if a document cannot be read or is not text, an id is repeated, or a step is unknown; nothing is
-                added then.
+            InputError: if it is no reranker of one output, or a value is out of range; the chain does not change.
         """
-        reader = read_for_index(documents, empty=empty, session=ReadSession(max_broken, broken_file, limits))
-        if not steps:
-            self._live.add(reader, self._encoding(progress))
-            return self
-        callables = make_step_callables(self.text_encoder, batch_size=self.hyperparameters.batch_size)
-        run = StepsRun([step.bind(**callables) for step in make_steps(steps)])
-        read = self._live.add(reader, self._encoding(progress), run)
-        self.preparation = PreparationReport(read, run.logs[-1].passed, tuple(run.logs))
-        logger.info("Prepared documents: %s", self.preparation)
+        self.second = SearchReranker.make(reranker, top=top, within_ms=within_ms, engine=engine)
         return self
-
-    def remove(self, ids: str | int | Iterable[str | int]) -> NeuralSearchChain:
-        """Removes documents by id.
-
-        Args:
-            ids: An id, or several; a whole number means its decimal text, as in `add`.
-
-        Returns:
-            The chain.
-
-        Raises:
-            InputError: if an id does not exist; nothing is removed then.
-        """
-        self._live.remove(ids)
-        return self
-
-    def forget(
-        self,
-        ids: str | int | Iterable[str | int],
-        paths: str | Path | Sequence[str | Path] = (),
-        *,
-        texts: Iterable[str] = (),
-        versions: Versions = "report",
-    ) -> ForgetReceipt:
-        """Removes documents for good: from memory, from the folder of this chain, and from other places on disk.
-
-        `remove` and `save` leave a removed document's text in its file until most of the index is written anew; this
-        rewrites the file. Use it when someone asks for their data to be deleted.
-
-        Args:
-            ids: The documents' ids. Ids that the chain does not hold are looked for on disk all the same.
-            paths: Other places: see `forget`. Default: the folder that the chain was loaded from or saved to.
-            texts: As in `forget`. The texts of the documents that the chain holds are known.
-            versions: As in `forget`.
-
-        Returns:
-            The receipt. Its `remaining` lists what still holds a document.
-
-        Raises:
-            InputError: if a path does not exist; nothing is removed then.
-            IndexFolderError: if another process is writing a saved chain, or has written this one's folder meanwhile.
-        """
-        from tfchain.chains.forget import forget
-
-        wanted = to_ids(ids)
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        with self._saving:
-            present = [document for id in wanted if (document := self.index.get(id)) is not None]
-            folder = self._folder if self._folder is not None and self._folder.path.is_dir() else None
-            if folder is not None:
-                folder.check()
-                given = [folder.path, *given]
-            known = [text for document in present for text in (document.text, document.full_text)]
-            receipt = forget(wanted, given, texts=[*texts, *known], versions=versions)
-            if folder is not None:
-                folder.follow_purge()
-            if present:
-                self._live.remove([document.id for document in present])
-        return receipt
 
     @overload
     def search(self, text: str, top_k: int = 10, *, filter: Mapping[str, Any] | None = None) -> SearchResult: ...
@@ -310,11 +205,14 @@ class NeuralSearchChain(Chain):
             InputError: if a text is empty, `top_k` is less than 1, or `filter` is not a filter.
         """
         texts = check_queries(text)
-        batch_size = self.hyperparameters.batch_size
+        options: dict[str, Any] = {"batch_size": self.hyperparameters.batch_size}
+        second, found = self.second, check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
+        found = found if second is None else max(found, second.top)
         with self._current() as current:
-            results = search_texts(
-                current.text_encoder, current.state, texts, top_k=top_k, filter=filter, batch_size=batch_size
-            )
+            results = search_texts(current.text_encoder, current.state, texts, top_k=found, filter=filter, **options)
+        if second is not None:
+            with second.reranker.text_encoder.unchanged():
+                results = rerank_results(second.stage, results, top_k=top_k, **options)
         return results[0] if isinstance(text, str) else results
 
     def encode(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
@@ -416,12 +314,6 @@ class NeuralSearchChain(Chain):
         self._live.adopt(adapted, before.state)
         return self
 
-    def reindex(self, *, progress: bool | None = None) -> NeuralSearchChain:
-        """Encodes all documents again, such as after a change of the model's weights."""
-        self.text_encoder.refresh()
-        self._live.encode_again(self._encoding(progress))
-        return self
-
     def export(
         self,
         path: str | Path | None = None,
@@ -429,6 +321,7 @@ class NeuralSearchChain(Chain):
         top_k: int = 10,
         signatures: str = "text",
         name: str | None = "search",
+        reference: Any = None,
     ) -> Path:
         """Writes the next version, a SavedModel that searches in stock TensorFlow Serving.
 
@@ -446,6 +339,7 @@ class NeuralSearchChain(Chain):
             signatures: `text` for search, embed and embed_ids; `ids` for embed_ids only, which needs no op of TF Text.
                 A chain without documents has no search, and a tokenizer other than WordPiece allows embed_ids only.
             name: The model's name, for the default path. Default: `search`.
+            reference: Queries for the version's reference and canary queries; see `Chain.export`. Default: none.
 
         Returns:
             The version's folder, `<path>/<number>`.
@@ -454,68 +348,71 @@ class NeuralSearchChain(Chain):
             InputError: if an argument is out of range, or the path is a file; raised before any costly work.
             ExportError: if an op is not in stock TensorFlow Serving, or answers differ from this chain's.
         """
-        return self._export(path, signatures=signatures, name=name, options={"top_k": top_k})
+        options = self._serving_options(top_k)
+        return self._export(path, signatures=signatures, name=name, options=options, reference=reference)
+
+    @overload
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        name: str | None = "search",
+        top_k: int = 10,
+        **options: Unpack[ServerOptions],
+    ) -> Deployment: ...
+
+    @overload
+    def deploy(
+        self,
+        path: str | Path | None = None,
+        *,
+        name: str | None = "search",
+        top_k: int = 10,
+        target: str,
+        **options: Unpack[TargetOptions],
+    ) -> Path: ...
 
     def deploy(
         self,
         path: str | Path | None = None,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        rest_port: int = 0,
         name: str | None = "search",
         top_k: int = 10,
-        prefer_tflite_model: bool = False,
-        engine: ServerEngine | None = None,
-        timeout_seconds: float = 120.0,
-        flags: Mapping[str, str | int | float | bool] | None = None,
-    ) -> Deployment:
-        """Exports a version and serves it with the embedded server, in a process of its own.
-
-        The server loads later exports of this chain to the same path, and ignores those of other chains: two chains may
-        be deployed with the same name and path. It runs until `stop`, the end of the `with` block or the end of this
-        process; Ctrl-C and Jupyter's stop button do not stop it.
+        target: str | None = None,
+        **options: Any,
+    ) -> Deployment | Path:
+        """Exports a version and serves it with the embedded server, or writes the files that run it elsewhere.
 
         Args:
             path: The base path to export to. Default: `saved_models/<name>`.
-            host: The address to listen on. Default: `127.0.0.1`, reachable from this machine only.
-            port: The gRPC port; 0 lets the system choose. Default: 0.
-            rest_port: The REST port; 0 lets the system choose. Default: 0.
             name: The model's name in requests. Default: `search`.
             top_k: The number of documents that a search returns. Default: 10.
-            prefer_tflite_model: After `Quantize("int8")` or `Quantize("float16")`, whether the server runs the encoder
-                with LiteRT between the SavedModel's tokenizer and search. Default: False.
-            engine: What answers: `tensorflow`, `litert`, `native` (after `Quantize("int8")`, the chain's own int8
-                kernels: it starts in a second, and gives the chain's own answers) or `auto`, the first of native,
-                LiteRT and TensorFlow that can. Default: TensorFlow, or LiteRT with `prefer_tflite_model`.
-            timeout_seconds: How long to wait until the server is ready. Default: 120.
-            flags: Further flags of `tfchain-model-server` by name, such as `{"max_connections": 100}`. Default: none.
+            target: Where the version is to run; see `Chain.deploy`. Default: None, a server on this machine.
+            **options: As `Chain.deploy` takes them, such as `host`, `engine`, `canary`, or `out` for a target.
 
         Returns:
             A handle with `rest_url`, `grpc_target`, `client()` and `stop()`; use it in a `with` block, or call `stop`.
+            With a target, its folder.
 
         Raises:
             InputError: if an argument is out of range; nothing is exported then.
             ServerError: if the server does not start, for example because a port is in use.
         """
-        return self._deploy(
-            path,
-            name=name,
-            options={"top_k": top_k},
-            host=host,
-            grpc_port=port,
-            rest_port=rest_port,
-            prefer_tflite_model=prefer_tflite_model,
-            engine=engine,
-            timeout_seconds=timeout_seconds,
-            flags=flags,
-        )
+        return self._deploy(path, name=name, target=target, options=options, serving=self._serving_options(top_k))
 
-    def _make_live(self, text_encoder: TextEncoder, state: Any) -> LiveIndex:
-        return LiveIndex(text_encoder, state)
+    def _serving_options(self, top_k: int) -> dict[str, Any]:
+        return {"top_k": top_k} | ({} if self.second is None else {"second_stage": self.second.stage})
 
-    def _current(self, progress: bool | None = None) -> contextlib.AbstractContextManager[Current]:
-        return self._live.current(self._encoding(progress))
+    def _make_evaluation(self, judged: Any, state: Any, **options: Any) -> Any:
+        """Returns the measurement of both stages, if there is a reranker."""
+        if self.second is not None:
+            options["second_stage"] = self.second.stage
+        return self.task.make_evaluation(judged, state, **options)
 
-    def _encoding(self, progress: bool | None) -> Encoding:
-        return Encoding(self.passages, self.hyperparameters.batch_size, progress)
+    def _settings(self, current: Current) -> dict[str, Any]:
+        return super()._settings(current) | ({} if self.second is None else self.second.to_dict())
+
+    def _save_into(self, folder: Any, current: Current) -> None:
+        second = self.second
+        folder.beside = {} if second is None else {second.folder: second.reranker.text_encoder.save}
+        super()._save_into(folder, current)

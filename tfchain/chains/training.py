@@ -7,8 +7,8 @@ import keras
 
 from tfchain.chains.arguments import complete_validation
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.model import Model
 from tfchain.core.task import Task
-from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.fit.options import FitOptions
 
 
@@ -17,19 +17,19 @@ class Trained:
     """The result of a training.
 
     Args:
-        text_encoder: The trained model.
+        model: The trained model.
         state: Its state.
         history: Losses and metrics by epoch.
     """
 
-    text_encoder: TextEncoder
+    model: Model
     state: Any
     history: keras.callbacks.History
 
 
 def train_for(
     task: Task,
-    text_encoder: TextEncoder,
+    model: Model,
     state: Any,
     dataset: Any,
     hyperparameters: Hyperparameters,
@@ -41,7 +41,7 @@ def train_for(
 
     Args:
         task: The task.
-        text_encoder: The model to train; in place, unless the task makes another model from it.
+        model: The model to train; in place, unless the task makes another model from it.
         state: The task's state.
         dataset: The rows, in any form that the task reads.
         hyperparameters: Batch size, epochs, learning rate and so on.
@@ -55,7 +55,7 @@ def train_for(
     if validation is not None:
         validation = complete_validation(task, validation)
         judged = task.read_judged(validation.dataset, split=validation.split)
-    training = task.prepare(text_encoder, state, dataset, options)
+    training = task.prepare(model, state, dataset, options)
     batch_size = hyperparameters.batch_size
     if judged is not None:
         evaluate = task.make_evaluation(

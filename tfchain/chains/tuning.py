@@ -12,8 +12,8 @@ import keras
 from tfchain.chains.arguments import complete_validation
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.model import Model
 from tfchain.core.task import Task
-from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.space import Space
@@ -30,14 +30,14 @@ class Tuned:
     Args:
         report: All trials.
         values: The hyperparameters and options of the best trial.
-        text_encoder: The model trained with the best values; None without a refit.
+        model: The model trained with the best values; None without a refit.
         state: Its state.
         lacks_shape: Whether the best trial's model has another shape, and no refit was requested to make it.
     """
 
     report: TuningReport
     values: Setting
-    text_encoder: TextEncoder | None = None
+    model: Model | None = None
     state: Any = None
     lacks_shape: bool = False
 
@@ -61,7 +61,7 @@ def make_search(task: Task, objective: str | None, **options: Any) -> Search:
 
 def tune_for(
     task: Task,
-    text_encoder: TextEncoder,
+    model: Model,
     state: Any,
     dataset: Any,
     space: Space,
@@ -77,7 +77,7 @@ def tune_for(
 
     Args:
         task: The task.
-        text_encoder: The model; each trial trains a copy of it, and it stays unchanged.
+        model: The model; each trial trains a copy of it, and it stays unchanged.
         state: The task's state.
         dataset: The rows to train on.
         space: See `SearchSpace`.
@@ -99,7 +99,7 @@ def tune_for(
             "`evaluate` accepts, or a Validation; do not train on any of it."
         )
     validation = complete_validation(task, validation, first=search.objective)
-    training: Any = task.prepare(text_encoder, state, dataset, options)
+    training: Any = task.prepare(model, state, dataset, options)
     judged = task.read_judged(validation.dataset, split=validation.split)
     batch_size = hyperparameters.batch_size
     evaluate = task.make_evaluation(
@@ -107,9 +107,9 @@ def tune_for(
     )
 
     def fit(
-        text_encoder: TextEncoder, dataset: Any, values: Hyperparameters, options: FitOptions, **rest: Any
+        model: Model, dataset: Any, values: Hyperparameters, options: FitOptions, **rest: Any
     ) -> keras.callbacks.History:
-        trial = dataclasses.replace(training, model=text_encoder, dataset=dataset, options=options)
+        trial = dataclasses.replace(training, model=model, dataset=dataset, options=options)
         history: keras.callbacks.History = task.fit(trial, values, **rest)
         return history
 
@@ -123,7 +123,7 @@ def tune_for(
         judged=task.describe_judged(judged, training.state),
         fit=fit,
     )
-    queries: Sequence[str] = task.workload(judged, training.state)[0]
+    queries: Sequence[Any] = task.workload(judged, training.state)[0]
     report = tune(problem, space, search, queries=queries, path=path)
     values = choose_values(report)
     setting = problem.make_setting(values)

@@ -1,57 +1,77 @@
-"""`tfchain evaluate`: how well a saved chain's rankings agree with judgements."""
+"""`tfchain evaluate`: measures a saved chain on data with known answers."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tfchain.cli.loading import task_option
 from tfchain.cli.output import print_json, print_values, waiting
 from tfchain.cli.process import engine_option, output_options
 
 
-@click.command("evaluate", short_help="Compare an index's rankings with judgements.")
+@click.command("evaluate", short_help="Measure a saved chain on data with known answers.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("dataset", metavar="BEIR", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, help="The judgements to use: qrels/SPLIT.tsv.")
+@click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
+@click.option("--split", default="test", show_default=True, help="The split of a folder: qrels/SPLIT.tsv of BEIR.")
 @click.option(
     *("-m", "--metric", "metrics"),
     multiple=True,
-    help="ndcg, mrr, map, recall or precision, with @k; may be repeated.  "
-    "[default: ndcg@10, mrr@10, recall@100, map@100]",
+    help="A metric of the chain's task; for a search ndcg, mrr, map, recall or precision, with @k; may be repeated.  "
+    "[default: the task's, such as ndcg@10, mrr@10, recall@100, map@100]",
 )
+@task_option
 @engine_option
 @output_options
 def evaluate_command(
-    directory: Path, dataset: Path, split: str, metrics: tuple[str, ...], engine: str, as_json: bool
+    directory: Path,
+    dataset: Path,
+    split: str,
+    metrics: tuple[str, ...],
+    task: str | None,
+    engine: str,
+    as_json: bool,
 ) -> None:
-    """Rank the documents of a BEIR folder for its queries with the model of DIR, and compare with its judgements.
+    """Compare the answers of the chain in DIR with the known answers of DATASET, in any form that its task reads.
 
-    BEIR is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv. If DIR holds exactly these documents, their
-    vectors are used; otherwise they are encoded for this evaluation. DIR is not changed.
+    For a search DATASET is a BEIR folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv. If DIR holds exactly
+    these documents, their vectors are used; otherwise they are encoded for this evaluation. For a classification it is
+    a file of texts and labels, for a reranking rows of queries, documents and labels. DIR is not changed.
 
     \b
     Examples:
       tfchain evaluate index data/scifact
       tfchain evaluate index data/scifact --split train --metric ndcg@10 --metric recall@50
+      tfchain evaluate labels data/questions.csv --metric accuracy
     """
-    from tfchain.data.documents.judged import read_judged
-    from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
+    from tfchain.chains.chain_types import read_saved_task
+    from tfchain.cli.folders import check_is_chain
 
-    names = metrics or DEFAULT_METRICS
-    largest_cutoff(names)  # a wrong name, split or folder is reported before the slow loading
-    judged = read_judged(dataset, split=split)
-    with waiting("loading the index"):
+    check_is_chain(directory)
+    is_search = task is None and read_saved_task(directory) == "search"
+    judged: Any = check_search(dataset, split, metrics) if is_search else dataset
+    with waiting("loading the chain"):
         from tfchain.cli.loading import load_chain
 
-        chain = load_chain(directory, engine=engine)
-    report = chain.evaluate(judged, metrics=names)
-    context = {
-        "dataset": str(dataset),
-        "split": split,
-        "queries": len(judged.queries),
-        "passages": chain.passages.mode,
-        "max_length": chain.text_encoder.tokenizer.max_length,
-    }
+        chain = load_chain(directory, engine=engine, task=task)
+    report = chain.evaluate(judged, split=split, metrics=metrics or None)
+    context: dict[str, Any] = {"dataset": str(dataset), "split": split}
+    if is_search:
+        context["queries"] = len(judged.queries)
+        context["passages"] = chain.passages.mode
+        context["max_length"] = chain.text_encoder.tokenizer.max_length
+    else:
+        context["task"] = chain.task.name
     if as_json:
         print_json({**context, "metrics": report})
     else:
         print_values({**context, **report})
+
+
+def check_search(dataset: Path, split: str, metrics: tuple[str, ...]) -> Any:
+    """Reads the judgements of a search: a wrong metric, split or folder is reported before the slow loading."""
+    from tfchain.data.documents.judged import read_judged
+    from tfchain.tasks.ranking_metrics import DEFAULT_METRICS, largest_cutoff
+
+    largest_cutoff(metrics or DEFAULT_METRICS)
+    return read_judged(dataset, split=split)

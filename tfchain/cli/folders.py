@@ -41,7 +41,7 @@ def check_is_chain(path: Path) -> None:
         )
     kind = "an exported version" if is_version(path) else "a base path of versions" if is_base_path(path) else None
     raise IndexFolderError(
-        f"Expected a folder that `tfchain index` wrote. Received: {path}, which "
+        f"Expected a folder that `tfchain index`, `train` or `compress` wrote. Received: {path}, which "
         + (f"is {kind}; it is served with `tfchain serve`." if kind else f"holds no {CHAIN_FILE}.")
     )
 
@@ -84,7 +84,7 @@ def describe_version(path: Path) -> dict[str, Any]:
 
 
 def describe_chain(path: Path) -> dict[str, Any]:
-    """Describes the contents of a saved chain.
+    """Describes the contents of a saved chain of any task.
 
     Args:
         path: The chain's folder.
@@ -92,11 +92,18 @@ def describe_chain(path: Path) -> dict[str, Any]:
     Raises:
         IndexFolderError: if it is damaged.
     """
-    from tfchain.models.weights.folder import read_folder
+    from tfchain.chains.chain_types import read_saved_task
+
+    task = read_saved_task(path)
+    return {"kind": "index", **describe_index(path)} if task == "search" else describe_other(path, task)
+
+
+def describe_index(path: Path) -> dict[str, Any]:
+    """Describes a saved search."""
     from tfchain.tasks.search.index_folder import load_index_folder
 
     loaded = load_index_folder(path)
-    values: dict[str, Any] = {
+    return {
         "path": str(path),
         "documents": len(loaded.index),
         "passages": int(loaded.index.vectors.counts.sum()),
@@ -106,14 +113,49 @@ def describe_chain(path: Path) -> dict[str, Any]:
         "commit": loaded.folder.commit,
         "model": str(loaded.model_path),
         "settings": loaded.settings,
+        **describe_model(loaded.model_path),
     }
-    if (loaded.model_path / "config.json").is_file():  # one of tfchain's own encoders, not a wrapped Keras model
-        folder = read_folder(loaded.model_path)
-        transformer = folder.encoder.transformer
-        values |= {
-            "architecture": transformer.architecture,
-            "layers": transformer.num_layers,
-            "max_length": folder.max_length or transformer.max_length,
-            "prompts": dict(folder.prompts),
-        }
-    return values
+
+
+def describe_other(path: Path, task: str) -> dict[str, Any]:
+    """Describes a saved chain of another task: what its manifest says; of a long list in its state the length."""
+    from tfchain.tasks.manifest import read_manifest
+
+    manifest = read_manifest(path)
+    state = manifest.get("state")
+    model_path = path / str(manifest.get("model"))
+    if not model_path.is_dir():
+        raise IndexFolderError(f"{path} lacks its model, {model_path.name}. Save the chain there again.")
+    return {
+        "kind": "chain",
+        "task": task,
+        "path": str(path),
+        "state": {
+            name: len(value) if isinstance(value, list | dict) else value
+            for name, value in (state if isinstance(state, dict) else {}).items()
+        },
+        "commit": manifest.get("commit"),
+        "model": str(model_path),
+        "settings": manifest.get("settings", {}),
+        **describe_model(model_path),
+    }
+
+
+def describe_model(path: Path) -> dict[str, Any]:
+    """Describes an encoder's folder; nothing of another model, such as a wrapped Keras model."""
+    from tfchain.core.errors import TfchainError
+    from tfchain.models.weights.folder import read_folder
+
+    if not (path / "config.json").is_file():
+        return {}
+    try:
+        folder = read_folder(path)
+    except TfchainError:  # of a task whose models are no encoders of texts
+        return {}
+    transformer = folder.encoder.transformer
+    return {
+        "architecture": transformer.architecture,
+        "layers": transformer.num_layers,
+        "max_length": folder.max_length or transformer.max_length,
+        "prompts": dict(folder.prompts),
+    }

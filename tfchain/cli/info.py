@@ -25,8 +25,9 @@ SETTINGS = ("hyperparameters", "passages")  # as an export records them; in an i
 def info_command(path: Path | None, as_json: bool) -> None:
     """Describe a folder; without one, show the installed versions.
 
-    The folder is an index (documents, passages, model, settings), a base path or one of its versions (signatures,
-    fingerprint, ops, the oldest TensorFlow Serving that has them). TensorFlow is not started.
+    The folder is an index (documents, passages, model, settings) or another saved chain (task, state, model, settings),
+    a base path or one of its versions (signatures, fingerprint, ops, the oldest TensorFlow Serving that has them).
+    TensorFlow is not started.
 
     \b
     Examples:
@@ -75,14 +76,14 @@ def describe_path(path: Path) -> dict[str, Any]:
     from tfchain.deployment.repository import list_versions
 
     if is_chain(path):
-        return {"kind": "index", **describe_chain(path)}
+        return describe_chain(path)
     if is_version(path):
         return {"kind": "version", **describe_version(path)}
     if is_base_path(path):
         versions = [describe_version(folder) for folder in list_versions(path).values() if is_version(folder)]
         return {"kind": "base path", "path": str(path), "versions": versions}
     raise InputError(
-        "Expected an index, a base path or a version of one. "
+        "Expected an index or another saved chain, a base path or a version of one. "
         f"Received: {path}, which is {'none of them' if path.exists() else 'not there'}."
     )
 
@@ -91,10 +92,12 @@ def to_short(values: dict[str, Any]) -> dict[str, Any]:
     """Shortens the values for people: the number of ops, and one line for each version."""
     values = dict(values)
     settings = values.pop("settings", None) or {name: values.pop(name) for name in SETTINGS if name in values}
-    if settings:
+    if settings and "passages" in settings:
         overlap = settings["passages"]["overlap_tokens"]
         values["passage mode"] = settings["passages"]["mode"]
         values["overlap tokens"] = "a tenth of the maximum length" if overlap is None else overlap
+    elif settings:
+        values |= {name: value for name, value in settings.items() if name not in ("hyperparameters", "report")}
     if "ops" in values:
         values["ops"] = f"{len(values['ops'])}, all in stock TensorFlow Serving"
     if "fingerprint" in values:

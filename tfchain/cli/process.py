@@ -110,3 +110,14 @@ def engine_option(function: Function) -> Function:
         help="The engine that runs the model. LiteRT is faster on a CPU; it converts a model once, in seconds. "
         "'native' uses tfchain's own kernels, for a model saved in int8.",
     )(function)
+
+
+def served_engine_option(function: Function) -> Function:
+    """Adds --engine to a command that loads a version, as a server does."""
+    return click.option(
+        "--engine",
+        type=click.Choice(["auto", "native", "litert", "tensorflow"]),
+        default="auto",
+        show_default=True,
+        help="What computes; the one that serves, as vectors of another precision differ.",
+    )(function)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tfchain.cli.loading import check_saved_task, load_chain
 from tfchain.cli.output import print_hits, print_json, waiting
 from tfchain.cli.process import engine_option, output_options
 
@@ -39,9 +40,8 @@ def search_command(
         if not query.strip():
             raise InputError(f"A query must not be empty. Received: {query!r}. Ask for something.")
     wanted = None if condition is None else _read_filter(condition)
+    check_saved_task(directory, "search", "search")
     with waiting("loading the index"):
-        from tfchain.cli.loading import load_chain
-
         chain = load_chain(directory, engine=engine)
         results = chain.search(queries, top_k=top_k, filter=wanted)
     if as_json:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CURL_WITH_KEY = 'curl -H "Authorization: Bearer $KEY"'
 EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
+RANKED = {"text": "what does the cat do", "text_pair": "The cat sleeps."}  # of a reranker
 
 
 class ServeCommand(click.Command):
@@ -232,6 +233,8 @@ def say_ready(
 def make_request(base_path: Path) -> dict[str, Any] | None:
     """A REST request that the latest version answers; None if its signatures are unknown."""
     signatures = read_signatures(base_path)
+    if "rerank" in signatures and "search" not in signatures:
+        return {"instances": [RANKED]}
     name = next((signature for signature in EXAMPLES if signature in signatures), None)
     if name is None:
         return None

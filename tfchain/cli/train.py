@@ -1,6 +1,5 @@
 """`tfchain train`: runs a whole training from a file."""
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,7 @@ from tfchain.cli.output import print_json, to_words, waiting
 from tfchain.cli.process import output_options
 
 if TYPE_CHECKING:
-    from tfchain.chains.search import NeuralSearchChain
-    from tfchain.jobs.plan import LossPlan, NewModel, TrainingPlan
-    from tfchain.models.text_encoder import TextEncoder
+    from tfchain.jobs.plan import LossPlan, TrainingPlan
     from tfchain.optimization.recipes import TrainingRecipe
     from tfchain.training.fit.validation import Validation
 
@@ -29,17 +26,26 @@ if TYPE_CHECKING:
 @click.option("--worker-index", type=int, help="The index of this process in --worker-hosts, from 0.")
 @output_options
 def train_command(config: Path, worker_hosts: str | None, worker_index: int | None, as_json: bool) -> None:
-    """Train a model as the YAML file CONFIG says, and save it as a sentence-transformers folder.
+    """Train a model as the YAML file CONFIG says, and save it.
+
+    A search is saved as a sentence-transformers folder, for `tfchain index`; any other task as a chain, which
+    `tfchain evaluate`, `compress` and `export` take.
 
     The file is checked as a whole before anything is loaded. With a `checkpoint`, the same command resumes a stopped
     training. Relative paths in CONFIG are relative to its folder.
 
     \b
     Keys of CONFIG:
-      model            a folder or a hub name, or
-      new_model        vocabulary (WordPiece), transformer (hidden_dim, num_layers, num_heads,
-                       intermediate_dim, max_positions, …), lower_case, pooling, normalize
-      dataset          a file or folder of pairs, or name: {path, split, loss} for several, or
+      task             search, classification, reranking, … (an unknown one lists all), or module:Class
+                       of a chain of your own  [default: search]
+      chain            the chain's own settings, such as {multi_label: true} of a classification
+      model            a folder, a hub name or a saved chain, or
+      encoder          a folder or a hub name of an encoder that gets new outputs, or
+      new_model        the shape of a model without weights: vocabulary (WordPiece), transformer
+                       (hidden_dim, num_layers, num_heads, intermediate_dim, max_positions, …),
+                       lower_case, pooling, normalize
+      dataset          a file or folder of the task's rows; a search reads pairs, and also
+                       name: {path, split, loss} for several, or
                        {shards, shuffle_rows, uneven} for a file or folder of TFRecord or Parquet
                        that is streamed, for data larger than memory
       output           the new folder for the trained model
@@ -50,7 +56,8 @@ def train_command(config: Path, worker_hosts: str | None, worker_index: int | No
       recipes          recipes that act while training: a list of {prune: {sparsity, pattern, …}},
                        {quantize_aware: {weight_bits, …}} and {cluster: {num_clusters, …}}
       augment          steps that disturb the rows anew in each epoch: a list such as {delete_words: {rate: 0.1}}
-      validation       a BEIR folder, or {path, split, every, metrics, monitor, patience, restore_best}
+      validation       data with known answers (a BEIR folder for a search), or
+                       {path, split, every, metrics, monitor, patience, restore_best}
       length_groups    rectangles that a batch's texts are cut into by length  [default: 4]
       data_service     grpc://host:port of a tf.data service that reads the shards
       max_length, passages, split, mixing, guide, strategy, checkpoint, checkpoint_every, log_path
@@ -103,7 +110,8 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
         from tfchain.training.distributed.strategies import find_task, make_strategy
         from tfchain.training.fit.fit import FitOptions
 
-    options: dict[str, Any] = {"loss": make_losses(plan)}
+    dataset, split = read_datasets(plan)
+    options: dict[str, Any] = {"loss": make_losses(plan), **split}
     names = (
         "checkpoint",
         "checkpoint_every",
@@ -124,10 +132,11 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
         options["strategy"] = "one" if strategy is None else strategy
     with waiting("loading the model"):
         chain = open_chain(plan)
+        check_validation(plan, chain)
         if plan.guide is not None:
             options["guide"] = TextEncoder.from_pretrained(plan.guide)
     fitted = chain.fit(
-        read_datasets(plan),
+        dataset,
         validation=validation,
         options=FitOptions(**options),
         recipes=recipes,
@@ -135,7 +144,7 @@ def run_training(plan: "TrainingPlan") -> dict[str, list[float]] | None:
     )
     if find_task(strategy)[0] != 0:
         return None
-    chain.save_pretrained(plan.output)
+    save_trained(plan, chain)
     return {name: [float(value) for value in values] for name, values in fitted.history.items()}
 
 
@@ -145,28 +154,10 @@ def make_recipes(plan: "TrainingPlan") -> "tuple[TrainingRecipe, ...]":
     Raises:
         InputError: names file and line of an unknown name, a value out of range, or recipes that do not go together.
     """
-    from tfchain.core.errors import InputError
-    from tfchain.jobs.yaml_lines import located, suggest
-    from tfchain.optimization.recipes import TRAINING_BY_NAME, check_training_recipes
+    from tfchain.jobs.recipe_values import make_training_recipes
 
-    kinds: dict[str, Any] = dict(TRAINING_BY_NAME)
-    made = []
-    for number, (name, arguments) in enumerate(plan.recipes):
-        key = f"recipes[{number}].{name}"
-        if name not in kinds:
-            raise InputError(f"{plan.places[key]}: No recipe `{name}` acts while training. {suggest(name, [*kinds])}")
-        known = [field.name for field in dataclasses.fields(kinds[name])]
-        for argument in arguments:
-            if argument not in known:
-                where = f"{key}.{argument}"
-                raise InputError(f"{plan.places[where]}: There is no key `{where}`. {suggest(argument, known)}")
-        try:
-            made.append(kinds[name](**arguments))
-        except InputError as error:
-            named = f"{key}.{error.argument}" if error.argument else key
-            raise InputError(f"{plan.places.get(named, plan.places[key])}: {error}") from error
-    with located(plan.places.get("recipes", "")):
-        return check_training_recipes(made)
+    made: tuple[TrainingRecipe, ...] = make_training_recipes(plan.recipes, plan.places)
+    return made
 
 
 def make_validation(plan: "TrainingPlan") -> "Validation | None":
@@ -181,9 +172,16 @@ def make_validation(plan: "TrainingPlan") -> "Validation | None":
 
 
 def make_losses(plan: "TrainingPlan") -> Any:
-    """Makes the loss of the plan, or those of its datasets by name; None if all follow from the columns."""
+    """Makes the loss of the plan, or those of its datasets by name; None if all follow from the columns.
+
+    Tasks other than a search read the names of their own losses.
+    """
     from tfchain.jobs.yaml_lines import located
     from tfchain.training.losses import get_loss
+
+    if plan.task != "search":
+        (dataset,) = plan.datasets.values()
+        return dataset.loss or plan.loss
 
     def make(loss: "LossPlan", place: str) -> Any:
         with located(plan.places[place]):
@@ -200,8 +198,14 @@ def make_losses(plan: "TrainingPlan") -> Any:
     return {name: own.get(name, of_all) for name in plan.datasets}
 
 
-def read_datasets(plan: "TrainingPlan") -> Any:
-    """Makes what `fit` takes: a path if it reads the wanted split by default, else shards or rows."""
+def read_datasets(plan: "TrainingPlan") -> tuple[Any, dict[str, str]]:
+    """Makes what `fit` takes, and the fields of `FitOptions` that belong to it.
+
+    A search gets a path if it reads the wanted split by default, else shards or rows. The other tasks read a path.
+    """
+    if plan.task != "search":
+        (only,) = plan.datasets.values()
+        return only.path, {"split": only.split}
     from tfchain.data.pairs.reading import read_pairs
     from tfchain.data.shards.pair_shards import PairShards
     from tfchain.jobs.yaml_lines import located
@@ -214,48 +218,45 @@ def read_datasets(plan: "TrainingPlan") -> Any:
                 continue
             is_usual = dataset.split == "train"
             datasets[name] = dataset.path if is_usual else read_pairs(dataset.path, split=dataset.split)
-    return datasets[""] if list(datasets) == [""] else datasets
+    return (datasets[""] if list(datasets) == [""] else datasets), {}
 
 
-def open_chain(plan: "TrainingPlan") -> "NeuralSearchChain":
-    """Makes a chain around the plan's model, without documents."""
-    from tfchain.chains.search import NeuralSearchChain
+def open_chain(plan: "TrainingPlan") -> Any:
+    """Opens the chain of the plan's task, around its model."""
+    from tfchain.jobs.chain_opening import open_chain as open_one
 
-    options: dict[str, Any] = {"passages": plan.passages, "engine": "tensorflow"}
-    if plan.max_length is not None:
-        options["max_length"] = plan.max_length
-    if plan.new_model is None:
-        return NeuralSearchChain.from_pretrained(plan.model or "", **options)
-    seed = plan.hyperparameters.get("seed", 0)
-    text_encoder = make_text_encoder(plan.new_model, seed=seed)
-    return NeuralSearchChain(text_encoder.tokenizer.tokenizer, text_encoder.encoder, **options)
+    return open_one(
+        plan.task,
+        plan.model,
+        plan.settings,
+        plan.setting_places,
+        encoder=plan.encoder,
+        new_model=plan.new_model,
+        dataset=next(iter(plan.datasets.values())),
+        folder=plan.path.absolute().parent,
+        seed=plan.hyperparameters.get("seed", 0),
+    )
 
 
-def make_text_encoder(new: "NewModel", *, seed: int) -> "TextEncoder":
-    """Makes a model with random weights and a WordPiece tokenizer.
+def check_validation(plan: "TrainingPlan", chain: Any) -> None:
+    """Rejects metrics that the chain's task does not measure, with their line."""
+    from tfchain.jobs.yaml_lines import located
 
-    Args:
-        new: Its shape and vocabulary.
-        seed: Seed of the weights.
+    if plan.validation is not None and "metrics" in plan.validation.options:
+        with located(plan.places.get("validation.metrics", str(plan.path))):
+            chain.task.check_metrics(plan.validation.options["metrics"])
+
+
+def save_trained(plan: "TrainingPlan", chain: Any) -> None:
+    """Saves what was trained as `output`.
+
+    A search without documents is its model, a sentence-transformers folder; the chains of other tasks keep what they
+    learned beside the model, such as labels, and are saved whole.
     """
-    import keras
-
-    from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
-    from tfchain.models.encoders.encoder import Encoder
-    from tfchain.models.text_encoder import TextEncoder
-    from tfchain.models.tokenizers.hugging_face import load_transformers
-
-    values: Mapping[str, Any] = new.transformer
-    length = values["max_positions"] - values.get("position_offset", 0)
-    tokenizer = load_transformers().BertTokenizer(
-        vocab=str(new.vocabulary), do_lower_case=new.lower_case, model_max_length=length
-    )
-    transformer = TransformerConfig(**{"vocabulary_size": len(tokenizer), **values})
-    keras.utils.set_random_seed(seed)
-    encoder = Encoder(
-        EncoderConfig(transformer=transformer, pooling=PoolingConfig(modes=(new.pooling,)), normalize=new.normalize)
-    )
-    return TextEncoder(tokenizer, encoder, engine="tensorflow")
+    if plan.task == "search":
+        chain.save_pretrained(plan.output)
+    else:
+        chain.save(plan.output)
 
 
 def print_epochs(history: Mapping[str, Sequence[float]]) -> None:

@@ -31,7 +31,7 @@ def tune_command(config: Path, as_json: bool) -> None:
                       mining.num_negatives, matryoshka.dims, pooling, shrink.layers, …
       tuner           random, bayesian, hyperband or grid  [default: random]
       max_trials      [default: 12]
-      objective       a metric of `validation`  [default: ndcg@10]
+      objective       a metric of `validation`  [default: the task's, such as ndcg@10]
       max_latency_ms  the largest time of one query in milliseconds  [default: no limit]
       max_size_mb     the largest size of the model's files in millions of bytes  [default: no limit]
       seed            seed of the draws  [default: 0]
@@ -74,7 +74,14 @@ def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
         InputError: if the plan cannot be carried out.
     """
     with waiting("starting TensorFlow"):
-        from tfchain.cli.train import make_losses, make_validation, open_chain, read_datasets
+        from tfchain.cli.train import (
+            check_validation,
+            make_losses,
+            make_validation,
+            open_chain,
+            read_datasets,
+            save_trained,
+        )
         from tfchain.jobs.yaml_lines import located
         from tfchain.models.text_encoder import TextEncoder
         from tfchain.optimization.tuning.space import SearchSpace
@@ -84,18 +91,20 @@ def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
     assert plan.tuning is not None
     with located(plan.places["tuning.space"]):
         SearchSpace(plan.tuning.space)
-    options: dict[str, Any] = {"loss": make_losses(plan), "strategy": plan.strategy}
-    for name in ("mixing", "mining", "length_groups", "data_service"):
+    dataset, split = read_datasets(plan)
+    options: dict[str, Any] = {"loss": make_losses(plan), "strategy": plan.strategy, **split}
+    for name in ("mixing", "mining", "length_groups", "data_service", "augment"):
         if getattr(plan, name) is not None:
             options[name] = getattr(plan, name)
     with waiting("loading the model"):
         chain = open_chain(plan)
+        check_validation(plan, chain)
         chain.hyperparameters = chain.hyperparameters.replace(**plan.hyperparameters)
         if plan.guide is not None:
             options["guide"] = TextEncoder.from_pretrained(plan.guide)
     with located(plan.places["tuning"]):
         report = chain.tune(
-            read_datasets(plan),
+            dataset,
             plan.tuning.space,
             validation=make_validation(plan),
             options=FitOptions(**options),
@@ -105,7 +114,7 @@ def run_tuning(plan: "TrainingPlan") -> "TuningReport | None":
         )
     if find_role(os.environ) == "worker":
         return None
-    chain.save_pretrained(plan.output)
+    save_trained(plan, chain)
     return report
 
 

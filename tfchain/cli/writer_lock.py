@@ -1,12 +1,12 @@
 """Keeps a second `tfchain index` out of a folder while the first one runs."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfchain.core.atomic import writing
 from tfchain.core.errors import IndexFolderError
+from tfchain.core.file_lock import file_lock
 from tfchain.tasks.manifest import check_is_ours
 
 LOCK = ".indexing"
@@ -29,14 +29,10 @@ def only_writer(path: Path) -> Iterator[None]:
     is_new = not path.exists()
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexFolderError(
-                f"Another process is indexing into {path}. Nothing was written. Wait for it, or give another --out."
-            ) from None
+    taken = IndexFolderError(
+        f"Another process is indexing into {path}. Nothing was written. Wait for it, or give another --out."
+    )
+    with file_lock(path / LOCK, taken=taken):
         try:
             yield
         finally:

@@ -52,12 +52,13 @@ def new_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_file(path: Path | str, data: bytes | str) -> Path:
+def write_file(path: Path | str, data: bytes | str, *, mode: int = 0o644) -> Path:
     """Writes a file in one step: readers see the old content or the new content, never part of it.
 
     Args:
         path: The file; replaced if it exists.
         data: The content; a string is written as UTF-8.
+        mode: Who may read and write it, as in `chmod`. Default: everybody reads, the owner writes.
 
     Returns:
         The path.
@@ -75,7 +76,7 @@ def write_file(path: Path | str, data: bytes | str) -> Path:
                 file.write(data.encode() if isinstance(data, str) else data)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.chmod(0o644)
+            partial.chmod(mode)
             partial.replace(path)
             sync_folder(path.parent)
         finally:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 
-Schedule = Literal["linear", "cosine", "constant"]
+Schedule = Literal["linear", "cosine", "constant", "inverse_sqrt"]
 Batches = Literal["random", "no_duplicates", "length", "no_duplicates_by_length"]
 DTypePolicy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -48,8 +48,9 @@ class Hyperparameters:
             normalisations. Default: 0.
         warmup: Steps over which the learning rate rises from 0: below 1 a share of all steps, otherwise a number of
             steps. Default: 0.1.
-        schedule: How the learning rate falls after the warmup: `linear` or `cosine`, to 0 after the last step, or
-            `constant`. Default: `linear`.
+        schedule: How the learning rate falls after the warmup: `linear` or `cosine`, to 0 after the last step;
+            `inverse_sqrt`, with the root of the steps, as translation models are trained from nothing; or `constant`.
+            Default: `linear`.
         max_gradient_norm: Gradients with a larger norm (over all weights together) are scaled down to it; None disables
             clipping. Default: 1.
         accumulation_steps: Batches whose gradients are averaged before the weights change. In-batch negatives do not

@@ -11,6 +11,7 @@ TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's defa
 TOKENIZE_QUERY = "tokenize_query"  # the same with the prompt for queries, where that is not the default
 TOKENIZE_DOCUMENT = "tokenize_document"  # the same with the prompt for documents
 
+RERANK = "rerank"  # text, text_pair → score, output
 SEARCH_FILTERED = "search_filtered"  # text, and which documents may be found → ids, scores, texts
 
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks

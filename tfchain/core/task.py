@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfchain.core.judgement import Judge
+from tfchain.core.model import Model
 from tfchain.core.native import NativeParts
 
 Evaluate = Callable[[Any], Mapping[str, float]]  # from a model to its metrics
@@ -61,7 +63,7 @@ class Training(Protocol):
     Attributes:
         model: The model to train, in place: the chain's own, or one made from it (with a head for the data's labels).
         state: The state that belongs to that model.
-        dataset: The rows, as `Task.fit` takes them.
+        dataset: The rows, as `Task.fit` takes them. A task with a model of its own gives rows with a `fingerprint`.
         options: `FitOptions`, completed by the task (with its loss).
     """
 
@@ -120,8 +122,9 @@ class Loaded(Protocol):
 class Task(Protocol):
     """A task: what a model is for.
 
-    A task is a set of functions without state. The chain holds the model (a `TextEncoder`, or whatever the task uses
-    instead) and the task's *state* (the documents of a search, the labels of a classification), and passes both in.
+    A task is a set of functions without state. The chain holds the model (a `TextEncoder`, or a `core.model.Model` of
+    the task's own) and the task's *state* (the documents of a search, the labels of a classification), and passes both
+    in.
 
     Attributes:
         name: The task's name in saved chains and versions, such as `search`.
@@ -183,12 +186,32 @@ class Task(Protocol):
         With `costs`, the metrics include `index_bytes`, the memory of the state made for the model, where it matters.
         """
 
+    def make_judge(self, judged: Any, state: Any, *, metric: str | None = None) -> Judge:
+        """Returns a function that asks an exported version the evaluation data, and measures each row or query.
+
+        Args:
+            judged: What `read_judged` returns.
+            state: The state; None if only the version is at hand, which suffices for most tasks.
+            metric: The metric. Default: the objective.
+
+        Raises:
+            InputError: if the task does not measure the metric of a version, or needs the state for it.
+        """
+
     # Optimization
     def learning_texts(self, state: Any) -> Sequence[str] | None:
         """Returns texts for recipes to learn from when the user gives none; None if the task has none."""
 
-    def workload(self, judged: Any, state: Any) -> tuple[Sequence[str], Sequence[str]]:
-        """Returns the texts to time one at a time, and the texts to time in bulk."""
+    def workload(self, judged: Any, state: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Returns what `Model.run_one` and `Model.run` answer to be timed: texts, or dicts that JSON can hold."""
+
+    # Monitoring
+    def asked(self, judged: Any) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
+        """Returns what users ask, of evaluation data: texts, and the candidates of each if the task orders these.
+
+        Raises:
+            InputError: if it is no single text.
+        """
 
     # Serving
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
@@ -207,3 +230,6 @@ class Task(Protocol):
     @classmethod
     def load_folder(cls, path: str | Path) -> Loaded:
         """Reads a saved chain's folder."""
+
+    def load_model(self, path: Path, *, engine: Any = "auto", **options: Any) -> Model:
+        """Reads the model of a saved chain: `Loaded.model_path`, with `Loaded.model_options`."""

@@ -43,6 +43,7 @@ class Deployment:
         has_tls: Whether the ports use TLS. Default: False.
         client_type: The class of `client()`. Default: the client for any task.
         model_names: The names of all models. Default: `model_name` alone.
+        base_path: The folder of the version folders of the only model. Default: none, several models are served.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Deployment:
         has_tls: bool = False,
         client_type: type[Client] = Client,
         model_names: Sequence[str] = (),
+        base_path: Path | None = None,
     ) -> None:
         self.model_name = model_name
+        self.base_path = base_path
         self.model_names = tuple(model_names) or (model_name,)
         self.grpc_target = f"{_bracketed(host)}:{grpc_port}"
         self.rest_url = f"{'https' if has_tls else 'http'}://{_bracketed(host)}:{rest_port}"
@@ -125,6 +128,39 @@ class Deployment:
             key_file=key_file,
             api_key=api_key,
         )
+
+    def promote(
+        self, version: int | None = None, *, needs_blessing: bool = False, timeout_seconds: float = 60.0
+    ) -> None:
+        """Makes a version live, and waits until the server answers with it.
+
+        Args:
+            version: The version. Default: the canary.
+            needs_blessing: Whether the release gate must have let it through. Default: False.
+            timeout_seconds: The time limit of the wait. Default: 60.
+
+        Raises:
+            InputError: if there is no such version or no canary; nothing changes then.
+            ServerError: if the server does not answer with it in time; it is promoted all the same.
+        """
+        from tfchain.deployment.releases.deployed import promote_deployed
+
+        promote_deployed(self, version, needs_blessing=needs_blessing, timeout_seconds=timeout_seconds)
+
+    def rollback(self, version: int | None = None, *, timeout_seconds: float = 60.0) -> None:
+        """Takes the canary away, or makes the version live that was before, and waits until the server does so.
+
+        Args:
+            version: The version to go back to. Default: the live one if there is a canary, else the one before it.
+            timeout_seconds: The time limit of the wait. Default: 60.
+
+        Raises:
+            InputError: if there is nothing to go back to; nothing changes then.
+            ServerError: if the server does not answer with it in time.
+        """
+        from tfchain.deployment.releases.deployed import roll_back_deployed
+
+        roll_back_deployed(self, version, timeout_seconds=timeout_seconds)
 
     def stop(self, timeout_seconds: float = 15.0) -> None:
         """Stops the server after the requests in flight, or kills it after the timeout. Repeated calls do nothing."""
@@ -215,6 +251,7 @@ def deploy(
         process,
         model_name=names[0],
         model_names=names,
+        base_path=None if base_path is None else Path(base_path).resolve(),
         host=host,
         pipe=pipe,
         has_tls=ports.tls_config is not None,

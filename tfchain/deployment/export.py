@@ -5,7 +5,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tfchain.core.proof import Proof
 from tfchain.core.signatures import CLASSIFY, TFLITE_FILE, Halves
 from tfchain.deployment.arguments import check_base_path
 from tfchain.deployment.op_check import OpReport, check_ops
+from tfchain.deployment.proof_files import write_proofs
 from tfchain.deployment.repository import DESCRIPTION, next_version
 from tfchain.runtime.fork import check_tensorflow_runs
 from tfchain.runtime.quiet_stderr import quiet_native_log
@@ -46,6 +47,7 @@ def export(
     halves: Mapping[str, Halves] | None = None,
     methods: Mapping[str, str] | None = None,
     native: NativeParts | None = None,
+    complete: Callable[[Path], object] | None = None,
 ) -> Path:
     """Writes the next version below a base path.
 
@@ -68,6 +70,8 @@ def export(
             Predict for all.
         native: What the embedded server's native engine needs, in a folder of its own in `assets.extra/`. Default:
             nothing, TensorFlow answers.
+        complete: Called with the folder of the finished version before it appears, to add files to it. What it raises
+            keeps the version from appearing. Default: nothing is added.
 
     Returns:
         The version's folder, `<base_path>/<number>`.
@@ -94,7 +98,10 @@ def export(
                 if native is not None:
                     (partial / NATIVE_FOLDER).mkdir(parents=True)
                     native.write(partial / NATIVE_FOLDER)
+                write_proofs(partial, proofs, () if native is None else native.proofs)
                 check_proofs(partial, proofs, litert_proofs, native)
+                if complete is not None:
+                    complete(partial)
         except FileExistsError:
             continue  # another process took the number
         logger.info("Exported %s.", version)
@@ -167,12 +174,12 @@ def check_proofs(
         servable: Servable = load_saved_model(path, LoadOptions())
         try:
             run_warmup(servable, path)
-            _ask(servable, proofs)
+            ask_proofs(servable, proofs)
             if native is not None:
                 _check_native(path, servable, native)
             if litert_proofs:
                 servable = with_litert = add_litert(servable, path, LoadOptions(tflite_interpreters=1))
-                _ask(with_litert, litert_proofs)
+                ask_proofs(with_litert, litert_proofs)
                 if with_litert.num_failures:
                     raise ExportError(f"LiteRT does not run the version's {TFLITE_FILE} here. No version was written.")
         finally:
@@ -188,12 +195,18 @@ def _check_native(path: Path, saved_model: "Servable", native: NativeParts) -> N
 
     servable = NativeServable(saved_model, native.load(path / NATIVE_FOLDER))
     missing = sorted({proof.signature for proof in native.proofs} - servable.answered)
-    _ask(servable, native.proofs)
+    ask_proofs(servable, native.proofs)
     if missing or servable.num_failures:
         raise ExportError("The native engine does not answer the version's texts here. No version was written.")
 
 
-def _ask(servable: "Servable", proofs: Sequence[Proof]) -> None:
+def ask_proofs(servable: "Servable", proofs: Sequence[Proof]) -> None:
+    """Asks a loaded version each proof.
+
+    Raises:
+        ExportError: if an answer differs.
+        StatusError: if the version fails.
+    """
     for proof in proofs:
         names = list(proof.outputs)
         answers = servable.run(servable.signatures[proof.signature], proof.inputs, names)

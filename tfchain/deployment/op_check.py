@@ -14,6 +14,7 @@ from tfchain.core.errors import ExportError
 OLDEST_SERVERS = {
     "CaseFoldUTF8": "2.8",
     "ConstrainedSequence": "2.8",
+    "DecodeWebP": "2.20",  # of TensorFlow itself, and newer than the others
     "FastBertNormalize": "2.12",
     "FastWordpieceTokenizeWithOffsets": "2.8",
     "FindSourceOffsets": "2.8",
@@ -93,7 +94,7 @@ def check_ops(path: Path | str) -> OpReport:
             "Replace them, or export with signatures='ids'."
         )
     needed = [OLDEST_SERVERS[op] for op in ops if op in OLDEST_SERVERS]
-    return OpReport(ops, max(needed, key=_release, default="2.8"))
+    return OpReport(ops, max(needed, key=read_release, default="2.8"))
 
 
 def list_nodes(graph: Any) -> Iterator[Any]:
@@ -120,5 +121,6 @@ def core_ops() -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def _release(version: str) -> tuple[int, ...]:
+def read_release(version: str) -> tuple[int, ...]:
+    """Returns the numbers of a release, such as `(2, 20)` for `2.20`, to compare releases by."""
     return tuple(int(part) for part in version.split("."))

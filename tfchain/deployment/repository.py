@@ -9,6 +9,7 @@ from tfchain.core.errors import InputError
 
 DESCRIPTION = "assets.extra/tfchain.json"  # in a version's folder: written by its export
 _INT64_MAX = 2**63 - 1
+_LONGEST_NAME = 255  # of a file
 # What TensorFlow Serving accepts as a version: surrounding blanks, a sign and leading zeros are allowed.
 _VERSION = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 
@@ -22,7 +23,7 @@ def parse_version(name: str) -> int | None:
     Returns:
         The version's number, or None if the name is not a 64-bit number.
     """
-    match = _VERSION.fullmatch(name)
+    match = _VERSION.fullmatch(name) if len(name) <= _LONGEST_NAME else None
     if match is None:
         return None
     version = int(match[1])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from tfchain.chains.chain_types import check_task
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import HYPERPARAMETER_NAMES, Hyperparameters
 from tfchain.data.documents.passages import PassageMode
@@ -28,9 +29,9 @@ from tfchain.training.distributed.strategies import StrategyName
 from tfchain.training.mining.options import Mining
 
 KEYS = (
-    *("model", "new_model", "max_length", "passages", "dataset", "split", "mixing", "loss", "validation"),
-    *("guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every", "log_path", "output"),
-    *("length_groups", "data_service", "augment", "recipes", "tuning"),
+    *("task", "chain", "model", "encoder", "new_model", "max_length", "passages", "dataset", "split", "mixing"),
+    *("loss", "validation", "guide", "mining", "hyperparameters", "strategy", "checkpoint", "checkpoint_every"),
+    *("log_path", "output", "length_groups", "data_service", "augment", "recipes", "tuning"),
 )
 VALIDATION_OPTIONS: dict[str, Any] = {
     "every": Literal["epoch"] | int,
@@ -47,8 +48,10 @@ TUNING_OPTIONS: dict[str, Any] = {
     "max_size_mb": float,
     "seed": int,
 }
+SEARCH = "search"  # the task of a file that names none
 MINING_NAMES = tuple(field.name for field in dataclasses.fields(Mining))
-TRANSFORMER_FIELDS = {field.name: field for field in dataclasses.fields(TransformerConfig)}
+NESTED = ("layer", "rotary", "disentangled")  # groups of values, which a file does not have
+TRANSFORMER_FIELDS = {field.name: field for field in dataclasses.fields(TransformerConfig) if field.name not in NESTED}
 TRANSFORMER_TYPES = get_type_hints(TransformerConfig)
 
 
@@ -82,12 +85,15 @@ class PlanReader:
     def read(self, path: Path, root: Node) -> TrainingPlan:
         """Reads the whole file."""
         found = root.entries(KEYS, needed=("dataset", "output"))
-        if "model" in found and "new_model" in found:
-            raise found["new_model"].error("Give `model` or `new_model`, not both. Received: both.")
-        if "model" not in found and "new_model" not in found:
+        given = [name for name in ("model", "encoder", "new_model") if name in found]
+        if len(given) > 1:
+            raise found[given[1]].error(f"Give `{given[0]}` or `{given[1]}`, not both. Received: both.")
+        task = read_task(found)
+        if task == SEARCH and not given:
             raise root.error("`model` is missing: a folder or a hub name, or `new_model` to train one from scratch.")
         split = found["split"].read(str) if "split" in found else "train"
         values: dict[str, Any] = {
+            "task": task,
             "datasets": self.read_datasets(found["dataset"], split),
             "output": self.read_output(found["output"]),
         }
@@ -102,15 +108,19 @@ class PlanReader:
         if "length_groups" in found:
             values["length_groups"] = read_whole_number(found["length_groups"], least=0)
         check_shards(found, is_sharded=any(dataset.shards is not None for dataset in values["datasets"].values()))
+        if task != SEARCH:
+            check_rows(found, values["datasets"])
         readers = {
+            "chain": read_chain,
             "model": self.read_model,
-            "new_model": self.read_new_model,
+            "encoder": self.read_model,
+            "new_model": lambda node: self.read_new_model(node, task),
             "guide": self.read_model,
             "loss": read_loss,
             "mining": self.read_mining,
             "augment": read_augment,
             "data_service": read_data_service,
-            "validation": self.read_validation,
+            "validation": lambda node: self.read_validation(node, task),
             "hyperparameters": read_hyperparameters,
             "recipes": read_recipes,
             "tuning": self.read_tuning,
@@ -124,8 +134,10 @@ class PlanReader:
         is_path = name.startswith((".", "/", "~")) or (self.folder / name).is_dir()
         return self.to_path(node, must_exist=True) if is_path else name
 
-    def read_new_model(self, node: Node) -> NewModel:
-        """Reads the shape of a model without weights."""
+    def read_new_model(self, node: Node, task: str = SEARCH) -> NewModel | dict[str, Any]:
+        """Reads the shape of a model without weights: of an encoder of texts, or of whatever a task makes it of."""
+        if task != SEARCH and isinstance(node.value, dict) and "transformer" not in node.value:
+            return {name: inner.to_plain() for name, inner in node.value.items()}
         found = node.entries(
             ("vocabulary", "transformer", "lower_case", "pooling", "normalize"), needed=("vocabulary", "transformer")
         )
@@ -182,8 +194,8 @@ class PlanReader:
         except InputError as error:
             raise locate_value(error, found, node) from error
 
-    def read_validation(self, node: Node) -> ValidationPlan:
-        """Reads a path, or a mapping of a path and options."""
+    def read_validation(self, node: Node, task: str = SEARCH) -> ValidationPlan:
+        """Reads a path, or a mapping of a path and options; the metrics of other tasks are checked by their chains."""
         if isinstance(node.value, str):
             return ValidationPlan(path=self.to_path(node, must_exist=True))
         found = node.entries(("path", "split", *VALIDATION_OPTIONS), needed=("path",))
@@ -191,8 +203,8 @@ class PlanReader:
         for name in ("every", "patience"):
             if isinstance(options.get(name), int):
                 read_whole_number(found[name])
-        if "metrics" in found:
-            from tfchain.tasks.search.metrics import largest_cutoff
+        if "metrics" in found and task == SEARCH:
+            from tfchain.tasks.ranking_metrics import largest_cutoff
 
             with located(found["metrics"].place):
                 largest_cutoff(options["metrics"])
@@ -232,6 +244,32 @@ class PlanReader:
         if must_exist and self.check_files and not path.exists():
             raise node.error(f"`{node.name}` must exist. Received: {text}, but {path} does not exist.")
         return path
+
+
+def read_task(found: Mapping[str, Node]) -> str:
+    """Reads the name of the task, `search` by default."""
+    if "task" not in found:
+        return SEARCH
+    task: str = found["task"].read(str)
+    with located(found["task"].place):
+        check_task(task)
+    return task
+
+
+def read_chain(node: Node) -> dict[str, Any]:
+    """Reads the settings of a chain; their names and values are checked where it is opened."""
+    if not isinstance(node.value, dict):
+        raise node.error(f"`chain` must be a mapping of settings. Received: {to_short(node.to_plain())}.")
+    return {name: inner.to_plain() for name, inner in node.value.items()}
+
+
+def check_rows(found: Mapping[str, Node], datasets: Mapping[str, DatasetPlan]) -> None:
+    """Rejects what needs columns of pairs, which only a search reads itself; the other tasks read one set of rows."""
+    if len(datasets) > 1 or any(dataset.shards is not None for dataset in datasets.values()):
+        what = "several datasets" if len(datasets) > 1 else "shards"
+        raise found["dataset"].error(
+            f"`dataset` must be one path for this task, which reads the rows itself. Received: {what}."
+        )
 
 
 def check_shards(found: Mapping[str, Node], *, is_sharded: bool) -> None:

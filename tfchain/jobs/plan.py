@@ -91,12 +91,15 @@ class TrainingPlan:
 
     Args:
         path: The file.
-        model: A folder, or a name on the Hugging Face hub; None if `new_model` is given.
-        new_model: A model to train from scratch.
+        task: The task that the model is for, or `module:Class` of a chain of your own. Default: `search`.
+        chain: The chain's own settings by name: arguments of its constructor. Default: its defaults.
+        model: A folder, or a name on the Hugging Face hub; None if `encoder` or `new_model` is given.
+        encoder: The same of an encoder that the task's chain gives new outputs, such as a reranker's. Default: none.
+        new_model: A model to train from scratch; or a mapping of fields, which the chain's `from_scratch` takes.
         datasets: Pairs by name; a single dataset without a name has the empty name.
         output: The folder that the trained model is saved to.
         max_length: The most tokens of a text. Default: the model's own.
-        passages: How long documents are split, or that they are cut off, in evaluation. Default: `split`.
+        passages: How long documents are split, or that they are cut off, in evaluation. Default: the chain's.
         mixing: How several datasets are mixed. Default: that of `fit`.
         loss: A loss's name, or a mapping of `name` and arguments. Default: the one that suits the columns.
         guide: The model that a guided loss consults, a folder or a hub name. Default: none.
@@ -117,12 +120,15 @@ class TrainingPlan:
     """
 
     path: Path
+    task: str = "search"
+    chain: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     model: str | Path | None = None
-    new_model: NewModel | None = None
+    encoder: str | Path | None = None
+    new_model: NewModel | Mapping[str, Any] | None = None
     datasets: Mapping[str, DatasetPlan]
     output: Path
     max_length: int | None = None
-    passages: PassageMode = "split"
+    passages: PassageMode | None = None
     mixing: Mixing | None = None
     loss: LossPlan | None = None
     guide: str | Path | None = None
@@ -139,6 +145,29 @@ class TrainingPlan:
     recipes: Sequence[tuple[str, Mapping[str, Any]]] = ()
     tuning: TuningPlan | None = None
     places: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the chain: those of `chain`, and the two that stand beside it in the file."""
+        own = {"max_length": self.max_length, "passages": self.passages}
+        return {**self.chain, **{name: value for name, value in own.items() if value is not None}}
+
+    @property
+    def setting_places(self) -> dict[str, str]:
+        """File and line of each setting, and of the keys that name the chain and its model."""
+        return find_setting_places(self.places)
+
+
+def find_setting_places(places: Mapping[str, str]) -> dict[str, str]:
+    """Returns file and line of each setting by its name, and of the keys that name a chain and its model.
+
+    Args:
+        places: File and line of each key of the file by its dotted name; the settings are under `chain`.
+    """
+    names = ("task", "chain", "model", "encoder", "new_model", "max_length", "passages")
+    found = {name: places[name] for name in names if name in places}
+    inner = {name: place for name, place in places.items() if name.startswith(("chain.", "new_model."))}
+    return found | {name.removeprefix("chain."): place for name, place in inner.items()}
 
 
 def check_for_workers(plan: TrainingPlan, workers: int) -> None:

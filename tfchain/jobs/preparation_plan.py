@@ -64,7 +64,22 @@ def read_preparation(path: Path) -> PreparationPlan:
     """
     root = read_yaml(path)
     folder = path.absolute().parent
-    found = root.entries(KEYS, needed=("source", "output"))
+    output = root.entries(KEYS, needed=("source", "output"))["output"]
+    return read_preparation_node(root, folder, folder / Path(output.read(str)).expanduser())
+
+
+def read_preparation_node(root: Node, folder: Path, output: Path) -> PreparationPlan:
+    """Reads and checks a preparation within a file.
+
+    Args:
+        root: The mapping with the keys of a preparation.
+        folder: The folder that relative paths are relative to.
+        output: The folder to make.
+
+    Raises:
+        InputError: names file and line, what was expected and what was received.
+    """
+    found = root.entries(KEYS, needed=("source",))
     options: dict[str, Any] = {}
     for name, kind in (("read", ReadAs), ("format", ShardFormat)):
         if name in found:
@@ -95,7 +110,7 @@ def read_preparation(path: Path) -> PreparationPlan:
     return PreparationPlan(
         source=read_source(found["source"], folder),
         steps=steps,
-        output=folder / Path(found["output"].read(str)).expanduser(),
+        output=output,
         model=model,
         options=options,
     )

@@ -1,10 +1,11 @@
 """Reads YAML so that every value knows its line, for errors such as `train.yaml:12: …`."""
 
 import contextlib
+import dataclasses
 import difflib
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -14,6 +15,8 @@ import yaml
 from tfchain.core.errors import InputError
 
 TAG = "tag:yaml.org,2002:"
+LISTS = (list, tuple, Sequence)
+MAPPINGS = (dict, Mapping)
 
 
 class Yaml12Loader(yaml.SafeLoader):
@@ -60,8 +63,8 @@ class Node:
         """Returns the plain value if it is of a type.
 
         Args:
-            kind: A type as in annotations: `int`, `float`, `str`, `bool`, `None`, `Literal`, `list[…]`,
-                `tuple[…, ...]`, or a union of them.
+            kind: A type as in annotations: `int`, `float`, `str`, `bool`, `None`, `Path`, `Any`, `Literal`, `list[…]`,
+                `Sequence[…]`, `tuple[…, ...]`, `Mapping[str, …]`, or a union of them.
 
         Raises:
             InputError: if it is not.
@@ -176,17 +179,23 @@ def read_scalar(node: yaml.ScalarNode, made: Node) -> bool | int | float | str |
 def is_of_type(value: Any, kind: Any) -> bool:
     """Whether a plain value of YAML is of a type; whole numbers count as numbers, truth values do not."""
     origin = get_origin(kind)
+    if kind is Any:
+        return True
     if kind is None or kind is type(None):
         return value is None
     if origin is Literal:
         return value in get_args(kind)
     if origin in (Union, types.UnionType):
         return any(is_of_type(value, option) for option in get_args(kind))
-    if origin in (list, tuple):
+    if origin in LISTS:
         return isinstance(value, list) and all(is_of_type(item, get_args(kind)[0]) for item in value)
+    if origin in MAPPINGS:
+        return isinstance(value, dict) and all(is_of_type(item, get_args(kind)[1]) for item in value.values())
     if kind in (int, float):
         return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-    return isinstance(value, kind)
+    if kind is Path:
+        return isinstance(value, str)
+    return not isinstance(kind, type) or isinstance(value, kind)  # of a type that no file can hold, the reader says so
 
 
 def describe_type(kind: Any) -> str:
@@ -196,10 +205,14 @@ def describe_type(kind: Any) -> str:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if origin in (Union, types.UnionType):
         return " or ".join(describe_type(option) for option in get_args(kind))
-    if origin in (list, tuple):
+    if origin in LISTS:
         return f"a list ({describe_type(get_args(kind)[0])} each)"
+    if origin in MAPPINGS:
+        return f"a mapping (to {describe_type(get_args(kind)[1])} each)"
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "a mapping"}
-    return words.get(kind, "empty")
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return "a mapping"
+    return {**words, Path: "a path"}.get(kind, "empty")
 
 
 def suggest(name: str, known: Sequence[str]) -> str:

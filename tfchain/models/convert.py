@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfchain.core.errors import InputError
-from tfchain.models.weights.folder import find_folder, read_folder
+from tfchain.models.weights.download import find_model
 from tfchain.models.weights.pretrained import convert_torch, load_encoder
 
 
@@ -21,7 +21,7 @@ def to_encoder(model: Any) -> keras.Model:
         InputError: if the model is of another type, or a Keras model with other inputs or outputs.
     """
     if isinstance(model, str | Path):
-        return load_encoder(read_folder(find_folder(model)))
+        return load_encoder(find_model(model)[1])
     if isinstance(model, keras.Model):
         check_encoder(model)
         return model

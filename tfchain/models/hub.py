@@ -15,8 +15,8 @@ def wrap_backbone(
 ) -> keras.Model:
     """Makes an encoder from a keras-hub backbone, for architectures that tfchain has no layers for.
 
-    For BERT, DistilBERT, RoBERTa, XLM-RoBERTa and MPNet, use `tfchain.AutoModel` instead: it is faster, and exact,
-    while keras-hub's BERT uses an approximate gelu.
+    For what `tfchain.AutoModel` reads (docs/architectures.md), use that instead: it is faster, and exact, while
+    keras-hub's BERT uses an approximate gelu.
 
     Args:
         backbone: A `keras_hub.models.Backbone` for text, with the inputs `token_ids`, `padding_mask` and, optionally,

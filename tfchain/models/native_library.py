@@ -7,8 +7,6 @@ the processor cannot run it, `find_obstacle` says so, and LiteRT is used.
 import ctypes
 import functools
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import machinery
 from pathlib import Path
 from typing import Any
@@ -16,82 +14,12 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.models.native_weights import Weights, make_model
 
-PANEL = 32  # outputs that the kernels compute together; widths are padded to a multiple with zeros
 MOST_THREADS = 16
 MOST_BEST = 64  # for more, NumPy may be faster
-ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
 LIBRARY = "_kernels"
-NO_MEMORY = "not enough memory for the encoder's weights in int8"
-VERSION = 3  # of the library's functions; the same number is in kernels/encoder.c
-
-
-@dataclass(frozen=True)
-class Product:
-    """The weights of a matrix product in 8 bits: value = byte · scale of the output.
-
-    Args:
-        weights: int8 `(outputs, inputs)`, from -127 to 127.
-        scales: float32 `(outputs,)`.
-        bias: float32 `(outputs,)`.
-    """
-
-    weights: np.ndarray
-    scales: np.ndarray
-    bias: np.ndarray
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A transformer layer.
-
-    Args:
-        heads: Attention heads.
-        head_dim: Width of a head.
-        query_key_value: Outputs in the order `(heads, [query, key, value], head_dim)`.
-        attention_output: Inputs in the order `(heads, head_dim)`.
-        intermediate: The feed-forward layer's first product, before the activation.
-        output: The feed-forward layer's second product.
-        norms: γ and β after attention, γ and β after the output, float32 `(4, dim)`.
-    """
-
-    heads: int
-    head_dim: int
-    query_key_value: Product
-    attention_output: Product
-    intermediate: Product
-    output: Product
-    norms: np.ndarray
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of an encoder.
-
-    Args:
-        tokens: The token embedding, int8 `(vocabulary, token_dim)`.
-        token_scales: The scale of each token, float32 `(vocabulary,)`.
-        fixed: The sum of position and token type embeddings, float32 `(positions, dim)`.
-        projection: The product from `token_dim` to `dim`; None if they are equal.
-        norm: γ and β after the embeddings, float32 `(2, dim)`.
-        layers: The layers, in the order of computation.
-        activation: One of ACTIVATIONS.
-        epsilon: The epsilon of the normalisations.
-        relative: The bias on attention scores by the distance key - query, beginning with -(positions - 1), float32
-            `(heads, 2 · positions - 1)`; None if there is no such bias.
-        normalizes: Whether vectors are scaled to length one.
-    """
-
-    tokens: np.ndarray
-    token_scales: np.ndarray
-    fixed: np.ndarray
-    projection: Product | None
-    norm: np.ndarray
-    layers: Sequence[Layer]
-    activation: str
-    epsilon: float
-    relative: np.ndarray | None
-    normalizes: bool
+VERSION = 5  # of the library's functions; the same number is in kernels/encoder.c
 
 
 class NativeModel:
@@ -110,10 +38,10 @@ class NativeModel:
         if obstacle is not None:
             raise TfchainError(f"The compiled kernels cannot run here: {obstacle}. Use engine='litert'.")
         self.dim = weights.fixed.shape[1]
-        self.positions = len(weights.fixed)
+        self.positions = weights.positions
         library = load_library()
         self._encode = library.tfchain_encode
-        self._model = _make_model(library, weights)
+        self._model = make_model(library, weights)
         # Not at the end of the process, when daemon threads may still be computing.
         weakref.finalize(self, library.tfchain_free, self._model).atexit = False
 
@@ -188,11 +116,6 @@ def find_obstacle() -> str | None:
     return None if library.tfchain_supported() else "the processor has no AVX-512 VNNI, or the system is not Linux"
 
 
-def pad_width(width: int) -> int:
-    """Returns a width rounded up to a multiple of PANEL."""
-    return -(-width // PANEL) * PANEL
-
-
 def _find_library() -> Path | None:
     folder = Path(__file__).parent / "engines"
     paths = (folder / f"{LIBRARY}{suffix}" for suffix in machinery.EXTENSION_SUFFIXES)
@@ -217,116 +140,17 @@ def load_library() -> Any:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     if library.tfchain_version() != VERSION or not library.tfchain_supported():
         return library  # it may have no other functions
-    library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 5]
+    library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 4]
     library.tfchain_new.restype = pointer
     library.tfchain_set_product.argtypes = [pointer, number, ctypes.c_int, *[pointer] * 3, number, number]
-    library.tfchain_set_layer.argtypes = [pointer, *[number] * 3, pointer]
+    library.tfchain_set_norm.argtypes = [pointer, number, ctypes.c_int, pointer, number]
+    library.tfchain_set_turns.argtypes = [pointer, ctypes.c_int, pointer]
+    library.tfchain_set_layer.argtypes = [pointer, number, pointer, ctypes.c_float]
+    library.tfchain_set_layer.restype = None
     library.tfchain_encode.argtypes = [*[pointer] * 3, number, pointer, number, number, pointer]
     library.tfchain_free.argtypes = [pointer]
     library.tfchain_free.restype = None
     return library
-
-
-def _make_model(library: Any, weights: Weights) -> int:
-    dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
-    relative = None if weights.relative is None else np.ascontiguousarray(weights.relative, dtype="float32")
-    heads = 0 if relative is None else len(relative)
-    shape = np.array(
-        [
-            *(weights.fixed.shape[1], dim, token_dim, len(weights.tokens), len(weights.fixed), len(weights.layers)),
-            *(ACTIVATIONS.index(weights.activation), weights.normalizes, heads, _count_bytes(weights)),
-        ],
-        dtype="int64",
-    )
-    arrays = [
-        _pad(weights.tokens, "int8", len(weights.tokens), token_dim),
-        _pad(weights.token_scales, "float32", len(weights.tokens)),
-        _pad(weights.fixed, "float32", len(weights.fixed), dim),
-        _pad(weights.norm, "float32", 2, dim),
-    ]
-    model = library.tfchain_new(
-        *(shape.ctypes.data, weights.epsilon, *(array.ctypes.data for array in arrays)),
-        None if relative is None else relative.ctypes.data,
-    )
-    if not model:
-        raise MemoryError(NO_MEMORY)
-    try:
-        if weights.projection is not None:
-            _set_product(library, model, 0, 0, weights.projection, dim, token_dim)
-        for number, layer in enumerate(weights.layers):
-            _set_layer(library, model, number, layer, dim)
-    except BaseException:
-        library.tfchain_free(model)
-        raise
-    return int(model)
-
-
-def _set_layer(library: Any, model: int, number: int, layer: Layer, dim: int) -> None:
-    inside, wide = layer.heads * pad_width(layer.head_dim), pad_width(len(layer.intermediate.bias))
-    products = (
-        (_pad_outputs(layer.query_key_value, 3 * layer.heads), 3 * inside, dim),
-        (_pad_inputs(layer.attention_output, layer.heads), dim, inside),
-        (layer.intermediate, wide, dim),
-        (layer.output, dim, wide),
-    )
-    for which, (product, outputs, inputs) in enumerate(products, start=1):
-        _set_product(library, model, number, which, product, outputs, inputs)
-    norms = _pad(layer.norms, "float32", 4, dim)
-    if not library.tfchain_set_layer(model, number, layer.heads, layer.head_dim, norms.ctypes.data):
-        raise MemoryError(NO_MEMORY)
-
-
-def _set_product(library: Any, model: int, layer: int, which: int, product: Product, outputs: int, inputs: int) -> None:
-    padded = _pad(product.weights, "int8", outputs, inputs)
-    rest = [_pad(array, "float32", outputs) for array in (product.scales, product.bias)]
-    pointers = (array.ctypes.data for array in (padded, *rest))
-    if not library.tfchain_set_product(model, layer, which, *pointers, outputs, inputs):
-        raise MemoryError(NO_MEMORY)
-
-
-def _count_bytes(weights: Weights) -> int:
-    """Returns the library's memory in bytes: all arrays, padded, and at most 128 bytes each for alignment."""
-    dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
-    aligned = 128
-
-    def count(outputs: int, inputs: int) -> int:
-        return outputs * inputs + 12 * outputs + 4 * aligned
-
-    total = len(weights.tokens) * (token_dim + 4) + 4 * (len(weights.fixed) + 2) * dim + 6 * aligned
-    total += 0 if weights.projection is None else count(dim, token_dim)
-    total += 0 if weights.relative is None else 4 * weights.relative.size
-    for layer in weights.layers:
-        inside, wide = layer.heads * pad_width(layer.head_dim), pad_width(len(layer.intermediate.bias))
-        total += count(3 * inside, dim) + count(dim, inside) + count(wide, dim) + count(dim, wide)
-        total += 4 * (4 * dim + aligned)
-    return total
-
-
-def _pad_outputs(product: Product, parts: int) -> Product:
-    """Pads each part of the outputs to a multiple of PANEL."""
-    width = len(product.bias) // parts
-    wide = pad_width(width)
-    weights = _pad(product.weights.reshape(parts, width, -1), "int8", parts, wide, product.weights.shape[1])
-    rest = [
-        _pad(array.reshape(parts, width), "float32", parts, wide).reshape(-1)
-        for array in (product.scales, product.bias)
-    ]
-    return Product(weights.reshape(parts * wide, -1), *rest)
-
-
-def _pad_inputs(product: Product, parts: int) -> Product:
-    """Pads each part of the inputs to a multiple of PANEL."""
-    outputs, inputs = product.weights.shape
-    wide = pad_width(inputs // parts)
-    weights = _pad(product.weights.reshape(outputs, parts, -1), "int8", outputs, parts, wide)
-    return Product(weights.reshape(outputs, parts * wide), product.scales, product.bias)
-
-
-def _pad(array: np.ndarray, dtype: str, *shape: int) -> np.ndarray:
-    """Returns a C-ordered copy of an array, padded with zeros at the end of each axis to a shape."""
-    padded = np.zeros(shape, dtype=dtype)
-    padded[tuple(slice(0, length) for length in array.shape)] = array
-    return padded
 
 
 def _make_error(error: int, token_ids: np.ndarray, starts: np.ndarray, positions: int) -> Exception:

@@ -12,12 +12,13 @@ from tfchain.core.stages import ENCODE, TOKENIZE, stage
 from tfchain.models.engines.kernel_folder import StoredKernels, save_kernels
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of
 from tfchain.models.engines.padding import pad
-from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.models.tokenizers.encoder_tokenizer import make_host_tokenizer
 from tfchain.models.tokenizers.stored import StoredTokenizer, TokenizerNotes, note_tokenizer
 from tfchain.runtime.litert import count_cores
 
 if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
+    from tfchain.models.text_roles import Role
 
 TOKENIZER_SETTINGS = "tokenizer_settings.json"
 
@@ -41,12 +42,14 @@ class NativeTextEncoder:
         shape = kernels.config.transformer
         try:
             values = json.loads((path / TOKENIZER_SETTINGS).read_text(encoding="utf-8"))
-            self.tokenizer = HostTokenizer(
+            self.tokenizer = make_host_tokenizer(
                 StoredTokenizer(path, TokenizerNotes(**values["notes"])),
+                kernels.config,
                 max_length=int(values["max_length"]),
                 do_lower_case=bool(values["do_lower_case"]),
-                pad_token_id=shape.pad_token_id,
             )
+            lengths = {role: values.get(f"{role}_length") for role in ("query", "document")}
+            self._tokenizers = {role: self.tokenizer.with_length(length) for role, length in lengths.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _make_error(path, error) from error
         except Exception as error:
@@ -62,6 +65,7 @@ class NativeTextEncoder:
         texts: Sequence[str],
         *,
         prompt: str = "",
+        role: "Role | None" = None,
         skipped: int = 0,
         progress: Callable[[int], object] | None = None,
     ) -> np.ndarray | None:
@@ -70,6 +74,7 @@ class NativeTextEncoder:
         Args:
             texts: The texts, at least one.
             prompt: The text put before each of them. Default: none.
+            role: As for `TextEncoder.encode`. Default: none.
             skipped: How many of each text's first tokens pooling leaves out. Default: 0.
             progress: Called after each step with its number of texts; what it raises ends the call. Default: none.
 
@@ -77,19 +82,32 @@ class NativeTextEncoder:
             float32 `(texts, dim)`; None if only TensorFlow can encode them (see `NativeEncoder`).
         """
         with stage(TOKENIZE):
-            token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+            token_ids = self._tokenize(texts, prompt, role)
         if self._pad_in_text >= 0 and any(self._pad_in_text in ids for ids in token_ids):
             return None
         with stage(ENCODE):
             return self._encoder.encode(token_ids, skipped=skipped, progress=progress)
 
-    def tokenize(self, texts: Sequence[str], *, prompt: str = "", skipped: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def encode_ids(self, token_ids: Sequence[Sequence[int]]) -> np.ndarray | None:
+        """Computes the vectors of texts that are given as token ids, special ones included; see `encode`."""
+        if self._pad_in_text >= 0 and any(self._pad_in_text in ids for ids in token_ids):
+            return None
+        with stage(ENCODE):
+            return self._encoder.encode(token_ids)
+
+    def _tokenize(self, texts: Sequence[str], prompt: str, role: "Role | None") -> list[list[int]]:
+        tokenizer = self.tokenizer if role is None else self._tokenizers[role]
+        return tokenizer([prompt + text for text in texts] if prompt else texts)
+
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str = "", role: "Role | None" = None, skipped: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the token ids of texts and their mask, int32 `(texts, longest)`; the arguments are those of `encode`.
 
         The mask is 1 for a token, 2 for one that pooling leaves out, and 0 for padding.
         """
         with stage(TOKENIZE):
-            token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+            token_ids = self._tokenize(texts, prompt, role)
         return pad(token_ids, self.tokenizer.pad_token_id, skipped=skipped)
 
 
@@ -122,6 +140,7 @@ def save_native_text_encoder(text_encoder: "TextEncoder", path: Path) -> None:
     notes, encoder, tokenizer = _save_tokenizer(text_encoder, path), text_encoder.own_encoder, text_encoder.tokenizer
     save_kernels(path, encoder.config, KerasWeights(encoder))
     values = {"notes": notes, "max_length": tokenizer.max_length, "do_lower_case": tokenizer.do_lower_case}
+    values |= text_encoder.role_lengths
     (path / TOKENIZER_SETTINGS).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 

@@ -125,7 +125,7 @@ class SharedModel:
         from tfchain.models.weights.pretrained import make_encoder
 
         assert self._stored is not None
-        self._set_model(make_encoder(self._stored.config, self._stored.items()), is_private=True)
+        self._set_model(make_encoder(self._stored.config, self._stored), is_private=True)
         if self._at_hand_out is not None:  # a strategy's model, which is checked from the beginning
             self._stored = None
 

@@ -20,9 +20,10 @@ from tfchain.models.indexes.exact import Similarity
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
 from tfchain.models.precision import EngineName, Precision, check_precision, find_engines
 from tfchain.models.shared_model import SharedModel, WeightWatch
-from tfchain.models.text_encoder_checks import check_matryoshka_dims, check_prompts, check_vocabulary, find_max_length
-from tfchain.models.text_encoder_folder import read_parts, save_text_encoder
-from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.models.text_encoder_checks import check_matryoshka_dims
+from tfchain.models.text_encoder_folder import TextEncoderParts, read_parts, save_text_encoder
+from tfchain.models.text_encoder_model import TextEncoderModel
+from tfchain.models.text_roles import Role
 from tfchain.models.weights.stored_weights import WeightType
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 TEXTS_IN_MEMORY = 16_384  # texts whose token ids are held at once
 
 
-class TextEncoder:
+class TextEncoder(TextEncoderModel):
     """Encodes texts as vectors.
 
     Args:
@@ -39,6 +40,8 @@ class TextEncoder:
         encoder: A Keras model from `token_ids` and `padding_mask`, int32 `(batch, length)`, to `(batch, dim)`; or a
             `SharedModel`, which holds one for several text encoders.
         max_length: The maximum number of tokens in a text, special ones included. Default: tokenizer's and encoder's.
+        query_length: The maximum of a query, as `encode_query` encodes it. Default: `max_length`.
+        document_length: The maximum of a document, and of a passage. Default: `max_length`.
         do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
         prompts: Prompt name → text put before each text. Default: none.
         default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
@@ -52,6 +55,10 @@ class TextEncoder:
         calibration: For `int8`, texts on which the ranges of activations are measured. TensorFlow then computes, and a
             version for TensorFlow Serving computes the same. Default: none; activations are quantized dynamically.
 
+    Attributes:
+        query_route: An encoder of its own for queries, whose vectors are compared with this one's, or None. Folders of
+            sentence-transformers' Router have one.
+
     Raises:
         InputError: if an argument is out of range, the engine does not have this precision, `default_prompt_name` is
             not among the prompts, or similarity and vector storage do not match.
@@ -63,6 +70,8 @@ class TextEncoder:
         encoder: "keras.Model | SharedModel",
         *,
         max_length: int | None = None,
+        query_length: int | None = None,
+        document_length: int | None = None,
         do_lower_case: bool = False,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
@@ -74,26 +83,21 @@ class TextEncoder:
         calibration: Calibration | None = None,
     ) -> None:
         self._shared = encoder if isinstance(encoder, SharedModel) else SharedModel(encoder)
-        self.prompts = check_prompts(prompts or {})
-        self.default_prompt_name = default_prompt_name
+        super().__init__(
+            tokenizer,
+            self._shared.config,
+            max_length=max_length,
+            query_length=query_length,
+            document_length=document_length,
+            do_lower_case=do_lower_case,
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
+        )
         self.similarity: Similarity = similarity
         if similarity not in get_args(Similarity):
             raise InputError(f"`similarity` must be 'cosine' or 'dot'. Received: similarity={similarity!r}.")
         vector_storage.check_similarity(similarity)
         self.vector_storage = vector_storage
-        if default_prompt_name is not None and default_prompt_name not in self.prompts:
-            raise InputError(
-                f"`default_prompt_name` must be one of the prompts ({', '.join(self.prompts) or 'there are none'}). "
-                f"Received: {default_prompt_name!r}."
-            )
-        config = self._shared.config
-        self.tokenizer = HostTokenizer(
-            tokenizer,
-            max_length=find_max_length(tokenizer, config, max_length),
-            do_lower_case=do_lower_case,
-            pad_token_id=None if config is None else config.transformer.pad_token_id,
-        )
-        check_vocabulary(tokenizer, config)
         self.runner = EncoderRunner(
             self._shared,
             pad_token_id=self.tokenizer.pad_token_id,
@@ -102,6 +106,7 @@ class TextEncoder:
             calibration=calibration,
         )
         self.matryoshka_dims = matryoshka_dims
+        self.query_route: TextEncoder | None = None
         self._fingerprint: str | None = None
         self._watch = WeightWatch(self._shared)
 
@@ -112,16 +117,23 @@ class TextEncoder:
         Args:
             name_or_path: A folder, or a name on the Hugging Face hub.
             engine: What runs the encoder. Default: `auto`.
-            **changes: Arguments of the constructor that replace the folder's settings.
+            **changes: Arguments of the constructor that replace the folder's settings, and `adapter`, the name of the
+                adapter to merge into the weights, where a checkpoint has one for each task (jina-embeddings-v3).
 
         Raises:
             ModelFolderError: if the folder cannot be read.
             InputError: for the constructor's reasons, such as a `calibration` for another precision than `int8`.
         """
         parts = read_parts(name_or_path, changes)
+        return cls._make(parts, engine)
+
+    @classmethod
+    def _make(cls, parts: TextEncoderParts, engine: EngineName) -> "TextEncoder":
         made = cls(parts.tokenizer, parts.shared, engine=engine, **parts.settings)
         made._fingerprint = parts.fingerprint
         made.runner.refresh(parts.shared.get_fingerprint)
+        if parts.query_route is not None:
+            made.query_route = cls._make(parts.query_route, "auto")
         return made
 
     def with_precision(
@@ -133,7 +145,8 @@ class TextEncoder:
 
         Args:
             precision: `float32`, `bfloat16`, `float16` or `int8`.
-            engine: What runs the encoder. Default: this one's, but `auto` for `native` if it lacks the precision.
+            engine: What runs the encoder. Default: this one's, but `auto` for `native` and `numpy` if they lack the
+                precision.
             calibration: As in the constructor; `calibrate` makes one. Default: none.
 
         Raises:
@@ -143,7 +156,9 @@ class TextEncoder:
         if engine is None:
             engine = self.runner.engine
             check_precision(precision)
-            if engine == "native" and engine not in find_engines(precision, calibration is not None):
+            has_static = self.config is not None and self.config.transformer.is_static
+            known = find_engines(precision, calibration is not None, has_static)
+            if engine in ("native", "numpy") and engine not in known:
                 engine = "auto"
         return self._with(self._shared, precision, engine, calibration)
 
@@ -157,8 +172,8 @@ class TextEncoder:
         Raises:
             InputError: if fewer than eight texts contain words.
         """
-        prompt = self.document_prompt
-        return make_calibration(lambda chosen: self.tokenizer([prompt + text for text in chosen]), check_texts(texts))
+        prompt, tokenize = self.document_prompt, self.document_tokenizer
+        return make_calibration(lambda chosen: tokenize([prompt + text for text in chosen]), check_texts(texts))
 
     def with_vector_storage(self, vector_storage: VectorStorage) -> "TextEncoder":
         """Returns a text encoder with the same tokenizer, encoder and precision, and another storage of vectors.
@@ -204,6 +219,9 @@ class TextEncoder:
         if made.embedding_dim == self.embedding_dim and (made.config is None or made.config.head is None):
             made.matryoshka_dims = self.matryoshka_dims
         made.runner.refresh(made._shared.get_fingerprint)
+        if self.query_route is not None:
+            is_same = precision == self.query_route.precision
+            made.query_route = self.query_route if is_same else self.query_route.with_precision(precision)
         return made
 
     @property
@@ -220,11 +238,6 @@ class TextEncoder:
     def own_encoder(self) -> "keras.Model":
         """The Keras model for tfchain's own use: code that changes its weights must call `refresh`."""
         return self._shared.model
-
-    @property
-    def precision(self) -> Precision:
-        """The precision of the computation."""
-        return self.runner.precision
 
     @property
     def calibration(self) -> Calibration | None:
@@ -273,6 +286,7 @@ class TextEncoder:
             **self.tokenizer.describe(),
             "prompts": self.prompts,
             "default": self.default_prompt_name,
+            **self.role_lengths,
         }
         if self.precision != "float32":
             values["precision"] = self.precision
@@ -332,6 +346,7 @@ class TextEncoder:
         *,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        role: Role | None = None,
         batch_size: int = 32,
         progress: bool | None = None,
     ) -> np.ndarray:
@@ -341,6 +356,7 @@ class TextEncoder:
             texts: A list of texts, or a single text.
             prompt_name: The prompt to put before each text. Default: the folder's default prompt, if it names one.
             prompt: The prompt itself, instead of a name; `""` for none. Default: the prompt named `prompt_name`.
+            role: `query` or `document` truncates texts at the maximum of these. Default: at `max_length`.
             batch_size: The maximum number of texts in a step. Default: 32.
             progress: Whether to show a progress bar. Default: when several texts take more than a second.
 
@@ -351,65 +367,49 @@ class TextEncoder:
             InputError: if an item is not a text, or there is no such prompt.
         """
         if isinstance(texts, str):
-            return self.encode(
-                [texts], prompt_name=prompt_name, prompt=prompt, batch_size=batch_size, progress=progress
-            )[0]
+            options: dict[str, Any] = {"prompt_name": prompt_name, "prompt": prompt, "role": role}
+            return self.encode([texts], **options, batch_size=batch_size, progress=progress)[0]
         texts = check_texts(texts)
         check_whole_number("batch_size", batch_size)
         if not isinstance(prompt, str | None):
             raise InputError(f"`prompt` must be a string. Received: {prompt!r:.100}.")
         prompt = self.find_prompt(prompt_name) if prompt is None else prompt
+        self.find_tokenizer(role)
         with self.unchanged():
             self.notice_changes()
             if len(texts) == 1 and not progress:  # a query
-                return self._encode_part(texts, prompt, batch_size)
+                return self._encode_part(texts, prompt, role, batch_size)
             with show_progress(len(texts), "encoding", shown=progress) as advance:
                 parts = [
-                    self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, batch_size, advance)
+                    self._encode_part(texts[start : start + TEXTS_IN_MEMORY], prompt, role, batch_size, advance)
                     for start in range(0, len(texts), TEXTS_IN_MEMORY)
                 ]
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, self.embedding_dim), "float32"), *parts])
 
     def encode_query(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """Encodes texts like `encode`, with the prompt named `query` if the model has one."""
-        return self.encode(texts, **{"prompt": self.query_prompt, **options})
+        """Encodes texts like `encode`, with the length for queries, and the prompt named `query` if there is one."""
+        if self.query_route is not None:
+            return self.query_route.encode_query(texts, **options)
+        prompt = {} if options.get("prompt_name") is not None else {"prompt": self.query_prompt}
+        return self.encode(texts, **{"role": "query", **prompt, **options})
 
     def encode_document(self, texts: str | Sequence[str], **options: Any) -> np.ndarray:
-        """Encodes texts like `encode`, with the prompt named `document`, `passage` or `corpus` if the model has one."""
-        return self.encode(texts, **{"prompt": self.document_prompt, **options})
+        """Encodes texts like `encode`, with the length for documents, and their prompt.
 
-    @property
-    def query_prompt(self) -> str:
-        """The prompt for queries; the default prompt is for `encode` only, as in sentence-transformers."""
-        return self.prompts.get("query", "")
-
-    @property
-    def document_prompt(self) -> str:
-        """The prompt for documents. sentence-transformers 6 names it `document`; older folders say `passage`."""
-        names = ("document", "passage", "corpus")
-        return next((self.prompts[name] for name in names if name in self.prompts), "")
-
-    def find_prompt(self, name: str | None) -> str:
-        """Returns a prompt by name; for None the default prompt, or an empty one if the model has none."""
-        name = name if name is not None else self.default_prompt_name
-        if name is None:
-            return ""
-        if not isinstance(name, str) or name not in self.prompts:
-            raise InputError(
-                f"`prompt_name` must be one of {', '.join(self.prompts) or '(the model has no prompts)'}. "
-                f"Received: prompt_name={name!r}."
-            )
-        return self.prompts[name]
-
-    def skipped_tokens(self, prompt: str) -> int:
-        """Returns how many leading tokens pooling leaves out for a prompt."""
-        leaves_out = self.config is not None and not self.config.pooling.include_prompt
-        return self.tokenizer.prompt_length(prompt) if prompt and leaves_out else 0
+        The prompt is the one named `document`, `passage` or `corpus`, if the model has one.
+        """
+        prompt = {} if options.get("prompt_name") is not None else {"prompt": self.document_prompt}
+        return self.encode(texts, **{"role": "document", **prompt, **options})
 
     def _encode_part(
-        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        role: Role | None,
+        batch_size: int,
+        advance: Callable[[int], None] | None = None,
     ) -> np.ndarray:
-        token_ids = self.tokenizer([prompt + text for text in texts] if prompt else texts)
+        token_ids = self.find_tokenizer(role)([prompt + text for text in texts] if prompt else texts)
         return self.runner(token_ids, batch_size=batch_size, skipped=self.skipped_tokens(prompt), progress=advance)
 
     def save(self, path: Path, *, portable: bool = False, weight_type: WeightType = "float32") -> None:
@@ -435,14 +435,7 @@ class TextEncoder:
 
     def settings(self) -> dict[str, Any]:
         """Returns the constructor's plain arguments, without those for what runs the encoder."""
-        return {
-            "max_length": self.tokenizer.max_length,
-            "do_lower_case": self.tokenizer.do_lower_case,
-            "prompts": self.prompts,
-            "default_prompt_name": self.default_prompt_name,
-            "similarity": self.similarity,
-            "matryoshka_dims": self.matryoshka_dims,
-        }
+        return {**super().settings(), "similarity": self.similarity, "matryoshka_dims": self.matryoshka_dims}
 
 
 def _unpack(packed: bytes, engine: EngineName) -> TextEncoder:

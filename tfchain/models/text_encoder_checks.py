@@ -21,7 +21,7 @@ def check_prompts(prompts: Mapping[str, str]) -> dict[str, str]:
 
 def find_max_length(tokenizer: Any, config: EncoderConfig | None, requested: int | None) -> int:
     """Returns the maximum number of tokens in a text: as requested, else the limit of tokenizer and encoder."""
-    positions = None if config is None else config.transformer.max_length
+    positions = _find_positions(config)
     own = getattr(tokenizer, "model_max_length", None)
     limits = [limit for limit in (positions, own if own and own < 1_000_000 else None) if limit]
     if requested is None:
@@ -35,8 +35,44 @@ def find_max_length(tokenizer: Any, config: EncoderConfig | None, requested: int
     return requested
 
 
+def check_role_length(name: str, requested: int | None, config: EncoderConfig | None) -> int | None:
+    """Returns the maximum of queries or documents; raises an `InputError` if it is out of range.
+
+    Args:
+        name: `query_length` or `document_length`.
+        requested: The maximum; None for that of all texts.
+        config: The encoder's shape, if it is known.
+    """
+    if requested is None:
+        return None
+    requested = check_whole_number(name, requested, least=3)
+    positions = _find_positions(config)
+    if positions is not None and requested > positions:
+        raise InputError(
+            f"`{name}` must be at least 3 and at most the model's {positions} positions. Received: {name}={requested}."
+        )
+    return requested
+
+
+def _find_positions(config: EncoderConfig | None) -> int | None:
+    """Returns how many tokens of a text an encoder has positions for, and vectors where each token has one."""
+    if config is None:
+        return None
+    positions = config.transformer.max_length
+    return positions if config.tokens is None else min(positions, config.tokens.num_vectors)
+
+
 def check_vocabulary(tokenizer: Any, config: EncoderConfig | None) -> None:
-    """Raises an `InputError` for a tokenizer with more tokens than the encoder has embeddings."""
+    """Raises an `InputError` for a tokenizer with more tokens than the encoder has embeddings.
+
+    It also does so for a static encoder's tokenizer that adds special tokens.
+    """
+    if config is not None and config.transformer.is_static and tokenizer.num_special_tokens_to_add(pair=False):
+        raise InputError(
+            "The tokenizer of a static encoder must add no special tokens, whose vectors would be part of each mean. "
+            f"Received: one that adds {tokenizer.num_special_tokens_to_add(pair=False)}. Read it with "
+            "tfchain.models.tokenizers.static.StaticTokenizer."
+        )
     if config is not None and len(tokenizer) > config.transformer.vocabulary_size:
         raise InputError(
             f"The tokenizer has {len(tokenizer)} tokens, the model has an embedding for "

@@ -13,8 +13,10 @@ from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.precision import check_precision
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.tokenizers.hugging_face import load_tokenizer
+from tfchain.models.tokenizers.static import StaticTokenizer
 from tfchain.models.tokenizers.stored import note_tokenizer, read_stored_tokenizer
-from tfchain.models.weights.folder import find_folder, read_folder
+from tfchain.models.weights.download import find_local, find_model
+from tfchain.models.weights.folder import ModelFolder
 from tfchain.models.weights.record import ModelRecord, read_record, write_record
 from tfchain.models.weights.stored_encoder import StoredEncoder
 from tfchain.models.weights.stored_weights import WeightType
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
 
 ENCODER_FILE = "encoder.keras"
+QUERY_ROUTE = "query_route"  # the folder of an encoder of its own for queries
 # The settings in text_encoder.json, which accompanies a user's own Keras model.
 SETTINGS = (
-    *("max_length", "do_lower_case", "prompts", "default_prompt_name"),
+    *("max_length", "query_length", "document_length", "do_lower_case", "prompts", "default_prompt_name"),
     *("similarity", "matryoshka_dims", "precision", "vector_storage"),
 )
 
@@ -40,12 +43,14 @@ class TextEncoderParts:
         settings: Arguments of `TextEncoder`.
         tokenizer: The tokenizer.
         fingerprint: The text encoder's fingerprint, if the folder records it and it applies to these settings.
+        query_route: The parts of an encoder of its own for queries, or None.
     """
 
     shared: SharedModel
     settings: Mapping[str, Any]
     tokenizer: Any
     fingerprint: str | None
+    query_route: "TextEncoderParts | None" = None
 
 
 def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEncoderParts:
@@ -53,24 +58,30 @@ def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEnco
 
     Args:
         name_or_path: A folder, or a name on the Hugging Face hub.
-        changes: Arguments of `TextEncoder` that replace the folder's; with `tokenizer`, the folder's is not read.
+        changes: Arguments of `TextEncoder` that replace the folder's; with `tokenizer`, the folder's is not read; and
+            `adapter`, the adapter of the checkpoint to merge into the weights.
 
     Raises:
         ModelFolderError: if the folder cannot be read.
     """
-    path = find_folder(name_or_path)
-    record = read_record(path)
-    if (path / ENCODER_FILE).is_file():
+    options: dict[str, Any] = {}
+    folder: ModelFolder | None = None
+    changes = dict(changes)
+    adapter = changes.pop("adapter", None)
+    own = find_local(name_or_path)
+    if own is not None and (own / ENCODER_FILE).is_file():
+        path, record = own, read_record(own)
         settings = _read_settings(path)
         shared = _load_keras_model(path / ENCODER_FILE)
         tokenizer_path = path
     else:
-        folder = read_folder(path)
+        path, folder = find_model(name_or_path, adapter=adapter)
+        record = read_record(path)
         kernel_path = None if record is None or not (path / KERNEL_WEIGHTS).is_file() else path / KERNEL_WEIGHTS
         fingerprint = None if record is None else record.encoder
         shared = SharedModel(StoredEncoder(folder, fingerprint=fingerprint, kernel_path=kernel_path))
         settings = {name: getattr(folder, name) for name in SETTINGS}
-        tokenizer_path = folder.transformer_path
+        tokenizer_path, options = folder.transformer_path, dict(folder.tokenizer_options)
     is_as_saved = all(name == "similarity" or value is None for name, value in changes.items())
     settings |= changes
     if settings.get("precision") == "int8":
@@ -78,9 +89,33 @@ def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEnco
     tokenizer = settings.pop("tokenizer", None)
     if tokenizer is None:
         notes = None if record is None else record.tokenizer
-        tokenizer = read_stored_tokenizer(tokenizer_path, notes) or load_tokenizer(tokenizer_path)
+        if shared.config is not None and shared.config.transformer.is_static and notes is None:
+            tokenizer = StaticTokenizer(tokenizer_path)
+        elif options:
+            tokenizer = load_tokenizer(tokenizer_path, **options)
+        else:
+            tokenizer = read_stored_tokenizer(tokenizer_path, notes) or load_tokenizer(tokenizer_path)
     recorded = record.text_encoder if record is not None and is_as_saved else None
-    return TextEncoderParts(shared, settings, tokenizer, recorded)
+    route: TextEncoderParts | None = None
+    if (path / QUERY_ROUTE).is_dir():
+        route = read_parts(path / QUERY_ROUTE, changes)
+    elif folder is not None and folder.query_route is not None:
+        route = _read_route(folder.query_route, settings)
+    return TextEncoderParts(shared, settings, tokenizer, recorded, route)
+
+
+def _read_route(folder: ModelFolder, settings: Mapping[str, Any]) -> TextEncoderParts:
+    """Reads a Router's modules for queries; settings of the computation are those of the documents' encoder."""
+    shared = SharedModel(StoredEncoder(folder))
+    own = {name: getattr(folder, name) for name in SETTINGS}
+    own |= {name: settings[name] for name in ("precision", "similarity") if name in settings}
+    place = folder.transformer_path
+    is_static = shared.config is not None and shared.config.transformer.is_static
+    found = None if is_static else read_stored_tokenizer(place, None)
+    tokenizer = (
+        StaticTokenizer(place) if is_static else found or load_tokenizer(place, **dict(folder.tokenizer_options))
+    )
+    return TextEncoderParts(shared, own, tokenizer, None)
 
 
 def save_text_encoder(
@@ -89,6 +124,14 @@ def save_text_encoder(
     """Writes a folder that `read_parts` reads; the arguments and errors are those of `TextEncoder.save`."""
     from tfchain.models.weights.save_pretrained import save_encoder
 
+    if text_encoder.query_route is not None:
+        if portable:
+            raise InputError(
+                "tfchain does not write sentence-transformers' Router. Received: a text encoder with another one for "
+                "queries. Use the chain's save, which tfchain itself reads."
+            )
+        (path / QUERY_ROUTE).mkdir()
+        save_text_encoder(text_encoder.query_route, path / QUERY_ROUTE, weight_type=weight_type)
     settings = text_encoder.settings()
     if text_encoder.precision != "float32" and not portable:
         settings["precision"] = text_encoder.precision
@@ -127,10 +170,16 @@ def save_text_encoder(
 
 
 def _save_kernel_weights(path: Path, encoder: Any) -> None:
-    """Writes the weights in int8, so that the next process need not quantize them, unless a weight is not finite."""
+    """Writes the weights in int8, so that the next process need not quantize them.
+
+    It writes none if the kernels cannot compute the encoder, or a weight is not finite.
+    """
     from tfchain.models.encoders.keras_weights import KerasWeights
     from tfchain.models.engines.kernel_weights import NotFiniteError, make_kernel_weights, save_kernel_weights
+    from tfchain.models.engines.native_encoder import find_obstacle_of_shape
 
+    if find_obstacle_of_shape(encoder.config) is not None:
+        return
     with contextlib.suppress(NotFiniteError):
         save_kernel_weights(path, make_kernel_weights(encoder.config, KerasWeights(encoder)))
 
@@ -149,7 +198,7 @@ def _load_keras_model(path: Path) -> SharedModel:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    from tfchain.models.weights.folder import read_json
+    from tfchain.models.weights.json_file import read_json
 
     settings: dict[str, Any] = read_json(path / "text_encoder.json")
     try:

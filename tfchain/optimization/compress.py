@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.core.model import Model
 from tfchain.core.progress import show_progress
 from tfchain.core.task import Evaluate
-from tfchain.models.indexes.storage import FLOAT_VECTORS
 from tfchain.models.precision import Precision
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.learning_texts import LearningTexts, to_plain_texts
@@ -36,16 +36,16 @@ class Compressed:
     """A compressed model.
 
     Args:
-        text_encoder: The new text encoder; the original is unchanged.
+        text_encoder: The new text encoder, or the new model of another task; the original is unchanged.
         report: The measurements.
     """
 
-    text_encoder: TextEncoder
+    text_encoder: Any
     report: CandidateReport
 
 
 def compress(
-    text_encoder: TextEncoder,
+    text_encoder: Model,
     recipes: Recipe | Sequence[Recipe],
     *,
     texts: LearningTexts | None = None,
@@ -60,10 +60,10 @@ def compress(
     `Cluster` change the current weights at once.
 
     Args:
-        text_encoder: What to compress.
+        text_encoder: What to compress: a text encoder, or the model of another task.
         recipes: A recipe, or a list of them.
-        texts: Texts that `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn from; other recipes
-            need none. `Distill` also accepts rows of a text and its translations. Default: none.
+        texts: Texts that `TrimVocabulary`, `Shrink`, `Distill`, `ReduceDimensions` and a calibrated `Quantize` learn
+            from; other recipes need none. `Distill` also accepts rows of a text and its translations. Default: none.
         teacher: The model whose vectors `Distill` learns. Default: the model before all recipes.
         evaluate: Maps a text encoder to metrics, as a task provides it; an `index_bytes` among them moves to the
             report's field of that name. Default: no metric is measured.
@@ -80,6 +80,7 @@ def compress(
         >>> small = compress(text_encoder, [Quantize("int8")]).text_encoder
     """
     checked = check_recipes(recipes)
+    _check_model(text_encoder, [checked])
     _check_processor([checked])
     check_teacher(teacher, [checked])
     made = _Maker(text_encoder, texts, teacher, progress)(checked)
@@ -88,7 +89,7 @@ def compress(
 
 
 def compress_best(
-    text_encoder: TextEncoder,
+    text_encoder: Model,
     candidates: Sequence[Sequence[Recipe]],
     rule: Rule,
     *,
@@ -97,11 +98,11 @@ def compress_best(
     teacher: TextEncoder | None = None,
     workload: Workload | None = None,
     progress: bool | None = None,
-) -> tuple[TextEncoder, CompressionReport]:
+) -> tuple[Any, CompressionReport]:
     """Makes and measures every candidate and the float32 model, and returns the one that the rule keeps.
 
     Args:
-        text_encoder: What to compress.
+        text_encoder: What to compress: a text encoder, or the model of another task.
         candidates: Recipe lists.
         rule: Decides which candidate is kept; the float32 model stays if no other is both allowed and better.
         evaluate: Maps a text encoder to metrics, the rule's objective among them.
@@ -119,6 +120,7 @@ def compress_best(
             here for a calibrated `Quantize`.
     """
     checked = check_candidates(candidates)
+    _check_model(text_encoder, checked)
     _check_processor(checked)
     check_teacher(teacher, checked)
     rule.check(objective=True, speed=workload is not None)
@@ -145,6 +147,18 @@ def compress_best(
     return made[reports.index(kept)], report
 
 
+def _check_model(model: Model, candidates: Sequence[Sequence[Recipe]]) -> None:
+    """Raises an InputError before the long part if a recipe is for text encoders, and the model is none."""
+    if isinstance(model, TextEncoder):
+        return
+    for recipe in (recipe for recipes in candidates for recipe in recipes):
+        if recipe.needs_text_encoder:
+            raise InputError(
+                f"{type(recipe).__name__} compresses text encoders. Received: the recipe {recipe.label} for a "
+                f"{type(model).__name__}. Leave it out."
+            )
+
+
 def _check_processor(candidates: Sequence[Sequence[Recipe]]) -> None:
     """Raises a `TfchainError` before the long part if this processor cannot compute what a recipe makes."""
     for recipes in candidates:
@@ -167,33 +181,33 @@ class _Maker:
 
     def __init__(
         self,
-        text_encoder: TextEncoder,
+        text_encoder: Model,
         texts: LearningTexts | None,
         teacher: TextEncoder | None,
         progress: bool | None,
     ) -> None:
-        base = text_encoder.with_precision(FLOAT).with_vector_storage(FLOAT_VECTORS)
+        base = text_encoder.plain()
         self.materials = Materials(
             teacher=base if teacher is None else teacher.with_precision(FLOAT),
             rows=texts,
             texts=to_plain_texts(texts),
             progress=progress,
         )
-        self.made: dict[tuple[Recipe, ...], TextEncoder] = {(): base}
+        self.made: dict[tuple[Recipe, ...], Any] = {(): base}
 
-    def __call__(self, recipes: tuple[Recipe, ...]) -> TextEncoder:
+    def __call__(self, recipes: tuple[Recipe, ...]) -> Any:
         if recipes not in self.made:
             self.made[recipes] = self._apply(recipes[:-1], recipes[-1])
         return self.made[recipes]
 
-    def _apply(self, before: tuple[Recipe, ...], recipe: Recipe) -> TextEncoder:
+    def _apply(self, before: tuple[Recipe, ...], recipe: Recipe) -> Any:
         acting = [earlier for earlier in before if isinstance(earlier, TrainingRecipe)] if recipe.trains else []
         text_encoder = self(tuple(earlier for earlier in before if earlier not in acting))
         return recipe.apply(text_encoder, dataclasses.replace(self.materials, acting=acting))
 
 
 def _measure(
-    text_encoder: TextEncoder,
+    text_encoder: Model,
     recipes: Sequence[Recipe],
     files: Mapping[str, int],
     evaluate: Evaluate | None,

@@ -108,7 +108,9 @@ def rank_groups(moments: Moments, kernel: np.ndarray, group_width: int) -> np.nd
     return ranks
 
 
-def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def refit(
+    moments: Moments, kernel: np.ndarray, bias: np.ndarray | None, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns the weights and bias with which the kept features alone best approximate the output of all features.
 
     Least squares over the tokens that were seen: the kept features make up for the others as far as they can, and the
@@ -117,19 +119,20 @@ def refit(moments: Moments, kernel: np.ndarray, bias: np.ndarray, kept: np.ndarr
     Args:
         moments: The moments of the product's input.
         kernel: The product's weights, `(features, out)`.
-        bias: Its bias, `(out,)`.
+        bias: Its bias, `(out,)`; None if it has none.
         kept: Indices of the kept features.
 
     Returns:
-        Weights `(kept, out)` and bias `(out,)`, float32.
+        Weights `(kept, out)` and bias `(out,)`, float32; the bias is None if there was none.
     """
-    with_one = np.append(kept, len(kernel))
+    with_one = kept if bias is None else np.append(kept, len(kernel))
     inner = moments.features[np.ix_(with_one, with_one)].copy()
-    whole = np.concatenate([kernel.astype("float64"), bias[None].astype("float64")])
+    offset = np.zeros(kernel.shape[1]) if bias is None else bias.astype("float64")
+    whole = np.concatenate([kernel.astype("float64"), offset[None]])
     # Damped towards the current weights, not towards 0: where the texts give no information, nothing changes.
-    damping = DAMPING * max(float(np.mean(np.diag(inner)[:-1])), 1e-12)
+    damping = DAMPING * max(float(np.mean(np.diag(inner)[: len(kept)])), 1e-12)
     inner[np.diag_indices(len(kept))] += damping
     target = moments.features[with_one] @ whole
-    target[:-1] += damping * whole[kept]
-    solved = np.linalg.solve(inner, target)
-    return solved[:-1].astype("float32"), solved[-1].astype("float32")
+    target[: len(kept)] += damping * whole[kept]
+    solved = np.linalg.solve(inner, target).astype("float32")
+    return (solved, None) if bias is None else (solved[:-1], solved[-1])

@@ -69,6 +69,12 @@ class LayerDistillationHook(TrainingHook):
         if not isinstance(encoder, Encoder):
             raise _not_own("student", encoder)
         student, teacher = encoder.config.transformer, self.teacher.own_encoder.config.transformer
+        if student.is_static or teacher.is_static:
+            who = "student" if student.is_static else "teacher"
+            raise InputError(
+                f"Distill(objective='layers') needs a {who} with layers. Received: a static encoder, which is a table "
+                "of token vectors. Distill embeddings or scores."
+            )
         self._pairs = self.layers or map_layers(student.num_layers, teacher.num_layers)
         for place, (who, count) in enumerate((("student", student.num_layers), ("teacher", teacher.num_layers))):
             beyond = [pair[place] for pair in self._pairs if pair[place] >= count]
@@ -191,9 +197,16 @@ def show_layers(encoder: Encoder, layers: Sequence[int]) -> keras.Model:
         `(texts, length, hidden_dim)`.
     """
     inputs = {tensor.name: tensor for tensor in encoder.inputs}
-    return keras.Model(
-        inputs, [encoder.outputs[0], *(encoder.get_layer(name_layer(number)).output for number in layers)]
-    )
+    return keras.Model(inputs, [encoder.outputs[0], *(_find_output(encoder, number) for number in layers)])
+
+
+def _find_output(encoder: Encoder, number: int) -> Any:
+    """Returns what a layer computes, also where several in a row share their weights, and so the Keras layer."""
+    config = encoder.config.transformer
+    distinct = config.find_distinct_layer(number)
+    first = next(layer for layer in range(config.num_layers) if config.find_distinct_layer(layer) == distinct)
+    node = encoder.get_layer(name_layer(distinct))._inbound_nodes[number - first]
+    return node.outputs[0]
 
 
 def check_same_tokenizer(student: TextEncoder, teacher: TextEncoder) -> None:
@@ -210,10 +223,10 @@ def check_same_tokenizer(student: TextEncoder, teacher: TextEncoder) -> None:
             f"{len(teacher.tokenizer.tokenizer)} (the teacher's) tokens that differ. Distill embeddings or scores."
         )
     positions = teacher.own_encoder.config.transformer.max_length
-    if positions < student.tokenizer.max_length:
+    if positions < student.longest:
         raise InputError(
             "Distill(objective='layers') needs a teacher for texts as long as the student's. Received: "
-            f"{student.tokenizer.max_length} tokens, and {positions} positions of the teacher. Make the student's "
+            f"{student.longest} tokens, and {positions} positions of the teacher. Make the student's "
             "`max_length` smaller."
         )
 

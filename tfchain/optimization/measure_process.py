@@ -1,5 +1,6 @@
-"""The process that measures one text encoder: `python -m tfchain.optimization.measure_process TASK`."""
+"""The process that measures one model: `python -m tfchain.optimization.measure_process TASK`."""
 
+import importlib
 import json
 import sys
 import time
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.models.text_encoder import TextEncoder
+from tfchain.core.model import Model
 
 TIMED_QUERIES = 100
 WARM_UP_QUERIES = 5
@@ -16,31 +17,33 @@ BULK_ROUNDS = 3
 
 
 def measure(task: dict[str, Any]) -> dict[str, float]:
-    """Loads the model, then encodes the queries one by one and the texts in bulk.
+    """Loads the model, then answers the queries one by one and the texts in bulk.
 
     Args:
-        task: `model`, a folder; `engine`, `queries`, `texts` and `batch_size`.
+        task: `kind`, the model's class as `module:name`; `model`, a folder; `engine`, `queries`, `texts` and
+            `batch_size`.
 
     Returns:
         The values of `Speed`.
     """
-    text_encoder = TextEncoder.from_pretrained(task["model"], engine=task["engine"])
-    queries: list[str] = task["queries"]
+    module, _, name = task["kind"].partition(":")
+    model: Model = getattr(importlib.import_module(module), name).from_pretrained(task["model"], engine=task["engine"])
+    queries: list[Any] = task["queries"]
     rounds = -(-TIMED_QUERIES // len(queries))
     for query in (queries * WARM_UP_QUERIES)[:WARM_UP_QUERIES]:
-        text_encoder.encode_query(query, progress=False)
+        model.run_one(query)
     query_ms = []
     for query in queries * rounds:
         start = time.perf_counter()
-        text_encoder.encode_query(query, progress=False)
+        model.run_one(query)
         query_ms.append((time.perf_counter() - start) * 1000)
 
-    options = {"batch_size": task["batch_size"], "progress": False}
-    text_encoder.encode_document(task["texts"][: task["batch_size"]], **options)  # warm-up
+    batch_size = task["batch_size"]
+    model.run(task["texts"][:batch_size], batch_size=batch_size)  # warm-up
     seconds = []
     for _ in range(BULK_ROUNDS):
         start = time.perf_counter()
-        text_encoder.encode_document(task["texts"], **options)
+        model.run(task["texts"], batch_size=batch_size)
         seconds.append(time.perf_counter() - start)
     return {
         "peak_memory_mb": read_peak_memory_mb(),

@@ -47,6 +47,11 @@ def reduce_dimensions(
             "ReduceDimensions makes vectors narrower, and this encoder ends in a head, whose outputs all count. "
             f"Received: a head of {encoder.config.head.out_dim} outputs. Leave the recipe out."
         )
+    if encoder.config.tokens is not None:
+        raise InputError(
+            "ReduceDimensions makes a text's one vector narrower. Received: a model with a vector for each token. "
+            "Leave the recipe out, or make late interaction of fewer numbers: LateInteractionReranker(dim=...)."
+        )
     width = text_encoder.embedding_dim
     if recipe.dim > width:
         raise InputError(f"`dim` must be at most the model's {width} dimensions. Received: dim={recipe.dim}.")
@@ -102,7 +107,12 @@ def project(encoder: Encoder, directions: np.ndarray, *, normalize: bool) -> Enc
     else:
         heads.append([directions])
         dense.append(DenseConfig(in_dim=len(directions), out_dim=dim, use_bias=False, activation="linear"))
-    shape = dataclasses.replace(config, dense=tuple(dense), normalize=config.normalize or normalize)
+    if len(dense) > len(config.dense):
+        shape = config.with_dense(dense[-1])
+    else:
+        shape = dataclasses.replace(config, dense=tuple(dense))
+    if normalize:
+        shape = shape.with_normalize()
     made = make_blank_encoder(shape, name=encoder.name)
     made.backbone.set_weights(encoder.backbone.get_weights())
     for number, weights in enumerate(heads):

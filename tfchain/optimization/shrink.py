@@ -44,8 +44,8 @@ def shrink(
             f"Shrink needs one of tfchain's own encoders. Received: {type(encoder).__name__}. Leave the recipe out."
         )
     config = encoder.config.transformer
-    kept = choose_layers(recipe.layers, config.num_layers)
     _check(recipe, config)
+    kept = choose_layers(recipe.layers, config.num_layers)
     moments: dict[str, Moments] = {}
     if recipe.num_heads is not None or recipe.intermediate_dim is not None:
         if not texts:
@@ -59,6 +59,7 @@ def shrink(
     # Where possible, written as a folder of transformers has it, so that reading it again gives the same model.
     shape = dataclasses.replace(
         config,
+        layer=None if config.layer is None else config.layer.keep_layers(kept),
         num_layers=len(kept),
         num_heads=_plain([recipe.num_heads or config.layer_heads[layer] for layer in kept]),
         intermediate_dim=_plain([recipe.intermediate_dim or config.layer_intermediate_dims[layer] for layer in kept]),
@@ -114,7 +115,7 @@ def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     size = text_encoder.own_encoder.config.transformer.vocabulary_size
     counts = np.zeros(size)
     for ids in text_encoder.tokenizer(list(texts)):
-        counts += np.bincount(ids, minlength=size)
+        counts += np.bincount(np.asarray(ids) % size, minlength=size)  # ids of pairs tell the token type, too
     return counts
 
 
@@ -202,14 +203,24 @@ def shrink_layer(
         if group.count == small.count:
             continue
         seen = moments[f"{name}/{group.reader}"]
-        kernel, bias = made[f"{group.reader}/kernel"], made[f"{group.reader}/bias"]
+        kernel, bias = made[f"{group.reader}/kernel"], made.get(f"{group.reader}/bias")
         kept = keep_largest(rank_groups(seen, kernel, group.width), small.count)
-        features = (kept[:, None] * group.width + np.arange(group.width)).reshape(-1)
-        made[f"{group.reader}/kernel"], made[f"{group.reader}/bias"] = refit(seen, kernel, bias, features)
-        outputs = np.arange(group.copies)[:, None] * (group.count * group.width) + features  # (copies, features)
+        refitted, offset = refit(seen, kernel, bias, list_features(kept, group.width))
+        made[f"{group.reader}/kernel"] = refitted
+        if offset is not None:
+            made[f"{group.reader}/bias"] = offset
+        starts = np.cumsum([0, *group.made_widths[:-1]]) * group.count
+        outputs = [start + list_features(kept, width) for start, width in zip(starts, group.made_widths, strict=True)]
         for part in ("kernel", "bias"):
-            made[f"{group.maker}/{part}"] = made[f"{group.maker}/{part}"][..., outputs.reshape(-1)]
+            if f"{group.maker}/{part}" in made:
+                made[f"{group.maker}/{part}"] = made[f"{group.maker}/{part}"][..., np.concatenate(outputs)]
     return {f"{small_name}/{path}": weight for path, weight in made.items()}
+
+
+def list_features(groups: np.ndarray, width: int) -> np.ndarray:
+    """Returns the numbers of the features of groups, each of which has `width` in a row."""
+    features: np.ndarray = (groups[:, None] * width + np.arange(width)).reshape(-1)
+    return features
 
 
 def keep_largest(ranks: np.ndarray, count: int) -> np.ndarray:
@@ -231,6 +242,27 @@ def _head_dim(config: TransformerConfig) -> int | None:
 
 
 def _check(recipe: "Shrink", config: TransformerConfig) -> None:
+    if config.is_static:
+        raise InputError(
+            "Shrink needs an encoder with layers. Received: a static one, which is a table of token vectors. Use "
+            "ReduceDimensions, or Quantize('int8')."
+        )
+    if config.num_shared_layers is not None:
+        raise InputError(
+            "Shrink needs layers with weights of their own. Received: an encoder whose layers share them, as ALBERT's "
+            "do. Distill it into another architecture, or use Quantize('int8')."
+        )
+    own_products = config.disentangled is not None and not config.disentangled.shares_products
+    if recipe.num_heads is not None and own_products:
+        raise InputError(
+            "`num_heads` cannot be shrunk where positions have products of their own, as in some DeBERTas. "
+            f"Received: num_heads={recipe.num_heads}. Shrink layers and feed-forward units."
+        )
+    if recipe.token_embedding_dim is not None and config.widened == "sum":
+        raise InputError(
+            "`token_embedding_dim` cannot be shrunk where positions are as narrow as tokens, as in ELECTRA. "
+            f"Received: token_embedding_dim={recipe.token_embedding_dim}. Leave it out."
+        )
     present = {
         "num_heads": min(config.layer_heads),
         "intermediate_dim": min(config.layer_intermediate_dims),
@@ -240,8 +272,15 @@ def _check(recipe: "Shrink", config: TransformerConfig) -> None:
         value = getattr(recipe, name)
         if value is not None and value > most:
             raise InputError(f"`{name}` must be at most the model's {most}. Received: {name}={value}.")
-    if recipe.num_heads is not None and config.relative_attention_buckets:
+    has_bias = bool(config.relative_attention_buckets) or (config.layer is not None and config.layer.has_alibi)
+    if recipe.num_heads is not None and has_bias:
         raise InputError(
-            "`num_heads` cannot be shrunk where all layers share a bias for each head, as in MPNet. "
+            "`num_heads` cannot be shrunk where all layers share a bias for each head, as in MPNet and with ALiBi. "
             f"Received: num_heads={recipe.num_heads}. Shrink layers and feed-forward units."
+        )
+    shared = 1 if config.layer is None else config.layer.queries_per_key
+    if recipe.num_heads is not None and recipe.num_heads % shared:
+        raise InputError(
+            f"`num_heads` must be a multiple of {shared}, the query heads that share a head of keys and values. "
+            f"Received: num_heads={recipe.num_heads}."
         )

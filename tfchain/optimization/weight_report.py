@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfchain.models.text_encoder import TextEncoder
+from tfchain.core.model import Model
 from tfchain.optimization.measure import measure_files, measure_zipped_files
 from tfchain.optimization.weight_matrices import find_matrices
 
@@ -96,18 +96,18 @@ class WeightReport:
         )
 
 
-def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> WeightReport:
+def report_weights(text_encoder: Model, layers: Sequence[str] = ()) -> WeightReport:
     """Counts zeros and distinct values; writes the files that a server needs, compresses them, and removes them again.
 
     Args:
-        text_encoder: Any text encoder with products.
+        text_encoder: Any text encoder, or model of another task, with products.
         layers: Patterns of layer paths, as in `Prune`. Default: all products, and no embedding.
 
     Raises:
         InputError: if there are no such matrices.
         TfchainError: if LiteRT has no kernel for one of the encoder's ops, or the disk is full.
     """
-    found = find_matrices(text_encoder.own_encoder, layers, recipe="A report of weights")
+    found = find_matrices(text_encoder.keras_model, layers, recipe="A report of weights")
     arrays = [np.array(matrix.variable) for matrix in found]
     return WeightReport(
         matrices=tuple(
@@ -119,7 +119,7 @@ def report_weights(text_encoder: TextEncoder, layers: Sequence[str] = ()) -> Wei
             )
             for matrix, array in zip(found, arrays, strict=True)
         ),
-        num_weights=int(text_encoder.own_encoder.count_params()),
+        num_weights=int(text_encoder.keras_model.count_params()),
         size_bytes=sum(measure_files(text_encoder).values()),
         zipped_bytes=sum(measure_zipped_files(text_encoder).values()),
     )

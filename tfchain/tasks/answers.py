@@ -7,6 +7,7 @@ import numpy as np
 
 from tfchain.core.signatures import SERVING_DEFAULT
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.tokenizers.pairs import join_pair
 from tfchain.tasks.text_graph import Answer, TextGraph, to_array
 
 
@@ -62,5 +63,5 @@ def encode_samples(
     if separator is not None:  # pairs each text with the next
         second_texts = [*texts[1:], texts[0]]
         inputs["text_pair"] = to_array(second_texts)
-        texts = [f"{first}{separator}{second}" for first, second in zip(texts, second_texts, strict=True)]
+        texts = [join_pair(first, second, separator) for first, second in zip(texts, second_texts, strict=True)]
     return inputs, text_encoder.encode(texts, prompt="", progress=False)

@@ -1,20 +1,20 @@
 """Reads and checks `chain.json`, the manifest of a saved chain, and locks a folder for its writer."""
 
 import contextlib
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tfchain import __version__
-from tfchain.core.atomic import writing
 from tfchain.core.errors import IndexFolderError
+from tfchain.core.file_lock import file_lock
 
 MANIFEST = "chain.json"
 FORMAT = 1
 LOCK = ".lock"
-FOLDER_PREFIXES = ("model-", "segment-", "codebook-")  # of the folders that a chain writes
+# Of the folders that a chain writes.
+FOLDER_PREFIXES = ("model-", "segment-", "codebook-", "reranker-", "pictures-", "retriever")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -74,13 +74,8 @@ def check_is_ours(path: Path) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Locks the folder against other writers while the block runs; the lock ends with the process, however it ends."""
-    with writing(path):
-        file = open(path / LOCK, "w")  # noqa: SIM115 - the block below closes it
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexFolderError(
-                f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
-            ) from None
+    taken = IndexFolderError(
+        f"Another process is writing {path}. Nothing was written. Wait for it, or save somewhere else."
+    )
+    with file_lock(path / LOCK, taken=taken):
         yield

@@ -31,9 +31,11 @@ from tfchain.core.signatures import (
     TOKENIZE_QUERY,
 )
 from tfchain.models.native_text_encoder import NativeTextEncoder, find_native_obstacle, save_native_text_encoder
+from tfchain.models.tokenizers.pairs import join_pair
 
 if TYPE_CHECKING:  # a server reads a version without what made it
     from tfchain.models.text_encoder import TextEncoder
+    from tfchain.models.text_roles import Role
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ ENCODER = "encoder"
 READERS = {
     "search": "tfchain.tasks.search.native_search:load_search",
     "classification": "tfchain.tasks.classification.native_classification:load_classification",
+    "reranking": "tfchain.tasks.reranking.native_reranking:load_reranking",
 }
 
 # From vectors, output names and the signature's inputs to the outputs; None if the inputs are for the SavedModel.
@@ -59,12 +62,19 @@ class Question:
         skipped: How many of each text's first tokens pooling leaves out. Default: 0.
         separator: The text between the two texts of a pair; None for single texts. Default: None.
         answer: The outputs: `task`, the task's own; `vectors`; or `tokens`, ids and their mask. Default: `task`.
+        role: `query` or `document` truncates texts at the maximum of these. Default: at that of all texts.
     """
 
     prompt: str = ""
     skipped: int = 0
     separator: str | None = None
     answer: str = "task"
+    role: "Role | None" = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, without a role if there is none."""
+        values = asdict(self)
+        return values if self.role is not None else {name: values[name] for name in values if name != "role"}
 
 
 def make_native_parts(
@@ -93,7 +103,7 @@ def make_native_parts(
         if write_state is not None:
             write_state(path)
         asked = {**_text_questions(text_encoder), **questions}
-        signatures = {name: asdict(question) for name, question in asked.items()}
+        signatures = {name: question.to_dict() for name, question in asked.items()}
         values = {"format": FORMAT, "task": task, "signatures": signatures, "settings": dict(settings)}
         values["files"] = {name: _describe_file(path / name) for name in _list_files(path)}
         (path / MANIFEST).write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -124,9 +134,10 @@ def prove_texts(text_encoder: "TextEncoder", texts: Sequence[str]) -> list[Proof
     for name, question in _text_questions(text_encoder).items():
         for asked in (texts, CUT_OFF):
             if question.answer == "tokens":
-                proof = prove_tokenize(text_encoder, name, question.prompt, asked)
+                proof = prove_tokenize(text_encoder, name, question.prompt, asked, role=question.role)
             else:
-                proof = prove_embed(text_encoder, asked, signature=name, prompt=question.prompt, is_warm_up=False)
+                options: dict[str, Any] = {"prompt": question.prompt, "role": question.role}
+                proof = prove_embed(text_encoder, asked, signature=name, is_warm_up=False, **options)
                 proof = replace(proof, tolerance=TOLERANCE)
             proofs.append(proof)
     return proofs
@@ -136,17 +147,18 @@ def _text_questions(text_encoder: "TextEncoder") -> dict[str, Question]:
     """The signatures that every version answers; those of `TextGraph`."""
     default = text_encoder.find_prompt(None)
 
-    def ask(prompt: str, answer: str = "vectors") -> Question:
-        return Question(prompt, text_encoder.skipped_tokens(prompt), answer=answer)
+    def ask(prompt: str, answer: str = "vectors", role: "Role | None" = None) -> Question:
+        return Question(prompt, text_encoder.skipped_tokens(prompt), answer=answer, role=role)
 
     found = {EMBED: ask(default), TOKENIZE: ask(default, "tokens")}
-    prompts = (
-        (EMBED_QUERY, TOKENIZE_QUERY, text_encoder.query_prompt),
-        (EMBED_DOCUMENT, TOKENIZE_DOCUMENT, text_encoder.document_prompt),
+    prompts: tuple[tuple[str, str, str, Role], ...] = (
+        (EMBED_QUERY, TOKENIZE_QUERY, text_encoder.query_prompt, "query"),
+        (EMBED_DOCUMENT, TOKENIZE_DOCUMENT, text_encoder.document_prompt, "document"),
     )
-    for embed, tokenize, prompt in prompts:
-        if prompt != default:
-            found |= {embed: ask(prompt), tokenize: ask(prompt, "tokens")}
+    for embed, tokenize, prompt, role in prompts:
+        own = role if text_encoder.find_tokenizer(role) is not text_encoder.tokenizer else None
+        if prompt != default or own:
+            found |= {embed: ask(prompt, role=own), tokenize: ask(prompt, "tokens", own)}
     return found
 
 
@@ -187,12 +199,11 @@ def make_answer(text_encoder: NativeTextEncoder, question: Question, finish: Fin
         if texts is None:
             return None
         check_time()
+        options: dict[str, Any] = {"prompt": question.prompt, "role": question.role, "skipped": question.skipped}
         if question.answer == "tokens":
-            ids, mask = text_encoder.tokenize(texts, prompt=question.prompt, skipped=question.skipped)
+            ids, mask = text_encoder.tokenize(texts, **options)
             return [{"token_ids": ids, "padding_mask": mask}[name] for name in outputs]
-        vectors = text_encoder.encode(
-            texts, prompt=question.prompt, skipped=question.skipped, progress=lambda _: check_time()
-        )
+        vectors = text_encoder.encode(texts, **options, progress=lambda _: check_time())
         return None if vectors is None else finish(vectors, outputs, inputs)
 
     return answer
@@ -208,9 +219,9 @@ def read_texts(inputs: Mapping[str, np.ndarray], separator: str | None) -> list[
         read = [[text.decode("utf-8") for text in column.tolist()] for column in columns]
     except (UnicodeDecodeError, AttributeError):
         return None
-    return (
-        read[0] if separator is None else [f"{first}{separator}{second}" for first, second in zip(*read, strict=True)]
-    )
+    if separator is None:
+        return read[0]
+    return [join_pair(first, second, separator) for first, second in zip(*read, strict=True)]
 
 
 def _give_vectors(vectors: np.ndarray, outputs: Sequence[str], _: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -54,7 +54,7 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
         return ServedEncoder(text_encoder, {}, _describe(text_encoder))
     litert = text_encoder.with_precision(text_encoder.precision, engine="litert")
     flatbuffer = litert.runner.make_flatbuffer()
-    served = _to_tensorflow(text_encoder, texts)
+    served = to_tensorflow(text_encoder, texts)
     logger.warning(
         "The version's SavedModel computes in %s; %s beside it is the encoder in %s. A stock server with "
         "--prefer_tflite_model serves only that file, and so only token ids: its clients tokenize, and send "
@@ -71,8 +71,15 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
     return ServedEncoder(served, {TFLITE_FILE: flatbuffer}, {**_describe(served), "tflite": described}, litert)
 
 
-def _to_tensorflow(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
-    """Returns the SavedModel's encoder for a text encoder that LiteRT runs."""
+def to_tensorflow(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
+    """Returns the SavedModel's encoder for a text encoder; another one if TensorFlow does not compute in its precision.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        texts: Texts for a calibration of int8, at least eight.
+    """
+    if not text_encoder.runner.needs_flatbuffer:
+        return text_encoder
     if text_encoder.precision == "int8":
         try:
             if not has_int8_products():
@@ -88,7 +95,8 @@ def _describe(text_encoder: TextEncoder) -> dict[str, Any]:
     """Describes the SavedModel's precision and index; logs what int8 needs."""
     vectors = text_encoder.vector_storage.to_dict()
     described: dict[str, Any] = {"precision": text_encoder.precision, "vectors": vectors}
-    if text_encoder.precision == "int8":
+    has_products = text_encoder.config is None or not text_encoder.config.transformer.is_static
+    if text_encoder.precision == "int8" and has_products:
         logger.warning("The version computes in int8. %s", NEEDS_ONEDNN)
         described["needs"] = NEEDS_ONEDNN
     return described

@@ -14,7 +14,20 @@ from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.manifest import FORMAT, MANIFEST, check_is_ours, check_task, locked, read_manifest
 
-MODEL = "model-"
+MODEL, SEGMENT = "model-", "segment-"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A folder of a saved chain that holds what JSON cannot; its name says what is in it.
+
+    Args:
+        name: The name, after `segment-`.
+        write: A function that writes it to an empty folder.
+    """
+
+    name: str
+    write: Callable[[Path], None]
 
 
 @dataclass
@@ -45,8 +58,16 @@ class StateFolder:
         if (self.path / MANIFEST).is_file():
             self._check_manifest(read_manifest(self.path))
 
-    def save(self, model: TextEncoder, state: Any, settings: Mapping[str, Any]) -> None:
+    def save(
+        self, model: TextEncoder, state: Any, settings: Mapping[str, Any], *, segment: Segment | None = None
+    ) -> None:
         """Saves a chain, and replaces any earlier one in one step.
+
+        Args:
+            model: The model.
+            state: The task's state.
+            settings: The chain's plain values.
+            segment: A folder beside the model's; earlier ones are deleted. Default: none.
 
         Raises:
             IndexFolderError: if another process is writing there or has written there meanwhile, or the folder contains
@@ -66,6 +87,10 @@ class StateFolder:
             if not (self.path / name).is_dir():
                 with new_folder(self.path / name) as partial:
                     model.save(partial)
+            kept = None if segment is None else f"{SEGMENT}{segment.name}"
+            if segment is not None and not (self.path / str(kept)).is_dir():
+                with new_folder(self.path / str(kept)) as partial:
+                    segment.write(partial)
             commit = uuid.uuid4().hex
             values = {"model": name, "state": plain, "settings": dict(settings)}
             write_json(
@@ -79,8 +104,8 @@ class StateFolder:
                 },
             )
             self.commit = commit
-            for found in self.path.glob(f"{MODEL}*"):
-                if found.name != name:
+            for found in (*self.path.glob(f"{MODEL}*"), *self.path.glob(f"{SEGMENT}*")):
+                if found.name not in (name, kept):
                     shutil.rmtree(found, ignore_errors=True)
 
     def _check_plain(self, state: Any) -> Any:

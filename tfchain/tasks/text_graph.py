@@ -24,7 +24,11 @@ from tfchain.core.signatures import (
 from tfchain.models.engines.padding import pad
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_roles import Role
 from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.models.tokenizers.late import LateTokenizer
+from tfchain.models.tokenizers.pairs import PAIR, PairTokenizer, join_pair
+from tfchain.models.tokenizers.prompted_pairs import PromptedPairTokenizer
 from tfchain.runtime.fork import check_tensorflow_runs
 
 logger = logging.getLogger(__name__)
@@ -88,6 +92,12 @@ class TextGraph:
         import tensorflow as tf
 
         check_signatures(signatures)
+        if text_encoder.query_route is not None:
+            raise InputError(
+                "A version has one encoder for queries and documents. Received: a text encoder whose queries have an "
+                "encoder of their own (a Router). Export the two as versions of their own: the text encoder without "
+                "its `query_route`, and `query_route` itself."
+            )
         check_tensorflow_runs()
         if text_encoder.runner.needs_flatbuffer:
             raise InputError(
@@ -98,7 +108,11 @@ class TextGraph:
         self.litert = litert
         step = max(1, len(texts) // MOST_TEXTS)
         self.texts = [*SAMPLE_TEXTS, *(text[:MOST_CHARACTERS] for text in texts[::step][:MOST_TEXTS])]
+        self._cut_off: tuple[str, ...] = CUT_OFF
         self.tolerance = TOLERANCES[text_encoder.precision]
+        self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
+        if self._tokenizer is not None:
+            self._leave_out_ties()
         self.module = tf.Module(name=name)
         self._encoder = text_encoder.runner.compute_encoder
         self.module.encoder = [weight.value for weight in self._encoder.weights]
@@ -112,17 +126,17 @@ class TextGraph:
         self.litert_proofs = [] if litert is None else [prove_embed_ids(litert, self.texts)]
         self.halves: dict[str, Halves] = {}
         self.methods: dict[str, str] = {}
-        self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
         if self._tokenizer is not None:
+            self.module.tokenizer = self._tokenizer  # its pieces and tables are resources, saved with the module
             default = text_encoder.find_prompt(None)
             self._add_half(TOKENIZE, default)
             self._add_embed(EMBED, default, TOKENIZE)
-            if text_encoder.query_prompt != default:
-                self._add_half(TOKENIZE_QUERY, text_encoder.query_prompt)
-                self._add_embed(EMBED_QUERY, text_encoder.query_prompt, TOKENIZE_QUERY)
-            if text_encoder.document_prompt != default:
-                self._add_half(TOKENIZE_DOCUMENT, text_encoder.document_prompt)
-                self._add_embed(EMBED_DOCUMENT, text_encoder.document_prompt, TOKENIZE_DOCUMENT)
+            if text_encoder.query_prompt != default or "query_length" in text_encoder.role_lengths:
+                self._add_half(TOKENIZE_QUERY, text_encoder.query_prompt, "query")
+                self._add_embed(EMBED_QUERY, text_encoder.query_prompt, TOKENIZE_QUERY, "query")
+            if text_encoder.document_prompt != default or "document_length" in text_encoder.role_lengths:
+                self._add_half(TOKENIZE_DOCUMENT, text_encoder.document_prompt, "document")
+                self._add_embed(EMBED_DOCUMENT, text_encoder.document_prompt, TOKENIZE_DOCUMENT, "document")
 
     @property
     def has_text(self) -> bool:
@@ -136,9 +150,12 @@ class TextGraph:
         return {
             "embedding_dim": self.text_encoder.embedding_dim,
             "max_tokens": tokenizer.max_length,
+            **({"role_lengths": self.text_encoder.role_lengths} if self.text_encoder.role_lengths else {}),
             "vocabulary_size": len(tokenizer.tokenizer),
+            **self._describe_decoder(),
             "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
             "special_ids": sorted(map(int, tokenizer.tokenizer.all_special_ids)),
+            "unknown_id": tokenizer.tokenizer.unk_token_id,  # None: the vocabulary lacks nothing
             "precision": self.text_encoder.precision,
             "pooling": [] if self.text_encoder.config is None else list(self.text_encoder.config.pooling.modes),
             "similarity": self.text_encoder.similarity,
@@ -154,6 +171,12 @@ class TextGraph:
         tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         return {VOCABULARY_FILE: json.dumps(tokens, ensure_ascii=False).encode("utf-8", "replace")}
 
+    def _describe_decoder(self) -> dict[str, Any]:
+        """Returns how tokens become text, as tokenizer.json has it; nothing for WordPiece, which is the default."""
+        backend = getattr(self.text_encoder.tokenizer.tokenizer, "backend_tokenizer", None)
+        parts = {} if backend is None else json.loads(backend.to_str())
+        return {"decoder": parts.get("decoder")} if parts.get("model", {}).get("type") in ("BPE", "Unigram") else {}
+
     def add(
         self,
         name: str,
@@ -161,6 +184,7 @@ class TextGraph:
         *,
         prompt: str,
         tokenize: str,
+        role: Role | None = None,
         answer_name: str | None = None,
         separator: str | None = None,
     ) -> None:
@@ -170,16 +194,19 @@ class TextGraph:
             name: The signature's name.
             answer: A function from vectors, float32 `(batch, dim)`, to outputs by name.
             prompt: The text put before each text.
-            tokenize: The name of the half before the encoder; halves with the same name share prompt and separator.
+            tokenize: The name of the half before the encoder; halves of one name share prompt, role and separator.
+            role: `query` or `document` truncates texts at the maximum of these. Default: at that of all texts.
             answer_name: The name of the half after the encoder; None if the vectors are the answer. Default: None.
             separator: The text between the two texts of a pair; the signature then takes `text` and `text_pair`.
                 Default: single texts.
         """
-        self.signatures[name] = self._make_text_function(lambda text: answer(self.to_vectors(text, prompt)), separator)
+        self.signatures[name] = self._make_text_function(
+            lambda text: answer(self.to_vectors(text, prompt, role)), separator
+        )
         if self.litert is None:
             return
         self.halves[name] = Halves(tokenize, answer_name)
-        self._add_half(tokenize, prompt, separator)
+        self._add_half(tokenize, prompt, role, separator)
         if answer_name is not None and answer_name not in self.signatures:
             import tensorflow as tf
 
@@ -222,26 +249,40 @@ class TextGraph:
                 dataclasses.replace(proof, signature=half, inputs={"embedding": vectors}, is_warm_up=False)
             )
 
-    def to_vectors(self, text: Any, prompt: str) -> Any:
+    def to_vectors(self, text: Any, prompt: str, role: Role | None = None) -> Any:
         """Encodes texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
-        return self._encode(**self._tokenize(text, prompt))
+        return self._encode(**self._tokenize(text, prompt, role))
 
-    def _add_embed(self, name: str, prompt: str, tokenize: str) -> None:
+    def _add_embed(self, name: str, prompt: str, tokenize: str, role: Role | None = None) -> None:
         """Adds a signature from texts to vectors, with its proofs."""
-        self.add(name, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=tokenize)
-        for texts, is_warm_up in ((self.texts, True), (CUT_OFF, False)):
-            proof = prove_embed(self.text_encoder, texts, signature=name, prompt=prompt, is_warm_up=is_warm_up)
-            self.proofs.append(proof)
+        self.add(name, lambda vectors: {"embedding": vectors}, prompt=prompt, tokenize=tokenize, role=role)
+        options: dict[str, Any] = {"signature": name, "prompt": prompt, "role": role}
+        for texts, is_warm_up in ((self.texts, True), (self._cut_off, False)):
+            if not texts:
+                continue
+            self.proofs.append(prove_embed(self.text_encoder, texts, **options, is_warm_up=is_warm_up))
             if self.litert is not None:
-                self.litert_proofs.append(prove_embed(self.litert, texts, signature=name, prompt=prompt))
+                self.litert_proofs.append(prove_embed(self.litert, texts, **options))
 
-    def _add_half(self, name: str, prompt: str, separator: str | None = None) -> None:
+    def _add_half(self, name: str, prompt: str, role: Role | None = None, separator: str | None = None) -> None:
         """Adds a signature from texts to token ids, with its proofs, unless it is there."""
         if name in self.signatures:
             return
-        self.signatures[name] = self._make_text_function(lambda text: self._tokenize(text, prompt), separator)
-        for texts in (self.texts, CUT_OFF):
-            self.proofs.append(prove_tokenize(self.text_encoder, name, prompt, texts, separator))
+        self.signatures[name] = self._make_text_function(lambda text: self._tokenize(text, prompt, role), separator)
+        for texts in filter(len, (self.texts, self._cut_off)):
+            self.proofs.append(prove_tokenize(self.text_encoder, name, prompt, texts, separator, role=role))
+
+    def _leave_out_ties(self) -> None:
+        """Leaves out of the proofs the texts that the graph cuts in another way, which is exactly as likely."""
+        from tfchain.models.tokenizers.unigram_ties import find_tied
+
+        encoder = self.text_encoder
+        tokenizer = encoder.tokenizer.with_length(encoder.longest)
+        for prompt in {encoder.find_prompt(None), encoder.query_prompt, encoder.document_prompt}:
+            asked = {prompt + text: text for text in (*self.texts, *self._cut_off)}
+            tied = {asked[text] for text in find_tied(tokenizer, self._tokenizer, asked)}
+            self.texts = [text for text in self.texts if text not in tied]
+            self._cut_off = tuple(text for text in self._cut_off if text not in tied)
 
     def _make_text_function(self, compute: Callable[[Any], Any], separator: str | None) -> Any:
         """Makes a `tf.function` of `text`, or of `text` and `text_pair`."""
@@ -250,8 +291,13 @@ class TextGraph:
         specs = [tf.TensorSpec([None], tf.string, name=name) for name in ("text", "text_pair")]
         if separator is None:
             return tf.function(lambda text: compute(text), input_signature=specs[:1], autograph=False)
+
+        def join(text: Any, text_pair: Any) -> Any:
+            first = tf.strings.regex_replace(text, PAIR, "") if separator == PAIR else text
+            return compute(tf.strings.join([first, separator, text_pair]))
+
         return tf.function(
-            lambda text, text_pair: compute(tf.strings.join([text, separator, text_pair])),
+            join,
             input_signature=specs,
             autograph=False,
         )
@@ -262,11 +308,16 @@ class TextGraph:
     def _call_encoder(self, token_ids: Any, padding_mask: Any) -> Any:
         return self._encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
 
-    def _tokenize(self, text: Any, prompt: str) -> dict[str, Any]:
+    def _tokenize(self, text: Any, prompt: str, role: Role | None = None) -> dict[str, Any]:
         import tensorflow as tf
 
         asked = tf.strings.join([prompt, text]) if prompt else text
-        token_ids, padding_mask = self._tokenizer(asked, self.text_encoder.tokenizer.max_length)
+        tokenizer = self.text_encoder.find_tokenizer(role)
+        token_ids, padding_mask = self._tokenizer(asked, tokenizer.max_length)
+        if isinstance(tokenizer, LateTokenizer):
+            from tfchain.models.tokenizers.late_graph import raise_ids
+
+            token_ids, padding_mask = raise_ids(tokenizer, token_ids, padding_mask)
         skipped = self.text_encoder.skipped_tokens(prompt)
         if skipped:
             place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
@@ -286,11 +337,16 @@ def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
     Raises:
         InputError: if the tokenizer has a part that the graph cannot express.
     """
-    from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
+    from tfchain.models.tokenizers.graph_tokenizer import make_graph_tokenizer as make
 
-    if tokenizer.do_lower_case:
-        raise InputError("Texts are lower-cased before tokenizing here (`do_lower_case`), which the graph does not do.")
-    return WordPieceTokenizer.from_hugging_face(tokenizer.tokenizer)
+    made = make(tokenizer.tokenizer, pad_id=tokenizer.pad_token_id, do_lower_case=tokenizer.do_lower_case)
+    if not isinstance(tokenizer, PairTokenizer):
+        return made
+    from tfchain.models.tokenizers.pair_graph import PairGraphTokenizer, PromptedPairGraphTokenizer
+
+    if isinstance(tokenizer, PromptedPairTokenizer):
+        return PromptedPairGraphTokenizer(made, tokenizer)
+    return PairGraphTokenizer(made, tokenizer)
 
 
 def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
@@ -298,7 +354,7 @@ def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
         return make_graph_tokenizer(tokenizer)
     except InputError as error:
         logger.warning(
-            "The tokenizer has no TensorFlow graph yet, so the version answers token ids only: its clients tokenize, "
+            "The tokenizer has no TensorFlow graph, so the version answers token ids only: its clients tokenize, "
             "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
             error,
         )
@@ -320,23 +376,30 @@ def prove_embed(
     *,
     signature: str = EMBED,
     prompt: str | None = None,
+    role: Role | None = None,
     is_warm_up: bool = True,
 ) -> Proof:
     """Returns a proof of `embed`, or of another signature from texts to vectors; no prompt means the default one."""
-    expected = {"embedding": text_encoder.encode(texts, prompt=prompt, progress=False)}
+    expected = {"embedding": text_encoder.encode(texts, prompt=prompt, role=role, progress=False)}
     tolerance = TOLERANCES[text_encoder.precision]
     return Proof(signature, {"text": to_array(texts)}, expected, is_warm_up=is_warm_up, tolerance=tolerance)
 
 
 def prove_tokenize(
-    text_encoder: TextEncoder, signature: str, prompt: str, texts: Sequence[str], separator: str | None = None
+    text_encoder: TextEncoder,
+    signature: str,
+    prompt: str,
+    texts: Sequence[str],
+    separator: str | None = None,
+    *,
+    role: Role | None = None,
 ) -> Proof:
     """Returns a proof of the half before the encoder for texts, or for pairs of each text with itself."""
-    tokenizer = text_encoder.tokenizer
+    tokenizer = text_encoder.find_tokenizer(role)
     inputs = {"text": to_array(texts)}
     if separator is not None:
         inputs["text_pair"] = to_array(texts)
-        texts = [f"{text}{separator}{text}" for text in texts]
+        texts = [join_pair(text, text, separator) for text in texts]
     token_ids = tokenizer([prompt + text for text in texts])
     ids, mask = pad(token_ids, tokenizer.pad_token_id, skipped=text_encoder.skipped_tokens(prompt))
     expected = {"token_ids": ids, "padding_mask": mask}

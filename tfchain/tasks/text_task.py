@@ -12,12 +12,16 @@ import numpy as np
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.judgement import AskedVersion, Judge, Judgement, Question
 from tfchain.core.native import NativeParts
+from tfchain.core.signatures import EMBED
 from tfchain.core.task import Evaluate
 from tfchain.data.files.place import Place
 from tfchain.data.pairs.reading import Pairs
+from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.answers import add_answer
+from tfchain.tasks.pseudo_values import find_pseudo_values
 from tfchain.tasks.row_reader import read_text_rows
 from tfchain.tasks.served_encoder import to_served_encoder
 from tfchain.tasks.stages import Loaded, Served, Training
@@ -29,6 +33,7 @@ from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.validation import Validation
 from tfchain.training.losses import PairLoss
 
+JUDGED_BATCH = 32
 CHAIN_SETTINGS = ("hyperparameters", "report")  # the names that a chain adds to its task's settings
 
 
@@ -217,6 +222,32 @@ class TextTask:
 
         return evaluate
 
+    def make_judge(self, judged: TextRows, state: Any, *, metric: str | None = None) -> Judge:
+        """Measures what a version's `embed` gives, the encoder's outputs, with the task's own `measure`."""
+        chosen = metric or self.objective
+        self.check_metrics([chosen])
+        state = self.check_state(state)
+        if judged.second_texts is not None:
+            raise InputError(f"Versions of {type(self).__name__} are judged on single texts. Received: pairs of texts.")
+        texts = np.array([text.encode("utf-8", "replace") for text in judged.texts], dtype=object)
+
+        def judge(version: AskedVersion) -> Judgement:
+            parts = [
+                version.ask(Question(EMBED, {"text": texts[start : start + JUDGED_BATCH]}))["embedding"]
+                for start in range(0, len(texts), JUDGED_BATCH)
+            ]
+            outputs = np.concatenate(parts)
+
+            def measure(places: np.ndarray) -> float:
+                rows = TextRows([judged.texts[row] for row in places], [judged.targets[row] for row in places])
+                return float(self.measure(outputs[places], rows, state)[chosen])
+
+            probes = [Question(EMBED, {"text": texts[row : row + 1]}) for row in range(min(len(texts), 50))]
+            values = find_pseudo_values(measure, len(texts))
+            return Judgement(chosen, values, lower_is_better=chosen in self.lower_is_better, probes=probes)
+
+        return judge
+
     def compute(
         self, model: TextEncoder, rows: TextRows, *, batch_size: int = 32, progress: bool | None = None
     ) -> np.ndarray:
@@ -236,6 +267,13 @@ class TextTask:
         texts = judged.join(" ")
         return texts, texts
 
+    # Monitoring
+
+    def asked(self, judged: TextRows) -> tuple[Sequence[str], None]:
+        if judged.second_texts is not None:
+            raise InputError("What users ask must be single texts. Received: pairs of texts. Leave the reference out.")
+        return judged.texts, None
+
     # Serving
 
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
@@ -250,7 +288,8 @@ class TextTask:
         if graph.has_text:
             self.add_signatures(graph, state, options)
         fingerprint = served.text_encoder.fingerprint
-        description = {"fingerprint": fingerprint, "text_model": graph.text_model, **self.describe(state)}
+        description = {"fingerprint": fingerprint, "max_length": model.longest, "text_model": graph.text_model}
+        description |= self.describe(state)
         description |= served.description
         native = self.make_native(model, state, graph, options) if graph.has_text else None
         return Served(graph, {**served.files, **graph.text_files}, description, native)
@@ -301,6 +340,10 @@ class TextTask:
             ) from error
         folder = StateFolder(Path(path), cls.name, task._to_plain, loaded.commit)
         return Loaded(task, loaded.model_path, state, loaded.settings, folder)
+
+    def load_model(self, path: Path, *, engine: EngineName = "auto", **options: Any) -> TextEncoder:
+        """Reads the text encoder of a saved chain."""
+        return TextEncoder.from_pretrained(path, engine=engine, **options)
 
     def _read_target_at(self, value: Any, place: Place) -> Any:
         try:

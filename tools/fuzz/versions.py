@@ -114,7 +114,8 @@ def load_damaged(seed: int, folder: Path, load: Callable[[Path], Any]) -> str:
 
 def main() -> None:
     """Loads damaged versions: folder, first seed, seed after the last."""
-    from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+    from tfchain.deployment.server.model_server import ModelServer
+    from tfchain.deployment.server.options import ServerOptions
 
     folder, start, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if not (folder / "good").exists():

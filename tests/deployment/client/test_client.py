@@ -15,7 +15,8 @@ import pytest
 from tfchain.chains.search_client import Client
 from tfchain.core.errors import InputError, ServerError
 from tfchain.deployment.client.client import RequestError
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 
 
 def make_search_model() -> Any:

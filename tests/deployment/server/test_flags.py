@@ -117,7 +117,9 @@ def test_every_flag_that_does_something_is_read() -> None:
 
     values = {flag.name: flag.default for flag in FLAGS}
     _to_options(Flags(Watched({**values, "enable_batching": True})))
-    elsewhere = {"version", "otel_traces", "workers", "worker_fd", "ready_fd", "parent_fd", "parent_pid"}
+    log = {"query_log_dir", "query_log_format", "query_log_max_mb", "query_log_max_days", "query_log_kinds"}
+    drift = {"drift_monitoring", "drift_embeddings_per_second"}
+    elsewhere = log | drift | {"version", "otel_traces", "workers", "worker_fd", "ready_fd", "parent_fd", "parent_pid"}
     assert {flag.name for flag in FLAGS if flag.support == USED} - read == elsewhere
 
 
@@ -208,6 +210,11 @@ def test_the_usage_has_every_flag() -> None:
         (["--port=0", "--model_base_path=/x"], "At least one of server_options.grpc_port or"),
         ([], "Both server_options.model_base_path and server_options.model_config_file are empty!"),
         (["--model_base_path=/x", "--use_alts_credentials"], "does not take the flag --use_alts_credentials"),
+        (
+            ["--model_base_path=/x", "--query_log_dir=/q"],
+            "--query_log_dir needs a program that has monitors. Received: --query_log_dir=/q. Start tfchain-model-",
+        ),
+        (["--model_base_path=/x", "--drift_monitoring"], "--drift_monitoring needs a program that has monitors."),
         (["--model_base_path=/x", "--workers=0"], "--workers must be at least 1. Received: --workers=0."),
         (
             ["--model_base_path=/x", "--workers=2", "--grpc_socket_path=/s"],

@@ -7,7 +7,8 @@ from unittest.mock import MagicMock
 import pytest
 
 from tests.conformance.any_models import save_graph
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.page_cache import drop_from_page_cache
 
 

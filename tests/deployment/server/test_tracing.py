@@ -24,7 +24,8 @@ from tfchain.core.errors import InputError
 from tfchain.core.native import NativeEngine
 from tfchain.deployment.deploy import deploy
 from tfchain.deployment.deployed_ports import DeployedPorts
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.tracing import SERVICE_NAME, RequestTracer, _choose_arguments, start_tracing
 

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.anatomy import list_modules
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
 
 
@@ -37,6 +38,9 @@ def test_a_dict_round_trip_gives_the_same_config(small_config: EncoderConfig) ->
         ({"max_positions": 0}, "`max_positions` must be at least 1. Received: max_positions=0"),
         ({"vocabulary_size": 0}, "`vocabulary_size` must be at least 1"),
         ({"attention_dropout": -0.1}, "`attention_dropout` must be in"),
+        ({"pairs": "prompted"}, "`pair_prompt` must be three texts for pairs='prompted'"),
+        ({"pair_prompt": ["a", "b", "c"]}, "and None otherwise. Received: pairs='none'"),
+        ({"pairs": "prompted", "pair_prompt": ["a", "b"]}, r"Received: pairs='prompted', pair_prompt=\('a', 'b'\)"),
         ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
     ],
 )
@@ -53,3 +57,24 @@ def test_an_unknown_pooling_mode_is_named() -> None:
 def test_positions_of_roberta_start_behind_the_padding_id(small_config: EncoderConfig) -> None:
     shape: TransformerConfig = dataclasses.replace(small_config.transformer, position_offset=2)
     assert shape.max_length == 14
+
+
+def test_a_dense_module_is_added_before_a_normalisation_at_the_end(small_config: EncoderConfig) -> None:
+    dense = DenseConfig(in_dim=small_config.vector_dim, out_dim=small_config.vector_dim)
+    usual = dataclasses.replace(small_config, dense=(), normalize=True)
+    assert usual.with_dense(dense).module_order == ("dense", "normalize")
+    assert usual.with_dense(dense).order == ()
+    other = dataclasses.replace(usual, dense=(dense,), order=("normalize", "dense"))
+    assert other.with_dense(dense).module_order == ("normalize", "dense", "dense")
+    assert other.with_normalize().module_order == ("normalize", "dense", "normalize")
+    assert other.with_normalize().with_normalize() == other.with_normalize()
+    assert list_modules(other.with_normalize()) == ["normalize", "dense_0", "normalize_1"]
+
+
+@pytest.mark.parametrize(
+    "order", [("dense",), ("normalize", "dense", "dense"), ("normalize", "pooling"), ("normalize",)]
+)
+def test_an_order_of_other_modules_is_named(small_config: EncoderConfig, order: tuple[str, ...]) -> None:
+    dense = DenseConfig(in_dim=small_config.vector_dim, out_dim=4)
+    with pytest.raises(InputError, match="`order` must name each of the 1 dense modules, and a normalisation if"):
+        dataclasses.replace(small_config, dense=(dense,), normalize=True, order=order)

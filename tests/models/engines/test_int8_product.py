@@ -55,6 +55,7 @@ def make_case() -> tuple[np.ndarray, np.ndarray, np.ndarray, InputRange]:
     return values, kernel, rng.normal(size=16).astype("float32"), inputs
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_quantized_product_is_near_the_float_one_and_its_expected_error_is_true() -> None:
     values, kernel, bias, inputs = make_case()
     made = quantize_product(kernel, bias, inputs)
@@ -68,6 +69,7 @@ def test_a_quantized_product_is_near_the_float_one_and_its_expected_error_is_tru
     assert error < undivided / 3
 
 
+@pytest.mark.usefixtures("int8_products")
 def test_a_channel_that_is_always_zero_and_a_column_of_zeros_do_no_harm() -> None:
     values, kernel, bias, _ = make_case()
     values[:, 3] = 0

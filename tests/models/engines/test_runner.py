@@ -161,5 +161,5 @@ def test_one_text_tells_its_step_too(small_config: EncoderConfig) -> None:
 
 
 def test_an_unknown_engine_is_named(small_config: EncoderConfig) -> None:
-    with pytest.raises(InputError, match="one of auto, tensorflow, litert, native[.] Received: engine='onnx'"):
+    with pytest.raises(InputError, match="one of auto, tensorflow, litert, native, numpy[.] Received: engine='onnx'"):
         EncoderRunner(Encoder(small_config), engine="onnx")

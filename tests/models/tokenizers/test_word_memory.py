@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
+from tests.models.tokenizers.bpe_tokenizers import make_backend, wrap
 from tfchain.models.tokenizers import word_memory
 from tfchain.models.tokenizers.host import HostTokenizer
 from tfchain.models.tokenizers.word_memory import WordMemory
@@ -129,6 +130,14 @@ def test_other_tokenizers_have_no_memory(options: dict[str, Any]) -> None:
     tokenizer = HostTokenizer(make_tokenizer(**options), max_length=8)
     assert tokenizer._memory is None
     assert tokenizer(["a b"]) == [expect(tokenizer, "a b")]
+
+
+@pytest.mark.parametrize("kind", ["roberta", "gemma"])
+def test_bpe_tokenizers_have_no_memory(kind: str) -> None:
+    """Their words begin with the space before them, so that a word's ids depend on it."""
+    tokenizer = HostTokenizer(wrap(make_backend(kind)), max_length=8)
+    assert tokenizer._memory is None
+    assert tokenizer(["you are"]) == tokenizer(["you are", "a"])[:1]
 
 
 def test_an_added_token_with_a_punctuation_mark_is_found(shared_data: Path) -> None:

@@ -1,13 +1,15 @@
 """The WordPiece graph on small vocabularies: ids worked out by hand, options, bad input, saving."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tfchain.core.errors import InputError
+from tfchain.models.tokenizers.host import HostTokenizer
 from tfchain.models.tokenizers.wordpiece import WordPieceTokenizer
 from tfchain.models.tokenizers.wordpiece_settings import SpecialToken
 
@@ -168,16 +170,16 @@ def test_an_mpnet_tokenizer_is_read_from_hugging_face() -> None:
 
 def test_bert_and_template_processing_and_none_are_read_from_hugging_face() -> None:
     backend = make_backend()
-    assert WordPieceTokenizer.from_hugging_face(wrap(backend)).prefix_ids == ()
-    backend.post_processor = processors.BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
+    assert WordPieceTokenizer.from_hugging_face(wrap(backend)).framing.prefix_ids == ()
+    backend.post_processor = processors.Sequence([AROUND, processors.ByteLevel()])
     bert = WordPieceTokenizer.from_hugging_face(wrap(backend))
     template = processors.TemplateProcessing(
         single="[CLS] [MASK] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[MASK]", MASK), ("[SEP]", SEP)]
     )
     backend.post_processor = template
     longer = WordPieceTokenizer.from_hugging_face(wrap(backend))
-    assert (bert.prefix_ids, bert.suffix_ids, bert.pad_id) == ((CLS,), (SEP,), PAD)
-    assert (longer.prefix_ids, longer.suffix_ids) == ((CLS, MASK), (SEP,))
+    assert (bert.framing.prefix_ids, bert.framing.suffix_ids, bert.framing.pad_id) == ((CLS,), (SEP,), PAD)
+    assert (longer.framing.prefix_ids, longer.framing.suffix_ids) == ((CLS, MASK), (SEP,))
 
 
 def test_added_words_are_found_as_hugging_face_finds_them() -> None:
@@ -214,15 +216,19 @@ def change(part: str, value: object) -> Tokenizer:
 
 
 TEMPLATE = processors.TemplateProcessing(single="$A $A", pair="$A $B", special_tokens=[])
+AROUND = processors.BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
 REFUSED = [
     (Tokenizer(models.BPE({"a": 0, "[PAD]": 1, "[UNK]": 2}, [])), "model cannot .* Expected: WordPiece. Received: BPE"),
     (change("normalizer", normalizers.NFKC()), "normalizer cannot .* Expected: BertNormalizer. Received: NFKC"),
     (change("pre_tokenizer", pre_tokenizers.Whitespace()), "pre-tokenizer cannot .* Received: Whitespace"),
-    (change("post_processor", processors.ByteLevel()), "post-processor cannot .* Received: ByteLevel"),
+    (
+        change("post_processor", processors.Sequence([AROUND, AROUND])),
+        "post-processor cannot .* Expected: one template",
+    ),
     (change("post_processor", TEMPLATE), "post-processor cannot .* Expected: the text once"),
     (
         change("post_processor", processors.BertProcessing(("a", 0), ("a", 9))),
-        "post-processor cannot .* Expected: the text",
+        "post-processor cannot .* Expected: tokens of the vocabulary",
     ),
 ]
 
@@ -332,3 +338,28 @@ def test_the_graph_works_in_a_dataset(tokenizer: WordPieceTokenizer) -> None:
         tf.data.Dataset.from_tensor_slices(["hello", "a a", "[SEP]"]).batch(2).map(lambda texts: tokenizer(texts, 8)[0])
     )
     assert [batch.numpy().tolist() for batch in data] == [[[CLS, HELLO, SEP, 0], [CLS, A, A, SEP]], [[CLS, SEP, SEP]]]
+
+
+@pytest.mark.parametrize("strip_accents", [None, True, False])
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_lower_casing_first_is_lower_casing_last_for_every_character(
+    lowercase: bool, strip_accents: bool | None
+) -> None:
+    own = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
+    first = normalizers.Sequence([normalizers.Lowercase(), own])  # as sentence-transformers does
+    strips = lowercase if strip_accents is None else strip_accents
+    last = normalizers.BertNormalizer(lowercase=True, strip_accents=strips)  # as the graph does
+    for number in range(0x110000):
+        character = chr(number)
+        if unicodedata.category(character) not in ("Cn", "Cs", "Co", "Lo"):  # no letters without case
+            text = f"{character}\u0301A{character}"
+            assert first.normalize_str(text) == last.normalize_str(text), hex(number)
+
+
+def test_do_lower_case_is_in_the_graph(thin_model_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(thin_model_path, do_lower_case=False)
+    texts = ["The CAT Sleeps [SEP] on MONDAY", "[sep] Ünïcode"]
+    expected = HostTokenizer(tokenizer, max_length=24, do_lower_case=True)(texts)
+    ids, mask = WordPieceTokenizer.from_hugging_face(tokenizer, do_lower_case=True)(tf.constant(texts), 24)
+    assert [row[kept == 1].tolist() for row, kept in zip(ids.numpy(), mask.numpy(), strict=True)] == expected
+    assert expected != HostTokenizer(tokenizer, max_length=24)(texts)

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.config import DenseConfig, PoolingConfig
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
 from tfchain.models.weights.folder import read_folder
-from tfchain.models.weights.pretrained import load_encoder
 
 BERT = {
     "model_type": "bert", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -32,10 +31,34 @@ def write(folder: Path, kinds: list[str] | None = None, **files: object) -> Path
     return folder
 
 
-def test_modules_out_of_order_are_refused_rather_than_put_in_another(tmp_path: Path) -> None:
-    names = ["Transformer", "Pooling", "Normalize", "Dense", "Dense"]
-    with pytest.raises(ModelFolderError, match="Received: Transformer, Pooling, Normalize, Dense, Dense"):
+@pytest.mark.parametrize("names", [["Transformer", "Dense", "Pooling"], ["Pooling"], ["Transformer"] * 2])
+def test_modules_out_of_order_are_refused_rather_than_put_in_another(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ModelFolderError, match=f"Received: {', '.join(names)}"):
         read_folder(write(tmp_path, [MODULE + name for name in names]))
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["Normalize", "Dense", "Dense"], ("normalize", "dense", "dense")),
+        (["Normalize", "Dense", "Normalize"], ("normalize", "dense", "normalize")),
+        (["Dense", "Normalize", "Dropout", "Normalize", "Dense", "Normalize"],
+         ("dense", "normalize", "dense", "normalize")),
+        (["Dense", "Normalize"], ()),
+    ],
+)  # fmt: skip
+def test_modules_after_the_pooling_keep_their_order(tmp_path: Path, names: list[str], order: tuple[str, ...]) -> None:
+    config = read_folder(write(tmp_path, [MODULE + name for name in ("Transformer", "Pooling", *names)])).encoder
+    assert (config.order, config.head) == (order, None)
+    assert config.module_order == (order or ("dense", "normalize"))
+    assert EncoderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert ("order" in config.to_dict()) == bool(order)
+
+
+def test_a_normalisation_before_the_pooling_does_nothing(tmp_path: Path) -> None:
+    names = ["Transformer", "Normalize", "Pooling", "Dense"]
+    config = read_folder(write(tmp_path, [MODULE + name for name in names])).encoder
+    assert (config.normalize, config.module_order) == (False, ("dense",))
 
 
 @pytest.mark.parametrize(
@@ -134,11 +157,12 @@ def test_a_similarity_that_tfchain_has_not_is_told(tmp_path: Path, caplog: pytes
         ({"config": {**BERT, "hidden_size": "8"}}, "cannot be read"),
         ({"config": {**BERT, "hidden_size": None}}, "cannot be read"),
         ({"config": {"model_type": "bert"}}, "lacks 'vocab_size'"),
-        ({"config": {**BERT, "model_type": "t5"}}, "has the architecture 't5'; tfchain reads bert, distilbert"),
+        ({"config": {**BERT, "model_type": "xlnet"}}, "has the architecture 'xlnet'; tfchain reads bert, distilbert"),
         ({"config": {**BERT, "hidden_act": "mish"}}, "The activation must be one of gelu"),
         ({"config": {**BERT, "is_decoder": True}}, "has is_decoder=True"),
         ({"config": {**BERT, "tfchain": {"x": 1}}}, "cannot be read"),
         ({"modules": {}}, "Received: none"),
+        ({"modules": [{"path": "../other", "type": f"{MODULE}Transformer"}]}, "must name folders in it"),
         ({"modules": [{"path": ""}]}, "cannot be read: KeyError: 'type'"),
     ],
 )
@@ -147,9 +171,7 @@ def test_a_broken_configuration_is_one_clear_error(tmp_path: Path, files: dict, 
         read_folder(write(tmp_path, **files))
 
 
-def test_a_folder_without_weights_or_with_pickles_alone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFolderError, match="has no model.safetensors, so there are no weights to read. Save the"):
-        load_encoder(read_folder(write(tmp_path)))
-    (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(ModelFolderError, match="pytorch_model.bin is a pickle, which may run code, and is not read"):
-        load_encoder(read_folder(tmp_path))
+def test_a_prompt_that_is_null_is_none(tmp_path: Path) -> None:
+    settings = {"prompts": {"query": "ask ", "document": None}}
+    folder = write(tmp_path, [MODULE + "Transformer"], config_sentence_transformers=settings)
+    assert read_folder(folder).prompts == {"query": "ask ", "document": ""}

@@ -8,8 +8,9 @@ import pytest
 from tfchain import NeuralSearchChain
 from tfchain.core.errors import InputError
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.weights.folder_contents import INT8_WEIGHTS, WEIGHTS
 from tfchain.models.weights.stored_weights import dequantize, quantize_rows
-from tfchain.models.weights.tensor_files import INT8_WEIGHTS, WEIGHTS, TensorFiles
+from tfchain.models.weights.tensor_files import TensorFiles
 
 
 def test_a_rows_largest_value_is_127_and_the_others_are_rounded() -> None:

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.weights.tensor_files import TensorFile, write_tensors
+from tfchain.models.weights.tensor_files import TensorFile, TensorFiles, write_tensors
 
 TENSORS = {
     "a": np.arange(6, dtype="float32").reshape(2, 3),
@@ -98,3 +98,13 @@ def test_a_damaged_file_is_named(path: Path, kind: str) -> None:
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="none cannot be read: No such file or directory"):
         TensorFile(tmp_path / "none")
+
+
+def test_a_folder_knows_its_tensors_without_reading_them(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.rename(path.with_name("model.safetensors"))
+    tensors = TensorFiles(path.parent)
+    monkeypatch.setattr(TensorFile, "read", None)
+    assert "a" in tensors
+    assert "e" not in tensors
+    with pytest.raises(ModelFolderError, match="lacks the tensor e; it has a, b, c, d"):
+        tensors["e"]

@@ -19,7 +19,7 @@ from tfchain.optimization.tuning.trial_values import (
 )
 from tfchain.training.batches.training_data import read_datasets
 from tfchain.training.fit.options import FitOptions
-from tfchain.training.losses import InBatchSoftmax, Matryoshka, Triplet
+from tfchain.training.losses import InBatchSoftmax, Matryoshka, SpreadOut, Triplet
 from tfchain.training.mining.options import Mining
 
 PAIRS = [("what does the cat do", "the cat sleeps"), ("who runs", "a dog runs")]
@@ -55,6 +55,19 @@ def test_widths_put_matryoshka_around_the_loss() -> None:
     assert isinstance(loss, Matryoshka)
     assert (loss.dims, loss.loss.scale) == ((16, 8), 5)
     assert isinstance(set_up({"matryoshka.dims": []}).options.loss, InBatchSoftmax)
+
+
+def test_arguments_reach_the_loss_that_spread_out_stands_around() -> None:
+    spread = {"name": "spread_out", "loss": "in_batch_softmax"}
+    values = {"loss.scale": 30, "loss.hardness": "hard_negatives", "loss.mean_weight": 0.5, "loss.directions": "all"}
+    loss = set_up(values, loss=spread).options.loss
+    assert isinstance(loss, SpreadOut)
+    assert (loss.mean_weight, loss.loss.scale, loss.loss.hardness, loss.loss.directions) == (
+        *(0.5, 30, "hard_negatives", "all"),
+    )
+    check_losses(list(values), read_datasets(PAIRS, spread), [])
+    stripped = strip_loss(loss, list(values))
+    assert stripped.get_config() == SpreadOut(InBatchSoftmax()).get_config()
 
 
 def test_several_datasets_have_a_loss_each() -> None:

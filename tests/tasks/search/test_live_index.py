@@ -54,9 +54,9 @@ def test_the_block_keeps_the_documents_and_the_weights_of_its_beginning(live: Li
     writes = threading.Event()
 
     def train() -> None:
-        weights = other_weights(live.text_encoder)
+        weights = other_weights(live.model)
         writes.set()
-        live.text_encoder.set_weights(weights)
+        live.model.set_weights(weights)
 
     with live.current(ENCODING) as current:
         before = current.text_encoder.encode("a dog")
@@ -81,13 +81,13 @@ def test_the_block_keeps_the_documents_and_the_weights_of_its_beginning(live: Li
 
 def test_searches_beside_trainings_find_each_document_by_its_own_text(live: LiveIndex) -> None:
     """Vectors of one model must never be compared with those of another: here a text's own score is 1, or wrong."""
-    weights = [live.text_encoder.own_encoder.get_weights(), other_weights(live.text_encoder)]
+    weights = [live.model.own_encoder.get_weights(), other_weights(live.model)]
     done = threading.Event()
 
     def train() -> None:
         try:
             for step in range(12):
-                live.text_encoder.set_weights(weights[step % 2])
+                live.model.set_weights(weights[step % 2])
         finally:
             done.set()
 
@@ -113,9 +113,9 @@ def test_a_model_that_changes_while_documents_are_encoded_encodes_them_again(
     def encode_and_train(*arguments, **options) -> Iterator:
         yield from encode(*arguments, **options)
         if not changed:
-            changed.append(live.text_encoder.with_encoder(live.text_encoder.own_encoder))
+            changed.append(live.model.with_encoder(live.model.own_encoder))
             changed[0].prompts["document"] = "who "  # another model
-            live.text_encoder = changed[0]
+            live.model = changed[0]
             live.encode_again(ENCODING)
 
     monkeypatch.setattr(live_index, "encode_documents", encode_and_train)

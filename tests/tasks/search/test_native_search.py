@@ -28,11 +28,22 @@ TEXTS = ["who runs", "你好", "[SEP] a cat", "", "stocks? " * 30, "È l'gatto"]
 OUTPUTS = ["ids", "scores", "texts"]
 
 
-def make_vectors(storage: VectorStorage = FLOAT_VECTORS, similarity: Any = "cosine") -> DocumentIndex:
+def draw_exact(num: int, seed: int) -> np.ndarray:
+    """Vectors of length 1 whose products are exact, in whatever order a processor adds: 16 numbers of ±1/4, else 0."""
+    random = np.random.default_rng(seed)
+    vectors = np.where(random.random((num, DIM)) < 0.5, 0.25, -0.25).astype("float32")
+    for vector in vectors:
+        vector[random.choice(DIM, DIM - 16, replace=False)] = 0
+    return vectors
+
+
+def make_vectors(
+    storage: VectorStorage = FLOAT_VECTORS, similarity: Any = "cosine", vectors: np.ndarray | None = None
+) -> DocumentIndex:
     """Nine documents with one to three vectors each, among them equal ones; the one in the middle has been removed."""
-    random = np.random.default_rng(1)
     counts = [1, 2, 3, 1, 2, 1, 3, 1, 2]
-    vectors = random.normal(size=(sum(counts), DIM)).astype("float32")
+    if vectors is None:
+        vectors = np.random.default_rng(1).normal(size=(sum(counts), DIM)).astype("float32")
     vectors[-1] = vectors[0]
     documents = [Document(f"id {number} 好", f"text {number}", f"title {number}") for number in range(9)]
     documents[2] = Document("no text", "", "only a title")
@@ -53,10 +64,10 @@ def make_vectors(storage: VectorStorage = FLOAT_VECTORS, similarity: Any = "cosi
     ],
 )
 def test_a_saved_index_answers_as_the_index(storage: VectorStorage, similarity: Any, tmp_path: Path) -> None:
-    index = make_vectors(storage, similarity)
+    index = make_vectors(storage, similarity, draw_exact(16, seed=1))
     save_index(tmp_path / "index", index)
     settings = {"top_k": 5, "dim": DIM, "similarity": similarity, "vectors": storage.to_dict()}
-    queries = np.random.default_rng(2).normal(size=(7, DIM)).astype("float32")
+    queries = draw_exact(7, seed=2)
     queries[0] = 0
     ids, scores, texts = load_search(tmp_path, settings)(queries, OUTPUTS, {})
     expected = index.search(queries, 5)

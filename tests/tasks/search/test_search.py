@@ -85,7 +85,7 @@ class WordsEncoder:
     document_prompt = ""
 
     def __init__(self) -> None:
-        self.tokenizer = self
+        self.tokenizer = self.document_tokenizer = self
         self.max_length, self.content_length = 22, 20
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
+from tokenizers import pre_tokenizers
 
 from tfchain import QuantizeVectors, ReduceDimensions
 from tfchain.chains.search import NeuralSearchChain
@@ -19,7 +20,7 @@ from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.search.search_graph import has_clear_signs
+from tfchain.tasks.search.search_lookup import has_clear_signs
 from tfchain.tasks.ties import find_ties
 
 PARITY = Path(__file__).parents[2] / "parity" / "fixtures"
@@ -125,6 +126,7 @@ def test_a_version_describes_its_text_model(version: Path, chain: NeuralSearchCh
         "vocabulary_size": len(tokenizer.tokenizer),
         "empty_text": [tokenizer.tokenizer.cls_token_id, tokenizer.tokenizer.sep_token_id],
         "special_ids": sorted(tokenizer.tokenizer.all_special_ids),
+        "unknown_id": tokenizer.tokenizer.unk_token_id,
         "precision": "float32",
         "similarity": "cosine",
         "pooling": ["mean"],
@@ -154,14 +156,33 @@ def test_signatures_of_ids_hold_no_op_of_tf_text(chain: NeuralSearchChain, tmp_p
     assert set(json.loads((path / "assets.extra" / "tfchain.json").read_text())["ops"]) <= core_ops()
 
 
-@pytest.mark.parametrize("name", ["roberta", "xlm_roberta"])
-def test_a_tokenizer_without_a_graph_exports_embed_ids_alone_and_says_so(
-    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("name", "decoder", "more_ops"),
+    [("roberta", "ByteLevel", set()), ("xlm_roberta", "Metaspace", {"SentencepieceTokenizeWithOffsetsOp"})],
+)
+def test_tokenizers_of_pieces_are_in_the_graph_and_old_servers_have_their_ops(
+    name: str, decoder: str, more_ops: set[str], tmp_path: Path
 ) -> None:
     chain = NeuralSearchChain.from_pretrained(PARITY / name, engine="tensorflow")
+    chain.add(["a text", "the café <mask> 你好 \uff1cunk\uff1e\U00013000"])
+    path = chain.export(tmp_path / "v")  # its answers and token ids were compared with Python's before it appeared
+    described = json.loads((path / "assets.extra" / "tfchain.json").read_text())
+    assert {"search", "embed", "tokenize"} <= set(described["signatures"])
+    text_ops = {op for op in described["ops"] if op not in core_ops()}
+    assert text_ops == {"SentencepieceOp", "SentencepieceTokenizeOp", *more_ops}
+    assert described["oldest_server"] == "2.8"
+    assert described["text_model"]["decoder"]["type"] == decoder
+
+
+def test_a_tokenizer_without_a_graph_exports_embed_ids_alone_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = NeuralSearchChain.from_pretrained(PARITY / "roberta", engine="tensorflow")
+    chain.text_encoder.tokenizer.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.UnicodeScripts()
     chain.add(["a text"])
     assert signatures(chain.export(tmp_path / "v")) == {"embed_ids"}
     assert "so the version answers token ids only" in caplog.text
+    assert "pre-tokenizer cannot be put into a graph" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["mpnet", "bert_prompt_excluded", "distilbert", "bert_concatenated"])

@@ -37,6 +37,7 @@ def test_queries_are_timed_one_at_a_time_and_documents_in_bulk() -> None:
         {"q": "who", "r": "what"}, {"q": {"a": 1}}, [Document("a", "x", title="t"), Document("b", "y")]
     )
     assert SearchTask().workload(dataset, None) == (["who", "what"], ["t x", "y"])
+    assert SearchTask().asked(dataset) == (["who", "what"], None)
 
 
 def test_a_search_is_told_by_its_ranking() -> None:

@@ -46,6 +46,8 @@ class FakeEncoder:
     def tokenizer(self, texts: list[str]) -> list[list[int]]:
         return encode(texts)
 
+    query_tokenizer = document_tokenizer = tokenizer
+
     def skipped_tokens(self, prompt: str) -> int:
         return 0
 

@@ -97,7 +97,8 @@ def test_weights_of_the_last_step_that_are_not_finite_replaced_the_good_ones(
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_a_loss_took_vectors_of_nan_for_vectors_that_cost_nothing(make_encoder: MakeEncoder, name: str) -> None:
-    made = get_loss({"name": name, **({"loss": "in_batch_softmax", "dims": [4]} if name == "matryoshka" else {})})
+    around = {"matryoshka": {"loss": "in_batch_softmax", "dims": [4]}, "spread_out": {"loss": "in_batch_softmax"}}
+    made = get_loss({"name": name, **around.get(name, {})})
     columns = 2 if made.max_columns in (1, 2) else 3
     trainer = PairTrainer(make_encoder(), made, num_columns=columns, num_labels=columns - 1)
     vectors = np.random.default_rng(0).normal(size=(4, columns, 8)).astype("float32")

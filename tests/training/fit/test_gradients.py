@@ -13,7 +13,7 @@ from tfchain.training.batches.layout import Layout
 from tfchain.training.batches.maker import BatchMaker
 from tfchain.training.batches.training_data import NamedPairs, make_training_set
 from tfchain.training.fit.gradients import cached_gradients, find_seed_generators, plain_gradients, to_dense
-from tfchain.training.losses import InBatchSoftmax
+from tfchain.training.losses import InBatchSoftmax, SpreadOut
 
 
 def make_batch(text_encoder: Any, rows: list[tuple[str, ...]] = ROWS, *, groups: int = 1) -> tuple[dict[str, Any], Any]:
@@ -32,7 +32,13 @@ def loss_of(embeddings: Any, extras: Any) -> Any:
     return 0.03 * tf.reduce_mean(InBatchSoftmax(scale=3).call({}, embeddings) * rows)
 
 
-def by_tape(encoder: Any, texts: Any, num_columns: int = 3) -> tuple[Any, list[Any]]:
+def spread_loss_of(embeddings: Any, extras: Any) -> Any:
+    """Of all directions, with hardness and spread out: compares a text with every other; gradients are about 1."""
+    inner = InBatchSoftmax(scale=3, directions="all", hardness="all_negatives")
+    return 0.1 * tf.reduce_mean(SpreadOut(inner).call({}, embeddings))
+
+
+def by_tape(encoder: Any, texts: Any, num_columns: int = 3, loss_of: Any = loss_of) -> tuple[Any, list[Any]]:
     """The loss of all texts in one rectangle, and its gradients, by one tape over everything."""
     token_ids, mask = texts
     weights = [weight.value for weight in encoder.trainable_weights]
@@ -78,6 +84,15 @@ def test_cached_gradients_are_the_plain_ones_whatever_the_mini_batch(
         text_encoder.encoder, batch, loss_of, **OPTIONS, mini_batch_size=mini_batch_size, trim=trim
     )
     assert_same(cached, by_tape(text_encoder.encoder, texts))
+
+
+def test_a_loss_between_all_texts_has_the_same_cached_gradients(
+    make_text_encoder: MakeTextEncoder, eager: None
+) -> None:
+    text_encoder = make_text_encoder()
+    batch, texts = make_batch(text_encoder, ROWS[:3])
+    cached = cached_gradients(text_encoder.encoder, batch, spread_loss_of, **OPTIONS, mini_batch_size=4)
+    assert_same(cached, by_tape(text_encoder.encoder, texts, loss_of=spread_loss_of))
 
 
 def test_both_passes_of_cached_gradients_see_the_same_dropout(make_text_encoder: MakeTextEncoder, eager: None) -> None:

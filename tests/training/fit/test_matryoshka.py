@@ -13,7 +13,7 @@ from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.fit.fit import FitOptions, fit_text_encoder
 from tfchain.training.fit.matryoshka import note_matryoshka_dims
-from tfchain.training.losses import CoSENT, EmbedDistill, InBatchSoftmax, Matryoshka, PairLoss
+from tfchain.training.losses import CoSENT, EmbedDistill, InBatchSoftmax, Matryoshka, PairLoss, SpreadOut
 
 INNER = InBatchSoftmax()
 
@@ -24,11 +24,12 @@ INNER = InBatchSoftmax()
         ([Matryoshka(INNER, [16, 8, 4])], None, (4, 8)),
         ([Matryoshka(INNER, [8]), Matryoshka(CoSENT(), [2, 16])], None, (2, 8)),
         ([INNER, Matryoshka(INNER, [8])], None, (8,)),
+        ([SpreadOut(Matryoshka(INNER, [8]))], None, (8,)),
         ([INNER], (4,), ()),
         ([EmbedDistill()], (4, 12), (4, 12)),
         ([EmbedDistill()], None, ()),
     ],
-    ids=["one", "two", "mixed", "none", "teacher", "no teacher"],
+    ids=["one", "two", "mixed", "spread out", "none", "teacher", "no teacher"],
 )
 def test_the_lengths_are_those_of_the_losses(
     losses: list[PairLoss], teacher: tuple[int, ...] | None, expected: tuple[int, ...]

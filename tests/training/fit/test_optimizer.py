@@ -39,6 +39,8 @@ def adam_step(
         ("linear", [1 / 3, 2 / 3, 1, 0.75, 0.5, 0.25, 0, 0]),
         ("cosine", [1 / 3, 2 / 3, 1, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125), 0, 0]),
         ("constant", [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1]),
+        # Three steps to the peak; the fourth has the root of 3/4 of it.
+        ("inverse_sqrt", [1 / 3, 2 / 3, 1, *(math.sqrt(3 / step) for step in (4, 5, 6, 7, 8))]),
     ],
 )
 def test_the_rate_rises_in_a_line_and_falls_as_the_schedule_says(schedule: str, expected: list[float]) -> None:
@@ -46,7 +48,7 @@ def test_the_rate_rises_in_a_line_and_falls_as_the_schedule_says(schedule: str, 
     assert [float(rate(step)) for step in range(8)] == pytest.approx([0.01 * share for share in expected], abs=1e-9)
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "inverse_sqrt"])
 def test_without_warm_up_the_first_step_has_the_peak(schedule: str) -> None:
     assert float(WarmUpAndDecay(0.01, 5, 0, schedule)(0)) == pytest.approx(0.01)
 

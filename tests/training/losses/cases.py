@@ -21,6 +21,7 @@ class Case:
         labels: The name of the labels, or None.
         dim: How many of the vectors' dimensions it is given.
         inner: The loss that theirs is wrapped round, as in `theirs`, or None.
+        beside: The loss that theirs is added to, as in `theirs`, or None.
     """
 
     ours: dict[str, Any]
@@ -29,11 +30,14 @@ class Case:
     labels: str | None = None
     dim: int = DIM
     inner: tuple[str, dict[str, Any]] | None = None
+    beside: tuple[str, dict[str, Any]] | None = None
 
 
 RANKING = "MultipleNegativesRankingLoss"
 IN_BATCH = {"name": "in_batch_softmax"}
 BOTH = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
+ALL = {"directions": ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")}
+SPREAD = "GlobalOrthogonalRegularizationLoss"
 GUIDED = {"name": "guided_in_batch_softmax"}
 WARM = {"temperature": 0.2}
 NO_CONTRAST = {"contrast_anchors": False, "contrast_positives": False}
@@ -47,6 +51,47 @@ CASES = {
     "in_batch_temperature": Case({**IN_BATCH, "temperature": 0.1}, (RANKING, {"scale": 10.0})),
     "in_batch_dot": Case(
         {**IN_BATCH, "scale": 1.0, "similarity": "dot"}, (RANKING, {"scale": 1.0, "similarity_fct": "dot_score"}), 3
+    ),
+    "in_batch_all": Case({**IN_BATCH, "directions": "all", "scale": 5}, (RANKING, {**ALL, "scale": 5})),
+    "in_batch_all_3_negatives": Case(
+        {**IN_BATCH, "directions": "all", "scale": 5}, (RANKING, {**ALL, "scale": 5}), columns=5
+    ),
+    "in_batch_joint": Case(
+        {**IN_BATCH, "directions": ["query_to_document", "document_to_query"], "scale": 5},
+        (RANKING, {"directions": ("query_to_doc", "doc_to_query"), "scale": 5}),
+        columns=3,
+    ),
+    "in_batch_to_documents": Case(
+        {**IN_BATCH, "directions": ["query_to_document", "document_to_document"], "scale": 5},
+        (RANKING, {"directions": ("query_to_doc", "doc_to_doc"), "scale": 5}),
+        columns=3,
+    ),
+    "in_batch_hard_in_batch": Case(
+        {**IN_BATCH, "hardness": "in_batch_negatives", "hardness_strength": 9, "scale": 5},
+        (RANKING, {"hardness_mode": "in_batch_negatives", "hardness_strength": 9.0, "scale": 5}),
+        columns=4,
+    ),
+    "in_batch_hard_negatives_both": Case(
+        {**IN_BATCH, "hardness": "hard_negatives", "directions": "both", "scale": 5},
+        (RANKING, {"hardness_mode": "hard_negatives", "hardness_strength": 5.0, "scale": 5, **BOTH}),
+        columns=4,
+    ),
+    "in_batch_hard_all": Case(
+        {**IN_BATCH, "hardness": "all_negatives", "hardness_strength": 2, "directions": "all", "scale": 5},
+        (RANKING, {"hardness_mode": "all_negatives", "hardness_strength": 2.0, "scale": 5, **ALL}),
+        columns=4,
+    ),
+    "spread_out": Case({"name": "spread_out", "loss": IN_BATCH}, (SPREAD, {}), columns=3, beside=(RANKING, {})),
+    "spread_out_sum": Case(
+        {"name": "spread_out", "loss": IN_BATCH, "mean_weight": 0, "second_moment_weight": 3, "aggregation": "sum"},
+        (SPREAD, {"mean_weight": 0.0, "second_moment_weight": 3.0, "aggregation": "sum"}),
+        beside=(RANKING, {}),
+    ),
+    "spread_out_cosent": Case(
+        {"name": "spread_out", "loss": "cosent", "mean_weight": 2, "second_moment_weight": 0, "similarity": "dot"},
+        (SPREAD, {"mean_weight": 2.0, "second_moment_weight": None, "similarity_fct": "dot_score"}),
+        labels="scores",
+        beside=("CoSENTLoss", {}),
     ),
     "guided": Case(GUIDED, ("GISTEmbedLoss", {})),
     "guided_1_negative": Case({**GUIDED, **WARM}, ("GISTEmbedLoss", WARM), columns=3),

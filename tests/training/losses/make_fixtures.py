@@ -73,6 +73,10 @@ def run_case(case: Case, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.
     features = [{"vectors": vectors[:, column], "guide": guide[:, column]} for column in range(case.columns)]
     labels = None if case.labels is None else torch.tensor(arrays[case.labels])
     loss = make_loss(model, name, arguments)(features, labels)
+    if isinstance(loss, dict):  # the terms of GlobalOrthogonalRegularizationLoss
+        loss = sum(loss.values())
+    if case.beside is not None:
+        loss = loss + make_loss(model, *case.beside)(features, labels)
     loss.backward()
     return loss.detach().numpy(), vectors.grad.numpy()
 

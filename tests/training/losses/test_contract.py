@@ -41,11 +41,29 @@ CONTRACT = {
     "score_distill": ({"temperature": 0.3}, 2, None),
     "simcse": ({"scale": 3.0}, 2, None),
     "matryoshka": ({"loss": {"name": "cosent", "scale": 9.0}, "dims": [6, 2], "weights": [1.0, 0.5]}, 2, SCORES),
+    "spread_out": (
+        {
+            "loss": {"name": "in_batch_softmax", "scale": 3.0, "directions": "all", "hardness": "all_negatives"},
+            "mean_weight": 2.0,
+            "second_moment_weight": 3.0,
+            "aggregation": "sum",
+            "similarity": "cosine",
+        },
+        4,
+        None,
+    ),
 }
 LEARNS_FROM_LABELS = [name for name, (_, _, labels) in CONTRACT.items() if labels is not None]
 TAKES_NO_LABELS = [name for name, (_, _, labels) in CONTRACT.items() if labels is None]
 # XLA takes half a second to compile each: those with comparisons, ranges or shapes that it might not take.
-RUN_UNDER_XLA = ("in_batch_softmax", "guided_in_batch_softmax", "online_contrastive", "angle", "score_distill")
+RUN_UNDER_XLA = (
+    "in_batch_softmax",
+    "guided_in_batch_softmax",
+    "online_contrastive",
+    "angle",
+    "score_distill",
+    "spread_out",
+)
 
 
 @pytest.fixture(params=CONTRACT)

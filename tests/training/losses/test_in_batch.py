@@ -68,6 +68,36 @@ def test_in_both_directions_a_masked_pair_is_left_out_of_both():
     assert backward[1] == 0.0
 
 
+def test_in_all_directions_a_masked_pair_parts_neither_queries_nor_positives():
+    masked = np.array([[0, 1, 0, 0], [0, 0, 0, 0]], "float32")  # positive 1 would answer query 0 too
+
+    losses = InBatchSoftmax(**DOT, directions="all").call({"masked": masked}, ROWS)
+
+    # Query 0 to positive 0 and both negatives; positive 0 to both queries, and to negative 1: 2 * 0.5 + 1 * 2 = 3.
+    # Query 1 to all documents; positive 1 to its own query; to negative 0: 1 * 3 + 4 * 0 = 3.
+    first = log(sum(map(exp, [2.0, 3.0, 0.5, 2.0, 1.0, 3.0]))) - 2
+    second = log(sum(map(exp, [1.0, 4.0, 0.0, 2.0, 4.0, 3.0]))) - 4
+    np.testing.assert_allclose(losses, [first, second], rtol=1e-5)
+
+
+def test_hardness_moves_negatives_that_count_alone():
+    masked = np.array([[0, 1, 0, 0], [0, 0, 0, 0]], "float32")
+
+    losses = InBatchSoftmax(**DOT, hardness="in_batch_negatives", hardness_strength=2).call({"masked": masked}, ROWS)
+
+    first = log(exp(2.0) + exp(3.0) + exp(0.5 * 3)) - 2  # negative 1 counts three times, negative 0 is the row's own
+    second = log(exp(1.0 * 3) + exp(4.0) + exp(0.0 * 3) + exp(2.0)) - 4
+    np.testing.assert_allclose(losses, [first, second], rtol=1e-5)
+
+
+def test_without_hardness_the_configuration_is_that_of_older_checkpoints():
+    assert InBatchSoftmax(hardness_strength=9).get_config() == {
+        "scale": 20.0,
+        "directions": "query_to_document",
+        "similarity": "cosine",
+    }
+
+
 def test_simcse_masks_too():
     texts = ROWS[:, :2]
     lengths = np.linalg.norm(texts, axis=-1)
@@ -133,7 +163,22 @@ def test_the_temperature_is_the_inverse_of_the_scale():
         ),
         (
             lambda: InBatchSoftmax(directions="back"),
-            "must be one of query_to_document, both. Received: directions='back'",
+            "must be one of query_to_document, both, all. Received: directions='back'",
+        ),
+        (
+            lambda: InBatchSoftmax(directions="document_to_query"),
+            "must be one of query_to_document, both, all. Received: directions='document_to_query'",
+        ),
+        (
+            lambda: InBatchSoftmax(directions=["document_to_query"]),
+            "each once and query_to_document, which has the positives, among them. Received: directions=.'doc",
+        ),
+        (lambda: InBatchSoftmax(directions=["query_to_document"] * 2), "each once and query_to_document"),
+        (lambda: InBatchSoftmax(directions=["query_to_document", "sideways"]), "a list of query_to_document, doc"),
+        (lambda: InBatchSoftmax(hardness="hard"), "must be one of none, in_batch_negatives, hard_negatives, all_neg"),
+        (
+            lambda: InBatchSoftmax(hardness_strength=-1),
+            "`hardness_strength` must be a finite number of at least 0. Received: hardness_strength=-1.",
         ),
         (
             lambda: InBatchSoftmax(similarity="l2"),

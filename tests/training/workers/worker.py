@@ -21,10 +21,12 @@ TRIPLES = [(*pair, f"stock fell {one} {one}") for pair, one in zip(PAIRS, LETTER
 SCORED = [
     {"sentence1": first, "sentence2": second, "score": number % 7 / 7} for number, (first, second) in enumerate(PAIRS)
 ]
+ALL = {"name": "in_batch_softmax", "directions": "all", "hardness": "all_negatives"}
+SPREAD = {"name": "spread_out", "loss": ALL}
 # Datasets of 16 rows, each with a loss of its own: one graph for all, by GradCache.
 SEVERAL = {
     "both_directions": (TRIPLES[:16], {"name": "in_batch_softmax", "directions": "both"}),
-    "matryoshka": (PAIRS[:16], {"name": "matryoshka", "loss": "in_batch_softmax", "dims": [16, 8]}),
+    "matryoshka": (PAIRS[:16], {"name": "matryoshka", "loss": SPREAD, "dims": [16, 8]}),
     "cosent": (SCORED[:16], "cosent"),
     "angle": (SCORED[16:32], "angle"),
     "simcse": ([first for first, _ in PAIRS[16:32]], None),

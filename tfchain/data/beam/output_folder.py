@@ -1,7 +1,6 @@
 """The folder that a pipeline makes: workers write into it, and it appears when all of it is there."""
 
 import contextlib
-import fcntl
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from tfchain.core.atomic import check_can_write, remove_partials, rename_folder, sync_folder, sync_tree, writing
 from tfchain.core.checks import to_path
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.file_lock import file_lock
 from tfchain.data.beam.files import delete, is_url, join, list_names, write_bytes
 
 WORK_NAME = ".beam"  # in an object store, below the folder itself
@@ -63,14 +63,10 @@ class OutputFolder:
         check_can_write(path.parent)
         with writing(path):
             Path(self.folder).mkdir(parents=True, exist_ok=True)
-            file = open(Path(self.work) / "lock", "w")  # noqa: SIM115 - the block below closes it
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TfchainError(
-                    f"Another process writes {path}. Nothing was written. Wait for it, or give another output."
-                ) from None
+        taken = TfchainError(
+            f"Another process writes {path}. Nothing was written. Wait for it, or give another output."
+        )
+        with file_lock(Path(self.work) / "lock", taken=taken):
             remove_partials(self.folder)
             yield
 

@@ -7,6 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from tfchain.core.distributions import (
+    classifier_area,
+    count_bins,
+    find_edges,
+    smirnov_bound,
+    smirnov_distance,
+    stability_index,
+)
 from tfchain.core.errors import InputError
 from tfchain.data.checks.kinds import Severity
 from tfchain.data.checks.languages import DetectLanguage, name_language
@@ -17,10 +25,6 @@ PSI_LOOK, PSI_STOP = 0.1, 0.25
 # tfchain's own: the largest distance between the two cumulative shares, and how well a classifier tells the sets apart.
 KS_LOOK, KS_STOP = 0.1, 0.25
 AUC_LOOK, AUC_STOP = 0.6, 0.75
-NUM_BINS = 10
-SURE = 0.99  # what equal distributions stay below, by chance, that often
-SMOOTHING = 0.5  # texts added to each bin, so that an empty bin has a logarithm
-LEAST_IN_BIN = 5  # expected of the smaller set, as is usual for χ²
 MOST_CATEGORIES = 20
 LEAST_TEXTS = 20  # below, nothing can be said about a distribution
 
@@ -97,30 +101,13 @@ def measure_skew(
 
 def compare_numbers(feature: str, reference: np.ndarray, others: np.ndarray) -> list[Skew]:
     """Returns the population stability index and the Kolmogorov-Smirnov distance of a feature's values."""
-    from scipy.stats import ks_2samp
-
     edges = find_edges(reference, min(len(reference), len(others)))
-    places = [np.searchsorted(edges, part, side="right") for part in (reference, others)]
-    counts = [np.bincount(part, minlength=len(edges) + 1) for part in places]
-    value, chance = stability_index(*counts)
-    distance = float(ks_2samp(reference, others, method="asymp").statistic)
-    # Smirnov's asymptotic bound: exceeded by equal distributions in 1 of 100 cases.
-    bound = 1.628 * float(np.sqrt(1 / len(reference) + 1 / len(others)))
+    value, chance = stability_index(count_bins(reference, edges), count_bins(others, edges))
+    distance, bound = smirnov_distance(reference, others), smirnov_bound(len(reference), len(others))
     return [
         Skew(feature, "psi", value, chance, judge(value, chance, PSI_LOOK, PSI_STOP)),
         Skew(feature, "ks", distance, bound, judge(distance, bound, KS_LOOK, KS_STOP)),
     ]
-
-
-def find_edges(reference: np.ndarray, size: int) -> np.ndarray:
-    """Returns the borders of ten bins with a tenth of the values each; a value that fills a bin has one of its own.
-
-    There are fewer bins if the smaller set, of this size, has fewer than fifty values.
-    """
-    bins = min(NUM_BINS, max(size // LEAST_IN_BIN, 2))
-    deciles = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1])
-    frequent = deciles[1:][deciles[1:] == deciles[:-1]]
-    return np.unique(np.concatenate([deciles, np.nextafter(frequent, np.inf)]))
 
 
 def compare_categories(feature: str, reference: Sequence[str], others: Sequence[str]) -> Skew:
@@ -135,41 +122,10 @@ def compare_categories(feature: str, reference: Sequence[str], others: Sequence[
     return Skew(feature, "psi", value, chance, judge(value, chance, PSI_LOOK, PSI_STOP))
 
 
-def stability_index(reference: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    """Returns the population stability index of counts by bin, and its 99th percentile for equal distributions.
-
-    The index is `Σ (q - p) ln(q / p)` over the bins' shares `p` and `q` (Siddiqi 2006), to each of which half a
-    text is added. For equal distributions it is
-    about `(1/n + 1/m) χ²` with one degree of freedom less than there are bins (Yurdakul and Naranjo 2020, "Statistical
-    properties of the population stability index"), so in small samples it exceeds the usual thresholds by chance.
-    """
-    from scipy.stats import chi2
-
-    p, q = ((counts + SMOOTHING) / (counts + SMOOTHING).sum() for counts in (reference, others))
-    value = float(((q - p) * np.log(q / p)).sum())
-    spread = 1 / reference.sum() + 1 / others.sum()
-    return value, float(chi2.ppf(SURE, max(len(p) - 1, 1)) * spread)
-
-
 def tell_apart(reference: np.ndarray, others: np.ndarray, *, seed: int) -> Skew:
-    """Returns how well a logistic regression on vectors tells two sets apart, as the area under its ROC curve.
-
-    Each vector is judged by a model that was not fitted on it (five folds). 0.5 is chance, 1 is certainty. The idea is
-    that of a classifier two-sample test (Lopez-Paz and Oquab 2017, https://arxiv.org/abs/1610.06545).
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
-    vectors = np.concatenate([reference, others]).astype(np.float32)
-    is_other = np.repeat([0, 1], [len(reference), len(others)])
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    classifier = LogisticRegression(class_weight="balanced", max_iter=300)
-    chances = cross_val_predict(classifier, vectors, is_other, cv=folds, method="predict_proba")[:, 1]
-    value = float(roc_auc_score(is_other, chances))
-    # The standard error of the area where there is no difference (Hanley and McNeil 1982), one-sided.
-    error = float(np.sqrt((len(vectors) + 1) / (12 * len(reference) * len(others))))
-    chance = 0.5 + 2.326 * error
+    """Returns how well a logistic regression on vectors tells two sets apart; see `core.distributions`."""
+    value, error = classifier_area(reference, others, seed=seed)
+    chance = 0.5 + 2.326 * error  # one-sided
     return Skew("vectors", "auc", value, chance, judge(value, chance, AUC_LOOK, AUC_STOP))
 
 

@@ -60,6 +60,8 @@ class RepairText(TextStep):
 
     def change(self, text: str, found: Counter[str]) -> str:
         """Returns the repaired text, and counts what was wrong."""
+        if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():  # most English text
+            return self._join_spaces(text, found)
         if has_surrogate(text):
             text = note(text, replace_surrogates(text), "half surrogates", found)
         ascii_only = text.isascii()
@@ -70,11 +72,13 @@ class RepairText(TextStep):
             text = note(text, CONTROL.sub("", TERMINAL_ESCAPE.sub("", text)), "control characters", found)
         if self.invisible and not ascii_only:
             text = note(text, INVISIBLE.sub(lambda flag: flag[1] or "", text), "invisible characters", found)
-        if self.spaces:
-            text = note(text, "\n".join(map(join_spaces, text.split("\n"))), "spaces", found)
+        text = self._join_spaces(text, found)
         if self.form != "none" and not ascii_only:
             text = note(text, unicodedata.normalize(self.form, text), self.form, found)  # type: ignore[arg-type]
         return text
+
+    def _join_spaces(self, text: str, found: Counter[str]) -> str:
+        return note(text, "\n".join(map(join_spaces, text.split("\n"))), "spaces", found) if self.spaces else text
 
 
 def note(before: str, after: str, reason: str, found: Counter[str]) -> str:

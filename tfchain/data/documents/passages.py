@@ -1,6 +1,7 @@
 """Passages: long documents cut into overlapping parts that each fit the model."""
 
 import bisect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -11,7 +12,7 @@ from tfchain.data.documents.headings import SEPARATOR, Heads, heading_line, shor
 from tfchain.data.documents.sections import Part, SectionCutter
 from tfchain.data.documents.sentences import find_sentence_ends
 from tfchain.data.documents.structure import find_sections
-from tfchain.data.documents.text_units import CountTokens, FindEnds, Units, count_roughly, make_units
+from tfchain.data.documents.text_units import CountTokens, FindEnds, Units, count_new, cut_at_spaces, make_units
 
 SplitMethod = Literal["tokens", "sentences", "structure"]
 PassageMode = Literal["split", "sentences", "structure", "truncate"]
@@ -26,6 +27,8 @@ SPLIT_METHODS: dict[PassageMode, SplitMethod] = {
 SHORT_UNIT = 16
 # How full a passage must be for a sentence's end to be preferred over a word's.
 LEAST_FULL: dict[SplitMethod, float] = {"tokens": 0.5, "sentences": 0.0, "structure": 0.0}
+# White space for Python that BERT's tokenizers drop as control characters, joining the words around it.
+DROPPED_SPACE = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 FIND_ENDS: dict[SplitMethod, FindEnds | None] = {"tokens": None, "sentences": find_sentence_ends, "structure": None}
 
 
@@ -51,6 +54,7 @@ def split_all(
     overlap_tokens: int,
     method: SplitMethod = "tokens",
     counted: dict[str, int] | None = None,
+    adds_up: bool = False,
 ) -> list[list[Passage]]:
     """Cuts documents into passages of at most `max_tokens`.
 
@@ -81,6 +85,8 @@ def split_all(
         method: `tokens`, `sentences` or `structure`. Default: `tokens`.
         counted: Numbers of tokens of words that earlier calls with the same `count_tokens` counted; new ones are added.
             Default: none.
+        adds_up: Whether a text always has as many tokens as its words together, as with BERT's WordPiece, so that
+            counting the words is enough. Default: False, passages are counted as they will be encoded.
 
     Returns:
         The passages of each document, in text order.
@@ -107,14 +113,23 @@ def split_all(
         )
     counted = {} if counted is None else counted
     passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
-    whole = fit_whole(documents, max_tokens, count_tokens, counted)
-    long = {i: document for i, document in enumerate(documents) if not whole[i]}
-    drafts = dict(zip(long, make_drafts(list(long.values()), max_tokens, count_tokens, counted), strict=True))
+    words = [cut_at_spaces(document.text) for document in documents]
+    whole = fit_whole(documents, words, max_tokens, count_tokens, counted, adds_up)
+    long = [i for i, fits in enumerate(whole) if not fits]
+    made = make_drafts([documents[i] for i in long], [words[i] for i in long], max_tokens, count_tokens, counted)
+    drafts = dict(zip(long, made, strict=True))
     while drafts:
-        parts = cut(list(drafts.values()), overlap_tokens, count_tokens, counted, method)
+        parts, units = cut(list(drafts.values()), overlap_tokens, count_tokens, counted, method)
         passages_of = dict(zip(drafts, parts, strict=True))
         for i, found in passages_of.items():
             passages[i] = found
+        if adds_up and method != "structure":  # headings before a passage may be joined to it without white space
+            # Halves of a word have other tokens than the word; a single character may have more than a small budget.
+            drafts = {
+                i: draft
+                for (i, draft), unit in zip(drafts.items(), units, strict=True)
+                if unit.has_cut_words or not draft.is_plain or draft.budget < SHORT_UNIT
+            }
         drafts = shrink(drafts, passages_of, max_tokens, count_tokens)
     return passages
 
@@ -128,43 +143,85 @@ class Draft:
         title: The title put before each passage.
         body: The string to cut: the text, or the title if there is no text.
         budget: The number of tokens for each part of the body.
+        words: The body's words, as `cut_at_spaces` gives them; empty if they are not at hand.
+        is_plain: Whether its tokens are those of its words, if that is so for plain texts.
     """
 
     document: Document
     title: str
     body: str
     budget: int
+    words: tuple[str, ...]
+    is_plain: bool
 
 
 def fit_whole(
-    documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+    documents: Sequence[Document],
+    words: Sequence[list[str]],
+    max_tokens: int,
+    count_tokens: CountTokens,
+    counted: dict[str, int],
+    adds_up: bool,
 ) -> list[bool]:
     """Returns, for each document, whether it fits without cutting.
 
     The sum over words decides most cases, at a fraction of the cost of counting each text. The sum may exceed the
     text's own count by a few per cent, so texts that seem up to a quarter too long are counted as well.
+
+    Some tokenizers put a token before each string, as if it began with a space; the estimate subtracts one token for
+    each unit that has no space before it.
     """
-    texts = [document.full_text for document in documents]
-    estimates = count_roughly(texts, count_tokens, counted)
-    near = [i for i, estimate in enumerate(estimates) if estimate <= max_tokens * 5 / 4]
-    counts = dict(zip(near, count_tokens([texts[i] for i in near]), strict=True)) if near else {}
-    return [i in counts and counts[i] <= max_tokens for i in range(len(documents))]
+    titles = [cut_at_spaces(document.title) if document.title else [] for document in documents]
+    count_new([*titles, *words], count_tokens, counted)
+    sums = [
+        sum(map(counted.__getitem__, title)) + sum(map(counted.__getitem__, text))
+        for title, text in zip(titles, words, strict=True)
+    ]
+    near = []
+    for i, document in enumerate(documents):
+        if adds_up and not drops_space(document.full_text):
+            continue
+        joined = max(0, len(titles[i]) + len(words[i]) - len(document.full_text.split()))
+        if sums[i] - joined <= max_tokens * 5 / 4:
+            near.append(i)
+        else:
+            sums[i] = max_tokens + 1
+    if near:
+        for i, number in zip(near, count_tokens([documents[i].full_text for i in near]), strict=True):
+            sums[i] = number
+    return [number <= max_tokens for number in sums]
+
+
+def drops_space(text: str) -> bool:
+    """Returns whether a text has white space that a tokenizer may drop, joining the words around it."""
+    return not text.replace("\n", "").isprintable() and DROPPED_SPACE.search(text) is not None
 
 
 def make_drafts(
-    documents: Sequence[Document], max_tokens: int, count_tokens: CountTokens, counted: dict[str, int]
+    documents: Sequence[Document],
+    words: Sequence[list[str]],
+    max_tokens: int,
+    count_tokens: CountTokens,
+    counted: dict[str, int],
 ) -> list[Draft]:
     """Shortens long titles and sets the budgets."""
     half = max_tokens // 2
     drafts = []
     titles = [document.title if document.text.strip() else "" for document in documents]
-    for document, title, units in zip(
-        documents, titles, make_units(titles, [max(1, half)] * len(titles), count_tokens, counted), strict=True
-    ):
+    units_of = make_units(titles, [max(1, half)] * len(titles), count_tokens, counted)
+    for document, title, units, parts in zip(documents, titles, units_of, words, strict=True):
         last = bisect.bisect_right(units.totals, half) - 1
         kept = title[: units.bounds[last]]
-        body = document.text if document.text.strip() else document.title
-        drafts.append(Draft(document, kept, body, max_tokens - units.totals[last]))
+        has_text = bool(document.text.strip())
+        draft = Draft(
+            document=document,
+            title=kept,
+            body=document.text if has_text else document.title,
+            budget=max_tokens - units.totals[last],
+            words=tuple(parts) if has_text else (),
+            is_plain=not (units.has_cut_words or drops_space(document.full_text)),
+        )
+        drafts.append(draft)
     return drafts
 
 
@@ -174,17 +231,17 @@ def cut(
     count_tokens: CountTokens,
     counted: dict[str, int],
     method: SplitMethod,
-) -> list[list[Passage]]:
-    """Cuts each draft's body into parts within its budget, by the sum over units."""
+) -> tuple[list[list[Passage]], list[Units]]:
+    """Cuts each draft's body into parts within its budget, by the sum over units, which are returned as well."""
     # Headings take up to half of the budget: what stands below them must fit into the rest.
     budgets = [max(1, draft.budget // 2) if method == "structure" else draft.budget for draft in drafts]
     limits = [min(budget, max(overlap_tokens, SHORT_UNIT)) for budget in budgets]
-    units = make_units([draft.body for draft in drafts], limits, count_tokens, counted, FIND_ENDS[method])
+    words = [list(draft.words) or cut_at_spaces(draft.body) for draft in drafts]
+    units = make_units([draft.body for draft in drafts], limits, count_tokens, counted, FIND_ENDS[method], words)
     if method == "structure":
-        return cut_sections(drafts, units, overlap_tokens, count_tokens, counted)
-    return [
-        cut_draft(draft, unit, overlap_tokens, LEAST_FULL[method]) for draft, unit in zip(drafts, units, strict=True)
-    ]
+        return cut_sections(drafts, units, overlap_tokens, count_tokens, counted), units
+    fill = LEAST_FULL[method]
+    return [cut_draft(draft, unit, overlap_tokens, fill) for draft, unit in zip(drafts, units, strict=True)], units
 
 
 def cut_draft(draft: Draft, units: Units, overlap_tokens: int, fill: float) -> list[Passage]:

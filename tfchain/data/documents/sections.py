@@ -98,7 +98,7 @@ class SectionCutter:
         low = bisect.bisect_left(self.units.sentence_ends, first)
         high = bisect.bisect_right(self.units.sentence_ends, last)
         ends = [place - first for place in self.units.sentence_ends[low:high]]
-        spans = self.pack(Units(bounds, totals, ends), room)
+        spans = self.pack(Units(bounds, totals, ends, False), room)
         return [(max(start, block.start), min(end, block.end)) for start, end in spans if start < block.end]
 
     def join(self, before: Part, after: Part, path: tuple[str, ...]) -> Part | None:

@@ -91,13 +91,15 @@ class SplitPassages(Step):
                 )
         documents = cast(Sequence[Document], records)
         overlap = self.max_tokens // 10 if self.overlap_tokens is None else self.overlap_tokens
+        count_tokens = self.counter()
         cuts = split_all(
             documents,
-            count_tokens=self.counter(),
+            count_tokens=count_tokens,
             max_tokens=self.max_tokens,
             overlap_tokens=overlap,
             method=self.method,
             counted=None if self.count_tokens is not None else counted_words(str(self.tokenizer)),
+            adds_up=isinstance(getattr(count_tokens, "__self__", None), WordTokens),
         )
         made: list[Record] = []
         for document, passages in zip(documents, cuts, strict=True):

@@ -27,11 +27,13 @@ class Units:
         bounds: Offsets in the text: unit `i` is `text[bounds[i]:bounds[i + 1]]`.
         totals: Tokens before each bound: units `i` to `j - 1` have `totals[j] - totals[i]`.
         sentence_ends: Indices into `bounds` where a sentence or a line ends, ascending.
+        has_cut_words: Whether a unit was too long, and cut.
     """
 
     bounds: list[int]
     totals: list[int]
     sentence_ends: list[int]
+    has_cut_words: bool
 
     def last_sentence_end(self, low: int, high: int) -> int | None:
         """Returns the last index in `[low, high]` where a sentence ends; None if there is none."""
@@ -51,6 +53,7 @@ def make_units(
     count_tokens: CountTokens,
     counted: dict[str, int],
     find_ends: FindEnds | None = None,
+    parts: Sequence[list[str]] | None = None,
 ) -> list[Units]:
     """Cuts texts into units, and counts each distinct unit once over all texts.
 
@@ -62,43 +65,36 @@ def make_units(
         count_tokens: Returns the number of tokens, without special tokens, of each string.
         counted: Numbers of tokens of units that are already known; new units are added.
         find_ends: Returns the offsets where a text's sentences end. Default: `find_line_and_sentence_ends`.
+        parts: The results of `cut_at_spaces`, which are changed, where they are at hand. Default: they are made.
 
     Returns:
         The units of each text.
     """
-    parts = [cut_at_spaces(text) for text in texts]
+    if parts is None:
+        parts = [cut_at_spaces(text) for text in texts]
+    before = [len(pieces) for pieces in parts]
     waiting: Sequence[int] = range(len(texts))
     while waiting:
-        new = list(set().union(*(parts[i] for i in waiting)).difference(counted))
-        if new:
-            counted.update(zip(new, count_tokens(new), strict=True))
+        count_new([parts[i] for i in waiting], count_tokens, counted)
         waiting = [i for i in waiting if cut_long(parts[i], limits[i], counted)]
     ends_of = find_ends or find_line_and_sentence_ends
-    return [to_units(text, pieces, counted, ends_of) for text, pieces in zip(texts, parts, strict=True)]
+    return [
+        to_units(text, pieces, counted, ends_of, has_cut_words=len(pieces) > number)
+        for text, pieces, number in zip(texts, parts, before, strict=True)
+    ]
 
 
-def count_roughly(texts: Sequence[str], count_tokens: CountTokens, counted: dict[str, int]) -> list[int]:
-    """Estimates each text's number of tokens by the sum over its units; fast, as each distinct unit is counted once.
-
-    Some tokenizers put a token before each string, as if it began with a space; the estimate subtracts one token for
-    each unit that has no space before it.
+def count_new(parts: Sequence[list[str]], count_tokens: CountTokens, counted: dict[str, int]) -> None:
+    """Counts the tokens of each unit that is not known yet.
 
     Args:
-        texts: The texts.
+        parts: The units of texts.
         count_tokens: Returns the number of tokens, without special tokens, of each string.
         counted: Numbers of tokens of units that are already known; new units are added.
-
-    Returns:
-        An estimate for each text.
     """
-    parts = [cut_at_spaces(text) for text in texts]
     new = list(set().union(*parts).difference(counted))
     if new:
         counted.update(zip(new, count_tokens(new), strict=True))
-    return [
-        sum(map(counted.__getitem__, pieces)) - max(0, len(pieces) - len(text.split()))
-        for text, pieces in zip(texts, parts, strict=True)
-    ]
 
 
 def cut_at_spaces(text: str) -> list[str]:
@@ -133,12 +129,14 @@ def middle(part: str) -> int:
     return at if is_cluster_start(part, at) else nearest_cluster_start(part, at)
 
 
-def to_units(text: str, parts: list[str], counted: Mapping[str, int], find_ends: FindEnds) -> Units:
+def to_units(
+    text: str, parts: list[str], counted: Mapping[str, int], find_ends: FindEnds, *, has_cut_words: bool
+) -> Units:
     """Computes bounds, running totals and sentence ends."""
     bounds = list(accumulate(map(len, parts), initial=0))
     totals = list(accumulate(map(counted.__getitem__, parts), initial=0))
-    ends = set(find_ends(text))
-    return Units(bounds, totals, [place for place, bound in enumerate(bounds) if bound in ends])
+    places = ((bisect.bisect_left(bounds, end), end) for end in sorted(find_ends(text)))  # few beside the bounds
+    return Units(bounds, totals, [place for place, end in places if bounds[place] == end], has_cut_words)
 
 
 def find_line_and_sentence_ends(text: str) -> set[int]:

@@ -30,7 +30,7 @@ class TokenStore:
     def build(
         cls,
         texts_columns: Sequence[Sequence[str]],
-        tokenize: Tokenize,
+        tokenize: Tokenize | Sequence[Tokenize],
         *,
         prompts: Sequence[str] = (),
         progress: Callable[[int], Any] | None = None,
@@ -40,6 +40,7 @@ class TokenStore:
         Args:
             texts_columns: The columns of `Pairs`.
             tokenize: Takes texts; returns their token ids, with special tokens, cut to the model's maximum, not padded.
+                A list has one for each column.
             prompts: The prompt put before the texts of each column. Default: no prompts.
             progress: Called with the number of texts (of `rows * columns` in total) done since the last call. Default:
                 no call.
@@ -60,13 +61,14 @@ class TokenStore:
             )
         token_ids, lengths = array("i"), array("q")
         rows = np.empty((sizes[0], len(sizes)), dtype=np.int64)
-        seen: dict[str, dict[str, int]] = {}  # prompt → text → its number in the store
-        for column, (texts, prompt) in enumerate(zip(texts_columns, prompts, strict=True)):
-            numbers = seen.setdefault(prompt, {})
+        functions = [tokenize] * len(sizes) if callable(tokenize) else list(tokenize)
+        seen: dict[tuple[str, int], dict[str, int]] = {}  # prompt and function → text → its number in the store
+        for column, (texts, prompt, function) in enumerate(zip(texts_columns, prompts, functions, strict=True)):
+            numbers = seen.setdefault((prompt, id(function)), {})
             for start in range(0, len(texts), BLOCK_TEXTS):
                 block = texts[start : start + BLOCK_TEXTS]
                 new = [text for text in dict.fromkeys(block) if text not in numbers]
-                found = tokenize([prompt + text for text in new]) if new else []
+                found = function([prompt + text for text in new]) if new else []
                 if len(found) != len(new):
                     raise InputError(
                         f"`tokenize` must return a list for each text. Received: {len(found)} of {len(new)}."

@@ -42,6 +42,7 @@ STEP_TYPES: dict[str, str] = {
     "swap_words": "tfchain.data.augmentation.word_noise:SwapWords",
     "synthesize_queries": "tfchain.data.augmentation.synthetic_queries:SynthesizeQueries",
     "translate_back": "tfchain.data.augmentation.back_translation:TranslateBack",
+    "translate_column": "tfchain.data.augmentation.translated_column:TranslateColumn",
     "split_passages": "tfchain.data.documents.split_passages:SplitPassages",
 }
 """Module and class of each step; imported on first use, since some need packages of an extra."""

@@ -1,7 +1,6 @@
 """The work folder of a preparation that writes: the plan, the checkpoints, and a lock against a second run."""
 
 import contextlib
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from tfchain.core.atomic import new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import InputError, TfchainError
+from tfchain.core.file_lock import file_lock
 from tfchain.data.preparation.report import log_to_plain, restore_log
 from tfchain.data.steps.run import StepsRun
 
@@ -44,14 +44,10 @@ class WorkFolder:
         """
         with writing(self.path):
             self.set_path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / "lock", "w")  # noqa: SIM115 - the block below closes it
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TfchainError(
-                    f"Another process prepares {self.output}. Nothing was written. Wait for it, or give another output."
-                ) from None
+        taken = TfchainError(
+            f"Another process prepares {self.output}. Nothing was written. Wait for it, or give another output."
+        )
+        with file_lock(self.path / "lock", taken=taken):
             yield
 
     def begin(self, plan: Mapping[str, Any], *, resume: bool) -> bool:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,22 +21,33 @@ from tfchain.deployment.server.servables.session_config import SessionOptions, m
 if TYPE_CHECKING:
     from tfchain.core.native import NativeEngine
     from tfchain.deployment.server.batching.batching import BatchingOptions
-    from tfchain.deployment.server.model_server import ServerOptions
+    from tfchain.deployment.server.observing.options import MakeMonitor
+    from tfchain.deployment.server.options import ServerOptions
     from tfchain.deployment.server.ports import PortOptions
     from tfchain.deployment.server.workers.worker import Worker
+
+    MonitorFor = Callable[[Flags], MakeMonitor | None]
 
 PROGRAM = "tfchain-model-server"
 MODULE = "tfchain.deployment.server.main"
 EXIT_ERROR = 255  # the exit code of a stock server's `return -1`
 
 
-def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None" = None, program: str = MODULE) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    native: "NativeEngine | None" = None,
+    program: str = MODULE,
+    monitor: "MonitorFor | None" = None,
+) -> int:
     """Runs the server.
 
     Args:
         arguments: The command line without the program's name; None for `sys.argv`.
         native: The engine for `--engine=native`, which `tfchain.chains.model_server` hands in. Default: there is none.
         program: The module of the program, with which it starts its workers. Default: this one.
+        monitor: Returns, from the flags, what makes the monitor of the server's answers; None for none. It raises for
+            flags that are wrong. `tfchain.chains.model_server` hands it in. Default: nobody watches.
 
     Returns:
         The exit code: 0 after a signal to stop, 255 if the server could not start.
@@ -51,8 +62,9 @@ def main(arguments: Sequence[str] | None = None, *, native: "NativeEngine | None
         _check_required(flags)
         _to_threads(flags), _to_session(flags)  # raise for values that do not go together
         if flags.number("workers") > 1 and flags.number("worker_fd") < 0:
+            _find_monitor(flags, monitor)  # raises here, and not in each worker
             return _supervise(flags, program)
-        return _serve(flags, native)
+        return _serve(flags, native, _find_monitor(flags, monitor))
     except (TfchainError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
         return EXIT_ERROR
@@ -121,14 +133,26 @@ def _supervise(flags: Flags, program: str) -> int:
     return 0
 
 
-def _serve(flags: Flags, native: "NativeEngine | None") -> int:
+def _find_monitor(flags: Flags, monitor: "MonitorFor | None") -> "MakeMonitor | None":
+    if monitor is not None:
+        return monitor(flags)
+    for name in ("query_log_dir", "drift_monitoring"):
+        if flags.values[name]:
+            raise TfchainError(
+                f"--{name} needs a program that has monitors. Received: --{name}={flags.values[name]}. "
+                "Start tfchain-model-server."
+            )
+    return None
+
+
+def _serve(flags: Flags, native: "NativeEngine | None", monitor: "MakeMonitor | None") -> int:
     if flags.number("worker_fd") < 0:
-        return _serve_models(flags, native)
+        return _serve_models(flags, native, monitor)
     from tfchain.deployment.server.workers.worker import Worker
 
     worker = Worker.connect(flags.number("worker_fd"))
     try:
-        _serve_models(flags, native, worker)
+        _serve_models(flags, native, monitor, worker)
     except (TfchainError, OSError) as error:
         worker.report_failure(str(error))  # the supervisor prints it, if all workers end like this
         return EXIT_ERROR
@@ -137,7 +161,9 @@ def _serve(flags: Flags, native: "NativeEngine | None") -> int:
     os._exit(0)  # all is closed; taking down TensorFlow's modules would keep a processor busy for a second or more
 
 
-def _serve_models(flags: Flags, native: "NativeEngine | None", worker: "Worker | None" = None) -> int:
+def _serve_models(
+    flags: Flags, native: "NativeEngine | None", monitor: "MakeMonitor | None", worker: "Worker | None" = None
+) -> int:
     stop, is_ready = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
@@ -162,7 +188,8 @@ def _serve_models(flags: Flags, native: "NativeEngine | None", worker: "Worker |
         tracer = start_tracing()
     options = _to_options(flags)
     limits = dataclasses.replace(options.limits, max_connections=fit_connections(options.limits.max_connections))
-    options = dataclasses.replace(options, native=native, tracer=tracer, limits=limits)
+    observing = dataclasses.replace(options.observing, make_monitor=monitor)
+    options = dataclasses.replace(options, native=native, tracer=tracer, limits=limits, observing=observing)
     is_lazy = not needs_tensorflow(options.load.engine)
     if is_lazy:
         load_serving_protos()
@@ -186,7 +213,8 @@ def _log_to_stderr(prefix: str = "") -> None:
 
 def _to_options(flags: Flags) -> "ServerOptions":
     from tfchain.deployment.server.http.limits import RequestLimits
-    from tfchain.deployment.server.model_server import ServerOptions
+    from tfchain.deployment.server.observing.options import ObservingOptions
+    from tfchain.deployment.server.options import ServerOptions
     from tfchain.deployment.server.servables.saved_model import LoadOptions
 
     grpc_port, rest_port = _choose_ports(flags)
@@ -226,6 +254,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
         ),
         flushes_page_cache=flags.is_on("flush_filesystem_caches"),
         version_source=flags.text("version_source"),
+        follows_releases=flags.is_on("follow_releases"),
         config_file=Path(config_file) if config_file else None,
         config_poll_seconds=flags.seconds("model_config_file_poll_wait_seconds"),
         allow_unavailable_labels=flags.is_on("allow_version_labels_for_unavailable_models"),
@@ -233,6 +262,7 @@ def _to_options(flags: Flags) -> "ServerOptions":
         num_unload_threads=flags.number("num_unload_threads"),
         ports=_to_port_options(flags),
         batching=_to_batching_options(flags),
+        observing=ObservingOptions(measures_texts=flags.is_on("text_metrics"), share=flags.seconds("query_log_sample")),
         limits=RequestLimits(
             max_body_bytes=flags.number("max_body_bytes"),
             max_batch_size=flags.number("max_client_batch_size"),

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +81,8 @@ class Manager:
 
     Attributes:
         labels: The version labels that requests may use.
+        choose: From a model's name and the versions that answer, the one for a request that names none; None for the
+            highest. Default: always the highest.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Manager:
         num_unload_threads: int = DEFAULT_THREADS,
     ) -> None:
         self.labels = Labels()
+        self.choose: Callable[[str, Collection[int]], int | None] = lambda *_: None
         self._load = load
         self._max_retries = max_retries
         self._retry_seconds = retry_seconds
@@ -126,8 +129,10 @@ class Manager:
         with self._changed:
             records = self._records.get(spec.name, {})
             if version is None:
-                served = [found for record in records.values() if (found := record.answering()) is not None]
-                record = max(served, key=lambda record: record.version, default=None)
+                served = {found.version: found for one in records.values() if (found := one.answering()) is not None}
+                chosen = self.choose(spec.name, served)
+                record = None if chosen is None else served.get(chosen)
+                record = record or max(served.values(), key=lambda record: record.version, default=None)
             else:
                 record = records[version].answering() if version in records else None
             if record is not None and record.servable is not None:

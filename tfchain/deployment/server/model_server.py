@@ -4,20 +4,18 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfchain import __version__
 from tfchain.core.errors import InputError, ServerError
-from tfchain.core.native import NativeEngine
+from tfchain.core.observation import Monitor
 from tfchain.deployment.server.admission import Gate
 from tfchain.deployment.server.base_paths import find_problem
-from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
+from tfchain.deployment.server.batching.batching import Batching
 from tfchain.deployment.server.batching.metrics import BatchingMetrics
-from tfchain.deployment.server.config import ModelConfig, check_platforms, parse_config, read_config_file
+from tfchain.deployment.server.config import ModelConfig, check_platforms
 from tfchain.deployment.server.config_file import ConfigFileWatch
 from tfchain.deployment.server.grpc.server import GrpcServer
-from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.http.monitoring import Readiness, add_monitoring
 from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.page import add_page
@@ -31,109 +29,30 @@ from tfchain.deployment.server.listening import open_socket
 from tfchain.deployment.server.manager import DEFAULT_THREADS, Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
 from tfchain.deployment.server.metrics.stages import StageMetrics
+from tfchain.deployment.server.observing.text_metrics import make_add_gauge
+from tfchain.deployment.server.observing.versions import find_version
+from tfchain.deployment.server.observing.watch import Watch
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.page_cache import drop_from_page_cache
-from tfchain.deployment.server.policies import Latest, LatestOf
-from tfchain.deployment.server.ports import PortFiles, PortOptions, read_port_files, warn_of_clear_keys
+from tfchain.deployment.server.ports import PortFiles, read_port_files, warn_of_clear_keys
+from tfchain.deployment.server.releases import Traffic
 from tfchain.deployment.server.reload import ConfiguredModels
 from tfchain.deployment.server.servables.engines import check_native, load_for_engine
 from tfchain.deployment.server.servables.native import NativeServable
-from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.source import FileSystemSource
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.text.endpoints import add_text_endpoints
+from tfchain.deployment.server.text.feedback import add_feedback
 from tfchain.deployment.server.text.search import add_search
 from tfchain.deployment.server.text.search_schema import describe_search
-from tfchain.deployment.server.tracing import RequestTracer
+from tfchain.deployment.server.text.token_counts import TokenCounter
 from tfchain.deployment.server.warmup import run_warmup
 from tfchain.deployment.server.workers.worker import GRPC_ARGUMENTS, Worker
 
 logger = logging.getLogger(__name__)
 
 _SETTLE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How to serve one model, or those of a config file.
-
-    Args:
-        model_name: The name that requests use.
-        base_path: The folder of its version folders; None if a config file names the models.
-        host: The address to listen on. Default: `0.0.0.0`, all addresses.
-        grpc_port: The gRPC port; 0 lets the system choose, None is no gRPC port. Default: 8500.
-        rest_port: The REST port; 0 lets the system choose, None is no REST API. Default: None.
-        grpc_socket_path: A UNIX socket for gRPC, or empty.
-        rest_timeout_ms: The time limit of a REST request, from its arrival; 0 for none. Default: 30,000.
-        has_cors: Whether pages of other sites may read the REST API's answers. Default: False.
-        has_search_page: Whether the REST port serves the search page at `/`. Default: True.
-        rest_threads: The number of REST requests that run at the same time; 0 for four times the number of CPUs.
-        grpc_threads: The same number for gRPC.
-        as_content: Whether to answer gRPC requests with raw bytes. Default: False.
-        poll_seconds: The seconds between polls of the base path; 0 polls once. Default: 1.
-        max_load_retries: The number of retries of a failed load. Default: 5.
-        load_retry_seconds: The wait between two attempts. Default: 60.
-        has_warmup: Whether to run a version's warm-up records. Default: True.
-        warmup_iterations: The number of runs of each record. Default: 1.
-        load: How models are loaded.
-        version_source: Serves only the versions that this source exported; empty for all. Default: empty.
-        config_file: A file with several models, in place of `model_name` and `base_path`. Default: None.
-        config_poll_seconds: The seconds between two reads of the config file; 0 reads it once. Default: 0.
-        allow_unavailable_labels: Whether new labels may point to versions that do not answer yet. Default: False.
-        num_load_threads: The number of versions that load at the same time; 0 for four. Default: 0.
-        num_unload_threads: The number of versions that are freed at the same time; 0 for four. Default: 0.
-        ports: How the ports are secured and watched.
-        batching: How requests of different clients are batched. Default: texts of tfchain's versions are.
-        flushes_page_cache: Whether a loaded version's files are dropped from the page cache. Default: True.
-        native: The engine for `load.engine` of `native` or `auto`. Default: there is none.
-        limits: The limits of clients and requests.
-        tracer: Makes a span of each request; the server closes it. Default: none.
-    """
-
-    model_name: str = "default"
-    base_path: Path | None = None
-    host: str = "0.0.0.0"
-    grpc_port: int | None = 8500
-    rest_port: int | None = None
-    grpc_socket_path: str = ""
-    rest_timeout_ms: int = 30_000
-    has_cors: bool = False
-    has_search_page: bool = True
-    rest_threads: int = 0
-    grpc_threads: int = 0
-    as_content: bool = False
-    poll_seconds: float = 1.0
-    max_load_retries: int = 5
-    load_retry_seconds: float = 60.0
-    has_warmup: bool = True
-    warmup_iterations: int = 1
-    load: LoadOptions = field(default_factory=LoadOptions)
-    version_source: str = ""
-    config_file: Path | None = None
-    config_poll_seconds: float = 0.0
-    allow_unavailable_labels: bool = False
-    num_load_threads: int = 0
-    num_unload_threads: int = 0
-    ports: PortOptions = field(default_factory=PortOptions)
-    batching: BatchingOptions = field(default_factory=BatchingOptions)
-    flushes_page_cache: bool = True
-    native: NativeEngine | None = None
-    limits: RequestLimits = field(default_factory=RequestLimits)
-    tracer: RequestTracer | None = None
-
-    def read_models(self) -> dict[str, ModelConfig] | None:
-        """Returns the models to serve, read from the config file if there is one; None for an empty file.
-
-        Raises:
-            InputError: if there is neither a config file nor a base path.
-            StatusError: if the config file cannot be read, or is wrong.
-        """
-        if self.config_file is not None:
-            return parse_config(read_config_file(self.config_file))
-        if self.base_path is None:
-            raise InputError("A server must have a `base_path` or a `config_file`. Received: neither.")
-        policy = LatestOf(self.version_source) if self.version_source else Latest()
-        return {self.model_name: ModelConfig(self.model_name, self.base_path.absolute(), policy)}
 
 
 class ModelServer:
@@ -160,8 +79,11 @@ class ModelServer:
         self._batching = Batching(options.batching)
         self._batches = BatchingMetrics(self.metrics.registry)
         self._stages = StageMetrics(self.metrics.registry)
+        is_followed = options.follows_releases and options.config_file is None and not options.version_source
+        self._traffic = Traffic(self.metrics.registry, is_on=is_followed)
         self._gate = Gate(options.limits.max_concurrent_requests)
         self._rest_timeout_ms = options.rest_timeout_ms if options.rest_timeout_ms > 0 else None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> "ModelServer":
         return self
@@ -190,7 +112,7 @@ class ModelServer:
         self._check_numbers()
         try:
             reloaded = self._worker.read_models() if self._worker is not None else None
-            self._models = self.options.read_models() if reloaded is None else reloaded
+            self._models = self._traffic.follow_models(self.options.read_models()) if reloaded is None else reloaded
             check_platforms({}, self._models or {})
             # The labels of a reload point to versions that answered then.
             self._allow_labels = self.options.allow_unavailable_labels or reloaded is not None
@@ -217,7 +139,13 @@ class ModelServer:
         warn_of_clear_keys(files, options.host, has_grpc=has_grpc, has_rest=has_rest)
         if options.tracer is not None:
             self._closers.append(options.tracer.close)
+        make_monitor = options.observing.make_monitor
+        monitor = None
+        if make_monitor is not None:  # it asks for versions later, when there are some
+            add_gauge = make_add_gauge(self.metrics.registry)
+            monitor = make_monitor(add_gauge, lambda model, version: find_version(self._manager, model, version))
         self._start_models()
+        self._start_watch(monitor)
         threads = 4 * (os.cpu_count() or 1)
         addresses = [f"unix:{options.grpc_socket_path}"] if options.grpc_socket_path else []
         if options.grpc_port is not None:
@@ -239,6 +167,7 @@ class ModelServer:
             limits=options.limits,
             gate=self._gate,
             tracer=options.tracer,
+            watch=self._watch,
         )
         self._closers.append(grpc.close)
         grpc.start()
@@ -302,6 +231,7 @@ class ModelServer:
             takes_keys=files.keys is not None,
             metrics=self.metrics,
             limits=self.options.limits,
+            watch=self._watch,
         )
         router = Router(
             api.answer,
@@ -327,13 +257,27 @@ class ModelServer:
             document=document,
             timeout_ms=self._rest_timeout_ms,
             metrics=self.metrics,
+            watch=self._watch,
         )
-        add_search(router, self._manager, timeout_ms=self._rest_timeout_ms, metrics=self.metrics)
+        timeout_ms = self._rest_timeout_ms
+        add_search(router, self._manager, timeout_ms=timeout_ms, metrics=self.metrics, watch=self._watch)
         describe_search(document)
+        if self._watch is not None:
+            add_feedback(router, self._watch, document)
         document.add_to(router)
         if self.options.has_search_page:
             add_page(router)
         return router
+
+    def _start_watch(self, monitor: Monitor | None) -> None:
+        """Starts the observer's thread, which ends after the ports are closed and before the models are."""
+        observing = self.options.observing
+        if monitor is None and not observing.measures_texts:
+            return
+        counter = TokenCounter(self._manager)
+        self._watch = Watch(monitor, self.metrics.registry, count_tokens=counter.count, share=observing.share)
+        self._closers.append(self._watch.close)
+        self._watch.start()
 
     def _start_models(self) -> None:
         options = self.options
@@ -346,6 +290,8 @@ class ModelServer:
             num_unload_threads=options.num_unload_threads or DEFAULT_THREADS,
         )
         self._closers.append(self._manager.close)
+        self._closers.append(self._traffic.close)
+        self._traffic.attach(self._manager)
         source = FileSystemSource(self._manager.set_wanted, poll_seconds=options.poll_seconds)
         self._closers.append(source.close)
         self._configured = ConfiguredModels(
@@ -401,7 +347,7 @@ class ModelServer:
             raise
         if self.options.flushes_page_cache:
             drop_from_page_cache(path)
-        return servable
+        return self._traffic.watch(servable, name, version)
 
     def _warm_up(self, servable: Servable, path: Path, only: Collection[str] | None = None) -> None:
         """Runs a version's warm-up records, or those of some signatures.

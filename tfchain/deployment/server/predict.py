@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -18,11 +18,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The result of a run: the outputs by name, and how long the model took."""
+    """The result of a run: the outputs by name, how long the model took, and the inputs that it was given."""
 
     outputs: Mapping[str, np.ndarray]
     signature_name: str
     run_seconds: float = 0.0
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def predict(
@@ -67,7 +68,7 @@ def predict(
     outputs = list(output_filter) or list(signature.outputs)
     start = time.perf_counter()
     values = servable.run(signature, arrays, outputs, timeout_ms)
-    return Prediction(dict(zip(outputs, values, strict=True)), signature_name, time.perf_counter() - start)
+    return Prediction(dict(zip(outputs, values, strict=True)), signature_name, time.perf_counter() - start, arrays)
 
 
 def _check_count(signature: Signature, names: Collection[str]) -> None:

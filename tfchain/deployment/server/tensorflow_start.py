@@ -1,10 +1,17 @@
 """Imports TensorFlow into the server: at its start, or when the first version needs it."""
 
+import importlib.util
 import logging
 import os
 import threading
 
 _lock = threading.Lock()
+
+
+def has_tensorflow() -> bool:
+    """Returns whether TensorFlow is installed, and not only its messages, as in an image without it."""
+    found = importlib.util.find_spec("tensorflow")
+    return found is not None and found.origin is not None
 
 
 def start_tensorflow() -> None:

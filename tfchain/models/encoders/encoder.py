@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.anatomy import find_block, list_dense
+from tfchain.models.encoders.anatomy import LAYER_NORM, LAYER_NORM_EPSILON, find_block, list_dense
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.pooling import Normalize, Pooling
-from tfchain.models.encoders.transformer import make_activation
-from tfchain.models.encoders.walk import walk_heads, walk_transformer
+from tfchain.models.encoders.token_layers import TokenFlags, TokenMatrix
+from tfchain.models.encoders.transformer import LayerNorm, make_activation
+from tfchain.models.encoders.walk import TOKEN_FLAGS, TOKEN_MATRIX, walk_heads, walk_transformer
 from tfchain.runtime.allocator import start_tensorflow
 from tfchain.runtime.random_state import kept_random_state
 
@@ -44,7 +45,7 @@ class Encoder(keras.Model):
         inputs = make_inputs()
         make = functools.partial(make_layer, config, dtype=dtype)
         hidden = walk_transformer(config.transformer, make, inputs["token_ids"], inputs["padding_mask"])
-        vectors = walk_heads(config, make, hidden, inputs["padding_mask"])
+        vectors = walk_heads(config, make, hidden, inputs["token_ids"], inputs["padding_mask"])
 
         super().__init__(inputs=inputs, outputs=vectors, **kwargs)
         self.config = config
@@ -87,8 +88,16 @@ def make_layer(config: EncoderConfig, name: str, *, dtype: str = "float32") -> A
     """
     if name == "pooling":
         return Pooling(config.pooling.modes, name=name, dtype="float32")
-    if name == "normalize":
+    if name == TOKEN_FLAGS:
+        return TokenFlags(config.transformer.vocabulary_size, name=name, dtype="float32")
+    if name == TOKEN_MATRIX and config.tokens is not None:
+        # Token types raise the ids of pairs, as flags raise those of late interaction: here they flag nothing.
+        num_ids = config.transformer.vocabulary_size * config.transformer.given_token_types
+        return TokenMatrix(config.tokens.num_vectors, num_ids, name=name, dtype="float32")
+    if name.partition("_")[0] == "normalize":
         return Normalize(name=name, dtype="float32")
+    if name.startswith(LAYER_NORM):
+        return LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name, dtype="float32")
     dense = dict(list_dense(config)).get(name)
     if dense is not None:
         return make_dense(dense, name)

@@ -26,6 +26,9 @@ class KerasWeights(Mapping[str, np.ndarray]):
         layer = self._products.get(path)
         return np.asarray(self._variables[path] if layer is None else layer.kernel, dtype="float32")
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._variables
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._variables)
 

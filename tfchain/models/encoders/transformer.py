@@ -12,10 +12,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.attend import LONG, attend_any
+from tfchain.models.encoders.position_bias import MASKED, MASKED_FLOAT16
 from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
-
-MASKED = -1e9  # added to the attention score of a padding token, so that its weight is exactly 0 in float32
-MASKED_FLOAT16 = -3e4  # the largest float16 is 65,504
 
 
 def make_activation(name: str) -> Any:
@@ -43,9 +42,9 @@ def approximate_gelu(x: Any) -> Any:
 class LayerNorm(keras.layers.LayerNormalization):
     """Keras' layer normalisation of the last axis, in fewer steps.
 
-    Computes (x - mean) / √(variance + ε) · γ + β (Ba et al. 2016), in float32 or higher as Keras does. Keras first
-    multiplies γ into each token's factor, which takes another pass over all values; between the products of a single
-    query such small steps matter.
+    Computes (x - mean) / √(variance + ε) · γ + β (Ba et al. 2016), in float32 or higher as Keras does; without β for
+    `center=False`. Keras first multiplies γ into each token's factor, which takes another pass over all values;
+    between the products of a single query such small steps matter.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -54,7 +53,8 @@ class LayerNorm(keras.layers.LayerNormalization):
         centered = values - ops.mean(values, axis=-1, keepdims=True)
         variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
         scaled = centered * ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, dtype)
-        return ops.cast(scaled + ops.cast(self.beta, dtype), self.compute_dtype)
+        shifted = scaled if self.beta is None else scaled + ops.cast(self.beta, dtype)
+        return ops.cast(shifted, self.compute_dtype)
 
 
 def _ignore(path: str, rows: Any) -> None:
@@ -85,12 +85,16 @@ class TransformerEmbeddings(keras.layers.Layer):
         hidden_dim: Width of the output.
         max_positions: Rows of the position embedding.
         token_embedding_dim: Width of the token embedding; if it is not `hidden_dim`, a Dense layer widens it.
+        widened: What that layer widens: `tokens`, before positions are added, or `sum`, the normalised sum.
         num_token_types: Rows of the token type embedding, 0 for none; row 0 is added to every token.
         position_offset: Position of the first token. If it is not 0, positions are counted as in RoBERTa and MPNet: the
             id `position_offset - 1` is the padding token. Inside a text that token has the position of padding too, and
             the tokens after it are counted as if it were not there.
         norm_epsilon: The epsilon of the normalisation.
         dropout: Rate while training.
+        given_token_types: How many token types the ids tell apart: a token of type t has the id
+            `t * vocabulary_size + id`. Default: 1, all tokens have type 0.
+        normalizes: Whether the sum is normalised. Default: True.
 
     Call with `token_ids` int32 `(batch, length)`; returns `(batch, length, hidden_dim)`.
     """
@@ -102,33 +106,42 @@ class TransformerEmbeddings(keras.layers.Layer):
         hidden_dim: int,
         max_positions: int,
         token_embedding_dim: int | None = None,
+        widened: str = "tokens",
         num_token_types: int = 0,
         position_offset: int = 0,
         norm_epsilon: float = 1e-12,
         dropout: float = 0.0,
+        given_token_types: int = 1,
+        normalizes: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.given_token_types = given_token_types
+        self.normalizes = normalizes
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.max_positions = max_positions
         self.token_embedding_dim = token_embedding_dim or hidden_dim
+        self.widened = widened
         self.num_token_types = num_token_types
         self.position_offset = position_offset
         self.norm_epsilon = norm_epsilon
         self.dropout = dropout
         names = {"dtype": self.dtype_policy}
         self.token = keras.layers.Embedding(vocabulary_size, self.token_embedding_dim, name="token", **names)
-        self.position = keras.layers.Embedding(max_positions, hidden_dim, name="position", **names)
+        self.sum_dim = self.token_embedding_dim if widened == "sum" else hidden_dim
+        self.position = keras.layers.Embedding(max_positions, self.sum_dim, name="position", **names)
         self.token_type = (
-            keras.layers.Embedding(num_token_types, hidden_dim, name="token_type", **names) if num_token_types else None
+            keras.layers.Embedding(num_token_types, self.sum_dim, name="token_type", **names)
+            if num_token_types
+            else None
         )
         self.projection = (
             keras.layers.Dense(hidden_dim, name="projection", **names)
             if self.token_embedding_dim != hidden_dim
             else None
         )
-        self.norm = LayerNorm(epsilon=norm_epsilon, name="norm", **names)
+        self.norm = LayerNorm(epsilon=norm_epsilon, name="norm", **names) if normalizes else None
         self.drop = keras.layers.Dropout(dropout, name="drop", **names)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -138,17 +151,30 @@ class TransformerEmbeddings(keras.layers.Layer):
             self.token_type.build((None,))
         if self.projection is not None:
             self.projection.build((None, self.token_embedding_dim))
-        self.norm.build((None, None, self.hidden_dim))
+        if self.norm is not None:
+            self.norm.build((None, None, self.sum_dim))
 
     def call(self, token_ids: Any, training: bool = False) -> Any:
+        token_type = ops.zeros((1,), dtype="int32")
+        if self.given_token_types > 1:
+            token_type = ops.floor_divide(token_ids, self.vocabulary_size)
+            token_ids = token_ids - token_type * self.vocabulary_size
         hidden = self.token(token_ids)  # (batch, length, token_embedding_dim)
-        if self.projection is not None:
-            flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
-            hidden = ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
-        fixed = self.position(self._count_positions(token_ids))  # (length, hidden_dim) or (batch, length, hidden_dim)
+        if self.widened == "tokens":
+            hidden = self._widen(hidden, token_ids)
+        fixed = self.position(self._count_positions(token_ids))  # (length, sum_dim) or (batch, length, sum_dim)
         if self.token_type is not None:
-            fixed = fixed + self.token_type(ops.zeros((1,), dtype="int32"))
-        return self.drop(self.norm(hidden + fixed), training=training)
+            fixed = fixed + self.token_type(token_type)
+        hidden = hidden + fixed if self.norm is None else self.norm(hidden + fixed)
+        hidden = self.drop(hidden, training=training)
+        return self._widen(hidden, token_ids) if self.widened == "sum" else hidden
+
+    def _widen(self, hidden: Any, token_ids: Any) -> Any:
+        """Projects to `hidden_dim`, if the token embedding is narrower."""
+        if self.projection is None:
+            return hidden
+        flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
+        return ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
 
     def _count_positions(self, token_ids: Any) -> Any:
         if not self.position_offset:
@@ -162,10 +188,13 @@ class TransformerEmbeddings(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            "vocabulary_size", "hidden_dim", "max_positions", "token_embedding_dim", "num_token_types",
-            "position_offset", "norm_epsilon", "dropout",
+            "vocabulary_size", "hidden_dim", "max_positions", "token_embedding_dim", "widened", "num_token_types",
+            "position_offset", "norm_epsilon", "dropout", "normalizes",
         )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        values = {name: getattr(self, name) for name in names}
+        if self.given_token_types > 1:  # left out otherwise, as in earlier files
+            values["given_token_types"] = self.given_token_types
+        return {**super().get_config(), **values}
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -238,16 +267,21 @@ class SelfAttention(keras.layers.Layer):
         num_heads: Number of heads.
         head_dim: Width of a head; `num_heads * head_dim` may differ from the input's width.
         dropout: Rate on the attention weights while training.
+        max_length: The maximum number of tokens in a text; over 1,024, the attention of longer texts is computed in
+            blocks, with a bias of one row. Default: 1,024.
 
     Call with `hidden` `(batch, length, dim)` and `bias`, added to the scores, of a shape that broadcasts to
     `(batch, heads, length, length)`; returns `(batch, length, dim)`. Products: `query_key_value`, `output`.
     """
 
-    def __init__(self, *, num_heads: int, head_dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *, num_heads: int, head_dim: int, dropout: float = 0.0, max_length: int = LONG, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.dropout = dropout
+        self.max_length = max_length
         width = num_heads * head_dim
         self.query_key_value = keras.layers.Dense(3 * width, name="query_key_value", dtype=self.dtype_policy)
         self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
@@ -276,16 +310,17 @@ class SelfAttention(keras.layers.Layer):
         product = self.query_key_value(as_rows(hidden))  # (batch * length, 3 * heads * width)
         product = ops.transpose(ops.reshape(product, (batch, length, 3 * heads, width)), (0, 2, 1, 3))
         query, key, value = ops.split(product, 3, axis=1)  # (batch, heads, length, width)
-        scores = ops.matmul(query * (1 / math.sqrt(width)), ops.swapaxes(key, -1, -2)) + bias
-        weights = self.drop(ops.softmax(scores), training=training)  # (batch, heads, length, length)
-        mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (batch, length, heads, width)
+        query = query * (1 / math.sqrt(width))
+        drop = self.drop if training else None
+        mixed = attend_any(query, key, value, bias, bias, drop=drop, max_length=self.max_length)
+        mixed = ops.transpose(mixed, (0, 2, 1, 3))  # (batch, length, heads, width)
         return ops.reshape(mixed, (-1, heads * width))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_heads", "head_dim", "dropout")
+        names = ("num_heads", "head_dim", "dropout", "max_length")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -330,6 +365,7 @@ class TransformerLayer(BlockLayer):
         norm_epsilon: The epsilon of the normalisations.
         dropout: Rate after attention and after the feed-forward network while training.
         attention_dropout: Rate on the attention weights while training.
+        max_length: As for `SelfAttention`. Default: 1,024.
 
     Call as a `BlockLayer`. Products: `attention/query_key_value`, `attention/output`, `intermediate`, `output`.
     """
@@ -344,18 +380,20 @@ class TransformerLayer(BlockLayer):
         norm_epsilon: float = 1e-12,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        max_length: int = LONG,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.head_dim = head_dim
+        self.max_length = max_length
         self.intermediate_dim = intermediate_dim
         self.activation = activation
         self.norm_epsilon = norm_epsilon
         self.dropout = dropout
         self.attention_dropout = attention_dropout
         policy = {"dtype": self.dtype_policy}
-        self.attention = SelfAttention(
+        self.attention = self.make_attention(
             num_heads=num_heads, head_dim=head_dim, dropout=attention_dropout, name="attention", **policy
         )
         self.attention_norm = LayerNorm(epsilon=norm_epsilon, name="attention_norm", **policy)
@@ -364,6 +402,10 @@ class TransformerLayer(BlockLayer):
         )
         self.output_norm = LayerNorm(epsilon=norm_epsilon, name="output_norm", **policy)
         self.drop = keras.layers.Dropout(dropout, name="drop", **policy)
+
+    def make_attention(self, **options: Any) -> SelfAttention:
+        """Makes the layer's attention; another kind of layer overrides it."""
+        return SelfAttention(max_length=self.max_length, **options)
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         dim = input_shape[-1]
@@ -396,5 +438,6 @@ class TransformerLayer(BlockLayer):
     def get_config(self) -> dict[str, Any]:
         names = (
             "num_heads", "head_dim", "intermediate_dim", "activation", "norm_epsilon", "dropout", "attention_dropout",
+            "max_length",
         )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

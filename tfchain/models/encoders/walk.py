@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfchain.models.encoders.anatomy import list_dense, name_layer
+from tfchain.models.encoders.anatomy import find_block, list_modules, name_layer
+from tfchain.models.encoders.blocks.block import FindLayer
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 
-FindLayer = Callable[[str], Any]  # from a layer's name to the layer, made or found
+TOKEN_FLAGS = "token_flags"
+TOKEN_MATRIX = "token_matrix"
 Visit = Callable[[str, Any], None]  # the path of a product, and its input, (batch * length, in_dim)
 
 
@@ -35,44 +37,45 @@ def walk_transformer(
     Returns:
         `(batch, length, hidden_dim)`.
     """
-    from keras import ops
-
+    if config.is_static:
+        return find_layer("embeddings")(token_ids)
+    if config.has_token_flags:
+        token_ids, padding_mask = find_layer(TOKEN_FLAGS)(token_ids, padding_mask)
+        has_padding = True
     options = {} if training is None else {"training": training}
-    bias = find_layer("attention_mask")(padding_mask) if has_padding else ops.zeros(())
-    if config.relative_attention_buckets:
-        bias = bias + find_layer("relative_position_bias")(token_ids)
+    block = find_block(config)
+    bias = block.share(config, find_layer, token_ids, padding_mask, has_padding=has_padding)
     hidden = find_layer("embeddings")(token_ids, **options)
+    layers: dict[str, Any] = {}  # several layers in a row may share one's weights
     for number in range(config.num_layers):
-        name = name_layer(number)
-        layer = find_layer(name)
+        name = name_layer(config.find_distinct_layer(number))
+        if name not in layers:
+            layers[name] = find_layer(name)
+        layer = layers[name]
         if visit is None:
             hidden = layer(hidden, bias, token_ids, **options)
         else:
             hidden = layer.compute(hidden, bias, token_ids, visit=_inside(name, visit), **options)
-    return hidden
+    return block.finish(config, find_layer, hidden)
 
 
-def walk_heads(config: EncoderConfig, find_layer: FindLayer, hidden: Any, padding_mask: Any) -> Any:
-    """Runs pooling, dense modules, normalisation and the task's head.
+def walk_heads(config: EncoderConfig, find_layer: FindLayer, hidden: Any, token_ids: Any, padding_mask: Any) -> Any:
+    """Runs pooling, dense modules, normalisations and the task's head.
 
     Args:
         config: The encoder's shape.
         find_layer: As for `walk_transformer`.
         hidden: `(batch, length, hidden_dim)`.
+        token_ids: int32 `(batch, length)`.
         padding_mask: int32 `(batch, length)`: 0 for padding, 2 for a token that pooling leaves out.
 
     Returns:
         `(batch, embedding_dim)`.
     """
-    vectors = find_layer("pooling")(hidden, padding_mask)
-    modules = [name for name, _ in list_dense(config)]
-    for name in modules[: len(config.dense)]:
+    vectors = hidden if config.tokens is not None else find_layer("pooling")(hidden, padding_mask)
+    for name in list_modules(config):
         vectors = find_layer(name)(vectors)
-    if config.normalize:
-        vectors = find_layer("normalize")(vectors)
-    for name in modules[len(config.dense) :]:
-        vectors = find_layer(name)(vectors)
-    return vectors
+    return vectors if config.tokens is None else find_layer(TOKEN_MATRIX)(vectors, token_ids, padding_mask)
 
 
 def _inside(name: str, visit: Visit) -> Visit:

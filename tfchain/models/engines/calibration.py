@@ -12,12 +12,12 @@ from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.sampling import spread_evenly
 from tfchain.models.encoders.walk import walk_transformer
 from tfchain.models.engines.padding import pad
+from tfchain.models.weights.folder_contents import CALIBRATION
 from tfchain.runtime.fork import check_tensorflow_runs
 
 if TYPE_CHECKING:
     from tfchain.models.encoders.encoder import Encoder
 
-FILE = "calibration.json"
 LEAST_TEXTS = 8
 MOST_TEXTS = 64  # more texts changed no vector by more than rounding
 BATCH = 8  # texts
@@ -46,7 +46,7 @@ class Calibration:
 
     def save(self, folder: Path) -> None:
         """Writes `calibration.json`."""
-        (folder / FILE).write_text(json.dumps({"token_ids": self.token_ids}), encoding="utf-8")
+        (folder / CALIBRATION).write_text(json.dumps({"token_ids": self.token_ids}), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Calibration | None":
@@ -55,7 +55,7 @@ class Calibration:
         Raises:
             ModelFolderError: if the file is damaged.
         """
-        path = folder / FILE
+        path = folder / CALIBRATION
         if not path.is_file():
             return None
         try:
@@ -121,15 +121,15 @@ def measure_input_ranges(
     @tf.function(input_signature=specs, autograph=False)
     def measure(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
         is_token = tf.reshape(padding_mask, [-1]) > 0
-        seen = {}
+        seen: dict[str, list[Any]] = {}  # several layers in a row may share a product
 
         def visit(path: str, rows: Any) -> None:
             rows = tf.boolean_mask(rows, is_token)
             low, high, square = tf.reduce_min(rows, 0), tf.reduce_max(rows, 0), tf.reduce_sum(tf.square(rows), 0)
-            seen[path] = tf.stack([low, high, square])
+            seen.setdefault(path, []).append(tf.stack([low, high, square]))
 
         walk_transformer(encoder.config.transformer, encoder.get_layer, token_ids, padding_mask, visit=visit)
-        return seen
+        return {path: tf.stack(values) for path, values in seen.items()}
 
     parts: dict[str, list[np.ndarray]] = {}
     listed = sorted(calibration.token_ids, key=len)
@@ -140,13 +140,15 @@ def measure_input_ranges(
     num_tokens = sum(len(ids) for ids in listed)
     ranges = {}
     for name, seen in parts.items():
-        stacked = np.stack(seen)  # (batches, 3, in_dim)
+        stacked = np.stack(seen)  # (batches, uses, 3, in_dim)
         if not np.isfinite(stacked).all():
             raise InputError(
                 f"The input ranges of {name} are not finite (NaN or infinite), so it cannot be calibrated. "
                 "The model's weights are damaged, or its training diverged: use another model, or train it again."
             )
         ranges[name] = InputRange(
-            stacked[:, 0].min(axis=0), stacked[:, 1].max(axis=0), stacked[:, 2].sum(axis=0) / num_tokens
+            stacked[:, :, 0].min(axis=(0, 1)),
+            stacked[:, :, 1].max(axis=(0, 1)),
+            stacked[:, :, 2].mean(axis=1).sum(axis=0) / num_tokens,
         )
     return ranges

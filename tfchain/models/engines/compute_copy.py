@@ -35,7 +35,7 @@ def make_compute_copy(
         encoder: The encoder.
         precision: For `bfloat16`, a copy with weights and products in bfloat16, and pooling, heads and output in
             float32; for `int8` with a calibration, a copy with weights and products in int8, and the rest in float32;
-            otherwise, the encoder itself.
+            of a static encoder, a copy with the table in `int8` or `float16`; otherwise, the encoder itself.
         calibration: The texts on which ranges are measured. Default: none.
         pad_token_id: The id that pads shorter texts of the calibration. Default: 0.
 
@@ -43,7 +43,7 @@ def make_compute_copy(
         InputError: if a range is not finite.
         TfchainError: if TensorFlow has no int8 products on this machine.
     """
-    from tfchain.models.encoders.encoder import make_blank_encoder
+    from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 
     if calibration is not None:
         from tfchain.models.engines.calibration import measure_input_ranges
@@ -52,8 +52,13 @@ def make_compute_copy(
 
         check_int8_products()
         return make_int8_copy(encoder, measure_input_ranges(encoder, calibration, pad_token_id=pad_token_id))
-    if precision != "bfloat16":
+    is_static = isinstance(encoder, Encoder) and encoder.config.transformer.is_static
+    if is_static and precision == "int8":
+        from tfchain.models.engines.int8_encoder import make_int8_copy
+
+        return make_int8_copy(encoder, {})
+    if precision != "bfloat16" and not (is_static and precision == "float16"):
         return encoder
-    copy = make_blank_encoder(encoder.config, name=encoder.name, dtype="bfloat16")
+    copy = make_blank_encoder(encoder.config, name=encoder.name, dtype=precision)
     copy.set_weights(encoder.get_weights())
     return copy

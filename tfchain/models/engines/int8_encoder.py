@@ -46,6 +46,8 @@ def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras
     config, weights = encoder.config, KerasWeights(encoder)
 
     def make(name: str) -> keras.layers.Layer:
+        if name == "embeddings" and config.transformer.is_static:
+            return Int8Embedding(config.transformer.vocabulary_size, config.transformer.hidden_dim, name=name)
         if name == "embeddings":
             return Int8Embeddings(**embedding_options(config.transformer), name=name, dtype="float32")
         layer = encoder.get_layer(name)
@@ -60,13 +62,16 @@ def _make_int8_copy(encoder: Encoder, ranges: Mapping[str, InputRange]) -> keras
 
     inputs = make_inputs()
     hidden = walk_transformer(config.transformer, make, inputs["token_ids"], inputs["padding_mask"])
-    copy = keras.Model(inputs, walk_heads(config, make, hidden, inputs["padding_mask"]), name=encoder.name)
+    vectors = walk_heads(config, make, hidden, inputs["token_ids"], inputs["padding_mask"])
+    copy = keras.Model(inputs, vectors, name=encoder.name)
 
     floats = {weight.path: weight for weight in encoder.weights}
     for weight in copy.weights:
         if weight.path in floats:  # the embedding's vectors, normalisations, position biases and heads
             weight.assign(floats[weight.path])
-    copy.get_layer("embeddings").token.set_table(np.asarray(encoder.get_layer("embeddings").token.embeddings))
+    made, source = copy.get_layer("embeddings"), encoder.get_layer("embeddings")
+    made, source = (made, source) if config.transformer.is_static else (made.token, source.token)
+    made.set_table(np.asarray(source.embeddings))
     return copy
 
 

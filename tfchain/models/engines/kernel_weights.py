@@ -1,21 +1,36 @@
 """Weights for the project's own int8 kernels: quantized from an encoder's float32 weights, or read from a file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.anatomy import list_transformer_shapes, name_layer
-from tfchain.models.encoders.blocks.post_norm import POST_NORM
-from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.anatomy import find_block, list_transformer_shapes, name_layer
+from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
+from tfchain.models.encoders.layer_config import LayerConfig
 from tfchain.models.encoders.relative_positions import find_rows
-from tfchain.models.native_library import Layer, Product, Weights
+from tfchain.models.encoders.rotary import make_slopes, make_turns
+from tfchain.models.native_weights import Layer, LayerShape, Options, Product, Weights
 from tfchain.models.weights.stored_weights import quantize_rows
 from tfchain.models.weights.tensor_files import TensorFile, write_tensors
 
 # The path of a product in a layer → its name in `Layer` and in the file
-PRODUCTS = dict(zip(POST_NORM.products, ("query_key_value", "attention_output", "intermediate", "output"), strict=True))
+PRODUCTS = {
+    "attention/query_key_value": "query_key_value",
+    "attention/output": "attention_output",
+    "intermediate": "intermediate",
+    "output": "output",
+}
+# The path of a normalisation in a layer → its name in `Layer.norms`
+NORMS = {
+    "attention_norm": "attention",
+    "after_attention_norm": "after_attention",
+    "output_norm": "feed_forward",
+    "feed_forward_norm": "feed_forward",
+    "after_feed_forward_norm": "after_feed_forward",
+}
+HEAD_NORMS = {"attention/query_norm": "query", "attention/key_norm": "key"}
 PRODUCT_PARTS = ("weights", "scales", "bias")
 
 
@@ -28,35 +43,46 @@ def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
 
     Args:
         config: The encoder's shape.
-        weights: Path → float32 array, with the paths of `list_shapes`.
+        weights: Path → float32 array, with the paths of `list_shapes`. The layers' are read when the result's `layers`
+            are, one layer at a time.
 
     Raises:
-        NotFiniteError: if a weight is not finite.
+        NotFiniteError: if a weight is not finite; of a layer, when the layer is read.
     """
     shape = config.transformer
+    layer = find_block(shape).find_layer_config(shape)
     tokens, token_scales = quantize_rows(_read_finite(weights, "embeddings/token/embeddings"))
-    fixed = _read_finite(weights, "embeddings/position/embeddings")[shape.position_offset :]
-    if shape.num_token_types:
-        fixed = fixed + _read_finite(weights, "embeddings/token_type/embeddings")[0]
     is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
-    relative = None
+    projection = _quantize(weights, "embeddings/projection", layer.embedding_scale) if is_narrow else None
+    fixed = np.zeros((1, shape.hidden_dim), dtype="float32")
+    if "embeddings/position/embeddings" in weights:
+        fixed = _read_finite(weights, "embeddings/position/embeddings")[shape.position_offset :]
+    if shape.num_token_types:
+        types = _read_finite(weights, "embeddings/token_type/embeddings")[: shape.given_token_types]
+        fixed = np.concatenate([fixed + row for row in types])
+    relative = _make_slopes(shape, layer)
     if shape.relative_attention_buckets:
-        last = len(fixed) - 1
+        last = shape.max_length - 1
         rows = find_rows(shape.relative_attention_buckets, np.arange(-last, last + 1))
         relative = _read_finite(weights, "relative_position_bias/embeddings")[rows].T  # (heads, 2 * positions - 1)
         if len(relative) == 1:  # one bias for all heads
             relative = np.repeat(relative, max(shape.layer_heads), axis=0)
     return Weights(
         tokens=tokens,
-        token_scales=token_scales,
+        token_scales=token_scales if is_narrow else token_scales * np.float32(layer.embedding_scale),
         fixed=fixed,
-        projection=_quantize(weights, "embeddings/projection") if is_narrow else None,
-        norm=_read_norms(weights, "embeddings/norm"),
-        layers=[_make_layer(config, weights, number) for number in range(shape.num_layers)],
+        projection=projection,
+        norm=_read_norm(weights, "embeddings/norm", layer) if layer.embedding_norm else None,
+        shapes=_list_layer_shapes(shape, layer),
+        layers=_share(shape, lambda number: _make_layer(shape, layer, weights, number)),
         activation=shape.activation,
         epsilon=shape.norm_epsilon,
+        positions=shape.max_length,
         relative=relative,
-        normalizes=config.normalize and not config.dense,
+        normalizes=config.module_order == ("normalize",),
+        token_types=shape.given_token_types,
+        final_norm=_read_norm(weights, "final_norm", layer) if layer.final_norm else None,
+        options=_make_options(shape, layer),
     )
 
 
@@ -65,13 +91,20 @@ def save_kernel_weights(path: Path, weights: Weights) -> None:
 
     Args:
         path: The file.
-        weights: From `make_kernel_weights`.
+        weights: From `make_kernel_weights`; its layers are read.
     """
     tensors = {"tokens": weights.tokens, "token_scales": weights.token_scales, "fixed": weights.fixed}
-    tensors |= {"norm": weights.norm} | ({} if weights.relative is None else {"relative": weights.relative})
+    optional = {"norm": weights.norm, "final_norm": weights.final_norm, "relative": weights.relative}
+    tensors |= {name: array for name, array in optional.items() if array is not None}
     products = {} if weights.projection is None else {"projection": weights.projection}
-    for number, layer in enumerate(weights.layers):
-        tensors[f"{name_layer(number)}.norms"] = layer.norms
+    number, before = -1, None
+    for layer in weights.layers:
+        if layer is before:  # it shares the weights of the layer before it
+            continue
+        number, before = number + 1, layer
+        for name, known in (("norms", NORMS), ("head_norms", HEAD_NORMS)):
+            found = [norm for place, norm in layer.norms.items() if place in known.values()]
+            tensors |= {f"{name_layer(number)}.{name}": np.concatenate(found)} if found else {}
         products |= {f"{name_layer(number)}.{name}": getattr(layer, name) for name in PRODUCTS.values()}
     for name, product in products.items():
         tensors |= {f"{name}.{part}": getattr(product, part) for part in PRODUCT_PARTS}
@@ -86,9 +119,10 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
         config: The encoder's shape.
 
     Raises:
-        ModelFolderError: if the file is damaged, or belongs to another encoder.
+        ModelFolderError: if the file is damaged, or belongs to another encoder; of a layer, when the layer is read.
     """
     shape, shapes = config.transformer, list_transformer_shapes(config.transformer)
+    layer = find_block(shape).find_layer_config(shape)
 
     def read(name: str, dtype: str, *expected: int) -> np.ndarray:
         array = file.read(name) if name in file else None
@@ -104,49 +138,147 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
         rest = (read(f"{name}.{part}", "float32", outputs) for part in ("scales", "bias"))
         return Product(read(f"{name}.weights", "int8", outputs, inputs), *rest)
 
-    def read_layers() -> Iterator[Layer]:
-        for number, heads in enumerate(shape.layer_heads):
-            name = name_layer(number)
-            products = {part: read_product(f"{name}.{part}", f"{name}/{path}") for path, part in PRODUCTS.items()}
-            norms = read(f"{name}.norms", "float32", 4, dim)
-            yield Layer(heads=heads, head_dim=shape.layer_head_dim(number), norms=norms, **products)
+    def read_norms(number: int, name: str, known: Mapping[str, str]) -> dict[str, np.ndarray]:
+        names = _list_norms(shape, number, known)
+        if not names:
+            return {}
+        width = dim if known is NORMS else shape.layer_head_dim(number)
+        array = read(f"{name_layer(number)}.{name}", "float32", 2 * len(names), width)
+        return dict(zip(names.values(), array.reshape(len(names), 2, width), strict=True))
+
+    def read_layer(number: int) -> Layer:
+        name = name_layer(number)
+        products = {part: read_product(f"{name}.{part}", f"{name}/{path}") for path, part in PRODUCTS.items()}
+        norms = read_norms(number, "norms", NORMS) | read_norms(number, "head_norms", HEAD_NORMS)
+        return Layer(norms=norms, **products)
 
     dim, token_dim = shape.hidden_dim, shape.token_embedding_dim or shape.hidden_dim
     vocabulary, positions = shape.vocabulary_size, shape.max_length
     heads = max(shape.layer_heads) if shape.layer_heads[0] == 1 else shape.layer_heads[0]
-    has_relative = bool(shape.relative_attention_buckets)
+    has_relative = layer.has_alibi or bool(shape.relative_attention_buckets)
+    has_positions = "embeddings/position/embeddings" in shapes
     return Weights(
         tokens=read("tokens", "int8", vocabulary, token_dim),
         token_scales=read("token_scales", "float32", vocabulary),
-        fixed=read("fixed", "float32", positions, dim),
+        fixed=read("fixed", "float32", shape.given_token_types * (positions if has_positions else 1), dim),
         projection=read_product("projection", "embeddings/projection") if token_dim != dim else None,
-        norm=read("norm", "float32", 2, dim),
-        layers=list(read_layers()),
+        norm=read("norm", "float32", 2, dim) if layer.embedding_norm else None,
+        shapes=_list_layer_shapes(shape, layer),
+        layers=_share(shape, read_layer),
         activation=shape.activation,
         epsilon=shape.norm_epsilon,
+        positions=positions,
         relative=read("relative", "float32", heads, 2 * positions - 1) if has_relative else None,
-        normalizes=config.normalize and not config.dense,
+        normalizes=config.module_order == ("normalize",),
+        token_types=shape.given_token_types,
+        final_norm=read("final_norm", "float32", 2, dim) if layer.final_norm else None,
+        options=_make_options(shape, layer),
     )
 
 
-def _make_layer(config: EncoderConfig, weights: Mapping[str, np.ndarray], number: int) -> Layer:
-    shape, name = config.transformer, name_layer(number)
-    heads, width = shape.layer_heads[number], shape.layer_head_dim(number)
+def _share(shape: TransformerConfig, make: Callable[[int], Layer]) -> Iterator[Layer]:
+    """Yields the layers in the order of computation, one at a time: several in a row may have the same weights."""
+    made: tuple[int, Layer] | None = None
+    for number in range(shape.num_layers):
+        distinct = shape.find_distinct_layer(number)
+        if made is None or made[0] != distinct:
+            made = distinct, make(distinct)
+        yield made[1]
+
+
+def _list_layer_shapes(shape: TransformerConfig, layer: LayerConfig) -> list[LayerShape]:
+    return [
+        LayerShape(
+            heads=heads,
+            head_dim=shape.layer_head_dim(number),
+            units=shape.layer_intermediate_dims[number],
+            queries_per_key=layer.queries_per_key,
+            window=layer.find_window(number),
+            scale=layer.attention_scale,
+        )
+        for number, heads in enumerate(shape.layer_heads)
+    ]
+
+
+def _make_options(shape: TransformerConfig, layer: LayerConfig) -> Options:
+    turns: list[np.ndarray | None] = [None, None]
+    if shape.rotary is not None:
+        for is_local in {layer.find_window(number) is not None for number in range(shape.num_layers)}:
+            turns[is_local] = make_turns(shape.rotary, shape.layer_head_dim(0), shape.max_length, is_local=is_local)
+    return Options(
+        norm_place=layer.norm_place,
+        takes_mean=layer.norm == "layer",
+        is_causal=layer.is_causal,
+        is_gated=layer.gate != "none",
+        turns=(turns[0], turns[1]),
+    )
+
+
+def _make_slopes(shape: TransformerConfig, layer: LayerConfig) -> np.ndarray | None:
+    """Returns ALiBi's bias by distance, `(heads, 2 * positions - 1)`; None if there is none."""
+    if not layer.has_alibi:
+        return None
+    last = shape.max_length - 1
+    distances = np.abs(np.arange(-last, last + 1, dtype="float32"))
+    return -make_slopes(shape.layer_heads[0])[:, None] * distances
+
+
+def _make_layer(shape: TransformerConfig, layer: LayerConfig, weights: Mapping[str, np.ndarray], number: int) -> Layer:
+    name = name_layer(number)
     products = {part: _quantize(weights, f"{name}/{path}") for path, part in PRODUCTS.items()}
-    fused = products["query_key_value"]
-    order = np.arange(3 * heads * width).reshape(3, heads, width).swapaxes(0, 1).reshape(-1)
-    products["query_key_value"] = Product(fused.weights[order], fused.scales[order], fused.bias[order])
-    norms = _read_norms(weights, f"{name}/attention_norm", f"{name}/output_norm")
-    return Layer(heads=heads, head_dim=width, norms=norms, **products)
+    products["query_key_value"] = _pick(products["query_key_value"], _order_heads(shape, layer, number))
+    if layer.gate == "second":
+        halves = np.arange(2 * shape.layer_intermediate_dims[number]).reshape(2, -1)
+        products["intermediate"] = _pick(products["intermediate"], halves[::-1].reshape(-1))
+    norms = {
+        place: _read_norm(weights, f"{name}/{path}", layer)
+        for path, place in _list_norms(shape, number, NORMS | HEAD_NORMS).items()
+    }
+    turned = _order_features(shape, number)
+    norms |= {place: norms[place][:, turned] for place in HEAD_NORMS.values() if place in norms}
+    return Layer(norms=norms, **products)
 
 
-def _quantize(weights: Mapping[str, np.ndarray], path: str) -> Product:
+def _order_heads(shape: TransformerConfig, layer: LayerConfig, number: int) -> np.ndarray:
+    """Returns the places of the product's outputs (all queries, all keys, all values) as the kernels take them."""
+    heads, width, shared = shape.layer_heads[number], shape.layer_head_dim(number), layer.queries_per_key
+    keys, turned = heads // shared, _order_features(shape, number)
+    places = np.arange((heads + 2 * keys) * width).reshape(-1, width)
+    queries = places[:heads, turned].reshape(keys, shared, width)
+    key, value = places[heads : heads + keys, turned], places[heads + keys :]
+    return np.concatenate([queries, key[:, None], value[:, None]], axis=1).reshape(-1)
+
+
+def _order_features(shape: TransformerConfig, number: int) -> np.ndarray:
+    """Returns the order of a query's features in which those that positions turn together stand half a head apart."""
+    places = np.arange(shape.layer_head_dim(number))
+    if shape.rotary is None or not shape.rotary.is_interleaved:
+        return places
+    turned = places[: shape.rotary.dim]
+    return np.concatenate([turned[0::2], turned[1::2], places[len(turned) :]])
+
+
+def _pick(product: Product, places: np.ndarray) -> Product:
+    return Product(product.weights[places], product.scales[places], product.bias[places])
+
+
+def _list_norms(shape: TransformerConfig, number: int, known: Mapping[str, str]) -> dict[str, str]:
+    """Returns the paths of a layer's normalisations with their names in `Layer.norms`, in the order of its weights."""
+    paths = (path.removesuffix("/gamma") for path, _ in find_block(shape).list_layer_shapes(shape, number))
+    return {path: known[path] for path in paths if path in known}
+
+
+def _quantize(weights: Mapping[str, np.ndarray], path: str, factor: float = 1.0) -> Product:
     numbers, scales = quantize_rows(_read_finite(weights, f"{path}/kernel").T)
-    return Product(numbers, scales, _read_finite(weights, f"{path}/bias"))
+    has_bias = f"{path}/bias" in weights
+    bias = _read_finite(weights, f"{path}/bias") if has_bias else np.zeros(len(scales), dtype="float32")
+    return Product(numbers, scales * np.float32(factor), bias * np.float32(factor))
 
 
-def _read_norms(weights: Mapping[str, np.ndarray], *paths: str) -> np.ndarray:
-    return np.stack([_read_finite(weights, f"{path}/{part}") for path in paths for part in ("gamma", "beta")])
+def _read_norm(weights: Mapping[str, np.ndarray], path: str, layer: LayerConfig) -> np.ndarray:
+    gamma = _read_finite(weights, f"{path}/gamma")
+    beta = _read_finite(weights, f"{path}/beta") if f"{path}/beta" in weights else np.zeros_like(gamma)
+    return np.stack([gamma + 1 if layer.norm == "rms_plus_one" else gamma, beta])
 
 
 def _read_finite(weights: Mapping[str, np.ndarray], path: str) -> np.ndarray:

@@ -21,9 +21,10 @@ from tfchain.runtime.token_batches import TOKENS_IN_BATCH, map_on_threads
 
 logger = logging.getLogger(__name__)
 
-CONVERSION = 4  # increased when the same weights give a different flatbuffer, so that cached ones are not used
+CONVERSION = 5  # increased when the same weights give a different flatbuffer, so that cached ones are not used
 POOL_TOKENS = 4096  # with this many tokens, several interpreters are worth starting, which happens once
 MOST_INTERPRETERS = 8  # beside the interpreter for queries; each has a copy of the weights
+LARGE = 100_000_000  # weights; TensorFlow is faster with layers of newer architectures that wide
 LARGEST_FLATBUFFER = 1_900_000_000  # bytes; the limit of a flatbuffer is 2 GiB
 
 
@@ -65,6 +66,10 @@ class LiteRTEngine:
             return "the encoder may change, or has changed"
         if computation.shared.num_weights * 4 >= LARGEST_FLATBUFFER:
             return "the encoder is larger than a flatbuffer can be"
+        config = computation.shared.config
+        is_newer = config is not None and config.transformer.layer is not None
+        if computation.precision == "float32" and is_newer and computation.shared.num_weights >= LARGE:
+            return "TensorFlow computes a large encoder of this architecture faster, and without a copy of its weights"
         import tensorflow as tf
 
         return "there is a GPU" if tf.config.list_physical_devices("GPU") else None

@@ -1,11 +1,12 @@
 """An encoder on the project's own int8 kernels: 8-bit weights, lists of token ids in, vectors out."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfchain.models.encoders.anatomy import find_block, list_dense
+from tfchain.models.encoders.anatomy import LAYER_NORM, LAYER_NORM_EPSILON, find_block, list_dense, list_modules
 from tfchain.models.encoders.config import DenseConfig, EncoderConfig
 from tfchain.models.encoders.keras_weights import KerasWeights
 from tfchain.models.engines.kernel_folder import StoredKernels
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from tfchain.models.encoders.encoder import Encoder
 
 TOKENS_A_THREAD = 128  # in a batch: with more, activations no longer fit into the processor's caches
+
+
+def _exact_gelu(values: np.ndarray) -> np.ndarray:
+    """Returns x/2 · (1 + erf(x/√2)); NumPy has no erf, and heads are small."""
+    erf = np.asarray(np.frompyfunc(math.erf, 1, 1)(values / math.sqrt(2)), dtype="float32")
+    return (0.5 * values * (1 + erf)).astype("float32")
+
+
 HEAD_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "gelu": _exact_gelu,
     "linear": lambda values: values,
     "relu": lambda values: np.maximum(values, 0),
     "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
@@ -43,11 +53,13 @@ def find_obstacle_of_shape(config: EncoderConfig) -> str | None:
     """Returns why the kernels cannot run an encoder of this shape; None if they can."""
     if not find_block(config.transformer).has_kernels:
         return f"the kernels do not compute layers of the architecture {config.transformer.architecture!r}"
-    if "max" in config.pooling.modes:
+    if config.transformer.widened == "sum" and config.transformer.token_embedding_dim is not None:
+        return "the kernels widen token embeddings before positions are added, and not their normalised sum"
+    if config.transformer.has_token_flags:
+        return "the kernels sum token vectors up, and attend to every token"
+    if config.tokens is None and "max" in config.pooling.modes:
         return "the pooling 'max' is not a weighted sum of token vectors"
-    modules = (*config.dense, *([config.head] if config.head else []))
-    unknown = [module.activation for module in modules if module.activation not in HEAD_ACTIVATIONS]
-    return f"a dense head has the activation {unknown[0]!r}" if unknown else None
+    return None
 
 
 class NativeEncoder:
@@ -74,10 +86,12 @@ class NativeEncoder:
         weights = encoder if isinstance(encoder, StoredEncoder | StoredKernels) else KerasWeights(encoder)
         self.num_threads = min(num_threads, MOST_THREADS)
         self._modes = config.pooling.modes
+        self._num_vectors = None if config.tokens is None else config.tokens.num_vectors
         self._pad_token_id = config.transformer.pad_token_id
-        modules = [_DenseModule(module, weights, name) for name, module in list_dense(config)]
-        self._dense, self._head = modules[: len(config.dense)], modules[len(config.dense) :]
-        self._normalizes = config.normalize and bool(config.dense)  # without dense modules the kernels normalize
+        modules = make_modules(config, weights)
+        # A normalisation alone is the kernels'.
+        is_theirs = config.module_order == ("normalize",) and config.tokens is None
+        self._modules = [module for module in modules if not (is_theirs and module is normalize)]
         file = getattr(encoder, "kernel_file", None)
         self._model = NativeModel(
             make_kernel_weights(config, weights) if file is None else load_kernel_weights(file, config)
@@ -104,14 +118,34 @@ class NativeEncoder:
             flat = np.concatenate([np.asarray(ids, dtype="int32") for ids in filled])
             starts = np.zeros(len(filled) + 1, dtype="int32")
             np.cumsum([len(ids) for ids in filled], out=starts[1:])
+        if self._num_vectors is not None:
+            return self._lay_out(flat, starts, self._num_vectors)
         vectors = self._model(flat, starts, self._weigh(token_ids, starts, skipped), num_threads=self.num_threads)
-        for module in self._dense:
-            vectors = module(vectors)
-        if self._normalizes:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-        for module in self._head:
+        return self._finish(vectors)
+
+    def _finish(self, vectors: np.ndarray) -> np.ndarray:
+        """Runs what follows the pooling."""
+        for module in self._modules:
             vectors = module(vectors)
         return vectors
+
+    def _lay_out(self, flat: np.ndarray, starts: np.ndarray, num_vectors: int) -> np.ndarray:
+        """Returns the vectors of each text's tokens one after the other, with zeros behind, as `TokenMatrix` does.
+
+        The kernels give weighted sums: with one pooling for each place of a token, each sum is one token's vector. The
+        sums of a text of 300 tokens take a hundredth of what its layers take.
+        """
+        lengths = np.diff(starts)
+        places = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+        weights = np.zeros((int(lengths.max()), int(starts[-1])), dtype="float32")
+        weights[places, np.arange(starts[-1])] = 1
+        sums = self._model(flat, starts, weights, num_threads=self.num_threads)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        vectors = self._finish(sums.reshape(len(lengths), len(weights), -1)[rows, places])
+        laid = np.zeros((len(lengths), num_vectors, vectors.shape[1]), dtype="float32")
+        is_kept = places < num_vectors
+        laid[rows[is_kept], places[is_kept]] = vectors[is_kept]
+        return laid.reshape(len(lengths), -1)
 
     def encode(
         self,
@@ -164,7 +198,7 @@ class NativeEncoder:
         return weights
 
 
-class _DenseModule:
+class DenseModule:
     """A Dense module in float32, in NumPy."""
 
     def __init__(self, config: DenseConfig, weights: Mapping[str, np.ndarray], name: str) -> None:
@@ -175,6 +209,34 @@ class _DenseModule:
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         vectors = vectors @ self._kernel
         return self._activate(vectors if self._bias is None else vectors + self._bias)
+
+
+class LayerNormModule:
+    """A layer normalisation of vectors, in NumPy."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray], name: str) -> None:
+        self._gamma, self._beta = (_check_finite(weights[f"{name}/{part}"], name) for part in ("gamma", "beta"))
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        centred = vectors - vectors.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
+        return np.asarray(centred / deviation * self._gamma + self._beta, dtype="float32")
+
+
+def make_modules(config: EncoderConfig, weights: Mapping[str, np.ndarray]) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Makes what follows the pooling, in order: dense modules, normalisations and a task's head, in NumPy."""
+    dense = {name: DenseModule(module, weights, name) for name, module in list_dense(config)}
+    made: list[Callable[[np.ndarray], np.ndarray]] = []
+    for name in list_modules(config):
+        is_norm = name.startswith(LAYER_NORM)
+        made.append(LayerNormModule(weights, name) if is_norm else dense.get(name, normalize))
+    return made
+
+
+def normalize(vectors: np.ndarray) -> np.ndarray:
+    """Returns vectors of length one."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype="float32")
 
 
 def _check_finite(weight: np.ndarray, name: str) -> np.ndarray:

@@ -5,8 +5,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfchain.models.encoders.anatomy import LAYER_NORM, LAYER_NORM_EPSILON
 from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.encoders.general.attention import GroupedAttention
+from tfchain.models.encoders.general.embeddings import TokenEmbeddings
+from tfchain.models.encoders.general.layer import GeneralLayer
+from tfchain.models.encoders.general.norms import RMSNorm
+from tfchain.models.encoders.general.shared_inputs import PositionBias, RotaryTable
 from tfchain.models.encoders.pooling import Normalize, Pooling
+from tfchain.models.encoders.token_layers import TokenMatrix
 from tfchain.models.encoders.transformer import (
     AttentionMask,
     LayerNorm,
@@ -20,6 +27,7 @@ from tfchain.models.encoders.transformer import (
 LAYERS = (
     *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm),
     *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
+    *(GeneralLayer, GroupedAttention, PositionBias, RMSNorm, RotaryTable, TokenEmbeddings, TokenMatrix),
 )
 
 
@@ -44,6 +52,10 @@ def _find_obstacle_of_layer(layer: Any, encoder: Encoder) -> str | None:
         return "has been quantized by Keras"
     if isinstance(layer, TransformerLayer) and layer.intermediate.activation is not make_activation(config.activation):
         return "does not have the configuration's activation"
-    if isinstance(layer, LayerNorm) and layer.epsilon != config.norm_epsilon:
+    if isinstance(layer, GeneralLayer) and layer.activation != config.activation:
+        return "does not have the configuration's activation"
+    if isinstance(layer, LayerNorm) and layer.name.startswith(LAYER_NORM):
+        return None if layer.epsilon == LAYER_NORM_EPSILON else "does not have the module's epsilon"
+    if isinstance(layer, LayerNorm | RMSNorm) and layer.epsilon != config.norm_epsilon:
         return "does not have the configuration's epsilon"
     return None

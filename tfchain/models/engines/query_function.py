@@ -28,7 +28,7 @@ def make_single_function(encoder: Encoder) -> Any:
         hidden = walk_transformer(
             config.transformer, encoder.get_layer, token_ids, padding_mask, training=False, has_padding=False
         )
-        return {"embedding": walk_heads(config, encoder.get_layer, hidden, padding_mask)}
+        return {"embedding": walk_heads(config, encoder.get_layer, hidden, token_ids, padding_mask)}
 
     specs = [tf.TensorSpec([1, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
     return tf.function(embed, input_signature=specs, autograph=False)

@@ -34,8 +34,8 @@ class EncoderRunner:
             seconds once (in int8 twice, for single and for several texts), and is faster on a CPU. `native` runs only
             int8, on tfchain's own kernels: it needs no conversion and was faster still on two cores, but needs x86-64
             Linux, a processor with AVX-512 VNNI and one of tfchain's own encoders. `auto` uses `native` for int8 if it
-            can, `litert` on a machine without a GPU for a model with a `cache_key`, and otherwise `tensorflow`.
-            Default: `auto`.
+            can, `litert` on a machine without a GPU for a model with a `cache_key`, and otherwise `tensorflow`. `numpy`
+            runs static encoders only, and `auto` uses it for them. Default: `auto`.
         cache_key: The model's fingerprint by `fingerprint_model`, or a function that returns it; the key under which
             the flatbuffer is cached between processes. Default: not cached.
         precision: `bfloat16` runs a copy of the encoder in TensorFlow. `int8` (8-bit weights, activations quantized
@@ -61,8 +61,9 @@ class EncoderRunner:
     ) -> None:
         if engine not in get_args(EngineName):
             raise InputError(f"`engine` must be one of {', '.join(get_args(EngineName))}. Received: engine={engine!r}.")
-        check_precision(precision, engine, calibration is not None)
         shared = encoder if isinstance(encoder, SharedModel) else SharedModel(encoder)
+        self._is_static = shared.config is not None and shared.config.transformer.is_static
+        check_precision(precision, engine, calibration is not None, self._is_static)
         check_encoder(shared, precision, calibration is not None)
         self.pad_token_id = pad_token_id
         self.engine: EngineName = engine
@@ -74,6 +75,10 @@ class EncoderRunner:
             from tfchain.models.engines.native_engine import check_native
 
             check_native(self._computation)
+        if engine == "numpy":
+            from tfchain.models.engines.numpy_engine import check_numpy
+
+            check_numpy(self._computation)
         self._running: Engine | None = None
         self._lock = threading.RLock()
         renew_after_fork(self)
@@ -124,7 +129,7 @@ class EncoderRunner:
     @property
     def needs_flatbuffer(self) -> bool:
         """Whether TensorFlow does not compute in this precision, so that only a flatbuffer can be exported."""
-        return needs_flatbuffer(self.precision, self.calibration is not None)
+        return needs_flatbuffer(self.precision, self.calibration is not None, self._is_static)
 
     def make_flatbuffer(self) -> bytes:
         """Returns the encoder as a LiteRT flatbuffer in this precision, from the cache if possible.
@@ -137,7 +142,7 @@ class EncoderRunner:
         """
         from tfchain.models.engines.litert_engine import LiteRTEngine
 
-        check_precision(self.precision, "litert", self.calibration is not None)
+        check_precision(self.precision, "litert", self.calibration is not None, self._is_static)
         with self._lock:
             computation, is_known = self._computation, self._computation.cache_key is not None
             flatbuffer = LiteRTEngine(computation).start().read()
@@ -154,7 +159,7 @@ class EncoderRunner:
         """
         with self._lock:
             if self._running is None:  # unless another thread has started it
-                names = find_engines(self.precision, self.calibration is not None)
+                names = find_engines(self.precision, self.calibration is not None, self._is_static)
                 self._running = self._start_first(names if self.engine == "auto" else (self.engine,))
             return self._running
 
@@ -205,6 +210,10 @@ def find_engine(name: EngineName) -> type[Engine]:
         from tfchain.models.engines.native_engine import NativeEngine
 
         return NativeEngine
+    if name == "numpy":
+        from tfchain.models.engines.numpy_engine import NumpyEngine
+
+        return NumpyEngine
     if name == "litert":
         from tfchain.models.engines.litert_engine import LiteRTEngine
 

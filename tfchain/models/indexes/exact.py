@@ -230,6 +230,20 @@ class VectorIndex:
             rows = chosen[rows]
         return rows, self._clip(scores)
 
+    def score_vectors(self, query: np.ndarray, row: int) -> np.ndarray:
+        """Returns the score of each of a document's vectors, float32 `(vectors,)`: the best is the document's.
+
+        Args:
+            query: float32 `(dim,)`.
+            row: The document's row.
+        """
+        stored, prepared = self.take([row]), self.prepare(query[None])
+        if self.storage.precision == "binary":
+            projected, added = self.project(prepared)
+            return self._clip(from_signs(stored.values, self.dim) @ projected[0] + added[0])
+        scores = stored.values.astype("float32") @ prepared[0]
+        return self._clip(scores if stored.scales is None else scores * stored.scales)
+
     def num_candidates(self, top_k: int, num_documents: int | None = None) -> int | None:
         """Returns how many documents to score again for `top_k` hits; None if documents are scored only once.
 

@@ -1,11 +1,12 @@
 """The Hugging Face tokenizer on the host: texts in, lists of token ids out, truncated but not padded."""
 
+import copy
 import errno
 import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import replace_surrogates
@@ -62,10 +63,27 @@ class HostTokenizer:
         own = getattr(tokenizer, "pad_token_id", None)
         self.pad_token_id = pad_token_id if pad_token_id is not None else own or 0
         self._is_fast = is_stored or hasattr(getattr(tokenizer, "backend_tokenizer", None), "encode_batch_fast")
-        self._memory = (
-            None if self._whole is None else WordMemory.make(self._whole, max_length, truncation_side=_side(tokenizer))
-        )
+        self._memory = self._make_memory()
         self.num_special_tokens = int(tokenizer.num_special_tokens_to_add(pair=False))
+
+    def with_length(self, max_length: int | None) -> Self:
+        """Returns a tokenizer with another maximum, which shares the vocabulary; this one for the same or None."""
+        if max_length in (None, self.max_length):
+            return self
+        made = copy.copy(self)
+        made.max_length = max_length
+        made.__dict__.pop("_fast", None)
+        made._memory = made._make_memory()
+        return made
+
+    def for_queries(self, max_length: int | None) -> Self:
+        """Returns the tokenizer of queries, if their maximum or their tokens differ; as `with_length` here."""
+        return self.with_length(max_length)
+
+    def _make_memory(self) -> WordMemory | None:
+        if self._whole is None:
+            return None
+        return WordMemory.make(self._whole, self.max_length, truncation_side=_side(self.source))
 
     @property
     def tokenizer(self) -> Any:
@@ -81,6 +99,11 @@ class HostTokenizer:
     def _whole(self) -> Any:
         """A copy of the fast tokenizer that does not truncate; None for a tokenizer in Python."""
         return _copy_backend(self.source, None, self.do_lower_case) if self._is_fast else None
+
+    @property
+    def whole(self) -> Any:
+        """A copy of the fast tokenizer that does not truncate; None for a tokenizer in Python."""
+        return self._whole
 
     @property
     def content_length(self) -> int:
@@ -145,9 +168,9 @@ class HostTokenizer:
 def to_tokenizer(tokenizer: Any) -> Any:
     """Returns a tokenizer (or None) as it is; loads it if given a folder or a hub name."""
     if isinstance(tokenizer, str | Path):
-        from tfchain.models.weights.folder import find_folder
+        from tfchain.models.weights.download import find_tokenizer
 
-        return load_tokenizer(find_folder(tokenizer))
+        return load_tokenizer(find_tokenizer(tokenizer))
     return tokenizer
 
 
@@ -161,15 +184,23 @@ def _copy_backend(tokenizer: Any, max_length: int | None, lowercase: bool) -> An
     if isinstance(tokenizer, StoredTokenizer) and not lowercase:
         return tokenizer.whole if max_length is None else tokenizer.make_backend(max_length, _side(tokenizer))
     backend = tokenizer.whole if isinstance(tokenizer, StoredTokenizer) else tokenizer.backend_tokenizer
-    copy = type(backend).from_str(backend.to_str())
-    copy.no_padding()
+    made = type(backend).from_str(backend.to_str())
+    made.no_padding()
     if lowercase:
-        from tokenizers import normalizers
-
-        own = [] if copy.normalizer is None else [copy.normalizer]
-        copy.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # as sentence-transformers does
+        lower_case(made)
     if max_length is None:
-        copy.no_truncation()
+        made.no_truncation()
     else:
-        copy.enable_truncation(max_length, direction=_side(tokenizer))
-    return copy
+        made.enable_truncation(max_length, direction=_side(tokenizer))
+    return made
+
+
+def lower_case(backend: Any) -> None:
+    """Puts lower-casing before a `tokenizers.Tokenizer`'s normalizer, where sentence-transformers does."""
+    from tokenizers import normalizers
+
+    own: Any = backend.normalizer
+    is_list = type(own) is normalizers.Sequence
+    parts: list[Any] = list(own) if is_list else [] if own is None else [own]
+    if not any(isinstance(part, normalizers.Lowercase) for part in parts):
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])

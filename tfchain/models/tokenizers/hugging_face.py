@@ -24,14 +24,18 @@ def load_transformers() -> ModuleType:
     return module
 
 
-def load_tokenizer(path: Path) -> Any:
+def load_tokenizer(path: Path, **options: Any) -> Any:
     """Reads a folder's tokenizer through transformers.
+
+    Args:
+        path: The folder.
+        **options: What replaces the folder's settings, such as `truncation_side`.
 
     Raises:
         InputError: if the folder has no tokenizer that transformers can read.
     """
     try:
-        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path))
+        tokenizer = load_transformers().AutoTokenizer.from_pretrained(str(path), **options)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} has no tokenizer that transformers can read: {error}. "

@@ -8,13 +8,16 @@ Serving 2.20 has all these ops, and none of them uses Unicode tables of its own 
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfchain.core.errors import InputError
+from tfchain.models.tokenizers.character_probe import BLOCK
+from tfchain.models.tokenizers.framed_tokenizer import FramedTokenizer
+from tfchain.models.tokenizers.framing import Framing
+from tfchain.models.tokenizers.token_offsets import TokenOffsets, find_offsets
 from tfchain.models.tokenizers.wordpiece_normalizer import (
-    BLOCK,
     CharacterTable,
     NormalizerRules,
     StandIns,
@@ -29,7 +32,7 @@ _PRIVATE_USE = range(0x100000, 0x10F000)  # where the stand-ins come from
 _MAX_WORD_BYTES = 1 << 30  # no limit: words are limited by characters before
 
 
-class WordPieceTokenizer:
+class WordPieceTokenizer(FramedTokenizer):
     """Turns texts into token ids inside a graph, as BERT's and MPNet's tokenizers do.
 
     It can be called eagerly, in a `tf.data` pipeline, and in a `tf.function` that is saved: it holds only constants, no
@@ -82,9 +85,6 @@ class WordPieceTokenizer:
         max_word_characters: int = 100,
         truncation_side: str = "right",
     ) -> None:
-        if truncation_side not in ("left", "right"):
-            raise InputError(f"`truncation_side` must be 'left' or 'right'. Received: {truncation_side!r}.")
-        self.truncation_side = truncation_side
         ids = _to_ids(vocabulary)
         if special_tokens is None:
             named = dict.fromkeys((pad_token, unknown_token, *prefix, *suffix, "[MASK]"))
@@ -94,11 +94,13 @@ class WordPieceTokenizer:
             for token in special_tokens
         ]
         known = {**ids, **{token.text: token.token_id for token in specials}}
-        self.prefix_ids = tuple(_find_id(token, known, "prefix") for token in prefix)
-        self.suffix_ids = tuple(_find_id(token, known, "suffix") for token in suffix)
-        self.pad_id = _find_id(pad_token, known, "pad_token")
+        self.framing = Framing(
+            tuple(_find_id(token, known, "prefix") for token in prefix),
+            tuple(_find_id(token, known, "suffix") for token in suffix),
+            _find_id(pad_token, known, "pad_token"),
+            truncation_side,
+        )
         self.unknown_id = _find_id(unknown_token, ids, "unknown_token")
-        self.num_added_tokens = len(prefix) + len(suffix)
         self.max_word_characters = max_word_characters
 
         rules = NormalizerRules(lowercase, strip_accents, split_chinese, clean_text)
@@ -131,16 +133,22 @@ class WordPieceTokenizer:
         self._pieces = _make_piece_tokenizer([*pieces, *self._markers], unknown_token, continuing_prefix)
 
     @classmethod
-    def from_hugging_face(cls, tokenizer: Any) -> "WordPieceTokenizer":
+    def from_hugging_face(cls, tokenizer: Any, *, do_lower_case: bool = False) -> "WordPieceTokenizer":
         """Makes the graph of a Hugging Face tokenizer.
 
         Args:
             tokenizer: A transformers tokenizer with a `backend_tokenizer`.
+            do_lower_case: Whether texts are lower-cased before the tokenizer normalises them, as `HostTokenizer` does.
+                Default: False.
 
         Raises:
             InputError: if the tokenizer has a part that the graph cannot express; the message names it.
         """
-        return cls(**read_settings(tokenizer))
+        settings = read_settings(tokenizer)
+        if do_lower_case:  # before or after the rest of the normalisation: the same for every character
+            strips = settings["strip_accents"]
+            settings |= {"lowercase": True, "strip_accents": settings["lowercase"] if strips is None else strips}
+        return cls(**settings)
 
     @classmethod
     def can_express(cls, tokenizer: Any) -> bool:
@@ -179,43 +187,56 @@ class WordPieceTokenizer:
             token_ids = tf.gather(self._token_ids, pieces.values)
             return tf.RaggedTensor.from_row_splits(token_ids, row_splits, validate=False)
 
-    def __call__(self, texts: tf.Tensor, max_length: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Tokenizes texts for an encoder: truncated, with prefix and suffix, padded to the longest.
+    @property
+    def has_offsets(self) -> bool:
+        """Whether `tokenize_with_offsets` works: not with special tokens that are looked for in normalised text."""
+        return self._text_table is None
+
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> TokenOffsets:
+        """Splits texts into pieces, and says where each is in its text.
 
         Args:
-            texts: string `(batch,)`, UTF-8.
-            max_length: The maximum number of tokens, prefix and suffix included.
+            texts: string `(batch,)`, UTF-8. A tokenizer for which `has_offsets` is True.
 
         Returns:
-            `token_ids` and `padding_mask` (1 for a token, 0 for padding), int32 `(batch, longest)`.
-
-        Raises:
-            InputError: if `max_length` leaves no room for prefix and suffix.
+            The pieces' ids, as `tokenize` gives them, their words, and where they start and end in characters: what
+            `tokenizers` calls offsets.
         """
-        room = max_length - self.num_added_tokens
-        if room < 0:
-            raise InputError(
-                f"`max_length` must be at least {self.num_added_tokens}, the number of tokens put around each text. "
-                f"Received: max_length={max_length}."
+        with tf.device("/CPU:0"), tf.name_scope("wordpiece_offsets"):
+            if self._markers:
+                texts = self._mark_raw(texts)
+            decoded = self._word_table.decode(texts)
+            words, ends = self._word_table.join(decoded)
+            is_long = tf.strings.length(words, unit="UTF8_CHAR") > self.max_word_characters
+            pieces, starts, stops = self._pieces.tokenize_with_offsets(tf.where(is_long, self._unknown_word, words))
+            splits = tf.concat([[0], tf.gather(pieces.row_splits, ends)], 0)
+            ids = tf.gather(self._token_ids, pieces.values)
+            # A word that is too long is one piece, in whose place another stands.
+            lengths = tf.cast(tf.strings.length(words), tf.int64)
+            owners = pieces.value_rowids()
+            is_whole = tf.gather(is_long, owners)
+            stops = tf.where(is_whole, tf.gather(lengths, owners), tf.cast(stops.values, tf.int64))
+            firsts = tf.gather(tf.cumsum(lengths, exclusive=True), owners)  # the word's first byte, of all words'
+            return find_offsets(
+                ids,
+                splits,
+                owners,
+                firsts + tf.cast(starts.values, tf.int64),
+                firsts + stops,
+                byte_lengths=self._word_table.byte_lengths(decoded),
+                char_lengths=self._find_char_lengths(decoded.char_values),
+                char_splits=decoded.row_splits,
             )
-        ragged = self.tokenize(texts)
-        with tf.device("/CPU:0"), tf.name_scope("pad"):
-            kept = tf.minimum(tf.cast(ragged.row_lengths(), tf.int32), room)  # (batch,)
-            if self.truncation_side == "left":
-                ragged = _take_last(ragged, kept)
-            width = tf.maximum(tf.reduce_max(kept), 0)  # the maximum of an empty batch is negative
-            tokens = ragged.to_tensor(self.pad_id, shape=tf.stack([-1, width]))
-            before = tf.fill([tf.size(kept), len(self.prefix_ids)], self.pad_id)
-            after = tf.fill([tf.size(kept), len(self.suffix_ids)], self.pad_id)
-            token_ids = tf.concat([before, tokens, after], 1)  # (batch, longest)
-            positions = tf.expand_dims(tf.range(width + self.num_added_tokens), 0)
-            lengths = tf.expand_dims(kept + len(self.prefix_ids), 1)
-            for index, token_id in enumerate(self.prefix_ids):
-                token_ids = tf.where(positions == index, token_id, token_ids)
-            for index, token_id in enumerate(self.suffix_ids):
-                token_ids = tf.where(positions == lengths + index, token_id, token_ids)
-            padding_mask = tf.cast(positions < lengths + len(self.suffix_ids), tf.int32)
-            return token_ids, padding_mask
+
+    def _find_char_lengths(self, code_points: tf.Tensor) -> tf.Tensor:
+        """Returns how many characters of the text each character stands for: the markers' for those of their tokens."""
+        ones = tf.ones_like(code_points)
+        if not self._raw_tokens:
+            return ones
+        lengths = _constant([len(text) for text, _ in self._raw_tokens], tf.int32)
+        number = code_points - ord(self._markers[2])
+        is_marker = tf.logical_and(number >= 0, number < len(self._raw_tokens))
+        return tf.where(is_marker, tf.gather(lengths, tf.where(is_marker, number, 0)), ones)
 
     def _mark_raw(self, texts: tf.Tensor) -> tf.Tensor:
         """Replaces special tokens that are looked for in the text itself by markers."""
@@ -249,13 +270,6 @@ class WordPieceTokenizer:
         return texts
 
 
-def _take_last(ragged: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
-    """Returns the last values of each row; `kept`, int32 `(batch,)`, is their number."""
-    ends = tf.cast(ragged.row_splits[1:], tf.int32)
-    places = tf.ragged.range(ends - kept, ends)
-    return places.with_values(tf.gather(ragged.values, places.values))
-
-
 class _GraphTable:
     """The values of a `CharacterTable` as constants of a graph."""
 
@@ -267,7 +281,7 @@ class _GraphTable:
 
     def to_texts(self, texts: tf.Tensor) -> tf.Tensor:
         """Replaces each character; returns a text for each text."""
-        rows, row_splits = self._look_up(texts)
+        rows, row_splits, _ = self._look_up(texts)
         batch = tf.ragged.row_splits_to_segment_ids(row_splits)
         return tf.strings.unsorted_segment_join(tf.gather(self._texts, rows), batch, tf.size(row_splits) - 1)
 
@@ -278,8 +292,16 @@ class _GraphTable:
             The words of all texts in a row, and, for each text, the number of words up to and including its last. Some
             words are empty; the first always is.
         """
+        return self.join(self.decode(texts))
+
+    def decode(self, texts: tf.Tensor) -> "_Decoded":
+        """Decodes texts into characters, and looks each up."""
         # White space after each text separates it from the next text's first word, and leaves no text empty.
-        rows, row_splits = self._look_up(tf.strings.join([texts, "\n"]))
+        return self._look_up(tf.strings.join([texts, "\n"]))
+
+    def join(self, decoded: "_Decoded") -> tuple[tf.Tensor, tf.Tensor]:
+        """Joins the characters of texts to words; see `to_words`."""
+        rows, row_splits = decoded.rows, decoded.row_splits
         is_alone = rows < self._num_alone
         # A word begins at and after each character that is alone. The first character follows the last white space.
         begins = tf.cast(tf.logical_or(is_alone, tf.roll(is_alone, 1, 0)), tf.int32)
@@ -287,7 +309,11 @@ class _GraphTable:
         words = tf.strings.unsorted_segment_join(tf.gather(self._texts, rows), word, tf.reduce_sum(begins) + 1)
         return words, tf.gather(word, row_splits[1:] - 1)
 
-    def _look_up(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def byte_lengths(self, decoded: "_Decoded") -> tf.Tensor:
+        """Returns how many bytes each character has in its word, int64 `(characters,)`."""
+        return tf.gather(tf.cast(tf.strings.length(self._texts), tf.int64), decoded.rows)
+
+    def _look_up(self, texts: tf.Tensor) -> "_Decoded":
         decoded = tf.raw_ops.UnicodeDecode(
             input=texts,
             input_encoding="UTF-8",
@@ -296,7 +322,22 @@ class _GraphTable:
             replace_control_characters=False,
         )
         page = tf.gather(self._pages, tf.bitwise.right_shift(decoded.char_values, BLOCK.bit_length() - 1))
-        return tf.gather(self._cells, page + tf.bitwise.bitwise_and(decoded.char_values, BLOCK - 1)), decoded.row_splits
+        rows = tf.gather(self._cells, page + tf.bitwise.bitwise_and(decoded.char_values, BLOCK - 1))
+        return _Decoded(rows, decoded.row_splits, decoded.char_values)
+
+
+class _Decoded(NamedTuple):
+    """The characters of texts in a row.
+
+    Args:
+        rows: The row of each in the table, int32 `(characters,)`.
+        row_splits: The first of each text, and the end, int64 `(texts + 1,)`.
+        char_values: Their code points, int32 `(characters,)`.
+    """
+
+    rows: tf.Tensor
+    row_splits: tf.Tensor
+    char_values: tf.Tensor
 
 
 def _constant(values: Any, dtype: tf.DType) -> tf.Tensor:

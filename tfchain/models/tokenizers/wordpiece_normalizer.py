@@ -16,23 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tfchain.core.errors import InputError
-
-NUM_CODE_POINTS = 0x110000
-BLOCK = 256
-_SEPARATOR = "1"  # a character that neither changes, and that ends a run of combining marks
-_CHUNK = 1000  # a probe's cost per character grows with the length of the text
-
-# Areas of characters that are mostly of one kind (ideographs, private use, unassigned): if the first and the last of an
-# area have the same result, so has the whole area. The rest of Unicode is probed character by character.
-_AREAS = (
-    *(range(start, start + BLOCK) for start in range(0x3400, 0xA000, BLOCK)),
-    *(range(start, start + BLOCK) for start in range(0x20000, 0x2FB00, BLOCK)),
-    *(
-        range(start, (start | 0xFFFF) - 1)
-        for start in (0x2FB00, *range(0x30000, 0xE0000, 0x10000), 0xE0200, 0xF0000, 0x100000)
-    ),
+from tfchain.models.tokenizers.character_probe import (
+    AREAS,
+    BLOCK,
+    NUM_CODE_POINTS,
+    SEPARATOR,
+    SURROGATES,
+    chunks,
+    probe_normalizer,
+    with_separators,
 )
-_SURROGATES = range(0xD800, 0xE000)  # not characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +123,18 @@ def probe_characters(rules: NormalizerRules) -> Characters:
     It takes a few tenths of a second, so the result is cached.
     """
     normalize = rules.make_normalizer()
-    ends = [code_point for area in _AREAS for code_point in (area[0], area[-1])]
-    at_ends = _probe_normalizer(normalize, ends)
-    probed = set(range(NUM_CODE_POINTS)) - set(_SURROGATES)
+    ends = [code_point for area in AREAS for code_point in (area[0], area[-1])]
+    at_ends = probe_normalizer(normalize, ends)
+    probed = set(range(NUM_CODE_POINTS)) - set(SURROGATES)
     areas = []
-    for area in _AREAS:
+    for area in AREAS:
         first, last = (at_ends.get(c, chr(c)).replace(chr(c), "?") for c in (area[0], area[-1]))
         if first == last and first in ("", "?", " ? "):
             probed.difference_update(area)
             if first != "?":
                 areas.append((area, at_ends[area[0]]))
     alone, spaces = _probe_pre_tokenizer(sorted(probed))
-    return Characters(_probe_normalizer(normalize, sorted(probed)), alone, spaces, tuple(areas))
+    return Characters(probe_normalizer(normalize, sorted(probed)), alone, spaces, tuple(areas))
 
 
 def make_word_table(characters: Characters, kept: set[int], stand_ins: StandIns) -> CharacterTable:
@@ -191,21 +184,6 @@ def make_text_table(characters: Characters, kept: set[int], stand_ins: StandIns)
     return _pack(rows, [(range(NUM_CODE_POINTS), (False, unknown)), *areas])
 
 
-def _probe_normalizer(normalize: Callable[[str], str], code_points: Sequence[int]) -> dict[int, str]:
-    """Returns the normalised texts of the code points that normalising changes."""
-    changed: dict[int, str] = {}
-    for chunk in _chunks(code_points):
-        parts = normalize(_with_separators(chunk)).split(_SEPARATOR)[1:-1]
-        if len(parts) != len(chunk):
-            raise InputError(
-                "BertNormalizer of the installed `tokenizers` changes a character depending on others, which a table "
-                f"cannot express. Received: {len(parts)} texts for {len(chunk)} code points. Tokenize on the host "
-                "instead."
-            )
-        changed.update((ord(c), part) for c, part in zip(chunk, parts, strict=True) if part != c)
-    return changed
-
-
 def _probe_pre_tokenizer(code_points: Sequence[int]) -> tuple[frozenset[int], frozenset[int]]:
     """Returns the code points that are words by themselves, and those that separate words."""
     from tokenizers import pre_tokenizers
@@ -213,25 +191,15 @@ def _probe_pre_tokenizer(code_points: Sequence[int]) -> tuple[frozenset[int], fr
     pre_tokenize = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     alone: set[int] = set()
     spaces: set[int] = set()
-    for chunk in _chunks(code_points):
-        text = _with_separators(chunk)
+    for chunk in chunks(code_points):
+        text = with_separators(chunk)
         last = 0
         for piece, (start, end) in pre_tokenize(text):
             spaces.update(map(ord, text[last:start]))
-            if len(piece) == 1 and piece != _SEPARATOR:
+            if len(piece) == 1 and piece != SEPARATOR:
                 alone.add(ord(piece))
             last = end
     return frozenset(alone), frozenset(spaces)
-
-
-def _chunks(code_points: Sequence[int]) -> Iterator[list[str]]:
-    characters = [chr(code_point) for code_point in code_points if chr(code_point) != _SEPARATOR]
-    for start in range(0, len(characters), _CHUNK):
-        yield characters[start : start + _CHUNK]
-
-
-def _with_separators(characters: list[str]) -> str:
-    return _SEPARATOR + _SEPARATOR.join(characters) + _SEPARATOR
 
 
 def _texts(characters: Characters, kept: set[int]) -> Iterator[tuple[int, str]]:

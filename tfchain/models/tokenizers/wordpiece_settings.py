@@ -1,11 +1,15 @@
 """Reads the parts of a WordPiece tokenizer from a Hugging Face tokenizer; refuses what the graph cannot express."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tfchain.core.errors import InputError
+from tfchain.models.tokenizers.hugging_face_parts import (
+    check_type,
+    make_part_error,
+    read_parts,
+    read_post_processor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +53,26 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
     Raises:
         InputError: if a part of the tokenizer cannot be expressed; the message names it.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise _make_part_error("type", "a tokenizer with a `backend_tokenizer`", type(tokenizer).__name__)
+    parts = read_parts(tokenizer)
     if tokenizer.padding_side != "right":
-        raise _make_part_error("padding_side", "'right'", repr(tokenizer.padding_side))
+        raise make_part_error("padding_side", "'right'", repr(tokenizer.padding_side))
     if tokenizer.pad_token is None:
-        raise _make_part_error("pad token", "one", "none")
-    parts = json.loads(backend.to_str())
-    model = _check_type("model", parts["model"], "WordPiece")
-    normalizer = _check_type("normalizer", parts["normalizer"], "BertNormalizer")
-    _check_type("pre-tokenizer", parts["pre_tokenizer"], "BertPreTokenizer")
+        raise make_part_error("pad token", "one", "none")
+    model = check_type("model", parts["model"], "WordPiece")
+    normalizer = check_type("normalizer", parts["normalizer"], "BertNormalizer")
+    check_type("pre-tokenizer", parts["pre_tokenizer"], "BertPreTokenizer")
     special_tokens = []
     for token in sorted(parts["added_tokens"], key=lambda token: not token["special"]):  # in the order they are tried
         if token["special"] and tokenizer.split_special_tokens:
             continue  # the tokenizer is set not to look for them
         if token["single_word"]:
-            raise _make_part_error("added token", "tokens without `single_word`", repr(token["content"]))
+            raise make_part_error("added token", "tokens without `single_word`", repr(token["content"]))
         special_tokens.append(SpecialToken(token["content"], token["id"], token["normalized"]))
     ids = {**model["vocab"], **{token["content"]: token["id"] for token in parts["added_tokens"]}}
-    prefix, suffix = _read_post_processor(parts["post_processor"], ids)
+    around = read_post_processor(parts["post_processor"])
+    if any(ids.get(token) != token_id for pairs in around for token, token_id in pairs):
+        raise make_part_error("post-processor", "tokens of the vocabulary", str(around))
+    prefix, suffix = ([token for token, _ in pairs] for pairs in around)
     return {
         "vocabulary": model["vocab"],
         "lowercase": normalizer["lowercase"],
@@ -84,38 +88,3 @@ def read_settings(tokenizer: Any) -> dict[str, Any]:
         "max_word_characters": model["max_input_chars_per_word"],
         "truncation_side": tokenizer.truncation_side,
     }
-
-
-def _read_post_processor(processor: Mapping[str, Any] | None, ids: Mapping[str, int]) -> tuple[list[str], list[str]]:
-    """Returns the tokens before and after a single text."""
-    if processor is None:
-        return [], []
-    _check_type("post-processor", processor, "TemplateProcessing", "BertProcessing", "RobertaProcessing")
-    if processor["type"] != "TemplateProcessing":
-        pairs = [[processor["cls"]], [processor["sep"]]]
-    else:
-        pairs = [[]]
-        for step in processor["single"]:
-            if "Sequence" in step:
-                pairs.append([])
-            else:
-                token = processor["special_tokens"][step["SpecialToken"]["id"]]
-                pairs[-1].extend(zip(token["tokens"], token["ids"], strict=True))
-    if len(pairs) != 2 or any(ids.get(token) != token_id for pair in pairs for token, token_id in pair):
-        raise _make_part_error("post-processor", "the text once, among tokens of the vocabulary", json.dumps(processor))
-    prefix, suffix = ([token for token, _ in pair] for pair in pairs)
-    return prefix, suffix
-
-
-def _check_type(part: str, value: Mapping[str, Any] | None, *expected: str) -> Mapping[str, Any]:
-    received = None if value is None else value["type"]
-    if value is None or received not in expected:
-        raise _make_part_error(part, " or ".join(expected), str(received))
-    return value
-
-
-def _make_part_error(part: str, expected: str, received: str) -> InputError:
-    return InputError(
-        f"The tokenizer's {part} cannot be put into a graph. Expected: {expected}. Received: {received}. "
-        "Tokenize with the Hugging Face tokenizer on the host, and serve token ids."
-    )

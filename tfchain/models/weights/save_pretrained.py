@@ -9,13 +9,18 @@ from typing import Any, get_args
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.anatomy import list_dense
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.anatomy import LAYER_NORM, list_dense, list_modules
+from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.weights.folder import OLD_POOLING_KEYS
+from tfchain.models.weights.architectures import FAMILIES
+from tfchain.models.weights.folder import OLD_POOLING_KEYS, to_transformer_config
+from tfchain.models.weights.folder_contents import INT8_WEIGHTS, WEIGHTS
+from tfchain.models.weights.static_folder import write_max_length
 from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
-from tfchain.models.weights.tensor_files import INT8_WEIGHTS, WEIGHTS, write_tensors
+from tfchain.models.weights.tensor_files import write_tensors
 from tfchain.models.weights.weight_maps import to_tensors
+
+KINDS = {"dense": "Dense", "normalize": "Normalize", "layer_norm": "LayerNorm"}  # sentence-transformers' modules
 
 
 def save_encoder(
@@ -24,6 +29,8 @@ def save_encoder(
     *,
     save_tokenizer: Callable[[Path], Any],
     max_length: int,
+    query_length: int | None = None,
+    document_length: int | None = None,
     do_lower_case: bool = False,
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
@@ -41,6 +48,8 @@ def save_encoder(
         path: An empty folder.
         save_tokenizer: Writes the tokenizer's files into a folder.
         max_length: The maximum number of tokens in a text.
+        query_length: That of a query. Default: `max_length`.
+        document_length: That of a document. Default: `max_length`.
         do_lower_case: Whether texts are lower-cased before tokenizing. Default: False.
         prompts: Prompt name → text put before each text. Default: none.
         default_prompt_name: The prompt that `encode` uses if none is named. Default: none.
@@ -74,14 +83,21 @@ def save_encoder(
     if matryoshka_dims:
         values |= {"is_matryoshka": True, "matryoshka_dimensions": list(matryoshka_dims)}
     write(path / "config.json", values)
-    write(path / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": do_lower_case})
+    lengths = {"query_length": query_length, "document_length": document_length}
+    lengths = {name: length for name, length in lengths.items() if length is not None}
+    if lengths or not config.transformer.is_static:
+        own = {"max_seq_length": max_length, "do_lower_case": do_lower_case, **lengths}
+        write(path / "sentence_bert_config.json", own)
     settings: dict[str, Any] = {"prompts": dict(prompts or {}), "default_prompt_name": default_prompt_name}
     settings |= {"similarity_fn_name": similarity}
     settings |= {"precision": precision} if precision != "float32" else {}
     settings |= {"vector_storage": dict(vector_storage)} if vector_storage is not None else {}
+    settings |= {"tokens": dataclasses.asdict(config.tokens)} if config.tokens is not None else {}
     settings |= {"head": True} if config.head is not None else {}  # without Normalize, a head looks like `dense`
     write(path / "config_sentence_transformers.json", settings)
     save_tokenizer(path)
+    if config.transformer.is_static and max_length < config.transformer.max_length:
+        write_max_length(path, max_length)
 
     _write_modules(encoder, path, file, store)
 
@@ -89,9 +105,11 @@ def save_encoder(
 def _write_modules(encoder: Encoder, path: Path, file: str, store: Callable[[Any], Any]) -> None:
     """Writes `modules.json`, and a folder for each module after the transformer."""
     config = encoder.config
-    modules = ["Transformer", "Pooling", *["Dense"] * len(config.dense), *["Normalize"] * config.normalize]
+    first = ["StaticEmbedding"] if config.transformer.is_static else ["Transformer", "Pooling"]
+    modules = [*first, *(KINDS[kind] for kind in config.module_order)]
     modules += ["Dense"] * (config.head is not None)
     dense_modules = iter(list_dense(config))
+    norms = (name for name in list_modules(config) if name.startswith(LAYER_NORM))
     listed = []
     weights = {weight.path: np.asarray(weight) for weight in encoder.weights}
     for number, kind in enumerate(modules):
@@ -105,11 +123,16 @@ def _write_modules(encoder: Encoder, path: Path, file: str, store: Callable[[Any
             write(path / place / "config.json", _pooling_values(config))
         if kind == "Dense":
             name, dense = next(dense_modules)
-            write(path / place / "config.json", _dense_values(dense))
+            write(path / place / "config.json", dense_values(dense))
             parts = {"linear.weight": weights[f"{name}/kernel"].T}
             if dense.use_bias:
                 parts["linear.bias"] = weights[f"{name}/bias"]
             write_tensors(path / place / file, store(parts))
+        if kind == "LayerNorm":
+            name = next(norms)
+            parts = {f"norm.{part}": weights[f"{name}/{own}"] for part, own in (("weight", "gamma"), ("bias", "beta"))}
+            write(path / place / "config.json", {"dimension": len(parts["norm.bias"])})
+            write_tensors(path / place / file, parts)
     write(path / "modules.json", listed)
 
 
@@ -122,60 +145,33 @@ def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
 def is_portable(config: EncoderConfig) -> bool:
     """Returns whether transformers can express this shape."""
     shape = config.transformer
+    if shape.is_static:
+        return config.pooling == PoolingConfig()
     uniform = len(set(shape.layer_heads)) == 1 and len(set(shape.layer_intermediate_dims)) == 1
-    plain_heads = shape.layer_heads[0] * shape.layer_head_dim(0) == shape.hidden_dim
-    return uniform and plain_heads and shape.token_embedding_dim in (None, shape.hidden_dim)
+    is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
+    if shape.pairs != "none" or shape.has_token_flags or not uniform or is_narrow != (shape.widened == "sum"):
+        return False
+    if shape.layer is None:
+        return shape.layer_heads[0] * shape.layer_head_dim(0) == shape.hidden_dim
+    written = to_hugging_face(config)
+    del written["tfchain"]
+    return to_transformer_config(written, Path("config")) == shape
 
 
 def to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
     """Returns the content of config.json: transformers' keys, and tfchain's own shape under `tfchain`."""
     shape = config.transformer
-    common: dict[str, Any] = {
+    family = FAMILIES[shape.architecture]
+    return {
         "model_type": shape.architecture,
-        "architectures": [ARCHITECTURES[shape.architecture]],
+        "architectures": [family.model_class],
         "vocab_size": shape.vocabulary_size,
         "max_position_embeddings": shape.max_positions,
         "pad_token_id": shape.pad_token_id,
         "dtype": "float32",
-        "tfchain": dataclasses.asdict(shape),
+        "tfchain": shape.to_dict(),
+        **family.write(shape),
     }
-    activation = shape.activation
-    heads, width = shape.layer_heads[0], shape.layer_intermediate_dims[0]
-    if shape.architecture == "distilbert":
-        return {
-            **common,
-            "dim": shape.hidden_dim,
-            "n_layers": shape.num_layers,
-            "n_heads": heads,
-            "hidden_dim": width,
-            "activation": activation,
-            "dropout": shape.dropout,
-            "attention_dropout": shape.attention_dropout,
-        }
-    more: dict[str, Any] = {"type_vocab_size": shape.num_token_types} if shape.num_token_types else {}
-    if shape.relative_attention_buckets:
-        more["relative_attention_num_buckets"] = shape.relative_attention_buckets
-    return {
-        **common,
-        **more,
-        "hidden_size": shape.hidden_dim,
-        "num_hidden_layers": shape.num_layers,
-        "num_attention_heads": heads,
-        "intermediate_size": width,
-        "hidden_act": activation,
-        "layer_norm_eps": shape.norm_epsilon,
-        "hidden_dropout_prob": shape.dropout,
-        "attention_probs_dropout_prob": shape.attention_dropout,
-    }
-
-
-ARCHITECTURES = {
-    "bert": "BertModel",
-    "distilbert": "DistilBertModel",
-    "roberta": "RobertaModel",
-    "xlm-roberta": "XLMRobertaModel",
-    "mpnet": "MPNetModel",
-}
 
 
 def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
@@ -190,7 +186,8 @@ def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
     return {**values, "pooling_mode": list(modes)}
 
 
-def _dense_values(dense: DenseConfig) -> dict[str, Any]:
+def dense_values(dense: DenseConfig) -> dict[str, Any]:
+    """Returns the content of a Dense module's config.json."""
     places = {"tanh": "activation.Tanh", "linear": "linear.Identity", "relu": "activation.ReLU",
               "gelu": "activation.GELU", "sigmoid": "activation.Sigmoid"}  # fmt: skip
     return {

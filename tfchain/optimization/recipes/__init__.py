@@ -6,6 +6,7 @@ from tfchain.optimization.recipes.base import TrainingRecipe as TrainingRecipe
 from tfchain.optimization.recipes.cluster import Cluster as Cluster
 from tfchain.optimization.recipes.distill import Distance as Distance
 from tfchain.optimization.recipes.distill import Distill as Distill
+from tfchain.optimization.recipes.order import RECIPES_BY_NAME as RECIPES_BY_NAME
 from tfchain.optimization.recipes.order import TRAINING as TRAINING
 from tfchain.optimization.recipes.order import TRAINING_BY_NAME as TRAINING_BY_NAME
 from tfchain.optimization.recipes.order import check_candidates as check_candidates
@@ -22,3 +23,4 @@ from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors as Qua
 from tfchain.optimization.recipes.reduce import ReduceDimensions as ReduceDimensions
 from tfchain.optimization.recipes.reduce import ReductionMethod as ReductionMethod
 from tfchain.optimization.recipes.shrink import Shrink as Shrink
+from tfchain.optimization.recipes.trim_vocabulary import TrimVocabulary as TrimVocabulary

@@ -18,14 +18,14 @@ class Materials:
     """What recipes work with.
 
     Args:
-        teacher: The text encoder that `Distill` learns from.
+        teacher: The text encoder that `Distill` learns from; the model itself in another task, which nothing distils.
         rows: The learning texts as given: texts, or rows of a text with its translations. Default: none.
         texts: The same as plain texts. Default: none.
         acting: The earlier recipes of the list that act while this one trains. Default: none.
         progress: Whether to show progress bars. Default: when the work takes more than a second.
     """
 
-    teacher: "TextEncoder"
+    teacher: Any
     rows: "LearningTexts | None" = None
     texts: Sequence[str] | None = None
     acting: "Sequence[TrainingRecipe]" = ()
@@ -44,6 +44,11 @@ class Recipe:
     place: ClassVar[int]
     trains: ClassVar[bool] = False
     constrains_weights: ClassVar[bool] = False
+
+    @property
+    def needs_text_encoder(self) -> bool:
+        """Whether it works on text encoders only, and not on the models of other tasks."""
+        return True
 
     @property
     def label(self) -> str:
@@ -73,6 +78,11 @@ class Recipe:
 class TrainingRecipe(Recipe):
     """A recipe that acts while training, and on the current weights where nothing trains."""
 
+    @property
+    def needs_text_encoder(self) -> bool:
+        """Whether it works on text encoders only: not, as it changes the weights of any Keras model."""
+        return False
+
     def make_hook(self, seed: int = 0) -> "TrainingHook":
         """Makes the hook that applies the recipe in one training: `FitOptions(hooks=[Prune(0.5).make_hook()])`.
 
@@ -84,8 +94,8 @@ class TrainingRecipe(Recipe):
     def apply(self, text_encoder: "TextEncoder", materials: Materials | None = None) -> "TextEncoder":
         from tfchain.training.fit.training_copy import make_training_copy
 
-        copy = make_training_copy(text_encoder.own_encoder, Hyperparameters())
+        copy = make_training_copy(text_encoder.keras_model, Hyperparameters())
         hook = self.make_hook()
         hook.prepare(copy)
         hook.strip(copy)
-        return text_encoder.with_encoder(copy)
+        return text_encoder.with_keras_model(copy)

@@ -14,11 +14,13 @@ from tfchain.optimization.recipes.quantize_aware import QuantizeAware
 from tfchain.optimization.recipes.quantize_vectors import QuantizeVectors
 from tfchain.optimization.recipes.reduce import ReduceDimensions
 from tfchain.optimization.recipes.shrink import Shrink
+from tfchain.optimization.recipes.trim_vocabulary import TrimVocabulary
 
-KINDS = (Cluster, Distill, Prune, Quantize, QuantizeAware, QuantizeVectors, ReduceDimensions, Shrink)
+KINDS = (Cluster, Distill, Prune, Quantize, QuantizeAware, QuantizeVectors, ReduceDimensions, Shrink, TrimVocabulary)
 ORDER: tuple[type[Recipe], ...] = tuple(sorted(KINDS, key=lambda kind: kind.place))
 TRAINING = tuple(kind for kind in ORDER if issubclass(kind, TrainingRecipe))
-TRAINING_BY_NAME = {re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower(): kind for kind in TRAINING}  # in YAML files
+RECIPES_BY_NAME = {re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower(): kind for kind in ORDER}  # in YAML files
+TRAINING_BY_NAME = {name: kind for name, kind in RECIPES_BY_NAME.items() if issubclass(kind, TrainingRecipe)}
 ORDER_REASON = (
     "Shape comes first, then what acts while training, then training, which mends what was lost, then the vectors' "
     "width, then numbers, which training must not meet"

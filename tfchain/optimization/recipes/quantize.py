@@ -55,6 +55,11 @@ class Quantize(Recipe):
         """The recipe's name in a report."""
         return f"{self.precision}, calibrated" if self.calibrated else self.precision
 
+    @property
+    def needs_text_encoder(self) -> bool:
+        """Whether it works on text encoders only, as a calibration on texts does."""
+        return self.calibrated
+
     def check_processor(self) -> None:
         if self.calibrated:
             from tfchain.models.engines.int8_product import check_int8_products

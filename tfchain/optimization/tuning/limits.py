@@ -11,8 +11,7 @@ from typing import Any
 
 from tfchain.core.atomic import PARTIAL_PREFIX, write_json
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.text_encoder import TextEncoder
+from tfchain.core.model import Model
 from tfchain.optimization.measure import Workload, make_workload, measure_files, measure_speed
 from tfchain.optimization.tuning.options import Search
 
@@ -41,11 +40,11 @@ class Gauge:
         queries: Queries for the measurement, encoded one at a time.
     """
 
-    def __init__(self, path: Path, queries: Sequence[str]) -> None:
+    def __init__(self, path: Path, queries: Sequence[Any]) -> None:
         self.path = path
         self.queries = queries
 
-    def __call__(self, text_encoder: TextEncoder) -> ShapeCost:
+    def __call__(self, text_encoder: Model) -> ShapeCost:
         """Returns the cost of the text encoder's shape.
 
         Raises:
@@ -56,7 +55,7 @@ class Gauge:
             write_first(file, dataclasses.asdict(self._measure(text_encoder)))
         return ShapeCost(**json.loads(file.read_text(encoding="utf-8")))
 
-    def _measure(self, text_encoder: TextEncoder) -> ShapeCost:
+    def _measure(self, text_encoder: Model) -> ShapeCost:
         sample = make_workload(self.queries, self.queries)
         workload = Workload(queries=sample.queries, texts=sample.texts[:FEW_TEXTS])
         size = sum(measure_files(text_encoder).values()) / 1e6
@@ -77,19 +76,9 @@ def write_first(file: Path, value: Any) -> None:
         part.unlink(missing_ok=True)
 
 
-def describe_shape(text_encoder: TextEncoder) -> str:
-    """A fingerprint of what decides a text's cost: the encoder's shape, precision, engine and maximum length."""
-    encoder = text_encoder.own_encoder
-    shape = (
-        encoder.config.to_dict() if isinstance(encoder, Encoder) else [list(weight.shape) for weight in encoder.weights]
-    )
-    values = {
-        "shape": shape,
-        "precision": text_encoder.precision,
-        "engine": text_encoder.runner.engine,
-        "max_length": text_encoder.tokenizer.max_length,
-    }
-    return make_fingerprint(values, ())
+def describe_shape(text_encoder: Model) -> str:
+    """A fingerprint of what decides an answer's cost, such as the shape of an encoder, its precision and its engine."""
+    return make_fingerprint(dict(text_encoder.describe_shape()), ())
 
 
 def find_broken_limit(cost: ShapeCost, search: Search) -> str:

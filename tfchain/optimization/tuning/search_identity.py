@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.options import Search
 from tfchain.optimization.tuning.space import SearchSpace
 from tfchain.optimization.tuning.trial import TuningProblem
@@ -29,9 +30,17 @@ def describe_search(problem: TuningProblem, space: SearchSpace, search: Search) 
         default = Mining()
         own = dataclasses.replace(options.mining or default, **{name: getattr(default, name) for name in mined})
         options = dataclasses.replace(options, mining=own)
-    described = describe_training(
-        problem.text_encoder, problem.dataset, datasets, problem.hyperparameters, options, problem.validation, 1
-    )
+    described: dict[str, Any]
+    if isinstance(problem.text_encoder, TextEncoder):
+        described = describe_training(
+            problem.text_encoder, problem.dataset, datasets, problem.hyperparameters, options, problem.validation, 1
+        )
+    else:
+        described = {
+            "model": problem.text_encoder.fingerprint,
+            "data": problem.dataset.fingerprint,
+            **problem.hyperparameters.to_dict(),
+        }
     return {
         "space": space.describe(),
         "search": {name: value for name, value in dataclasses.asdict(search).items() if name != "max_trials"},

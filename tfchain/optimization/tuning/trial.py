@@ -14,6 +14,7 @@ import keras
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.model import Model
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import TuningFolder
@@ -35,18 +36,18 @@ class TuningProblem:
     """What all trials of a search share.
 
     Args:
-        text_encoder: The text encoder; each trial begins with a copy of it.
-        dataset: A dataset for `fit_text_encoder`.
-        datasets: The same dataset, already read.
+        text_encoder: The text encoder, or the model of another task; each trial begins with a copy of it.
+        dataset: A dataset for `fit`.
+        datasets: The same dataset, already read; empty for the model of another task.
         hyperparameters: The base hyperparameters; a trial's values replace some of them.
         options: The base options; a trial's values replace some of them.
-        evaluate: Maps a text encoder to metrics.
+        evaluate: Maps the text encoder to metrics.
         validation: When to evaluate, and which metrics.
         judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
         fit: Trains a text encoder in place, like `fit_text_encoder`, which is the default.
     """
 
-    text_encoder: TextEncoder
+    text_encoder: Model
     dataset: Any
     datasets: Sequence[NamedPairs]
     hyperparameters: Hyperparameters
@@ -60,8 +61,10 @@ class TuningProblem:
         """Makes the setting that a trial with these values trains."""
         return make_setting(values, self.hyperparameters, self.options, self.datasets)
 
-    def make_encoder(self, setting: Setting) -> TextEncoder:
-        """Makes the trial's own text encoder, not trained yet."""
+    def make_encoder(self, setting: Setting) -> Any:
+        """Makes the trial's own text encoder, or other model, not trained yet."""
+        if not isinstance(self.text_encoder, TextEncoder):
+            return self.text_encoder.copy()
         texts = sample_texts(self.datasets)
         return make_trial_encoder(self.text_encoder, setting, texts, progress=self.options.progress)
 
@@ -71,7 +74,7 @@ class TuningProblem:
             return False
         return describe_shape(self.make_encoder(setting)) != describe_shape(self.text_encoder)
 
-    def train(self, text_encoder: TextEncoder, setting: Setting, validation: Validation) -> dict[str, list[float]]:
+    def train(self, text_encoder: Model, setting: Setting, validation: Validation) -> dict[str, list[float]]:
         """Trains it in place; returns loss and metrics by epoch."""
         gc.collect()  # the previous trial leaves a graph that is full of reference cycles
         history = self.fit(

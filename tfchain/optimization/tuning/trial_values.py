@@ -17,11 +17,11 @@ from tfchain.optimization.shrink import shrink
 from tfchain.training.batches.training_data import NamedPairs
 from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.training_copy import make_training_copy
-from tfchain.training.losses import LOSSES, Matryoshka, PairLoss, get_loss
+from tfchain.training.losses import LOSSES, WRAPPERS, Matryoshka, PairLoss, SpreadOut, get_loss
 from tfchain.training.mining.options import Mining
 
 LOSS_ARGUMENTS = tuple(
-    sorted({name for loss in LOSSES.values() if loss is not Matryoshka for name in inspect.signature(loss).parameters})
+    sorted({name for loss in LOSSES.values() if loss not in WRAPPERS for name in inspect.signature(loss).parameters})
 )
 MINING_NAMES = tuple(field.name for field in dataclasses.fields(Mining) if field.name not in ("corpus", "batch_size"))
 SHRINK_NAMES = tuple(field.name for field in dataclasses.fields(Shrink))
@@ -123,6 +123,24 @@ def check_losses(names: Sequence[str], datasets: Sequence[NamedPairs], losses: S
             )
 
 
+def check_plain_names(names: Sequence[str], model: str) -> None:
+    """Raises if the space has a name that trainings of text encoders alone have.
+
+    Args:
+        names: The names in the space.
+        model: The class of the model, for the error.
+
+    Raises:
+        InputError: if a name is no hyperparameter.
+    """
+    for name in names:
+        if name not in HYPERPARAMETER_NAMES:
+            raise InputError(
+                f"`space` for a {model} must name hyperparameters. Received: {name!r}, which trainings of text "
+                f"encoders have. Expected some of: {', '.join(HYPERPARAMETER_NAMES)}."
+            )
+
+
 def strip_loss(loss: PairLoss, names: Sequence[str]) -> PairLoss:
     """Resets the loss's arguments to their defaults where every trial sets them itself.
 
@@ -138,6 +156,8 @@ def strip_loss(loss: PairLoss, names: Sequence[str]) -> PairLoss:
         config.pop(name.removeprefix("loss."), None)
         if name == "loss.temperature":
             config.pop("scale", None)
+    if isinstance(loss, SpreadOut):
+        return SpreadOut(strip_loss(loss.loss, names), **{name: config[name] for name in config if name != "loss"})
     return type(loss).from_config(config)
 
 
@@ -206,14 +226,21 @@ def sample_texts(datasets: Sequence[NamedPairs]) -> list[str]:
 
 def _make_loss(values: Mapping[str, Any], own: PairLoss) -> PairLoss:
     loss = get_loss(values["loss"]) if values.get("loss") is not None else _unwrap(own, tuple(values))
-    arguments = {name: value for name, value in _strip("loss", values).items() if _takes(loss, name)}
-    if arguments:
-        config = {**loss.get_config(), **arguments}
-        if arguments.get("temperature") is not None:
-            config.pop("scale", None)  # another name for the same setting
-        loss = type(loss).from_config(config)
+    loss = _with_arguments(loss, _strip("loss", values))
     dims = values.get("matryoshka.dims")
     return Matryoshka(loss, dims) if dims else loss
+
+
+def _with_arguments(loss: PairLoss, values: Mapping[str, Any]) -> PairLoss:
+    """The loss, and what `SpreadOut` stands around, with those of the values that are its arguments."""
+    arguments = {name: value for name, value in values.items() if name in inspect.signature(type(loss)).parameters}
+    config = {**loss.get_config(), **arguments}
+    if arguments.get("temperature") is not None:
+        config.pop("scale", None)  # another name for the same setting
+    if isinstance(loss, SpreadOut):
+        inner = _with_arguments(loss.loss, values)
+        return SpreadOut(inner, **{name: config[name] for name in config if name != "loss"})
+    return type(loss).from_config(config) if arguments else loss
 
 
 def _unwrap(loss: PairLoss, names: Sequence[str]) -> PairLoss:
@@ -244,7 +271,8 @@ def _with_pooling(encoder: Any, modes: tuple[PoolingMode, ...]) -> Encoder:
 
 
 def _takes(loss: PairLoss, argument: str) -> bool:
-    return argument in inspect.signature(type(loss)).parameters
+    is_inside = isinstance(loss, SpreadOut) and _takes(loss.loss, argument)
+    return is_inside or argument in inspect.signature(type(loss)).parameters
 
 
 def _strip(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
+from tfchain.core.model import Model
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.tuning.folder import TuningFolder, open_folder
@@ -19,7 +20,7 @@ from tfchain.optimization.tuning.report import TuningReport
 from tfchain.optimization.tuning.search_identity import describe_search
 from tfchain.optimization.tuning.space import SearchSpace, Space
 from tfchain.optimization.tuning.trial import TrialRunner, TuningProblem, copy_callbacks
-from tfchain.optimization.tuning.trial_values import SHAPE_NAMES, check_losses
+from tfchain.optimization.tuning.trial_values import SHAPE_NAMES, check_losses, check_plain_names
 from tfchain.optimization.tuning.workers import find_role, wait_for_last_trials
 from tfchain.training.distributed.strategies import find_task, make_strategy
 from tfchain.training.fit.fit import fit_text_encoder, read_data
@@ -32,7 +33,7 @@ LEAST_HYPERBAND_EPOCHS = 2
 
 
 def make_problem(
-    text_encoder: TextEncoder,
+    text_encoder: Model,
     dataset: Any,
     hyperparameters: Hyperparameters,
     options: FitOptions,
@@ -45,14 +46,15 @@ def make_problem(
     """Reads and checks once what all trials share.
 
     Args:
-        text_encoder: The text encoder; each trial begins with a copy of it, and it is unchanged.
-        dataset: A dataset for `fit_text_encoder`.
+        text_encoder: The text encoder, or the model of another task; each trial begins with a copy, and it stays as
+            it is.
+        dataset: A dataset for `fit`; for the model of another task, rows that have a `fingerprint`.
         hyperparameters: The base hyperparameters; the space replaces some of them.
         options: The base options: loss, strategy, mining. Each trial runs under the strategy, in one process.
-        evaluate: Maps a text encoder to metrics.
+        evaluate: Maps the text encoder to metrics.
         validation: When to evaluate, and which metrics.
         judged: Fingerprints of what `evaluate` compares with, by name. Default: none.
-        fit: Trains a text encoder in place. Default: `fit_text_encoder`.
+        fit: Trains the text encoder in place. Default: `fit_text_encoder`.
 
     Raises:
         InputError: if the data cannot be read, or an option belongs to a single training.
@@ -74,7 +76,7 @@ def make_problem(
     return TuningProblem(
         text_encoder=text_encoder,
         dataset=dataset,
-        datasets=read_data(dataset, options),
+        datasets=read_data(dataset, options) if isinstance(text_encoder, TextEncoder) else (),
         hyperparameters=hyperparameters,
         options=options,
         evaluate=evaluate,
@@ -89,7 +91,7 @@ def tune(
     space: Space,
     search: Search,
     *,
-    queries: Sequence[str],
+    queries: Sequence[Any],
     path: str | Path | None = None,
 ) -> TuningReport:
     """Searches for the hyperparameters with the best objective; the text encoder is unchanged.
@@ -126,7 +128,10 @@ def tune(
         )
     if search.tuner == "hyperband":
         _check_hyperband(searched, hyperparameters, search.max_trials)
-    check_losses(searched.names, problem.datasets, searched.choices("loss"))
+    if isinstance(problem.text_encoder, TextEncoder):
+        check_losses(searched.names, problem.datasets, searched.choices("loss"))
+    else:
+        check_plain_names(searched.names, type(problem.text_encoder).__name__)
     identity = describe_search(problem, searched, search)
     from tfchain.optimization.tuning.oracles import make_oracle  # the door to KerasTuner
     from tfchain.optimization.tuning.tuner import SearchTuner
@@ -166,7 +171,7 @@ def choose_values(report: TuningReport) -> dict[str, Any]:
     return {name: value for name, value in report.best.values.items() if name not in dealt}
 
 
-def train_with(problem: TuningProblem, values: Mapping[str, Any], search: Search) -> TextEncoder:
+def train_with(problem: TuningProblem, values: Mapping[str, Any], search: Search) -> Any:
     """Trains a copy of the task's model with a trial's values, and keeps the best weights of all evaluations.
 
     Args:
@@ -175,7 +180,7 @@ def train_with(problem: TuningProblem, values: Mapping[str, Any], search: Search
         search: Its objective decides which weights are best.
 
     Returns:
-        A new text encoder, in the trial's shape.
+        A new text encoder, in the trial's shape, or a new model of another task.
     """
     setting = problem.make_setting(values)
     made = problem.make_encoder(setting)

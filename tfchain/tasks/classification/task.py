@@ -10,6 +10,7 @@ import numpy as np
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
+from tfchain.core.judgement import Judge
 from tfchain.core.native import NativeParts
 from tfchain.core.sampling import spread_evenly
 from tfchain.core.task import Evaluate
@@ -28,6 +29,7 @@ from tfchain.tasks.classification.losses import (
 from tfchain.tasks.classification.metrics import LOWER_IS_BETTER, METRICS, measure
 from tfchain.tasks.classification.native_classification import make_native_classification
 from tfchain.tasks.classification.rows import read_rows
+from tfchain.tasks.classification.version_judge import make_classification_judge
 from tfchain.tasks.heads import has_head
 from tfchain.tasks.text_graph import TextGraph, check_signatures
 from tfchain.tasks.text_rows import TextRows, find_separator
@@ -143,6 +145,9 @@ class ClassificationTask(TextTask):
         check_pairs(judged, labels)
         labels.to_table(judged.targets)  # raises before anything is encoded
         return super().make_evaluation(judged, labels, **options)
+
+    def make_judge(self, judged: TextRows, state: Labels | None, *, metric: str | None = None) -> Judge:
+        return make_classification_judge(judged, metric=metric or self.objective)
 
     def finish(self, model: TextEncoder, state: Labels, judged: TextRows | None, *, batch_size: int) -> Labels:
         """Calibrates temperature and thresholds on the validation data of the training; without it, resets them."""

@@ -251,6 +251,30 @@ class DocumentIndex:
             for hits in zip(slots.tolist(), scores.tolist(), strict=True)
         ]
 
+    def search_passages(self, queries: np.ndarray, top_k: int) -> list[list[tuple[Document, int, float]]]:
+        """Finds the best passages of all documents for each query vector, best first.
+
+        Args:
+            queries: float32 `(queries, dim)`.
+            top_k: The number of passages; all, if there are fewer.
+
+        Returns:
+            For each query, each passage's document, which of its passages it is, from 0, and its score.
+        """
+        state = self._state
+        rows, scores = state.vectors.search(queries, top_k)
+        counts, slots = state.vectors.counts, state.vectors.slots
+        found = []
+        for query, documents, best in zip(queries, rows.tolist(), scores.tolist(), strict=True):
+            # A passage among the best is of a document among the best. Equal scores keep the order of the documents.
+            listed: list[tuple[float, int, int]] = []
+            for row, score in zip(documents, best, strict=True):
+                own = [score] if counts[row] == 1 else state.vectors.score_vectors(query, row).tolist()
+                listed += [(-each, row, place) for place, each in enumerate(own)]
+            ranked = sorted(listed)[:top_k]
+            found.append([(state.documents[slots[row]], place, -score) for score, row, place in ranked])
+        return found
+
     def _find_slots(self, state: _State) -> dict[str, int]:
         """Returns id → slot; a snapshot makes the dict when it is first needed."""
         if state.slots is not None:

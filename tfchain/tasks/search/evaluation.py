@@ -15,9 +15,10 @@ from tfchain.core.types import Document
 from tfchain.data.documents.beir import BeirDataset, to_dataset
 from tfchain.data.documents.judged import read_judged
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.ranking_metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
 from tfchain.tasks.search.document_index import DocumentIndex
-from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff, ranking_metrics
 from tfchain.tasks.search.search import PassageConfig, make_index, rank_queries
+from tfchain.tasks.search.second_stage import SecondStage, rerank_run
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def evaluate_index(
     *,
     metrics: Sequence[str] = DEFAULT_METRICS,
     batch_size: int = 32,
+    second_stage: SecondStage | None = None,
 ) -> dict[str, float]:
     """Computes the metrics of an index.
 
@@ -64,6 +66,7 @@ def evaluate_index(
         dataset: Queries and judgements.
         metrics: Names of ranking metrics.
         batch_size: The most texts in one step. Default: 32.
+        second_stage: A reranker, whose metrics are then there too, as `reranked_<metric>`. Default: none.
 
     Returns:
         Metric → mean over the judged queries.
@@ -71,10 +74,15 @@ def evaluate_index(
     cutoff = largest_cutoff(metrics)
     index = index.snapshot()
     warn_about_unfindable(index, dataset)
-    top_k = min(cutoff or len(index), len(index))
+    top_k = min(max(cutoff or len(index), 0 if second_stage is None else second_stage.top), len(index))
     qrels = dataset.qrels
     run = rank_queries(text_encoder, index, dataset.queries, top_k=top_k, qrels=qrels, batch_size=batch_size)
-    return ranking_metrics(run, qrels, metrics)
+    found = ranking_metrics(run, qrels, metrics)
+    if second_stage is not None:
+        documents = {document.id: document for document in index}
+        run = rerank_run(second_stage, dataset.queries, run, documents, batch_size=batch_size)
+        found |= {f"reranked_{name}": value for name, value in ranking_metrics(run, qrels, metrics).items()}
+    return found
 
 
 def warn_about_unfindable(index: DocumentIndex, dataset: BeirDataset) -> None:
@@ -112,6 +120,7 @@ def make_evaluation(
     batch_size: int = 32,
     progress: bool | None = False,
     index_bytes: bool = False,
+    second_stage: SecondStage | None = None,
 ) -> Evaluate:
     """Returns a function from a text encoder to its metrics, for repeated evaluation.
 
@@ -125,6 +134,7 @@ def make_evaluation(
         progress: Whether to show a progress bar while documents are encoded; None shows it when it takes more than a
             second. Default: False.
         index_bytes: Whether the metrics include `index_bytes`, the size of the index. Default: False.
+        second_stage: As in `evaluate_index`. Default: none.
 
     Raises:
         InputError: if there are no documents, or a metric is unknown.
@@ -138,7 +148,9 @@ def make_evaluation(
         searched = index
         if searched is None or not holds_exactly(searched, held) or searched.fingerprint != text_encoder.fingerprint:
             searched = make_index(text_encoder, held, passages, batch_size=batch_size, progress=progress)
-        found = evaluate_index(text_encoder, searched, dataset, metrics=metrics, batch_size=batch_size)
+        found = evaluate_index(
+            text_encoder, searched, dataset, metrics=metrics, batch_size=batch_size, second_stage=second_stage
+        )
         return found | {"index_bytes": searched.vectors.nbytes} if index_bytes else found
 
     return evaluate

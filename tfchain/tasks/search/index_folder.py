@@ -5,6 +5,7 @@
     segment-000001/         documents.jsonl, counts.npy, vectors.npy of the documents that one save added; also
                             scales.npy for vectors in int8
     codebook-<fingerprint>/ mean.npy and matrix.npy: the meaning of the bits of binary vectors, if it was learned
+    reranker-<fingerprint>/ the cross-encoder of a chain that has one
 
 A save writes only changes: documents added since the last save become a new segment, and removed documents are listed
 in chain.json. Files that a killed save leaves are not listed in chain.json, and the next save deletes them.
@@ -14,7 +15,7 @@ import json
 import shutil
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ class IndexFolder:
 
     Args:
         path: The folder.
+        beside: The folders of other models that the chain's settings name, each with the function that writes it.
+            Default: none.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class IndexFolder:
     segments: list[str] = field(default_factory=list)
     places: dict[str, tuple[Document, int, int]] = field(default_factory=dict)  # id → document, segment, row
     removed: list[tuple[int, int]] = field(default_factory=list)
+    beside: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.path = Path(self.path)  # accepts a string too
@@ -100,6 +104,10 @@ class IndexFolder:
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
                     text_encoder.save(partial)
+            for name, write in self.beside.items():
+                if not (self.path / name).is_dir():
+                    with new_folder(self.path / name) as partial:
+                        write(partial)
             codebook = self._save_codebook(index)
             if not self._continues(manifest, index, codebook):
                 self.segments, self.places, self.removed = [], {}, []
@@ -127,7 +135,7 @@ class IndexFolder:
                 },
             )
             self.commit = commit
-            self._clear(model, codebook)
+            self._clear(model, codebook, *self.beside)
 
     def follow_purge(self) -> None:
         """Takes over where documents are after `purge_index` rewrote segments of this folder.
@@ -197,8 +205,8 @@ class IndexFolder:
         for row, document in enumerate(added):
             self.places[document.id] = (document, len(self.segments) - 1, row)
 
-    def _clear(self, model: str, codebook: str | None) -> None:
-        valid = {model, codebook, *self.segments}
+    def _clear(self, *names: str | None) -> None:
+        valid = {*names, *self.segments}
         for found in self.path.iterdir():
             if found.name.startswith(FOLDER_PREFIXES) and found.name not in valid:
                 shutil.rmtree(found, ignore_errors=True)

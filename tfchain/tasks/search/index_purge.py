@@ -101,7 +101,8 @@ def rewrite_segment(path: Path, name: str, rows: list[int]) -> str:
 
 def clear_unlisted(path: Path, manifest: dict[str, Any]) -> None:
     """Deletes the folders that the manifest does not list, such as those of a killed save."""
-    valid = {manifest["model"], manifest.get("codebook"), *manifest["segments"]}
+    reranker = manifest["settings"].get("reranker") or {}
+    valid = {manifest["model"], manifest.get("codebook"), reranker.get("folder"), *manifest["segments"]}
     for found in path.iterdir():
         if found.name.startswith(FOLDER_PREFIXES) and found.name not in valid:
             shutil.rmtree(found)

@@ -66,12 +66,12 @@ class LiveIndex:
         return 0 if index is None else len(index)
 
     @property
-    def text_encoder(self) -> TextEncoder:
+    def model(self) -> TextEncoder:
         """The model; replacing it makes the index stale."""
         return self._text_encoder
 
-    @text_encoder.setter
-    def text_encoder(self, text_encoder: TextEncoder) -> None:
+    @model.setter
+    def model(self, text_encoder: TextEncoder) -> None:
         with self._lock:
             self._text_encoder = text_encoder
             self.note_change()
@@ -100,7 +100,7 @@ class LiveIndex:
         `index`, the documents at the start of the training, is ignored: the present documents stay, as others may have
         been added since.
         """
-        self.text_encoder = text_encoder
+        self.model = text_encoder
 
     def note_change(self) -> None:
         """Counts a change of the documents or the model."""

@@ -16,18 +16,32 @@ from tfchain.core.string_file import StringFile, write_strings
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors, VectorIndex
 from tfchain.models.indexes.storage import VectorStorage
-from tfchain.tasks.native_version import Finish, Question, can_serve_natively, make_native_parts, prove_texts
+from tfchain.tasks.native_version import (
+    Finish,
+    Question,
+    can_serve_natively,
+    make_native_parts,
+    prove_texts,
+    read_texts,
+)
 from tfchain.tasks.search.blanks import widen
 
 if TYPE_CHECKING:
     from tfchain.models.text_encoder import TextEncoder
+    from tfchain.models.text_roles import Role
     from tfchain.tasks.search.document_index import DocumentIndex
+    from tfchain.tasks.search.second_stage import SecondStage
 
 INDEX = "index"
 
 
 def make_native_search(
-    text_encoder: "TextEncoder", index: "DocumentIndex | None", *, top_k: int, texts: Sequence[str]
+    text_encoder: "TextEncoder",
+    index: "DocumentIndex | None",
+    *,
+    top_k: int,
+    texts: Sequence[str],
+    second_stage: "SecondStage | None" = None,
 ) -> NativeParts | None:
     """Makes the parts of a version for the kernels.
 
@@ -39,20 +53,19 @@ def make_native_search(
         index: The documents, encoded by it; if None or empty, there is no search.
         top_k: The number of documents that a search returns; all, if there are fewer.
         texts: The texts to prove the answers with.
+        second_stage: A reranker of the documents found. Default: none.
 
     Returns:
-        The parts; None if the model does not compute in int8, or the kernels cannot run it here.
+        The parts; None if a model does not compute in int8, or the kernels cannot run it here.
     """
-    from tfchain.tasks.search.search_graph import (
-        SEARCH,
-        has_clear_signs,
-        has_metadata,
-        list_expected,
-        prove_filtered,
-    )
+    from tfchain.tasks.search.native_second_stage import NativeSecondStage
+    from tfchain.tasks.search.search_graph import list_expected, prove_filtered
+    from tfchain.tasks.search.search_lookup import SEARCH, has_clear_signs, has_metadata
     from tfchain.tasks.text_graph import to_array
 
     if not can_serve_natively(text_encoder):
+        return None
+    if second_stage is not None and not can_serve_natively(second_stage.model):
         return None
     native = text_encoder.with_precision("int8", engine="native")
     proofs = prove_texts(native, texts)
@@ -64,26 +77,40 @@ def make_native_search(
     if index.vectors.storage.precision == "binary":
         rows = np.flatnonzero(has_clear_signs(index.vectors, vectors))
         asked, vectors = [asked[row] for row in rows], vectors[rows]
-    outputs, ties = list_expected(index, vectors, top_k, TOLERANCE)
-    proofs.append(Proof(SERVING_DEFAULT, {"text": to_array(asked)}, outputs, ties))
-    question = Question(prompt, native.skipped_tokens(prompt))
+    second = None if second_stage is None else NativeSecondStage.prepare(second_stage, index, top_k)
+    if second is not None:
+        proofs += second.prove(asked, vectors, TOLERANCE)
+    else:
+        outputs, ties = list_expected(index, vectors, top_k, TOLERANCE)
+        proofs.append(Proof(SERVING_DEFAULT, {"text": to_array(asked)}, outputs, ties))
+    role: Role | None = "query" if native.query_tokenizer is not native.tokenizer else None
+    question = Question(prompt, native.skipped_tokens(prompt), role=role)
     questions = {SEARCH: question, SERVING_DEFAULT: question}
     if has_metadata(index):
         questions[SEARCH_FILTERED] = question
-        proofs.append(prove_filtered(index, asked, vectors, top_k, TOLERANCE))
+        if second is None:
+            proofs.append(prove_filtered(index, asked, vectors, top_k, TOLERANCE))
     settings = {
         "top_k": top_k,
         "dim": index.vectors.dim,
         "similarity": index.vectors.similarity,
         "vectors": index.vectors.storage.to_dict(),
     }
+    if second is not None:
+        settings["candidates"] = second.candidates
+
+    def write_state(path: Path) -> None:
+        save_index(path / INDEX, index)
+        if second is not None:
+            second.save(path)
+
     return make_native_parts(
         native,
         "search",
         questions,
         proofs,
         settings=settings,
-        write_state=lambda path: save_index(path / INDEX, index),
+        write_state=write_state,
     )
 
 
@@ -126,6 +153,11 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
         raise ModelFolderError(
             f"{folder} has {len(index)} documents, {len(ids)} ids and {len(texts)} texts. Export the version again."
         )
+    second, candidates = None, int(settings.get("candidates", top_k))
+    if "candidates" in settings:
+        from tfchain.tasks.search.native_second_stage import LoadedSecondStage
+
+        second = LoadedSecondStage(path, len(index))
 
     def answer(
         vectors: np.ndarray, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]
@@ -134,7 +166,12 @@ def load_search(path: Path, settings: Mapping[str, Any]) -> Finish:
         if allowed is not None and (allowed.dtype != bool or allowed.shape != (len(index),)):
             return None
         with stage(SEARCH_STAGE):
-            rows, scores = index.search(vectors, top_k, allowed=allowed)
+            rows, scores = index.search(vectors, candidates, allowed=allowed)
+            if second is not None:
+                ranked = second.rank(read_texts(inputs, None) or [], rows, scores, top_k)
+                if ranked is None:
+                    return None
+                rows, scores = ranked
             found = {"scores": scores}
             for name, strings in (("ids", ids), ("texts", texts)):
                 if name in outputs:

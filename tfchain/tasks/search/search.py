@@ -13,7 +13,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.filters.filter import parse_filter
 from tfchain.core.texts import check_queries
-from tfchain.core.types import Document, Hit, SearchResult
+from tfchain.core.types import Document, Hit, Passage, SearchResult
 from tfchain.data.documents.passages import SPLIT_METHODS, PassageMode, split_all
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.document_index import DocumentIndex
@@ -88,31 +88,45 @@ def encode_documents(
     Raises:
         InputError: if a document has neither text nor title.
     """
-    tokenizer = text_encoder.tokenizer
     iterator = iter(documents)
     while part := list(islice(iterator, DOCUMENTS_AT_ONCE)):
         check_not_empty(part)
-        if passages.mode == "truncate":
-            texts, counts = [document.full_text for document in part], [1] * len(part)
-        else:
-            prompt = text_encoder.document_prompt
-            room = tokenizer.content_length - (tokenizer.count_tokens([prompt])[0] if prompt else 0)
-            if room < 1:
-                raise InputError(
-                    f"The prompt for documents must leave room for a text. Received: {prompt!r:.80} for at most "
-                    f"{tokenizer.max_length} tokens. Shorten it, or raise `max_length`."
-                )
-            overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
-            cuts = split_all(
-                part,
-                count_tokens=tokenizer.count_tokens,
-                max_tokens=room,
-                overlap_tokens=min(overlap, room - 1),
-                method=SPLIT_METHODS[passages.mode],
-            )
-            texts, counts = [passage.text for cut in cuts for passage in cut], [len(cut) for cut in cuts]
+        cuts = cut_documents(text_encoder, part, passages)
+        texts, counts = [passage.text for cut in cuts for passage in cut], [len(cut) for cut in cuts]
         vectors = text_encoder.encode_document(texts, batch_size=batch_size, progress=progress)
         yield EncodedDocuments(part, counts, vectors)
+
+
+def cut_documents(
+    text_encoder: TextEncoder, documents: Sequence[Document], passages: PassageConfig
+) -> list[list[Passage]]:
+    """Cuts documents into the passages that have a vector each, in the order of these.
+
+    Args:
+        text_encoder: Tokenizer and encoder.
+        documents: The documents.
+        passages: How to handle documents longer than the maximum length; with `truncate`, each is its own passage.
+
+    Raises:
+        InputError: if the prompt for documents leaves no room for a text.
+    """
+    if passages.mode == "truncate":
+        return [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
+    tokenizer, prompt = text_encoder.document_tokenizer, text_encoder.document_prompt
+    room = tokenizer.content_length - (tokenizer.count_tokens([prompt])[0] if prompt else 0)
+    if room < 1:
+        raise InputError(
+            f"The prompt for documents must leave room for a text. Received: {prompt!r:.80} for at most "
+            f"{tokenizer.max_length} tokens. Shorten it, or raise `max_length`."
+        )
+    overlap = tokenizer.max_length // 10 if passages.overlap_tokens is None else passages.overlap_tokens
+    return split_all(
+        documents,
+        count_tokens=tokenizer.count_tokens,
+        max_tokens=room,
+        overlap_tokens=min(overlap, room - 1),
+        method=SPLIT_METHODS[passages.mode],
+    )
 
 
 def check_not_empty(documents: Iterable[Document]) -> None:

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.checks import check_whole_number
-from tfchain.core.proof import TOLERANCE, Proof
+from tfchain.core.proof import Proof
 from tfchain.core.signatures import SEARCH_FILTERED, SERVING_DEFAULT, TOKENIZE_QUERY, Halves
-from tfchain.models.indexes.exact import VectorIndex
-from tfchain.models.indexes.exact_graph import make_search
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.blanks import widen
 from tfchain.tasks.search.document_index import DocumentIndex
+from tfchain.tasks.search.search_lookup import SEARCH, choose_queries, has_metadata, make_lookup
+from tfchain.tasks.search.second_stage import SecondStage
 from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
 from tfchain.tasks.ties import find_ties
 
-SEARCH = "search"  # text → ids, scores, texts, with the model's prompt for queries
 SEARCH_VECTORS = "search_vectors"  # half of search: embedding → ids, scores, texts
 SEARCH_FILTERED_VECTORS = "search_filtered_vectors"  # half of search_filtered: embedding, allowed → ids, scores, texts
 
@@ -29,6 +28,7 @@ def make_search_graph(
     top_k: int = 10,
     signatures: str = "text",
     litert: TextEncoder | None = None,
+    second_stage: SecondStage | None = None,
 ) -> TextGraph:
     """Makes the graph of a version that searches.
 
@@ -44,6 +44,8 @@ def make_search_graph(
             halves of the text signatures are then signatures too: `tokenize` and `tokenize_query` (text → token_ids,
             padding_mask; with the default prompt, for `embed`, and with the query's, for `search`) and `search_vectors`
             (embedding → ids, scores, texts). Default: none, and no halves.
+        second_stage: A reranker, in a precision in which TensorFlow computes: the best documents are then put in order
+            by it, in the graph, and there is a signature `rerank` (text, text_pair → score, output). Default: none.
 
     Returns:
         The graph. With a tokenizer that has no graph yet, it has `embed_ids` only, and a warning is logged.
@@ -59,22 +61,22 @@ def make_search_graph(
     if not graph.has_text or index is None or not len(index):
         return graph
     top_k = min(top_k, len(index))
-    look_up = _make_lookup(graph.module, index, top_k)
     prompt = text_encoder.query_prompt
-    graph.add(SEARCH, look_up, prompt=prompt, tokenize=TOKENIZE_QUERY, answer_name=SEARCH_VECTORS)
+    if second_stage is not None:
+        from tfchain.tasks.search.reranked_graph import add_reranked_search
+
+        add_reranked_search(graph, index, second_stage, top_k=top_k)
+        return graph
+    look_up = make_lookup(graph.module, index, top_k)
+    graph.add(SEARCH, look_up, prompt=prompt, tokenize=TOKENIZE_QUERY, role="query", answer_name=SEARCH_VECTORS)
     graph.add_alias(SERVING_DEFAULT, SEARCH)
-    texts, vectors = _choose_queries(graph, index, prompt)
+    texts, vectors = choose_queries(graph, index, prompt)
     outputs, ties = list_expected(index, vectors, top_k, graph.tolerance)
     graph.prove(SERVING_DEFAULT, texts, vectors, outputs, ties=ties)
     if has_metadata(index):
         _add_filtered(graph, look_up, prompt, len(index))
         graph.proofs.extend(_prove_filtered(graph, index, texts, vectors, top_k))
     return graph
-
-
-def has_metadata(index: DocumentIndex) -> bool:
-    """Returns whether a document has metadata, by which searches can be filtered."""
-    return any(document.metadata for document in index)
 
 
 def check_graph_options(top_k: Any, signatures: Any) -> int:
@@ -87,30 +89,6 @@ def check_graph_options(top_k: Any, signatures: Any) -> int:
     return check_whole_number("top_k", top_k, advice="Ask for one hit or more.")
 
 
-def _make_lookup(module: Any, index: DocumentIndex, top_k: int) -> Any:
-    """Adds the index to the module as variables, and returns a function from query vectors to the best documents.
-
-    Its second argument, booleans `(documents,)`, says which may be found. Default: all.
-    """
-    import tensorflow as tf
-
-    documents = list(index)
-    search = make_search(module, index.vectors, top_k)
-    ids = [document.id.encode() for document in documents]
-    texts = [to_bytes(document.text or document.title) for document in documents]
-    module.ids = tf.Variable(ids, trainable=False, name="ids")
-    module.texts = tf.Variable(texts, trainable=False, name="texts")
-
-    def look_up(queries: Any, allowed: Any = None) -> dict[str, Any]:
-        scores, rows = search(queries, allowed)
-        found = {"ids": tf.gather(module.ids, rows), "texts": tf.gather(module.texts, rows)}
-        if allowed is not None:
-            found = {name: tf.where(scores == -np.inf, "", strings) for name, strings in found.items()}
-        return {**found, "scores": scores}
-
-    return look_up
-
-
 def _add_filtered(graph: TextGraph, look_up: Any, prompt: str, num_documents: int) -> None:
     """Adds `search_filtered`, which searches some documents only: where there are too few, the hits end in blanks."""
     import tensorflow as tf
@@ -119,7 +97,7 @@ def _add_filtered(graph: TextGraph, look_up: Any, prompt: str, num_documents: in
     allowed_spec = tf.TensorSpec([num_documents], tf.bool, name="allowed")
 
     def search_filtered(text: Any, allowed: Any) -> dict[str, Any]:
-        return look_up(graph.to_vectors(text, prompt), allowed)
+        return look_up(graph.to_vectors(text, prompt, "query"), allowed)
 
     graph.signatures[SEARCH_FILTERED] = tf.function(
         search_filtered, input_signature=[text_spec, allowed_spec], autograph=False
@@ -134,25 +112,6 @@ def _add_filtered(graph: TextGraph, look_up: Any, prompt: str, num_documents: in
         graph.signatures[SEARCH_FILTERED_VECTORS] = tf.function(
             search_vectors, input_signature=[vector_spec, allowed_spec], autograph=False
         )
-
-
-def _choose_queries(graph: TextGraph, index: DocumentIndex, prompt: str) -> tuple[list[str], np.ndarray]:
-    """Returns the texts to prove a search with, and their vectors."""
-    import tensorflow as tf
-
-    texts = [text for text in graph.texts if text.strip()]
-    vectors = graph.text_encoder.encode_query(texts, progress=False)
-    if index.vectors.storage.precision != "binary":
-        return texts, vectors
-    # Rounding decides the sign of a number near zero, and the first scores depend on signs. So the proof searches the
-    # graph's own vectors, if they equal Python's up to rounding, and only those with clear signs.
-    text_spec = [tf.TensorSpec([None], tf.string)]
-    own = tf.function(lambda text: graph.to_vectors(text, prompt), input_signature=text_spec)
-    found = own(tf.constant(to_array(texts))).numpy()
-    if np.abs(found - vectors).max() <= graph.tolerance * max(1.0, np.abs(vectors).max()):
-        vectors = found
-    rows = np.flatnonzero(has_clear_signs(index.vectors, vectors))
-    return [texts[row] for row in rows], vectors[rows]
 
 
 def _prove_filtered(
@@ -209,18 +168,3 @@ def list_expected(
     ties = find_ties(scores, tolerance)[:, :top_k]
     ties = np.pad(ties, ((0, 0), (0, top_k - ties.shape[1])))
     return outputs, {"ids": ties, "texts": ties}
-
-
-def has_clear_signs(index: VectorIndex, queries: np.ndarray) -> np.ndarray:
-    """Returns which queries are compared with bits by signs that rounding does not flip.
-
-    Args:
-        index: An index of binary vectors.
-        queries: float32 `(queries, dim)`.
-
-    Returns:
-        Booleans `(queries,)`; all True if no query has clear signs.
-    """
-    sizes = np.abs(index.project(index.prepare(queries))[0])
-    clear: np.ndarray = ((sizes == 0) | (sizes > TOLERANCE * sizes.max(axis=1, keepdims=True))).all(axis=1)
-    return clear if clear.any() else np.ones_like(clear)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.core.filters.files import make_metadata_files
+from tfchain.core.judgement import Judge
 from tfchain.core.task import Evaluate
 from tfchain.core.titles import make_title_files
+from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.tasks.ranking_metrics import DEFAULT_METRICS, largest_cutoff
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.index_folder import IndexFolder, load_index_folder
-from tfchain.tasks.search.metrics import DEFAULT_METRICS, largest_cutoff
 from tfchain.tasks.search.search import PassageConfig
 from tfchain.tasks.stages import Loaded, Served, Training
 
@@ -94,6 +96,7 @@ class SearchTask:
         batch_size: int,
         progress: bool | None = None,
         costs: bool = False,
+        second_stage: Any = None,
     ) -> Evaluate:
         from tfchain.tasks.search.evaluation import find_documents, make_evaluation
 
@@ -106,7 +109,13 @@ class SearchTask:
             batch_size=batch_size,
             progress=progress,
             index_bytes=costs,
+            second_stage=second_stage,
         )
+
+    def make_judge(self, judged: BeirDataset, state: DocumentIndex | None, *, metric: str | None = None) -> Judge:
+        from tfchain.tasks.search.version_judge import make_search_judge
+
+        return make_search_judge(judged, metric=metric or self.objective)
 
     def learning_texts(self, state: DocumentIndex | None) -> list[str]:
         return [document.full_text for document in state or () if document.full_text.strip()]
@@ -115,6 +124,9 @@ class SearchTask:
         from tfchain.tasks.search.evaluation import find_documents
 
         return list(judged.queries.values()), [document.full_text for document in find_documents(judged, state)]
+
+    def asked(self, judged: BeirDataset) -> tuple[list[str], None]:
+        return list(judged.queries.values()), None
 
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
         from tfchain.tasks.search.search_graph import check_graph_options
@@ -132,8 +144,10 @@ class SearchTask:
     ) -> Served:
         from tfchain.tasks.search.native_search import make_native_search
         from tfchain.tasks.search.search_graph import make_search_graph
+        from tfchain.tasks.search.second_stage import serve_second_stage
         from tfchain.tasks.search.served_precision import to_served
 
+        stage = options.get("second_stage")
         served = to_served(model, state, self.passages, signatures=signatures, batch_size=batch_size)
         graph = make_search_graph(
             served.text_encoder,
@@ -141,6 +155,7 @@ class SearchTask:
             top_k=options["top_k"],
             signatures=signatures,
             litert=served.litert,
+            second_stage=None if stage is None else serve_second_stage(stage, state),
         )
         documents = list(state) if graph.has_text and state is not None else []
         ids = [document.id for document in documents]
@@ -148,16 +163,19 @@ class SearchTask:
         titles = make_title_files(ids, [document.title for document in documents])
         described = {
             "fingerprint": served.text_encoder.fingerprint,
+            "max_length": model.longest,
             "documents": len(state) if state is not None else 0,
             "has_metadata": bool(metadata),
             "text_model": graph.text_model,
             "top_k": options["top_k"],
             **served.description,
         }
+        if stage is not None:
+            described |= {"reranks": graph.has_text, "rerank_top": stage.top}
         native = None
         if graph.has_text:
             index = None if state is None else state.snapshot()
-            native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts)
+            native = make_native_search(model, index, top_k=options["top_k"], texts=graph.texts, second_stage=stage)
         return Served(graph, {**served.files, **graph.text_files, **metadata, **titles}, described, native)
 
     def settings(self) -> Mapping[str, Any]:
@@ -182,3 +200,7 @@ class SearchTask:
             ) from error
         options = {"similarity": loaded.index.vectors.similarity}
         return Loaded(task, loaded.model_path, loaded.index, loaded.settings, loaded.folder, loaded.advice, options)
+
+    def load_model(self, path: Path, *, engine: EngineName = "auto", **options: Any) -> TextEncoder:
+        """Reads the text encoder of a saved chain."""
+        return TextEncoder.from_pretrained(path, engine=engine, **options)

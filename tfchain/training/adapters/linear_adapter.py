@@ -1,6 +1,5 @@
 """A linear map of a model's vectors that brings queries nearer to their passages, fitted on vectors alone."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,7 +58,7 @@ def fit_linear_adapter(
     asked = text_encoder.encode_query(queries, batch_size=batch_size, progress=progress)
     kernel = fit_map(asked, found, numbers, options or AdapterOptions())
     dense = DenseConfig(in_dim=len(kernel), out_dim=len(kernel), use_bias=False, activation="linear")
-    made = Encoder(dataclasses.replace(encoder.config, dense=(*encoder.config.dense, dense)), name=encoder.name)
+    made = Encoder(encoder.config.with_dense(dense), name=encoder.name)
     made.set_weights([*encoder.get_weights(), kernel])
     return text_encoder.with_encoder(SharedModel(made, is_private=True))
 

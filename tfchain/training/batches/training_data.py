@@ -116,11 +116,12 @@ def make_training_set(
     named.loss.check_vectors(text_encoder.embedding_dim, None if guide is None else guide.embedding_dim)
     # SimCSE: a text with itself, each under its own dropout.
     columns = pairs.columns * 2 if named.loss.needs_copies else pairs.columns
-    prompts = [""] * len(columns)
+    prompts, tokenizers = [""] * len(columns), [text_encoder.tokenizer] * len(columns)
     if not pairs.symmetric:
+        tokenizers = [text_encoder.query_tokenizer] + [text_encoder.document_tokenizer] * (len(columns) - 1)
         prompts = [text_encoder.query_prompt] + [text_encoder.document_prompt] * (len(columns) - 1)
     with show_progress(len(columns) * len(pairs), "tokenizing", shown=progress) as advance:
-        store = TokenStore.build(columns, text_encoder.tokenizer, prompts=prompts, progress=advance)
+        store = TokenStore.build(columns, tokenizers, prompts=prompts, progress=advance)
     keys = pairs.keys()
     return TrainingSet(
         store,

@@ -75,6 +75,11 @@ def fit_text_encoder(
         WorkerLostError: if another worker stopped.
     """
     options = options or FitOptions()
+    if text_encoder.query_route is not None:
+        raise InputError(
+            "`fit` trains one encoder for queries and documents. Received: a text encoder whose queries have an "
+            "encoder of their own (a Router). Train each alone, with the other's vectors as the teacher's."
+        )
     check_tensorflow_runs()
     strategy = make_strategy(options.strategy)
     with lost_workers(find_task(strategy)[1], options.checkpoint):
@@ -322,7 +327,7 @@ def make_batches(
         "num_replicas": count_replicas(strategy),
         "layout": Layout(
             groups=1 if hyperparameters.mini_batch_size is not None else options.length_groups,
-            fixed_length=text_encoder.tokenizer.max_length if fixed else None,
+            fixed_length=text_encoder.longest if fixed else None,
             pad_token_id=text_encoder.tokenizer.pad_token_id,
         ),
     }

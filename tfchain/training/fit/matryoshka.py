@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.training.losses import EmbedDistill, Matryoshka, PairLoss
+from tfchain.training.losses import EmbedDistill, Matryoshka, PairLoss, SpreadOut
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,8 @@ def note_matryoshka_dims(text_encoder: TextEncoder, losses: Sequence[PairLoss], 
     """
     trained: set[int] = set()
     for loss in losses:
+        while isinstance(loss, SpreadOut):  # it may stand around a Matryoshka loss
+            loss = loss.loss
         if isinstance(loss, Matryoshka):
             trained.update(loss.dims)
         elif isinstance(loss, EmbedDistill) and guide is not None:

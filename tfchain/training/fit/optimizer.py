@@ -14,13 +14,14 @@ from tfchain.core.hyperparameters import Hyperparameters
 
 @keras.saving.register_keras_serializable("tfchain")
 class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly to its peak, then stays there or falls to 0.
+    """A learning rate that rises linearly to its peak, then stays there or falls.
 
     Args:
         peak: The largest learning rate.
         num_steps: Steps of the whole training.
         warmup_steps: Steps until the peak; step `n`, counted from 0, uses `(n + 1) / (warmup_steps + 1)` of the peak.
-        schedule: `linear`, `cosine` (half a period; Loshchilov and Hutter 2017) or `constant`. Default: `linear`.
+        schedule: `linear`, `cosine` (half a period; Loshchilov and Hutter 2017), `inverse_sqrt` (the peak times the
+            root of `(warmup_steps + 1) / (n + 1)`; Vaswani et al. 2017, section 5.3) or `constant`. Default: `linear`.
     """
 
     def __init__(self, peak: float, num_steps: int, warmup_steps: int = 0, schedule: str = "linear") -> None:
@@ -34,6 +35,8 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         rising = (step + 1) / (self.warmup_steps + 1)
         if self.schedule == "constant":
             return self.peak * ops.minimum(1.0, rising)
+        if self.schedule == "inverse_sqrt":
+            return self.peak * ops.minimum(rising, 1 / ops.sqrt(rising))
         done = (step - self.warmup_steps) / max(1, self.num_steps - self.warmup_steps)
         done = ops.clip(done, 0.0, 1.0)
         falling = 1 - done if self.schedule == "linear" else (1 + ops.cos(math.pi * done)) / 2

@@ -12,6 +12,7 @@ from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError
 from tfchain.core.task import Evaluate
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_roles import Role
 from tfchain.training.distributed.strategies import find_task
 from tfchain.training.distributed.workers import from_chief, gather_over_workers
 from tfchain.training.fit.divergence import check_finite
@@ -81,13 +82,9 @@ class TrainingTextEncoder(TextEncoder):
         super().__init__(
             text_encoder.tokenizer.tokenizer,
             encoder,
-            max_length=text_encoder.tokenizer.max_length,
-            do_lower_case=text_encoder.tokenizer.do_lower_case,
-            prompts=text_encoder.prompts,
-            default_prompt_name=text_encoder.default_prompt_name,
-            similarity=text_encoder.similarity,
             engine="tensorflow",
             vector_storage=text_encoder.vector_storage,
+            **{**text_encoder.settings(), "matryoshka_dims": ()},
         )
         self.strategy = strategy
         self.worker, self.num_workers = find_task(strategy)
@@ -101,13 +98,20 @@ class TrainingTextEncoder(TextEncoder):
         """Does nothing: the compiled function reads the current weights each time."""
 
     def _encode_part(
-        self, texts: Sequence[str], prompt: str, batch_size: int, advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        role: Role | None,
+        batch_size: int,
+        advance: Callable[[int], None] | None = None,
     ) -> np.ndarray:
         if self.num_workers == 1:
-            return super()._encode_part(texts, prompt, batch_size, advance)
+            return super()._encode_part(texts, prompt, role, batch_size, advance)
         share = -(-len(texts) // self.num_workers)  # rounded up; the last workers may have fewer, or none
         own = texts[self.worker * share : (self.worker + 1) * share]
-        vectors = super()._encode_part(own, prompt, batch_size, advance) if len(own) else np.zeros((0, 0), "float32")
+        vectors = np.zeros((0, 0), "float32")
+        if len(own):
+            vectors = super()._encode_part(own, prompt, role, batch_size, advance)
         padded = np.zeros((share, self.embedding_dim), dtype="float32")
         padded[: len(own)] = vectors.reshape(len(own), -1)
         return gather_over_workers(self.strategy, padded)[: len(texts)]

@@ -84,6 +84,16 @@ class PairLoss(keras.losses.Loss):
         if self.needs_guide and guide_dim is None:
             raise InputError(f"The loss `{self.name}` needs a guide model. Give it to `fit` as `guide=`.")
 
+    def wrap(self, loss: "PairLoss") -> None:
+        """Takes over what another loss, which this one computes inside, needs of rows and vectors."""
+        self.min_columns = loss.min_columns
+        self.max_columns = loss.max_columns
+        self.needs_copies = loss.needs_copies
+        self.labels = loss.labels
+        self.needs_guide = loss.needs_guide
+        self.guide_columns = loss.guide_columns
+        self.contrasts_rows = loss.contrasts_rows
+
     def take(self, y_true: Mapping[str, Any], key: str) -> Any:
         """An entry of `y_true` in float32.
 

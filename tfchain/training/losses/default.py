@@ -19,6 +19,7 @@ from tfchain.training.losses.label_checks import to_table
 from tfchain.training.losses.matryoshka import Matryoshka
 from tfchain.training.losses.score_distill import ScoreDistill
 from tfchain.training.losses.simcse import SimCSE
+from tfchain.training.losses.spread_out import SpreadOut
 from tfchain.training.losses.triplet import Triplet
 
 LOSSES: dict[str, type[PairLoss]] = {
@@ -36,15 +37,17 @@ LOSSES: dict[str, type[PairLoss]] = {
     "score_distill": ScoreDistill,
     "simcse": SimCSE,
     "matryoshka": Matryoshka,
+    "spread_out": SpreadOut,
 }
+WRAPPERS: tuple[type[PairLoss], ...] = (Matryoshka, SpreadOut)  # losses around another `loss`
 
 
 def get_loss(name_or_loss: str | PairLoss | Mapping[str, Any]) -> PairLoss:
     """Makes a loss from its name, or from a mapping as in a configuration file.
 
     Args:
-        name_or_loss: A name of `LOSSES`; or `{"name": …, argument: value, …}`, in which the `loss` of `matryoshka` is
-            again a name or a mapping; or a loss, which is returned unchanged.
+        name_or_loss: A name of `LOSSES`; or `{"name": …, argument: value, …}`, in which the `loss` of `matryoshka`
+            and of `spread_out` is again a name or a mapping; or a loss, which is returned unchanged.
 
     Raises:
         InputError: if a name or an argument is unknown, or an argument is missing or out of range.
@@ -68,7 +71,7 @@ def get_loss(name_or_loss: str | PairLoss | Mapping[str, Any]) -> PairLoss:
     name = arguments.pop("name")
     if not isinstance(name, str) or name not in LOSSES:
         raise InputError(f"There is no loss {name!r}. Expected one of: {', '.join(LOSSES)}.")
-    if name == "matryoshka" and "loss" in arguments:
+    if LOSSES[name] in WRAPPERS and "loss" in arguments:
         arguments["loss"] = get_loss(arguments["loss"])
     signature = inspect.signature(LOSSES[name])
     try:

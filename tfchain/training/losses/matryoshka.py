@@ -58,13 +58,7 @@ class Matryoshka(PairLoss):
             raise InputError(
                 f"`weights` must have one for each of the {len(self.dims)} widths. Received: weights={list(weights)}."
             )
-        self.min_columns = loss.min_columns
-        self.max_columns = loss.max_columns
-        self.needs_copies = loss.needs_copies
-        self.labels = loss.labels
-        self.needs_guide = loss.needs_guide
-        self.guide_columns = loss.guide_columns
-        self.contrasts_rows = loss.contrasts_rows
+        self.wrap(loss)
 
     def check(self, num_columns: int, labels: np.ndarray | None) -> None:
         self.loss.check(num_columns, labels)

@@ -162,6 +162,7 @@ def test_a_request_too_many_is_refused_and_later_ones_are_not(server: HttpServer
     first = open_stream(server, head("/wait", "Content-Length: 1") + b"1")
     assert echo.begun.acquire(timeout=5)
     second = open_stream(server, head("/wait", "Content-Length: 1") + b"2")  # waits for the thread
+    time.sleep(0.2)  # and has come before the third
     reply, deadline = b"", time.monotonic() + 5
     while not reply.startswith(b"HTTP/1.1 429 ") and time.monotonic() < deadline:
         with open_stream(server, head("/echo", "Content-Length: 0")) as third:
@@ -192,19 +193,39 @@ def test_a_slow_header_and_a_slow_body_end_the_connection(server: HttpServer, mo
 
 def test_a_header_that_drips_has_one_deadline(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.4)
-    with open_stream(server, b"G") as stream:
+    assert 0.2 < drip(server, b"G", b"E") < 2.5
+
+
+def test_a_body_that_drips_has_the_time_that_its_bytes_earn(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_BODY_SECONDS", 0.4)
+    assert 0.2 < drip(server, head("/echo", "Content-Length: 50"), b"x") < 2.5
+    monkeypatch.setattr(connection, "_LEAST_RATE", 5.0)  # ten bytes in a second are enough now
+    start = time.monotonic()
+    with open_stream(server, head("/echo", "Content-Length: 10", "Connection: close")) as stream:
+        for _ in range(10):
+            time.sleep(0.1)
+            stream.sendall(b"x")
+        assert read_all(stream).endswith(b"x" * 10)
+    assert time.monotonic() - start > 0.9
+
+
+def drip(server: HttpServer, begin: bytes, drop: bytes) -> float:
+    """Sends a byte every tenth of a second, and returns after how many seconds the server ends the connection."""
+    start = time.monotonic()
+    with open_stream(server, begin) as stream:
         stream.settimeout(0.1)
-        start = time.monotonic()
         while time.monotonic() - start < 3:
-            stream.sendall(b"E")
             try:
+                stream.sendall(drop)
                 assert stream.recv(1) == b""
                 break
             except TimeoutError:
                 continue
-            except ConnectionResetError:
+            except (ConnectionResetError, BrokenPipeError):
                 break
-    assert 0.2 < time.monotonic() - start < 2.5
+    return time.monotonic() - start
 
 
 def test_a_connection_may_be_idle_between_requests(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:

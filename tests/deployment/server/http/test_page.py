@@ -116,12 +116,17 @@ def test_a_hit_is_headed_by_its_title(tmp_path: Path) -> None:
         make_hit("Cats", [[0, 4]], title="Cats"),  # a document of a title alone
         make_hit("Dogs\nA dog.", [[7, 10]], title=""),  # one without, beside others that have titles
         make_hit("A dog.", [[2, 5]]),  # of a version without titles
+        {**make_hit("a dog", []), "thumbnail": "data:image/jpeg;base64,/9j/AA=="},  # a picture with its caption
+        {**make_hit("a dog", []), "thumbnail": "data:image/svg+xml;base64,PHN2Zz4="},  # which may hold scripts
+        {**make_hit("a dog", []), "thumbnail": "https://example.com/x.jpg"},
     ]
     assert NODE is not None
     run = subprocess.run(
         [NODE, "run.js", json.dumps(hits)], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=True
     )
-    own, repeated, alone, without, old = json.loads(run.stdout)
+    own, repeated, alone, without, old, picture, markup_picture, foreign = json.loads(run.stdout)
+    assert "img" in picture["elements"]
+    assert "img" not in [*markup_picture["elements"], *foreign["elements"]]
     assert (own["heading"], own["id"]) == ([markup], ["x"])
     assert (own["passages"], own["marks"]) == (["The cat\nsleeps."], ["cat"])
     assert own["elements"] == ["article", "div", "h3", "mark", "p", "span"]  # none of the title's

@@ -167,3 +167,15 @@ def test_a_label_that_is_too_long_is_not_kept() -> None:
     for length in (256, 257, 1_000_000):
         counter.labels("m" * length).add()
     assert [(values, cell.value) for values, cell in counter.cells()] == [(("(other)",), 2), (("m" * 256,), 1)]
+
+
+def test_a_version_that_is_gone_is_forgotten_by_all_metrics_that_name_it_first() -> None:
+    registry = Registry()
+    texts = registry.add(Counter("texts", "Texts.", ("model", "version", "task")))
+    paths = registry.add(Counter("paths", "Paths.", ("path", "version")))
+    for labels in (("docs", "1", "search"), ("docs", "2", "search"), ("other", "1", "search")):
+        texts.labels(*labels).add()
+    paths.labels("docs", "1").add()
+    registry.forget("docs", "1")
+    assert [values for values, _ in texts.cells()] == [("docs", "2", "search"), ("other", "1", "search")]
+    assert [values for values, _ in paths.cells()] == [("docs", "1")]

@@ -18,7 +18,8 @@ from tfchain.deployment.server.batching.text_servable import TextBatchingServabl
 from tfchain.deployment.server.metrics.exposition import write_metrics
 from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.metrics.stages import MeasuredServable, StageMetrics
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.saved_model import LoadOptions
 from tfchain.deployment.server.servables.servable import Signature, TensorSpec
 from tfchain.deployment.server.status import Code, StatusError

@@ -24,7 +24,8 @@ from tfchain import (
 )
 from tfchain.chains.search_client import Client
 from tfchain.deployment.server import model_server
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.engines import load_for_engine
 from tfchain.deployment.server.servables.litert import LiteRTServable
 from tfchain.deployment.server.servables.saved_model import LoadOptions, SavedModelServable

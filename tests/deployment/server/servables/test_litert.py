@@ -28,7 +28,8 @@ from tfchain.deployment.export import export
 from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.batching.batching import Batching, BatchingOptions
 from tfchain.deployment.server.batching.text_servable import TextBatchingServable
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.engines import load_for_engine
 from tfchain.deployment.server.servables.litert import LiteRTServable, add_litert, load_version, read_halves
 from tfchain.deployment.server.servables.native import NativeServable

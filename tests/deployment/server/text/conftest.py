@@ -10,7 +10,8 @@ from tests.conformance.conftest import Wire
 from tests.tiny_model import save_tiny_model
 from tfchain import NeuralSearchChain
 from tfchain.deployment.server.http.limits import RequestLimits
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.ports import PortOptions
 from tfchain.models.text_encoder import TextEncoder
 

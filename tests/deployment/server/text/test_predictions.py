@@ -15,7 +15,8 @@ from tfchain.core.signatures import EMBED, SERVING_DEFAULT
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.manager import Manager
-from tfchain.deployment.server.model_server import ModelServer, ServerOptions
+from tfchain.deployment.server.model_server import ModelServer
+from tfchain.deployment.server.options import ServerOptions
 from tfchain.deployment.server.servables.servable import Signature, TensorSpec
 from tfchain.deployment.server.text.embedding import TextService
 from tfchain.deployment.server.text.predictions import PredictApi

@@ -7,7 +7,6 @@ import pytest
 from tokenizers.decoders import WordPiece
 
 from tests.conformance.conftest import Wire
-from tfchain.deployment.server.text.tei_tokens import decode_tokens
 from tfchain.models.text_encoder import TextEncoder
 
 TEXTS = ["The cat sleeps, on monday!", "who runs? stocks fell.", "你好 a dog", "xyz"]
@@ -16,20 +15,6 @@ TEXTS = ["The cat sleeps, on monday!", "who runs? stocks fell.", "你好 a dog",
 def post(wire: Wire, path: str, body: Any) -> tuple[int, Any]:
     reply = wire.http("POST", path, json.dumps(body).encode())
     return reply.status, json.loads(reply.text)
-
-
-@pytest.mark.parametrize(
-    "tokens",
-    [
-        ["isn", "'", "t", "it", "?", "##s", "2", "##nd"],
-        ["##start", "a", "##", "##a##b", ".", ",", "!", "n't", "'m", "'s", "'ve", "'re", "don", "##'t"],
-        ["[CLS]", "do", "not", "' ", "[SEP]"],
-        [],
-    ],
-    ids=["words", "pieces", "special", "none"],
-)
-def test_tokens_are_joined_as_hugging_faces_decoder_joins_them(tokens: list[str]) -> None:
-    assert decode_tokens(tokens) == WordPiece().decode(tokens)
 
 
 @pytest.mark.parametrize("skips", [True, False, None])

@@ -1,6 +1,7 @@
 """The gRPC server: PredictionService and ModelService, on the stubs of tensorflow-serving-api."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +25,8 @@ from tfchain.deployment.server.http.limits import RequestLimits
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.registry import Registry
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
+from tfchain.deployment.server.observing.predictions import observe_prediction
+from tfchain.deployment.server.observing.watch import Watch
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.tensor_proto import to_proto
 from tfchain.deployment.server.status import (
@@ -60,6 +63,7 @@ class GrpcServer:
         limits: The limits of requests. Default: those of `RequestLimits`.
         gate: Counts the requests that run or wait, those of REST too. Default: one for this server alone.
         tracer: Makes a span of each call. Default: none.
+        watch: Observes the texts that are answered. Default: nobody does.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class GrpcServer:
         limits: RequestLimits | None = None,
         gate: Gate | None = None,
         tracer: RequestTracer | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._limits = limits or RequestLimits()
         self._gate = gate or Gate(self._limits.max_concurrent_requests)
@@ -86,6 +91,7 @@ class GrpcServer:
         self._reload = reload
         self._collect = collect
         self._tracer = tracer
+        self._watch = watch
         self._addresses = addresses
         self._as_content = as_content
         self._arguments = arguments
@@ -164,6 +170,7 @@ class GrpcServer:
         """Answers `PredictionService.Predict`."""
         from tensorflow_serving.apis import predict_pb2
 
+        start = time.perf_counter()
         with self._manager.lend(to_model_spec(request)) as lease:
             prediction = predict(
                 lease.servable,
@@ -177,6 +184,9 @@ class GrpcServer:
             self.metrics.count_run(lease.name, "Predict", prediction.run_seconds)
             response = predict_pb2.PredictResponse()
             _fill_spec(response, lease.name, lease.version)
+            if self._watch is not None:
+                headers = dict(context.invocation_metadata())
+                observe_prediction(self._watch, lease, prediction, time.perf_counter() - start, headers)
         response.model_spec.signature_name = prediction.signature_name
         for name, array in prediction.outputs.items():
             try:

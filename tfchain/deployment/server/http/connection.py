@@ -19,7 +19,8 @@ Handler = Callable[[str, str, Mapping[str, str], bytes, Deadline], Answer]
 _MAX_HEADER_BYTES = 64 * 1024
 _READ_BYTES = 256 * 1024
 _HEADER_SECONDS = 30.0  # from the first byte of a header, or from the start of a connection, to the header's end
-_BODY_SECONDS = 30.0  # without a byte, within a request
+_BODY_SECONDS = 30.0  # without a byte, within a request; and for a body, besides what its bytes so far have earned
+_LEAST_RATE = 1000.0  # bytes of a body that earn it another second, so that it cannot drip for ever
 _SMALL_BYTES = 64 * 1024  # a body that is read before the request's key is looked at
 _LINE_BYTES = 64  # enough to see whether something begins as a request does
 _LINGER_SECONDS = 1.0
@@ -134,7 +135,8 @@ class HttpConnection:
     def _read_seconds(self) -> float:
         """Returns how long the client may take until its next bytes."""
         if not self._is_between:
-            return _BODY_SECONDS
+            earned = self._body_began + _BODY_SECONDS + self._body_bytes / _LEAST_RATE
+            return min(_BODY_SECONDS, max(earned - time.monotonic(), 0.001))
         if self._header_deadline is None:
             return self._idle_seconds
         return max(self._header_deadline - time.monotonic(), 0.001)
@@ -230,6 +232,7 @@ class HttpConnection:
         self._header_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
+        self._body_began = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         """Adds a piece of the target."""

@@ -10,6 +10,7 @@ PAGE_FILES = {  # path → file and content type; the page names the others by r
     "/": ("search.html", "text/html; charset=utf-8"),
     "/page/search.css": ("search.css", "text/css; charset=utf-8"),
     "/page/search.js": ("search.js", "text/javascript; charset=utf-8"),
+    "/page/feedback.js": ("feedback.js", "text/javascript; charset=utf-8"),
     "/page/hits.js": ("hits.js", "text/javascript; charset=utf-8"),
     "/page/key.js": ("key.js", "text/javascript; charset=utf-8"),
     "/page/words.js": ("words.js", "text/javascript; charset=utf-8"),

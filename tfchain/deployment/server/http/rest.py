@@ -15,6 +15,8 @@ from tfchain.deployment.server.json.response import write_predict_response
 from tfchain.deployment.server.json.text import INDENT, quote
 from tfchain.deployment.server.manager import Manager, ModelSpec
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
+from tfchain.deployment.server.observing.predictions import observe_prediction
+from tfchain.deployment.server.observing.watch import Watch
 from tfchain.deployment.server.predict import DEFAULT_SIGNATURE, predict
 from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.servables.servable import TensorSpec
@@ -69,6 +71,7 @@ class RestApi:
         takes_keys: Whether these pages may send an API key, which a stock server does not know. Default: False.
         metrics: Counts the calls. Default: metrics of its own.
         limits: The limits of a request. Default: those of `RequestLimits`.
+        watch: Observes the texts that are answered. Default: nobody does.
 
     Attributes:
         cors_headers: The headers that let pages of other sites read answers; empty without `has_cors`.
@@ -83,11 +86,13 @@ class RestApi:
         takes_keys: bool = False,
         metrics: ServingMetrics | None = None,
         limits: RequestLimits | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._manager = manager
         self._timeout_ms = timeout_ms
         self._metrics = metrics or ServingMetrics()
         self._limits = limits or RequestLimits()
+        self._watch = watch
         cors = (*_CORS[:2], (_CORS[2][0], f"{_CORS[2][1]}, Authorization")) if takes_keys else _CORS
         self.cors_headers = cors if has_cors else ()
         self._headers = (("Content-Type", _JSON), *self.cors_headers)
@@ -126,7 +131,7 @@ class RestApi:
         found = _find_target(method, target)
         call.model, call.api = found.spec.name, found.action if method == "POST" else ""
         if found.action == "predict":
-            return self._predict(found.spec, self._inflate(headers, body), deadline)
+            return self._predict(found.spec, headers, self._inflate(headers, body), call, deadline)
         if found.action in ("classify", "regress"):
             body = self._inflate(headers, body)
             return answer_inference(
@@ -138,7 +143,9 @@ class RestApi:
         statuses = self._manager.statuses(found.spec.name, found.spec.version)  # ignores labels, like a stock server
         return write_status(statuses).encode()
 
-    def _predict(self, spec: ModelSpec, body: bytes, deadline: Deadline) -> bytes:
+    def _predict(
+        self, spec: ModelSpec, headers: Mapping[str, str], body: bytes, call: Call, deadline: Deadline
+    ) -> bytes:
         lease = None
         try:
 
@@ -164,7 +171,10 @@ class RestApi:
                 max_rows=limits.max_rows,
             )
             self._metrics.count_run(lease.name, "Predict", prediction.run_seconds)
-            return write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
+            written = write_predict_response(prediction.outputs, is_row_format=request.is_row_format)
+            if self._watch is not None:
+                observe_prediction(self._watch, lease, prediction, call.seconds, headers)
+            return written
         finally:
             if lease is not None:
                 lease.__exit__(None, None, None)

@@ -221,6 +221,15 @@ class Registry:
             )
         return found
 
+    def forget(self, model: str, version: str) -> None:
+        """Removes the cells of a version that is gone, in all metrics whose first labels are `model` and `version`."""
+        with self._lock:
+            metrics = [metric for metric in self._metrics.values() if metric.label_names[:2] == ("model", "version")]
+        for metric in metrics:
+            for values, _ in metric.cells():
+                if values[:2] == (model, version):
+                    metric.remove(*values)
+
     def metrics(self) -> list[AnyMetric]:
         """Returns all metrics, sorted by name."""
         for update in self._updates:

@@ -38,6 +38,11 @@ class Call:
         self.api = api
         self.left_ms: Callable[[], int | None] | None = None
 
+    @property
+    def seconds(self) -> float:
+        """The seconds since the call began."""
+        return time.perf_counter() - self._start
+
     def __enter__(self) -> "Call":
         self._start = time.perf_counter()
         return self

@@ -29,6 +29,7 @@ class StageMetrics:
                 bounds=_SECONDS,
             )
         )
+        self._registry = registry
         self._loads: Multiset[tuple[str, str]] = Multiset()
         self._lock = threading.Lock()
 
@@ -46,15 +47,16 @@ class StageMetrics:
         return MeasuredServable(servable, self, labels)
 
     def forget(self, labels: tuple[str, str]) -> None:
-        """Removes what was measured of a version, unless another load of it still runs, as from a new base path."""
+        """Removes what was measured of a version, here and by other parts.
+
+        It stays while another load of the version still runs, as from a new base path.
+        """
         with self._lock:
             self._loads[labels] -= 1
             if self._loads[labels]:
                 return
             del self._loads[labels]
-            for values, _ in self.seconds.cells():
-                if values[:2] == labels:
-                    self.seconds.remove(*values)
+        self._registry.forget(*labels)
 
 
 class MeasuredServable(WrappedServable):

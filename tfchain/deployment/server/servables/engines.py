@@ -15,7 +15,7 @@ from tfchain.deployment.server.servables.native import NativeServable, load_nati
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servables.servable import Servable
 from tfchain.deployment.server.status import Code, StatusError, not_found
-from tfchain.deployment.server.tensorflow_start import start_tensorflow
+from tfchain.deployment.server.tensorflow_start import has_tensorflow, start_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,12 @@ def _load_native(
         raise not_found(f"{path} has no saved_model.pb with the tags {{ {' '.join(options.tags)} }} that can be read")
 
     def load() -> Servable:
+        if not has_tensorflow():
+            raise StatusError(
+                Code.UNIMPLEMENTED,
+                "This server has no TensorFlow, which this request needs: the native engine answers "
+                f"{', '.join(sorted(answers))}, for texts in UTF-8.",
+            )
         start_tensorflow()
         saved_model = load_saved_model(path, options)
         try:

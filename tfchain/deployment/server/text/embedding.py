@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, RouteHandler
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
+from tfchain.deployment.server.observing.answered import Answered, Asker
+from tfchain.deployment.server.observing.watch import Watch
 from tfchain.deployment.server.status import Code, StatusError, not_found
 from tfchain.deployment.server.text.body import TokenIds
 from tfchain.deployment.server.text.errors import FieldError, TooMuchError
@@ -41,12 +44,14 @@ class TextService:
         timeout_ms: The time limit of a request; None for no limit.
         limits: The limits of a request.
         metrics: Counts the calls.
+        watch: Observes the texts that are answered; None if nobody does.
     """
 
     manager: Manager
     timeout_ms: int | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
     metrics: ServingMetrics = field(default_factory=ServingMetrics)
+    watch: Watch | None = None
 
     def counted(self, api: str, handle: Callable[[Request, Call], Answer]) -> RouteHandler:
         """Returns a handler whose calls are counted, those with a wrong body too.
@@ -79,6 +84,38 @@ class TextService:
         with self._find(name, self.timeout_ms if call.left_ms is None else call.left_ms()) as model:
             call.model = model.lease.name
             yield model
+
+    def observe(
+        self,
+        call: Call,
+        request: Request,
+        model: TextModel,
+        task: str,
+        texts: Sequence[str] | Sequence[TokenIds],
+        asker: Asker | None = None,
+        **answers: Any,
+    ) -> list[str]:
+        """Leaves answered texts for the observer; answers that were given to token ids are not observed.
+
+        Args:
+            call: The call, which knows how long it took.
+            request: The request.
+            model: The version.
+            task: What was asked for, as in `Answered`.
+            texts: The texts.
+            asker: What the client says of itself. Default: what the headers say.
+            **answers: Fields of `Answered`: the answers, in the texts' order.
+
+        Returns:
+            The texts' ids; empty if nobody observes the request.
+        """
+        if self.watch is None or not texts or not isinstance(texts[0], str) or not self.watch.observes():
+            return []
+        asker = asker or Asker.of_headers(request.headers)
+        query_ids = asker.make_ids(len(texts))
+        named = (model.lease.name, model.lease.version, task, cast("Sequence[str]", texts))
+        self.watch.put(Answered(*named, call.seconds, query_ids, asker=asker, **answers))
+        return query_ids
 
     def count_run(self, model: str, seconds: float) -> None:
         """Measures a model's run."""
@@ -168,7 +205,7 @@ def check_ids(model: TextModel, token_ids: Sequence[TokenIds], purpose: str, fie
     """Raises if token ids are not those of the model's tokenizer, or come with a prompt."""
     if not token_ids:
         return
-    most, size, empty = model.max_tokens, model.vocabulary_size, model.empty_text
+    most, size, empty = model.most_tokens(purpose), model.vocabulary_size, model.empty_text
     for row, ids in enumerate(token_ids):
         if model.has_prompt(purpose):
             raise FieldError(
@@ -215,7 +252,7 @@ def check_not_cut(model: TextModel, texts: Sequence[str], purpose: str, field_na
         field_name: The request's field that has them.
         advice: What to do, the end of the error.
     """
-    most = model.max_tokens
+    most = model.most_tokens(purpose)
     if not most:
         return
     for row, ids in enumerate(model.tokenize(texts, purpose)):

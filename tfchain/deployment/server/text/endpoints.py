@@ -7,6 +7,7 @@ from tfchain.deployment.server.http.openapi import ApiDocument
 from tfchain.deployment.server.http.routes import Router
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import ServingMetrics
+from tfchain.deployment.server.observing.watch import Watch
 from tfchain.deployment.server.text.embedding import TextService
 from tfchain.deployment.server.text.openai import OpenAIApi
 from tfchain.deployment.server.text.rerank import RerankApi
@@ -22,6 +23,7 @@ def add_text_endpoints(
     document: ApiDocument,
     timeout_ms: int | None = None,
     metrics: ServingMetrics | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Adds the endpoints of OpenAI, text-embeddings-inference, Cohere and Jina, and describes them.
 
@@ -32,8 +34,9 @@ def add_text_endpoints(
         document: The OpenAPI document, to which the endpoints' description is added.
         timeout_ms: The time limit of a request. Default: no limit.
         metrics: Counts the calls. Default: metrics of its own.
+        watch: Observes the texts that are answered. Default: nobody does.
     """
-    service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics())
+    service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics(), watch)
     OpenAIApi(service).add_to(router)
     TeiApi(service, readiness, document.version).add_to(router)
     RerankApi(service).add_to(router)

@@ -6,6 +6,7 @@ from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import ModelSpec
 from tfchain.deployment.server.metrics.serving import Call
+from tfchain.deployment.server.observing.answered import EMBED
 from tfchain.deployment.server.status import StatusError
 from tfchain.deployment.server.text.body import TokenIds, read_body
 from tfchain.deployment.server.text.embedding import (
@@ -51,9 +52,11 @@ class OpenAIApi:
         name, purpose = choose_prompt(self._service.manager.names(), body.text("model"), input_type)
         with self._service.lend(name, call) as model:
             check_dimensions(model, dimensions)
-            vectors = cut_vectors(model, embed(model, inputs, purpose, "input"), dimensions)
+            whole = embed(model, inputs, purpose, "input")
+            vectors = cut_vectors(model, whole, dimensions)
             tokens = count_tokens(model, inputs, purpose)
             named = model.lease.name
+            self._service.observe(call, request, model, EMBED, inputs, purpose=purpose, vectors=whole)
         rows = [
             f'{{"object":"embedding","index":{number},"embedding":{text}}}'
             for number, text in enumerate(_WRITE[form](vectors))

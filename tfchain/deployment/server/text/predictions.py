@@ -8,6 +8,7 @@ import numpy as np
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.metrics.serving import Call
+from tfchain.deployment.server.observing.answered import CLASSIFICATION
 from tfchain.deployment.server.text.body import Body, read_body
 from tfchain.deployment.server.text.embedding import TEXTS_IN_A_RUN, TextService, check_not_cut
 from tfchain.deployment.server.text.errors import JSON, FieldError, write_json, write_tei_error
@@ -47,6 +48,10 @@ class PredictApi:
             if not cuts or from_left:
                 _check_not_cut(model, texts)
             found = _classify(model, texts)
+            labels = [[label.name for label in row] for row in found]
+            scores = [[label.score for label in row] for row in found]
+            asked = [text[0] for text in texts]
+            self._service.observe(call, request, model, CLASSIFICATION, asked, labels=labels, scores=scores)
         rows = [[_write_label(label) for label in labels] for labels in found]
         return Answer(200, JSON, write_json(rows[0] if is_single else rows))
 

@@ -1,5 +1,6 @@
 """`POST /v1/search`: the best documents for a query, with highlights; and which served models search."""
 
+import base64
 import json
 import time
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.core.filters.files import METADATA_FOLDER
 from tfchain.core.filters.filter import Filter, parse_filter
 from tfchain.core.texts import check_queries, replace_surrogates
+from tfchain.core.thumbnails import THUMBNAIL_TYPE, THUMBNAILS_FOLDER, ThumbnailFiles
 from tfchain.core.titles import TITLES_FOLDER, TitleFiles
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.manager import Manager
 from tfchain.deployment.server.metrics.serving import Call, ServingMetrics
+from tfchain.deployment.server.observing.answered import LONGEST_ID, SEARCH, Asker
+from tfchain.deployment.server.observing.watch import Watch
 from tfchain.deployment.server.status import Code, StatusError
 from tfchain.deployment.server.text.body import Body, read_body
 from tfchain.deployment.server.text.embedding import TextService
@@ -27,7 +31,8 @@ from tfchain.deployment.server.text.version_files import VersionFiles
 
 DEFAULT_TOP_K = 10
 MAX_QUERIES = 256
-_FIELDS = ("query", "model", "top_k", "filter", "highlights")
+_UBI_FIELDS = ("query_id", "client_id", "application", "query_attributes")
+_FIELDS = ("query", "model", "top_k", "filter", "highlights", "thumbnails", "ubi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class SearchRequest:
         top_k: The number of hits; None for ten, or as many as the version gives.
         filter: The condition that the hits' metadata must meet; None for none.
         has_highlights: Whether hits come with highlights.
+        has_thumbnails: Whether hits that are pictures come with thumbnails. Default: False.
+        ubi: What the client says of itself, as in a query of User Behavior Insights; None if it says nothing.
     """
 
     queries: list[str]
@@ -47,6 +54,8 @@ class SearchRequest:
     top_k: int | None
     filter: Filter | None
     has_highlights: bool
+    has_thumbnails: bool = False
+    ubi: Asker | None = None
 
 
 def add_search(
@@ -55,6 +64,7 @@ def add_search(
     *,
     timeout_ms: int | None = None,
     metrics: ServingMetrics | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Adds `POST /v1/search` and `GET /v1/search/models`.
 
@@ -63,16 +73,22 @@ def add_search(
         manager: The manager of the models.
         timeout_ms: The time limit of a search; None for no limit.
         metrics: Counts the calls. Default: metrics of its own.
+        watch: Observes the queries; results then have a `query_id` for feedback. Default: nobody does.
     """
-    service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics())
+    service = TextService(manager, timeout_ms, router.limits, metrics or ServingMetrics(), watch)
     metadata, titles = VersionFiles(METADATA_FOLDER, open_metadata), VersionFiles(TITLES_FOLDER, TitleFiles)
+    thumbnails = VersionFiles(THUMBNAILS_FOLDER, ThumbnailFiles)
 
     def search(request: Request, call: Call) -> Answer:
         start = time.perf_counter()
         asked = read_search_request(request.body)
         with service.lend(asked.model, call) as model:
             found = run_search(model, asked, metadata=metadata.find(model), titles=titles.find(model))
+            if asked.has_thumbnails:
+                add_thumbnails(found, thumbnails.find(model))
             named = {"model": model.lease.name, "version": str(model.lease.version)}
+            if watch is not None:
+                observe_search(service, call, request, model, asked, found)
         took = round(1000 * (time.perf_counter() - start), 2)
         return _answer({**named, "took_ms": took, "results": found})
 
@@ -107,6 +123,8 @@ def read_search_request(body: bytes) -> SearchRequest:
         values.count("top_k"),
         _read_filter(values),
         values.switch("highlights") is not False,
+        values.switch("thumbnails") is True,
+        _read_ubi(values),
     )
 
 
@@ -147,6 +165,42 @@ def run_search(
         }
         for query, hits in zip(request.queries, found, strict=True)
     ]
+
+
+def add_thumbnails(results: list[dict[str, Any]], thumbnails: ThumbnailFiles | None) -> None:
+    """Writes the thumbnails of pictures into results, as `data:` addresses, which a page shows without asking again.
+
+    Args:
+        results: What `run_search` returned.
+        thumbnails: Those of the version; None if it has none.
+    """
+    if thumbnails is None:
+        return
+    for result in results:
+        for hit in result["hits"]:
+            content = thumbnails.find(hit["id"])
+            if content is not None:
+                hit["thumbnail"] = f"data:{THUMBNAIL_TYPE};base64,{base64.b64encode(content).decode()}"
+
+
+def observe_search(
+    service: TextService,
+    call: Call,
+    request: Request,
+    model: TextModel,
+    asked: SearchRequest,
+    found: list[dict[str, Any]],
+) -> None:
+    """Leaves queries and hits for the observer, and writes the queries' ids into the results, for feedback."""
+    ids = [[hit["id"] for hit in result["hits"]] for result in found]
+    scores = [[hit["score"] for hit in result["hits"]] for result in found]
+    attributes: dict[str, Any] = {"top_k": asked.top_k or DEFAULT_TOP_K}
+    if asked.filter is not None:
+        attributes["is_filtered"] = True
+    answers = {"ids": ids, "scores": scores, "attributes": attributes, "purpose": "query"}
+    query_ids = service.observe(call, request, model, SEARCH, asked.queries, asked.ubi, **answers)
+    for result, query_id in zip(found, query_ids, strict=False):  # no ids if nobody observes the request
+        result["query_id"] = query_id
 
 
 def _find_hits(model: TextModel, request: SearchRequest, metadata: VersionMetadata | None) -> list[list[Hit]]:
@@ -193,6 +247,26 @@ def _check_fields(values: Body) -> None:
         raise FieldError(f"The body has an unknown field. Received: {unknown[0]!r:.100}. Known: {known}.", unknown[0])
     if "query" not in values.names:
         raise FieldError(f"`query` is missing: a text, or a list of texts. Known fields: {known}.", "query")
+
+
+def _read_ubi(values: Body) -> Asker | None:
+    """Returns what the client says of itself; None if it says nothing, so that the request's headers count."""
+    if values.get("ubi") is None:
+        return None
+    ubi = values.object("ubi")
+    unknown = sorted(set(ubi.names) - set(_UBI_FIELDS))
+    if unknown:
+        known = ", ".join(f"`{name}`" for name in _UBI_FIELDS)
+        raise FieldError(f"`ubi` has an unknown field. Received: {unknown[0]!r:.100}. Known: {known}.", "ubi")
+    texts = {name: ubi.text(name, may_be_empty=True) or "" for name in _UBI_FIELDS[:3]}
+    for name, text in texts.items():
+        if len(text) > LONGEST_ID:
+            raise FieldError(f"`ubi.{name}` must have at most {LONGEST_ID} characters. Received: {len(text)}.", "ubi")
+    attributes = ubi.get("query_attributes") or {}
+    if not isinstance(attributes, dict):
+        raise FieldError("`ubi.query_attributes` must be an object.", "ubi")
+    named = {"application": texts["application"]} if texts["application"] else {}
+    return Asker(texts["query_id"], texts["client_id"], {**attributes, **named})
 
 
 def _read_filter(values: Body) -> Filter | None:

@@ -43,6 +43,15 @@ SCHEMAS: dict[str, Schema] = {
                 f"{', '.join((*COMPARISONS, *COMBINATIONS))}.",
             },
             "highlights": {"type": ["boolean", "null"], "description": "Whether to mark the query's words."},
+            "thumbnails": {
+                "type": ["boolean", "null"],
+                "description": "Whether hits that are pictures come with thumbnails. Default: false.",
+            },
+            "ubi": {
+                "type": ["object", "null"],
+                "description": "What the client says of its query, for the query log: `query_id`, `client_id`, "
+                "`application` and `query_attributes`, as in User Behavior Insights.",
+            },
         },
     ),
     "SearchHit": record(
@@ -54,6 +63,10 @@ SCHEMAS: dict[str, Schema] = {
             },
             "metadata": {"type": "object", "description": "There if a document of the version has metadata."},
             "highlights": array(_HIGHLIGHT),
+            "thumbnail": {
+                **_TEXT,
+                "description": "A small JPEG as a `data:` address; there if asked for, and the hit is a picture.",
+            },
         },
     ),
     "SearchAnswer": record(
@@ -61,7 +74,12 @@ SCHEMAS: dict[str, Schema] = {
             "model": _TEXT,
             "version": _TEXT,
             "took_ms": {"type": "number"},
-            "results": array(record({"query": _TEXT, "hits": array(ref("SearchHit"))})),
+            "results": array(
+                record(
+                    {"query": _TEXT, "hits": array(ref("SearchHit"))},
+                    {"query_id": {**_TEXT, "description": "For feedback; there if the query is observed."}},
+                )
+            ),
         }
     ),
     "SearchModels": record(

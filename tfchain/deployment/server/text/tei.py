@@ -11,6 +11,7 @@ from tfchain.deployment.server.http.monitoring import Readiness
 from tfchain.deployment.server.http.rest import Answer
 from tfchain.deployment.server.http.routes import Request, Router
 from tfchain.deployment.server.metrics.serving import Call
+from tfchain.deployment.server.observing.answered import EMBED
 from tfchain.deployment.server.status import Code, StatusError
 from tfchain.deployment.server.text.body import Body, TokenIds, read_body
 from tfchain.deployment.server.text.embedding import (
@@ -85,7 +86,9 @@ class TeiApi:
         with self._service.lend(body.text("model"), call) as model:
             check_dimensions(model, dimensions)
             _check_lengths(model, inputs, options, "inputs")
-            vectors = cut_vectors(model, embed(model, inputs, options.purpose, "inputs"), dimensions)
+            whole = embed(model, inputs, options.purpose, "inputs")
+            vectors = cut_vectors(model, whole, dimensions)
+            self._service.observe(call, request, model, EMBED, inputs, purpose=options.purpose, vectors=whole)
         if is_normalized is not False:
             vectors = normalize(vectors)
         return Answer(200, JSON, f"[{','.join(write_vectors(vectors))}]".encode())

@@ -11,15 +11,9 @@ from tfchain.deployment.server.text.body import TokenIds, read_body
 from tfchain.deployment.server.text.embedding import PURPOSE_OF, TextService, find_special_tokens
 from tfchain.deployment.server.text.errors import JSON, FieldError, write_json, write_tei_error
 from tfchain.deployment.server.text.text_model import TextModel
+from tfchain.deployment.server.text.token_decoder import decode_tokens
 
 PROMPTS = ("query", "document", "passage")
-CONTINUES = "##"  # before a piece of a word that is not its first; versions of texts have WordPiece tokenizers
-# What the decoder of Hugging Face's tokenizers replaces in each token.
-_CLEANED = {
-    **{f" {mark}": mark for mark in (".", "?", "!", ",")},
-    " ' ": "'",
-    **{f" {end}": end for end in ("n't", "'m", "'s", "'ve", "'re")},
-}
 _NO_TOKEN_VECTORS = "its versions return one vector a text, and none of its tokens. Ask /embed."
 _NO_SPARSE_VECTORS = "its vectors are dense, and it has no SPLADE head. Ask /embed."
 
@@ -87,17 +81,6 @@ class TeiTokensApi:
             raise invalid_argument(f"The model {model.lease.name} cannot do this: {reason}")
 
 
-def decode_tokens(tokens: Sequence[str]) -> str:
-    """Returns the text of WordPiece tokens, as the decoder of Hugging Face's tokenizers writes it."""
-    parts = []
-    for place, token in enumerate(tokens):
-        part = token.removeprefix(CONTINUES) if place and token.startswith(CONTINUES) else f"{' ' * bool(place)}{token}"
-        for dirty, clean in _CLEANED.items():
-            part = part.replace(dirty, clean)
-        parts.append(part)
-    return "".join(parts)
-
-
 def _decode(model: TextModel, rows: Sequence[TokenIds], *, skips_special: bool) -> list[str]:
     names, special = model.tokens, model.special_ids
     if not names:
@@ -109,7 +92,8 @@ def _decode(model: TextModel, rows: Sequence[TokenIds], *, skips_special: bool) 
                 f"`ids` must be from 0 to {len(names) - 1}, the model's tokens. Received: {wrong} at position {row}.",
                 "ids",
             )
-    return [decode_tokens([names[token] for token in ids if not (skips_special and token in special)]) for ids in rows]
+    shown = [[names[token] for token in ids if not (skips_special and token in special)] for ids in rows]
+    return [decode_tokens(tokens, model.decoder) for tokens in shown]
 
 
 def _write_tokens(

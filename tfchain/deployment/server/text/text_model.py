@@ -15,6 +15,7 @@ from tfchain.core.signatures import (
     EMBED_DOCUMENT,
     EMBED_IDS,
     EMBED_QUERY,
+    RERANK,
     SEARCH_FILTERED,
     SERVING_DEFAULT,
     TOKENIZE,
@@ -84,7 +85,7 @@ class TextModel:
     @functools.cached_property
     def description(self) -> Mapping[str, Any]:
         """What the export wrote of the version; empty if it wrote nothing."""
-        return _read_json(self.lease.path / DESCRIPTION, dict)
+        return read_description(self.lease.path)
 
     @property
     def embedding_dim(self) -> int:
@@ -95,6 +96,12 @@ class TextModel:
     def max_tokens(self) -> int:
         """The most tokens of a text, special ones included; longer texts are cut off. 0 if it is not known."""
         return _to_number(self._values.get("max_tokens"))
+
+    def most_tokens(self, purpose: str) -> int:
+        """Returns `max_tokens` of texts for a purpose, such as `query`, for which it may be another."""
+        lengths = self._values.get("role_lengths")
+        found = _to_number(lengths.get(f"{purpose}_length")) if isinstance(lengths, dict) else 0
+        return found or self.max_tokens
 
     @property
     def vocabulary_size(self) -> int:
@@ -117,6 +124,12 @@ class TextModel:
         return set(_to_numbers(self._values.get("special_ids"))) or set(self.empty_text)
 
     @property
+    def decoder(self) -> Mapping[str, Any] | None:
+        """How tokens become text, as tokenizer.json has it; WordPiece's for versions that do not tell."""
+        found = self._values.get("decoder", {"type": "WordPiece"})
+        return found if isinstance(found, Mapping) else None
+
+    @property
     def classifies(self) -> bool:
         """Whether the version gives texts, or pairs of texts, labels."""
         signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
@@ -137,7 +150,7 @@ class TextModel:
     def has_search(self) -> bool:
         """Whether the version searches documents."""
         signature = self.lease.servable.signatures.get(SERVING_DEFAULT)
-        return signature is not None and set(signature.outputs) == {"ids", "scores", "texts"}
+        return signature is not None and {"ids", "scores", "texts"} <= set(signature.outputs)
 
     @property
     def top_k(self) -> int:
@@ -147,7 +160,7 @@ class TextModel:
     @property
     def tokens(self) -> list[str]:
         """The tokens by id; empty if the version has no vocabulary."""
-        return _read_json(self.lease.path / VOCABULARY_FILE, list)
+        return read_vocabulary(self.lease.path)
 
     def embed(self, texts: Sequence[str], purpose: str = "") -> np.ndarray:
         """Returns the vectors of texts.
@@ -267,6 +280,34 @@ class TextModel:
             for rows in zip(*found, strict=True)
         ]
 
+    @property
+    def reranks(self) -> bool:
+        """Whether the version scores pairs of texts, with one output for each."""
+        signature = self.lease.servable.signatures.get(RERANK)
+        return signature is not None and self.description.get("reranks") is not False
+
+    def check_reranks(self) -> None:
+        """Raises a StatusError, INVALID_ARGUMENT, if the version scores no pairs."""
+        if not self.reranks:
+            raise invalid_argument(
+                f"The model {self.lease.name} (version {self.lease.version}) does not rerank. Serve a Reranker, or a "
+                "search chain with one; or score documents by the cosine of their vectors with the query's "
+                "(/v1/embeddings, /similarity)."
+            )
+
+    def rerank(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        """Returns the model's outputs for a query with each text, float32 `(texts,)`.
+
+        Args:
+            query: The query.
+            texts: One text or more.
+
+        Raises:
+            StatusError: if the run fails.
+        """
+        inputs = {"text": _to_array([query] * len(texts)), "text_pair": _to_array(texts)}
+        return self._run(RERANK, inputs, ["output"])[0]
+
     @functools.cached_property
     def _values(self) -> Mapping[str, Any]:
         values = self.description.get("text_model", {})
@@ -313,6 +354,16 @@ def find_text_model(
     except BaseException:
         lease.__exit__(None, None, None)
         raise
+
+
+def read_description(path: Path) -> Mapping[str, Any]:
+    """Reads what the export wrote of a version; empty if it wrote nothing."""
+    return _read_json(path / DESCRIPTION, dict)
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Reads a version's tokens by id; empty if it has no vocabulary."""
+    return _read_json(path / VOCABULARY_FILE, list)
 
 
 def _read_json(path: Path, kind: type[T]) -> T:

@@ -52,7 +52,7 @@ _TEI_ERRORS = {
     422: "A field is wrong.",
     424: "The model failed, or cannot do this.",
 }
-_RERANK_ERRORS = {400: "A field is wrong, or no model that reranks is served.", 404: _OPENAI_ERRORS[404], **_LIMITED}
+_RERANK_ERRORS = {400: "A field is wrong, or the model does not rerank.", 404: _OPENAI_ERRORS[404], **_LIMITED}
 
 SCHEMAS: dict[str, Schema] = {
     "OpenAIError": record(
@@ -173,7 +173,8 @@ SCHEMAS: dict[str, Schema] = {
         {
             "results": array(
                 record({"index": _COUNT, "relevance_score": {"type": "number"}}, {"document": {"type": "object"}})
-            )
+            ),
+            "model": _WORD,
         }
     ),
 }
@@ -197,7 +198,7 @@ def _rerank(name: str) -> dict[str, Any]:
     return {
         "post": operation(
             name,
-            "Reranking, for which no model can be served yet.",
+            "Documents in the order of their relevance to a query.",
             tag="Reranking",
             body=ref("RerankRequest"),
             answer=ref("RerankAnswer"),
@@ -245,7 +246,7 @@ TEXT_PATHS: dict[str, dict[str, Any]] = {
         "similarity", "The cosines of a text with others.", "TeiSimilarityRequest", "TeiSimilarityAnswer"
     ),
     "/tokenize": _tei("tokenize", "The tokens of texts.", "TeiTokenizeRequest", "TeiTokenizeAnswer"),
-    "/rerank": _tei("rerankTei", "Reranking, for which no model can be served yet.", "TeiRerankRequest", "TeiRanks"),
+    "/rerank": _tei("rerankTei", "Texts in the order of their relevance to a query.", "TeiRerankRequest", "TeiRanks"),
     "/v1/rerank": _rerank("rerankV1"),
     "/v2/rerank": _rerank("rerankV2"),
     "/info": {

@@ -78,12 +78,19 @@ static void transpose_block(const float *in, int64_t in_stride, float *out, int6
     }
 }
 
-/* softmax(values * scale + bias) over `count` floats, in place; floats up to the next multiple of 16 become 0. */
-static void softmax(float *values, int64_t count, float scale, const float *bias) {
+static inline __mmask16 mask_between(int64_t at, int64_t first, int64_t end) { /* of 16 places, those in [first, end) */
+    unsigned mask = end - at >= 16 ? 0xffffu : (1u << (end - at)) - 1;
+    return (__mmask16)(first > at ? mask & ~((1u << (first - at)) - 1) : mask);
+}
+
+/* softmax(values * scale + bias) over the floats from `first` to `end`, in place; those before, and those from `end` to
+   `count`, a multiple of 16, become 0. `bias` begins with the first value, not with `first`. */
+static void softmax(float *values, int64_t first, int64_t end, int64_t count, float scale, const float *bias) {
     const __m512 lowest = _mm512_set1_ps(-INFINITY), by = _mm512_set1_ps(scale);
+    const int64_t start = first & ~15LL, stop = round_up(end, 16);
     __m512 highest = lowest;
-    for (int64_t i = 0; i < count; i += 16) {
-        __mmask16 mask = count - i >= 16 ? 0xffff : (__mmask16)((1 << (count - i)) - 1);
+    for (int64_t i = start; i < stop; i += 16) {
+        const __mmask16 mask = mask_between(i, first, end);
         __m512 value = _mm512_mul_ps(_mm512_loadu_ps(values + i), by);
         if (bias != NULL) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, bias + i));
         value = _mm512_mask_blend_ps(mask, lowest, value);
@@ -91,15 +98,17 @@ static void softmax(float *values, int64_t count, float scale, const float *bias
         highest = _mm512_max_ps(highest, value);
     }
     __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(highest)), sum = _mm512_setzero_ps();
-    for (int64_t i = 0; i < count; i += 16) {
-        __mmask16 mask = count - i >= 16 ? 0xffff : (__mmask16)((1 << (count - i)) - 1);
+    for (int64_t i = start; i < stop; i += 16) {
+        const __mmask16 mask = mask_between(i, first, end);
         __m512 value = _mm512_maskz_mov_ps(mask, exponential(_mm512_sub_ps(_mm512_loadu_ps(values + i), top)));
         _mm512_storeu_ps(values + i, value);
         sum = _mm512_add_ps(sum, value);
     }
     __m512 factor = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
-    for (int64_t i = 0; i < count; i += 16)
+    for (int64_t i = start; i < stop; i += 16)
         _mm512_storeu_ps(values + i, _mm512_mul_ps(_mm512_loadu_ps(values + i), factor));
+    for (int64_t i = 0; i < start; i += 16) _mm512_storeu_ps(values + i, _mm512_setzero_ps());
+    for (int64_t i = stop; i < count; i += 16) _mm512_storeu_ps(values + i, _mm512_setzero_ps());
 }
 
 #endif

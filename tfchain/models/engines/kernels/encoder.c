@@ -1,6 +1,6 @@
 /* A transformer encoder in int8 for x86-64 processors with AVX-512 VNNI: token ids of whole texts in, vectors out.
 
-   The layers are those of tfchain/models/encoders/transformer.py. Weights have 8 bits with a scale for each output; the
+   The layers are those of tfchain/models/encoders/transformer.py and of tfchain/models/encoders/general/. Weights have 8 bits with a scale for each output; the
    inputs of a product are quantized row by row during the computation, with a scale and a zero for each row (LiteRT's
    "dynamic range"). Products are summed exactly, in 32 bits; everything else is float32. The rows of all texts follow
    each other without padding, so that a text's vector is bitwise the same on its own and among others, and with any
@@ -13,7 +13,7 @@
    another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))
-#define VERSION 3 /* increased with each change of the exported functions; the same number is in native_library.py */
+#define VERSION 5 /* increased with each change of the exported functions; the same number is in native_library.py */
 
 EXPORT int tfchain_version(void) { return VERSION; }
 
@@ -26,6 +26,7 @@ EXPORT int tfchain_version(void) { return VERSION; }
 #define MOST_BLOCK 42 /* rows that go through a layer together, so that their values stay in a core's cache */
 #define MOST_TILED_BLOCK 64 /* the same by the matrix unit, which waits for weights more than for values */
 #define LEAST_BLOCK 3 /* each block reads all weights */
+#define QUERIES 256 /* of a head that are attended for together */
 
 /* Before the pragma below, because it must run on any processor. */
 EXPORT int tfchain_supported(void) {
@@ -49,7 +50,7 @@ typedef struct {
     const int32_t *starts; /* of each text among the tokens, and the end */
     const float *weights;  /* of tokens in pooling, (poolings, tokens) */
     float *vectors;        /* (texts, poolings * dim) */
-    int64_t texts, poolings, rows, block, scratch;
+    int64_t texts, poolings, rows, block, queries, scratch; /* `queries`: blocks of the longest text's queries */
     const Layer *layer, *next;
 } Call;
 
@@ -69,8 +70,10 @@ static void embed_rows(const Call *call, int64_t row, int64_t end) {
     while (call->starts[text + 1] <= row) text++;
     for (int64_t at = row; at < end; at++) {
         while (call->starts[text + 1] <= at) text++;
-        const int64_t id = call->token_ids[at];
-        const float *fixed = model->fixed + (at - call->starts[text]) * dim;
+        const int64_t type = call->token_ids[at] / model->vocabulary; /* ids of a pair tell the token type */
+        const int64_t id = call->token_ids[at] - type * model->vocabulary;
+        const int64_t position = model->fixed_rows > 1 ? at - call->starts[text] : 0;
+        const float *fixed = model->fixed + (type * model->fixed_rows + position) * dim;
         const int8_t *token = model->tokens + id * token_dim;
         __m512 scale = _mm512_set1_ps(model->token_scales[id]);
         float *hidden = space->hidden + at * dim;
@@ -92,12 +95,23 @@ static void embed_rows(const Call *call, int64_t row, int64_t end) {
     }
 }
 
-static void norm_rows(const Call *call, const float *gamma, const float *beta, int64_t row, int64_t end) {
+static void norm_row(const Model *model, const float *values, int64_t count, const Norm *norm, float *out) {
+    if (model->has_mean)
+        normalize(values, count, round_up(count, PANEL), norm, model->epsilon, out);
+    else
+        normalize_by_square(values, count, round_up(count, PANEL), norm, model->epsilon, out);
+}
+
+/* Quantizes rows for a sublayer, normalised if `norm` is there: in place, or beside what the sublayer adds to. */
+static void norm_rows(const Call *call, const Norm *norm, int in_place, int64_t row, int64_t end) {
     const Model *model = call->model;
     for (int64_t at = row; at < end; at++) {
-        float *hidden = call->space->hidden + at * model->padded_dim;
-        normalize(hidden, model->dim, model->padded_dim, gamma, beta, model->epsilon);
-        quantize(hidden, model->padded_dim, &call->space->narrow_bytes, at);
+        float *hidden = call->space->hidden + at * model->padded_dim, *out = hidden;
+        if (norm->gamma != NULL) {
+            if (!in_place) out = call->space->mixed + at * model->mixed;
+            norm_row(model, hidden, model->dim, norm, out);
+        }
+        quantize(out, model->padded_dim, &call->space->narrow_bytes, at);
     }
 }
 
@@ -106,31 +120,95 @@ static void quantize_rows(const float *values, int64_t stride, const Product *pr
     for (int64_t at = row; at < end; at++) quantize(values + at * stride, product->groups * 4, out, at);
 }
 
-static void attend(const Call *call, int64_t text, int64_t head, int thread) {
+/* Adds a sublayer's last product to the rows; if `norm` is there, the product is normalised before. */
+static void add_product(const Call *call, const Product *product, const Quantized *in, const Norm *norm, int64_t row,
+                        int64_t end) {
+    const Model *model = call->model;
+    const int64_t dim = model->padded_dim;
+    float *hidden = call->space->hidden, *beside = call->space->mixed;
+    if (norm->gamma == NULL) {
+        multiply(product, in, row, end, hidden, dim, ADD, 0);
+        return;
+    }
+    multiply(product, in, row, end, beside, model->mixed, STORE, 0);
+    for (int64_t at = row; at < end; at++) {
+        float *out = beside + at * model->mixed;
+        norm_row(model, out, model->dim, norm, out);
+        for (int64_t i = at * dim; i < (at + 1) * dim; i++) hidden[i] += out[i - at * dim];
+    }
+}
+
+/* Normalises and turns the queries and keys of rows, as far as the layer does. */
+static void place_heads(const Call *call, const Layer *layer, int64_t row, int64_t end) {
+    const Model *model = call->model;
+    const int64_t width = layer->head_width;
+    if (layer->query.gamma == NULL && layer->turns == NULL) return;
+    int64_t text = 0;
+    for (int64_t at = row; at < end; at++) {
+        while (call->starts[text + 1] <= at) text++;
+        const float *turn = layer->turns + 2 * model->half * (at - call->starts[text]);
+        float *head = call->space->wide + at * model->wide;
+        for (int64_t group = 0; group < layer->heads; group++) {
+            for (int64_t query = 0; query <= layer->group; query++) { /* the last is the key */
+                const Norm *norm = query < layer->group ? &layer->query : &layer->key;
+                if (norm->gamma != NULL) norm_row(model, head, layer->head_dim, norm, head);
+                if (layer->turns != NULL) rotate(head, turn, model->half);
+                head += width;
+            }
+            head += width; /* the value */
+        }
+    }
+}
+
+/* The query, key and value of a layer. */
+static void start_layer(const Call *call, const Layer *layer, int64_t row, int64_t end) {
+    const Model *model = call->model;
+    if (model->place != POST) norm_rows(call, &layer->attention, 0, row, end);
+    multiply(&layer->query_key_value, &call->space->narrow_bytes, row, end, call->space->wide, model->wide, STORE, 0);
+    place_heads(call, layer, row, end);
+}
+
+/* Attends with a block of the queries that share a head of keys. Only the keys that some query reaches are looked at. */
+static void attend(const Call *call, int64_t text, int64_t head, int64_t first_row, int thread) {
     const Model *model = call->model;
     const Layer *layer = call->layer;
-    const int64_t width = layer->head_panels / 3 * PANEL, stride = model->wide, out_stride = model->mixed;
-    const int64_t start = call->starts[text], length = call->starts[text + 1] - start, columns = round_up(length, 32);
-    const float *query = call->space->wide + start * stride + head * 3 * width, *key = query + width, *value = key + width;
+    const int64_t width = layer->head_width, stride = model->wide, out_stride = model->mixed;
+    const int64_t start = call->starts[text], length = call->starts[text + 1] - start;
+    if (first_row >= length) return;
+    const int64_t last_row = least(first_row + QUERIES, length);
+    const int64_t first_key = first_row > layer->window ? (first_row - layer->window) & ~31LL : 0;
+    const int64_t last_key = model->is_causal ? last_row : least(length, last_row + layer->window);
+    const int64_t columns = round_up(last_key - first_key, 32);
+    const float *queries = call->space->wide + start * stride + head * (layer->group + 2) * width;
+    const float *key = queries + layer->group * width, *value = key + width;
     float *keys = call->space->scratch + thread * call->scratch, *scores = keys + width * columns;
-    float *out = call->space->mixed + start * out_stride + head * width;
-    const float scale = 1.0f / sqrtf((float)layer->head_dim);
-    for (int64_t row = 0; row < length; row += 16)
+    for (int64_t row = first_key; row < last_key; row += 16)
         for (int64_t at = 0; at < width; at += 16)
-            transpose_block(key + row * stride + at, stride, keys + at * columns + row, columns);
-    const int64_t tiles = parts(length, MOST_ROWS);
-    int64_t row = 0;
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        const int64_t rows = parts(length - row, tiles - tile);
-        multiply_floats(query + row * stride, stride, keys, columns, rows, width, columns, scores, columns);
-        for (int64_t at = 0; at < rows; at++) {
-            const float *bias = NULL;
-            if (model->relative != NULL) /* by key - query, from -(positions - 1) on */
-                bias = model->relative + head * (2 * model->positions - 1) + model->positions - 1 - (row + at);
-            softmax(scores + at * columns, length, scale, bias);
+            transpose_block(key + row * stride + at, stride, keys + at * columns + row - first_key, columns);
+    const int64_t tiles = parts(last_row - first_row, MOST_ROWS);
+    for (int64_t number = 0; number < layer->group; number++) {
+        const float *query = queries + number * width;
+        float *out = call->space->mixed + start * out_stride + (head * layer->group + number) * width;
+        const float *relative = NULL; /* by key - query, from -(positions - 1) on */
+        if (model->relative != NULL)
+            relative = model->relative + (head * layer->group + number) * (2 * model->positions - 1) + model->positions - 1;
+        int64_t row = first_row;
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            const int64_t rows = parts(last_row - row, tiles - tile);
+            const int64_t low = row > layer->window ? (row - layer->window) & ~31LL : 0;
+            const int64_t high = model->is_causal ? row + rows : least(length, row + rows + layer->window);
+            const int64_t seen = round_up(high - low, 32);
+            multiply_floats(query + row * stride, stride, keys + low - first_key, columns, rows, width, seen, scores, seen);
+            for (int64_t at = row; at < row + rows; at++) {
+                const int64_t first = at > layer->window ? at - layer->window : 0;
+                const int64_t end = model->is_causal ? at + 1 : least(length, at + 1 + layer->window);
+                softmax(scores + (at - row) * seen, first - low, end - low, seen, layer->scale,
+                        relative == NULL ? NULL : relative + low - at);
+            }
+            multiply_floats(scores, seen, value + low * stride, stride, rows, high - low, width, out + row * out_stride,
+                            out_stride);
+            row += rows;
         }
-        multiply_floats(scores, columns, value, stride, rows, length, width, out + row * out_stride, out_stride);
-        row += rows;
     }
 }
 
@@ -140,13 +218,17 @@ static void start_rows(void *arguments, int64_t unit, int thread) {
     const Call *call = arguments;
     const Model *model = call->model;
     Workspace *space = call->space;
-    const int64_t row = unit * call->block, end = least(row + call->block, call->rows);
+    const int64_t row = unit * call->block, end = least(row + call->block, call->rows), dim = model->padded_dim;
     (void)thread;
     embed_rows(call, row, end);
     if (model->projection.panels)
-        multiply(&model->projection, &space->mixed_bytes, row, end, space->hidden, model->padded_dim, ADD, 0);
-    norm_rows(call, model->gamma, model->beta, row, end);
-    multiply(&call->next->query_key_value, &space->narrow_bytes, row, end, space->wide, model->wide, STORE, 0);
+        multiply(&model->projection, &space->mixed_bytes, row, end, space->hidden, dim, ADD, 0);
+    if (model->place == POST)
+        norm_rows(call, &model->embedding, 1, row, end);
+    else if (model->embedding.gamma != NULL)
+        for (float *at = space->hidden + row * dim; at < space->hidden + end * dim; at += dim)
+            norm_row(model, at, model->dim, &model->embedding, at);
+    start_layer(call, call->next, row, end);
 }
 
 /* The part of a layer after attention, and the next layer's query, key and value. */
@@ -156,22 +238,30 @@ static void feed_rows(void *arguments, int64_t unit, int thread) {
     const Layer *layer = call->layer;
     Workspace *space = call->space;
     const int64_t row = unit * call->block, end = least(row + call->block, call->rows), dim = model->padded_dim;
+    const int is_post = model->place == POST;
     (void)thread;
     quantize_rows(space->mixed, model->mixed, &layer->attention_output, &space->mixed_bytes, row, end);
-    multiply(&layer->attention_output, &space->mixed_bytes, row, end, space->hidden, dim, ADD, 0);
-    norm_rows(call, layer->attention_gamma, layer->attention_beta, row, end);
-    multiply(&layer->intermediate, &space->narrow_bytes, row, end, space->wide, model->wide, ACTIVATE,
-             model->activation);
+    add_product(call, &layer->attention_output, &space->mixed_bytes, &layer->after_attention, row, end);
+    norm_rows(call, is_post ? &layer->attention : &layer->feed_forward, is_post, row, end);
+    multiply(&layer->intermediate, &space->narrow_bytes, row, end, space->wide, model->wide,
+             model->is_gated ? STORE : ACTIVATE, model->activation);
+    if (model->is_gated)
+        for (int64_t at = row; at < end; at++)
+            apply_gate(space->wide + at * model->wide, layer->output.groups * 4, model->activation);
     quantize_rows(space->wide, model->wide, &layer->output, &space->wide_bytes, row, end);
-    multiply(&layer->output, &space->wide_bytes, row, end, space->hidden, dim, ADD, 0);
-    norm_rows(call, layer->output_gamma, layer->output_beta, row, end);
+    add_product(call, &layer->output, &space->wide_bytes, &layer->after_feed_forward, row, end);
+    if (is_post) norm_rows(call, &layer->feed_forward, 1, row, end);
     if (call->next != NULL)
-        multiply(&call->next->query_key_value, &space->narrow_bytes, row, end, space->wide, model->wide, STORE, 0);
+        start_layer(call, call->next, row, end);
+    else if (model->final.gamma != NULL)
+        for (float *at = space->hidden + row * dim; at < space->hidden + end * dim; at += dim)
+            norm_row(model, at, model->dim, &model->final, at);
 }
 
 static void attend_head(void *arguments, int64_t unit, int thread) {
     const Call *call = arguments;
-    attend(call, unit / call->layer->heads, unit % call->layer->heads, thread);
+    const int64_t part = unit % call->queries, head = unit / call->queries;
+    attend(call, head / call->layer->heads, head % call->layer->heads, part * QUERIES, thread);
 }
 
 static void pool_text(void *arguments, int64_t text, int thread) {
@@ -181,10 +271,13 @@ static void pool_text(void *arguments, int64_t text, int thread) {
     float *vector = call->vectors + text * call->poolings * model->dim;
     for (int64_t pooling = 0; pooling < call->poolings; pooling++) {
         const float *weights = call->weights + pooling * call->rows;
+        int64_t first = call->starts[text], end = call->starts[text + 1];
+        while (first < end && weights[first] == 0) first++; /* with a pooling a token, all weights but one are 0 */
+        while (end > first && weights[end - 1] == 0) end--;
         for (int64_t i = 0; i < model->dim; i += 16) {
             __mmask16 mask = model->dim - i >= 16 ? 0xffff : (__mmask16)((1 << (model->dim - i)) - 1);
             __m512 sum = _mm512_setzero_ps();
-            for (int64_t row = call->starts[text]; row < call->starts[text + 1]; row++)
+            for (int64_t row = first; row < end; row++)
                 sum = _mm512_fmadd_ps(_mm512_set1_ps(weights[row]),
                                       _mm512_loadu_ps(call->space->hidden + row * model->padded_dim + i), sum);
             _mm512_mask_storeu_ps(vector + pooling * model->dim + i, mask, sum);
@@ -211,7 +304,7 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
         if (length > longest) longest = length;
     }
     for (int64_t row = 0; row < rows; row++)
-        if (token_ids[row] < 0 || token_ids[row] >= model->vocabulary) return 2;
+        if (token_ids[row] < 0 || token_ids[row] >= model->vocabulary * model->token_types) return 2;
     threads = enter((int)least(threads, MOST_HELPERS + 1));
     threads = threads < 1 ? 1 : threads;
     const int running = get_helpers((int)threads - 1);
@@ -224,7 +317,7 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
         return 3;
     }
     Call call = {.model = model, .space = space, .token_ids = token_ids, .starts = starts, .weights = weights,
-                 .vectors = vectors, .texts = texts, .poolings = poolings, .rows = rows, .scratch = scratch};
+                 .vectors = vectors, .texts = texts, .poolings = poolings, .rows = rows, .queries = parts(longest, QUERIES), .scratch = scratch};
     const int64_t most = can_tile(&model->all->intermediate, rows) ? MOST_TILED_BLOCK : MOST_BLOCK;
     const int64_t even = threads * parts(rows, threads * most); /* blocks */
     call.block = parts(rows, even) > LEAST_BLOCK ? parts(rows, even) : LEAST_BLOCK;
@@ -234,7 +327,7 @@ EXPORT int tfchain_encode(Model *model, const int32_t *token_ids, const int32_t 
     for (int64_t layer = 0; layer < model->layers; layer++) {
         call.layer = model->all + layer;
         call.next = layer + 1 < model->layers ? call.layer + 1 : NULL;
-        run_phase(running, texts * call.layer->heads, attend_head, &call);
+        run_phase(running, texts * call.layer->heads * call.queries, attend_head, &call);
         run_phase(running, blocks, feed_rows, &call);
     }
     run_phase(running, texts, pool_text, &call);
@@ -249,96 +342,7 @@ EXPORT int64_t tfchain_best(const float *scores, int64_t count, int64_t most, in
     return most < 1 || most > MOST_BEST ? 0 : find_best(scores, count, most, places);
 }
 
-/* ---- Making a model --------------------------------------------------------------------------------------------- */
-
-static int keep_floats(Model *model, float **made, const float *values, int64_t count) {
-    *made = keep(&model->pieces, count * sizeof(float));
-    if (*made != NULL) memcpy(*made, values, count * sizeof(float));
-    return *made != NULL;
-}
-
-/* `weights` is (outputs, inputs); `outputs` is a multiple of PANEL, `inputs` of 4; both are padded with zeros. */
-static int make_product(Model *model, Product *made, const int8_t *weights, const float *scales, const float *bias,
-                        int64_t outputs, int64_t inputs) {
-    made->panels = outputs / PANEL;
-    made->groups = inputs / 4;
-    made->weights = keep(&model->pieces, outputs * inputs);
-    made->sums = keep(&model->pieces, outputs * sizeof(int32_t));
-    if (made->weights == NULL || made->sums == NULL) return 0;
-    for (int64_t output = 0; output < outputs; output++) {
-        int8_t *panel = made->weights + output / PANEL * made->groups * PANEL * 4 + output % PANEL * 4;
-        const int8_t *row = weights + output * inputs;
-        int32_t sum = 0;
-        for (int64_t group = 0; group < made->groups; group++) {
-            memcpy(panel + group * PANEL * 4, row + group * 4, 4);
-            sum += row[group * 4] + row[group * 4 + 1] + row[group * 4 + 2] + row[group * 4 + 3];
-        }
-        made->sums[output] = sum;
-    }
-    return keep_floats(model, &made->scales, scales, outputs) && keep_floats(model, &made->bias, bias, outputs);
-}
-
-EXPORT void tfchain_free(Model *model) {
-    if (model == NULL) return;
-    for (int i = 0; i < MOST_IDLE; i++) free_workspace(model->idle[i]);
-    for (Piece *piece = model->pieces; piece != NULL;) {
-        Piece *next = piece->next;
-        free(piece);
-        piece = next;
-    }
-    free(model->all);
-    free(model);
-}
-
-/* shape: dim, padded_dim, token_dim, vocabulary, positions, layers, activation, normalizes, relative heads, and the
-   number of bytes of all weights. padded_dim and token_dim are multiples of PANEL. Returns NULL if there is not enough
-   memory. */
-EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tokens, const float *token_scales,
-                          const float *fixed, const float *norm, const float *relative) {
-    Model *model = calloc(1, sizeof(Model));
-    if (model == NULL) return NULL;
-    model->dim = shape[0], model->padded_dim = shape[1], model->token_dim = shape[2], model->vocabulary = shape[3];
-    model->positions = shape[4], model->layers = shape[5], model->activation = (int)shape[6];
-    model->normalizes = (int)shape[7], model->epsilon = epsilon;
-    model->mixed = model->token_dim;
-    model->all = calloc((size_t)model->layers, sizeof(Layer));
-    add_piece(&model->pieces, shape[9]);
-    model->tokens = keep(&model->pieces, model->vocabulary * model->token_dim);
-    int whole = model->tokens != NULL && model->all != NULL;
-    if (whole) memcpy(model->tokens, tokens, (size_t)(model->vocabulary * model->token_dim));
-    whole = whole && keep_floats(model, &model->token_scales, token_scales, model->vocabulary) &&
-            keep_floats(model, &model->fixed, fixed, model->positions * model->padded_dim) &&
-            keep_floats(model, &model->gamma, norm, model->padded_dim) &&
-            keep_floats(model, &model->beta, norm + model->padded_dim, model->padded_dim);
-    if (relative != NULL)
-        whole = whole && keep_floats(model, &model->relative, relative, shape[8] * (2 * model->positions - 1));
-    if (whole) return model;
-    tfchain_free(model);
-    return NULL;
-}
-
-/* which: 0 the token embedding's projection; of a layer, 1 query, key and value, 2 attention's output, 3 the
-   intermediate product, 4 the output product. Returns 0 if there is not enough memory. */
-EXPORT int tfchain_set_product(Model *model, int64_t layer, int which, const int8_t *weights, const float *scales,
-                               const float *bias, int64_t outputs, int64_t inputs) {
-    Product *products[] = {&model->projection, &model->all[layer].query_key_value, &model->all[layer].attention_output,
-                           &model->all[layer].intermediate, &model->all[layer].output};
-    if (outputs > model->wide) model->wide = outputs;
-    if (which == 2 && inputs > model->mixed) model->mixed = inputs;
-    return make_product(model, products[which], weights, scales, bias, outputs, inputs);
-}
-
-/* norms: gamma and beta after attention, gamma and beta after the output, (4, padded_dim). */
-EXPORT int tfchain_set_layer(Model *model, int64_t number, int64_t heads, int64_t head_dim, const float *norms) {
-    Layer *layer = model->all + number;
-    const int64_t dim = model->padded_dim, width = round_up(head_dim, PANEL);
-    layer->heads = heads, layer->head_dim = head_dim, layer->head_panels = 3 * width / PANEL;
-    if (width > model->head_width) model->head_width = width;
-    return keep_floats(model, &layer->attention_gamma, norms, dim) &&
-           keep_floats(model, &layer->attention_beta, norms + dim, dim) &&
-           keep_floats(model, &layer->output_gamma, norms + 2 * dim, dim) &&
-           keep_floats(model, &layer->output_beta, norms + 3 * dim, dim);
-}
+#include "making.h"
 
 #else
 

@@ -9,14 +9,21 @@
 #include <string.h>
 
 #include "memory.h"
+#include "norms.h"
 #include "products.h"
 
 #define MOST_IDLE 16 /* workspaces that a model keeps for later calls */
 
+enum { POST, PRE, BOTH }; /* where norms are: after a sublayer's sum, before a sublayer, or before it and behind it */
+
 typedef struct {
-    int64_t heads, head_dim, head_panels; /* panels that hold a head's query, key and value */
+    int64_t heads, group; /* heads of keys and values, and the query heads that share each */
+    int64_t head_dim, head_width; /* of the model, and padded to whole panels */
+    int64_t window;       /* the largest distance of a key; the longest text where there is no window */
+    float scale;          /* of attention scores */
+    const float *turns;   /* of rotary positions, (positions, 2 * half); NULL if there are none */
     Product query_key_value, attention_output, intermediate, output;
-    float *attention_gamma, *attention_beta, *output_gamma, *output_beta;
+    Norm attention, after_attention, feed_forward, after_feed_forward, query, key;
 } Layer;
 
 /* The buffers of a call. */
@@ -27,15 +34,17 @@ typedef struct {
 } Workspace;
 
 typedef struct {
-    int64_t dim, padded_dim, token_dim, vocabulary, positions, layers, wide, mixed, head_width;
+    int64_t dim, padded_dim, token_dim, vocabulary, positions, token_types, layers, wide, mixed, head_width;
+    int64_t fixed_rows, half; /* rows of `fixed` for each token type; half of the features that positions turn */
     float epsilon;
-    int activation, normalizes;
+    int activation, normalizes, place, has_mean, is_causal, is_gated; /* `has_mean`: norms take the mean away */
     int8_t *tokens;      /* (vocabulary, token_dim) */
     float *token_scales; /* (vocabulary) */
-    float *fixed;        /* (positions, padded_dim): position and token type */
+    float *fixed;        /* (token_types * fixed_rows, padded_dim): position, or 1 row for all, and token type */
     Product projection;  /* from token_dim to dim; no panels if there is no projection */
-    float *gamma, *beta;
-    float *relative; /* (heads, 2 * positions - 1), or NULL */
+    Norm embedding, final;
+    float *relative; /* (query heads, 2 * positions - 1), or NULL */
+    float *turns[2]; /* of rotary positions; the second for layers with a window */
     Layer *all;
     Piece *pieces;
     Workspace *_Atomic idle[MOST_IDLE]; /* no lock: a forked process could inherit it locked */

@@ -1,4 +1,4 @@
-/* Products of 8-bit rows with 8-bit weights, and the steps between them: quantization and normalisation. */
+/* Products of 8-bit rows with 8-bit weights, and the steps between them: quantization and gates. */
 
 #ifndef TFCHAIN_PRODUCTS_H
 #define TFCHAIN_PRODUCTS_H
@@ -121,22 +121,11 @@ static void quantize(const float *values, int64_t count, Quantized *out, int64_t
     }
 }
 
-/* (x - mean) / sqrt(variance + epsilon) * gamma + beta over the first `count` of `padded` floats, in place. */
-static void normalize(float *values, int64_t count, int64_t padded, const float *gamma, const float *beta, float epsilon) {
-    __m512 sum = _mm512_setzero_ps();
-    for (int64_t i = 0; i < padded; i += 16) sum = _mm512_add_ps(sum, _mm512_loadu_ps(values + i)); /* padding is 0 */
-    __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / (float)count);
-    __m512 squares = _mm512_setzero_ps();
-    for (int64_t i = 0; i < count; i += 16) {
-        __mmask16 mask = count - i >= 16 ? 0xffff : (__mmask16)((1 << (count - i)) - 1);
-        __m512 off = _mm512_maskz_sub_ps(mask, _mm512_loadu_ps(values + i), mean);
-        squares = _mm512_fmadd_ps(off, off, squares);
-    }
-    __m512 factor = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(squares) / (float)count + epsilon));
-    for (int64_t i = 0; i < padded; i += 16) { /* gamma and beta are 0 in the padding */
-        __m512 off = _mm512_sub_ps(_mm512_loadu_ps(values + i), mean);
-        off = _mm512_fmadd_ps(_mm512_mul_ps(off, factor), _mm512_loadu_ps(gamma + i), _mm512_loadu_ps(beta + i));
-        _mm512_storeu_ps(values + i, off);
+/* activation(gate) * other, in place of the gate: the row's first `width` floats and the `width` that follow them. */
+static void apply_gate(float *values, int64_t width, int activation) {
+    for (int64_t i = 0; i < width; i += 16) {
+        __m512 gate = activate(_mm512_loadu_ps(values + i), activation);
+        _mm512_storeu_ps(values + i, _mm512_mul_ps(gate, _mm512_loadu_ps(values + width + i)));
     }
 }
 

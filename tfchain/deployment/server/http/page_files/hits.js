@@ -3,6 +3,7 @@
 import { words } from "./words.js";
 
 const LONGEST_TITLE = 120;
+const THUMBNAIL = /^data:image\/jpeg;base64,[A-Za-z0-9+/]+=*$/; // and nothing that a browser would run
 
 /** Makes the list item of a hit. */
 export function makeHit(hit, number) {
@@ -20,13 +21,19 @@ export function makeHit(hit, number) {
   facts.append(score);
   const head = make("div", { className: "head" });
   head.append(heading, facts);
-  article.append(head, ...makePassages(hit, title.length));
+  article.append(head, ...makeThumbnail(hit), ...makePassages(hit, title.length));
   if (isCut(hit)) {
     article.append(makeWhole(hit.text));
   }
   const item = make("li");
   item.append(article);
   return item;
+}
+
+/** Makes the picture of a hit that is one. */
+function makeThumbnail(hit) {
+  const isPicture = typeof hit.thumbnail === "string" && THUMBNAIL.test(hit.thumbnail);
+  return isPicture ? [make("img", { className: "thumbnail", src: hit.thumbnail, alt: hit.text || hit.id })] : [];
 }
 
 /** Returns the heading of a hit, and how much of its text the heading shows: the document's title, else the first line

@@ -1,5 +1,6 @@
 // The search page: the query in the address, the request, the answer, keys and errors.
 
+import { addFeedback, describeClient } from "./feedback.js";
 import { makeHit } from "./hits.js";
 import { forgetKey, keepKey, readKey } from "./key.js";
 import { formatTime, switchLanguage, words, writeWords } from "./words.js";
@@ -89,7 +90,8 @@ async function search(query, wanted, signal) {
     return null;
   }
   find("model").value = model;
-  return query ? ask("v1/search", { method: "POST", body: JSON.stringify({ query, model }), signal }) : null;
+  const body = JSON.stringify({ query, model, thumbnails: true, ubi: describeClient() });
+  return query ? ask("v1/search", { method: "POST", body, signal }) : null;
 }
 
 /** The model of the address if it is served, else the one that is chosen. */
@@ -129,7 +131,9 @@ function show() {
   find("results").setAttribute("aria-busy", String(running !== null));
   find("status").textContent = describe(answer, error, running);
   if (running === null) {
-    find("hits").replaceChildren(...(answer?.results[0].hits ?? []).map(makeHit));
+    const { hits = [], query_id: queryId } = answer?.results[0] ?? {};
+    const items = hits.map((hit, place) => addFeedback(makeHit(hit, place), hit, place, queryId));
+    find("hits").replaceChildren(...items);
   }
 }
 

@@ -1,0 +1,50 @@
+"""The heads of sequence classification: their layers, and what config.json says of them."""
+
+import pytest
+
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.encoders.config import TransformerConfig
+from tfchain.models.weights.classifier_heads import (
+    CLASSIFIER_HEADS,
+    find_classifier_head,
+    read_classifier_head,
+    write_classifier_head,
+)
+from tfchain.models.weights.reranker_folder import to_pair_encoder
+
+
+def make_shape(architecture: str, **values: object) -> TransformerConfig:
+    return TransformerConfig(
+        architecture=architecture,
+        vocabulary_size=9,
+        hidden_dim=4,
+        num_layers=1,
+        num_heads=1,
+        intermediate_dim=4,
+        max_positions=8,
+        **values,
+    )
+
+
+def test_the_heads_of_architectures() -> None:
+    with pytest.raises(ModelFolderError, match="must have one of the architectures bert, ernie"):
+        find_classifier_head("gpt2")
+    made = to_pair_encoder(make_shape("distilbert"), 3)
+    assert [dense.activation for dense in made.dense] == ["relu"]
+    assert made.embedding_dim == 3
+    assert all(head.class_name.endswith("ForSequenceClassification") for head in CLASSIFIER_HEADS.values())
+
+
+def test_a_head_that_config_json_sets_is_written_as_it_is_read() -> None:
+    values = {"classifier_pooling": "mean", "classifier_bias": True, "classifier_activation": "relu"}
+    head = read_classifier_head("modernbert", values | {"other": 1})
+    made = to_pair_encoder(make_shape("modernbert", norm_epsilon=1e-5), 2, head=head)
+    assert made.pooling.modes == ("mean",)
+    assert made.module_order == ("dense", "layer_norm")
+    assert [(dense.use_bias, dense.activation) for dense in made.dense] == [(True, "relu")]
+    assert write_classifier_head(made) == values
+    usual = to_pair_encoder(make_shape("modernbert", norm_epsilon=1e-5), 1)
+    assert write_classifier_head(usual) == {
+        "classifier_pooling": "cls", "classifier_bias": False, "classifier_activation": "gelu"
+    }  # fmt: skip
+    assert write_classifier_head(to_pair_encoder(make_shape("distilbert"), 1)) == {}

@@ -1,0 +1,75 @@
+"""Routes of a Router: which modules a query and a document take, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfchain import NeuralSearchChain
+from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.models.weights.router import read_routes
+from tfchain.tasks.text_graph import TextGraph
+
+FOLDER = Path(__file__).parents[2] / "parity" / "fixtures" / "router"
+TEXTS = ["the quick brown fox", "how do I merge two sorted lists", "stocks fell on monday"]
+LISTED = [{"type": "x.Router", "path": "0_Router"}, {"type": "x.Normalize", "path": "1_Normalize"}]
+TYPES = {"a": "x.StaticEmbedding", "b": "x.Transformer"}
+
+
+def write(folder: Path, structure: dict[str, list[str]], name: str = "router_config.json", **parameters: Any) -> Path:
+    (folder / "0_Router").mkdir()
+    values = {"types": TYPES, "structure": structure, "parameters": parameters}
+    (folder / "0_Router" / name).write_text(json.dumps(values))
+    return folder
+
+
+def paths(modules: list[dict[str, Any]]) -> list[str]:
+    return [module["path"] for module in modules]
+
+
+@pytest.mark.parametrize("name", ["router_config.json", "config.json"])
+def test_a_query_and_a_document_take_their_routes(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path, {"query": ["a"], "document": ["b"]}, name, default_route="document")
+    documents, queries = read_routes(folder, LISTED)
+    assert paths(documents) == ["0_Router/b", "1_Normalize"]
+    assert paths(queries) == ["0_Router/a", "1_Normalize"]
+
+
+def test_mappings_come_before_names(tmp_path: Path) -> None:
+    mappings = {"('query', 'text')": "fast", "(None, 'text')": "slow"}
+    folder = write(tmp_path, {"fast": ["a"], "slow": ["b"]}, route_mappings=mappings)
+    documents, queries = read_routes(folder, LISTED)
+    assert (paths(documents)[0], paths(queries)[0]) == ("0_Router/b", "0_Router/a")
+
+
+@pytest.mark.parametrize(
+    ("structure", "parameters", "message"),
+    [
+        ({"query": ["a"], "other": ["b"]}, {}, "must have a route for document. Received: routes 'query', 'other'"),
+        ({"query": ["a"], "document": ["b"]}, {}, "must take the documents' route, 'document', .* Received: 'query'"),
+        ({"query": ["a"], "document": ["b"]}, {"allow_empty_key": False}, "must have a route for texts without a role"),
+    ],
+)
+def test_other_routes_are_refused(
+    tmp_path: Path, structure: dict[str, list[str]], parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelFolderError, match=message):
+        read_routes(write(tmp_path, structure, **parameters), LISTED)
+
+
+def test_a_chain_searches_with_both_and_is_saved(tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(FOLDER, engine="tensorflow")
+    chain.add(TEXTS)
+    again = NeuralSearchChain.load(chain.save(tmp_path / "chain"), engine="tensorflow")
+    for made in (chain, again):
+        assert type(made.text_encoder.query_route).__name__ == "TextEncoder"
+        scores = {hit.text: hit.score for hit in made.search("fox").hits}
+        vectors = made.text_encoder.encode_document(TEXTS) @ made.text_encoder.encode_query("fox")
+        assert [round(scores[text], 5) for text in TEXTS] == [round(float(score), 5) for score in vectors]
+    with pytest.raises(InputError, match="`fit` trains one encoder for queries and documents"):
+        chain.fit([("fox", TEXTS[0])])
+    with pytest.raises(InputError, match="A version has one encoder for queries and documents"):
+        TextGraph(chain.text_encoder, name="graph")
+    with pytest.raises(InputError, match="tfchain does not write sentence-transformers' Router"):
+        chain.save_pretrained(tmp_path / "portable")

@@ -1,0 +1,1 @@
+"""Who took what, and when: interactions of users with items, and the tables that describe both."""

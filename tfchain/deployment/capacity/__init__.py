@@ -1,0 +1,1 @@
+"""What a version needs to serve: measured, kept beside it, and planned from."""

@@ -1,0 +1,1 @@
+"""What the server tells those who watch it: answered texts and feedback, by a thread of its own."""

@@ -1,0 +1,102 @@
+"""Drift: each version gets a reference of its queries, with which the latest queries are compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfchain.jobs.lifecycle.plan import LifecyclePlan
+from tfchain.jobs.lifecycle.section_limits import make_drift_values
+from tfchain.jobs.lifecycle.steps.chains import load_chain, read_live
+
+MOST_QUERIES = 1000
+MOST_EXAMPLES = 5
+
+
+def find_drift(plan: LifecyclePlan) -> tuple[bool, dict[str, Any]]:
+    """Compares the latest window of queries that the live version answered with its reference.
+
+    Returns:
+        Whether they have drifted, and figures.
+    """
+    from tfchain.jobs.lifecycle.steps.query_log import read_queries
+    from tfchain.monitoring.drift.monitor import DriftMonitor
+    from tfchain.monitoring.drift.reference import find_reference, read_reference
+
+    live = read_live(plan)
+    version = None if live is None else plan.base_path / str(live.version)
+    log = find_log(plan)
+    if live is None or version is None or log is None or not find_reference(version).is_file():
+        return False, {"message": "the live version has no reference, or there is no query log"}
+    reference = read_reference(version)
+    window = reference.config.window
+    texts = read_queries(log, version=live.version, most=window)
+    if len(texts) < window:
+        return False, {"queries": len(texts), "message": f"fewer than a window of {window} queries so far"}
+    vectors = encode_queries(load_chain(plan, live.chain), texts)
+    with DriftMonitor(reference) as monitor:
+        for text, vector in zip(texts, vectors, strict=True):
+            monitor.add_query(text, vector)
+        report = monitor.report()
+    queries = report.queries
+    facts: dict[str, Any] = {"queries": len(texts), "causes": list(report.causes)}
+    if queries is not None:
+        facts |= {"values": dict(queries.values), "thresholds": dict(queries.thresholds)}
+        facts["newcomers"] = queries.to_dict()["newcomers"]
+    return bool(report.causes), facts
+
+
+def find_log(plan: LifecyclePlan) -> Path | None:
+    """Returns the folder of the query log: the trigger's own, or that of the section `feedback`."""
+    for section in ("trigger", "feedback"):
+        log: Path | None = plan.sections.get(section, {}).get("query_log")
+        if log is not None:
+            return log
+    return None
+
+
+def encode_queries(chain: Any, texts: Sequence[str]) -> np.ndarray:
+    """Makes vectors of queries with the chain's model, for any task."""
+    if hasattr(chain, "encode_query"):
+        return np.asarray(chain.encode_query(list(texts)), np.float32)
+    return np.asarray(chain.text_encoder.encode(list(texts)), np.float32)
+
+
+def add_reference(plan: LifecyclePlan, version: Path, chain: Any) -> None:
+    """Puts a reference into a new version, if the file watches for drift: of the latest queries, or of judged ones."""
+    from tfchain.jobs.lifecycle.steps.query_log import read_queries
+    from tfchain.monitoring.drift.config import LEAST_WINDOW, DriftConfig
+    from tfchain.monitoring.drift.reference import Sample, find_reference, make_reference, write_reference
+
+    drift = plan.sections.get("trigger", {}).get("drift")
+    if drift is None or find_reference(version).is_file():
+        return
+    log = find_log(plan)
+    texts = [] if log is None else read_queries(log, most=MOST_QUERIES)
+    evaluate = plan.sections.get("evaluate")
+    if len(texts) < drift.get("window", DriftConfig().window) and evaluate is not None:
+        judged = chain.task.read_judged(evaluate["dataset"], split=evaluate.get("split", "test"))
+        texts = list(chain.task.workload(judged, chain.state)[0])[:MOST_QUERIES]
+    if len(texts) < LEAST_WINDOW:
+        return
+    values = make_drift_values(drift)
+    lengths = np.array([len(text.split()) for text in texts], np.float64)
+    sample = Sample(encode_queries(chain, texts), {"length": lengths})
+    write_reference(
+        version,
+        make_reference(sample, config=DriftConfig(**values), fingerprint=chain.text_encoder.fingerprint),
+    )
+
+
+def add_canaries(plan: LifecyclePlan, version: Path) -> None:
+    """Puts the canary queries of the file into a new version, with the version's own vectors and scores."""
+    from tfchain.chains.monitored_version import open_version
+    from tfchain.monitoring.canaries.ask import make_ask, record_canaries
+    from tfchain.monitoring.canaries.canary import find_canaries, read_canaries, write_canaries
+
+    source = plan.sections.get("canary", {}).get("canaries")
+    if source is None or find_canaries(version).is_file():
+        return
+    with open_version(version) as model:
+        write_canaries(version, record_canaries(make_ask(model), read_canaries(source)))

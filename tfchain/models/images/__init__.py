@@ -1,0 +1,1 @@
+"""Models of images and texts: two towers whose vectors are compared."""

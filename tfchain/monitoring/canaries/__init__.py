@@ -1,0 +1,1 @@
+"""Canary queries: questions with known answers, put to a server again and again."""

@@ -1,0 +1,1 @@
+"""A Grafana dashboard and alert rules, as files: their queries are data here, next to each other."""

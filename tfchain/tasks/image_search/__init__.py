@@ -1,0 +1,1 @@
+"""Image search as a task: texts and pictures find pictures."""

@@ -1,0 +1,1 @@
+"""Question answering: a retriever finds passages, and a reader marks the answer in them."""

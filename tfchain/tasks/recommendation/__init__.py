@@ -1,0 +1,1 @@
+"""Recommendation: a user and a history in, items out."""

@@ -1,0 +1,1 @@
+"""Reranking: a cross-encoder scores pairs of a query and a document."""

@@ -1,0 +1,1 @@
+"""Translation: parallel texts, metrics, evaluation by generation, and the graph from text to text."""

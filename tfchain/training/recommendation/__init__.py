@@ -1,0 +1,1 @@
+"""Training of recommendation models: histories cut into windows, softmaxes over items."""

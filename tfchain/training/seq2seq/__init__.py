@@ -1,0 +1,1 @@
+"""Training of models from text to text: batches of tokens, teacher forcing, label smoothing, vocabularies."""
