@@ -19,6 +19,8 @@ SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data/files 
   tests/models/test_native_library.py tests/models/engines/test_native_encoder.py \
   tests/cli/test_commands.py tests/cli/test_bad_input.py tests/test_toy_task.py tests/chains/test_search.py
 QUIET := TF_CPP_MIN_LOG_LEVEL=3
+# Where a machine forbids it, each process of Python compiles all of TensorFlow anew, which takes ten seconds and more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-short test-torch test-beam lint format rooms bench bench-train bench-serve soak lock clean

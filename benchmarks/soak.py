@@ -107,6 +107,8 @@ def soak(folder: Path, arguments: argparse.Namespace) -> int:
             process.kill()
         log.close()
         os.close(our_end)
+    if code:
+        print((folder / "log").read_text(errors="replace")[-10_000:], file=sys.stderr)  # what it said last
     return write_report(report, gauges, versions, code, arguments)
 
 

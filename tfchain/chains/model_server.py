@@ -4,10 +4,9 @@
 """
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tfchain.chains.server_monitors import find_monitor
 from tfchain.deployment.server import main as server
@@ -46,5 +45,10 @@ def load(path: Path, *, num_threads: int | None = None) -> "Mapping[str, Answer]
     return load_answers(path, num_threads=num_threads)
 
 
+def run() -> NoReturn:
+    """Runs the server as the process's program; see `tfchain.deployment.server.main.run`."""
+    server.run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,5 +1,7 @@
 """The command line."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -241,6 +243,30 @@ def test_the_version_is_printed_without_importing_tensorflow() -> None:
     assert run.stdout.startswith("unknown argument: --bogus\nusage: tfchain-model-server\n")
     assert "\nTensorFlow ModelServer: " in run.stdout
     assert "\nTensorFlow Library: " in run.stdout
+
+
+PROGRAM_WITH_A_BUSY_THREAD = """
+import sys, threading, time
+from tfchain.deployment.server.main import run
+
+def program():
+    threading.Thread(target=lambda: sys.stdout.write("x" * 2**21), daemon=True).start()  # more than a pipe holds
+    time.sleep(0.5)
+    print("stopped", file=sys.stderr, end="")
+    return 3
+
+"""
+
+
+@pytest.mark.parametrize(("end", "code"), [("run(program)", 3), ("sys.exit(program())", -signal.SIGABRT)])
+def test_a_thread_that_is_still_at_work_does_not_abort_the_end(end: str, code: int) -> None:
+    """The second case is what Python does by itself, so that the first says something."""
+    command = [sys.executable, "-c", PROGRAM_WITH_A_BUSY_THREAD + end]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered) as process:
+        assert process.wait(60) == code
+        assert process.stderr is not None
+        assert process.stderr.read().startswith(b"stopped")
 
 
 def test_the_flags_of_the_session_reach_its_options() -> None:

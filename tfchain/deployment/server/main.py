@@ -1,5 +1,6 @@
 """The program `tfchain-model-server`: reads the flags, silences TensorFlow's log, and serves until it is stopped."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.deployment.engine import choose_engine
@@ -68,6 +69,31 @@ def main(
     except (TfchainError, OSError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr, flush=True)
         return EXIT_ERROR
+
+
+def run(program: Callable[[], int] = main) -> NoReturn:
+    """Runs a program that is `main`, or calls it, and ends the process with its exit code."""
+    end_process(program())
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends the process at once, after what it has printed and logged is written.
+
+    Everything is closed by then. Taking down Python's and TensorFlow's modules would keep a processor busy for a second
+    or more, and a thread that is still in C++, at the end of a load or with a client that has gone, could abort the
+    process meanwhile: Python ends such threads by unwinding frames that allow no exception.
+    """
+    flusher = threading.Thread(target=_flush, name="flush", daemon=True)
+    flusher.start()
+    flusher.join(1.0)  # who does not read what is printed must not keep the process
+    os._exit(code)
+
+
+def _flush() -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
 
 
 def _print_version() -> int:
@@ -157,8 +183,7 @@ def _serve(flags: Flags, native: "NativeEngine | None", monitor: "MakeMonitor | 
         worker.report_failure(str(error))  # the supervisor prints it, if all workers end like this
         return EXIT_ERROR
     worker.report_counts()
-    logging.shutdown()
-    os._exit(0)  # all is closed; taking down TensorFlow's modules would keep a processor busy for a second or more
+    end_process(0)
 
 
 def _serve_models(
@@ -367,4 +392,4 @@ def _watch_parent(parent_fd: int, parent_pid: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
