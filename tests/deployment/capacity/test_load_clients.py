@@ -35,6 +35,15 @@ def test_requests_at_given_times_do_not_wait_for_answers(fake_server: ThreadingH
     assert answers.seconds >= 0.05
 
 
+def test_pauses_before_questions_do_not_count(fake_server: ThreadingHTTPServer) -> None:
+    with LoadClients(Endpoint(url_of(fake_server)), 1, BODIES) as clients:
+        answers = clients.ask_after([0.02, 0.0, 0.03])
+
+    assert len(answers.latencies_ms) == 3
+    assert answers.seconds >= 0.05
+    assert answers.latencies_ms.sum() <= 1000 * (answers.seconds - 0.05)
+
+
 def test_the_time_a_request_waits_for_a_connection_counts(fake_server: ThreadingHTTPServer) -> None:
     with LoadClients(Endpoint(url_of(fake_server)), 1, BODIES) as clients:
         answers = clients.ask_at([0.0] * 50)

@@ -37,6 +37,8 @@ def test_a_running_server_is_measured(fake_server: ThreadingHTTPServer, version_
     assert found.token_lengths == {50: 2, 90: 3, 95: 3, 99: 3, 100: 3}
     assert len(found.service_times_ms) == 201
     assert list(found.service_times_ms) == sorted(found.service_times_ms)
+    assert len(found.rested_times_ms) == 201
+    assert list(found.rested_times_ms) == sorted(found.rested_times_ms)
     assert found.service_times_ms[100] == pytest.approx(found.batch_latencies[0].latency_ms, abs=0.001)
     assert found.documents == 2
     assert found.size_mb == pytest.approx(1.0, abs=0.001)

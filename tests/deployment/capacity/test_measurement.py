@@ -80,7 +80,15 @@ def test_impossible_values_are_refused(changes: dict[str, object], message: str)
 
 def test_plain_values_need_no_optional_field() -> None:
     values = make_measurement().to_json()
-    for name in ("service_times_ms", "loads", "index_points", "answer_bytes", "machine_load", "signature"):
+    for name in (
+        "service_times_ms",
+        "rested_times_ms",
+        "loads",
+        "index_points",
+        "answer_bytes",
+        "machine_load",
+        "signature",
+    ):
         del values[name]
 
     measurement = Measurement.from_json(values)

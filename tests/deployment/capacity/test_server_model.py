@@ -57,6 +57,16 @@ def test_a_cost_that_is_lost_in_the_noise_is_not_drawn_out() -> None:
         make_server_model(make_measurement(index_points=points), documents=20_000_000)
 
 
+@pytest.mark.parametrize("joins_requests", [False, True])
+def test_a_request_that_finds_the_server_idle_takes_what_it_took_after_a_pause(*, joins_requests: bool) -> None:
+    rested = make_measurement(rested_times_ms=(10.0, 15.0, 20.0), joins_requests=joins_requests)
+    model = make_server_model(rested, documents=2000)  # 2 ms more
+
+    assert model.rested_ms == pytest.approx((12.0, 17.0, 22.0))
+    assert model.least_p99_ms == pytest.approx(21.9)
+    assert model.find_p99(0.1) == pytest.approx(21.9, rel=0.05)
+
+
 def test_a_measurement_without_service_times_is_refused() -> None:
     with pytest.raises(InputError, match="A plan needs service times and loads"):
         make_server_model(make_measurement(service_times_ms=()))

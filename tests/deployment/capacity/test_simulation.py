@@ -89,3 +89,21 @@ def test_a_batch_waits_to_become_full_but_not_longer() -> None:
     sojourns = simulate_batches(arrivals, np.zeros(3), [4.0, 5.0], max_wait=2.0)
 
     assert (sojourns + arrivals).tolist() == [6.0, 6.0, 16.0]
+
+
+def test_a_request_that_finds_a_shared_server_idle_takes_longer() -> None:
+    """The first needs 5 and has 4 left when the second comes, which needs 2: that ends at 5, the first at 7."""
+    arrivals, works, rested = np.array([0.0, 1.0, 10.0]), np.full(3, 2.0), np.full(3, 5.0)
+
+    assert simulate_shared(arrivals, works, [1.0], rested=rested).tolist() == [7.0, 4.0, 5.0]
+
+
+def test_a_batch_that_finds_all_threads_idle_takes_longer() -> None:
+    """The first wakes the server until 7; the second follows at once, until 11; the third wakes it again."""
+    arrivals, extra, rested = np.array([0.0, 1.0, 20.0]), np.zeros(3), np.full(3, 3.0)
+
+    one = simulate_batches(arrivals, extra, [4.0, 5.0], rested=rested)
+    two = simulate_batches(arrivals, extra, [4.0, 5.0], num_parallel=2, rested=rested)
+
+    assert (one + arrivals).tolist() == [7.0, 11.0, 27.0]
+    assert (two + arrivals).tolist() == [7.0, 5.0, 27.0]

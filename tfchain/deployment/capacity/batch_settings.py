@@ -81,4 +81,5 @@ def _make_model(measurement: Measurement, most: int) -> ServerModel:
         np.arange(1, most + 1), sizes, np.minimum.accumulate([entry.latency_ms for entry in entries[::-1]])[::-1]
     )
     works = measurement.service_times_ms or (entries[0].latency_ms,)
-    return ServerModel(tuple(works), (1.0,), 1000 * most / float(times[-1]), 0.0, tuple(times.tolist()))
+    top = 1000 * most / float(times[-1])
+    return ServerModel(works, (1.0,), top, 0.0, tuple(times.tolist()), rested_ms=measurement.rested_times_ms)

@@ -175,6 +175,29 @@ class LoadClients:
             seconds = time.perf_counter() - begin
         return Answers(1000 * np.array(latencies), seconds, self._exchanged_bytes() - exchanged)
 
+    def ask_after(self, pauses: Sequence[float]) -> Answers:
+        """Lets one client ask, and pause before each question, so that it finds a server that has rested.
+
+        Args:
+            pauses: Seconds between an answer and the next question, one for each question.
+
+        Raises:
+            ServerError: if an answer is an error, or does not come in time.
+        """
+        connection, latencies, exchanged = self._connections[0], [], self._exchanged_bytes()
+        begin = time.perf_counter()
+        for pause in pauses:
+            time.sleep(pause)
+            self._send(connection, time.perf_counter())
+            try:
+                while not connection.receive():
+                    pass
+            except OSError as error:
+                raise _lost(error) from error
+            latencies.append(time.perf_counter() - connection.asked_at)
+        seconds = time.perf_counter() - begin
+        return Answers(1000 * np.array(latencies), seconds, self._exchanged_bytes() - exchanged)
+
     def ask_at(self, times: Sequence[float]) -> Answers:
         """Asks at given times, whether or not earlier requests are answered; latencies count from these times.
 

@@ -17,7 +17,7 @@ from tfchain.core.checks import to_path
 from tfchain.core.errors import InputError, ServerError
 from tfchain.core.native import NATIVE_FOLDER
 from tfchain.core.signatures import EMBED, EMBED_QUERY, SERVING_DEFAULT, TOKENIZE, TOKENIZE_QUERY
-from tfchain.deployment.capacity.load_clients import Answers, Endpoint, LoadClients
+from tfchain.deployment.capacity.load_clients import LEAST_ANSWERS, Answers, Endpoint, LoadClients
 from tfchain.deployment.capacity.measurement import BatchLatency, IndexPoint, Load, Measurement
 from tfchain.deployment.capacity.served_version import serve_version
 from tfchain.deployment.capacity.server_process import ServerProcess, describe_processor, machine_memory_mb
@@ -32,7 +32,9 @@ GAIN = 1.05  # a curve has flattened when doubling twice gains less than this
 POINTS = 30  # a measurement takes about as long as so many points of its curves
 CLIENTS_END = 0.6  # of the time: when each curve is to have ended
 BATCHES_END = 0.9
-SHARE_ALONE = 6.0  # points: the service times of a client alone, whose tail plans rest on
+SHARE_ALONE = 4.0  # points: the service times of a client alone, whose tail plans rest on
+SHARE_RESTED = 4.0  # points: those with pauses
+PAUSE = 2.0  # the mean pause, in service times: the server is busy for a third of the time, as many are
 UNDISTURBED = 0.1  # the quantile by which sizes of the index are compared: other programs disturb it least
 PERCENTILES = (50, 90, 95, 99, 100)
 NUM_QUANTILES = 201
@@ -82,6 +84,19 @@ class ServerUnderTest:
             answers = connected.ask_again(points * self.point_seconds)
             used = 0.0 if self.process is None else self.process.processor_seconds() - begin
         return answers, 1000 * used / len(answers.latencies_ms)
+
+    def ask_after_pauses(self, workload: Workload, mean_pause: float, *, points: float) -> Answers:
+        """Lets one client ask, with random pauses.
+
+        Args:
+            workload: What it asks.
+            mean_pause: The mean pause, in seconds; pauses are exponentially distributed, as those of random traffic.
+            points: How long, in points of a curve.
+        """
+        count = max(LEAST_ANSWERS, int(points * self.point_seconds / (mean_pause * (1 + 1 / PAUSE))))
+        pauses = np.random.default_rng(0).exponential(mean_pause, count)
+        with LoadClients(self.endpoint, 1, workload.make_bodies(1)) as client:
+            return client.ask_after(pauses.tolist())
 
 
 def measure_version(
@@ -160,6 +175,7 @@ def _measure(server: ServerUnderTest, asked: Workload, version_path: Path, *, is
         asked = widen_workload(asked, _find_documents(server, asked))
     server.ask(asked)  # a server's first answers take longer, with warm-up records too
     alone, alone_ms = server.ask(asked, points=SHARE_ALONE)
+    rested = server.ask_after_pauses(asked, PAUSE * float(alone.latencies_ms.mean()) / 1000, points=SHARE_RESTED)
     loads = _measure_clients(server, asked, alone, alone_ms)
     batches = _measure_batches(server, asked, alone, alone_ms)
     documents = description.get("documents")
@@ -183,7 +199,8 @@ def _measure(server: ServerUnderTest, asked: Workload, version_path: Path, *, is
         documents=documents,
         measured_on=datetime.now(UTC).isoformat(timespec="seconds"),
         signature=asked.signature,
-        service_times_ms=tuple(np.quantile(alone.latencies_ms, np.linspace(0, 1, NUM_QUANTILES)).round(4).tolist()),
+        service_times_ms=_find_quantiles(alone),
+        rested_times_ms=_find_quantiles(rested),
         loads=loads,
         index_points=tuple(points),
         index_mb=_find_size_mb(version_path / NATIVE_FOLDER / "index"),
@@ -244,6 +261,10 @@ def _measure_encoder(
     many, busy_ms = server.ask(questions, clients=busiest.clients)
     best = max(answers.per_second, many.per_second)
     return [IndexPoint(0, answers.quantile(UNDISTURBED), processor_ms, best, busy_ms)]
+
+
+def _find_quantiles(answers: Answers) -> tuple[float, ...]:
+    return tuple(np.quantile(answers.latencies_ms, np.linspace(0, 1, NUM_QUANTILES)).round(4).tolist())
 
 
 def _find_size_mb(folder: Path) -> float:

@@ -102,6 +102,8 @@ class Measurement:
         signature: The signature that was asked. Default: `serving_default`.
         service_times_ms: The time to the answer to one text from one client, as evenly spaced quantiles: the first is
             the shortest, the last the longest. Default: none.
+        rested_times_ms: The same, with a pause before each question, after which processor and threads of the server
+            must wake. Default: none, taken to be as long as without pauses.
         loads: One entry per number of clients, fewest first. Default: none.
         index_points: One entry per size of the index, smallest first. Default: none.
         answer_bytes: The bytes of a request and its answer for one text. Default: 0, unknown.
@@ -127,6 +129,7 @@ class Measurement:
     measured_on: str
     signature: str = "serving_default"
     service_times_ms: tuple[float, ...] = ()
+    rested_times_ms: tuple[float, ...] = ()
     loads: tuple[Load, ...] = ()
     index_points: tuple[IndexPoint, ...] = ()
     answer_bytes: int = 0
@@ -172,7 +175,8 @@ class Measurement:
             values["batch_latencies"] = tuple(BatchLatency(**entry) for entry in values["batch_latencies"])
             values["loads"] = tuple(Load(**entry) for entry in values.get("loads", ()))
             values["index_points"] = tuple(IndexPoint(**entry) for entry in values.get("index_points", ()))
-            values["service_times_ms"] = tuple(map(float, values.get("service_times_ms", ())))
+            for name in ("service_times_ms", "rested_times_ms"):
+                values[name] = tuple(map(float, values.get(name, ())))
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):

@@ -26,6 +26,7 @@ class ServerModel:
         processor_ms: The processor time of an answer; 0 if unknown.
         batch_times_ms: The time of a batch of one request, two, …; None if the server does not join requests.
         num_parallel: How many requests it computes at a time while the others wait in line; None if it works on all.
+        rested_ms: Like `works_ms`, for a request that finds the server idle. Default: none, like `works_ms`.
     """
 
     works_ms: tuple[float, ...]
@@ -34,11 +35,12 @@ class ServerModel:
     processor_ms: float
     batch_times_ms: tuple[float, ...] | None = None
     num_parallel: int | None = None
+    rested_ms: tuple[float, ...] = ()
 
     @property
     def least_p99_ms(self) -> float:
         """The time in which 99 of 100 requests are answered that find the server idle."""
-        return float(np.quantile(self.works_ms, 0.99))
+        return float(np.quantile(self.rested_ms or self.works_ms, 0.99))
 
     def simulate(self, rate: float, *, burst: Burst | None = None, count: int = 20_000, seed: int = 0) -> np.ndarray:
         """Simulates the server under random traffic.
@@ -56,13 +58,16 @@ class ServerModel:
             count = min(5 * count, max(count, round(50 * burst.period_seconds * rate)))
         arrivals = make_arrivals(rate, count, burst=burst, seed=seed)
         shares = np.random.default_rng(seed + 1).uniform(size=len(arrivals))
-        works = np.interp(shares, np.linspace(0, 1, len(self.works_ms)), self.works_ms)
+        works, rested = (
+            np.interp(shares, np.linspace(0, 1, len(times)), times)
+            for times in (self.works_ms, self.rested_ms or self.works_ms)
+        )
         if self.batch_times_ms is None and self.num_parallel is not None:
-            return simulate_batches(1000 * arrivals, works, [0.0], num_parallel=self.num_parallel)
+            return simulate_batches(1000 * arrivals, works, [0.0], num_parallel=self.num_parallel, rested=rested)
         if self.batch_times_ms is None:
-            return 1000 * simulate_shared(arrivals, works / 1000, self.speeds)
-        extra = works - np.median(works)  # a pause of the machine does not grow with a batch
-        return simulate_batches(1000 * arrivals, extra, self.batch_times_ms)
+            return 1000 * simulate_shared(arrivals, works / 1000, self.speeds, rested=rested / 1000)
+        usual = np.median(works)  # a pause of the machine does not grow with a batch
+        return simulate_batches(1000 * arrivals, works - usual, self.batch_times_ms, rested=rested - usual)
 
     def find_p99(self, rate: float, *, burst: Burst | None = None, count: int = 20_000, seed: int = 0) -> float:
         """Returns the time in which 99 of 100 requests are answered, in ms; infinite if more come than are answered."""
@@ -111,11 +116,20 @@ def make_server_model(measurement: Measurement, *, documents: int | None = None)
         processor_ms += _at(measurement, documents, _processor) - _at(measurement, here, _processor)
         top = 1 / _at(measurement, documents, _seconds)
     works = np.maximum(alone + added, LEAST_MS)
+    rested = np.maximum(np.array(measurement.rested_times_ms) + added, LEAST_MS)
     top = max(top, 1000 / works.mean())  # one client after the other gets as much
     speeds = _find_speeds(measurement, gain=top * works.mean() / 1000)
     batches = _find_batch_times(measurement, added, top) if measurement.joins_requests else None
     parallel = _find_parallel(measurement, gain=top * works.mean() / 1000)
-    return ServerModel(tuple(works.tolist()), speeds, float(top), max(0.0, processor_ms), batches, parallel)
+    return ServerModel(
+        tuple(works.tolist()),
+        speeds,
+        float(top),
+        max(0.0, processor_ms),
+        batches,
+        parallel,
+        tuple(rested.tolist()),
+    )
 
 
 def find_slope(measurement: Measurement, cost: Callable[[IndexPoint], float]) -> float:
