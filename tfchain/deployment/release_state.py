@@ -144,6 +144,29 @@ def find_live(base_path: Path | str) -> int | None:
     return live if live is not None else max(versions, default=None)
 
 
+def find_taken_back(state: ReleaseState) -> dict[int, ReleaseEvent]:
+    """Finds the versions that were taken back, as a canary or after they were live, and were not put up again.
+
+    Args:
+        state: The state, of whose history this follows.
+
+    Returns:
+        The versions, each with the event that took it back.
+    """
+    live = canary = None
+    taken: dict[int | None, ReleaseEvent] = {}
+    for event in state.history:
+        if event.action == "roll back":
+            is_canary = event.version == canary  # otherwise the live one goes, and the event's comes back
+            taken[canary if is_canary else live] = event
+            live, canary = live if is_canary else event.version, None
+            taken.pop(live, None)
+        elif event.action in ("canary", "promote"):
+            live, canary = (live, event.version) if event.action == "canary" else (event.version, None)
+            taken.pop(event.version, None)
+    return {version: event for version, event in taken.items() if version is not None}
+
+
 def _write_state(base_path: Path, state: ReleaseState) -> None:
     write_json(base_path / RELEASES, dataclasses.asdict(state))
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deployment.releases.versions import make_version
 from tfchain.core.errors import InputError
-from tfchain.deployment.release_state import RELEASES, find_live, read_state
+from tfchain.deployment.release_state import RELEASES, find_live, find_taken_back, read_state
 from tfchain.deployment.releases.switch import (
     list_releases,
     promote,
@@ -171,3 +171,21 @@ def test_a_killed_promotion_leaves_the_old_state_or_the_new_one(base_path: Path,
     assert find_live(base_path) == live
     json.loads((base_path / RELEASES).read_text())
     assert promote(base_path, 3).live == 3  # the lock has ended with the process
+
+
+def test_what_was_taken_back_is_known_until_it_is_put_up_again(base_path: Path) -> None:
+    def taken_back() -> dict[int, str]:
+        return {version: event.reason for version, event in find_taken_back(read_state(base_path)).items()}
+
+    promote(base_path, 1)
+    start_canary(base_path, 2)
+    rollback(base_path, reason="slow")
+    assert taken_back() == {2: "slow"}
+    promote(base_path, 3)
+    rollback(base_path, reason="wrong")  # back to 1
+    assert taken_back() == {2: "slow", 3: "wrong"}
+    start_canary(base_path, 2)
+    assert taken_back() == {3: "wrong"}
+    promote(base_path)
+    rollback(base_path, 3, reason="not so wrong")
+    assert taken_back() == {2: "not so wrong"}

@@ -11,7 +11,7 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.deployment.release_state import read_state
-from tfchain.deployment.releases.switch import promote, start_canary
+from tfchain.deployment.releases.switch import promote, rollback, start_canary
 from tfchain.jobs.lifecycle.config import read_lifecycle
 from tfchain.jobs.lifecycle.engine import is_current
 from tfchain.jobs.lifecycle.graph import make_steps
@@ -27,7 +27,7 @@ from tfchain.jobs.lifecycle.steps.preparation import run_prepare
 from tfchain.jobs.lifecycle.steps.releasing import run_gate, run_promote
 from tfchain.jobs.lifecycle.steps.reporting import describe_outcome, make_page
 from tfchain.jobs.lifecycle.steps.training import join_datasets, make_options
-from tfchain.jobs.lifecycle.steps.trial import seconds_left
+from tfchain.jobs.lifecycle.steps.trial import run_canary, seconds_left
 from tfchain.jobs.lifecycle.steps.triggering import days_since, read_lines, run_trigger
 from tfchain.jobs.preparation_plan import read_preparation
 from tfchain.training.losses.cosent import CoSENT
@@ -235,6 +235,30 @@ def test_a_canary_that_does_badly_is_rolled_back(folder: Path) -> None:
     assert result.stop == "version 2 was rolled back: Expected answers are missing."
     assert (read_state(plan.base_path).live, read_state(plan.base_path).canary) == (1, None)
     assert run_promote(plan, run).stop == result.stop  # killed before its record, it comes to the same
+
+
+def test_a_version_that_was_taken_back_is_not_tried_again_by_itself(folder: Path) -> None:
+    plan = make_plan(folder, ALL)
+    write_version(folder, 1)
+    write_version(folder, 2)
+    promote(plan.base_path, 1, needs_blessing=False)
+    start_canary(plan.base_path, 2, needs_blessing=False)
+    rollback(plan.base_path, reason="Expected answers are missing.")
+    exported = Result(values={"number": 2}, paths={"version": plan.base_path / "2"})
+
+    tried = run_canary(plan, make_run(folder, "canary", export=exported))  # the next cycle's
+    result = run_promote(plan, make_run(folder, "promote", export=exported, canary=tried))
+
+    assert tried.values["healthy"] is False
+    assert result.stop is not None
+    assert result.stop.startswith("version 2 was taken back at 20")
+    assert "(Expected answers are missing.), and nothing that it is made of has changed since." in result.stop
+    plan = make_plan(folder)  # without gate and canary
+    assert run_promote(plan, make_run(folder, "promote", export=exported)).stop == result.stop
+    assert (read_state(plan.base_path).live, read_state(plan.base_path).canary) == (1, None)
+
+    promote(plan.base_path, 2, needs_blessing=False)  # a person knows better
+    assert run_promote(plan, make_run(folder, "promote", export=exported)).values == {"live": 2}
 
 
 def test_a_version_goes_live_with_the_folder_of_its_model(folder: Path) -> None:

@@ -75,6 +75,20 @@ def run_gate(plan: LifecyclePlan, step: StepRun) -> Result:
     )
 
 
+def find_rollback(plan: LifecyclePlan, number: int) -> str | None:
+    """Returns why a version is not put up again: it was taken back, and is what it was; None if it was not."""
+    from tfchain.deployment.release_state import find_taken_back, read_state
+
+    event = find_taken_back(read_state(plan.base_path)).get(number)
+    if event is None:
+        return None
+    why = f" ({event.reason})" if event.reason else ""
+    return (
+        f"version {number} was taken back at {event.at}{why}, and nothing that it is made of has changed since. Change "
+        f"data or settings, or put it up by hand: tfchain promote {plan.base_path} {number}"
+    )
+
+
 def make_promote_step(plan: LifecyclePlan) -> Step:
     """Makes the step; the section `promote` is optional."""
     needs = ("export", *(name for name in ("gate", "canary") if name in plan.sections))
@@ -95,8 +109,13 @@ def run_promote(plan: LifecyclePlan, step: StepRun) -> Result:
 
     number = step.results["export"].values["number"]
     canary = step.results.get("canary")
+    earlier = find_rollback(plan, number) if canary is None else None
+    if earlier is not None:
+        return Result(values={"rolled_back": number}, stop=earlier)
     if canary is not None and not canary.values["healthy"]:
         reason = str(canary.values["reason"])
+        if not canary.values.get("tried", True):
+            return Result(values={"rolled_back": number}, stop=reason)
         if read_state(plan.base_path).canary == number:
             rollback(plan.base_path, reason=reason)
         return Result(values={"rolled_back": number}, stop=f"version {number} was rolled back: {reason}")

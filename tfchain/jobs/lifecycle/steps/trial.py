@@ -12,6 +12,7 @@ from tfchain.jobs.lifecycle.plan import LifecyclePlan
 from tfchain.jobs.lifecycle.section_limits import HEALTH
 from tfchain.jobs.lifecycle.state import read_json
 from tfchain.jobs.lifecycle.step import Result, Step, StepRun
+from tfchain.jobs.lifecycle.steps.releasing import find_rollback
 
 EVERY_SECONDS = 30.0
 READY_SECONDS = 120.0
@@ -43,6 +44,9 @@ def run_canary(plan: LifecyclePlan, step: StepRun) -> Result:
     live = find_live(plan.base_path)
     if state.live == number:
         return Result(values={"healthy": True}, facts={"message": f"version {number} is live already"})
+    earlier = find_rollback(plan, number)
+    if earlier is not None:
+        return Result(values={"healthy": False, "reason": earlier, "tried": False})
     is_first = live is None or live == number
     if not is_first and state.canary != number:
         start_canary(plan.base_path, number, percent=section.get("percent", 10.0))
