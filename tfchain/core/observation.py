@@ -7,11 +7,12 @@ looks for drift or sets a gauge; observers do not know the server.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 SetGauge = Callable[..., None]  # (value, *label values)
+OverWorkers = Literal["sum", "max", "min"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,13 +127,17 @@ FindVersion = Callable[[str, int], AnsweringVersion | None]  # (model, version) 
 class AddGauge(Protocol):
     """Adds a gauge to a server's metrics, for those who watch: a drift, or a canary's recall."""
 
-    def __call__(self, name: str, help: str, labels: tuple[str, ...] = ()) -> SetGauge:
+    def __call__(
+        self, name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: OverWorkers = "sum"
+    ) -> SetGauge:
         """Adds a gauge, or finds the one of that name.
 
         Args:
             name: The name, as Prometheus reads it, such as `tfchain_drift`.
             help: One line about it.
             labels: The labels' names. Default: none.
+            over_workers: What the values of several workers are together: their `sum`, for amounts; the largest
+                (`max`) or the smallest (`min`), for what must not be hidden by workers that are well. Default: the sum.
 
         Returns:
             A function that sets it: the value, then a value for each label.

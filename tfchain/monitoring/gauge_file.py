@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tfchain.core.atomic import write_file
-from tfchain.core.observation import SetGauge
+from tfchain.core.observation import OverWorkers, SetGauge
 
 
 class GaugeFile:
@@ -21,8 +21,10 @@ class GaugeFile:
         self._helps: dict[str, str] = {}
         self._values: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
 
-    def add_gauge(self, name: str, help: str, labels: tuple[str, ...] = ()) -> SetGauge:
-        """Adds a gauge; see `core.observation.AddGauge`."""
+    def add_gauge(
+        self, name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: OverWorkers = "sum"
+    ) -> SetGauge:
+        """Adds a gauge; see `core.observation.AddGauge`. The file is one process's: `over_workers` says nothing."""
         self._helps[name] = help
         values = self._values.setdefault(name, {})
 

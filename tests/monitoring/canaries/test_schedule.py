@@ -29,7 +29,8 @@ def test_checks_go_on_after_one_that_fails_and_end_with_close() -> None:
         if len(reports) == 2:
             done.set()
 
-    def add_gauge(name: str, help: str, labels: tuple[str, ...] = ()) -> object:
+    def add_gauge(name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: str = "sum") -> object:
+        assert over_workers == ("min" if name in ("tfchain_canary_good", "tfchain_canary_recall") else "max")
         return lambda value: shown.__setitem__(name.removeprefix("tfchain_canary_"), value)
 
     with CanarySchedule(check, every_seconds=0.001, on_report=take, add_gauge=add_gauge) as schedule:

@@ -46,7 +46,7 @@ class Server:
         self.embedded += texts
         return draw(len(self.embedded), len(texts), 4.0)
 
-    def add_gauge(self, name: str, help: str, labels: tuple[str, ...] = ()) -> object:
+    def add_gauge(self, name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: str = "sum") -> object:
         assert labels[:2] == ("model", "version")
         return lambda value, *values: self.gauges.__setitem__((name, *values), value)
 

@@ -107,7 +107,8 @@ def test_what_does_not_fit_is_counted_and_said_once(reference: Reference, caplog
 def test_gauges_show_each_stream_and_the_model(reference: Reference) -> None:
     shown: dict[tuple[str, ...], float] = {}
 
-    def add_gauge(name: str, help: str, labels: tuple[str, ...] = ()) -> object:
+    def add_gauge(name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: str = "sum") -> object:
+        assert over_workers == "max"
         return lambda value, *values: shown.__setitem__((name, *values), value)
 
     monitor = DriftMonitor(reference, add_gauge=add_gauge)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 from tfchain.core.errors import InputError
@@ -92,10 +93,11 @@ class CanarySchedule:
 
 def make_gauges(add_gauge: AddGauge) -> Callable[[CanaryReport], None]:
     """Adds the gauges of canary queries, and returns a function that sets them by a report."""
-    set_good = add_gauge("tfchain_canary_good", "1 if the canary queries found nothing wrong, else 0")
-    set_recall = add_gauge("tfchain_canary_recall", "The mean part of the expected answers that was found")
-    set_latency = add_gauge("tfchain_canary_latency_ms", "The median time of an answer to a canary query")
-    set_distance = add_gauge(
+    worst_low, worst_high = partial(add_gauge, over_workers="min"), partial(add_gauge, over_workers="max")
+    set_good = worst_low("tfchain_canary_good", "1 if the canary queries found nothing wrong, else 0")
+    set_recall = worst_low("tfchain_canary_recall", "The mean part of the expected answers that was found")
+    set_latency = worst_high("tfchain_canary_latency_ms", "The median time of an answer to a canary query")
+    set_distance = worst_high(
         "tfchain_canary_vector_distance", "The largest 1 - cosine of a vector and the expected one"
     )
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfchain.core.errors import InputError, TfchainError
-from tfchain.core.observation import AddGauge, AnsweringVersion, Feedback, FindVersion, Observation, SetGauge
+from tfchain.core.observation import (
+    AddGauge,
+    AnsweringVersion,
+    Feedback,
+    FindVersion,
+    Observation,
+    OverWorkers,
+    SetGauge,
+)
 from tfchain.monitoring.drift.monitor import DriftMonitor
 from tfchain.monitoring.drift.reference import find_reference, read_reference
 
@@ -143,8 +151,10 @@ class _Gauges:
         self._labels = labels
         self._used: dict[tuple[str, ...], SetGauge] = {}
 
-    def __call__(self, name: str, help: str, labels: tuple[str, ...] = ()) -> SetGauge:
-        set_gauge = self._add_gauge(name, help, ("model", "version", *labels))
+    def __call__(
+        self, name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: OverWorkers = "sum"
+    ) -> SetGauge:
+        set_gauge = self._add_gauge(name, help, ("model", "version", *labels), over_workers=over_workers)
 
         def set_value(value: float, *values: str) -> None:
             self._used[name, *values] = set_gauge

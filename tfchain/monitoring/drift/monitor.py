@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -96,9 +97,10 @@ class DriftMonitor:
         self.skipped = 0
         self._set_drift = self._set_value = None
         if add_gauge is not None:
-            self._set_drift = add_gauge("tfchain_drift", "1 while a stream drifts, or the model differs", ("stream",))
+            add = partial(add_gauge, over_workers="max")  # each worker watches what it answers
+            self._set_drift = add("tfchain_drift", "1 while a stream drifts, or the model differs", ("stream",))
             names = ("stream", "statistic")
-            self._set_value = add_gauge("tfchain_drift_ratio", "A statistic by its threshold; above 1 is drift", names)
+            self._set_value = add("tfchain_drift_ratio", "A statistic by its threshold; above 1 is drift", names)
             for stream in self._streams:
                 self._set_drift(0.0, stream)
 

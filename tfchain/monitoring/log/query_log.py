@@ -10,7 +10,7 @@ from typing import Any
 
 from tfchain.core.atomic import check_can_write
 from tfchain.core.errors import InputError
-from tfchain.core.observation import AddGauge, Feedback, Observation, SetGauge
+from tfchain.core.observation import AddGauge, Feedback, Observation, OverWorkers, SetGauge
 from tfchain.monitoring.log.log_file import EVENTS, QUERIES, is_abandoned, list_files, this_owner
 from tfchain.monitoring.log.log_writer import DAY_SECONDS, LogWriter, close_file
 from tfchain.monitoring.log.masking import Mask, Masker
@@ -197,6 +197,6 @@ class QueryLog:
         self._set_bytes(sum(file.size for file in list_files(self._options.folder) if file.owner == owner))
 
 
-def _add_no_gauge(name: str, help: str, labels: tuple[str, ...] = ()) -> SetGauge:
+def _add_no_gauge(name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: OverWorkers = "sum") -> SetGauge:
     """Stands in for a server's metrics where there is no server."""
     return lambda *_: None

@@ -39,6 +39,18 @@ def test_cells_with_equal_labels_are_added_up_as_json_carries_them() -> None:
     )
 
 
+def test_the_worst_value_of_a_gauge_is_not_hidden_by_others() -> None:
+    total = Registry()
+    for drift, recall in ((0.25, 0.75), (3.0, 1.0), (0.5, 0.5)):
+        registry = Registry()
+        registry.add(Gauge("drift", "Drift.", ("stream",), over_workers="max")).labels("queries").set(drift)
+        registry.add(Gauge("recall", "Recall.", over_workers="min")).labels().set(recall)
+        add_snapshot(total, json.loads(json.dumps(take_snapshot(registry))))
+    assert write_metrics(total.metrics()) == (
+        '# TYPE drift gauge\ndrift{stream="queries"} 3\n# TYPE recall gauge\nrecall{} 0.5\n'
+    )
+
+
 def test_gauges_of_a_process_that_has_ended_are_left_out() -> None:
     total = Registry()
     add_snapshot(total, take_snapshot(make_registry(1)), has_gauges=False)

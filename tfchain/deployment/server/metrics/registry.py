@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from tfchain.core.errors import InputError
+from tfchain.core.observation import OverWorkers
 
 MOST_CELLS = 2000
 MOST_CHARACTERS = 256
@@ -137,12 +138,32 @@ class Counter(Metric[_Number]):
 
 
 class Gauge(Metric[_Number]):
-    """A number that goes up and down: `gauge.labels("docs").set(3)`, or `.add(-1)`."""
+    """A number that goes up and down: `gauge.labels("docs").set(3)`, or `.add(-1)`.
+
+    Args:
+        name: The name.
+        help: One line about it.
+        labels: The labels' names. Default: none.
+        over_workers: What `merge` makes of several values: their sum, the largest or the smallest. Default: the sum.
+    """
 
     kind = "gauge"
 
-    def __init__(self, name: str, help: str, labels: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, help: str, labels: Sequence[str] = (), *, over_workers: OverWorkers = "sum") -> None:
         super().__init__(name, help, labels, _Number)
+        self.over_workers: OverWorkers = over_workers
+        self._merged: set[Labels] = set()
+
+    def merge(self, values: Labels, amount: float) -> None:
+        """Takes in the value that another process has for some label values."""
+        cell = self.labels(*values)
+        if self.over_workers == "sum":
+            cell.add(amount)
+        elif values in self._merged:
+            cell.set(max(cell.value, amount) if self.over_workers == "max" else min(cell.value, amount))
+        else:
+            cell.set(amount)
+        self._merged.add(values)
 
 
 class Histogram(Metric[Distribution]):

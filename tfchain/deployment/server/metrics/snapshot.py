@@ -1,11 +1,9 @@
 """A registry's numbers as JSON values, and the sum of several processes' numbers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tfchain.deployment.server.metrics.registry import AnyMetric, Counter, Gauge, Histogram, Reading, Registry
-
-_NUMBERS: dict[str, Callable[[str, str, Sequence[str]], Counter | Gauge]] = {"counter": Counter, "gauge": Gauge}
 
 
 def take_snapshot(registry: Registry) -> list[Any]:
@@ -14,7 +12,7 @@ def take_snapshot(registry: Registry) -> list[Any]:
 
 
 def add_snapshot(total: Registry, snapshot: Iterable[Any], *, has_gauges: bool = True) -> None:
-    """Adds the metrics of a snapshot to a registry: cells with equal labels are added up.
+    """Adds the metrics of a snapshot to a registry: cells with equal labels are added up, or as a gauge says.
 
     Args:
         total: The registry.
@@ -27,11 +25,15 @@ def add_snapshot(total: Registry, snapshot: Iterable[Any], *, has_gauges: bool =
             histogram = total.add(Histogram(entry["name"], entry["help"], entry["labels"], bounds=entry["bounds"]))
             for values, counts, amount in cells:
                 histogram.labels(*values).merge(counts, amount)
-        elif has_gauges or kind != "gauge":
-            metric: Any = _NUMBERS[kind](entry["name"], entry["help"], entry["labels"])
-            metric = total.add(metric)
+        elif kind == "counter":
+            counter = total.add(Counter(entry["name"], entry["help"], entry["labels"]))
             for values, amount in cells:
-                metric.labels(*values).add(amount)
+                counter.labels(*values).add(amount)
+        elif has_gauges:
+            over_workers = entry.get("over_workers", "sum")
+            gauge = total.add(Gauge(entry["name"], entry["help"], entry["labels"], over_workers=over_workers))
+            for values, amount in cells:
+                gauge.merge(tuple(values), amount)
 
 
 def label_readings(readings: Iterable[Reading], label: str, value: str) -> list[Any]:
@@ -56,4 +58,6 @@ def _read(metric: AnyMetric) -> dict[str, Any]:
             "bounds": metric.bounds,
             "cells": [(values, *cell.snapshot()) for values, cell in metric.cells()],
         }
+    if isinstance(metric, Gauge):
+        entry["over_workers"] = metric.over_workers
     return {**entry, "cells": [(values, cell.value) for values, cell in metric.cells()]}

@@ -2,7 +2,7 @@
 
 import re
 
-from tfchain.core.observation import AddGauge, Feedback, Observation, SetGauge
+from tfchain.core.observation import AddGauge, Feedback, Observation, OverWorkers, SetGauge
 from tfchain.deployment.server.metrics.registry import Counter, Gauge, Histogram, Registry, exponential_bounds
 
 _TOKENS = exponential_bounds(1, 2, 14)  # to 8,192
@@ -84,10 +84,10 @@ class TextMetrics:
 
 
 def make_add_gauge(registry: Registry) -> AddGauge:
-    """Returns a function with which observers add gauges to a registry; of several workers, the values add up."""
+    """Returns a function with which observers add gauges to a registry."""
 
-    def add_gauge(name: str, help: str, labels: tuple[str, ...] = ()) -> SetGauge:
-        gauge = registry.add(Gauge(name, help, labels))
+    def add_gauge(name: str, help: str, labels: tuple[str, ...] = (), *, over_workers: OverWorkers = "sum") -> SetGauge:
+        gauge = registry.add(Gauge(name, help, labels, over_workers=over_workers))
         return lambda value, *values: gauge.labels(*values).set(value)
 
     return add_gauge
