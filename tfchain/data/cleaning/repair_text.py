@@ -24,6 +24,10 @@ INVISIBLE = re.compile(
 )
 SPACES = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}|[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 
+# A long run of ASCII, without the characters at its ends that a sign of wrong decoding may reach: ftfy's have at most
+# seven characters.
+ASCII_RUN = re.compile(r"([\x00-\x7f]{8})[\x00-\x7f]+([\x00-\x7f]{8})")
+
 
 @dataclass(frozen=True)
 class RepairText(TextStep):
@@ -66,7 +70,7 @@ class RepairText(TextStep):
             text = note(text, replace_surrogates(text), "half surrogates", found)
         ascii_only = text.isascii()
         if self.encoding and not ascii_only:
-            text = note(text, load_ftfy().fix_encoding(text), "wrong decoding", found)
+            text = note(text, fix_encoding(text), "wrong decoding", found)
         if self.control:
             text = note(text, LINE_BREAK.sub("\n", text), "line ends", found)
             text = note(text, CONTROL.sub("", TERMINAL_ESCAPE.sub("", text)), "control characters", found)
@@ -94,6 +98,16 @@ def join_spaces(line: str) -> str:
     return line[:indentation] + SPACES.sub(" ", line[indentation:])
 
 
+def fix_encoding(text: str) -> str:
+    """Undoes wrong decoding.
+
+    ftfy looks for signs of it at each character, though each sign has a letter that is not ASCII and takes a few
+    characters. So long runs of ASCII are left out of a first look, which is enough for most texts.
+    """
+    ftfy = load_ftfy()
+    return ftfy.fix_encoding(text) if ftfy.badness.is_bad(ASCII_RUN.sub(r"\1\2", text)) else text
+
+
 @cache
 def load_ftfy() -> Any:
     """Imports ftfy: its one door.
@@ -103,6 +117,7 @@ def load_ftfy() -> Any:
     """
     try:
         import ftfy
+        import ftfy.badness
     except ImportError as error:
         raise MissingPackageError(
             f"Undoing wrong decoding needs the package ftfy. Received: {error}. Install it with "
