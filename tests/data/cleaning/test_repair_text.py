@@ -11,7 +11,15 @@ from ftfy import badness
 
 from tfchain.core.errors import InputError, MissingPackageError
 from tfchain.core.types import Document
-from tfchain.data.cleaning.repair_text import RepairText, fix_encoding, load_ftfy
+from tfchain.data.cleaning.repair_text import (
+    CONTROL,
+    INVISIBLE,
+    LINE_BREAK,
+    RepairText,
+    fix_encoding,
+    is_clean,
+    load_ftfy,
+)
 
 
 def repair(text: str, **settings) -> tuple[str, dict[str, int]]:
@@ -67,6 +75,16 @@ def test_wrong_decoding_is_found_wherever_ftfy_finds_it():
     # What is left out of a first look must be out of the reach of ftfy's signs.
     widest = _parser.parse(badness.BADNESS_RE.pattern, badness.BADNESS_RE.flags).getwidth()[1]
     assert widest <= 8
+
+
+def test_a_clean_text_has_nothing_that_would_go():
+    letters = map(chr, (*range(0x3000), *range(0xFE00, 0x10000), 0x1F3F4, *range(0xE0000, 0xE0100)))
+    going = [
+        letter for letter in letters if any(pattern.search(letter) for pattern in (LINE_BREAK, CONTROL, INVISIBLE))
+    ]
+    assert len(going) > 180
+    assert not any(is_clean(f"a{letter}") for letter in going)
+    assert is_clean("a\tb\né京")
 
 
 def test_each_repair_can_be_switched_off():

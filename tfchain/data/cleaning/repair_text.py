@@ -64,17 +64,18 @@ class RepairText(TextStep):
 
     def change(self, text: str, found: Counter[str]) -> str:
         """Returns the repaired text, and counts what was wrong."""
-        if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():  # most English text
+        if text.isascii() and is_clean(text):  # most English text
             return self._join_spaces(text, found)
         if has_surrogate(text):
             text = note(text, replace_surrogates(text), "half surrogates", found)
         ascii_only = text.isascii()
         if self.encoding and not ascii_only:
             text = note(text, fix_encoding(text), "wrong decoding", found)
-        if self.control:
+        clean = is_clean(text)
+        if self.control and not clean:
             text = note(text, LINE_BREAK.sub("\n", text), "line ends", found)
             text = note(text, CONTROL.sub("", TERMINAL_ESCAPE.sub("", text)), "control characters", found)
-        if self.invisible and not ascii_only:
+        if self.invisible and not clean and not ascii_only:
             text = note(text, INVISIBLE.sub(lambda flag: flag[1] or "", text), "invisible characters", found)
         text = self._join_spaces(text, found)
         if self.form != "none" and not ascii_only:
@@ -83,6 +84,11 @@ class RepairText(TextStep):
 
     def _join_spaces(self, text: str, found: Counter[str]) -> str:
         return note(text, "\n".join(map(join_spaces, text.split("\n"))), "spaces", found) if self.spaces else text
+
+
+def is_clean(text: str) -> bool:
+    """Returns whether a text has nothing that a line end, a control or an invisible character could be."""
+    return text.replace("\n", "").replace("\t", "").isprintable() and "\ufffc" not in text
 
 
 def note(before: str, after: str, reason: str, found: Counter[str]) -> str:

@@ -318,9 +318,11 @@ def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, i
     kept: list[tuple[int, int]] = []
     for start, end in spans:
         part = body[start:end]
-        if not part.strip():
+        kept_part = part.strip()
+        if not kept_part:
             continue
-        start, end = start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+        start += len(part) - len(part.lstrip())
+        end = start + len(kept_part)
         if kept and end <= kept[-1][1]:
             continue
         if kept and start <= kept[-1][0]:

@@ -73,7 +73,7 @@ def count_words(texts: Sequence[str], count_tokens: CountTokens, counted: dict[s
     """
     bounds: list[list[int]] = []
     counts: list[list[Any]] = []
-    unknown: dict[int, list[str]] = {}  # the words of texts of which some are new
+    unknown: dict[int, list[str]] = {}  # the words of the texts of which some are new
     for number, text in enumerate(texts):
         parts = cut_at_spaces(text)
         bounds.append(list(accumulate(map(len, parts), initial=0)))
@@ -155,6 +155,8 @@ def count_new(parts: Iterable[list[str]], count_tokens: CountTokens, counted: di
 
 def cut_at_spaces(text: str) -> list[str]:
     """Cuts a text into words (with the white space before them) and Chinese sentences; joined, they are the text."""
+    if text.isascii() and text.isprintable() and "  " not in text and text[:1] != " ":
+        return text.replace(" ", "\0 ").split("\0") if text else []  # twice as fast as the pattern
     parts: list[str] = UNIT.findall(text)
     if not parts[-1]:  # the pattern also matches the empty string at the end
         parts.pop()

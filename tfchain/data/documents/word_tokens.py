@@ -67,7 +67,7 @@ class WordTokens:
         """Returns the ids of each text; asks the tokenizer for the new words of all of them at once."""
         known = self._memory
         joined: list[bytes] = []
-        unknown: dict[int, list[str]] = {}  # the words of texts of which some are new
+        unknown: dict[int, list[str]] = {}  # the words of the texts of which some are new
         for number, text in enumerate(texts):
             words = cut(text)
             try:
@@ -88,7 +88,7 @@ class WordTokens:
         if len(known) + len(new) > MOST_WORDS:
             self._memory = {"": b""}  # a new one: other threads still use the old one
         else:
-            known.update((word, ids) for word, ids in new.items() if len(word) <= LONGEST_WORD)
+            known.update({word: ids for word, ids in new.items() if len(word) <= LONGEST_WORD})
         return found
 
     def _tokenize(self, new: Iterable[str], known: Memory) -> Memory:
@@ -109,7 +109,8 @@ class WordTokens:
         """Cuts a word at punctuation, as BERT does, if it is plain; else it is its only piece."""
         if not word.isascii() or self._special.search(word):
             return [word]
-        return PIECE.findall(word.lower() if self._lowercase else word)
+        word = word.lower() if self._lowercase else word
+        return [word] if word.isalnum() else PIECE.findall(word)
 
 
 def cut(text: str) -> list[str]:
