@@ -8,6 +8,7 @@ from tfchain.chains.version_reference import NUM_CANARIES, make_completion, read
 from tfchain.core.errors import InputError
 from tfchain.core.task import Task
 from tfchain.tasks.classification.task import ClassificationTask
+from tfchain.tasks.question_answering.task import QuestionAnsweringTask
 from tfchain.tasks.reranking.task import RerankingTask
 from tfchain.tasks.search.task import SearchTask
 
@@ -32,6 +33,8 @@ def test_evaluation_data_is_read_by_the_task() -> None:
     assert asked.queries == QUERIES  # each once
     assert asked.canaries[1].text == "query 2"
     assert asked.canaries[1].candidates == ("a", "b")
+    read = read_asked(QuestionAnsweringTask(), [(text, "the cat sleeps", "cat") for text in QUERIES])
+    assert (read.queries, read.canaries[0].candidates) == (QUERIES, ("the cat sleeps",))
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,37 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_folders import make_version
-from tfchain.cli.serve import CURL_WITH_KEY, make_request, say_ready, serve_command
+from tfchain.cli.example_request import LONGEST, make_request
+from tfchain.cli.serve import CURL_WITH_KEY, say_ready, serve_command
+from tfchain.core.proof import Proof
+from tfchain.deployment.proof_files import write_proofs
 from tfchain.deployment.server.flags import FLAGS, USED
+from tfchain.runtime.tf_protos import find_message
 
 DEPLOYMENT: Any = SimpleNamespace(
     model_name="docs", pid=7, rest_url="http://127.0.0.1:8501", grpc_target="127.0.0.1:8500"
 )
+
+
+TEXT = ("text",)
+
+
+def make_served_version(path: Path, **signatures: tuple[str, ...]) -> Path:
+    """Makes a version with the inputs of its signatures, by the signature's name."""
+    make_version(path)
+    model = find_message("tensorflow.SavedModel")()
+    graph = model.meta_graphs.add()
+    graph.meta_info_def.tags.append("serve")
+    for name, inputs in signatures.items():
+        for one in inputs:
+            graph.signature_def[name].inputs[one].name = f"{name}_{one}:0"
+    (path / "saved_model.pb").write_bytes(model.SerializeToString())
+    return path
 
 
 @pytest.fixture
@@ -56,7 +77,7 @@ def test_programs_are_told_the_model_the_process_and_both_addresses(
 
 
 def test_people_are_told_a_request_to_paste(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_version(tmp_path / "1", signatures=["embed", "embed_ids"])
+    make_served_version(tmp_path / "1", embed=TEXT, embed_ids=("token_ids", "padding_mask"))
     say_ready(DEPLOYMENT, tmp_path, False)
     shown = capsys.readouterr().out
     assert shown.startswith(f"serving docs from {tmp_path}; Ctrl-C stops it\n")
@@ -66,17 +87,41 @@ def test_people_are_told_a_request_to_paste(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_request_is_for_the_latest_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_version(tmp_path / "9", signatures=["embed"])
+    make_served_version(tmp_path / "9", embed=TEXT)
     assert make_request(tmp_path) == {"signature_name": "embed", "instances": ["a text to encode"]}
-    make_version(tmp_path / "10", signatures=["embed", "serving_default"])
+    make_served_version(tmp_path / "10", embed=TEXT, serving_default=TEXT)
     assert make_request(tmp_path) == {"instances": ["how do I merge two sorted lists"]}
-    make_version(tmp_path / "10" / "1", signatures=["embed", "rerank", "serving_default"])
-    pair = {"text": "what does the cat do", "text_pair": "The cat sleeps."}
-    assert make_request(tmp_path / "10") == {"instances": [pair]}
     make_version(tmp_path / "11")
     assert make_request(tmp_path) is None
     say_ready(DEPLOYMENT, tmp_path, False)
     assert capsys.readouterr().out.endswith("  curl http://127.0.0.1:8501/v1/models/docs/metadata\n")
+
+
+def test_the_request_has_a_value_for_each_input(tmp_path: Path) -> None:
+    make_served_version(tmp_path / "1", embed=TEXT, serving_default=("text", "text_pair"))
+    pair = {"text": "what does the cat do", "text_pair": "The cat sleeps."}
+    assert make_request(tmp_path) == {"instances": [pair]}
+    make_served_version(tmp_path / "2", embed=TEXT, serving_default=("context", "question"))
+    read = {"question": "what does the cat do", "context": "The cat sleeps."}
+    assert make_request(tmp_path) == {"instances": [read]}
+
+
+def test_other_inputs_are_asked_as_the_export_did(tmp_path: Path) -> None:
+    version = make_served_version(tmp_path / "1", serving_default=("user", "history", "age"))
+    assert make_request(tmp_path) is None  # it is not known what a user is called
+    inputs = {
+        "user": np.array([b"u1", b"u2"], object),
+        "history": np.array([[b"i1", b""], [b"", b""]], object),
+        "age": np.array([30, 40], np.int64),
+    }
+    write_proofs(version, [Proof("similar", {"item": np.array([b"i1"], object)}, {}), Proof("recommend", inputs, {})])
+    assert make_request(tmp_path) == {"instances": [{"user": "u1", "history": ["i1", ""], "age": 30}]}
+
+    version = make_served_version(tmp_path / "2", serving_default=("image",))
+    write_proofs(version, [Proof("look", {"image": np.array([b"\xff\xd8"], object)}, {})])
+    assert make_request(tmp_path) == {"instances": [{"b64": "/9g="}]}
+    write_proofs(version, [Proof("look", {"image": np.array([b"\xff" * LONGEST], object)}, {})])
+    assert make_request(tmp_path) is None  # nobody pastes a picture
 
 
 def test_several_models_are_served_by_a_config_file(run: Run, tmp_path: Path, given: dict[str, Any]) -> None:
@@ -112,7 +157,7 @@ def test_of_several_models_each_address_is_told(capsys: pytest.CaptureFixture[st
 
 
 def test_people_are_told_that_a_request_carries_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_version(tmp_path / "1", signatures=["embed"])
+    make_served_version(tmp_path / "1", embed=TEXT)
     say_ready(DEPLOYMENT, tmp_path, False, CURL_WITH_KEY)
     assert '\n  curl -H "Authorization: Bearer $KEY" -d \'{"signature_name"' in capsys.readouterr().out
 
@@ -120,12 +165,12 @@ def test_people_are_told_that_a_request_carries_a_key(tmp_path: Path, capsys: py
 def test_people_are_told_where_the_page_is_if_the_version_searches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_version(tmp_path / "1", signatures=["embed", "search", "serving_default"])
+    make_served_version(tmp_path / "1", embed=TEXT, search=TEXT, serving_default=TEXT)
     say_ready(DEPLOYMENT, tmp_path, False)
     assert "  gRPC  127.0.0.1:8500\n  page  http://127.0.0.1:8501/\n" in capsys.readouterr().out
     say_ready(DEPLOYMENT, tmp_path, False, has_page=False)
     assert "page" not in capsys.readouterr().out
-    make_version(tmp_path / "2", signatures=["embed", "serving_default"])
+    make_served_version(tmp_path / "2", embed=TEXT, serving_default=TEXT)
     say_ready(DEPLOYMENT, tmp_path, False)
     assert "page" not in capsys.readouterr().out
 

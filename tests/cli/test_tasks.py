@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 from tests.cli.test_bad_input import check_error
 from tests.test_toy_task import RatingChain, RatingTask
 from tfchain import LateInteractionReranker, Reranker, TextClassificationChain
-from tfchain.cli.serve import RANKED, make_request
+from tfchain.cli.example_request import RANKED, make_request
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.report import CompressionReport
 from tfchain.optimization.tuning.report import TuningReport

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tfchain.data.files.text_file import ENDINGS, read_texts
 from tfchain.monitoring.canaries.canary import CanaryQuery
 from tfchain.monitoring.drift.config import LEAST_WINDOW, DriftConfig
 from tfchain.monitoring.drift.reference import Sample
+from tfchain.monitoring.served_model import ServedModel
 
 NUM_CANARIES = 20  # of the queries, evenly spaced, where none are given
 
@@ -50,7 +51,8 @@ def read_asked(task: Task, source: Any, *, signatures: str = "text") -> Asked:
     """Reads the queries for the reference of a version that is to be exported.
 
     Args:
-        task: The task, which reads evaluation data; if it orders candidates, the canaries get those of the data.
+        task: The task, which reads evaluation data; if it orders candidates, or reads a text given with a question, the
+            canaries get those of the data.
         source: Texts; a file of them (.txt, .jsonl, .csv, .tsv); or evaluation data in any form that the task reads.
         signatures: The version's signatures, `text` or `ids`. Default: `text`.
 
@@ -91,21 +93,35 @@ def ask_version(version: Path, asked: Asked, *, engine: str = "auto") -> Answers
     from tfchain.monitoring.drift.record import record_documents, record_queries
 
     with open_version(version, engine=engine) as model:
+        _check_takes_texts(model)
         ask, count_unknown = make_ask(model), make_unknown_counter(version, model)
-        if not model.is_reranker and SERVING_DEFAULT in model.signatures:
-            others = model.signatures[SERVING_DEFAULT].inputs - {"text"}
-            if model.takes_text and others:
-                raise InputError(
-                    "A reference is made of single texts. Received: a version that answers `text` together with "
-                    f"{', '.join(sorted(others))}. Watch it without one."
-                )
         texts = asked.queries if asked.queries is not None else asked.documents or ()
         origin: Any = "documents" if asked.queries is None else "queries"
         sample = record_queries(model, texts, origin=origin, count_unknown=count_unknown)
         documents = None if asked.documents is None else record_documents(model, asked.documents)
         chosen = asked.canaries or [CanaryQuery(text) for text in spread_evenly(texts, NUM_CANARIES)]
+        if not model.takes_candidates:
+            chosen = [replace(canary, candidates=()) for canary in chosen]
         fingerprint = str(read_description(version).get("fingerprint", ""))
         return Answers(sample, documents, record_canaries(ask, chosen), fingerprint)
+
+
+def _check_takes_texts(model: ServedModel) -> None:
+    from tfchain.monitoring.canaries.ask import WITHOUT_TEXTS
+
+    if model.takes_candidates or SERVING_DEFAULT not in model.signatures:
+        return
+    inputs = model.signatures[SERVING_DEFAULT].inputs
+    if model.takes_text and inputs != {"text"}:
+        raise InputError(
+            "A reference is made of single texts. Received: a version that answers `text` together with "
+            f"{', '.join(sorted(inputs - {'text'}))}. {WITHOUT_TEXTS}"
+        )
+    if not model.takes_text and model.query_signature is None:
+        raise InputError(
+            "A reference is made of single texts. Received: a version that answers "
+            f"{', '.join(f'`{name}`' for name in sorted(inputs))}. {WITHOUT_TEXTS}"
+        )
 
 
 def write_answers(version: Path, answers: Answers, config: DriftConfig) -> list[Path]:

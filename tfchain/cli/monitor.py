@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.group("monitor", invoke_without_command=True, short_help="Watch a server, its queries and its feedback.")
-@click.option("--scrape", metavar="URL", help="The server's page of metrics; without a path, TensorFlow Serving's.")
+@click.option("--scrape", metavar="URL", help="A server, or its page of metrics.")
 @click.option(
     "--query-log",
     metavar="DIR",

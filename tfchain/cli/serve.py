@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tfchain.deployment.engine import ServerEngine
 
 CURL_WITH_KEY = 'curl -H "Authorization: Bearer $KEY"'
-EXAMPLES = {"serving_default": "how do I merge two sorted lists", "embed": "a text to encode"}
-RANKED = {"text": "what does the cat do", "text_pair": "The cat sleeps."}  # of a reranker
 
 
 class ServeCommand(click.Command):
@@ -216,11 +214,13 @@ def say_ready(
             click.echo(f"  REST  {deployment.rest_url}/v1/models/{quote(name, safe='')}")
         click.echo(f"  gRPC  {deployment.grpc_target}")
         return
+    from tfchain.cli.example_request import find_latest, make_request, read_inputs
+
     url = f"{deployment.rest_url}/v1/models/{deployment.model_name}"
     click.echo(f"serving {deployment.model_name} from {base_path}; Ctrl-C stops it")
     click.echo(f"  REST  {url}")
     click.echo(f"  gRPC  {deployment.grpc_target}")
-    if has_page and "search" in read_signatures(base_path):
+    if has_page and "search" in read_inputs(find_latest(base_path)):
         click.echo(f"  page  {deployment.rest_url}/")
     request = make_request(base_path)
     if request is not None:
@@ -228,24 +228,3 @@ def say_ready(
         click.echo(f"\n  {curl} -d '{body}' {url}:predict")
     else:
         click.echo(f"\n  {curl} {url}/metadata")
-
-
-def make_request(base_path: Path) -> dict[str, Any] | None:
-    """A REST request that the latest version answers; None if its signatures are unknown."""
-    signatures = read_signatures(base_path)
-    if "rerank" in signatures and "search" not in signatures:
-        return {"instances": [RANKED]}
-    name = next((signature for signature in EXAMPLES if signature in signatures), None)
-    if name is None:
-        return None
-    chosen = {} if name == "serving_default" else {"signature_name": name}
-    return {**chosen, "instances": [EXAMPLES[name]]}
-
-
-def read_signatures(base_path: Path) -> list[str]:
-    """The signatures of the latest version; none if tfchain did not export it."""
-    from tfchain.cli.folders import describe_version
-    from tfchain.deployment.repository import list_versions
-
-    signatures: list[str] = describe_version(list(list_versions(base_path).values())[-1]).get("signatures", [])
-    return signatures

@@ -207,7 +207,7 @@ class Task(Protocol):
 
     # Monitoring
     def asked(self, judged: Any) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
-        """Returns what users ask, of evaluation data: texts, and the candidates of each if the task orders these.
+        """Returns what users ask, of evaluation data: texts, and the candidates of each that the task orders or reads.
 
         Raises:
             InputError: if it is no single text.

@@ -27,8 +27,7 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("id", "text", "title"):
-            value = getattr(self, name)
+        for name, value in (("id", self.id), ("text", self.text), ("title", self.title)):
             if not isinstance(value, str):
                 raise InputError(
                     f"A document's `{name}` must be a string. "
@@ -36,7 +35,8 @@ class Document:
                     + (f" (document {self.id!r})" if name != "id" else "")
                     + ". Convert it to text, or leave the document out."
                 )
-            check_unicode(name, value)
+            if not value.isascii():
+                check_unicode(name, value)
         if not self.id:
             raise InputError("A document's `id` must not be empty. Received: id=''. Give it a name.")
 

@@ -1,13 +1,25 @@
 """Tests of repairing characters."""
 
+import random
 import sys
 from collections import Counter
+from re import _parser  # type: ignore[attr-defined]
 
+import ftfy
 import pytest
+from ftfy import badness
 
 from tfchain.core.errors import InputError, MissingPackageError
 from tfchain.core.types import Document
-from tfchain.data.cleaning.repair_text import RepairText, load_ftfy
+from tfchain.data.cleaning.repair_text import (
+    CONTROL,
+    INVISIBLE,
+    LINE_BREAK,
+    RepairText,
+    fix_encoding,
+    is_clean,
+    load_ftfy,
+)
 
 
 def repair(text: str, **settings) -> tuple[str, dict[str, int]]:
@@ -47,6 +59,32 @@ def test_what_is_broken_is_repaired_and_named(text, repaired, reasons):
 )
 def test_what_reads_well_stays(text):
     assert repair(text) == (text, {})
+
+
+def test_wrong_decoding_is_found_wherever_ftfy_finds_it():
+    draw = random.Random(3)
+    signs = ["schÃ¶n", "â€™", "Ã ", "ГўВЂВ.a", "â‚¬", "Â ", "é", "€", "北京", "а", "\x85", "’", "Ø®Ù", "–", "naïve"]
+    repaired = 0
+    for _ in range(3000):
+        pieces = [draw.choice(signs) if draw.random() < 0.2 else "a b,"[: draw.randrange(5)] * draw.randrange(12)]
+        pieces += [draw.choice([*signs, "x" * draw.randrange(30), " "]) for _ in range(draw.randrange(5))]
+        text = "".join(pieces)
+        assert fix_encoding(text) == ftfy.fix_encoding(text)
+        repaired += fix_encoding(text) != text
+    assert 300 < repaired < 2700
+    # What is left out of a first look must be out of the reach of ftfy's signs.
+    widest = _parser.parse(badness.BADNESS_RE.pattern, badness.BADNESS_RE.flags).getwidth()[1]
+    assert widest <= 8
+
+
+def test_a_clean_text_has_nothing_that_would_go():
+    letters = map(chr, (*range(0x3000), *range(0xFE00, 0x10000), 0x1F3F4, *range(0xE0000, 0xE0100)))
+    going = [
+        letter for letter in letters if any(pattern.search(letter) for pattern in (LINE_BREAK, CONTROL, INVISIBLE))
+    ]
+    assert len(going) > 180
+    assert not any(is_clean(f"a{letter}") for letter in going)
+    assert is_clean("a\tb\né京")
 
 
 def test_each_repair_can_be_switched_off():

@@ -1,5 +1,6 @@
 """Passages cover the text, fit, and overlap."""
 
+import random
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document, Passage
+from tfchain.data.documents import text_units
 from tfchain.data.documents.passages import SplitMethod, split, split_all
 from tfchain.data.documents.reading import read_documents
 from tfchain.data.documents.structure import find_blocks
@@ -468,3 +470,29 @@ def test_lines_end_before_white_space_that_holds_a_line_feed() -> None:
     # Units are "a", " \n b", " c", " \t\n\n d", "  e": lines end behind the first and the third.
     assert units.bounds == [0, 1, 5, 7, 13, 16]
     assert units.sentence_ends == [1, 3]
+
+
+def test_words_and_the_white_space_before_them_are_the_pattern_s() -> None:
+    draw = random.Random(5)
+    for _ in range(2000):
+        text = "".join(draw.choice("ab.  \n\t\x00é。」\u3000") if draw.random() < 0.3 else "ab c" for _ in range(8))
+        plain = "".join(draw.choice("a  b") for _ in range(6))
+        for drawn in (text, plain, f"{plain} "):
+            expected = [part for part in text_units.UNIT.findall(drawn) if part]
+            assert text_units.cut_at_spaces(drawn) == expected
+    assert text_units.cut_at_spaces("") == []
+    assert text_units.cut_at_spaces("The cat  sat. ") == ["The", " cat", "  sat.", " "]
+
+
+def test_words_are_counted_once_and_summed() -> None:
+    asked: list[str] = []
+
+    def count(texts: Sequence[str]) -> list[int]:
+        asked.extend(texts)
+        return [len(text.strip()) for text in texts]
+
+    found = text_units.count_words(["a bb a bb", "bb a", ""], count, {" a": 1})
+    assert sorted(asked) == [" bb", "a", "bb"]
+    assert [words.bounds for words in found] == [[0, 1, 4, 6, 9], [0, 2, 4], [0]]
+    assert [words.totals for words in found] == [[0, 1, 3, 4, 6], [0, 2, 3], [0]]
+    assert [words.longest for words in found] == [2, 2, 0]

@@ -65,6 +65,41 @@ def test_a_reranker_puts_the_candidates_in_order() -> None:
     assert make_ask(model)(CanaryQuery("x")).latency_ms is None  # nothing to put in order
 
 
+def test_the_only_output_for_a_text_is_its_answer_with_its_score() -> None:
+    model = serve(TEXT, {"translation": ["猫在睡觉。".encode()], "score": [-0.5]})
+
+    (canary,) = record_canaries(make_ask(model), [CanaryQuery("The cat sleeps.")])
+
+    assert (canary.ids, canary.scores) == (("猫在睡觉。",), (-0.5,))
+    assert make_ask(serve(TEXT, {"translation": ["a"]}))(CanaryQuery("x")).ids == ("a",)
+
+
+def test_numbers_name_nothing() -> None:
+    answer = make_ask(serve(TEXT, {"rating": [4.5]}))(CanaryQuery("x"))
+
+    assert (answer.ids, answer.scores) == ((), ())
+    assert answer.latency_ms is not None
+
+
+def test_a_reader_answers_from_the_candidates_the_most_certain_first() -> None:
+    outputs = {"answers": [[b"a dog", b"a"], [b"", b""], [b"cats", b"c"]], "scores": [[0.25, 0], [0.75, 0], [0.5, 0]]}
+    model = serve(frozenset({"question", "context"}), outputs, embed=[1, 0])
+
+    answer = make_ask(model)(CanaryQuery("who runs", candidates=("a dog runs", "stocks fell", "cats run")))
+
+    assert (answer.ids, answer.scores) == (("cats", "a dog"), (0.5, 0.25))  # one of the texts has no answer
+    assert make_ask(model)(CanaryQuery("who runs")).latency_ms is None  # nothing to read
+
+
+def test_expected_answers_of_a_model_that_gives_none_are_an_error_with_advice() -> None:
+    reader = serve(frozenset({"question", "context"}), {"answers": [["a"]], "scores": [[1]]}, embed=[1])
+    encoder = ServedModel(lambda *_: {"embedding": np.ones((1, 2))}, {"embed": SignatureNames(TEXT, frozenset())})
+
+    for model, advice in ((reader, "Name `candidates` with it"), (encoder, "Leave `ids` out")):
+        with pytest.raises(InputError, match=f"needs an answer.* Received: 'who runs'. {advice}"):
+            make_ask(model)(CanaryQuery("who runs", ("a dog",)))
+
+
 def test_a_model_of_vectors_alone_is_asked_for_these() -> None:
     model = ServedModel(lambda *_: {"embedding": np.ones((1, 2))}, {"embed": SignatureNames(TEXT, frozenset())})
 
@@ -77,5 +112,7 @@ def test_a_model_of_vectors_alone_is_asked_for_these() -> None:
 def test_a_model_that_takes_no_texts_is_refused() -> None:
     model = ServedModel(lambda *_: {}, {"embed_ids": SignatureNames(frozenset({"token_ids"}), frozenset())})
 
-    with pytest.raises(InputError, match="Canary queries are texts.* Received: embed_ids"):
+    with pytest.raises(
+        InputError, match="Canary queries are texts.* Received: embed_ids. Watch the server by its metrics"
+    ):
         make_ask(model)

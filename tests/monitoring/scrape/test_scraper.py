@@ -12,17 +12,19 @@ from tfchain.core.errors import InputError, ServerError
 from tfchain.monitoring.scrape.scraper import Scraper
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 @contextmanager
-def listen(answer: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
-    """A server of one connection."""
+def listen(answer: Callable[[socket.socket, bytes], None], connections: int = 1) -> Iterator[str]:
+    """A server of one connection, or some, one after the other."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def run() -> None:
-            connection, _ = server.accept()
-            with connection:
-                answer(connection, connection.recv(4096))
+            for _ in range(connections):
+                connection, _ = server.accept()
+                with connection:
+                    answer(connection, connection.recv(4096))
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -44,6 +46,17 @@ def test_tensorflow_servings_path_is_asked_with_the_key_unless_another_is_named(
     assert seen[0].startswith(b"GET /monitoring/prometheus/metrics HTTP/1.1\r\n")
     assert b"Authorization: Bearer k\r\n" in seen[0]
     assert seen[1].startswith(b"GET /metrics?a=b HTTP/1.1\r\n")
+
+
+def test_the_embedded_servers_page_is_asked_where_tensorflow_servings_is_not() -> None:
+    def answer(connection: socket.socket, request: bytes) -> None:
+        found = HEAD + b"Content-Length: 5\r\n\r\nup 1\n" if request.startswith(b"GET /metrics ") else MISSING
+        connection.sendall(found)
+
+    with listen(answer, 2) as url:
+        assert Scraper(url).scrape().total("up") == 1
+    with listen(answer) as url, pytest.raises(ServerError, match="/stats answered with status 404"):
+        Scraper(f"{url}/stats").scrape()
 
 
 def test_a_server_that_hangs_ends_in_one_error() -> None:
@@ -77,9 +90,9 @@ def test_a_server_that_drips_ends_in_one_error(start: bytes) -> None:
 
 def test_errors_say_what_to_do() -> None:
     def refuse(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        connection.sendall(MISSING)
 
-    with listen(refuse) as url, pytest.raises(ServerError, match="404. Start TensorFlow Serving with --monitoring_"):
+    with listen(refuse, 2) as url, pytest.raises(ServerError, match="404. Start TensorFlow Serving with --monitoring_"):
         Scraper(url).scrape()
     with listen(lambda connection, _: connection.close()) as url, pytest.raises(ServerError, match="cannot be read"):
         Scraper(url).scrape()

@@ -24,6 +24,10 @@ INVISIBLE = re.compile(
 )
 SPACES = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}|[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 
+# A long run of ASCII, without the characters at its ends that a sign of wrong decoding may reach: ftfy's have at most
+# seven characters.
+ASCII_RUN = re.compile(r"([\x00-\x7f]{8})[\x00-\x7f]+([\x00-\x7f]{8})")
+
 
 @dataclass(frozen=True)
 class RepairText(TextStep):
@@ -60,17 +64,18 @@ class RepairText(TextStep):
 
     def change(self, text: str, found: Counter[str]) -> str:
         """Returns the repaired text, and counts what was wrong."""
-        if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():  # most English text
+        if text.isascii() and is_clean(text):  # most English text
             return self._join_spaces(text, found)
         if has_surrogate(text):
             text = note(text, replace_surrogates(text), "half surrogates", found)
         ascii_only = text.isascii()
         if self.encoding and not ascii_only:
-            text = note(text, load_ftfy().fix_encoding(text), "wrong decoding", found)
-        if self.control:
+            text = note(text, fix_encoding(text), "wrong decoding", found)
+        clean = is_clean(text)
+        if self.control and not clean:
             text = note(text, LINE_BREAK.sub("\n", text), "line ends", found)
             text = note(text, CONTROL.sub("", TERMINAL_ESCAPE.sub("", text)), "control characters", found)
-        if self.invisible and not ascii_only:
+        if self.invisible and not clean and not ascii_only:
             text = note(text, INVISIBLE.sub(lambda flag: flag[1] or "", text), "invisible characters", found)
         text = self._join_spaces(text, found)
         if self.form != "none" and not ascii_only:
@@ -79,6 +84,11 @@ class RepairText(TextStep):
 
     def _join_spaces(self, text: str, found: Counter[str]) -> str:
         return note(text, "\n".join(map(join_spaces, text.split("\n"))), "spaces", found) if self.spaces else text
+
+
+def is_clean(text: str) -> bool:
+    """Returns whether a text has nothing that a line end, a control or an invisible character could be."""
+    return text.replace("\n", "").replace("\t", "").isprintable() and "\ufffc" not in text
 
 
 def note(before: str, after: str, reason: str, found: Counter[str]) -> str:
@@ -94,6 +104,16 @@ def join_spaces(line: str) -> str:
     return line[:indentation] + SPACES.sub(" ", line[indentation:])
 
 
+def fix_encoding(text: str) -> str:
+    """Undoes wrong decoding.
+
+    ftfy looks for signs of it at each character, though each sign has a letter that is not ASCII and takes a few
+    characters. So long runs of ASCII are left out of a first look, which is enough for most texts.
+    """
+    ftfy = load_ftfy()
+    return ftfy.fix_encoding(text) if ftfy.badness.is_bad(ASCII_RUN.sub(r"\1\2", text)) else text
+
+
 @cache
 def load_ftfy() -> Any:
     """Imports ftfy: its one door.
@@ -103,6 +123,7 @@ def load_ftfy() -> Any:
     """
     try:
         import ftfy
+        import ftfy.badness
     except ImportError as error:
         raise MissingPackageError(
             f"Undoing wrong decoding needs the package ftfy. Received: {error}. Install it with "

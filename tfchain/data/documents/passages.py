@@ -12,7 +12,7 @@ from tfchain.data.documents.headings import SEPARATOR, Heads, heading_line, shor
 from tfchain.data.documents.sections import Part, SectionCutter
 from tfchain.data.documents.sentences import find_sentence_ends
 from tfchain.data.documents.structure import find_sections
-from tfchain.data.documents.text_units import CountTokens, FindEnds, Units, count_new, cut_at_spaces, make_units
+from tfchain.data.documents.text_units import CountTokens, FindEnds, Units, Words, count_words, make_units
 
 SplitMethod = Literal["tokens", "sentences", "structure"]
 PassageMode = Literal["split", "sentences", "structure", "truncate"]
@@ -112,12 +112,19 @@ def split_all(
             f"`method` must be one of {', '.join(map(repr, get_args(SplitMethod)))}. Received: method={method!r}."
         )
     counted = {} if counted is None else counted
-    passages = [[Passage(document.id, document.full_text, 0, len(document.text))] for document in documents]
-    words = [cut_at_spaces(document.text) for document in documents]
-    whole = fit_whole(documents, words, max_tokens, count_tokens, counted, adds_up)
+    full_texts = [document.full_text for document in documents]
+    titles = count_words([document.title for document in documents], count_tokens, counted)
+    words = count_words([document.text for document in documents], count_tokens, counted)
+    plain = [adds_up and not drops_space(text) for text in full_texts]
+    whole = fit_whole(full_texts, titles, words, plain, max_tokens, count_tokens)
+    passages = [
+        [Passage(document.id, text, 0, len(document.text))]
+        for document, text in zip(documents, full_texts, strict=True)
+    ]
     long = [i for i, fits in enumerate(whole) if not fits]
-    made = make_drafts([documents[i] for i in long], [words[i] for i in long], max_tokens, count_tokens, counted)
-    drafts = dict(zip(long, made, strict=True))
+    drafts = {
+        i: make_draft(documents[i], titles[i], words[i], plain[i], max_tokens, count_tokens, counted) for i in long
+    }
     while drafts:
         parts, units = cut(list(drafts.values()), overlap_tokens, count_tokens, counted, method)
         passages_of = dict(zip(drafts, parts, strict=True))
@@ -143,7 +150,7 @@ class Draft:
         title: The title put before each passage.
         body: The string to cut: the text, or the title if there is no text.
         budget: The number of tokens for each part of the body.
-        words: The body's words, as `cut_at_spaces` gives them; empty if they are not at hand.
+        words: The body's words.
         is_plain: Whether its tokens are those of its words, if that is so for plain texts.
     """
 
@@ -151,17 +158,17 @@ class Draft:
     title: str
     body: str
     budget: int
-    words: tuple[str, ...]
+    words: Words
     is_plain: bool
 
 
 def fit_whole(
-    documents: Sequence[Document],
-    words: Sequence[list[str]],
+    full_texts: Sequence[str],
+    titles: Sequence[Words],
+    words: Sequence[Words],
+    plain: Sequence[bool],
     max_tokens: int,
     count_tokens: CountTokens,
-    counted: dict[str, int],
-    adds_up: bool,
 ) -> list[bool]:
     """Returns, for each document, whether it fits without cutting.
 
@@ -171,23 +178,19 @@ def fit_whole(
     Some tokenizers put a token before each string, as if it began with a space; the estimate subtracts one token for
     each unit that has no space before it.
     """
-    titles = [cut_at_spaces(document.title) if document.title else [] for document in documents]
-    count_new([*titles, *words], count_tokens, counted)
-    sums = [
-        sum(map(counted.__getitem__, title)) + sum(map(counted.__getitem__, text))
-        for title, text in zip(titles, words, strict=True)
-    ]
+    sums = [title.totals[-1] + text.totals[-1] for title, text in zip(titles, words, strict=True)]
     near = []
-    for i, document in enumerate(documents):
-        if adds_up and not drops_space(document.full_text):
+    for i, text in enumerate(full_texts):
+        if plain[i]:
             continue
-        joined = max(0, len(titles[i]) + len(words[i]) - len(document.full_text.split()))
+        num_words = len(titles[i].bounds) - 1 + len(words[i].bounds) - 1
+        joined = max(0, num_words - len(text.split()))
         if sums[i] - joined <= max_tokens * 5 / 4:
             near.append(i)
         else:
             sums[i] = max_tokens + 1
     if near:
-        for i, number in zip(near, count_tokens([documents[i].full_text for i in near]), strict=True):
+        for i, number in zip(near, count_tokens([full_texts[i] for i in near]), strict=True):
             sums[i] = number
     return [number <= max_tokens for number in sums]
 
@@ -197,32 +200,25 @@ def drops_space(text: str) -> bool:
     return not text.replace("\n", "").isprintable() and DROPPED_SPACE.search(text) is not None
 
 
-def make_drafts(
-    documents: Sequence[Document],
-    words: Sequence[list[str]],
+def make_draft(
+    document: Document,
+    title_words: Words,
+    words: Words,
+    is_plain: bool,
     max_tokens: int,
     count_tokens: CountTokens,
     counted: dict[str, int],
-) -> list[Draft]:
-    """Shortens long titles and sets the budgets."""
-    half = max_tokens // 2
-    drafts = []
-    titles = [document.title if document.text.strip() else "" for document in documents]
-    units_of = make_units(titles, [max(1, half)] * len(titles), count_tokens, counted)
-    for document, title, units, parts in zip(documents, titles, units_of, words, strict=True):
+) -> Draft:
+    """Shortens a long title and sets the budget."""
+    if not document.text.strip():
+        return Draft(document, "", document.title, max_tokens, title_words, is_plain)
+    title, num_tokens, half = document.title, title_words.totals[-1], max_tokens // 2
+    if num_tokens > half:
+        (units,) = make_units([title], [max(1, half)], count_tokens, counted, words=[title_words])
         last = bisect.bisect_right(units.totals, half) - 1
-        kept = title[: units.bounds[last]]
-        has_text = bool(document.text.strip())
-        draft = Draft(
-            document=document,
-            title=kept,
-            body=document.text if has_text else document.title,
-            budget=max_tokens - units.totals[last],
-            words=tuple(parts) if has_text else (),
-            is_plain=not (units.has_cut_words or drops_space(document.full_text)),
-        )
-        drafts.append(draft)
-    return drafts
+        title, num_tokens = title[: units.bounds[last]], units.totals[last]
+        is_plain = is_plain and not units.has_cut_words
+    return Draft(document, title, document.text, max_tokens - num_tokens, words, is_plain)
 
 
 def cut(
@@ -236,7 +232,7 @@ def cut(
     # Headings take up to half of the budget: what stands below them must fit into the rest.
     budgets = [max(1, draft.budget // 2) if method == "structure" else draft.budget for draft in drafts]
     limits = [min(budget, max(overlap_tokens, SHORT_UNIT)) for budget in budgets]
-    words = [list(draft.words) or cut_at_spaces(draft.body) for draft in drafts]
+    words = [draft.words for draft in drafts]
     units = make_units([draft.body for draft in drafts], limits, count_tokens, counted, FIND_ENDS[method], words)
     if method == "structure":
         return cut_sections(drafts, units, overlap_tokens, count_tokens, counted), units
@@ -322,9 +318,11 @@ def trim_spans(body: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, i
     kept: list[tuple[int, int]] = []
     for start, end in spans:
         part = body[start:end]
-        if not part.strip():
+        kept_part = part.strip()
+        if not kept_part:
             continue
-        start, end = start + len(part) - len(part.lstrip()), start + len(part.rstrip())
+        start += len(part) - len(part.lstrip())
+        end = start + len(kept_part)
         if kept and end <= kept[-1][1]:
             continue
         if kept and start <= kept[-1][0]:

@@ -2,8 +2,8 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfchain.core.texts import replace_surrogates
@@ -11,7 +11,8 @@ from tfchain.core.texts import replace_surrogates
 MOST_WORDS = 200_000  # some 30 MB
 LONGEST_WORD = 32  # characters; longer ones hardly ever repeat
 PIECE = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]")
-Known = tuple[dict[str, tuple[int, ...]], dict[str, int]]
+ID_BYTES = array("i").itemsize
+Memory = dict[str, bytes]  # from a word to its ids, as 32-bit integers one after the other
 
 
 class WordTokens:
@@ -35,7 +36,7 @@ class WordTokens:
         marks -= set(string.ascii_letters + string.digits)
         marks_pattern = f"|[{re.escape(''.join(sorted(marks)))}]" if marks else ""
         self._special = re.compile(f"[^!-~]{marks_pattern}")
-        self._memory: Known = ({"": ()}, {"": 0})
+        self._memory: Memory = {"": b""}
 
     @classmethod
     def make(cls, whole: Any) -> "WordTokens | None":
@@ -54,62 +55,62 @@ class WordTokens:
                 return None
         return cls(whole)
 
-    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+    def __call__(self, texts: Sequence[str]) -> "list[array[int]]":
         """Returns the ids of each text, without special tokens and without truncation."""
-        parts = [cut(text) for text in texts]
-        known = self._known(parts)[0]
-        return [list(chain.from_iterable(map(known.__getitem__, words))) for words in parts]
+        return [array("i", ids) for ids in self._join(texts)]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Returns the number of tokens of each text, without special tokens and without truncation."""
-        parts = [cut(text) for text in texts]
-        lengths = self._known(parts)[1]
-        return [sum(map(lengths.__getitem__, words)) for words in parts]
+        return [len(ids) // ID_BYTES for ids in self._join(texts)]
 
-    def _known(self, parts: Sequence[Sequence[str]]) -> Known:
-        """Returns the ids and their numbers of all words of some texts; asks the tokenizer for new words at once."""
-        ids, lengths = self._memory
-        new = [word for word in set().union(*parts) if word not in ids]
-        if not new:
-            return ids, lengths
-        found = self._tokenize(new, ids)
-        found_lengths = {word: len(token_ids) for word, token_ids in found.items()}
-        long = any(len(word) > LONGEST_WORD for word in found)
-        if not long and len(ids) + len(found) <= MOST_WORDS:
-            lengths.update(found_lengths)  # first, as other threads ask `ids` what is known
-            ids.update(found)
-            return ids, lengths
-        together = {**ids, **found}, {**lengths, **found_lengths}
-        if len(ids) + len(found) > MOST_WORDS:
-            self._memory = ({"": ()}, {"": 0})  # new ones: other threads still use the old ones
+    def _join(self, texts: Sequence[str]) -> list[bytes]:
+        """Returns the ids of each text; asks the tokenizer for the new words of all of them at once."""
+        known = self._memory
+        joined: list[bytes] = []
+        unknown: dict[int, list[str]] = {}  # the words of the texts of which some are new
+        for number, text in enumerate(texts):
+            words = cut(text)
+            try:
+                joined.append(b"".join(map(known.__getitem__, words)))
+            except KeyError:
+                joined.append(b"")
+                unknown[number] = words
+        if unknown:
+            found = self._learn(set().union(*unknown.values()), known)
+            for number, words in unknown.items():
+                joined[number] = b"".join(map(found.__getitem__, words))
+        return joined
+
+    def _learn(self, words: set[str], known: Memory) -> Memory:
+        """Returns the ids of words, and remembers those that are new."""
+        new = self._tokenize(words.difference(known), known)
+        found = {word: known[word] for word in words if word not in new} | new
+        if len(known) + len(new) > MOST_WORDS:
+            self._memory = {"": b""}  # a new one: other threads still use the old one
         else:
-            kept = [word for word in found if len(word) <= LONGEST_WORD]
-            lengths.update((word, found_lengths[word]) for word in kept)
-            ids.update((word, found[word]) for word in kept)
-        return together
+            known.update({word: ids for word, ids in new.items() if len(word) <= LONGEST_WORD})
+        return found
 
-    def _tokenize(self, new: Sequence[str], known: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    def _tokenize(self, new: Iterable[str], known: Memory) -> Memory:
         """Returns the ids of new words, and of pieces of them that are new: `(word,` has three, known or soon to be."""
         pieces_of = {word: self._pieces(word) for word in new}
-        pieces = set().union(*pieces_of.values()).difference(known)
-        texts = list(pieces)
+        texts = list(set().union(*pieces_of.values()).difference(known))
         encodings = self._whole.encode_batch_fast(
             [replace_surrogates(text) for text in texts], add_special_tokens=False
         )
-        # Tuples: unlike lists, the garbage collector need not look through them.
-        found = {text: tuple(encoding.ids) for text, encoding in zip(texts, encodings, strict=True)}
-        for word, parts in pieces_of.items():
+        # Bytes: joined fast, and the garbage collector need not look through them.
+        found = {text: array("i", encoding.ids).tobytes() for text, encoding in zip(texts, encodings, strict=True)}
+        for word, pieces in pieces_of.items():
             if word not in found:
-                found[word] = tuple(
-                    chain.from_iterable(found[part] if part in found else known[part] for part in parts)
-                )
+                found[word] = b"".join([found[piece] if piece in found else known[piece] for piece in pieces])
         return found
 
     def _pieces(self, word: str) -> list[str]:
         """Cuts a word at punctuation, as BERT does, if it is plain; else it is its only piece."""
         if not word.isascii() or self._special.search(word):
             return [word]
-        return PIECE.findall(word.lower() if self._lowercase else word)
+        word = word.lower() if self._lowercase else word
+        return [word] if word.isalnum() else PIECE.findall(word)
 
 
 def cut(text: str) -> list[str]:

@@ -57,10 +57,11 @@ def record_ending(path: Path | DataFile) -> str | None:
 def read_json_lines(path: Path | DataFile, session: ReadSession | None = None) -> Iterator[Record]:
     """Reads one JSON object per line, and skips blank lines."""
     file, session = to_file(path), session or ReadSession()
+    before = f"{file}:"
     for number, line in read_lines(file, session):
-        if not line.strip():
+        if not line or line.isspace():
             continue
-        place = Place(f"{file}:", number)
+        place = Place(before, number)
         try:
             record = parse_object(line, place)
         except InputError as error:

@@ -17,6 +17,8 @@ def is_missing(value: Any) -> bool:
     """
     if value is None:
         return True
+    if type(value) is str:  # nearly always
+        return False
     if isinstance(value, decimal.Decimal):
         return value.is_nan()
     if isinstance(value, float | np.floating | np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta):
@@ -26,6 +28,8 @@ def is_missing(value: Any) -> bool:
 
 def to_plain(value: Any) -> Any:
     """Turns a NumPy or Arrow value into a Python value; NumPy's dates and everything else stay unchanged."""
+    if type(value) is str:  # nearly always
+        return value
     if isinstance(value, np.floating):
         return float(value)  # `tolist` does not convert a long double
     if isinstance(value, np.ndarray) and value.dtype.kind in "mM":  # `tolist` would turn nanoseconds into numbers

@@ -21,13 +21,14 @@ class CanaryQuery:
 
     Args:
         text: The question.
-        ids: What must be in the answer: ids of documents, or a label; of a reranker's candidates, the positions of the
-            best (`"0"` is the first). Best first. Default: nothing is expected, only vectors are compared.
+        ids: What must be in the answer: ids of documents, a label, a translation or a reader's answer; of a reranker's
+            candidates, the positions of the best (`"0"` is the first). Best first. Default: nothing is expected, only
+            vectors are compared.
         scores: The scores of `ids`, in the same order; empty if they are not compared. Default: empty.
         vector: The text's vector as a query, float32 `(dim,)`; None if it is not compared. Default: None.
         plain_vector: Its vector with the model's default prompt; tells a wrong prompt for queries from a wrong model.
             Default: None.
-        candidates: For rerankers, the documents to put in order. Default: none.
+        candidates: For rerankers, the documents to put in order; for readers, the texts to read. Default: none.
 
     Raises:
         InputError: if a value is not what it should be.

@@ -73,7 +73,8 @@ def check_log(folder: Path | str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
-            f"The query log must be a folder, the --query_log_dir of a server. Received: {folder}, which is none."
+            f"The query log must be a folder, the --query_log_dir of a server. Received: {folder}, which is none. "
+            "A server makes it when it logs its first query."
         )
     if not list_files(folder):
         raise InputError(

@@ -12,6 +12,7 @@ from tfchain.core.errors import InputError, ServerError
 from tfchain.monitoring.scrape.exposition import Metrics, parse_metrics
 
 STOCK_PATH = "/monitoring/prometheus/metrics"  # TensorFlow Serving's, in its documentation's example
+OWN_PATH = "/metrics"  # which the embedded server always has
 MOST_BYTES = 64 * 2**20
 _PIECE = 2**16
 
@@ -21,7 +22,8 @@ class Scraper:
     """Reads the metrics of a server, such as a stock TensorFlow Serving with `--monitoring_config_file`.
 
     Args:
-        url: The page's address; without a path, TensorFlow Serving's is asked.
+        url: The page's address; without a path, TensorFlow Serving's is asked, and the embedded server's if a server
+            does not have that.
         timeout_seconds: The time limit of a page. Default: 5.
         api_key: The key that the server asks for; empty for none.
 
@@ -45,9 +47,15 @@ class Scraper:
 
     @property
     def page(self) -> str:
-        """The address that is asked, with its path."""
+        """The address that is asked first, with its path."""
+        return self._pages[0]
+
+    @property
+    def _pages(self) -> list[str]:
         parts = urlsplit(self.url)
-        return self.url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{STOCK_PATH}"
+        if parts.path.strip("/"):
+            return [self.url]
+        return [f"{parts.scheme}://{parts.netloc}{path}" for path in (STOCK_PATH, OWN_PATH)]
 
     def scrape(self) -> Metrics:
         """Reads the metrics of this moment.
@@ -57,22 +65,31 @@ class Scraper:
             InputError: if what it answers is not a page of metrics.
         """
         deadline = time.monotonic() + self.timeout_seconds
+        status, text = 0, ""
+        for page in self._pages:
+            status, text = self._fetch(page, deadline)
+            if status != http.client.NOT_FOUND:
+                break
+        if status != http.client.OK:
+            hint = " Start TensorFlow Serving with --monitoring_config_file." if status == http.client.NOT_FOUND else ""
+            raise ServerError(f"{page} answered with status {status}.{hint}")
+        return parse_metrics(text)
+
+    def _fetch(self, page: str, deadline: float) -> tuple[int, str]:
+        """Returns the status of an answer, and its text."""
         try:
-            text = self._fetch(deadline)
+            return self._request(page, deadline)
         except TimeoutError as error:
             raise ServerError(
-                f"{self.page} did not answer within {self.timeout_seconds:g} s. Is the server overloaded, or is this "
+                f"{page} did not answer within {self.timeout_seconds:g} s. Is the server overloaded, or is this "
                 "the address of something else? Try a longer --timeout."
             ) from error
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
-            raise ServerError(
-                f"{self.page} cannot be read: {reason}. Is the server running, and the port right?"
-            ) from (error)
-        return parse_metrics(text)
+            raise ServerError(f"{page} cannot be read: {reason}. Is the server running, and the port right?") from error
 
-    def _fetch(self, deadline: float) -> str:
-        parts = urlsplit(self.page)
+    def _request(self, page: str, deadline: float) -> tuple[int, str]:
+        parts = urlsplit(page)
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = make(parts.hostname or "", parts.port, timeout=self.timeout_seconds)
         headers = {"Accept": "text/plain"} | ({"Authorization": f"Bearer {self.api_key}"} if self.api_key else {})
@@ -95,10 +112,7 @@ class Scraper:
             connection.close()
         if time.monotonic() >= deadline:
             raise TimeoutError
-        if response.status != http.client.OK:
-            hint = " Start TensorFlow Serving with --monitoring_config_file." if response.status == 404 else ""
-            raise ServerError(f"{self.page} answered with status {response.status}.{hint}")
-        return content.decode("utf-8", "replace")
+        return response.status, content.decode("utf-8", "replace")
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         pieces, size = [], 0

@@ -130,8 +130,8 @@ class QuestionAnsweringTask:
         joined = [join_pair(question.question, question.context) for question in judged]
         return joined, joined
 
-    def asked(self, judged: Sequence[Question]) -> tuple[Sequence[str], None]:
-        return [question.question for question in judged], None
+    def asked(self, judged: Sequence[Question]) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
+        return [question.question for question in judged], [[question.context] for question in judged]
 
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
         from tfchain.core.checks import check_whole_number

@@ -67,6 +67,24 @@ def test_vectors_are_kept_with_their_purpose() -> None:
     assert second.embedding.tolist() == [0.0, 1.0]
 
 
+def test_an_answer_in_words_is_not_kept_but_its_question_is(tmp_path: Path) -> None:
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "tfchain.json").write_text('{"task": "translation"}')
+    lease = Lease(None, "words", 1, tmp_path, lambda: None)  # type: ignore[arg-type]
+    outputs = {"translation": TEXTS[::-1], "score": np.array([-1.0, -0.5])}
+    answered = to_answered(lease, Prediction(outputs, "serving_default", 0.0, {"text": TEXTS}), 0.01)
+    assert answered is not None
+    first, _ = answered.to_observations([None, None])
+    assert (first.task, first.text, first.ids, first.labels, first.scores) == ("translation", "cat", (), (), ())
+
+    asked = {"context": TEXTS[::-1], "question": TEXTS}
+    answered = see(asked, {"answers": [[b"a", b"b"], [b"c", b""]], "scores": [[0.5, 0.25], [0.75, 0.0]]}, "reader")
+    assert answered is not None
+    _, second = answered.to_observations([None, None])
+    # Without a description the signature says what was asked.
+    assert (second.task, second.text, second.scores) == ("reader", "狗", (0.75, 0.0))
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "signature"),
     [
@@ -74,6 +92,9 @@ def test_vectors_are_kept_with_their_purpose() -> None:
         ({"x": np.zeros(2)}, {"ids": [[b"a"], [b"b"]]}, "serving_default"),
         ({"text": TEXTS.reshape(1, 2)}, {"ids": [[b"a"]]}, "serving_default"),
         ({"a": TEXTS, "b": TEXTS}, {"ids": [[b"a"], [b"b"]]}, "serving_default"),
+        ({"image": np.array([b"\xff\xd8\xff\xe0", b"GIF89a\1\0"], object)}, {"ids": [[b"a"], [b"b"]]}, "search_image"),
+        ({"image": np.array([b"\x89PNG\r\n"], object)}, {"embedding": [[1.0, 0.0]]}, "embed_image"),
+        ({"user": TEXTS, "history": TEXTS[:, None]}, {"ids": [[b"a"], [b"b"]], "scores": [[1.0], [0.5]]}, "recommend"),
         ({"text": TEXTS}, {"loud": [b"CAT", b"DOG"]}, "shout"),
         ({"text": np.array([], object)}, {"ids": np.zeros((0, 1), object)}, "serving_default"),
     ],

@@ -56,7 +56,7 @@ class Answered:
     Args:
         model: The model's name.
         version: The version that answered.
-        task: `search`, `classification`, `reranking` or `embed`.
+        task: `search`, `classification`, `reranking`, `embed`, or the version's own task.
         texts: The texts; bytes are UTF-8.
         seconds: How long the request took.
         query_ids: The texts' ids.
