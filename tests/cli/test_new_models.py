@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,15 @@ from tests.forked import ForkServer
 from tests.interaction_rows import ITEMS, make_rows
 from tests.tiny_translation import PAIRS
 from tfchain.chains.chain_types import find_saved_type
+from tfchain.core.errors import InputError
+from tfchain.core.observation import Observation
+from tfchain.jobs.lifecycle.config import read_lifecycle
+from tfchain.jobs.lifecycle.step import Result, StepRun
+from tfchain.jobs.lifecycle.steps.chains import LiveModel, write_live
+from tfchain.jobs.lifecycle.steps.drift import find_drift
+from tfchain.jobs.lifecycle.steps.exporting import run_export
 from tfchain.monitoring.log.log_reader import LogReader
+from tfchain.monitoring.log.query_log import QueryLog, QueryLogOptions
 from tfchain.optimization.tuning.report import TuningReport
 
 IMAGES = Path(__file__).parents[1] / "parity" / "image_fixtures"
@@ -281,6 +289,44 @@ def test_a_task_is_tuned_by_its_name(run: Run, trained: Trained) -> None:
 def test_a_version_is_made_ready_for_a_target(run: Run, exported: Path) -> None:
     shown = run("deploy", exported / "1", "--target", "docker", "--set", "server=own", "--dry-run")
     assert (shown.exit_code, "--- Dockerfile" in shown.stdout) == (0, True)
+
+
+def test_a_life_cycle_takes_up_an_export_and_watches_what_its_version_is_asked(
+    trained: Trained, exported: Path, tmp_path: Path
+) -> None:
+    """As if the run that exported it had been killed."""
+    case = trained.case
+    shutil.copytree(exported, tmp_path / "versions", ignore=shutil.ignore_patterns("reference.npz", "canaries.jsonl"))
+    (tmp_path / "before.json").write_text('{"highest": 0}')
+    (tmp_path / "life.yaml").write_text(
+        f"task: {case.task}\nmodel: {trained.path}\nbase_path: versions\n"
+        f"train: {{dataset: {trained.folder / case.data}}}\n"
+        "trigger: {query_log: log, drift: {window: 20, stride: 20, num_runs: 20}}\n"
+    )
+    plan = read_lifecycle(tmp_path / "life.yaml")
+    results = {"train": Result(paths={"chain": trained.path})}
+    step = StepRun(
+        name="export", cycle=1, folder=tmp_path, settings={}, inputs={}, results=results, last_result=lambda _: None
+    )
+
+    def ask(texts: Iterable[str]) -> None:
+        with QueryLog(QueryLogOptions(tmp_path / "log"), mask=lambda text: text) as log:
+            for number, text in enumerate(texts):
+                log.observe(Observation(float(number), "versions", 1, case.task, f"{text[:8]} {number}", text))
+
+    ask((case.queries or ("u3", "u4")) * 10)
+    if not case.queries:  # a user is no text
+        with pytest.raises(
+            InputError, match=r"Received: a version that answers `history`, `user`\..* Take `drift` out of"
+        ):
+            run_export(plan, step)
+        return
+    assert run_export(plan, step).values == {"number": 1}
+    write_live(plan, LiveModel(version=1, chain=str(trained.path), cycle=1))
+    assert find_drift(plan)[0] is False
+    ask(["a text of many more words than anybody asks of it as a rule"] * 20)
+    drifts, facts = find_drift(plan)
+    assert (drifts, facts["queries"], facts["causes"]) == (True, 20, ["queries"])
 
 
 class Server:

@@ -105,6 +105,11 @@ class ModelHolder:
         self._live.model = text_encoder
 
     @property
+    def fingerprint(self) -> str:
+        """A hash of everything that determines what the model answers; versions keep it."""
+        return str(self._live.model.fingerprint)
+
+    @property
     def state(self) -> Any:
         """The task's state, such as documents or labels."""
         return self._live.state

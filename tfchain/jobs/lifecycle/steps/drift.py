@@ -1,17 +1,17 @@
 """Drift: each version gets a reference of its queries, with which the latest queries are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-
+from tfchain.core.errors import InputError
 from tfchain.jobs.lifecycle.plan import LifecyclePlan
 from tfchain.jobs.lifecycle.section_limits import make_drift_values
-from tfchain.jobs.lifecycle.steps.chains import load_chain, read_live
+from tfchain.jobs.lifecycle.steps.chains import read_live
 
 MOST_QUERIES = 1000
-MOST_EXAMPLES = 5
+
+Value = TypeVar("Value")
 
 
 def find_drift(plan: LifecyclePlan) -> tuple[bool, dict[str, Any]]:
@@ -20,9 +20,11 @@ def find_drift(plan: LifecyclePlan) -> tuple[bool, dict[str, Any]]:
     Returns:
         Whether they have drifted, and figures.
     """
+    from tfchain.chains.monitored_version import make_unknown_counter, open_version
     from tfchain.jobs.lifecycle.steps.query_log import read_queries
     from tfchain.monitoring.drift.monitor import DriftMonitor
     from tfchain.monitoring.drift.reference import find_reference, read_reference
+    from tfchain.monitoring.drift.replay import replay
 
     live = read_live(plan)
     version = None if live is None else plan.base_path / str(live.version)
@@ -34,10 +36,8 @@ def find_drift(plan: LifecyclePlan) -> tuple[bool, dict[str, Any]]:
     texts = read_queries(log, version=live.version, most=window)
     if len(texts) < window:
         return False, {"queries": len(texts), "message": f"fewer than a window of {window} queries so far"}
-    vectors = encode_queries(load_chain(plan, live.chain), texts)
-    with DriftMonitor(reference) as monitor:
-        for text, vector in zip(texts, vectors, strict=True):
-            monitor.add_query(text, vector)
+    with open_version(version) as model, DriftMonitor(reference) as monitor:
+        replay(monitor, model, queries=texts, count_unknown=make_unknown_counter(version, model))
         report = monitor.report()
     queries = report.queries
     facts: dict[str, Any] = {"queries": len(texts), "causes": list(report.causes)}
@@ -56,18 +56,16 @@ def find_log(plan: LifecyclePlan) -> Path | None:
     return None
 
 
-def encode_queries(chain: Any, texts: Sequence[str]) -> np.ndarray:
-    """Makes vectors of queries with the chain's model, for any task."""
-    if hasattr(chain, "encode_query"):
-        return np.asarray(chain.encode_query(list(texts)), np.float32)
-    return np.asarray(chain.text_encoder.encode(list(texts)), np.float32)
-
-
 def add_reference(plan: LifecyclePlan, version: Path, chain: Any) -> None:
-    """Puts a reference into a new version, if the file watches for drift: of the latest queries, or of judged ones."""
+    """Puts a reference into a new version, if the file watches for drift: of the latest queries, or of judged ones.
+
+    Raises:
+        InputError: if the version answers no texts.
+    """
+    from tfchain.chains.version_reference import record_version
     from tfchain.jobs.lifecycle.steps.query_log import read_queries
     from tfchain.monitoring.drift.config import LEAST_WINDOW, DriftConfig
-    from tfchain.monitoring.drift.reference import Sample, find_reference, make_reference, write_reference
+    from tfchain.monitoring.drift.reference import find_reference, make_reference, write_reference
 
     drift = plan.sections.get("trigger", {}).get("drift")
     if drift is None or find_reference(version).is_file():
@@ -77,16 +75,20 @@ def add_reference(plan: LifecyclePlan, version: Path, chain: Any) -> None:
     evaluate = plan.sections.get("evaluate")
     if len(texts) < drift.get("window", DriftConfig().window) and evaluate is not None:
         judged = chain.task.read_judged(evaluate["dataset"], split=evaluate.get("split", "test"))
-        texts = list(chain.task.workload(judged, chain.state)[0])[:MOST_QUERIES]
+        texts = ask_for_texts(lambda: list(chain.task.asked(judged)[0])[:MOST_QUERIES])
     if len(texts) < LEAST_WINDOW:
         return
-    values = make_drift_values(drift)
-    lengths = np.array([len(text.split()) for text in texts], np.float64)
-    sample = Sample(encode_queries(chain, texts), {"length": lengths})
-    write_reference(
-        version,
-        make_reference(sample, config=DriftConfig(**values), fingerprint=chain.text_encoder.fingerprint),
-    )
+    config = DriftConfig(**make_drift_values(drift))
+    sample = ask_for_texts(lambda: record_version(version, texts))
+    write_reference(version, make_reference(sample, config=config, fingerprint=chain.fingerprint))
+
+
+def ask_for_texts(ask: Callable[[], Value]) -> Value:
+    """Calls a function that raises for a task that is asked no texts, and says what that means in a life cycle."""
+    try:
+        return ask()
+    except InputError as error:
+        raise InputError(f"Drift is looked for in texts. {error} Take `drift` out of the section `trigger`.") from error
 
 
 def add_canaries(plan: LifecyclePlan, version: Path) -> None:

@@ -46,7 +46,7 @@ def run_export(plan: LifecyclePlan, step: StepRun) -> Result:
     if not mark.is_file():
         present = list_versions(plan.base_path) if plan.base_path.is_dir() else {}
         write_json(mark, {"highest": max(present, default=0)})
-    version = find_written(plan.base_path, read_json(mark)["highest"], chain.text_encoder.fingerprint)
+    version = find_written(plan.base_path, read_json(mark)["highest"], chain.fingerprint)
     if version is None:
         documents = step.path_of("prepare", "set") if makes_documents(plan) else plan.documents
         if documents is not None:
