@@ -70,11 +70,12 @@ def test_a_full_batch_runs_without_waiting_for_the_timeout(harness: Harness) -> 
 def test_a_batch_that_is_not_full_waits_for_the_timeout(harness: Harness) -> None:
     queue = harness.queue(max_batch_size=3, batch_timeout_micros=5_000_000)
     queue.schedule(Rows("a"))
+    queue.schedule(Rows("b"))
     with harness.scheduler.lock:
         assert queue.seconds_to_timeout() == pytest.approx(5.0)
         assert queue.take_batch() is None
-    harness.clock.now += 5.0
-    queue.schedule(Rows("b"))
+        harness.clock.now += 5.0  # and not before both wait: the thread may look at any moment
+        harness.scheduler.wake_thread()
     harness.wait_for(lambda: harness.batches == [["a", "b"]])
 
 

@@ -1,6 +1,7 @@
 """Drift: each version gets a reference of its queries, with which the latest queries are compared."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,13 +74,18 @@ def add_reference(plan: LifecyclePlan, version: Path, chain: Any) -> None:
     log = find_log(plan)
     texts = [] if log is None else read_queries(log, most=MOST_QUERIES)
     evaluate = plan.sections.get("evaluate")
+    is_judged = False
     if len(texts) < drift.get("window", DriftConfig().window) and evaluate is not None:
+        is_judged = True
         judged = chain.task.read_judged(evaluate["dataset"], split=evaluate.get("split", "test"))
         texts = ask_for_texts(lambda: list(chain.task.asked(judged)[0])[:MOST_QUERIES])
     if len(texts) < LEAST_WINDOW:
         return
     config = DriftConfig(**make_drift_values(drift))
     sample = ask_for_texts(lambda: record_version(version, texts))
+    if is_judged:  # with known answers: users' questions have lower scores without being others
+        scalars = {name: values for name, values in sample.scalars.items() if name != "score"}
+        sample = replace(sample, scalars=scalars)
     write_reference(version, make_reference(sample, config=config, fingerprint=chain.fingerprint))
 
 
