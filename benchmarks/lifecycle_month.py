@@ -156,6 +156,7 @@ def describe(weeks: list[dict[str, Any]], folder: Path, options: argparse.Namesp
         *rows,
         "",
         f"Drift in weeks 2 and 3 (statistic / threshold): {week_drift(weeks)}.",
+        f"What called for a training in week 3: {', '.join(week_reasons(weeks[2]))}." if len(weeks) > 2 else "",
         f"Versions in the base path at the end: {', '.join(map(str, versions))}; none was exported twice.",
         "",
     ]
@@ -172,6 +173,11 @@ def week_drift(weeks: list[dict[str, Any]]) -> str:
             )
         )
     return "; ".join(parts)
+
+
+def week_reasons(week: dict[str, Any]) -> list[str]:
+    reasons: list[str] = week["records"]["trigger"]["result"]["facts"]["reasons"]
+    return reasons
 
 
 def read_processor() -> str:

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -89,7 +90,22 @@ def make_office(folder: Path, options: argparse.Namespace) -> Path:
     )
     config = folder / "lifecycle.yaml"
     config.write_text(text, encoding="utf-8")
+    write_old_log(folder / "query-log")
     return config
+
+
+def write_old_log(folder: Path) -> None:
+    """Writes what people asked the office's earlier search: with it the first version's queries are compared."""
+    with QueryLog(QueryLogOptions(folder), mask=make_mask()) as log:
+        for number, (text, _) in enumerate(list_asked(PLAIN)):
+            log.observe(Observation(time.time(), "office", 0, "search", f"old-{number}", text))
+
+
+def list_asked(words: dict[str, str]) -> list[tuple[str, str]]:
+    """Lists what people ask in a week, in the order in which they do, each with its right document."""
+    asked = [(form.format(word), name) for form in ASKED for name, word in words.items()] * 2
+    random.Random(0).shuffle(asked)
+    return asked
 
 
 def write_judged(folder: Path, words: Sequence[tuple[str, str]]) -> None:
@@ -117,7 +133,7 @@ def ask(config: Path, words: dict[str, str], *, clicks: bool) -> None:
     assert live is not None
     chain = NeuralSearchChain.load(live.chain, engine="tensorflow")
     chain.add(plan.documents)
-    asked = [(form.format(word), name) for form in ASKED for name, word in words.items()] * 2
+    asked = list_asked(words)
     results = chain.search([text for text, _ in asked], top_k=len(DOCUMENTS))
     with QueryLog(QueryLogOptions(plan.sections["feedback"]["query_log"]), mask=make_mask()) as log:
         for number, (result, (text, name)) in enumerate(zip(results, asked, strict=True)):

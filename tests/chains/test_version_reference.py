@@ -7,8 +7,10 @@ import pytest
 from tfchain.chains.version_reference import NUM_CANARIES, make_completion, read_asked
 from tfchain.core.errors import InputError
 from tfchain.core.task import Task
+from tfchain.tasks.classification.labels import Labels
 from tfchain.tasks.classification.task import ClassificationTask
 from tfchain.tasks.question_answering.task import QuestionAnsweringTask
+from tfchain.tasks.recommendation.task import RecommendationTask
 from tfchain.tasks.reranking.task import RerankingTask
 from tfchain.tasks.search.task import SearchTask
 
@@ -50,7 +52,16 @@ def test_what_cannot_be_a_reference_is_named(task: Task, source: object, message
         read_asked(task, source)
 
 
+def test_a_task_that_is_asked_no_single_texts_has_none_before_anything_is_read() -> None:
+    with pytest.raises(InputError, match="A recommendation is asked a user and a history, not a text"):
+        read_asked(RecommendationTask(), QUERIES)
+    names = ("same", "other")
+    with pytest.raises(InputError, match="must be single texts. Received: pairs of texts. Leave the reference out"):
+        read_asked(ClassificationTask(), QUERIES, state=Labels(names, paired=True))
+    assert read_asked(ClassificationTask(), QUERIES, state=Labels(names)).queries == QUERIES
+
+
 def test_a_version_of_token_ids_has_none() -> None:
     with pytest.raises(InputError, match="needs a version that answers texts. Received: signatures='ids'"):
-        make_completion(SearchTask(), QUERIES, signatures="ids")
-    assert make_completion(SearchTask(), None, signatures="ids") is None
+        make_completion(SearchTask(), QUERIES, state=None, signatures="ids")
+    assert make_completion(SearchTask(), None, state=None, signatures="ids") is None

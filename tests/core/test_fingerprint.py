@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from tfchain.core.fingerprint import make_fingerprint
+from tfchain.core.fingerprint import ArrayBlocks, make_fingerprint
 
 
 def test_the_hash_is_that_of_the_configuration_and_the_named_bytes() -> None:
@@ -19,6 +19,13 @@ def test_layout_in_memory_does_not_count() -> None:
     fingerprint = make_fingerprint({}, [("weight", array)])
     assert make_fingerprint({}, [("weight", np.asfortranarray(array))]) == fingerprint
     assert make_fingerprint({}, [("weight", array.astype(">f4"))]) == fingerprint
+
+
+def test_an_array_in_blocks_has_the_hash_of_the_whole() -> None:
+    array = np.arange(10, dtype=np.float32).reshape(5, 2)
+    whole = make_fingerprint({}, [("weight", array), ("other", array)])
+    blocks = ArrayBlocks("float32", (5, 2), iter((array[:2], array[2:4], array[4:])))
+    assert make_fingerprint({}, [("weight", blocks), ("other", array)]) == whole
 
 
 def test_every_difference_counts() -> None:

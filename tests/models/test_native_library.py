@@ -1,6 +1,7 @@
 """The kernels' library: where it is found, and what its threads and its memory do."""
 
 import _ctypes
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,8 @@ norm = np.array([np.ones(64), np.zeros(64)], "float32")
 norms = {"attention": norm, "feed_forward": norm}
 layer = Layer(product(192, 64), product(64, 64), product(96, 64), product(64, 96), norms)
 weights = Weights(
-    random.integers(-127, 128, (50, 64)).astype("int8"), np.full(50, 0.01, "float32"), np.zeros((99, 64), "float32"),
+    [(random.integers(-127, 128, (50, 64)).astype("int8"), np.full(50, 0.01, "float32"))], (50, 64),
+    np.zeros((99, 64), "float32"),
     None, norm, [LayerShape(4, 16, 96)] * 2, [layer] * 2, "gelu", 1e-12, 99, None, True,
 )
 ids, starts = np.arange(40, dtype="int32"), np.array([0, 13, 40], "int32")
@@ -121,7 +123,8 @@ def test_a_model_that_nobody_has_any_more_gives_its_memory_back() -> None:
 import dataclasses, gc, resource
 def used():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
-large = dataclasses.replace(weights, tokens=np.ones((65_536, 64), "int8"), token_scales=np.ones(65_536, "float32"))
+tokens = np.ones((65_536, 64), "int8"), np.ones(65_536, "float32")
+large = dataclasses.replace(weights, tokens=[tokens], token_shape=(65_536, 64))
 for number in range(70):
     NativeModel(large)(ids, starts, pooling, num_threads=2)
     gc.collect()
@@ -130,6 +133,28 @@ for number in range(70):
 print(used() - before < 50)  # 60 models of 4 MiB and more are 250
 """
     assert run(script) == "True\n"
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("rows", "scales", "message"),
+    [
+        ((49, 64), 49, "must have 50 rows. Received: 49"),
+        ((51, 64), 51, "must have 50 rows of 64 numbers.* Received: from row 0 on numbers of shape \\(51, 64\\)"),
+        ((50, 32), 50, "numbers of shape \\(50, 32\\)"),
+        ((50, 64), 49, "scales of shape \\(49,\\)"),
+    ],
+)
+def test_tokens_of_another_shape_are_refused(rows: tuple[int, int], scales: int, message: str) -> None:
+    script = f"""
+import dataclasses
+tokens = np.ones({rows}, "int8"), np.ones({scales}, "float32")
+try:
+    NativeModel(dataclasses.replace(weights, tokens=[tokens]))
+except ValueError as error:
+    print(error)
+"""
+    assert re.search(message, run(script))
 
 
 @needs_kernels

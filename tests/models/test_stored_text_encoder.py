@@ -14,11 +14,14 @@ from tfchain.core.errors import FingerprintError, ModelFolderError
 from tfchain.models.encoders.encoder import fingerprint_model
 from tfchain.models.native_library import find_obstacle
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.weights.folder import read_folder
 from tfchain.models.weights.folder_contents import WEIGHTS
 from tfchain.models.weights.record import RECORD
+from tfchain.models.weights.stored_encoder import StoredEncoder
 from tfchain.models.weights.tensor_files import KERNEL_WEIGHTS
 
 needs_kernels = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
+PARITY = Path(__file__).resolve().parents[1] / "parity" / "fixtures"
 TEXTS = ["the cat sleeps", "who? a dog", "你好 monday", "stock fell on monday " * 9]
 
 
@@ -51,6 +54,17 @@ def test_the_keras_model_is_the_one_that_was_saved(int8_path: Path, wide_model_p
     assert fingerprint_model(encoder.own_encoder) == encoder.encoder_fingerprint
     assert encoder.encoder is encoder.own_encoder
     assert encoder.tokenizer.tokenizer.get_vocab() == encoder.tokenizer.source.get_vocab()
+
+
+@pytest.mark.parametrize("name", ["bert", "jina_v3_adapters", "xlm_roberta", "static_model2vec"])
+def test_weights_in_blocks_of_rows_are_those_of_the_whole(name: str) -> None:
+    options = {"adapter": "retrieval.query"} if name == "jina_v3_adapters" else {}
+    encoder = StoredEncoder(read_folder(PARITY / name, **options))
+    for path, weight in encoder.items():
+        blocks = list(encoder.read_blocks(path, 7))
+        assert all(1 <= len(block) <= 7 for block in blocks)
+        expected = weight.T if path.endswith("kernel") else weight
+        np.testing.assert_array_equal(np.concatenate(blocks), expected, strict=True)
 
 
 def test_other_settings_than_those_saved_have_a_fingerprint_of_their_own(int8_path: Path) -> None:

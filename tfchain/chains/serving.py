@@ -22,6 +22,7 @@ from tfchain.tasks.live_model import Current
 
 def check_export(
     task: Task,
+    state: Any,
     path: str | Path | None,
     name: str,
     reference: Any,
@@ -34,6 +35,7 @@ def check_export(
 
     Args:
         task: The task.
+        state: The task's state.
         path: The base path; None for the model's folder in `default`.
         name: The model's name.
         reference: What the version's reference is made of; None for no reference.
@@ -57,7 +59,7 @@ def check_export(
     if reference is not None:
         from tfchain.chains.version_reference import make_completion
 
-        complete = make_completion(task, reference, signatures=signatures)
+        complete = make_completion(task, reference, state=state, signatures=signatures)
     check_tensorflow_runs()
     return base_path, complete
 
@@ -133,11 +135,14 @@ def check_deployment(name: str, serving: Mapping[str, Any], model: Model) -> Non
     check_timeout(serving["timeout_seconds"])
     to_arguments(serving["flags"])
     if choose_engine(serving["engine"], prefers_tflite=serving["prefer_tflite_model"]) == "native":
-        obstacle = find_native_obstacle(model) if isinstance(model, TextEncoder) else "its model has no kernels"
+        obstacle: str | None = "its model has no kernels"
+        advice = "Leave `engine` out."
+        if isinstance(model, TextEncoder):
+            obstacle = find_native_obstacle(model)
+            advice = "Use Quantize('int8') and a processor with AVX-512 VNNI, or engine='auto'."
         if obstacle is not None:
             raise InputError(
-                f"`engine` 'native' cannot serve this chain here: {obstacle}. Received: engine='native'. "
-                "Use Quantize('int8') and a processor with AVX-512 VNNI, or engine='auto'."
+                f"`engine` 'native' cannot serve this chain here: {obstacle}. Received: engine='native'. {advice}"
             )
     check_ports(host, port, rest_port)
 

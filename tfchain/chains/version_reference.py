@@ -47,18 +47,20 @@ class Answers:
     fingerprint: str
 
 
-def read_asked(task: Task, source: Any, *, signatures: str = "text") -> Asked:
+def read_asked(task: Task, source: Any, *, state: Any = None, signatures: str = "text") -> Asked:
     """Reads the queries for the reference of a version that is to be exported.
 
     Args:
         task: The task, which reads evaluation data; if it orders candidates, or reads a text given with a question, the
             canaries get those of the data.
         source: Texts; a file of them (.txt, .jsonl, .csv, .tsv); or evaluation data in any form that the task reads.
+        state: The task's state. Default: unknown.
         signatures: The version's signatures, `text` or `ids`. Default: `text`.
 
     Raises:
         InputError: if it cannot be read or has too few queries, or the version will not answer texts.
     """
+    task.check_asked(state)
     if signatures != "text":
         raise InputError(
             f"`reference` needs a version that answers texts. Received: signatures={signatures!r}. Leave one out."
@@ -155,12 +157,14 @@ def write_answers(version: Path, answers: Answers, config: DriftConfig) -> list[
     return [write_reference(version, reference), write_canaries(version, answers.canaries)]
 
 
-def make_completion(task: Task, source: Any, *, signatures: str) -> Callable[[Path], object] | None:
+def make_completion(task: Task, source: Any, *, state: Any, signatures: str) -> Callable[[Path], object] | None:
     """Returns what adds the reference to a version before it appears; None without a source.
 
     The source is read here, before anything is exported; the arguments and errors are those of `read_asked`.
     """
-    return None if source is None else functools.partial(_complete, read_asked(task, source, signatures=signatures))
+    if source is None:
+        return None
+    return functools.partial(_complete, read_asked(task, source, state=state, signatures=signatures))
 
 
 def _complete(asked: Asked, version: Path) -> None:

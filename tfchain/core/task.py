@@ -206,6 +206,12 @@ class Task(Protocol):
         """Returns what `Model.run_one` and `Model.run` answer to be timed: texts, or dicts that JSON can hold."""
 
     # Monitoring
+    def check_asked(self, state: Any) -> None:
+        """Raises an `InputError` if users ask something else than single texts, of which drift and canaries are made.
+
+        `state` is None where only the task is known, which suffices for most tasks.
+        """
+
     def asked(self, judged: Any) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
         """Returns what users ask, of evaluation data: texts, and the candidates of each that the task orders or reads.
 

@@ -19,7 +19,7 @@ from tfchain.models.native_weights import Weights, make_model
 MOST_THREADS = 16
 MOST_BEST = 64  # for more, NumPy may be faster
 LIBRARY = "_kernels"
-VERSION = 5  # of the library's functions; the same number is in kernels/encoder.c
+VERSION = 6  # of the library's functions; the same number is in kernels/encoder.c
 
 
 class NativeModel:
@@ -140,8 +140,10 @@ def load_library() -> Any:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     if library.tfchain_version() != VERSION or not library.tfchain_supported():
         return library  # it may have no other functions
-    library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 4]
+    library.tfchain_new.argtypes = [pointer, ctypes.c_float, *[pointer] * 2]
     library.tfchain_new.restype = pointer
+    library.tfchain_set_tokens.argtypes = [pointer, number, number, *[pointer] * 2]
+    library.tfchain_set_tokens.restype = None
     library.tfchain_set_product.argtypes = [pointer, number, ctypes.c_int, *[pointer] * 3, number, number]
     library.tfchain_set_norm.argtypes = [pointer, number, ctypes.c_int, pointer, number]
     library.tfchain_set_turns.argtypes = [pointer, ctypes.c_int, pointer]

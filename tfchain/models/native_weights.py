@@ -101,8 +101,9 @@ class Weights:
     """The weights of an encoder.
 
     Args:
-        tokens: The token embedding, int8 `(vocabulary, token_dim)`.
-        token_scales: The scale of each token, float32 `(vocabulary,)`.
+        tokens: The token embedding row by row in blocks, int8 `(rows, token_dim)` with the rows' scales, float32
+            `(rows,)`; they are read once, one at a time, so that a generator holds one block in memory.
+        token_shape: `(vocabulary, token_dim)`.
         fixed: What is added to a token by type and position, float32 `(token_types · positions, dim)`, type by type; or
             by type alone, `(token_types, dim)`.
         projection: The product from `token_dim` to `dim`; None if they are equal.
@@ -122,8 +123,8 @@ class Weights:
         options: What layers compute. Default: what BERT's do.
     """
 
-    tokens: np.ndarray
-    token_scales: np.ndarray
+    tokens: Iterable[tuple[np.ndarray, np.ndarray]]
+    token_shape: tuple[int, int]
     fixed: np.ndarray
     projection: Product | None
     norm: np.ndarray | None
@@ -157,8 +158,9 @@ def make_model(library: Any, weights: Weights) -> int:
     model = _make_empty(library, weights)
     try:
         dim = pad_width(weights.fixed.shape[1])
+        _set_tokens(library, model, weights)
         if weights.projection is not None:
-            _set_product(library, model, 0, 0, weights.projection, dim, pad_width(weights.tokens.shape[1]))
+            _set_product(library, model, 0, 0, weights.projection, dim, pad_width(weights.token_shape[1]))
         for which, norm in enumerate((weights.norm, weights.final_norm)):
             if norm is not None:
                 _set_norm(library, model, 0, which, norm)
@@ -166,8 +168,11 @@ def make_model(library: Any, weights: Weights) -> int:
             if turns is not None:
                 whole = np.ascontiguousarray(turns, dtype="float32")
                 _check(library.tfchain_set_turns(model, is_local, whole.ctypes.data))
-        for number, (shape, layer) in enumerate(zip(weights.shapes, weights.layers, strict=True)):
+        layers = iter(weights.layers)
+        for number, shape in enumerate(weights.shapes):
+            layer = next(layers)
             _set_layer(library, model, number, shape, layer, dim, weights.options.is_gated)
+            del layer  # so that it is not in memory beside the next
     except BaseException:
         library.tfchain_free(model)
         raise
@@ -175,12 +180,12 @@ def make_model(library: Any, weights: Weights) -> int:
 
 
 def _make_empty(library: Any, weights: Weights) -> int:
-    dim, token_dim, options = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1]), weights.options
+    dim, token_dim, options = pad_width(weights.fixed.shape[1]), pad_width(weights.token_shape[1]), weights.options
     relative = None if weights.relative is None else np.ascontiguousarray(weights.relative, dtype="float32")
     turns = next((turns for turns in options.turns if turns is not None), np.zeros((0, 0)))
     shape = np.array(
         [
-            *(weights.fixed.shape[1], dim, token_dim, len(weights.tokens), weights.positions, len(weights.shapes)),
+            *(weights.fixed.shape[1], dim, token_dim, weights.token_shape[0], weights.positions, len(weights.shapes)),
             *(ACTIVATIONS.index(weights.activation), weights.normalizes, 0 if relative is None else len(relative)),
             *(_count_bytes(weights), weights.token_types, len(weights.fixed) // weights.token_types),
             *(turns.shape[1] // 2, NORM_PLACES.index(options.norm_place), options.takes_mean, options.is_causal),
@@ -188,17 +193,30 @@ def _make_empty(library: Any, weights: Weights) -> int:
         ],
         dtype="int64",
     )
-    arrays = [
-        _pad(weights.tokens, "int8", len(weights.tokens), token_dim),
-        _pad(weights.token_scales, "float32", len(weights.tokens)),
-        _pad(weights.fixed, "float32", len(weights.fixed), dim),
-    ]
+    fixed = _pad(weights.fixed, "float32", len(weights.fixed), dim)
     model = library.tfchain_new(
-        *(shape.ctypes.data, weights.epsilon, *(array.ctypes.data for array in arrays)),
-        None if relative is None else relative.ctypes.data,
+        *(shape.ctypes.data, weights.epsilon, fixed.ctypes.data), None if relative is None else relative.ctypes.data
     )
     _check(model)
     return int(model)
+
+
+def _set_tokens(library: Any, model: int, weights: Weights) -> None:
+    vocabulary, token_dim = weights.token_shape
+    first = 0
+    for numbers, scales in weights.tokens:
+        count = len(numbers)
+        if first + count > vocabulary or numbers.shape[1] != token_dim or scales.shape != (count,):
+            raise ValueError(
+                f"`tokens` must have {vocabulary} rows of {token_dim} numbers, each with a scale. Received: from row "
+                f"{first} on numbers of shape {numbers.shape} and scales of shape {scales.shape}."
+            )
+        padded = _pad(numbers, "int8", count, pad_width(token_dim))
+        factors = np.ascontiguousarray(scales, dtype="float32")
+        library.tfchain_set_tokens(model, first, count, padded.ctypes.data, factors.ctypes.data)
+        first += count
+    if first != vocabulary:
+        raise ValueError(f"`tokens` must have {vocabulary} rows. Received: {first}.")
 
 
 def _set_layer(
@@ -243,13 +261,13 @@ def _check(done: Any) -> None:
 
 def _count_bytes(weights: Weights) -> int:
     """Returns the library's memory in bytes: all arrays, padded, and at most 128 bytes each for alignment."""
-    dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.tokens.shape[1])
+    dim, token_dim = pad_width(weights.fixed.shape[1]), pad_width(weights.token_shape[1])
     aligned, gates = 128, 1 + weights.options.is_gated
 
     def count(outputs: int, inputs: int) -> int:
         return outputs * inputs + 12 * outputs + 4 * aligned
 
-    total = len(weights.tokens) * (token_dim + 4) + 4 * (len(weights.fixed) + 4) * dim + 10 * aligned
+    total = weights.token_shape[0] * (token_dim + 4) + 4 * (len(weights.fixed) + 4) * dim + 10 * aligned
     total += 0 if weights.projection is None else count(dim, token_dim)
     total += 0 if weights.relative is None else 4 * weights.relative.size
     total += sum(4 * turns.size for turns in weights.options.turns if turns is not None)

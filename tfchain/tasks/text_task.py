@@ -269,6 +269,10 @@ class TextTask:
 
     # Monitoring
 
+    def check_asked(self, state: Any) -> None:
+        if state is not None and self.is_paired(state):
+            raise InputError("What users ask must be single texts. Received: pairs of texts. Leave the reference out.")
+
     def asked(self, judged: TextRows) -> tuple[Sequence[str], None]:
         if judged.second_texts is not None:
             raise InputError("What users ask must be single texts. Received: pairs of texts. Leave the reference out.")

@@ -108,6 +108,11 @@ def test_little_is_needed(folder: Path) -> None:
     assert (plan.sections, plan.approve, plan.limits) == ({}, frozenset(), Limits())
 
 
+@pytest.mark.parametrize("task", ["classification", "recommendation", "image_search"])
+def test_top_k_is_read_for_each_task_whose_export_takes_it(task: str, folder: Path) -> None:
+    assert read(folder, SMALL + f"task: {task}\nexport: {{top_k: 3}}\n").sections["export"] == {"top_k": 3}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -119,7 +124,10 @@ def test_little_is_needed(folder: Path) -> None:
         (SMALL + "limits: {cost: 3}\n", "cycle.yaml:3: `cost` needs `price_per_core_hour`"),
         (SMALL + "task: serach\n", "cycle.yaml:3: `task` must be one of search, classification, reranking, "),
         (SMALL + "task: classification\ndocuments: documents.jsonl\n", "cycle.yaml:4: `documents` are for the task"),
-        (SMALL + "task: reranking\nexport: {top_k: 3}\n", "cycle.yaml:4: `export.top_k` is for the task search."),
+        (
+            SMALL + "task: reranking\nexport: {top_k: 3}\n",
+            "cycle.yaml:4: `export.top_k` is not for the task",
+        ),
         (SMALL + "evaluate: {dataset: nowhere}\n", "cycle.yaml:3: `evaluate.dataset` must exist. Received: nowhere"),
         (SMALL + "evaluate: {split: test}\n", "cycle.yaml:3: `evaluate.dataset` is missing."),
         (SMALL + "canary: {minutes: 5}\n", "cycle.yaml:3: A canary needs a version that the gate let through."),

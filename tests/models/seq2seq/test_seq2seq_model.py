@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models.seq2seq.conftest import FIXTURES
-from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.errors import InputError, ModelFolderError, TfchainError
 from tfchain.core.model import Model
 from tfchain.deployment.op_check import check_ops
 from tfchain.models.seq2seq.config import Seq2SeqConfig
@@ -40,6 +40,12 @@ def test_several_targets_of_a_text_come_in_turn(load_small: Load) -> None:
     expected = content["decoded"]["beam_short"]
     options = content["written"]["beam_short"]["options"]
     assert model.translate(content["texts"][:2], **options) == expected[:4]
+
+
+def test_int8_on_a_processor_without_it_says_what_else_to_do(load_small: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfchain.models.engines.int8_product.has_int8_products", lambda: False)
+    with pytest.raises(TfchainError, match=r"no int8 instructions .*, or keep the model in float32\.$"):
+        load_small("marian")[0].with_precision("int8")
 
 
 def test_languages_are_named_or_the_models_own(load_small: Load) -> None:

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.models.weights.stored_weights import quantize_tensors
 from tfchain.models.weights.tensor_files import TensorFile, TensorFiles, write_tensors
 
 TENSORS = {
@@ -39,6 +40,21 @@ def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
     # 1 is sign 0, exponent 127 = 0x3f80; -2.5 is sign 1, exponent 128, mantissa 01000… = 0xc020
     (tmp_path / "x").write_bytes(struct.pack("<Q", len(header)) + header + b"\x80\x3f\x20\xc0")
     np.testing.assert_array_equal(TensorFile(tmp_path / "x").read("a"), np.array([1, -2.5], "float32"), strict=True)
+
+
+def test_some_rows_are_those_of_the_whole(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    stored = {"a": random.normal(size=(5, 2, 3)).astype("float32"), "b": random.normal(size=(5, 4)).astype("float32")}
+    numbers = quantize_tensors(stored)  # the matrix becomes int8 with scales
+    write_tensors(tmp_path / "model.safetensors", numbers)
+    np.testing.assert_array_equal(
+        TensorFile(tmp_path / "model.safetensors").read_rows("a", slice(1, 4)), stored["a"][1:4]
+    )
+    files = TensorFiles(tmp_path)
+    for name in stored:
+        blocks = list(files.read_blocks(name, 2))
+        assert [len(block) for block in blocks] == [2, 2, 1]
+        np.testing.assert_array_equal(np.concatenate(blocks), files[name], strict=True)
 
 
 def test_a_file_that_is_open_is_read_when_another_has_taken_its_place(path: Path) -> None:

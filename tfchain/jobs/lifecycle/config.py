@@ -1,6 +1,7 @@
 """Reads the file that `tfchain lifecycle` runs; every error names file and line."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -163,6 +164,13 @@ class LifecycleReader:
         return TrainSection(**values), approves
 
 
+def takes_top_k(task: str) -> bool:
+    """Whether the task's `export` has a `top_k`."""
+    from tfchain.chains.chain_types import find_chain_type
+
+    return "top_k" in inspect.signature(find_chain_type(task).export).parameters
+
+
 def take_approve(node: Node) -> tuple[Node, bool]:
     """Takes `approve` out of a section; an empty section is an empty mapping."""
     if node.value is None:
@@ -213,7 +221,7 @@ def check_whole(plan: LifecyclePlan, found: Mapping[str, Node]) -> None:
                 "Candidates are compared on `evaluate.dataset`. Received: no section `evaluate`. Add it, or give one "
                 "list of recipes without `keep` and `max_loss`."
             )
-    if "top_k" in sections.get("export", {}) and plan.task != "search":
-        raise found["export"].error(f"`export.top_k` is for the task search. Received: the task {plan.task}.")
+    if "top_k" in sections.get("export", {}) and not takes_top_k(plan.task):
+        raise found["export"].error(f"`export.top_k` is not for the task {plan.task}. Leave it out.")
     if "canary" in sections and "gate" not in sections:
         raise found["canary"].error("A canary needs a version that the gate let through. Add a section `gate`.")

@@ -1,11 +1,11 @@
 """An encoder's weights, their order and shapes, and their fingerprint, derived from its configuration."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from tfchain.core.fingerprint import make_fingerprint
+from tfchain.core.fingerprint import ArrayBlocks, make_fingerprint
 from tfchain.models.encoders.blocks import BLOCKS
 from tfchain.models.encoders.blocks.block import Block
 from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, TransformerConfig
@@ -76,12 +76,12 @@ def list_modules(config: EncoderConfig) -> list[str]:
     return names if config.head is None else [*names, HEAD]
 
 
-def fingerprint_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]) -> str:
+def fingerprint_weights(config: EncoderConfig, read: Callable[[str], np.ndarray | ArrayBlocks]) -> str:
     """Returns what `fingerprint_model` gives for the Keras model of this configuration in float32, without making it.
 
     Args:
         config: The encoder's shape.
-        weights: Path → float32 array; each is read once.
+        read: From a path to the float32 array, whole or in blocks; called once for each.
 
     Returns:
         64 hexadecimal digits.
@@ -91,4 +91,4 @@ def fingerprint_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
         len(list_modules(config)) + config.transformer.has_token_flags
     )  # the matrix of token vectors is in the pooling's place
     values = {"model": json.dumps(config.to_dict(), sort_keys=True), "types": ["float32"] * num_layers}
-    return make_fingerprint(values, ((f"{number}", weights[path]) for number, path in enumerate(list_shapes(config))))
+    return make_fingerprint(values, ((f"{number}", read(path)) for number, path in enumerate(list_shapes(config))))

@@ -207,15 +207,18 @@ def has_int8_products() -> bool:
     return bool(np.array_equal(found, np.full((3, 2), 4 * 255 * 127.0)))
 
 
-def check_int8_products() -> None:
+def check_int8_products(otherwise: str = "use Quantize('int8') without calibrated=True") -> None:
     """Checks that TensorFlow computes int8 products exactly in this process.
+
+    Args:
+        otherwise: What else a user can do, for the error. Default: int8 without a calibration, for encoders.
 
     Raises:
         TfchainError: if oneDNN is off, or the processor lacks the instructions.
     """
     if not has_int8_products():
         raise TfchainError(
-            "TensorFlow computes calibrated int8 through oneDNN, which is off in this process or inexact on this "
+            "TensorFlow computes int8 products through oneDNN, which is off in this process or inexact on this "
             "processor: it has no int8 instructions (VNNI, AMX), or TF_ENABLE_ONEDNN_OPTS=0 is set. Use a processor "
-            "that has them, or use Quantize('int8') without calibrated=True."
+            f"that has them, or {otherwise}."
         )

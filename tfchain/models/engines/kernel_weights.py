@@ -12,6 +12,8 @@ from tfchain.models.encoders.layer_config import LayerConfig
 from tfchain.models.encoders.relative_positions import find_rows
 from tfchain.models.encoders.rotary import make_slopes, make_turns
 from tfchain.models.native_weights import Layer, LayerShape, Options, Product, Weights
+from tfchain.models.weights.folded_tensors import iterate_blocks
+from tfchain.models.weights.stored_encoder import ROWS_AT_A_TIME, StoredEncoder
 from tfchain.models.weights.stored_weights import quantize_rows
 from tfchain.models.weights.tensor_files import TensorFile, write_tensors
 
@@ -43,15 +45,14 @@ def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
 
     Args:
         config: The encoder's shape.
-        weights: Path → float32 array, with the paths of `list_shapes`. The layers' are read when the result's `layers`
-            are, one layer at a time.
+        weights: Path → float32 array, with the paths of `list_shapes`. The token embedding is read when the result's
+            `tokens` are, some rows at a time, and the layers' weights when its `layers` are, one layer at a time.
 
     Raises:
-        NotFiniteError: if a weight is not finite; of a layer, when the layer is read.
+        NotFiniteError: if a weight is not finite; of a token or a layer, when it is read.
     """
     shape = config.transformer
     layer = find_block(shape).find_layer_config(shape)
-    tokens, token_scales = quantize_rows(_read_finite(weights, "embeddings/token/embeddings"))
     is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
     projection = _quantize(weights, "embeddings/projection", layer.embedding_scale) if is_narrow else None
     fixed = np.zeros((1, shape.hidden_dim), dtype="float32")
@@ -68,8 +69,8 @@ def make_kernel_weights(config: EncoderConfig, weights: Mapping[str, np.ndarray]
         if len(relative) == 1:  # one bias for all heads
             relative = np.repeat(relative, max(shape.layer_heads), axis=0)
     return Weights(
-        tokens=tokens,
-        token_scales=token_scales if is_narrow else token_scales * np.float32(layer.embedding_scale),
+        tokens=_quantize_tokens(weights, 1.0 if is_narrow else layer.embedding_scale),
+        token_shape=(shape.vocabulary_size, shape.token_embedding_dim or shape.hidden_dim),
         fixed=fixed,
         projection=projection,
         norm=_read_norm(weights, "embeddings/norm", layer) if layer.embedding_norm else None,
@@ -91,9 +92,14 @@ def save_kernel_weights(path: Path, weights: Weights) -> None:
 
     Args:
         path: The file.
-        weights: From `make_kernel_weights`; its layers are read.
+        weights: From `make_kernel_weights`; its tokens and layers are read.
     """
-    tensors = {"tokens": weights.tokens, "token_scales": weights.token_scales, "fixed": weights.fixed}
+    numbers, scales = np.empty(weights.token_shape, dtype="int8"), np.empty(weights.token_shape[0], dtype="float32")
+    row = 0
+    for block, factors in weights.tokens:
+        numbers[row : row + len(block)], scales[row : row + len(block)] = block, factors
+        row += len(block)
+    tensors = {"tokens": numbers, "token_scales": scales, "fixed": weights.fixed}
     optional = {"norm": weights.norm, "final_norm": weights.final_norm, "relative": weights.relative}
     tensors |= {name: array for name, array in optional.items() if array is not None}
     products = {} if weights.projection is None else {"projection": weights.projection}
@@ -124,14 +130,23 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
     shape, shapes = config.transformer, list_transformer_shapes(config.transformer)
     layer = find_block(shape).find_layer_config(shape)
 
-    def read(name: str, dtype: str, *expected: int) -> np.ndarray:
-        array = file.read(name) if name in file else None
-        if array is None or array.shape != expected or array.dtype != dtype:
+    def check(name: str, dtype: str, *expected: int) -> None:
+        found = (file.shape(name), file.dtype(name)) if name in file else None
+        if found != (expected, dtype):
             raise ModelFolderError(
                 f"{file.path} must hold {name} in {dtype} of the shape {expected}. "
-                f"Received: {'none' if array is None else f'{array.dtype} of {array.shape}'}. Save the chain again."
+                f"Received: {'none' if found is None else f'{found[1]} of {found[0]}'}. Save the chain again."
             )
-        return array
+
+    def read(name: str, dtype: str, *expected: int) -> np.ndarray:
+        check(name, dtype, *expected)
+        return file.read(name)
+
+    def read_tokens() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        scales = read("token_scales", "float32", vocabulary)
+        for start in range(0, vocabulary, ROWS_AT_A_TIME):
+            rows = slice(start, min(start + ROWS_AT_A_TIME, vocabulary))
+            yield file.read_rows("tokens", rows), scales[rows]
 
     def read_product(name: str, path: str) -> Product:
         inputs, outputs = shapes[f"{path}/kernel"]
@@ -157,9 +172,10 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
     heads = max(shape.layer_heads) if shape.layer_heads[0] == 1 else shape.layer_heads[0]
     has_relative = layer.has_alibi or bool(shape.relative_attention_buckets)
     has_positions = "embeddings/position/embeddings" in shapes
+    check("tokens", "int8", vocabulary, token_dim)
     return Weights(
-        tokens=read("tokens", "int8", vocabulary, token_dim),
-        token_scales=read("token_scales", "float32", vocabulary),
+        tokens=read_tokens(),
+        token_shape=(vocabulary, token_dim),
         fixed=read("fixed", "float32", shape.given_token_types * (positions if has_positions else 1), dim),
         projection=read_product("projection", "embeddings/projection") if token_dim != dim else None,
         norm=read("norm", "float32", 2, dim) if layer.embedding_norm else None,
@@ -178,12 +194,14 @@ def load_kernel_weights(file: TensorFile, config: EncoderConfig) -> Weights:
 
 def _share(shape: TransformerConfig, make: Callable[[int], Layer]) -> Iterator[Layer]:
     """Yields the layers in the order of computation, one at a time: several in a row may have the same weights."""
-    made: tuple[int, Layer] | None = None
+    made: Layer | None = None
+    before = -1
     for number in range(shape.num_layers):
         distinct = shape.find_distinct_layer(number)
-        if made is None or made[0] != distinct:
-            made = distinct, make(distinct)
-        yield made[1]
+        if made is None or before != distinct:
+            made = None  # so that it is not in memory beside the next
+            made, before = make(distinct), distinct
+        yield made
 
 
 def _list_layer_shapes(shape: TransformerConfig, layer: LayerConfig) -> list[LayerShape]:
@@ -268,8 +286,24 @@ def _list_norms(shape: TransformerConfig, number: int, known: Mapping[str, str])
     return {path: known[path] for path in paths if path in known}
 
 
+def _quantize_tokens(weights: Mapping[str, np.ndarray], factor: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for numbers, scales in _quantize_blocks(weights, "embeddings/token/embeddings"):
+        yield numbers, scales * np.float32(factor)
+
+
+def _quantize_blocks(weights: Mapping[str, np.ndarray], path: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Quantizes some rows at a time of a weight, of a kernel those of its transpose."""
+    if isinstance(weights, StoredEncoder):
+        blocks = weights.read_blocks(path, ROWS_AT_A_TIME)
+    else:
+        blocks = iterate_blocks(weights[path].T if path.endswith("kernel") else weights[path], ROWS_AT_A_TIME)
+    for block in blocks:
+        yield quantize_rows(_check_finite(block, path))
+
+
 def _quantize(weights: Mapping[str, np.ndarray], path: str, factor: float = 1.0) -> Product:
-    numbers, scales = quantize_rows(_read_finite(weights, f"{path}/kernel").T)
+    blocks = zip(*_quantize_blocks(weights, f"{path}/kernel"), strict=True)
+    numbers, scales = (np.concatenate(parts) for parts in blocks)
     has_bias = f"{path}/bias" in weights
     bias = _read_finite(weights, f"{path}/bias") if has_bias else np.zeros(len(scales), dtype="float32")
     return Product(numbers, scales * np.float32(factor), bias * np.float32(factor))
@@ -282,7 +316,11 @@ def _read_norm(weights: Mapping[str, np.ndarray], path: str, layer: LayerConfig)
 
 
 def _read_finite(weights: Mapping[str, np.ndarray], path: str) -> np.ndarray:
-    array = np.asarray(weights[path], dtype="float32")
+    return _check_finite(weights[path], path)
+
+
+def _check_finite(weight: np.ndarray, path: str) -> np.ndarray:
+    array = np.asarray(weight, dtype="float32")
     if not np.isfinite(array).all():
         raise NotFiniteError(path)
     return array

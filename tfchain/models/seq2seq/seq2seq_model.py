@@ -408,7 +408,7 @@ class Seq2SeqModel:
         from tfchain.models.engines.int8_product import check_int8_products
         from tfchain.models.seq2seq.int8 import quantize_encoder
 
-        check_int8_products()
+        check_int8_products("keep the model in float32")
         made = self.copy()
         made.precision, made._plain = precision, self
         made._variables = quantize_encoder(made.transformer)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.models.weights.folded_tensors import iterate_blocks
 
 ORIGINAL = ".parametrizations.weight.original"
 FIRST, SECOND = ".parametrizations.weight.0.lora_A", ".parametrizations.weight.0.lora_B"
@@ -61,6 +62,14 @@ class AdaptedTensors(Mapping[str, np.ndarray]):
         """Returns a tensor's shape without reading the tensor."""
         shape: tuple[int, ...] = self._tensors.shape(self._names[name])
         return shape
+
+    def read_blocks(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Reads a tensor some rows at a time; one with an adapter is read whole."""
+        stored = self._names[name]
+        if self._number is None or not stored.endswith(ORIGINAL):
+            blocks: Iterator[np.ndarray] = self._tensors.read_blocks(stored, num_rows)
+            return blocks
+        return iterate_blocks(self[name], num_rows)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

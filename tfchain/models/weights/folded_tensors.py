@@ -17,6 +17,14 @@ class Tensors(Protocol):
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns a tensor's shape without reading the tensor."""
 
+    def read_blocks(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Reads a tensor some rows at a time, if possible without having it in memory as a whole."""
+
+
+def iterate_blocks(array: np.ndarray, num_rows: int) -> Iterator[np.ndarray]:
+    """Yields an array some rows at a time."""
+    return (array[start : start + num_rows] for start in range(0, len(array), num_rows))
+
 
 class TensorArrays(dict[str, np.ndarray]):
     """Tensors in memory."""
@@ -24,6 +32,10 @@ class TensorArrays(dict[str, np.ndarray]):
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns a tensor's shape."""
         return self[name].shape
+
+    def read_blocks(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Yields a tensor some rows at a time."""
+        return iterate_blocks(self[name], num_rows)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,12 @@ class FoldedTensors(Mapping[str, np.ndarray]):
         """Returns a tensor's shape without reading the tensor."""
         made = self.folded.get(name)
         return self.tensors.shape(name) if made is None or made.shape is None else made.shape
+
+    def read_blocks(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Reads a tensor some rows at a time; one that is computed is computed whole."""
+        if name in self.folded:
+            return iterate_blocks(self[name], num_rows)
+        return self.tensors.read_blocks(name, num_rows)
 
     def __contains__(self, name: object) -> bool:
         return name in self._names  # the mapping's own would read the tensor

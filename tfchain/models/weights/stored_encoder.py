@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.core.fingerprint import ArrayBlocks
 from tfchain.models.encoders.anatomy import LAYER_NORM, fingerprint_weights, list_dense, list_modules, list_shapes
 from tfchain.models.encoders.blocks.static import TABLE
 from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
 from tfchain.models.weights.adapters import adapt_tensors
-from tfchain.models.weights.folded_tensors import Folded, FoldedTensors, Tensors
+from tfchain.models.weights.folded_tensors import Folded, FoldedTensors, Tensors, iterate_blocks
 from tfchain.models.weights.folder import ModelFolder
 from tfchain.models.weights.json_file import read_json
 from tfchain.models.weights.static_folder import find_unknown_id
 from tfchain.models.weights.tensor_files import TensorFile, TensorFiles
 from tfchain.models.weights.weight_maps import fold_tensors, join_shapes, join_tensors, match_tensors
 
+ROWS_AT_A_TIME = 128  # of a weight: an embedding can be a quarter of a model
 SCORES = "scores"  # the name of a head that is computed of an output embedding
 
 
@@ -113,6 +115,22 @@ class StoredEncoder(Mapping[str, np.ndarray]):
             weight[self._unknown] = 0
         return weight
 
+    def read_blocks(self, path: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Reads a weight in float32 some rows at a time, if possible without having it in memory as a whole.
+
+        Args:
+            path: The weight's path. The rows of a kernel are those of its transpose, one for each output.
+            num_rows: The most rows at a time.
+        """
+        tensors, names = self._places[path]
+        is_kernel = path.endswith("kernel")
+        if (len(names) > 1 and not is_kernel) or (self._unknown is not None and path == TABLE):
+            yield from iterate_blocks(self[path], num_rows)
+            return
+        for name in names:
+            for block in tensors.read_blocks(name, num_rows):
+                yield np.asarray(block, dtype="float32")
+
     def __contains__(self, path: object) -> bool:
         return path in self._shapes
 
@@ -126,8 +144,14 @@ class StoredEncoder(Mapping[str, np.ndarray]):
     def fingerprint(self) -> str:
         """The same value as `fingerprint_model` of the Keras model; reads all weights, once."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprint_weights(self.config, self)
+            self._fingerprint = fingerprint_weights(self.config, self._read_for_hash)
         return self._fingerprint
+
+    def _read_for_hash(self, path: str) -> np.ndarray | ArrayBlocks:
+        shape = self._shapes[path]
+        if not path.endswith("embeddings"):
+            return self[path]
+        return ArrayBlocks("float32", shape, self.read_blocks(path, ROWS_AT_A_TIME))
 
     @property
     def num_weights(self) -> int:

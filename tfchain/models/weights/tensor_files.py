@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import ModelFolderError
+from tfchain.models.weights.folded_tensors import iterate_blocks
 from tfchain.models.weights.folder_contents import TORCH_WEIGHTS, list_weight_files
 from tfchain.models.weights.open_file import OpenFile
 from tfchain.models.weights.stored_weights import SCALE, dequantize
@@ -47,15 +48,27 @@ class TensorFile(OpenFile):
         """Returns a tensor's shape."""
         return tuple(self._tensors[name]["shape"])
 
+    def dtype(self, name: str) -> str:
+        """Returns the name of the type in which a tensor is stored, as NumPy has it; `uint16` for bfloat16."""
+        return np.dtype(TYPES[self._tensors[name]["dtype"]]).name
+
     def read(self, name: str) -> np.ndarray:
         """Reads a tensor in the type in which it is stored; bfloat16 becomes float32.
 
         Raises:
             ModelFolderError: if the file has been changed since it was opened.
         """
+        return self._read(name, self.shape(name), 0)
+
+    def read_rows(self, name: str, rows: slice) -> np.ndarray:
+        """Reads some rows of a tensor, from `rows.start` to before `rows.stop`, both within it; see `read`."""
+        shape = self.shape(name)
+        return self._read(name, (rows.stop - rows.start, *shape[1:]), rows.start * math.prod(shape[1:]))
+
+    def _read(self, name: str, shape: tuple[int, ...], first: int) -> np.ndarray:
         values = self._tensors[name]
-        begin = values["data_offsets"][0]
-        array = np.empty(values["shape"], dtype=TYPES[values["dtype"]])
+        array = np.empty(shape, dtype=TYPES[values["dtype"]])
+        begin = values["data_offsets"][0] + first * array.itemsize
         self.read_into(array.reshape(-1).view("u1").data, self._start + begin)
         self.check_unchanged()
         return widen(array, values["dtype"])
@@ -120,6 +133,19 @@ class TensorFiles(Mapping[str, np.ndarray]):
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns a tensor's shape without reading the tensor."""
         return self._find(name).shape(name)
+
+    def read_blocks(self, name: str, num_rows: int) -> Iterator[np.ndarray]:
+        """Reads a tensor some rows at a time; a tensor of PyTorch's files is read whole."""
+        file, scale = self._find(name), name + SCALE
+        if not isinstance(file, TensorFile):
+            yield from iterate_blocks(self[name], num_rows)
+            return
+        scales = self._files[scale].read(scale) if scale in self._files else None
+        count = file.shape(name)[0]
+        for start in range(0, count, num_rows):
+            rows = slice(start, min(start + num_rows, count))
+            block = file.read_rows(name, rows)
+            yield block if scales is None else dequantize(block, scales[rows])
 
     def __contains__(self, name: object) -> bool:
         return name in self._files  # without reading the tensor

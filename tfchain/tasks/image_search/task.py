@@ -140,6 +140,9 @@ class ImageSearchTask:
         texts = [{"text": text} for text in judged.queries.values()]
         return texts, [{"seed": seed} for seed in range(min(len(judged.items), TIMED_PICTURES))]
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: JudgedPictures) -> tuple[list[str], None]:
         return list(judged.queries.values()), None
 

@@ -101,6 +101,9 @@ class LateInteractionTask:
     def workload(self, judged: RankedLists, state: Any) -> tuple[list[str], list[str]]:
         return list(judged.queries), [text for documents in judged.documents for text in documents]
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: RankedLists) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return judged.queries, judged.documents
 

@@ -130,6 +130,9 @@ class QuestionAnsweringTask:
         joined = [join_pair(question.question, question.context) for question in judged]
         return joined, joined
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: Sequence[Question]) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
         return [question.question for question in judged], [[question.context] for question in judged]
 

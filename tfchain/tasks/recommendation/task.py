@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import IndexFolderError, InputError
@@ -166,11 +166,14 @@ class RecommendationTask:
         ]
         return histories, histories
 
-    def asked(self, judged: Interactions) -> tuple[Sequence[str], Sequence[Sequence[str]] | None]:
+    def check_asked(self, state: Any) -> NoReturn:
         raise InputError(
             "A recommendation is asked a user and a history, not a text. Received: a reference of texts. Leave "
             "`reference` out."
         )
+
+    def asked(self, judged: Interactions) -> NoReturn:
+        self.check_asked(None)
 
     def check_serving(self, *, signatures: str, options: Mapping[str, Any]) -> None:
         if signatures != "text":

@@ -130,6 +130,9 @@ class RerankingTask:
         ]
         return joined, joined
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: RankedLists) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return judged.queries, judged.documents
 

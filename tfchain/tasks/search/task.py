@@ -125,6 +125,9 @@ class SearchTask:
 
         return list(judged.queries.values()), [document.full_text for document in find_documents(judged, state)]
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: BeirDataset) -> tuple[list[str], None]:
         return list(judged.queries.values()), None
 

@@ -127,6 +127,9 @@ class TranslationTask:
     def workload(self, judged: ParallelRows, state: Any) -> tuple[Sequence[str], Sequence[str]]:
         return judged.sources, judged.sources
 
+    def check_asked(self, state: Any) -> None:
+        """Users ask texts."""
+
     def asked(self, judged: ParallelRows) -> tuple[Sequence[str], None]:
         return judged.sources, None
 

@@ -26,7 +26,7 @@ from tfchain.jobs.lifecycle.steps.feedback import count_lines, make_labelled
 from tfchain.jobs.lifecycle.steps.preparation import run_prepare
 from tfchain.jobs.lifecycle.steps.releasing import run_gate, run_promote
 from tfchain.jobs.lifecycle.steps.reporting import describe_outcome, make_page
-from tfchain.jobs.lifecycle.steps.training import join_datasets, make_options
+from tfchain.jobs.lifecycle.steps.training import join_datasets, make_options, run_training
 from tfchain.jobs.lifecycle.steps.trial import run_canary, seconds_left
 from tfchain.jobs.lifecycle.steps.triggering import days_since, read_lines, run_trigger
 from tfchain.jobs.preparation_plan import read_preparation
@@ -72,6 +72,12 @@ def write_version(folder: Path, number: int, fingerprint: str = "") -> Path:
     (path / "saved_model.pb").write_bytes(b"a graph")
     (path / "assets.extra" / "tfchain.json").write_text(json.dumps({"fingerprint": fingerprint}))
     return path
+
+
+def test_drift_of_a_task_without_texts_is_refused_before_the_first_training(folder: Path) -> None:
+    plan = make_plan(folder, "task: recommendation\ntrigger: {every_days: 7, drift: {}}\nexport: {top_k: 3}\n")
+    with pytest.raises(InputError, match="in texts. A recommendation is asked .* Take `drift` out of the section"):
+        run_training(plan, make_run(folder, "train"))
 
 
 def test_the_graph_has_a_step_for_each_section_and_those_that_are_always_there(folder: Path) -> None:

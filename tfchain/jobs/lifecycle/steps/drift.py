@@ -48,6 +48,16 @@ def find_drift(plan: LifecyclePlan) -> tuple[bool, dict[str, Any]]:
     return bool(report.causes), facts
 
 
+def check_drift(plan: LifecyclePlan, chain: Any) -> None:
+    """Checks, before a training, that its versions can be watched for drift if the file wants it.
+
+    Raises:
+        InputError: if the task answers no texts.
+    """
+    if "drift" in plan.sections.get("trigger", {}):
+        ask_for_texts(lambda: chain.task.check_asked(chain.state))
+
+
 def find_log(plan: LifecyclePlan) -> Path | None:
     """Returns the folder of the query log: the trigger's own, or that of the section `feedback`."""
     for section in ("trigger", "feedback"):

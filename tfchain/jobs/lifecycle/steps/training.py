@@ -9,6 +9,7 @@ from tfchain.jobs.lifecycle.plan import LifecyclePlan
 from tfchain.jobs.lifecycle.state import now
 from tfchain.jobs.lifecycle.step import Result, Step, StepRun
 from tfchain.jobs.lifecycle.steps.chains import describe_live, is_saved, load_chain, open_base_chain, read_live
+from tfchain.jobs.lifecycle.steps.drift import check_drift
 from tfchain.jobs.recipe_values import make_training_recipes
 
 
@@ -52,6 +53,7 @@ def run_training(plan: LifecyclePlan, step: StepRun) -> Result:
         return Result(paths={"chain": output}, values=values, facts={"at": now()})
     live = read_live(plan) if plan.train.start == "live" else None
     chain = open_base_chain(plan) if live is None else load_chain(plan, live.chain)
+    check_drift(plan, chain)
     dataset = join_datasets(chain.task, find_dataset(plan, step), pairs)
     options = make_options(plan, step)
     if "tune" in plan.sections:

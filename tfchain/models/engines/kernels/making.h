@@ -48,8 +48,7 @@ EXPORT void tfchain_free(Model *model) {
    of bytes of all weights, the token types that ids tell apart, rows of `fixed` for each, half of the features that
    positions turn, where norms are, has_mean, is_causal and is_gated. padded_dim and token_dim are multiples of PANEL.
    Returns NULL if there is not enough memory. */
-EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tokens, const float *token_scales,
-                          const float *fixed, const float *relative) {
+EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const float *fixed, const float *relative) {
     Model *model = calloc(1, sizeof(Model));
     if (model == NULL) return NULL;
     model->dim = shape[0], model->padded_dim = shape[1], model->token_dim = shape[2], model->vocabulary = shape[3];
@@ -61,15 +60,20 @@ EXPORT Model *tfchain_new(const int64_t *shape, float epsilon, const int8_t *tok
     model->all = calloc((size_t)model->layers, sizeof(Layer));
     add_piece(&model->pieces, shape[9]);
     model->tokens = keep(&model->pieces, model->vocabulary * model->token_dim);
-    int whole = model->tokens != NULL && model->all != NULL;
-    if (whole) memcpy(model->tokens, tokens, (size_t)(model->vocabulary * model->token_dim));
-    whole = whole && keep_floats(model, &model->token_scales, token_scales, model->vocabulary) &&
-            keep_floats(model, &model->fixed, fixed, model->token_types * model->fixed_rows * model->padded_dim);
+    model->token_scales = keep(&model->pieces, model->vocabulary * (int64_t)sizeof(float));
+    int whole = model->tokens != NULL && model->token_scales != NULL && model->all != NULL;
+    whole = whole && keep_floats(model, &model->fixed, fixed, model->token_types * model->fixed_rows * model->padded_dim);
     if (relative != NULL)
         whole = whole && keep_floats(model, &model->relative, relative, shape[8] * (2 * model->positions - 1));
     if (whole) return model;
     tfchain_free(model);
     return NULL;
+}
+
+/* The embeddings of the tokens from `first` on, (count, token_dim), and their scales. All tokens must be set. */
+EXPORT void tfchain_set_tokens(Model *model, int64_t first, int64_t count, const int8_t *tokens, const float *scales) {
+    memcpy(model->tokens + first * model->token_dim, tokens, (size_t)(count * model->token_dim));
+    memcpy(model->token_scales + first, scales, (size_t)count * sizeof(float));
 }
 
 /* which: 0 the token embedding's projection; of a layer, 1 query, key and value, 2 attention's output, 3 the
