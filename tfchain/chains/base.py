@@ -388,10 +388,11 @@ class Chain(ModelHolder):
     def _export(self, path: str | Path | None, *, name: str | None, reference: Any = None, **asked: Any) -> Path:
         from tfchain.chains.serving import check_export, export_for
 
+        state = self.state  # as it is: nothing is encoded yet
+        base_path, complete = check_export(
+            self.task, state, path, name or self.task.name, reference, SAVED_MODELS, **asked
+        )
         with self._current() as current:
-            base_path, complete = check_export(
-                self.task, current.state, path, name or self.task.name, reference, SAVED_MODELS, **asked
-            )
             return export_for(
                 self.task,
                 current,
