@@ -127,9 +127,8 @@ def read_reading(found: Mapping[str, Node], folder: Path) -> dict[str, Any]:
             raise found["max_broken"].error(f"`max_broken` must be at least 0. Received: {values['max_broken']}.")
     if "broken_file" in found:
         values["broken_file"] = folder / Path(found["broken_file"].read(str)).expanduser()
-    for name in values:
-        if "read" in found and found["read"].value == "rows":
-            raise found[name].error(f"`{name}` says what becomes of documents, and the file has `read: rows`.")
+    if "empty" in values and "read" in found and found["read"].value == "rows":
+        raise found["empty"].error("`empty` says what becomes of documents, and the file has `read: rows`.")
     return values
 
 

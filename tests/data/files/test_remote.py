@@ -1,5 +1,6 @@
 """Files behind URLs and patterns are found and read as those on disk are."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from tfchain.core.errors import InputError, MissingPackageError
 from tfchain.data.documents.reading import read_documents
 from tfchain.data.files.listing import find_matches, find_named_files
-from tfchain.data.files.remote import Url, find_remote_files, is_url
+from tfchain.data.files.remote import Url, find_remote_files, is_url, without_secrets
 from tfchain.data.pairs.reading import read_pairs
+from tfchain.data.preparation.prepare import prepare
 
 
 @pytest.fixture
@@ -69,6 +71,30 @@ def test_the_package_of_a_store_is_named(url: str, package: str, monkeypatch: py
 )
 def test_what_is_a_url(text: str, is_one: bool) -> None:
     assert is_url(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:word@host/a/b.csv?key=secret#top", "https://host/a/b.csv"),
+        ("https://host?key=secret", "https://host"),
+        ("s3://key:secret@bucket/docs/?.txt", "s3://bucket/docs/?.txt"),
+        ("docs/a@b?.txt", "docs/a@b?.txt"),
+    ],
+)
+def test_a_url_is_written_down_without_its_secrets(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+def test_a_set_names_the_url_that_it_was_made_of_and_its_hash(store: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+    url = "memory://bucket/docs/b.txt"
+    first, again = (prepare(url, [], output=tmp_path / name) for name in ("first", "again"))
+    (source,) = json.loads((first.path / "card.json").read_text())["sources"]
+    assert (source["name"], source["records"], len(source["sha256"])) == (url, 1, 64)
+    assert f"| {url} |" in (first.path / "README.md").read_text()
+    assert again.fingerprint == first.fingerprint
+    store.pipe("/bucket/docs/b.txt", b"three")
+    assert prepare(url, [], output=tmp_path / "other").fingerprint != first.fingerprint
 
 
 def test_a_pattern_names_files_below_where_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -330,3 +330,50 @@ def test_a_later_block_with_more_labels_a_row_is_refused_by_its_first_row() -> N
 def test_negatives_are_read_in_the_order_of_their_numbers() -> None:
     row = {"query": "q", "positive": "d", **{f"negative_{number}": f"n{number}" for number in (10, 9, 1)}}
     assert columns(read_pairs([row])) == [["q"], ["d"], ["n1"], ["n9"], ["n10"]]
+
+
+LINES = [
+    '{"query": "a", "positive": "b", "score": 1}',
+    '{"query": "a", "positive": ',
+    '{"query": "c", "positive": "d", "score": "much"}',
+    '{"query": "e", "positive": " ", "score": 1}',
+    '{"query": "e", "score": 1}',
+    "[1, 2]",
+    '{"query": "g", "positive": "h", "score": 0.5}',
+]
+
+
+def test_broken_rows_are_left_out_counted_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(LINES))
+    kept = tmp_path / "broken.jsonl"
+    pairs = read_pairs(tmp_path / "rows.jsonl", max_broken=5, broken_file=kept)
+    assert [list(column) for column in pairs.columns] == [["a", "g"], ["b", "h"]]
+    assert pairs.labels is not None
+    assert pairs.labels.tolist() == [[1], [0.5]]
+    broken = [json.loads(line) for line in kept.read_text().splitlines()]
+    places = {int(row["place"].rpartition(":")[2]): row for row in broken}
+    assert sorted(places) == [2, 3, 4, 5, 6]
+    assert "`score` must be a finite number" in places[3]["reason"]
+    assert json.loads(places[3]["record"]) == {"query": "c", "positive": "d", "score": "much"}
+    assert "broken JSON" in places[2]["reason"]
+    assert "Left out 5 broken records" in caplog.text
+
+
+def test_one_broken_row_too_many_ends_the_reading_with_their_number(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(LINES))
+    with pytest.raises(InputError, match="That is broken record number 5; `max_broken` allows 4"):
+        read_pairs(tmp_path / "rows.jsonl", max_broken=4)
+    with pytest.raises(InputError, match="rows.jsonl:2: broken JSON"):
+        read_pairs(tmp_path / "rows.jsonl")
+    with pytest.raises(InputError, match="`max_broken` must be a whole number from 0. Received: max_broken=-1"):
+        read_pairs([("a", "b")], max_broken=-1)
+
+
+def test_broken_rows_in_memory_and_in_tables_are_left_out_as_well(tmp_path: Path) -> None:
+    rows = [("a", "b"), ("c", "d", "e"), "f", ("g", "h"), ("i", "")]
+    assert [list(column) for column in read_pairs(rows, max_broken=3).columns] == [["a", "g"], ["b", "h"]]
+    (tmp_path / "rows.csv").write_text("query,positive\na,b\nc,d,e\n,f\ng,h\n")
+    read = read_pairs(tmp_path / "rows.csv", max_broken=2)
+    assert [list(column) for column in read.columns] == [["a", "g"], ["b", "h"]]
+    with pytest.raises(InputError, match="at least one row"):
+        read_pairs([("a", ""), ("b", "")], max_broken=9)

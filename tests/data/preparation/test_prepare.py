@@ -15,7 +15,7 @@ import pytest
 from tests.data.preparation.killing_steps import DieOnce, DropRepeated, Shout, Twice
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.core.types import Document
-from tfchain.data.documents.reading import read_documents
+from tfchain.data.documents.reading import ReadOptions, read_documents
 from tfchain.data.pairs.reading import read_pairs
 from tfchain.data.preparation.prepare import prepare
 from tfchain.data.shards.pair_shards import PairShards
@@ -306,3 +306,21 @@ def test_a_row_without_a_form_gets_names(tmp_path: Path) -> None:
     assert list(prepare([("q", "p", "n")], read="rows")) == [{"query": "q", "positive": "p", "negative_1": "n"}]
     with pytest.raises(InputError, match=r"source\[0\]: expected a row"):
         list(prepare([3], read="rows"))
+
+
+def test_broken_rows_are_borne_up_to_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "label": 1}\n{"text": \n{"text": "b", "label": 2}\n')
+    reading = ReadOptions(max_broken=1, broken_file=tmp_path / "broken.jsonl")
+    made = prepare(path, [], output=tmp_path / "set", read="rows", reading=reading)
+    assert [row["text"] for row in map(json.loads, (made.path / "part-00000.jsonl").read_text().splitlines())] == [
+        "a",
+        "b",
+    ]
+    assert json.loads((tmp_path / "broken.jsonl").read_text())["place"] == f"{path}:2"
+    stream = prepare([{"text": "a"}, 7, ("q", "p")], [], read="rows", reading=ReadOptions(max_broken=1))
+    assert list(stream) == [{"text": "a"}, {"query": "q", "positive": "p"}]
+    with pytest.raises(InputError, match="rows.jsonl:2: broken JSON"):
+        prepare(path, [], output=tmp_path / "other", read="rows")
+    with pytest.raises(InputError, match="`empty` says what becomes of documents. Received: empty='keep'"):
+        prepare(path, [], read="rows", reading=ReadOptions(empty="keep"))

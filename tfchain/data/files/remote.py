@@ -39,6 +39,17 @@ def is_url(text: str) -> bool:
     return URL.fullmatch(text) is not None
 
 
+def without_secrets(text: str) -> str:
+    """Returns a URL without user, password, query and fragment, which may hold keys; another text as it is."""
+    if not is_url(text):
+        return text
+    scheme, _, rest = text.partition("://")
+    if scheme in ("http", "https"):  # elsewhere a question mark is part of a pattern
+        rest = rest.partition("#")[0].partition("?")[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def find_remote_files(url: str) -> list[tuple[str, DataFile]]:
     """Lists what a URL names: one file, the files below a folder, or those that match a pattern (`gs://b/*.jsonl`).
 

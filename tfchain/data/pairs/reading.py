@@ -1,9 +1,10 @@
 """Training pairs in memory, from any source: each row is a query, its document and its hard negatives."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from tfchain.core.errors import InputError
 from tfchain.data.documents.beir import BeirDataset
 from tfchain.data.documents.judged import is_judged_folder, read_judged
-from tfchain.data.pairs.columns import ColumnReader
+from tfchain.data.files.place import Block
+from tfchain.data.files.read_session import ReadSession
+from tfchain.data.pairs.columns import ColumnReader, Rows
 from tfchain.data.pairs.sources import read_blocks
 
 
@@ -61,7 +64,9 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
     return np.fromiter((text_key(text) for text in texts), dtype=np.int64)
 
 
-def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
+def read_pairs(
+    dataset: Any, *, split: str = "train", max_broken: int = 0, broken_file: Path | str | None = None
+) -> Pairs:
     """Reads training rows into memory.
 
     Args:
@@ -83,6 +88,11 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
             - a finite `tf.data.Dataset` of dicts or tuples of strings, not batched.
             - `Pairs`, which are returned unchanged.
         split: Which part of a BEIR folder or a `DatasetDict`. Default: `train`.
+        max_broken: How many broken rows (a line that is not JSON, other columns than the first row's, an empty text, a
+            label that is no number) are left out, and counted in a warning, before one ends the reading; not of BEIR
+            folders, those of MS MARCO, and `tf.data`. Default: 0, the first one does.
+        broken_file: Where to write the broken rows, as lines of JSON with `place`, `reason` and `record`. Default: not
+            kept.
 
     Returns:
         The rows, in order.
@@ -90,7 +100,7 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
     Raises:
         InputError: if there are no rows, columns are missing, a text is not a string or is empty, labels are not
             finite numbers from -1e9 to 1e9, or rows differ in their columns or their number of negatives; with the
-            row's place.
+            row's place, and above a limit with their number.
     """
     if isinstance(dataset, Pairs):
         return dataset
@@ -101,21 +111,47 @@ def read_pairs(dataset: Any, *, split: str = "train") -> Pairs:
     reader: ColumnReader | None = None
     columns: list[list[str]] = []
     labels: list[np.ndarray] = []
-    for block in read_blocks(dataset, split=split):
-        reader = reader or ColumnReader(block.names, block.place(0))
-        rows = reader.read(block)
-        columns = columns or [[] for _ in rows.texts]
-        for column, texts in zip(columns, rows.texts, strict=True):
-            column += texts
-        if rows.labels is not None:
-            labels.append(rows.labels)
-    if reader is None:
+    session = ReadSession(max_broken, broken_file)
+    session.start()
+    try:
+        for block in read_blocks(dataset, split=split, session=session):
+            reader = reader or ColumnReader(block.names, block.place(0))
+            for rows in read_sound_rows(reader, block, session):
+                columns = columns or [[] for _ in rows.texts]
+                for column, texts in zip(columns, rows.texts, strict=True):
+                    column += texts
+                if rows.labels is not None:
+                    labels.append(rows.labels)
+    finally:
+        session.finish()
+    if reader is None or not columns:
         received = str(dataset) if isinstance(dataset, str | os.PathLike) else f"an empty {type(dataset).__name__}"
         raise InputError(
             f"`dataset` must have at least one row. Received: {received}. Give it rows (a generator can be read only "
             "once: make a new one)."
         )
     return Pairs(tuple(columns), np.concatenate(labels) if labels else None, symmetric=reader.layout.symmetric)
+
+
+def read_sound_rows(reader: ColumnReader, block: Block, session: ReadSession) -> Iterator[Rows]:
+    """Reads a block's rows; those that are broken are rejected one by one, if the run bears any.
+
+    Raises:
+        InputError: as `ReadSession.reject` does.
+    """
+    try:
+        yield reader.read(block)
+        return
+    except InputError:
+        if not session.max_broken:
+            raise
+    for number in range(len(block.columns[0])):
+        place = block.place(number)
+        columns = [column[number : number + 1] for column in block.columns]
+        try:
+            yield reader.read(Block(block.names, columns, [place].__getitem__))
+        except InputError as error:
+            session.reject(error, place, {name: column[0] for name, column in zip(block.names, columns, strict=True)})
 
 
 def pair_judged(dataset: BeirDataset) -> Pairs:

@@ -3,7 +3,8 @@
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ FORMS = (
 )
 
 
-def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
+def read_blocks(dataset: Any, *, split: str = "train", session: ReadSession | None = None) -> Iterator[Block]:
     """Reads rows from any source but BEIR folders, about a thousand at a time.
 
     Args:
         dataset: See `read_pairs`.
         split: Which part of a Hugging Face `DatasetDict`. Default: `train`.
+        session: What becomes of broken rows of files and of rows in memory. Default: the first one is an error.
 
     Yields:
         Blocks with at least one row.
@@ -48,7 +50,7 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
         InputError: if the dataset has another type, or a file is missing or broken.
     """
     if isinstance(dataset, str | os.PathLike):
-        yield from read_path(dataset)
+        yield from read_path(dataset, session)
     elif is_tf_dataset(dataset):
         yield from read_tf_dataset(dataset, used_names, name_parts, "dataset")
     elif is_hugging_face(dataset):
@@ -56,7 +58,7 @@ def read_blocks(dataset: Any, *, split: str = "train") -> Iterator[Block]:
     elif is_frame(dataset):
         yield from read_frame(dataset, used_names, "dataset")
     elif isinstance(dataset, Iterable) and not is_other(dataset):
-        yield from read_rows((Place("dataset[", number, "]"), row) for number, row in enumerate(dataset))
+        yield from read_rows(((Place("dataset[", number, "]"), row) for number, row in enumerate(dataset)), session)
     else:
         raise InputError(f"`dataset` must be {FORMS}. Received: {type(dataset).__name__}.")
 
@@ -71,15 +73,15 @@ def is_other(dataset: Any) -> bool:
     return isinstance(dataset, Mapping | bytes | bytearray | set | frozenset | np.ndarray)
 
 
-def read_path(source: str | os.PathLike[str]) -> Iterator[Block]:
+def read_path(source: str | os.PathLike[str], session: ReadSession | None = None) -> Iterator[Block]:
     """Reads a file, the files of a folder in the order of their names, or those of a pattern or a URL."""
     named = find_named_files(os.fspath(source))
     if named is not None:
         for _, file in named:
-            yield from read_file(file)
+            yield from read_file(file, session)
         return
     for path in find_files(to_path(source)):
-        yield from read_file(path)
+        yield from read_file(path, session)
 
 
 def find_files(path: Path) -> list[Path]:
@@ -113,24 +115,24 @@ def is_tfrecord(path: Path) -> bool:
     return path.name.lower().endswith(TFRECORD_ENDINGS)
 
 
-def read_file(path: Path | DataFile) -> Iterator[Block]:
-    """Reads a file, in the format that its name's ending gives."""
-    file, session = to_file(path), ReadSession()
+def read_file(path: Path | DataFile, session: ReadSession | None = None) -> Iterator[Block]:
+    """Reads a file, in the format that its name's ending gives; `session` as in `read_blocks`."""
+    file, session = to_file(path), session or ReadSession()
     if archive_kind(file.name):
         return read_archived(file, session)
     if is_squad(file):
-        return read_rows(read_squad_rows(file, session))
+        return read_rows(read_squad_rows(file, session), session)
     if is_triples(file):
-        return read_rows(read_triples(file, session))
+        return read_rows(read_triples(file, session), session)
     ending = record_ending(file)
     if ending == ".tfrecord":
-        return read_rows(read_tfrecord(file, session))
+        return read_rows(read_tfrecord(file, session), session)
     if ending == ".jsonl":
-        return read_rows(read_json_lines(file, session))
+        return read_rows(read_json_lines(file, session), session)
     if ending == ".parquet":
         return read_parquet(file, used_names, session)
     if ending is not None:
-        return read_rows(read_cell_rows(file, session))
+        return read_rows(read_cell_rows(file, session), session)
     file.open(session.limits).close()  # raises: for a missing file, say so rather than complain about its name
     raise InputError(
         "Expected a file that ends in .jsonl, .csv, .tsv (each also .gz), .parquet or .tfrecord, a SQuAD-like .json "
@@ -148,7 +150,7 @@ def read_archived(archive: DataFile, session: ReadSession) -> Iterator[Block]:
     for _, member in read_archive(archive, session):
         if record_ending(member) is not None or is_squad(member):
             found = True
-            yield from read_file(member)
+            yield from read_file(member, session)
     if not found:
         raise InputError(
             f"{archive} has no file of rows. Expected .jsonl, .csv, .tsv, .parquet, .tfrecord or SQuAD-like .json "
@@ -156,44 +158,83 @@ def read_archived(archive: DataFile, session: ReadSession) -> Iterator[Block]:
         )
 
 
-def read_rows(rows: Iterable[tuple[Place, Any]]) -> Iterator[Block]:
-    """Gathers rows into blocks; all rows have the kind and the columns of the first."""
-    rows = iter(rows)
+@dataclass(frozen=True)
+class RowShape:
+    """What all rows of a source have in common, as the first one has it.
+
+    Args:
+        place: The first row's place.
+        kind: Its kind: dict, tuple, or str.
+        names: The names of its columns.
+        keys: All keys of a dict; None for other kinds.
+    """
+
+    place: Place
+    kind: type
+    names: tuple[str, ...]
+    keys: Set[Any] | None = None
+
+    @classmethod
+    def of(cls, place: Place, row: Any) -> "RowShape":
+        """Returns the shape of the first row.
+
+        Raises:
+            InputError: if its columns do not identify a query and a document.
+        """
+        if isinstance(row, Mapping):
+            return cls(place, dict, tuple(used_names(list(row), place)), row.keys())
+        # A text has one column; the check of the columns reports anything else, with its place.
+        width = len(row) if isinstance(row, list | tuple) and row else 1
+        return cls(place, row_kind(row), tuple(standard_names(width, symmetric=False)))
+
+    def check(self, place: Place, row: Any) -> None:
+        """Raises an InputError if a row has another shape."""
+        if row_kind(row) is not self.kind:
+            raise kind_error(place, row, self.place, self.kind)
+        if self.kind is tuple and len(row) != len(self.names):
+            raise width_error(place, row, self.place, len(self.names))
+        if self.keys is not None and row.keys() != self.keys:
+            check_keys(place, row, self.place, self.names)
+
+
+def read_rows(rows: Iterable[tuple[Place, Any]], session: ReadSession | None = None) -> Iterator[Block]:
+    """Gathers rows into blocks; all rows have the kind and the columns of the first. `session` as in `read_blocks`."""
+    rows, session = iter(rows), session or ReadSession()
     first = next(rows, None)
     if first is None:
         return
-    place, row = first
-    if isinstance(row, Mapping):
-        keys, names = row.keys(), used_names(list(row), place)
-    elif isinstance(row, list | tuple) and row:
-        keys, names = None, standard_names(len(row), symmetric=False)
-    else:  # a text; the check of the columns reports anything else, with its place
-        keys, names = None, standard_names(1, symmetric=False)
-    kind = row_kind(row)
+    shape = RowShape.of(*first)
     rows = itertools.chain([first], rows)
     while batch := list(itertools.islice(rows, BLOCK_ROWS)):
-        places = [place for place, _ in batch]
-        values = [row for _, row in batch]
+        places, values = [], []
         for here, value in batch:
-            if row_kind(value) is not kind:
-                raise InputError(
-                    f"{here}: expected a {kind.__name__} as {place} is. Received: {value!r:.60} of type "
-                    f"{type(value).__name__}. A row is a (query, document, …) tuple, a dict or a text, all of one kind."
-                )
-            if kind is tuple and len(value) != len(names):
-                raise width_error(here, value, place, len(names))
-            if keys is not None and value.keys() != keys:
-                check_keys(here, value, place, names)
-        if kind is dict:
-            columns = [[value[name] for value in values] for name in names]
+            try:
+                shape.check(here, value)
+            except InputError as error:
+                session.reject(error, here, value)
+                continue
+            places.append(here)
+            values.append(value)
+        if not values:
+            continue
+        if shape.kind is dict:
+            columns = [[value[name] for value in values] for name in shape.names]
         else:
-            columns = [list(column) for column in zip(*values, strict=True)] if kind is tuple else [values]
-        yield Block(names, columns, places.__getitem__)
+            columns = [list(column) for column in zip(*values, strict=True)] if shape.kind is tuple else [values]
+        yield Block(shape.names, columns, places.__getitem__)
 
 
 def row_kind(row: Any) -> type:
     """Returns the kind of a row: dict, tuple, or str for everything else."""
     return tuple if isinstance(row, tuple | list) else dict if isinstance(row, Mapping) else str
+
+
+def kind_error(place: Place, row: Any, first: Place, kind: type) -> InputError:
+    """Makes the error for a row of another kind than the first one."""
+    return InputError(
+        f"{place}: expected a {kind.__name__} as {first} is. Received: {row!r:.60} of type {type(row).__name__}. A row "
+        "is a (query, document, …) tuple, a dict or a text, all of one kind."
+    )
 
 
 def width_error(place: Place, row: Any, first: Place, expected: int) -> InputError:

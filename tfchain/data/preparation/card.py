@@ -23,7 +23,7 @@ class Card:
     Args:
         manifest: The set's files.
         read: Whether the sources were read as documents or rows.
-        sources: The files that were read, or one entry for records in memory: each with `sha256`.
+        sources: The files that were read, or one entry for records in memory or behind URLs: each with `sha256`.
         steps: Names and settings of the steps, in order.
         report: What they did.
         fields: What the user says about the set, such as `name`, `licence` and `description`.

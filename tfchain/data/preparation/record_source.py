@@ -17,8 +17,9 @@ from tfchain.data.files.data_file import DataFile
 from tfchain.data.files.listing import find_matches, find_named_files, is_pattern
 from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Block
+from tfchain.data.files.read_session import ReadSession
 from tfchain.data.files.records import read_json_lines, record_ending
-from tfchain.data.files.remote import is_url
+from tfchain.data.files.remote import is_url, without_secrets
 from tfchain.data.files.shard_manifest import hash_file
 from tfchain.data.pairs.columns import standard_names
 from tfchain.data.pairs.reading import Pairs, read_pairs
@@ -54,24 +55,29 @@ class RecordSource:
         reading: What becomes of documents that are empty or broken. Default: `ReadOptions()`.
 
     Attributes:
-        paths: The files and folders that the source names; empty if it is records in memory.
+        paths: The files and folders that the source names; empty if it is records in memory, or a URL is among them.
+        name: URLs, and paths beside them, without what may be secret in them; None if it names none.
     """
 
     source: Any
     read: ReadAs = "documents"
     reading: ReadOptions | None = None
     paths: tuple[Path, ...] = field(init=False)
+    name: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         if self.read not in ("documents", "rows"):
             raise InputError(f"`read` must be 'documents' or 'rows'. Received: read={self.read!r}.", argument="read")
-        if self.read == "rows" and self.reading is not None:
+        if self.read == "rows" and self.reading is not None and self.reading.empty != ReadOptions().empty:
             raise InputError(
-                "`reading` says what becomes of documents. Received: reading with read='rows'. Leave it out: a row "
-                "that is empty or broken ends the run.",
+                f"`empty` says what becomes of documents. Received: empty={self.reading.empty!r} with read='rows'. "
+                "Leave it out, or drop rows by a step.",
                 argument="reading",
             )
-        object.__setattr__(self, "paths", find_paths(self.source, self.read))
+        named = list_named(self.source, self.read)
+        has_url = any(is_url(text) for text in named)
+        object.__setattr__(self, "paths", () if has_url else find_paths(named))
+        object.__setattr__(self, "name", ", ".join(map(without_secrets, named)) if has_url else None)
 
     def blocks(self) -> Iterator[list[Record]]:
         """Reads the records, 1,024 at a time, from the first on.
@@ -82,9 +88,17 @@ class RecordSource:
         if self.read == "documents":
             records = read_document_records(self.source, self.reading or ReadOptions())
         else:
-            records = read_row_records(self.source)
+            records = self._read_rows()
         while block := list(islice(records, BLOCK_RECORDS)):
             yield block
+
+    def _read_rows(self) -> Iterator[Record]:
+        session = (self.reading or ReadOptions()).new_session()
+        session.start()
+        try:
+            yield from read_row_records(self.source, session)
+        finally:
+            session.finish()
 
     def files(self) -> list[Path]:
         """Returns the files that the source names, in a fixed order; hidden ones in folders are left out."""
@@ -104,23 +118,23 @@ class RecordSource:
         ]
 
 
-def find_paths(source: Any, read: ReadAs) -> tuple[Path, ...]:
-    """Returns the paths that a source names, if it names nothing else.
+def list_named(source: Any, read: ReadAs) -> list[str]:
+    """Returns the paths, patterns and URLs that a source names, if it names nothing else."""
+    if isinstance(source, str) and read == "documents" and not names_path(source):
+        return []
+    items = source if isinstance(source, list | tuple) else [source]
+    named = [isinstance(item, os.PathLike) or (item is source and isinstance(item, str)) for item in items]
+    return [os.fspath(item) for item in items] if all(named) else []
+
+
+def find_paths(named: Iterable[str]) -> tuple[Path, ...]:
+    """Returns the files and folders that paths and patterns name.
 
     Raises:
         InputError: if one does not exist.
     """
-    if isinstance(source, str) and read == "documents" and not names_path(source):
-        return ()
-    items = source if isinstance(source, list | tuple) else [source]
-    named = [isinstance(item, os.PathLike) or (item is source and isinstance(item, str)) for item in items]
-    if not items or not all(named):
-        return ()
-    texts = [os.fspath(item) for item in items]
-    if any(is_url(text) for text in texts):
-        return ()
     paths: tuple[Path, ...] = ()
-    for text in texts:
+    for text in named:
         matches = find_matches(text) if is_pattern(text) else []
         paths += tuple(file.path for _, file in matches if file.path is not None) or (to_path(text),)
     for path in paths:
@@ -149,11 +163,13 @@ def read_document_records(source: Any, reading: ReadOptions) -> Iterator[Record]
     return iter(DocumentReader(source, empty=reading.empty, session=reading.new_session(), unique_ids=False))
 
 
-def read_row_records(source: Any) -> Iterator[Record]:
+def read_row_records(source: Any, session: ReadSession | None = None) -> Iterator[Record]:
     """Reads rows as dicts with all their columns.
 
-    Tuples get the names `query`, `positive`, `negative_1`, …, and texts the name `text`.
+    Tuples get the names `query`, `positive`, `negative_1`, …, and texts the name `text`. The session says what becomes
+    of broken rows; by default the first one is an error.
     """
+    session = session or ReadSession()
     if isinstance(source, BeirDataset) or (isinstance(source, str | os.PathLike) and is_judged_folder(str(source))):
         source = read_pairs(source)
     if isinstance(source, Pairs):
@@ -161,14 +177,20 @@ def read_row_records(source: Any) -> Iterator[Record]:
     elif isinstance(source, str | os.PathLike):
         named = find_named_files(source)
         for file in find_files(to_path(source)) if named is None else [file for _, file in named]:
-            yield from read_row_file(file)
+            yield from read_row_file(file, session)
     elif isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         for path in source:
-            yield from read_row_records(path)
+            yield from read_row_records(path, session)
     elif isinstance(source, Iterable) and not is_other_source(source):
-        yield from (to_row(row, number) for number, row in enumerate(source))
+        for number, row in enumerate(source):
+            try:
+                made = to_row(row, number)
+            except InputError as error:
+                session.reject(error, f"source[{number}]", row)
+                continue
+            yield made
     else:
-        for block in read_blocks(source):
+        for block in read_blocks(source, session=session):
             yield from rows_of(block)
 
 
@@ -177,12 +199,12 @@ def is_other_source(source: Any) -> bool:
     return hasattr(source, "column_names") or hasattr(source, "columns") or hasattr(source, "element_spec")
 
 
-def read_row_file(path: Path | DataFile) -> Iterator[Record]:
+def read_row_file(path: Path | DataFile, session: ReadSession) -> Iterator[Record]:
     """Reads the rows of a file: of JSON lines with all columns, of other files with those that training reads."""
     if record_ending(path) == ".jsonl":
-        yield from (row for _, row in read_json_lines(path))
+        yield from (row for _, row in read_json_lines(path, session))
         return
-    for block in read_file(path):
+    for block in read_file(path, session):
         yield from rows_of(block)
 
 
@@ -223,4 +245,4 @@ def to_plain_files(files: Iterable[SourceFile]) -> list[dict[str, Any]]:
 def count_records(source: Any) -> int | None:
     """Returns the number of records in memory; `None` if it is not known."""
     is_counted = isinstance(source, list | tuple | Pairs) or hasattr(source, "column_names")
-    return len(source) if is_counted and not find_paths(source, "rows") else None
+    return len(source) if is_counted and not list_named(source, "rows") else None

@@ -65,14 +65,14 @@ class PreparedSet:
 
 @dataclass
 class SourceReader:
-    """Reads a source block by block, counts its records, and hashes those in memory.
+    """Reads a source block by block, counts its records, and hashes those in memory and behind URLs.
 
     Args:
         source: The source.
 
     Attributes:
         read: How many records were read.
-        digest: The hash of the records in memory that were read; empty for files, which are hashed themselves.
+        digest: The hash of the records from memory or a URL; empty for files, which are hashed themselves.
     """
 
     source: RecordSource
@@ -177,7 +177,8 @@ class SetRun:
         if [file.stat().st_mtime_ns for file in self.source.files()] != stamps:
             raise InputError("A file of the source was changed while it was read. Prepare it again when it is still.")
         if not sources:
-            sources = [{"records": self.reader.read, "sha256": self.reader.digest}]
+            name = {} if self.source.name is None else {"name": self.source.name}
+            sources = [{**name, "records": self.reader.read, "sha256": self.reader.digest}]
         return self._publish(sources)
 
     def _plan(self, sources: list[dict[str, Any]]) -> dict[str, Any]:
