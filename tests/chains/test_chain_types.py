@@ -1,5 +1,6 @@
 """The table of tasks: each names its chain, and a saved chain and a version name their task."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tfchain.chains.chain_types import (
     find_saved_type,
     make_task,
     read_saved_task,
+    takes_top_k,
 )
 from tfchain.core.errors import IndexFolderError, InputError
 
@@ -28,6 +30,11 @@ def test_each_task_has_its_chain() -> None:
 @pytest.mark.parametrize("task", CHAINS)
 def test_the_table_names_the_tasks_as_they_name_themselves(task: str) -> None:
     assert find_chain_type(task).task_type.name == task
+
+
+@pytest.mark.parametrize("task", [*CHAINS, "tests.test_toy_task:RatingChain"])
+def test_the_table_knows_which_exports_take_top_k(task: str) -> None:
+    assert takes_top_k(task) is ("top_k" in inspect.signature(find_chain_type(task).export).parameters)
 
 
 @pytest.mark.parametrize("task", ["", "serach", "my-module:Chain", "module:", ":Chain", "a.b"])

@@ -158,6 +158,19 @@ except ValueError as error:
 
 
 @needs_kernels
+@pytest.mark.parametrize(("layers", "received"), [(1, "1"), (3, "more")])
+def test_another_number_of_layers_is_refused(layers: int, received: str) -> None:
+    script = f"""
+import dataclasses
+try:
+    NativeModel(dataclasses.replace(weights, layers=[layer] * {layers}))
+except ValueError as error:
+    print(error)
+"""
+    assert f"a layer for each of 2 shapes. Received: {received}." in run(script)
+
+
+@needs_kernels
 def test_helpers_leave_signals_to_the_program() -> None:
     script = """
 import os

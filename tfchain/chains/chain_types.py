@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +21,21 @@ CHAINS = {
     "recommendation": "tfchain.chains.recommendation:RecommendationChain",
     "image_search": "tfchain.chains.image_search:ImageSearchChain",
 }
+WITH_TOP_K = ("search", "classification", "question_answering", "recommendation", "image_search")
+
+
+def takes_top_k(task: str) -> bool:
+    """Whether the `export` of a task's chain has a `top_k`; imports a chain of your own, and nothing else.
+
+    Args:
+        task: As in `check_task`.
+
+    Raises:
+        InputError: if there is no such class, or it is not a chain.
+    """
+    if task in CHAINS:
+        return task in WITH_TOP_K
+    return "top_k" in inspect.signature(find_chain_type(task).export).parameters
 
 
 def check_task(task: str) -> None:

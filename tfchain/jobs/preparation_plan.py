@@ -117,7 +117,7 @@ def read_preparation_node(root: Node, folder: Path, output: Path) -> Preparation
 
 
 def read_reading(found: Mapping[str, Node], folder: Path) -> dict[str, Any]:
-    """Reads what becomes of documents that are empty or broken: the arguments of `ReadOptions` that the file has."""
+    """Reads what becomes of empty documents and broken records: the arguments of `ReadOptions` that the file has."""
     values: dict[str, Any] = {}
     if "empty" in found:
         values["empty"] = found["empty"].read(Empty)

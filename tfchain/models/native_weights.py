@@ -170,9 +170,15 @@ def make_model(library: Any, weights: Weights) -> int:
                 _check(library.tfchain_set_turns(model, is_local, whole.ctypes.data))
         layers = iter(weights.layers)
         for number, shape in enumerate(weights.shapes):
-            layer = next(layers)
+            layer = next(layers, None)
+            if layer is None:
+                raise ValueError(
+                    f"`layers` must have a layer for each of {len(weights.shapes)} shapes. Received: {number}."
+                )
             _set_layer(library, model, number, shape, layer, dim, weights.options.is_gated)
             del layer  # so that it is not in memory beside the next
+        if next(layers, None) is not None:
+            raise ValueError(f"`layers` must have a layer for each of {len(weights.shapes)} shapes. Received: more.")
     except BaseException:
         library.tfchain_free(model)
         raise

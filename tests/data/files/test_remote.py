@@ -79,7 +79,9 @@ def test_what_is_a_url(text: str, is_one: bool) -> None:
         ("https://me:word@host/a/b.csv?key=secret#top", "https://host/a/b.csv"),
         ("https://host?key=secret", "https://host"),
         ("s3://key:secret@bucket/docs/?.txt", "s3://bucket/docs/?.txt"),
-        ("docs/a@b?.txt", "docs/a@b?.txt"),
+        ("zip://a.txt::https://me:word@host/x.zip?key=secret", "zip://a.txt::https://host/x.zip"),
+        ("simplecache::s3://key:secret@bucket/a.txt", "simplecache::s3://bucket/a.txt"),
+        ("abfs://container@account.dfs.core.windows.net/a", "abfs://container@account.dfs.core.windows.net/a"),
     ],
 )
 def test_a_url_is_written_down_without_its_secrets(text: str, shown: str) -> None:
@@ -93,6 +95,15 @@ def test_a_set_names_the_url_that_it_was_made_of_and_its_hash(store: fsspec.Abst
     assert (source["name"], source["records"], len(source["sha256"])) == (url, 1, 64)
     assert f"| {url} |" in (first.path / "README.md").read_text()
     assert again.fingerprint == first.fingerprint
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.txt").write_text("x")
+    both = [
+        prepare([Url(url), tmp_path / place / "x.txt"], [], output=tmp_path / place / "set")
+        for place in ("here", "there")
+    ]
+    assert both[0].fingerprint == both[1].fingerprint
+    assert json.loads((both[0].path / "card.json").read_text())["sources"][0]["name"] == f"{url}, x.txt"
     store.pipe("/bucket/docs/b.txt", b"three")
     assert prepare(url, [], output=tmp_path / "other").fingerprint != first.fingerprint
 

@@ -179,6 +179,7 @@ def test_tf_datasets_of_dicts_tuples_and_texts_are_read() -> None:
     assert pairs.labels is not None
     assert pairs.labels.tolist() == [[0.25]]
     ragged = data({"query": ["q", "p"], "positive": ["d", "e"], "negatives": tf.ragged.constant([["n"], ["m", "o"]])})
+    assert columns(read_pairs(ragged.take(1))) == [["q"], ["d"], ["n"]]
     with pytest.raises(InputError, match=r"dataset\[1\]: expected 1 negatives, as dataset\[0\] has. Received: 2"):
         read_pairs(ragged)
     with pytest.raises(InputError, match="must yield flat dicts or tuples of string tensors"):
@@ -375,5 +376,52 @@ def test_broken_rows_in_memory_and_in_tables_are_left_out_as_well(tmp_path: Path
     (tmp_path / "rows.csv").write_text("query,positive\na,b\nc,d,e\n,f\ng,h\n")
     read = read_pairs(tmp_path / "rows.csv", max_broken=2)
     assert [list(column) for column in read.columns] == [["a", "g"], ["b", "h"]]
-    with pytest.raises(InputError, match="at least one row"):
+    with pytest.raises(InputError, match="Expected rows. Received only 2 broken records, the first: dataset.0."):
         read_pairs([("a", ""), ("b", "")], max_broken=9)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (None, [("a", "b"), ("c", "d")]),
+        ({"query": "a"}, [{"query": "a", "positive": "b"}, {"query": "c", "positive": "d"}]),
+        (
+            {"query": "q", "positive": "p", "labels": None},
+            [{"query": "a", "positive": "b", "labels": [1, 2]}, {"query": "c", "positive": "d", "labels": [3, 4]}],
+        ),
+        (
+            {"query": "q", "positive": "p", "negatives": ["x", ""]},
+            [{"query": "a", "positive": "b", "negatives": ["n"]}, {"query": "c", "positive": "d", "negatives": ["m"]}],
+        ),
+    ],
+    ids=["of no kind", "a column missing", "no labels", "an empty negative"],
+)
+def test_a_broken_first_row_does_not_break_the_others(first: Any, rest: list[Any], tmp_path: Path) -> None:
+    pairs = read_pairs([first, *rest], max_broken=1, broken_file=tmp_path / "broken.jsonl")
+    assert [list(column) for column in pairs.columns][:2] == [["a", "c"], ["b", "d"]]
+    assert json.loads((tmp_path / "broken.jsonl").read_text())["place"] == "dataset[0]"
+    with pytest.raises(InputError, match=r"dataset\[0\]"):
+        read_pairs([first, *rest], broken_file=tmp_path / "broken.jsonl")
+    assert json.loads((tmp_path / "broken.jsonl").read_text())["place"] == "dataset[0]"
+
+
+def test_a_number_and_a_list_of_one_number_are_the_same_label() -> None:
+    rows = [{"text": "a", "score": 1}, {"text": "b", "score": [0.5]}, {"text": "c", "score": np.float32(2)}]
+    labels = read_pairs(rows).labels
+    assert labels is not None
+    assert labels.tolist() == [[1], [0.5], [2]]
+
+
+def test_a_damaged_file_counts_as_one_broken_row(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    row = '{"query": "a", "positive": "b"}\n'
+    for name in ("1.jsonl", "3.jsonl"):
+        (folder / name).write_text(row)
+    (folder / "2.jsonl.gz").write_bytes(gzip.compress(row.encode() * 9)[:-9])
+    pattern = str(folder / "*.jsonl*")
+    assert len(read_pairs(pattern, max_broken=1)) >= 2
+    with pytest.raises(InputError, match=r"2\.jsonl\.gz"):
+        read_pairs(pattern)
+    with pytest.raises(InputError, match=r"Received only 1 broken records, the first: No such file: .*none\.jsonl"):
+        read_pairs(tmp_path / "none.jsonl", max_broken=3)

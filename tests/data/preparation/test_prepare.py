@@ -322,5 +322,10 @@ def test_broken_rows_are_borne_up_to_a_limit(tmp_path: Path) -> None:
     assert list(stream) == [{"text": "a"}, {"query": "q", "positive": "p"}]
     with pytest.raises(InputError, match="rows.jsonl:2: broken JSON"):
         prepare(path, [], output=tmp_path / "other", read="rows")
+    path.write_text("{\n[\n")
+    with pytest.raises(InputError, match="Expected rows. Received only 2 broken records"):
+        list(prepare(path, [], read="rows", reading=ReadOptions(max_broken=5)))
+    with pytest.raises(InputError, match="Expected rows. Received only 2 broken records"):
+        prepare(path, [], output=tmp_path / "other", read="rows", reading=ReadOptions(max_broken=5))
     with pytest.raises(InputError, match="`empty` says what becomes of documents. Received: empty='keep'"):
         prepare(path, [], read="rows", reading=ReadOptions(empty="keep"))

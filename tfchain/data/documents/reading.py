@@ -32,7 +32,7 @@ EMPTY_CHOICES = ("skip", "error", "keep")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What becomes of documents that are empty or broken, for those who hand reading on.
+    """What becomes of documents that are empty or broken, and of broken rows, for those who hand reading on.
 
     Args:
         empty: As in `read_documents`. Default: `skip`.
@@ -188,11 +188,7 @@ class DocumentReader:
                     "Skipped %d %s with neither title nor text, the first at %s.",
                     *(self.num_empty, "document" if self.num_empty == 1 else "documents", self._first_empty),
                 )
-        if not num_read and self.session.first_error is not None:
-            raise InputError(
-                f"Expected documents. Received only {self.session.broken} broken records, the first: "
-                f"{self.session.first_error}"
-            )
+        self.session.check_found(bool(num_read), "documents")
 
     def _read(self, files: FileReader) -> Iterator[Document]:
         places: dict[str, Place] = {}

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfchain.core.errors import InputError
 from tfchain.data.files.place import Block, Place, places_from
 from tfchain.data.files.tables import BLOCK_ROWS
@@ -77,7 +79,7 @@ def read_tf_dataset(dataset: Any, choose: ChooseNames, tuple_names: TupleNames, 
 
 def decode_value(value: Any, place: Place) -> Any:
     """Returns bytes, or a list of them, as text."""
-    if isinstance(value, list):
+    if isinstance(value, list | np.ndarray):  # an array in a ragged row
         return [decode_value(item, place) for item in value]
     return to_text(value, place)
 

@@ -97,6 +97,21 @@ class ReadSession:
                 raise
             self.reject(error, label)
 
+    def check_found(self, found: bool, what: str) -> None:
+        """Checks that something else was read than broken records.
+
+        Args:
+            found: Whether a record could be read.
+            what: What was expected, such as `documents`.
+
+        Raises:
+            InputError: if there were broken records alone.
+        """
+        if not found and self.broken:
+            raise InputError(
+                f"Expected {what}. Received only {self.broken} broken records, the first: {self.first_error}"
+            )
+
     def note_encoding(self, encoding: str, file: str) -> None:
         """Remembers that a file was read in another encoding than UTF-8."""
         self._encodings[encoding] += 1

@@ -9,6 +9,7 @@ from tfchain.core.errors import InputError, MissingPackageError, first_line
 from tfchain.data.files.data_file import DataFile
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+NAMED_BEFORE_AT = ("abfs", "abfss", "wasb", "wasbs", "github", "git")  # a container or a repository, and no user
 MAGIC = re.compile(r"[*?\[]")
 PACKAGES = {
     "gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs", "http": "aiohttp", "https": "aiohttp",
@@ -39,15 +40,20 @@ def is_url(text: str) -> bool:
     return URL.fullmatch(text) is not None
 
 
-def without_secrets(text: str) -> str:
-    """Returns a URL without user, password, query and fragment, which may hold keys; another text as it is."""
-    if not is_url(text):
-        return text
-    scheme, _, rest = text.partition("://")
+def without_secrets(url: str) -> str:
+    """Returns a URL without user, password, query and fragment, which may hold keys.
+
+    Of several joined by `::`, as fsspec has them (`zip://a.txt::https://host/b.zip`), each loses its own.
+    """
+    return "::".join(map(_clean, url.split("::")))
+
+
+def _clean(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
     if scheme in ("http", "https"):  # elsewhere a question mark is part of a pattern
         rest = rest.partition("#")[0].partition("?")[0]
     host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}{mark}{host if scheme in NAMED_BEFORE_AT else host.rpartition('@')[2]}{slash}{path}"
 
 
 def find_remote_files(url: str) -> list[tuple[str, DataFile]]:

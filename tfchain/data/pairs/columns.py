@@ -86,6 +86,14 @@ class ColumnReader:
             InputError: if a column is missing, a text is not a string or is empty, labels are not finite numbers, or a
                 row has a different number of negatives or labels from the first; with the row's place.
         """
+        widths = dict(self._widths)
+        try:
+            return self._read(block)
+        except InputError:
+            self._widths = widths  # a broken row decides nothing
+            raise
+
+    def _read(self, block: Block) -> Rows:
         self._check_names(block)
         by_name = dict(zip(block.names, block.columns, strict=True))
         texts = [check_texts(by_name[name], name, block.place) for name in self.layout.texts]
@@ -117,7 +125,8 @@ class ColumnReader:
         if labels is None or labels.shape[1] != width or not are_sound(labels):
             for number, value in enumerate(values):
                 self._check_label(value, name, width, place(number))
-        assert labels is not None
+        if labels is None:  # each is sound, but some are numbers and others lists of one
+            labels = np.concatenate([np.reshape(value, (1, -1)) for value in values]).astype("float32")
         return labels
 
     def _check_label(self, value: Any, name: str, width: int, place: Place) -> None:

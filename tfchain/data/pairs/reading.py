@@ -1,5 +1,6 @@
 """Training pairs in memory, from any source: each row is a query, its document and its hard negatives."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -89,8 +90,8 @@ def read_pairs(
             - `Pairs`, which are returned unchanged.
         split: Which part of a BEIR folder or a `DatasetDict`. Default: `train`.
         max_broken: How many broken rows (a line that is not JSON, other columns than the first row's, an empty text, a
-            label that is no number) are left out, and counted in a warning, before one ends the reading; not of BEIR
-            folders, those of MS MARCO, and `tf.data`. Default: 0, the first one does.
+            label that is no number; a file that is damaged, as one) are left out, and counted in a warning, before one
+            ends the reading; not of BEIR folders and those of MS MARCO. Default: 0, the first one does.
         broken_file: Where to write the broken rows, as lines of JSON with `place`, `reason` and `record`. Default: not
             kept.
 
@@ -124,7 +125,8 @@ def read_pairs(
                     labels.append(rows.labels)
     finally:
         session.finish()
-    if reader is None or not columns:
+    session.check_found(bool(columns), "rows")
+    if reader is None:
         received = str(dataset) if isinstance(dataset, str | os.PathLike) else f"an empty {type(dataset).__name__}"
         raise InputError(
             f"`dataset` must have at least one row. Received: {received}. Give it rows (a generator can be read only "
@@ -134,17 +136,14 @@ def read_pairs(
 
 
 def read_sound_rows(reader: ColumnReader, block: Block, session: ReadSession) -> Iterator[Rows]:
-    """Reads a block's rows; those that are broken are rejected one by one, if the run bears any.
+    """Reads a block's rows; those that are broken are rejected one by one.
 
     Raises:
         InputError: as `ReadSession.reject` does.
     """
-    try:
+    with contextlib.suppress(InputError):
         yield reader.read(block)
         return
-    except InputError:
-        if not session.max_broken:
-            raise
     for number in range(len(block.columns[0])):
         place = block.place(number)
         columns = [column[number : number + 1] for column in block.columns]

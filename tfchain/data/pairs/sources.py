@@ -24,7 +24,15 @@ from tfchain.data.files.records import read_json_lines, record_ending
 from tfchain.data.files.shard_manifest import find_shards, read_manifest
 from tfchain.data.files.tables import BLOCK_ROWS, is_frame, read_cells, read_frame, read_parquet
 from tfchain.data.files.tfrecords import read_tfrecord
-from tfchain.data.pairs.columns import LABEL_NAMES, find_layout, ragged_error, standard_names, used_names
+from tfchain.data.pairs.columns import (
+    LABEL_NAMES,
+    TEXT_NAME,
+    check_text,
+    find_layout,
+    ragged_error,
+    standard_names,
+    used_names,
+)
 from tfchain.data.pairs.msmarco_triples import is_triples, read_triples
 
 TFRECORD_ENDINGS = (".tfrecord", ".tfrecord.gz")
@@ -74,14 +82,18 @@ def is_other(dataset: Any) -> bool:
 
 
 def read_path(source: str | os.PathLike[str], session: ReadSession | None = None) -> Iterator[Block]:
-    """Reads a file, the files of a folder in the order of their names, or those of a pattern or a URL."""
+    """Reads a file, the files of a folder in the order of their names, or those of a pattern or a URL.
+
+    A file that cannot be read to its end counts as one broken row.
+    """
+    session = session or ReadSession()
     named = find_named_files(os.fspath(source))
     if named is not None:
         for _, file in named:
-            yield from read_file(file, session)
+            yield from session.bear(read_file(file, session), str(file))
         return
     for path in find_files(to_path(source)):
-        yield from read_file(path, session)
+        yield from session.bear(read_file(path, session), printable(path))
 
 
 def find_files(path: Path) -> list[Path]:
@@ -150,7 +162,7 @@ def read_archived(archive: DataFile, session: ReadSession) -> Iterator[Block]:
     for _, member in read_archive(archive, session):
         if record_ending(member) is not None or is_squad(member):
             found = True
-            yield from read_file(member, session)
+            yield from session.bear(read_file(member, session), member.label)
     if not found:
         raise InputError(
             f"{archive} has no file of rows. Expected .jsonl, .csv, .tsv, .parquet, .tfrecord or SQuAD-like .json "
@@ -183,7 +195,8 @@ class RowShape:
         """
         if isinstance(row, Mapping):
             return cls(place, dict, tuple(used_names(list(row), place)), row.keys())
-        # A text has one column; the check of the columns reports anything else, with its place.
+        if not isinstance(row, str | list | tuple):
+            check_text(row, TEXT_NAME, place)  # raises, and says what is expected
         width = len(row) if isinstance(row, list | tuple) and row else 1
         return cls(place, row_kind(row), tuple(standard_names(width, symmetric=False)))
 
@@ -200,10 +213,14 @@ class RowShape:
 def read_rows(rows: Iterable[tuple[Place, Any]], session: ReadSession | None = None) -> Iterator[Block]:
     """Gathers rows into blocks; all rows have the kind and the columns of the first. `session` as in `read_blocks`."""
     rows, session = iter(rows), session or ReadSession()
-    first = next(rows, None)
-    if first is None:
+    for first in rows:
+        try:
+            shape = RowShape.of(*first)
+            break
+        except InputError as error:
+            session.reject(error, *first)
+    else:
         return
-    shape = RowShape.of(*first)
     rows = itertools.chain([first], rows)
     while batch := list(itertools.islice(rows, BLOCK_ROWS)):
         places, values = [], []

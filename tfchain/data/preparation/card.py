@@ -109,13 +109,16 @@ class Card:
 def make_fingerprint(
     *, read: str, sources: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], shards: Sequence[Shard]
 ) -> str:
-    """Returns the hash of a set: of its sources' content, its steps with their settings, and its files.
+    """Returns the hash of a set: of its sources' content and names, its steps with their settings, and its files.
 
     No time, no place and no machine is part of it, so that the same inputs give the same hash everywhere.
     """
     values = {
         "read": read,
-        "sources": [dict(source) for source in sources],
+        # The name of a URL says where the records lie; their hash is the same wherever they lie.
+        "sources": [
+            {key: value for key, value in source.items() if key != "name" or "bytes" in source} for source in sources
+        ],
         "steps": [dict(step) for step in steps],
         "shards": [[shard.name, shard.records, shard.sha256] for shard in shards],
     }

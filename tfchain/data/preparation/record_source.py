@@ -13,7 +13,7 @@ from tfchain.data.documents.beir import BeirDataset
 from tfchain.data.documents.items import names_path
 from tfchain.data.documents.judged import is_judged_folder
 from tfchain.data.documents.reading import DocumentReader, ReadOptions
-from tfchain.data.files.data_file import DataFile
+from tfchain.data.files.data_file import DataFile, to_file
 from tfchain.data.files.listing import find_matches, find_named_files, is_pattern
 from tfchain.data.files.paths import printable, to_path
 from tfchain.data.files.place import Block
@@ -52,11 +52,11 @@ class RecordSource:
     Args:
         source: What `read_documents` or `read_pairs` takes. Rows may have any columns, which stay.
         read: Whether its records are `documents` or `rows`. Default: `documents`.
-        reading: What becomes of documents that are empty or broken. Default: `ReadOptions()`.
+        reading: What becomes of documents that are empty or broken, or of broken rows. Default: `ReadOptions()`.
 
     Attributes:
         paths: The files and folders that the source names; empty if it is records in memory, or a URL is among them.
-        name: URLs, and paths beside them, without what may be secret in them; None if it names none.
+        name: URLs without what may be secret in them, and the names of files beside them; None without a URL.
     """
 
     source: Any
@@ -77,7 +77,8 @@ class RecordSource:
         named = list_named(self.source, self.read)
         has_url = any(is_url(text) for text in named)
         object.__setattr__(self, "paths", () if has_url else find_paths(named))
-        object.__setattr__(self, "name", ", ".join(map(without_secrets, named)) if has_url else None)
+        shown = (without_secrets(text) if is_url(text) else os.path.basename(text) for text in named)
+        object.__setattr__(self, "name", ", ".join(shown) if has_url else None)
 
     def blocks(self) -> Iterator[list[Record]]:
         """Reads the records, 1,024 at a time, from the first on.
@@ -95,10 +96,14 @@ class RecordSource:
     def _read_rows(self) -> Iterator[Record]:
         session = (self.reading or ReadOptions()).new_session()
         session.start()
+        found = False
         try:
-            yield from read_row_records(self.source, session)
+            for record in read_row_records(self.source, session):
+                found = True
+                yield record
         finally:
             session.finish()
+        session.check_found(found, "rows")
 
     def files(self) -> list[Path]:
         """Returns the files that the source names, in a fixed order; hidden ones in folders are left out."""
@@ -176,8 +181,8 @@ def read_row_records(source: Any, session: ReadSession | None = None) -> Iterato
         yield from pair_rows(source)
     elif isinstance(source, str | os.PathLike):
         named = find_named_files(source)
-        for file in find_files(to_path(source)) if named is None else [file for _, file in named]:
-            yield from read_row_file(file, session)
+        for file in map(to_file, find_files(to_path(source))) if named is None else [file for _, file in named]:
+            yield from session.bear(read_row_file(file, session), file.label)
     elif isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         for path in source:
             yield from read_row_records(path, session)
@@ -199,7 +204,7 @@ def is_other_source(source: Any) -> bool:
     return hasattr(source, "column_names") or hasattr(source, "columns") or hasattr(source, "element_spec")
 
 
-def read_row_file(path: Path | DataFile, session: ReadSession) -> Iterator[Record]:
+def read_row_file(path: DataFile, session: ReadSession) -> Iterator[Record]:
     """Reads the rows of a file: of JSON lines with all columns, of other files with those that training reads."""
     if record_ending(path) == ".jsonl":
         yield from (row for _, row in read_json_lines(path, session))

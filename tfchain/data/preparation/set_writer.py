@@ -281,6 +281,6 @@ class SetRun:
 
 
 def describe_reading(reading: ReadOptions | None) -> dict[str, Any]:
-    """Returns the part of how documents are read that decides which ones are."""
+    """Returns the part of how a source is read that decides which of its records are."""
     reading = reading or ReadOptions()
     return {"empty": reading.empty, "max_broken": reading.max_broken}

@@ -1,11 +1,11 @@
 """Reads the file that `tfchain lifecycle` runs; every error names file and line."""
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from tfchain.chains.chain_types import takes_top_k
 from tfchain.core.errors import InputError
 from tfchain.jobs.compression_plan import read_candidates
 from tfchain.jobs.config import (
@@ -162,13 +162,6 @@ class LifecycleReader:
         if "checkpoint_every" in found:
             values["checkpoint_every"] = read_whole_number(found["checkpoint_every"])
         return TrainSection(**values), approves
-
-
-def takes_top_k(task: str) -> bool:
-    """Whether the task's `export` has a `top_k`."""
-    from tfchain.chains.chain_types import find_chain_type
-
-    return "top_k" in inspect.signature(find_chain_type(task).export).parameters
 
 
 def take_approve(node: Node) -> tuple[Node, bool]:
