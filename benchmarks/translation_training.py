@@ -98,6 +98,7 @@ def main() -> None:
     parts = ("prepare", "ours", "theirs", "measure") if arguments.part == "all" else (arguments.part,)
     if "prepare" in parts:
         prepare(arguments.folder, train, arguments.epochs)
+    check_epochs(arguments.folder, arguments.epochs)
     if "ours" in parts:
         train_ours(arguments.folder, train, arguments.epochs)
     if "theirs" in parts:
@@ -146,8 +147,18 @@ def prepare(folder: Path, train: ParallelRows, epochs: int) -> None:
         lengths=rows.lengths(),
         steps=np.concatenate(plan),
         step_sizes=[len(batch) for batch in plan],
+        epochs=epochs,
     )
     print(f"prepared: {len(rows)} rows, {rows.lengths().sum(axis=0)} tokens, {len(plan)} steps", flush=True)
+
+
+def check_epochs(folder: Path, epochs: int) -> None:
+    """Stops if the batches were planned for other epochs: one model would take more steps than the other."""
+    planned = int(np.load(folder / "rows.npz")["epochs"])
+    if planned != epochs:
+        raise SystemExit(
+            f"{folder} was prepared for {planned} epochs. Received: --epochs {epochs}. Use another folder."
+        )
 
 
 def train_ours(folder: Path, train: ParallelRows, epochs: int) -> None:
