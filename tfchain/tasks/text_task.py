@@ -35,6 +35,7 @@ from tfchain.training.losses import PairLoss
 
 JUDGED_BATCH = 32
 CHAIN_SETTINGS = ("hyperparameters", "report")  # the names that a chain adds to its task's settings
+PAIRS_ASKED = "What users ask must be single texts. Received: pairs of texts. Leave the reference out."
 
 
 class TextTask:
@@ -271,11 +272,11 @@ class TextTask:
 
     def check_asked(self, state: Any) -> None:
         if state is not None and self.is_paired(state):
-            raise InputError("What users ask must be single texts. Received: pairs of texts. Leave the reference out.")
+            raise InputError(PAIRS_ASKED)
 
     def asked(self, judged: TextRows) -> tuple[Sequence[str], None]:
         if judged.second_texts is not None:
-            raise InputError("What users ask must be single texts. Received: pairs of texts. Leave the reference out.")
+            raise InputError(PAIRS_ASKED)
         return judged.texts, None
 
     # Serving

@@ -415,12 +415,12 @@ def test_a_number_and_a_list_of_one_number_are_the_same_label() -> None:
 def test_a_damaged_file_counts_as_one_broken_row(tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     folder.mkdir()
-    row = '{"query": "a", "positive": "b"}\n'
-    for name in ("1.jsonl", "3.jsonl"):
-        (folder / name).write_text(row)
-    (folder / "2.jsonl.gz").write_bytes(gzip.compress(row.encode() * 9)[:-9])
+    for name in "13":
+        (folder / f"{name}.jsonl").write_text(f'{{"query": "{name}", "positive": "b"}}\n')
+    (folder / "2.jsonl.gz").write_bytes(gzip.compress(b'{"query": "2", "positive": "b"}\n' * 9)[:-9])
     pattern = str(folder / "*.jsonl*")
-    assert len(read_pairs(pattern, max_broken=1)) >= 2
+    queries = read_pairs(pattern, max_broken=1).columns[0]
+    assert (queries[0], queries[-1]) == ("1", "3")  # what stands before the damage may be read
     with pytest.raises(InputError, match=r"2\.jsonl\.gz"):
         read_pairs(pattern)
     with pytest.raises(InputError, match=r"Received only 1 broken records, the first: No such file: .*none\.jsonl"):
