@@ -14,7 +14,7 @@ from transformers import BertTokenizer
 
 from tests.tiny_model import MAX_LENGTH
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 

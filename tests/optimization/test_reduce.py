@@ -8,7 +8,8 @@ import pytest
 
 from tfchain import Cluster, Prune, ReduceDimensions
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.recipes import check_recipes

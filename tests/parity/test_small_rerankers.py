@@ -14,6 +14,8 @@ from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import Architecture
 from tfchain.models.engines.native_encoder import find_obstacle_of_shape
 from tfchain.models.native_library import find_obstacle
+from tfchain.models.weights.classifier_heads import read_classifier_head
+from tfchain.models.weights.folder import to_transformer_config
 
 FIXTURES = Path(__file__).parent / "reranker_fixtures"
 MADE = sorted(path.stem for path in FIXTURES.glob("*.npz"))
@@ -63,6 +65,32 @@ def test_a_folder_written_for_sentence_transformers_gives_the_same_scores(kept, 
         again = Reranker.from_pretrained(reranker.save_pretrained(tmp_path / "saved"), engine="tensorflow")
     np.testing.assert_allclose(again.predict(pairs), expected["scores"], atol=1e-5, rtol=0)
     assert (again.activation, again.max_length) == (reranker.activation, reranker.max_length)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [name for name in NAMES if name != READ_ONLY])
+def test_the_dropout_of_a_head_is_that_of_transformers(name: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("needs PyTorch (`make test-torch`)")
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(FIXTURES / name)
+    rates = {"hidden_dropout_prob": 0.05, "seq_classif_dropout": 0.25, "classifier_dropout_prob": 0.15}
+    for key, rate in rates.items():
+        if hasattr(config, key):
+            setattr(config, key, rate)
+    for key, rate in {"classifier_dropout": 0.3, "pooler_dropout": 0.35, "cls_dropout": 0.45}.items():
+        setattr(config, key, rate)
+    modules = dict(AutoModelForSequenceClassification.from_config(config).named_modules())
+    last = next(modules[place].p for place in ("dropout", "drop", "classifier.dropout") if place in modules)
+    used_twice = "classifier.dropout" in modules  # on the first token's vector, too
+    pooled = last if used_twice else modules["pooler.dropout"].p if "pooler.dropout" in modules else 0.0
+
+    values = config.to_dict()
+    transformer = to_transformer_config(values, FIXTURES / name)
+    first, second = read_classifier_head(transformer.architecture, values).list_dense(transformer, 1)
+
+    assert (first.dropout, second.dropout) == (pooled, last)
 
 
 @pytest.mark.torch

@@ -138,6 +138,8 @@ def save_span_encoder(text_encoder: TextEncoder, path: Path) -> None:
     values = to_hugging_face(plain) | {"architectures": [head.class_name]}
     if head.dense is not None:
         values |= {"classifier_bias": config.dense[0].use_bias, "classifier_activation": config.dense[0].activation}
+    if head.dropout_key is not None:
+        values[head.dropout_key] = config.dense[-1].dropout
     values.pop("tfchain")
     write(path / "config.json", values)
     text_encoder.tokenizer.save(path)

@@ -11,7 +11,8 @@ import numpy as np
 from tfchain.core.checks import check_whole_number
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.encoders.anatomy import list_shapes, list_transformer_shapes
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.token_vectors import TokenVectorConfig
 from tfchain.models.precision import EngineName
 from tfchain.models.shared_model import SharedModel

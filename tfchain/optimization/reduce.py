@@ -8,7 +8,7 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import check_texts
-from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import HEAD, DenseConfig
+from tfchain.models.encoders.config import HEAD
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tfchain.models.encoders.anatomy import fingerprint_weights, list_shapes
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.encoders.keras_weights import KerasWeights
 
@@ -25,6 +26,13 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "heads": (
         {},
         {"dense": (DenseConfig(in_dim=8, out_dim=6), DenseConfig(in_dim=6, out_dim=3, use_bias=False))},
+    ),
+    "heads with dropout": (
+        {},
+        {
+            "dense": (DenseConfig(in_dim=8, out_dim=6, dropout=0.1), DenseConfig(in_dim=6, out_dim=3)),
+            "head": DenseConfig(in_dim=3, out_dim=2, dropout=0.2),
+        },
     ),
 }  # fmt: skip
 

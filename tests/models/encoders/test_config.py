@@ -4,7 +4,8 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.anatomy import list_modules
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 
 
 def test_one_number_holds_for_all_layers_and_several_for_one_each(small_config: EncoderConfig) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.relative_positions import make_buckets

@@ -12,7 +12,8 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.models import native_library as native
-from tfchain.models.encoders.config import Activation, DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.config import Activation, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.engines import litert_engine, native_encoder
 from tfchain.models.engines.native_encoder import NativeEncoder, find_obstacle_of

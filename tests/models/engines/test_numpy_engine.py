@@ -10,7 +10,8 @@ import pytest
 
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.blocks.static import make_static_shape
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.engines.numpy_engine import find_obstacle_of_static
 from tfchain.models.engines.runner import EncoderRunner

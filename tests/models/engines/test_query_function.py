@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.engines.query_function import make_single_function
 from tfchain.models.engines.runner import EncoderRunner

@@ -57,5 +57,5 @@ def test_what_a_prompt_cannot_do() -> None:
     with pytest.raises(InputError, match="`max_length` must be more than the"):
         make(max_length=3)
     for call in (lambda: make().find_ids(["a"]), lambda: make().join_ids([1], [2])):
-        with pytest.raises(InputError, match="Export the chain without it"):
+        with pytest.raises(InputError, match="takes joined pairs only"):
             call()

@@ -42,9 +42,37 @@ def test_a_head_that_config_json_sets_is_written_as_it_is_read() -> None:
     assert made.pooling.modes == ("mean",)
     assert made.module_order == ("dense", "layer_norm")
     assert [(dense.use_bias, dense.activation) for dense in made.dense] == [(True, "relu")]
-    assert write_classifier_head(made) == values
+    assert write_classifier_head(made) == values | {"classifier_dropout": 0.0}
     usual = to_pair_encoder(make_shape("modernbert", norm_epsilon=1e-5), 1)
     assert write_classifier_head(usual) == {
-        "classifier_pooling": "cls", "classifier_bias": False, "classifier_activation": "gelu"
+        "classifier_pooling": "cls", "classifier_bias": False, "classifier_activation": "gelu",
+        "classifier_dropout": 0.0,
     }  # fmt: skip
-    assert write_classifier_head(to_pair_encoder(make_shape("distilbert"), 1)) == {}
+    assert write_classifier_head(to_pair_encoder(make_shape("mpnet"), 1)) == {}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "values", "pooled", "last"),
+    [
+        ("bert", {}, 0.0, 0.1),  # the transformer's
+        ("bert", {"classifier_dropout": None}, 0.0, 0.1),
+        ("bert", {"classifier_dropout": 0.3}, 0.0, 0.3),
+        ("roberta", {"classifier_dropout": 0.3}, 0.3, 0.3),
+        ("electra", {}, 0.1, 0.1),
+        ("mpnet", {"classifier_dropout": 0.3}, 0.1, 0.1),  # a key that MPNet does not have
+        ("distilbert", {}, 0.0, 0.2),
+        ("distilbert", {"seq_classif_dropout": 0.0}, 0.0, 0.0),
+        ("albert", {"classifier_dropout_prob": 0.4}, 0.0, 0.4),
+    ],
+)
+def test_the_dropout_of_a_head_is_that_of_transformers(
+    architecture: str, values: dict[str, object], pooled: float, last: float
+) -> None:
+    head = read_classifier_head(architecture, values)
+    made = to_pair_encoder(make_shape(architecture), 1, head=head)
+    assert made.head is not None
+    assert (made.dense[0].dropout, made.head.dropout) == (pooled, last)
+    again = to_pair_encoder(
+        make_shape(architecture), 1, head=read_classifier_head(architecture, write_classifier_head(made))
+    )
+    assert again == made

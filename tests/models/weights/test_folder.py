@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.weights.folder import read_folder
 
 BERT = {

@@ -10,7 +10,7 @@ import pytest
 from tests.models.engines.test_native_encoder import make_encoder
 from tests.tiny_model import save_tiny_model
 from tfchain.models import native_library
-from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.classification.labels import Labels
 from tfchain.tasks.classification.native_classification import load_classification

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.tiny_model import save_tiny_model
 from tfchain import Document, Hit, NeuralSearchChain, Reranker
@@ -97,3 +98,28 @@ def test_a_version_holds_the_pieces_of_both_tokenizers(tmp_path: Path) -> None:
 
     listed = json.loads((version / "assets.extra" / "tfchain.json").read_text(encoding="utf-8"))
     assert "SentencepieceTokenizeOp" in json.dumps(listed)
+
+
+def test_a_version_reranks_by_a_prompt(tmp_path: Path) -> None:
+    """Words run across the ends of a prompt's parts, so the graph keeps passages as texts, not as token ids."""
+    save_tiny_model(tmp_path / "bert", seed=1, num_layers=1)
+    texts = [*TEXTS, "a separator \x1f in it", "猫在睡觉 \x00 é"]
+    reranker = Reranker.from_pretrained(RERANKER.parent / "qwen3", engine="tensorflow")
+    chain = NeuralSearchChain.from_pretrained(
+        tmp_path / "bert", engine="tensorflow", reranker=reranker, rerank_top=len(texts)
+    ).add([Document(f"d{place}", text, title="on" * (place == 4)) for place, text in enumerate(texts)])
+
+    version = chain.export(tmp_path / "versions", top_k=3)
+
+    served = tf.saved_model.load(str(version))
+    queries = ["who \x1f sleeps", "what fell on monday " * 9]
+    found = served.signatures["search"](text=tf.constant(queries))
+    for row, query in enumerate(queries):
+        hits = chain.search(query, top_k=3).hits
+        assert found["ids"][row].numpy().tolist() == [hit.id.encode() for hit in hits]
+        np.testing.assert_allclose(found["scores"][row], [hit.score for hit in hits], atol=1e-5)
+    pairs = [("who sleeps", "the cat"), ("what", "")]
+    scores = served.signatures["rerank"](
+        text=tf.constant([first for first, _ in pairs]), text_pair=tf.constant([second for _, second in pairs])
+    )
+    np.testing.assert_allclose(scores["output"], reranker.predict(pairs, activation="identity"), atol=1e-5)

@@ -1,5 +1,6 @@
 """The copy that is trained: the same weights, a type and dropout of its own, frozen layers, low-rank additions."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ import pytest
 from tests.training.conftest import MakeEncoder
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.training.fit.training_copy import make_training_copy, trained_weights
 
@@ -63,6 +65,22 @@ def test_another_dropout_is_in_all_layers_of_the_copy_alone(make_encoder: MakeEn
     assert (encoder.config.transformer.dropout, encoder.config.transformer.attention_dropout) == (0.1, 0.1)
     assert np.abs(copy(INPUTS, training=True) - copy(INPUTS)).max() > 0.01
     np.testing.assert_allclose(make(encoder, dropout=0)(INPUTS, training=True), encoder(INPUTS), atol=1e-7)
+
+
+def test_dropout_before_a_head(make_encoder: MakeEncoder) -> None:
+    """As a classifier of transformers drops the pooled vector: each number is 0, or 1 / (1 - rate) as large."""
+    plain = make_encoder(dropout=0.0)
+    dim = plain.config.vector_dim
+    head = DenseConfig(in_dim=dim, out_dim=dim, activation="linear", dropout=0.25)
+    encoder = Encoder(dataclasses.replace(plain.config, head=head))
+    encoder.set_weights([*plain.get_weights(), np.eye(dim, dtype="float32"), np.zeros(dim, "float32")])
+    whole = np.array(encoder(INPUTS))
+    np.testing.assert_allclose(whole, plain(INPUTS), atol=1e-7)
+    for rate, copy in ((0.25, make(encoder)), (0.5, make(encoder, dropout=0.5))):
+        made = np.concatenate([np.array(copy(INPUTS, training=True)) / whole for _ in range(50)])
+        if rate == 0.25:  # the transformer has none
+            np.testing.assert_allclose(made * (1 - rate), np.round(made * (1 - rate)), atol=1e-4)
+        assert np.mean(np.abs(made) < 1e-6) == pytest.approx(rate, abs=0.06)
 
 
 def test_the_seed_decides_on_dropouts_masks_and_each_dropout_has_its_own(make_encoder: MakeEncoder) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from tfchain.core.fingerprint import ArrayBlocks, make_fingerprint
 from tfchain.models.encoders.blocks import BLOCKS
 from tfchain.models.encoders.blocks.block import Block
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, TransformerConfig
+from tfchain.models.encoders.config import HEAD, EncoderConfig, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 
 LAYER_NORM = "layer_norm"  # the beginning of the names of layer normalisations after the pooling
 LAYER_NORM_EPSILON = 1e-5  # of sentence-transformers' LayerNorm, as PyTorch has it
@@ -65,6 +66,16 @@ def list_dense(config: EncoderConfig) -> list[tuple[str, DenseConfig]]:
     return modules if config.head is None else [*modules, (HEAD, config.head)]
 
 
+def list_dropouts(config: EncoderConfig) -> dict[str, float]:
+    """Returns the rates of dropout on the inputs of dense modules and of the task's head, by the module's name."""
+    return {name: dense.dropout for name, dense in list_dense(config) if dense.dropout}
+
+
+def name_dropout(module: str) -> str:
+    """Returns the name of the layer that drops a module's inputs."""
+    return f"{module}_drop"
+
+
 def list_modules(config: EncoderConfig) -> list[str]:
     """Returns the names of the layers after the pooling, in order: dense modules, normalisations, and a task's head."""
     names = []
@@ -88,7 +99,7 @@ def fingerprint_weights(config: EncoderConfig, read: Callable[[str], np.ndarray 
     """
     num_layers = OTHER_LAYERS + find_block(config.transformer).count_keras_layers(config.transformer)
     num_layers += (
-        len(list_modules(config)) + config.transformer.has_token_flags
+        len(list_modules(config)) + len(list_dropouts(config)) + config.transformer.has_token_flags
     )  # the matrix of token vectors is in the pooling's place
     values = {"model": json.dumps(config.to_dict(), sort_keys=True), "types": ["float32"] * num_layers}
     return make_fingerprint(values, ((f"{number}", read(path)) for number, path in enumerate(list_shapes(config))))

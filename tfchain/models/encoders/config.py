@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.disentangled_config import DisentangledConfig
 from tfchain.models.encoders.layer_config import LayerConfig, RotaryConfig, to_plain
 from tfchain.models.encoders.token_vectors import TokenVectorConfig
@@ -303,23 +304,6 @@ class PoolingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenseConfig:
-    """A Dense module after the pooling.
-
-    Args:
-        in_dim: Width of the input.
-        out_dim: Width of the output.
-        use_bias: Whether a bias is added. Default: True.
-        activation: `tanh`, `linear`, `relu`, `gelu` or `sigmoid`. Default: `tanh`, as in sentence-transformers.
-    """
-
-    in_dim: int
-    out_dim: int
-    use_bias: bool = True
-    activation: Literal["tanh", "linear", "relu", "gelu", "sigmoid"] = "tanh"
-
-
-@dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """A whole text encoder: transformer, pooling, dense modules, normalisation, and a task's head if it has one.
 
@@ -414,6 +398,8 @@ class EncoderConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; `from_dict` reads them."""
         values = {**dataclasses.asdict(self), "transformer": self.transformer.to_dict()}
+        values["dense"] = tuple(dense.to_dict() for dense in self.dense)
+        values["head"] = None if self.head is None else self.head.to_dict()
         if not self.order:
             del values["order"]  # keeps the fingerprints of encoders with the usual order
         if self.head is None:

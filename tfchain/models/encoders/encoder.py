@@ -8,8 +8,16 @@ import keras
 import numpy as np
 
 from tfchain.core.fingerprint import make_fingerprint
-from tfchain.models.encoders.anatomy import LAYER_NORM, LAYER_NORM_EPSILON, find_block, list_dense
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.anatomy import (
+    LAYER_NORM,
+    LAYER_NORM_EPSILON,
+    find_block,
+    list_dense,
+    list_dropouts,
+    name_dropout,
+)
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.token_layers import TokenFlags, TokenMatrix
 from tfchain.models.encoders.transformer import LayerNorm, make_activation
@@ -98,6 +106,9 @@ def make_layer(config: EncoderConfig, name: str, *, dtype: str = "float32") -> A
         return Normalize(name=name, dtype="float32")
     if name.startswith(LAYER_NORM):
         return LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name, dtype="float32")
+    for module, rate in list_dropouts(config).items():
+        if name == name_dropout(module):
+            return keras.layers.Dropout(rate, name=name, dtype="float32")
     dense = dict(list_dense(config)).get(name)
     if dense is not None:
         return make_dense(dense, name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfchain.models.encoders.anatomy import find_block, list_modules, name_layer
+from tfchain.models.encoders.anatomy import find_block, list_dropouts, list_modules, name_dropout, name_layer
 from tfchain.models.encoders.blocks.block import FindLayer
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 
@@ -73,7 +73,10 @@ def walk_heads(config: EncoderConfig, find_layer: FindLayer, hidden: Any, token_
         `(batch, embedding_dim)`.
     """
     vectors = hidden if config.tokens is not None else find_layer("pooling")(hidden, padding_mask)
+    dropouts = list_dropouts(config)
     for name in list_modules(config):
+        if name in dropouts:
+            vectors = find_layer(name_dropout(name))(vectors)
         vectors = find_layer(name)(vectors)
     return vectors if config.tokens is None else find_layer(TOKEN_MATRIX)(vectors, token_ids, padding_mask)
 

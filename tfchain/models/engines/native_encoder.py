@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfchain.models.encoders.anatomy import LAYER_NORM, LAYER_NORM_EPSILON, find_block, list_dense, list_modules
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.keras_weights import KerasWeights
 from tfchain.models.engines.kernel_folder import StoredKernels
 from tfchain.models.engines.kernel_weights import NotFiniteError, load_kernel_weights, make_kernel_weights

@@ -59,8 +59,8 @@ class PromptedPairTokenizer(PairTokenizer):
 
     def _make_error(self) -> InputError:
         return InputError(
-            "A version with documents needs a reranker whose pairs are joined of token ids. Received: one that reads "
-            "both texts in a prompt. Export the chain without it, or use a cross-encoder with a classifier."
+            "The tokens of a prompt are not those of the texts in it, so this tokenizer takes joined pairs only: "
+            "call it with join_pair(query, document)."
         )
 
     def _fill(self, first: str, second: str) -> str:

@@ -3,17 +3,20 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.anatomy import LAYER_NORM
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig, Module, PoolingMode
+from tfchain.models.encoders.anatomy import LAYER_NORM, list_dense
+from tfchain.models.encoders.config import HEAD, EncoderConfig, Module, PoolingMode, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 
 # What config.json may set: values of `PoolingConfig` and `DenseConfig`, as transformers names them.
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "pooling": ("cls", "mean"),
     "activation": ("tanh", "linear", "relu", "gelu", "sigmoid"),
 }
+
+DROPOUT: Mapping[str, str] = {"dropout": "classifier_dropout"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class ClassifierHead:
         pooling: How token vectors are pooled. Default: the first one's.
         use_bias: Whether the first layer has a bias. Default: True.
         norm: The name of the tensors of a layer normalisation between the layers. Default: none.
+        dropout: Rate on the second layer's input while training. Default: the transformer's.
+        pooled_dropout: Rate on the first layer's input while training; `same` for that of the second. Default: 0.
         keys: Field of this class → the key of config.json that sets it. Default: config.json sets none.
     """
 
@@ -38,6 +43,8 @@ class ClassifierHead:
     pooling: PoolingMode = "cls"
     use_bias: bool = True
     norm: str | None = None
+    dropout: float | None = None
+    pooled_dropout: float | Literal["same"] = 0.0
     keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -51,52 +58,70 @@ class ClassifierHead:
         named = {"dense_0": self.dense, HEAD: self.outputs}
         return named if self.norm is None else {**named, f"{LAYER_NORM}_0": self.norm}
 
-    def list_dense(self, dim: int, num_labels: int) -> tuple[DenseConfig, DenseConfig]:
+    def list_dense(self, transformer: TransformerConfig, num_labels: int) -> tuple[DenseConfig, DenseConfig]:
         """Returns both layers.
 
         Args:
-            dim: Width of a token vector.
+            transformer: The transformer's shape.
             num_labels: The number of outputs.
         """
-        return (
-            DenseConfig(in_dim=dim, out_dim=dim, use_bias=self.use_bias, activation=self.activation),  # type: ignore[arg-type]
-            DenseConfig(in_dim=dim, out_dim=num_labels, activation="linear"),
+        dim = transformer.hidden_dim
+        rate = transformer.dropout if self.dropout is None else self.dropout
+        first = DenseConfig(
+            in_dim=dim,
+            out_dim=dim,
+            use_bias=self.use_bias,
+            activation=self.activation,  # type: ignore[arg-type]
+            dropout=rate if self.pooled_dropout == "same" else self.pooled_dropout,
         )
+        return first, DenseConfig(in_dim=dim, out_dim=num_labels, activation="linear", dropout=rate)
 
 
 def _roberta_like(class_name: str, activation: str = "tanh") -> ClassifierHead:
     """Returns the head of RoBERTa's kind, both layers of which are the classifier's."""
     return ClassifierHead(
-        class_name=class_name, dense="classifier.dense", outputs="classifier.out_proj", activation=activation
+        class_name=class_name,
+        dense="classifier.dense",
+        outputs="classifier.out_proj",
+        activation=activation,
+        pooled_dropout="same",
+        keys=DROPOUT,
     )
 
 
 def _bert_like(class_name: str, pooler: str) -> ClassifierHead:
     """Returns the head of BERT's kind: the model's pooler, and the classifier."""
-    return ClassifierHead(class_name=class_name, dense=pooler, outputs="classifier")
+    return ClassifierHead(class_name=class_name, dense=pooler, outputs="classifier", keys=DROPOUT)
 
 
 CLASSIFIER_HEADS = {
     "bert": _bert_like("BertForSequenceClassification", "bert.pooler.dense"),
     "ernie": _bert_like("ErnieForSequenceClassification", "ernie.pooler.dense"),
-    "albert": _bert_like("AlbertForSequenceClassification", "albert.pooler"),
+    "albert": dataclasses.replace(
+        _bert_like("AlbertForSequenceClassification", "albert.pooler"),
+        dropout=0.1,
+        keys={"dropout": "classifier_dropout_prob"},
+    ),
     "distilbert": ClassifierHead(
         class_name="DistilBertForSequenceClassification",
         dense="pre_classifier",
         outputs="classifier",
         activation="relu",
+        dropout=0.2,
+        keys={"dropout": "seq_classif_dropout"},
     ),
     "deberta-v2": ClassifierHead(
         class_name="DebertaV2ForSequenceClassification",
         dense="pooler.dense",
         outputs="classifier",
         activation="gelu",
+        keys={"dropout": "cls_dropout", "pooled_dropout": "pooler_dropout"},
     ),
     "roberta": _roberta_like("RobertaForSequenceClassification"),
     "xlm-roberta": _roberta_like("XLMRobertaForSequenceClassification"),
     "camembert": _roberta_like("CamembertForSequenceClassification"),
     "electra": _roberta_like("ElectraForSequenceClassification", "gelu"),
-    "mpnet": _roberta_like("MPNetForSequenceClassification"),
+    "mpnet": dataclasses.replace(_roberta_like("MPNetForSequenceClassification"), keys={}),
     "modernbert": ClassifierHead(
         class_name="ModernBertForSequenceClassification",
         dense="head.dense",
@@ -104,7 +129,13 @@ CLASSIFIER_HEADS = {
         activation="gelu",
         use_bias=False,
         norm="head.norm",
-        keys={"pooling": "classifier_pooling", "use_bias": "classifier_bias", "activation": "classifier_activation"},
+        dropout=0.0,
+        keys={
+            "pooling": "classifier_pooling",
+            "use_bias": "classifier_bias",
+            "activation": "classifier_activation",
+            **DROPOUT,
+        },
     ),
 }
 
@@ -151,6 +182,12 @@ def write_classifier_head(config: EncoderConfig) -> dict[str, Any]:
     Args:
         config: The shape of a cross-encoder.
     """
-    dense = config.dense[0]
-    found = {"pooling": config.pooling.modes[0], "use_bias": dense.use_bias, "activation": dense.activation}
+    dense, outputs = (module for _, module in list_dense(config))
+    found = {
+        "pooling": config.pooling.modes[0],
+        "use_bias": dense.use_bias,
+        "activation": dense.activation,
+        "dropout": outputs.dropout,
+        "pooled_dropout": dense.dropout,
+    }
     return {key: found[name] for name, key in find_classifier_head(config.transformer.architecture).keys.items()}

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 
 from tfchain.core.checks import check_known_settings
 from tfchain.core.errors import InputError, ModelFolderError
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, Module, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.config import EncoderConfig, Module, PoolingConfig, TransformerConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
 from tfchain.models.precision import check_precision
 from tfchain.models.weights.adapters import list_adapters

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.weights.folder import find_place, to_dense_config
 from tfchain.models.weights.folder_kind import COLBERT_FILE, MULTI_VECTOR, find_other_architecture, find_other_kind
 from tfchain.models.weights.json_file import read_json

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfchain.core.errors import ModelFolderError
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.weights.chat_template import read_chat_prompt
 from tfchain.models.weights.folder import ModelFolder, find_place, to_transformer_config
 from tfchain.models.weights.json_file import read_json

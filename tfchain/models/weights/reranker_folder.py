@@ -114,7 +114,7 @@ def to_pair_encoder(
         )
     if pairs is None:
         pairs = "typed" if transformer.num_token_types > 1 else "plain"
-    dense, outputs = head.list_dense(transformer.hidden_dim, num_labels)
+    dense, outputs = head.list_dense(transformer, num_labels)
     return EncoderConfig(
         transformer=dataclasses.replace(transformer, pairs=pairs),
         pooling=PoolingConfig(modes=(head.pooling,)),

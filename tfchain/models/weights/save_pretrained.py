@@ -10,7 +10,8 @@ import numpy as np
 
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.anatomy import LAYER_NORM, list_dense, list_modules
-from tfchain.models.encoders.config import DenseConfig, EncoderConfig, PoolingConfig
+from tfchain.models.encoders.config import EncoderConfig, PoolingConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.weights.architectures import FAMILIES
 from tfchain.models.weights.folder import OLD_POOLING_KEYS, to_transformer_config

@@ -14,7 +14,7 @@ from tfchain.models.encoders.token_vectors import TokenVectorConfig
 from tfchain.models.weights.folder import ModelFolder, to_transformer_config
 from tfchain.models.weights.json_file import read_json
 from tfchain.models.weights.reranker_folder import find_pair_mode
-from tfchain.models.weights.span_heads import NUM_LOGITS, find_span_head
+from tfchain.models.weights.span_heads import NUM_LOGITS, SpanHead, find_span_head
 from tfchain.models.weights.tensor_files import TensorFiles
 
 
@@ -38,6 +38,8 @@ def read_span_folder(path: Path) -> ModelFolder:
         )
     transformer = to_transformer_config(values, path)
     head = find_span_head(transformer.architecture)
+    if head.dropout_key in values:
+        head = dataclasses.replace(head, dropout=values[head.dropout_key])
     shape = TensorFiles(path).shape(f"{head.outputs}.weight")
     if shape[0] != NUM_LOGITS:
         raise ModelFolderError(
@@ -50,12 +52,16 @@ def read_span_folder(path: Path) -> ModelFolder:
             f"{path / 'config.json'} must have classifier_activation='gelu'. "
             f"Received: {values['classifier_activation']!r}. Use another model."
         )
-    encoder = to_span_encoder(transformer, pairs=find_pair_mode(path, transformer), has_bias=has_bias)
+    encoder = to_span_encoder(transformer, pairs=find_pair_mode(path, transformer), has_bias=has_bias, head=head)
     return ModelFolder(encoder=encoder, transformer_path=path, heads="any", dense_modules=head.modules)
 
 
 def to_span_encoder(
-    transformer: TransformerConfig, *, pairs: PairMode | None = None, has_bias: bool = False
+    transformer: TransformerConfig,
+    *,
+    pairs: PairMode | None = None,
+    has_bias: bool = False,
+    head: SpanHead | None = None,
 ) -> EncoderConfig:
     """Returns the shape of a reader with the head that its architecture has in transformers.
 
@@ -63,11 +69,12 @@ def to_span_encoder(
         transformer: The transformer's shape.
         pairs: Whether question and text have token types. Default: if the transformer has two.
         has_bias: Whether the layer before the outputs has a bias, where there is one. Default: False.
+        head: The head. Default: that of the architecture.
 
     Raises:
         ModelFolderError: if the architecture has no such head, or another epsilon than its normalisation.
     """
-    head = find_span_head(transformer.architecture)
+    head = head or find_span_head(transformer.architecture)
     if head.norm is not None and transformer.norm_epsilon != LAYER_NORM_EPSILON:
         raise ModelFolderError(
             f"A {head.class_name} must have norm_eps={LAYER_NORM_EPSILON}, with which its head normalises. "

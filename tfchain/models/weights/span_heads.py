@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.encoders.anatomy import LAYER_NORM
-from tfchain.models.encoders.config import DenseConfig, Module
+from tfchain.models.encoders.config import Module
+from tfchain.models.encoders.dense_config import DenseConfig
 
 NUM_LOGITS = 2  # of each token: whether an answer starts with it, and whether one ends with it
 
@@ -18,12 +19,16 @@ class SpanHead:
         outputs: The name of the last layer's tensors, without `.weight`. Default: `qa_outputs`.
         dense: The name of the tensors of a Dense layer before it. Default: none.
         norm: The name of the tensors of the normalisation after that. Default: none.
+        dropout: Rate on the last layer's input while training. Default: 0.
+        dropout_key: The key of config.json that sets it. Default: none does.
     """
 
     class_name: str
     outputs: str = "qa_outputs"
     dense: str | None = None
     norm: str | None = None
+    dropout: float = 0.0
+    dropout_key: str | None = None
 
     @property
     def order(self) -> tuple[Module, ...]:
@@ -44,7 +49,7 @@ class SpanHead:
             dim: Width of a token's vector.
             use_bias: Whether the layer before the outputs has a bias. Default: False.
         """
-        outputs = DenseConfig(in_dim=dim, out_dim=NUM_LOGITS, activation="linear")
+        outputs = DenseConfig(in_dim=dim, out_dim=NUM_LOGITS, activation="linear", dropout=self.dropout)
         if self.dense is None:
             return (outputs,)
         return (DenseConfig(in_dim=dim, out_dim=dim, use_bias=use_bias, activation="gelu"), outputs)
@@ -54,7 +59,7 @@ SPAN_HEADS = {
     "bert": SpanHead(class_name="BertForQuestionAnswering"),
     "ernie": SpanHead(class_name="ErnieForQuestionAnswering"),
     "albert": SpanHead(class_name="AlbertForQuestionAnswering"),
-    "distilbert": SpanHead(class_name="DistilBertForQuestionAnswering"),
+    "distilbert": SpanHead(class_name="DistilBertForQuestionAnswering", dropout=0.1, dropout_key="qa_dropout"),
     "deberta-v2": SpanHead(class_name="DebertaV2ForQuestionAnswering"),
     "roberta": SpanHead(class_name="RobertaForQuestionAnswering"),
     "xlm-roberta": SpanHead(class_name="XLMRobertaForQuestionAnswering"),
@@ -62,7 +67,11 @@ SPAN_HEADS = {
     "electra": SpanHead(class_name="ElectraForQuestionAnswering"),
     "mpnet": SpanHead(class_name="MPNetForQuestionAnswering"),
     "modernbert": SpanHead(
-        class_name="ModernBertForQuestionAnswering", dense="head.dense", norm="head.norm", outputs="classifier"
+        class_name="ModernBertForQuestionAnswering",
+        dense="head.dense",
+        norm="head.norm",
+        outputs="classifier",
+        dropout_key="classifier_dropout",
     ),
 }
 

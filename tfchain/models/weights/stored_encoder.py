@@ -9,7 +9,8 @@ from tfchain.core.errors import ModelFolderError
 from tfchain.core.fingerprint import ArrayBlocks
 from tfchain.models.encoders.anatomy import LAYER_NORM, fingerprint_weights, list_dense, list_modules, list_shapes
 from tfchain.models.encoders.blocks.static import TABLE
-from tfchain.models.encoders.config import HEAD, DenseConfig, EncoderConfig
+from tfchain.models.encoders.config import HEAD, EncoderConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.weights.adapters import adapt_tensors
 from tfchain.models.weights.folded_tensors import Folded, FoldedTensors, Tensors, iterate_blocks
 from tfchain.models.weights.folder import ModelFolder

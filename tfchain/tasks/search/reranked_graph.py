@@ -10,13 +10,14 @@ from tfchain.core.proof import Proof
 from tfchain.core.signatures import RERANK, SEARCH_FILTERED, SERVING_DEFAULT
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.tokenizers.pairs import join_pair
-from tfchain.tasks.reranking.passages import tokenize_passages
+from tfchain.models.tokenizers.prompted_pairs import PromptedPairTokenizer
+from tfchain.tasks.reranking.passages import cut_documents, tokenize_passages
 from tfchain.tasks.reranking.scoring import activate
 from tfchain.tasks.search.blanks import widen
 from tfchain.tasks.search.document_index import DocumentIndex
 from tfchain.tasks.search.search_lookup import SEARCH, choose_queries, has_metadata, make_lookup
 from tfchain.tasks.search.second_stage import SecondStage, rerank_hits
-from tfchain.tasks.search.second_stage_graph import SecondStageGraph, order_by_score
+from tfchain.tasks.search.second_stage_graph import PromptedStageGraph, SecondStageGraph, order_by_score
 from tfchain.tasks.text_graph import TextGraph, to_array, to_bytes
 from tfchain.tasks.ties import find_ties
 
@@ -68,7 +69,10 @@ def add_reranked_search(graph: TextGraph, index: DocumentIndex, stage: SecondSta
 def make_stage_graph(module: Any, stage: SecondStage, documents: list[str]) -> tuple[Any, SecondStage]:
     """Makes the graph of a reranker, and its stage in Python, which knows the same vectors of documents."""
     if stage.late is None:
-        return SecondStageGraph(module, stage.model, tokenize_passages(stage.model.tokenizer, documents)), stage
+        tokenizer = stage.model.tokenizer
+        if isinstance(tokenizer, PromptedPairTokenizer):
+            return PromptedStageGraph(module, stage.model, cut_documents(tokenizer, documents)), stage
+        return SecondStageGraph(module, stage.model, tokenize_passages(tokenizer, documents)), stage
     from tfchain.tasks.late_interaction.encoding import TokenMemory, encode_documents
     from tfchain.tasks.late_interaction.maxsim_graph import LateStageGraph
 

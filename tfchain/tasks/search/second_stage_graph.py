@@ -1,5 +1,7 @@
-"""Reranking inside a version's graph: query and passages as token ids, joined, scored, and put in order."""
+"""Reranking inside a version's graph: query and passages joined, scored, and put in order."""
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,54 @@ import numpy as np
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.pairs import PAIR
 from tfchain.tasks.reranking.passages import PassageTokens
-from tfchain.tasks.text_graph import make_graph_tokenizer
+from tfchain.tasks.text_graph import make_graph_tokenizer, to_bytes
 
 
-class SecondStageGraph:
-    """A reranker as part of a module.
+class _StageGraph:
+    """A cross-encoder as part of a module.
+
+    Args:
+        module: The module, which gets the reranker's tokenizer and its weights.
+        model: The cross-encoder, in a precision in which TensorFlow computes.
+        arrays: What the module keeps of the passages, by name.
+
+    Raises:
+        InputError: if the reranker's tokenizer has no graph.
+    """
+
+    def __init__(self, module: Any, model: TextEncoder, arrays: Mapping[str, Any]) -> None:
+        import tensorflow as tf
+
+        self._tokenizer = make_graph_tokenizer(model.tokenizer)
+        module.reranker_tokenizer = self._tokenizer  # its pieces and tables are resources, saved with the module
+        self._max_length = model.tokenizer.max_length
+        self._encoder = model.runner.compute_encoder
+        module.reranker = [weight.value for weight in self._encoder.weights]
+        for name, array in arrays.items():
+            setattr(module, name, tf.Variable(array, trainable=False, name=name))
+        specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
+        self._encode = tf.function(self._call_encoder, input_signature=specs, autograph=False)
+
+    def score_pairs(self, text: Any, text_pair: Any) -> tuple[Any, Any]:
+        """Returns scores from 0 to 1, and outputs, for pairs: string `(batch,)` twice → float32 `(batch,)` twice."""
+        import tensorflow as tf
+
+        outputs = self._score_joined(text, text_pair)
+        return tf.sigmoid(outputs), outputs
+
+    def _score_joined(self, text: Any, text_pair: Any) -> Any:
+        """Returns the outputs of pairs of texts, float32 `(batch,)`."""
+        import tensorflow as tf
+
+        joined = tf.strings.join([tf.strings.regex_replace(text, PAIR, ""), PAIR, text_pair])
+        return self._encode(*self._tokenizer(joined, self._max_length))[:, 0]
+
+    def _call_encoder(self, token_ids: Any, padding_mask: Any) -> Any:
+        return self._encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+
+
+class SecondStageGraph(_StageGraph):
+    """A cross-encoder whose pairs are joined of token ids: those of the passages are in the module.
 
     Args:
         module: The module, which gets the reranker's tokenizer, its weights and the passages' token ids.
@@ -23,28 +68,10 @@ class SecondStageGraph:
     """
 
     def __init__(self, module: Any, model: TextEncoder, passages: PassageTokens) -> None:
-        import tensorflow as tf
-
-        self._tokenizer = make_graph_tokenizer(model.tokenizer)
-        module.reranker_tokenizer = self._tokenizer  # its pieces and tables are resources, saved with the module
-        self._max_length = model.tokenizer.max_length
-        self._encoder = model.runner.compute_encoder
-        module.reranker = [weight.value for weight in self._encoder.weights]
         arrays = {"passage_ids": passages.ids, "passage_starts": passages.starts, "first_passages": passages.firsts}
-        for name, array in arrays.items():
-            setattr(module, name, tf.Variable(array, trainable=False, name=name))
+        super().__init__(module, model, arrays)
         self._ids, self._starts = module.passage_ids, module.passage_starts
         self._firsts = module.first_passages
-        specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
-        self._encode = tf.function(self._call_encoder, input_signature=specs, autograph=False)
-
-    def score_pairs(self, text: Any, text_pair: Any) -> tuple[Any, Any]:
-        """Returns scores from 0 to 1, and outputs, for pairs: string `(batch,)` twice → float32 `(batch,)` twice."""
-        import tensorflow as tf
-
-        joined = tf.strings.join([tf.strings.regex_replace(text, PAIR, ""), PAIR, text_pair])
-        outputs = self._encode(*self._tokenizer(joined, self._max_length))[:, 0]
-        return tf.sigmoid(outputs), outputs
 
     def score_rows(self, queries: Any, rows: Any) -> Any:
         """Returns the scores of documents for queries, query by query, so that memory holds one query's pairs.
@@ -85,8 +112,42 @@ class SecondStageGraph:
         outputs = self._encode(*self._tokenizer.join(repeated, second, self._max_length))[:, 0]
         return tf.math.segment_max(outputs, passages.value_rowids())
 
-    def _call_encoder(self, token_ids: Any, padding_mask: Any) -> Any:
-        return self._encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+
+class PromptedStageGraph(_StageGraph):
+    """A cross-encoder that reads query and passage in a prompt, which is tokenized as one text when it is asked.
+
+    Args:
+        module: The module, which gets the reranker's tokenizer, its weights and the passages' texts.
+        model: The cross-encoder, in a precision in which TensorFlow computes.
+        passages: The texts of each document's passages, in the order of the index.
+
+    Raises:
+        InputError: if the reranker's tokenizer has no graph.
+    """
+
+    def __init__(self, module: Any, model: TextEncoder, passages: Sequence[Sequence[str]]) -> None:
+        texts = [to_bytes(text) for text in itertools.chain.from_iterable(passages)]
+        firsts = np.cumsum([0, *map(len, passages)], dtype="int64")
+        super().__init__(module, model, {"passage_texts": texts, "first_passages": firsts})
+        self._texts, self._firsts = module.passage_texts, module.first_passages
+
+    def score_rows(self, queries: Any, rows: Any) -> Any:
+        """Returns the scores of documents for queries; see `SecondStageGraph.score_rows`."""
+        import tensorflow as tf
+
+        spec = tf.TensorSpec([None], tf.float32)
+        outputs = tf.map_fn(self._score_query, (queries, rows), fn_output_signature=spec, parallel_iterations=1)
+        return tf.sigmoid(outputs)
+
+    def _score_query(self, asked: tuple[Any, Any]) -> Any:
+        """Returns the best output of each document: a query and rows `(documents,)` → `(documents,)`."""
+        import tensorflow as tf
+
+        query, rows = asked
+        passages = tf.ragged.range(tf.gather(self._firsts, rows), tf.gather(self._firsts, rows + 1))
+        texts = tf.gather(self._texts, passages.values)
+        outputs = self._score_joined(tf.fill(tf.shape(texts), query), texts)
+        return tf.math.segment_max(outputs, passages.value_rowids())
 
 
 def order_by_score(found: dict[str, Any], scores: Any, top_k: int) -> dict[str, Any]:

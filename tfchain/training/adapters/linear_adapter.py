@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.models.encoders.config import DenseConfig
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder

@@ -10,6 +10,7 @@ import numpy as np
 from tfchain.core.errors import InputError, first_line
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.models.encoders.config import HEAD
+from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 from tfchain.training.fit.gradients import find_seed_generators
 from tfchain.training.fit.remat import add_remat
@@ -127,9 +128,13 @@ def _clone(encoder: keras.Model) -> keras.Model:
 
 def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder:
     config = encoder.config
-    if hyperparameters.dropout is not None:
-        transformer = dataclasses.replace(
-            config.transformer, dropout=hyperparameters.dropout, attention_dropout=hyperparameters.dropout
-        )
-        config = dataclasses.replace(config, transformer=transformer)
+    rate = hyperparameters.dropout
+    if rate is not None:
+        transformer = dataclasses.replace(config.transformer, dropout=rate, attention_dropout=rate)
+
+        def change(dense: DenseConfig) -> DenseConfig:
+            return dataclasses.replace(dense, dropout=rate) if dense.dropout else dense
+
+        head = None if config.head is None else change(config.head)
+        config = dataclasses.replace(config, transformer=transformer, dense=tuple(map(change, config.dense)), head=head)
     return make_blank_encoder(config, name=encoder.name, dtype=hyperparameters.dtype_policy)
