@@ -122,6 +122,7 @@ TESTED_BY = {
     "deployment/server/text/search_schema": "conformance/test_openapi.py",
     "deployment/server/text/text_schema": "conformance/test_openapi.py",
     "deployment/version_strings": "chains/test_forget.py",
+    "data/streams/window_stores": "data/streams/test_token_batches.py",
     "deployment/server/tls": "conformance/test_tls.py",
     "deployment/targets/graph_ops": "deployment/targets/test_served_version.py",
     "deployment/server/workers/group_calls": "deployment/server/workers/test_supervisor.py",

@@ -40,7 +40,9 @@ def main() -> None:
     prepared = time.perf_counter() - start
     tokens = passages = 0
     tokenize = load_tokenize(tokenizer, max_length=LENGTH)
-    for token_ids, padding_mask in token_batches(made.path, tokenize, batch_size=int(batch_size)):
+    for token_ids, padding_mask in token_batches(
+        made.path, tokenize, batch_size=int(batch_size), num_workers=int(workers)
+    ):
         passages += len(token_ids)
         tokens += int(padding_mask.sum())
     seconds = time.perf_counter() - start

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 VARIABLES = Path("variables") / "variables"
-KEPT = ("ids", "texts")  # the variables that hold what was added; others, such as a vocabulary, hold words of any text
+# The variables that hold what was added; others, such as a vocabulary, hold words of any text.
+KEPT = ("ids", "texts", "passage_texts")
 
 
 def version_holds(version: Path, wanted: Callable[[str], bool]) -> bool:

@@ -4,7 +4,9 @@ A fork copies the memory and one thread. Locks that another thread held stay loc
 and waiting for a thread of the parent never ends.
 """
 
+import ctypes
 import os
+import signal
 import sys
 import weakref
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ class Forked(Protocol):
         """Called in every forked process, before anything else runs there."""
 
 
+PR_SET_PDEATHSIG = 1
 _owners: "weakref.WeakSet[Forked]" = weakref.WeakSet()
 _has_lost_tensorflow = False
 
@@ -30,9 +33,19 @@ def renew_after_fork(owner: Forked) -> None:
 
 def keep_forever(thing: Any) -> None:
     """Keeps an object from being destroyed, even when the process ends: its destructor would wait for lost threads."""
-    import ctypes
-
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def start_worker(parent: int) -> None:
+    """Prepares a forked worker: it leaves Ctrl-C to its parent, and ends when that ends.
+
+    Args:
+        parent: The parent's process id.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it ended meanwhile
+        os._exit(1)
 
 
 def is_tensorflow_started() -> bool:

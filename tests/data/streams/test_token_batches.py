@@ -1,11 +1,14 @@
 """Tests of batches of token ids: widths, order, positions, caches, and the graph beside the host."""
 
 import json
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfchain.core.errors import InputError
 from tfchain.core.types import Document
@@ -174,3 +177,65 @@ def test_a_dataset_has_the_batches_of_the_stream() -> None:
     stream = token_batches(TEXTS, letters, **OPTIONS)
     found = [to_text(b["token_ids"], b["padding_mask"]) for b in stream.to_dataset().as_numpy_iterator()]
     assert found == texts_of(stream)
+
+
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_make_the_same_batches_and_go_on_at_a_position(num_workers: int, prepared: Path) -> None:
+    """In a process of its own: where TensorFlow runs, nothing may be forked. A closure need not be picklable."""
+    code = f"""
+from itertools import islice
+from tfchain.data.streams.token_batches import token_batches
+offset = 1
+def numbers(texts):
+    return [[ord(letter) + offset for letter in text] for text in texts]
+def make(**options):
+    return token_batches({str(prepared)!r}, numbers, batch_size=4, buckets=(8, 16, 32), window_batches=5,
+                         shuffle_seed=3, epochs=2, **options)
+expected = [batch[0].tolist() for batch in make()]
+stream = make(num_workers={num_workers})
+first = [batch[0].tolist() for batch in islice(stream, 13)]
+rest = [batch[0].tolist() for batch in make(num_workers={num_workers}).resume(stream.position)]
+assert first + rest == expected, (len(first), len(rest), len(expected))
+print("workers ended" if not __import__("multiprocessing").active_children() else "workers left")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == ("workers ended", 0), done.stderr
+
+
+def test_an_error_of_a_tokenizer_in_a_worker_and_a_worker_that_is_killed(prepared: Path) -> None:
+    code = f"""
+import os, signal
+from tfchain.core.errors import InputError, TfchainError
+from tfchain.data.streams.token_batches import token_batches
+def refuse(texts):
+    raise InputError("no such letter", argument="letters")
+def die(texts):
+    os.kill(os.getpid(), signal.SIGKILL)
+for tokenize in (refuse, lambda texts: [[1]], die):
+    try:
+        list(token_batches({str(prepared)!r}, tokenize, batch_size=4, window_batches=5, num_workers=2))
+    except (InputError, TfchainError) as error:
+        print(type(error).__name__, str(error)[:40])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == [
+        "InputError no such letter",
+        "InputError `tokenize` must return a list for each t",
+        "TfchainError A worker that tokenizes was killed; if b",
+    ], done.stderr
+
+
+def test_where_workers_cannot_be(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`num_workers` must be a whole number of at least 1"):
+        token_batches(TEXTS, letters, num_workers=0)
+    for options in ({"where": "graph"}, {"cache": tmp_path, "tokenizer_fingerprint": "a"}):
+        with pytest.raises(InputError, match="`num_workers` is for texts that are tokenized on the host each time"):
+            token_batches(TEXTS, letters, num_workers=2, **options)
+    stream = token_batches(prepared, letters, num_workers=2, **OPTIONS)
+    with pytest.raises(InputError, match="beside which workers cannot be forked. Received: num_workers=2"):
+        stream.to_dataset()
+    one = token_batches(TEXTS[:3], letters, num_workers=2, **OPTIONS)  # one window: not worth a fork
+    assert texts_of(one) == texts_of(token_batches(TEXTS[:3], letters, **OPTIONS))
+    tf.constant(0)
+    with pytest.raises(InputError, match="`num_workers` must be 1 once TensorFlow runs in this process"):
+        list(stream)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.tiny_model import save_tiny_model
 from tfchain import Document, Hit, NeuralSearchChain, Reranker
 from tfchain.core.proof import TOLERANCE
+from tfchain.deployment.version_strings import version_holds
 from tfchain.models.native_library import find_obstacle
 from tfchain.models.pair_encoder import load_pair_encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -118,6 +119,7 @@ def test_a_version_reranks_by_a_prompt(tmp_path: Path) -> None:
         hits = chain.search(query, top_k=3).hits
         assert found["ids"][row].numpy().tolist() == [hit.id.encode() for hit in hits]
         np.testing.assert_allclose(found["scores"][row], [hit.score for hit in hits], atol=1e-5)
+    assert version_holds(version, lambda text: text == "on what a cat")  # a passage, with the document's title
     pairs = [("who sleeps", "the cat"), ("what", "")]
     scores = served.signatures["rerank"](
         text=tf.constant([first for first, _ in pairs]), text_pair=tf.constant([second for _, second in pairs])

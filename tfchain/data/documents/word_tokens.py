@@ -93,24 +93,38 @@ class WordTokens:
 
     def _tokenize(self, new: Iterable[str], known: Memory) -> Memory:
         """Returns the ids of new words, and of pieces of them that are new: `(word,` has three, known or soon to be."""
-        pieces_of = {word: self._pieces(word) for word in new}
-        texts = list(set().union(*pieces_of.values()).difference(known))
+        tokenize = (
+            self._whole.model.tokenize
+        )  # without normalizer and pre-tokenizer, which leave a plain piece as it is
+        found: Memory = {}
+        others: list[str] = []
+        for word in new:
+            pieces = self._pieces(word)
+            if pieces is None:
+                others.append(word)
+                continue
+            ids = b""
+            for piece in pieces:
+                of_piece = known.get(piece) or found.get(piece)
+                if of_piece is None:
+                    # Bytes: joined fast, and the garbage collector need not look through them.
+                    of_piece = found[piece] = array("i", [token.id for token in tokenize(piece)]).tobytes()
+                ids += of_piece
+            found[word] = ids
         encodings = self._whole.encode_batch_fast(
-            [replace_surrogates(text) for text in texts], add_special_tokens=False
+            [replace_surrogates(word) for word in others], add_special_tokens=False
         )
-        # Bytes: joined fast, and the garbage collector need not look through them.
-        found = {text: array("i", encoding.ids).tobytes() for text, encoding in zip(texts, encodings, strict=True)}
-        for word, pieces in pieces_of.items():
-            if word not in found:
-                found[word] = b"".join([found[piece] if piece in found else known[piece] for piece in pieces])
+        for word, encoding in zip(others, encodings, strict=True):
+            found[word] = array("i", encoding.ids).tobytes()
         return found
 
-    def _pieces(self, word: str) -> list[str]:
-        """Cuts a word at punctuation, as BERT does, if it is plain; else it is its only piece."""
-        if not word.isascii() or self._special.search(word):
-            return [word]
-        word = word.lower() if self._lowercase else word
-        return [word] if word.isalnum() else PIECE.findall(word)
+    def _pieces(self, word: str) -> list[str] | None:
+        """Cuts a word at punctuation, as BERT does; None if it is not plain: not ASCII, or perhaps a special token."""
+        if not word.isascii():
+            return None
+        if not word.isalnum():
+            return None if self._special.search(word) else PIECE.findall(word.lower() if self._lowercase else word)
+        return [word.lower() if self._lowercase else word]
 
 
 def cut(text: str) -> list[str]:

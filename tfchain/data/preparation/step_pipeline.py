@@ -1,8 +1,6 @@
 """Runs steps over blocks of records in order: those that look at one record alone in worker processes."""
 
-import ctypes
 import os
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,9 +17,9 @@ from tfchain.data.steps.record import Record
 from tfchain.data.steps.run import StepsRun
 from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog
+from tfchain.runtime import fork
 from tfchain.runtime.fork import is_tensorflow_started
 
-PR_SET_PDEATHSIG = 1
 BLOCKS_AHEAD = 2  # per worker, so that none waits while the results of another are written
 Entry = dict[str, Any]
 _RUN: StepsRun  # in a worker: its steps
@@ -188,12 +186,9 @@ def make_parts(run: StepsRun) -> list[Part]:
 
 
 def start_worker(steps: Sequence[Step], parent: int) -> None:
-    """Prepares a worker: it leaves Ctrl-C to its parent, and ends when that ends."""
+    """Prepares a worker for its steps."""
     global _RUN
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it ended meanwhile
-        os._exit(1)
+    fork.start_worker(parent)
     _RUN = StepsRun(steps)
 
 

@@ -1,9 +1,9 @@
 """Batches of token ids from texts, in an order that can be continued at any batch."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from tfchain.data.pairs.token_store import TokenStore
 from tfchain.data.streams.batch_plan import WINDOW_BATCHES, BatchPlan
 from tfchain.data.streams.texts import Texts, open_texts
 from tfchain.data.streams.token_cache import CachedTokens, cached_tokens
+from tfchain.data.streams.window_stores import Stored, store_windows, store_windows_apart
 
 Where = Literal["host", "graph"]
 Position = dict[str, Any]
@@ -40,12 +41,14 @@ class TokenBatches:
         where: Where,
         pad_id: int,
         epochs: int | None,
+        num_workers: int = 1,
     ) -> None:
         self.texts = texts
         self.plan = plan
         self.where = where
         self.pad_id = pad_id
         self.epochs = epochs
+        self.num_workers = num_workers
         self._tokenize = tokenize
         self._epoch = self._batch = 0
         values = [asdict(plan), texts.fingerprint]
@@ -91,7 +94,16 @@ class TokenBatches:
             with_position: Whether each batch has a third entry, `position`: epoch and number of the batch after it,
                 int64 `(2,)`, for `resume` (a dataset reads ahead, so that the stream's own position runs before what
                 was trained on). Default: False.
+
+        Raises:
+            InputError: if workers tokenize, which cannot be forked beside TensorFlow.
         """
+        if self.num_workers > 1:
+            raise InputError(
+                "A `tf.data.Dataset` runs in TensorFlow's threads, beside which workers cannot be forked. Received: "
+                f"num_workers={self.num_workers}. Use num_workers=1 and `cache`, or iterate over the batches.",
+                argument="num_workers",
+            )
         import tensorflow as tf
 
         if self.where == "graph":
@@ -134,13 +146,9 @@ class TokenBatches:
             epoch, batch = epoch + 1, 0
 
     def _host_batches(self) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray]]]:
-        """Yields epoch, number and arrays of each batch; tokenizes a window while the one before is used."""
-        windows = self._windows()
-        with ThreadPoolExecutor(1, thread_name_prefix="token-batches") as pool:
-            coming = pool.submit(self._next_window, windows)
-            while (window := coming.result()) is not None:
-                coming = pool.submit(self._next_window, windows)
-                epoch, number, store, skipped = window
+        """Yields epoch, number and arrays of each batch; tokenizes windows while the ones before are used."""
+        with contextlib.closing(self._stores()) as stores:
+            for epoch, number, store, skipped in stores:
                 rows = store.rows[:, 0]
                 batches = self.plan.deal(store.lengths(rows))
                 order = self.plan.order_of_batches(len(rows), epoch, number)
@@ -150,16 +158,13 @@ class TokenBatches:
                     arrays = store.pad(indices, pad_id=self.pad_id, length=width)
                     yield epoch, number * self.plan.window_batches + place, arrays
 
-    def _next_window(
-        self, windows: Iterator[tuple[int, int, list[Any], int]]
-    ) -> tuple[int, int, TokenStore, int] | None:
-        found = next(windows, None)
-        if found is None:
-            return None
-        epoch, number, window, skipped = found
+    def _stores(self) -> Generator[Stored]:
+        """Yields windows with their token ids."""
         if isinstance(self.texts, CachedTokens):
-            return epoch, number, self.texts.store(window), skipped
-        return epoch, number, TokenStore.build([window], self._tokenize), skipped
+            return store_windows(self._windows(), self.texts.store)
+        if self.num_workers > 1:
+            return store_windows_apart(self._windows(), self._tokenize, self.num_workers)
+        return store_windows(self._windows(), lambda texts: TokenStore.build([texts], self._tokenize))
 
 
 def token_batches(
@@ -177,6 +182,7 @@ def token_batches(
     verify: bool = False,
     pad_id: int = 0,
     window_batches: int = WINDOW_BATCHES,
+    num_workers: int = 1,
 ) -> TokenBatches:
     """Makes batches of token ids of texts of any number.
 
@@ -203,6 +209,8 @@ def token_batches(
         verify: Whether the files of a prepared set are compared with their hashes first. Default: False.
         pad_id: The token id that fills up shorter texts. Default: 0.
         window_batches: Batches in a window. Default: 64.
+        num_workers: The number of processes that tokenize, for the host without `cache`, in a process in which
+            TensorFlow has not started; the batches are the same with any number. Default: 1, this process alone.
 
     Returns:
         The batches.
@@ -221,9 +229,15 @@ def token_batches(
         raise InputError(f"`where` must be 'host' or 'graph'. Received: where={where!r}.", argument="where")
     if epochs is not None:
         check_whole_number("epochs", epochs)
+    if check_whole_number("num_workers", num_workers) > 1 and (where != "host" or cache is not None):
+        raise InputError(
+            "`num_workers` is for texts that are tokenized on the host each time they are read. Received: "
+            f"num_workers={num_workers}, where={where!r}, cache={cache!r:.80}. Leave one of them out.",
+            argument="num_workers",
+        )
     plan = BatchPlan(batch_size, tuple(buckets), shuffle_seed, window_batches)
     texts = open_texts(source, column=column, verify=verify)
-    options: dict[str, Any] = {"where": where, "pad_id": pad_id, "epochs": epochs}
+    options: dict[str, Any] = {"where": where, "pad_id": pad_id, "epochs": epochs, "num_workers": num_workers}
     if cache is None:
         return TokenBatches(texts, tokenize, plan, **options)
     if where != "host" or not tokenizer_fingerprint:
