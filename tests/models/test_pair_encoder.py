@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.tiny_model import save_tiny_model
+from tfchain import Reranker
 from tfchain.core.errors import InputError
 from tfchain.models.encoders.config import TransformerConfig
+from tfchain.models.encoders.encoder import fingerprint_model
 from tfchain.models.native_library import find_obstacle
 from tfchain.models.pair_encoder import load_pair_encoder, make_pair_encoder, save_pair_encoder
 from tfchain.models.text_encoder import TextEncoder
@@ -56,6 +58,19 @@ def test_a_saved_pair_encoder_answers_as_before(tmp_path: Path) -> None:
     theirs, kept = load_pair_encoder(tmp_path / "theirs", engine="tensorflow")
     assert kept == activation
     np.testing.assert_array_equal(theirs.encode(TEXTS), model.encode(TEXTS))
+
+
+def test_a_head_keeps_its_dropout_when_tfchain_saves_it(tmp_path: Path) -> None:
+    reranker = Reranker.from_pretrained(FIXTURE.parent / "roberta", engine="tensorflow")
+    before = reranker.text_encoder.config
+    assert before is not None
+    assert before.head is not None
+    assert (before.dense[0].dropout, before.head.dropout) == (0.1, 0.1)
+    saved = reranker.save(tmp_path / "own")
+    again = Reranker.load(saved, engine="tensorflow").text_encoder
+    assert again.config == before
+    assert again.encoder_fingerprint == reranker.text_encoder.encoder_fingerprint
+    assert fingerprint_model(again.own_encoder) == fingerprint_model(reranker.text_encoder.own_encoder)
 
 
 def test_token_types_need_a_table() -> None:

@@ -1,5 +1,6 @@
 """Merging models: every tensor, from folders and from memory, and what cannot be merged."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from transformers import BertTokenizer
 from tests.tiny_model import save_tiny_model
 from tfchain import merge_encoders
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.dense_config import DenseConfig
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.merge_formulas import merge_ties
 
@@ -55,6 +58,22 @@ def test_slerp_at_its_ends_is_either_model(folders: list[Path]) -> None:
     merged = merge_encoders(folders[:2], method="slerp", weights=[0, 1])
     for expected, found in zip(read_weights(folders[1]), merged.own_encoder.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_rates_of_dropout_do_not_differ_in_kind(folders: list[Path]) -> None:
+    first = TextEncoder.from_pretrained(folders[0], engine="tensorflow")
+
+    def add_dense(rate: float, out_dim: int = 4) -> TextEncoder:
+        dense = DenseConfig(in_dim=16, out_dim=out_dim, dropout=rate)
+        made = Encoder(dataclasses.replace(first.config, dense=(dense,)))  # type: ignore[type-var]
+        kernel = np.ones((16, out_dim), "float32")
+        made.set_weights([*first.own_encoder.get_weights(), kernel, np.zeros(out_dim, "float32")])
+        return first.with_encoder(made)
+
+    merged = merge_encoders([add_dense(0.1), add_dense(0.0)])
+    np.testing.assert_allclose(merged.own_encoder.get_weights()[-2], 1)
+    with pytest.raises(InputError, match="which differ in dense"):
+        merge_encoders([add_dense(0.1), add_dense(0.1, out_dim=5)])
 
 
 def test_models_of_several_shapes_or_tokenizers_are_an_error_that_names_what_differs(folders: list[Path]) -> None:

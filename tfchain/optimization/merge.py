@@ -210,6 +210,8 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             found |= _flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple) and all(isinstance(part, Mapping) for part in value):
+            found[f"{prefix}{key}"] = [_flatten(part) for part in value]
         elif key not in UNIMPORTANT:
             found[f"{prefix}{key}"] = value
     return found

@@ -37,7 +37,7 @@ def keep_forever(thing: Any) -> None:
 
 
 def start_worker(parent: int) -> None:
-    """Prepares a forked worker: it leaves Ctrl-C to its parent, and ends when that ends.
+    """Prepares a forked worker: it leaves Ctrl-C to its parent, and ends when the parent's thread that forked it ends.
 
     Args:
         parent: The parent's process id.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from tfchain.core.errors import InputError
 from tfchain.core.texts import replace_surrogates
@@ -54,6 +54,25 @@ def test_a_full_memory_is_emptied(tokenizer: Any, texts: list[str], monkeypatch:
     assert words is not None
     assert [list(words([text])[0]) for text in texts] == expected
     assert len(words._memory) <= 51
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "is_refused"),
+    [
+        ("cafe\u0301", "a cafe, now", True),  # added tokens are sought in the normalized text, where this is a word
+        ("co\xadop", "coop", True),
+        ("[a]\u0301", "say [a] or [a]s", False),
+    ],
+)
+def test_an_added_token_that_normalizes_to_a_plain_word(
+    tokenizer: Any, content: str, text: str, is_refused: bool
+) -> None:
+    made = Tokenizer.from_str(tokenizer.to_str())
+    made.add_tokens([AddedToken(content, normalized=True)])
+    words = WordTokens.make(made)
+    assert (words is None) == is_refused
+    if words is not None:
+        assert to_lists(words([text])) == [made.encode(text, add_special_tokens=False).ids]
 
 
 def test_a_tokenizer_that_looks_across_spaces_is_refused() -> None:

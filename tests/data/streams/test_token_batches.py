@@ -239,3 +239,24 @@ def test_where_workers_cannot_be(prepared: Path, tmp_path: Path) -> None:
     tf.constant(0)
     with pytest.raises(InputError, match="`num_workers` must be 1 once TensorFlow runs in this process"):
         list(stream)
+
+
+def test_workers_outlive_the_thread_that_took_the_first_batch(prepared: Path) -> None:
+    code = f"""
+import threading, time
+from tfchain.data.streams.token_batches import token_batches
+letters = lambda texts: [[ord(letter) for letter in text] for text in texts]
+options = dict(batch_size=4, window_batches=2)
+stream = iter(token_batches({str(prepared)!r}, letters, num_workers=2, **options))
+found = []
+first = threading.Thread(target=lambda: found.append(next(stream)))
+first.start()
+first.join()
+time.sleep(0.5)
+found += stream
+expected = list(token_batches({str(prepared)!r}, letters, **options))
+assert [ids.tolist() for ids, _ in found] == [ids.tolist() for ids, _ in expected]
+print(len(found))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "51\n", done.stderr

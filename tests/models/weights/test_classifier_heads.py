@@ -63,16 +63,22 @@ def test_a_head_that_config_json_sets_is_written_as_it_is_read() -> None:
         ("distilbert", {}, 0.0, 0.2),
         ("distilbert", {"seq_classif_dropout": 0.0}, 0.0, 0.0),
         ("albert", {"classifier_dropout_prob": 0.4}, 0.0, 0.4),
+        ("modernbert", {}, 0.0, 0.0),
+        ("modernbert", {"classifier_dropout": 0.2}, 0.0, 0.2),
+        ("deberta-v2", {}, 0.0, 0.1),
+        ("deberta-v2", {"cls_dropout": 0.3, "pooler_dropout": 0.2}, 0.2, 0.3),
     ],
 )
 def test_the_dropout_of_a_head_is_that_of_transformers(
     architecture: str, values: dict[str, object], pooled: float, last: float
 ) -> None:
-    head = read_classifier_head(architecture, values)
-    made = to_pair_encoder(make_shape(architecture), 1, head=head)
+    own: dict[str, dict[str, object]] = {
+        "modernbert": {"norm_epsilon": 1e-5},
+        "deberta-v2": {"disentangled": {"span": 4, "max_distance": 8}},
+    }
+    shape = make_shape(architecture, **own.get(architecture, {}))
+    made = to_pair_encoder(shape, 1, head=read_classifier_head(architecture, values))
     assert made.head is not None
     assert (made.dense[0].dropout, made.head.dropout) == (pooled, last)
-    again = to_pair_encoder(
-        make_shape(architecture), 1, head=read_classifier_head(architecture, write_classifier_head(made))
-    )
+    again = to_pair_encoder(shape, 1, head=read_classifier_head(architecture, write_classifier_head(made)))
     assert again == made

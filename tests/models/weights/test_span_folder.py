@@ -56,3 +56,22 @@ def test_a_new_head_is_drawn_by_its_seed_and_saved(thin_model_path: Path, tmp_pa
     save_span_encoder(made[0], tmp_path)
     again = load_span_encoder(tmp_path, engine="tensorflow")
     assert again.encoder_fingerprint == made[0].encoder_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "default"), [("distilbert", "qa_dropout", 0.1), ("modernbert", "classifier_dropout", 0.0)]
+)
+def test_the_dropout_of_a_head_is_that_of_transformers_and_is_kept(
+    name: str, key: str, default: float, tmp_path: Path
+) -> None:
+    own = json.loads((FIXTURES / name / "config.json").read_text())
+    assert read_span_folder(FIXTURES / name).encoder.dense[-1].dropout == own.get(key, default)
+    reader = load_span_encoder(copy_with(name, tmp_path / "a", **{key: 0.3}), engine="tensorflow")
+    (tmp_path / "b").mkdir()
+    save_span_encoder(reader, tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    reader.save(tmp_path / "c")
+    for again in (load_span_encoder(tmp_path / "b", engine="tensorflow"), TextEncoder.from_pretrained(tmp_path / "c")):
+        assert again.config == reader.config
+        assert again.config.dense[-1].dropout == 0.3
+        assert again.encoder_fingerprint == reader.encoder_fingerprint

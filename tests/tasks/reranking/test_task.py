@@ -118,7 +118,7 @@ def test_passages_in_a_prompt_are_tokenized_with_their_query():
     best = score_pairs(prompted, [("who sleeps?", passage) for passage in passages], "sigmoid").max()
     found = score_documents(prompted, "who sleeps?", [document], "sigmoid", long_documents="split")
     np.testing.assert_allclose(found, [best], atol=1e-6)
-    with pytest.raises(InputError, match="Export the chain without it"):
+    with pytest.raises(InputError, match="takes joined pairs only"):
         tokenize_passages(prompted.tokenizer, [document])
 
 

@@ -17,6 +17,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.pairs import join_pair
 from tfchain.tasks.native_version import load_answers
 from tfchain.tasks.reranking.native_reranking import load_reranking
+from tfchain.tasks.search import native_search
 from tfchain.tasks.search.native_search import make_native_search
 from tfchain.tasks.search.search import PassageConfig, make_index
 from tfchain.tasks.search.second_stage import SecondStage, rerank_hits, rerank_run, serve_second_stage, stand_in_query
@@ -125,3 +126,17 @@ def test_a_version_reranks_by_a_prompt(tmp_path: Path) -> None:
         text=tf.constant([first for first, _ in pairs]), text_pair=tf.constant([second for _, second in pairs])
     )
     np.testing.assert_allclose(scores["output"], reranker.predict(pairs, activation="identity"), atol=1e-5)
+
+
+def test_the_kernels_do_not_rerank_by_a_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where they run: the version then has its SavedModel alone."""
+    monkeypatch.setattr(native_search, "can_serve_natively", lambda model: True)
+    save_tiny_model(tmp_path / "bert", seed=1, num_layers=1)
+    encoder = TextEncoder.from_pretrained(tmp_path / "bert", engine="tensorflow")
+    stage = SecondStage(load_pair_encoder(RERANKER.parent / "qwen3", engine="tensorflow")[0], 4)
+    index = make_index(encoder, [Document("a", "the cat sleeps")], PassageConfig())
+    with caplog.at_level("INFO"):
+        assert make_native_search(encoder, index, top_k=1, texts=["who"], second_stage=stage) is None
+    assert "its reranker reads query and passage in a prompt" in caplog.text

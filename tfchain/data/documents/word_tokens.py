@@ -32,7 +32,9 @@ class WordTokens:
         self._whole = whole
         self._lowercase = bool(whole.normalizer.lowercase)
         # What may belong to a special token, which is looked for before a text is cut; and what is no printable ASCII.
-        marks = {letter for token in whole.get_added_tokens_decoder().values() for letter in token.content}
+        contents = [token.content for token in whole.get_added_tokens_decoder().values()]
+        contents += [whole.normalizer.normalize_str(content) for content in contents]
+        marks = set("".join(contents))
         marks -= set(string.ascii_letters + string.digits)
         marks_pattern = f"|[{re.escape(''.join(sorted(marks)))}]" if marks else ""
         self._special = re.compile(f"[^!-~]{marks_pattern}")
@@ -51,7 +53,10 @@ class WordTokens:
         if whole.token_to_id(whole.model.unk_token) is None:  # an unknown word would be an error
             return None
         for token in whole.get_added_tokens_decoder().values():
-            if token.lstrip or token.rstrip or token.content.split() != [token.content] or token.content.isalnum():
+            contents = (token.content, whole.normalizer.normalize_str(token.content))  # it may be sought in either
+            if token.lstrip or token.rstrip or token.content.split() != [token.content]:
+                return None
+            if any(not content or content.isalnum() for content in contents):
                 return None
         return cls(whole)
 

@@ -56,6 +56,8 @@ def store_windows_apart(windows: Iterator[Window], tokenize: Any, num_workers: i
     if len(head) < 2:  # not worth a fork
         yield from store_windows(iter(head), lambda texts: TokenStore.build([texts], tokenize))
         return
+    windows = chain(head, windows)
+    del head  # the chain lets go of each window
     if is_tensorflow_started():
         raise InputError(
             "`num_workers` must be 1 once TensorFlow runs in this process, since its threads do not live on in forked "
@@ -63,13 +65,16 @@ def store_windows_apart(windows: Iterator[Window], tokenize: Any, num_workers: i
             "num_workers=1.",
             argument="num_workers",
         )
-    waiting: deque[tuple[Window, Future[TokenStore]]] = deque()
+    waiting: deque[tuple[int, int, int, Future[TokenStore]]] = deque()
+    # Workers end with the thread that forked them, and another thread than this one may take the last batches.
+    forker = ThreadPoolExecutor(1, thread_name_prefix="token-batches")
     pool = ProcessPoolExecutor(
         num_workers, mp_context=get_context("fork"), initializer=_start, initargs=(tokenize, os.getpid())
     )
     try:
-        for window in chain(head, windows):
-            waiting.append((window, pool.submit(_make_store, window[2])))
+        forker.submit(lambda: pool.submit(os.getpid)).result()  # the first task forks all workers
+        for epoch, number, texts, skipped in windows:
+            waiting.append((epoch, number, skipped, pool.submit(_make_store, texts)))
             if len(waiting) >= WINDOWS_AHEAD * num_workers:
                 yield _take(*waiting.popleft())
         while waiting:
@@ -81,10 +86,11 @@ def store_windows_apart(windows: Iterator[Window], tokenize: Any, num_workers: i
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        forker.shutdown()
 
 
-def _take(window: Window, future: "Future[TokenStore]") -> Stored:
-    return (*window[:2], future.result(), window[3])
+def _take(epoch: int, number: int, skipped: int, future: "Future[TokenStore]") -> Stored:
+    return epoch, number, future.result(), skipped
 
 
 def _start(tokenize: Any, parent: int) -> None:

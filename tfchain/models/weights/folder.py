@@ -422,10 +422,7 @@ def to_pooling_config(values: Mapping[str, Any], path: Path) -> PoolingConfig:
     if isinstance(modes, str):
         modes = [modes]
     try:
-        return PoolingConfig(
-            modes=tuple(modes),
-            include_prompt=bool(values.get("include_prompt", True)),
-        )
+        return PoolingConfig(modes=tuple(modes), include_prompt=bool(values.get("include_prompt", True)))
     except InputError as error:
         raise ModelFolderError(f"{path / 'config.json'}: {error}") from error
 
@@ -448,4 +445,5 @@ def to_dense_config(values: Mapping[str, Any], path: Path) -> DenseConfig:
         out_dim=values["out_features"],
         use_bias=values.get("bias", True),
         activation=DENSE_ACTIVATIONS[activation],  # type: ignore[arg-type]
+        dropout=values.get("dropout", 0.0),
     )

@@ -1,5 +1,6 @@
 """Search in a version by tfchain's own kernels: the index beside the encoder, in NumPy and without TensorFlow."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tfchain.tasks.search.document_index import DocumentIndex
     from tfchain.tasks.search.second_stage import SecondStage
 
+logger = logging.getLogger(__name__)
 INDEX = "index"
 
 
@@ -58,6 +60,7 @@ def make_native_search(
     Returns:
         The parts; None if a model does not compute in int8, or the kernels cannot run it here.
     """
+    from tfchain.models.tokenizers.prompted_pairs import PromptedPairTokenizer
     from tfchain.tasks.search.native_second_stage import NativeSecondStage
     from tfchain.tasks.search.search_graph import list_expected, prove_filtered
     from tfchain.tasks.search.search_lookup import SEARCH, has_clear_signs, has_metadata
@@ -66,6 +69,9 @@ def make_native_search(
     if not can_serve_natively(text_encoder):
         return None
     if second_stage is not None and not can_serve_natively(second_stage.model):
+        return None
+    if second_stage is not None and isinstance(second_stage.model.tokenizer, PromptedPairTokenizer):
+        logger.info("The version has no files for --engine=native: its reranker reads query and passage in a prompt.")
         return None
     native = text_encoder.with_precision("int8", engine="native")
     proofs = prove_texts(native, texts)
