@@ -188,7 +188,7 @@ def _pooling_values(config: EncoderConfig) -> dict[str, Any]:
 
 
 def dense_values(dense: DenseConfig) -> dict[str, Any]:
-    """Returns the content of a Dense module's config.json; a rate of dropout, as rerankers have, is tfchain's own key."""
+    """Returns the content of a Dense module's config.json; a rate of dropout is tfchain's own key."""
     places = {"tanh": "activation.Tanh", "linear": "linear.Identity", "relu": "activation.ReLU",
               "gelu": "activation.GELU", "sigmoid": "activation.Sigmoid"}  # fmt: skip
     return {
