@@ -81,18 +81,6 @@ def test_a_step_is_adamws_formula_and_decays_matrices_alone() -> None:
     np.testing.assert_allclose(matrix, expected, atol=5e-6)  # 1 - 0.999² in float32 is 3e-5 off
 
 
-def test_epsilon_is_beside_the_corrected_moment_however_small_the_gradient() -> None:
-    """Beside the uncorrected one, as in TensorFlow's op, it would be 32 times as large: a first step of 0.024."""
-    optimizer, (matrix, bias) = make(learning_rate=0.1, weight_decay=0.0)
-    gradients = [np.full_like(MATRIX, 1e-7), np.full_like(BIAS, 1e-7)]
-    value, m, v = MATRIX, 0.0, 0.0
-    for step in range(1, 4):
-        optimizer.apply(gradients, [matrix, bias])
-        value, m, v = adam_step(value, gradients[0], rate=0.1, step=step, m=m, v=v)
-    np.testing.assert_allclose(matrix, value, atol=1e-5)
-    np.testing.assert_allclose(matrix, MATRIX - 3 * 0.1 / 1.1, atol=1e-5)  # each step g / (g + ε) of the rate
-
-
 def test_steps_are_those_of_keras_own_adamw() -> None:
     optimizer, weights = make(learning_rate=0.1, weight_decay=0.2)
     theirs = [keras.Variable(MATRIX, name="kernel"), keras.Variable(BIAS, name="bias")]

@@ -54,9 +54,9 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
     from a single process with the same global batch.
 
     A weight's step is TensorFlow's own op for Adam. Keras computes the same by two dozen ops, which take several times
-    as long to build and to run. ε is added to the root of the corrected second moment, as in Kingma and Ba's
-    algorithm 1 and in PyTorch. TensorFlow and Keras add it to the root of the uncorrected one: in the first steps their
-    ε is up to 32 times as large.
+    as long to build and to run. As in Keras, ε is added to the root of the second moment before its correction: in the
+    first steps it weighs up to 32 times as much as PyTorch's, so that gradients that are 0 but for rounding, as those
+    of a key's bias, make no whole steps.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -71,10 +71,8 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
         step = tf.cast(self.iterations + 1, tf.float32)
-        beta2_power = tf.pow(self.beta_2, step)
-        numbers = {"lr": learning_rate, "beta1": self.beta_1, "beta2": self.beta_2}
-        numbers |= {"beta1_power": tf.pow(self.beta_1, step), "beta2_power": beta2_power}
-        numbers["epsilon"] = self.epsilon * tf.sqrt(1 - beta2_power)
+        numbers = {"lr": learning_rate, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        numbers |= {"beta1_power": tf.pow(self.beta_1, step), "beta2_power": tf.pow(self.beta_2, step)}
         # Made once, as they are the same for all weights.
         numbers = {name: tf.cast(value, tf.float32) for name, value in numbers.items()}
         super()._backend_update_step(grads, trainable_variables, numbers)
@@ -95,7 +93,7 @@ def make_optimizer(hyperparameters: Hyperparameters, weights: Any, *, num_steps:
         InputError: if gradients would be accumulated over more steps than the training has.
 
     Returns:
-        An AdamW with β = (0.9, 0.999) and ε = 1e-8, as in PyTorch; in a `LossScaleOptimizer` under `mixed_float16`.
+        An AdamW with β = (0.9, 0.999) and ε = 1e-8; in a `LossScaleOptimizer` under `mixed_float16`.
     """
     weights = list(weights)
     if num_steps < hyperparameters.accumulation_steps:

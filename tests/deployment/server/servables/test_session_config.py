@@ -11,6 +11,7 @@ from tfchain.core.errors import InputError
 from tfchain.deployment.server.servables.saved_model import LoadOptions, load_saved_model
 from tfchain.deployment.server.servables.session_config import SessionOptions, make_session_config
 from tfchain.deployment.server.status import StatusError
+from tfchain.models.engines.int8_product import has_int8_products
 
 
 @pytest.fixture
@@ -102,7 +103,8 @@ def test_mixed_precision_rounds_products_where_the_cpu_can(tmp_path: Path) -> No
     )
     difference = np.abs(rounded - full).max() / np.abs(full).max()
     assert difference < 0.02
-    if "avx512f" in Path("/proc/cpuinfo").read_text():
+    # oneDNN rounds, on AVX-512; TensorFlow has it on by default where there are int8 instructions, too.
+    if "avx512f" in Path("/proc/cpuinfo").read_text() and has_int8_products():
         assert difference > 1e-5  # bfloat16 has eight bits
 
 
