@@ -98,9 +98,8 @@ class WordTokens:
 
     def _tokenize(self, new: Iterable[str], known: Memory) -> Memory:
         """Returns the ids of new words, and of pieces of them that are new: `(word,` has three, known or soon to be."""
-        tokenize = (
-            self._whole.model.tokenize
-        )  # without normalizer and pre-tokenizer, which leave a plain piece as it is
+        # The model alone: normalizer and pre-tokenizer leave a plain piece as it is.
+        tokenize = self._whole.model.tokenize
         found: Memory = {}
         others: list[str] = []
         for word in new:
