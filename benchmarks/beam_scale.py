@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,36 +104,51 @@ def make_plan() -> list[Any]:
     )
 
 
-def run_beam(paths: list[Path], output: Path, workers: int) -> dict[str, float]:
+def run_beam(paths: list[Path], output: Path, workers: int) -> dict[str, Any]:
     """Prepares a corpus on the DirectRunner."""
     from tfchain.data.beam.prepare import prepare_with_beam
 
     flags = ["--runner=DirectRunner"]
     if workers > 1:
         flags += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-    start = time.perf_counter()
-    made = prepare_with_beam(paths, output, make_plan(), options=flags)
-    seconds = time.perf_counter() - start
-    print(made.report, file=sys.stderr)
-    return {"seconds": seconds, "written": made.manifest.records, "fingerprint": made.fingerprint}  # type: ignore[dict-item]
+    found = time_call(lambda: prepare_with_beam(paths, output, make_plan(), options=flags))
+    print(found.pop("report"), file=sys.stderr)
+    return found
 
 
-def run_local(paths: list[Path], output: Path) -> dict[str, float]:
+def run_local(paths: list[Path], output: Path) -> dict[str, Any]:
     """Prepares a corpus with `prepare`, on one process."""
     from tfchain.data.preparation.prepare import prepare
 
-    start = time.perf_counter()
-    made = prepare(paths, make_plan(), output=output, num_workers=1)
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "written": made.manifest.records, "fingerprint": made.fingerprint}  # type: ignore[dict-item]
+    found = time_call(lambda: prepare(paths, make_plan(), output=output, num_workers=1))
+    del found["report"]
+    return found
+
+
+def time_call(call: Callable[[], Any]) -> dict[str, Any]:
+    """Returns the seconds and the processor time of a call that prepares a set, and what it wrote."""
+    start, spent = time.perf_counter(), measure_processor_time()
+    made = call()
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor": measure_processor_time() - spent,
+        "written": made.manifest.records,
+        "fingerprint": made.fingerprint,
+        "report": str(made.report),
+    }
 
 
 def run_one(way: str, paths: list[Path], output: Path, workers: int) -> None:
     """Runs one way in this process, and prints its values."""
     found = run_local(paths, output) if way == "local" else run_beam(paths, output, workers)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    spent = sum(usage.ru_utime + usage.ru_stime for usage in used)
-    print(json.dumps({**found, "processor": spent, "megabytes": max(usage.ru_maxrss for usage in used) / 1024}))
+    print(json.dumps({**found, "megabytes": max(usage.ru_maxrss for usage in used) / 1024}))
+
+
+def measure_processor_time() -> float:
+    """Returns the seconds of processor time of this process and its ended children, so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def measure(way: str, paths: list[Path], workers: int, work: Path) -> dict[str, Any]:
@@ -197,8 +212,8 @@ def write_report(rows: list[tuple[int, dict[str, Any], dict[str, Any] | None]], 
         "nothing is encoded.",
         "Sentences of SciFact, SQuAD and CMRC 2018 in new order, a sixth of the documents repeats, a sixth edited "
         "copies.",
-        "Seconds are of the whole call, the pipeline's start among them; processor time is the process's, its imports "
-        "among it. `local` is `prepare` in one process; its set is the same, byte for byte.",
+        "Seconds and processor time are of the whole call, the pipeline's start among them; imports are made before it. "
+        "`local` is `prepare` in one process; its set is the same, byte for byte.",
         f"Machine: {machine}.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
