@@ -14,9 +14,9 @@ from tfchain.models.native_library import find_obstacle
 pytestmark = pytest.mark.skipif(find_obstacle() is not None, reason=str(find_obstacle()))
 
 
-def make_copies(values: np.ndarray, scales: np.ndarray | None = None) -> VectorCopies:
+def make_copies(values: np.ndarray, scales: np.ndarray | None = None, added: np.ndarray | None = None) -> VectorCopies:
     assert is_suitable(values, scales)
-    copies = VectorCopies(values, scales)
+    copies = VectorCopies(values, scales, added=added)
     copies.extend(len(values))
     return copies
 
@@ -109,6 +109,32 @@ def test_what_rounding_to_8_bits_takes_from_a_query_is_allowed_for() -> None:
     rows, scores, _ = find(make_copies(values), query, 10, [1] * 70)
     assert rows.tolist() == [list(range(50, 60))]
     np.testing.assert_allclose(scores, 127**2 + 32 * 20 * 40.49, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.1, 10, 1e8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_added_to_scores_counts(kind: str, size: float) -> None:
+    random = np.random.default_rng([KINDS.index(kind), 1])
+    values, queries = make_values(kind, random, 150, 40), make_values(kind, random, 5, 40)
+    added = (size * random.standard_normal(150)).astype("float32")
+    plain = make_copies(values)
+    allowed = random.random(150) < 0.5
+    for counts in ([1] * 150, [2, 1, 3] * 25):
+        for mask in (None, allowed[: len(counts)]):
+            rows, scores, _ = find(make_copies(values, added=added), queries, 10, counts, mask)
+            for number, query in enumerate(queries):
+                exact = score_all(values, query) + added  # in float32
+                may = np.ones(len(counts), dtype=bool) if mask is None else mask
+                expected, best = sort_documents(exact, counts, may)
+                assert rows[number].tolist() == expected[:10]
+                assert scores[number].tolist() == best[:10]
+    assert plain.nbytes == make_copies(values, added=added).nbytes
+
+
+def test_nothing_is_found_beside_an_addition_out_of_range() -> None:
+    values, added = np.ones((3, 8), "float32"), np.array([0, np.inf, 0], "float32")
+    copies = make_copies(values, added=added)
+    assert copies.find_best(values[:1], 1, num_vectors=3, offsets=np.arange(4)) is None
 
 
 def test_scores_are_products_to_rounding() -> None:

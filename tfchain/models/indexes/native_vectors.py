@@ -13,13 +13,14 @@ MOST_HITS = 256  # for more, NumPy may be faster
 MOST_DIM = 32_768  # so that a sum of products of bytes fits into 32 bits
 BYTES_ALONE = 4 * 2**20  # of copies that one thread reads before others could have begun
 DONE, OUT_OF_RANGE = 0, 1  # what the library's function returns
+_POINTERS = ("values", "bytes", "scales", "errors", "lengths", "sums", "added", "offsets")
 
 
 class _Vectors(ctypes.Structure):
     """What the library knows of vectors; in the order of `Vectors` in search.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("values", "bytes", "scales", "errors", "lengths", "sums", "offsets")),
+        *((name, ctypes.c_void_p) for name in _POINTERS),
         *((name, ctypes.c_int64) for name in ("vectors", "documents", "dim")),
     )
 
@@ -35,9 +36,12 @@ class VectorCopies:
         values: float32 or int8 `(vectors, dim)`, for which `is_suitable` returns True; not copied, and maybe with room
             for later vectors at the end.
         scales: For int8: the factor of each vector's numbers, float32 `(vectors,)`. Default: none.
+        added: Finite numbers to add to each vector's scores, float32 `(vectors,)`. Default: none.
     """
 
-    def __init__(self, values: np.ndarray, scales: np.ndarray | None = None) -> None:
+    def __init__(
+        self, values: np.ndarray, scales: np.ndarray | None = None, *, added: np.ndarray | None = None
+    ) -> None:
         room, self.dim = values.shape
         self.num_vectors = 0
         self._is_float = scales is None
@@ -47,6 +51,8 @@ class VectorCopies:
         self._errors, self._lengths = np.empty(room, dtype="float32"), np.empty(room, dtype="float32")
         self._sums = np.empty(room, dtype="int32")
         self._longest = 0.0
+        self._added = None if added is None else np.ascontiguousarray(added, dtype="float32")
+        self._most_added = 0.0 if added is None else float(np.abs(added).max(initial=0.0))
 
     @property
     def nbytes(self) -> int:
@@ -77,8 +83,8 @@ class VectorCopies:
     ) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Finds the documents with the largest scores, as if each vector had been scored in float32.
 
-        A score is the sum of products in float32, the same on its own and among others; a document's is that of its
-        best vector.
+        A score is the sum of products in float32, plus what is added, the same on its own and among others; a
+        document's is that of its best vector.
 
         Args:
             queries: float32 `(queries, dim)`.
@@ -104,6 +110,7 @@ class VectorCopies:
         vectors = _Vectors(
             self._values.ctypes.data if self._is_float else None,
             *(array.ctypes.data for array in (self._bytes, self._scales, self._errors, self._lengths, self._sums)),
+            None if self._added is None else self._added.ctypes.data,
             None if documents == num_vectors else offsets.ctypes.data,
             *(num_vectors, documents, self.dim),
         )
@@ -111,7 +118,7 @@ class VectorCopies:
         scores = np.empty((len(queries), top_k), dtype="float32")
         rescored = ctypes.c_int64()
         error = _load().tfchain_search(
-            *(ctypes.byref(vectors), queries.ctypes.data, len(queries), self._longest),
+            *(ctypes.byref(vectors), queries.ctypes.data, len(queries), self._longest, self._most_added),
             *(None if mask is None else mask.ctypes.data, top_k, self._count_threads(num_vectors)),
             *(places.ctypes.data, scores.ctypes.data, ctypes.byref(rescored)),
         )
@@ -141,6 +148,6 @@ def _load() -> Any:
     library.tfchain_copy_vectors.argtypes = [pointer, number, number, *[pointer] * 5]
     library.tfchain_copy_vectors.restype = None
     library.tfchain_search.argtypes = [
-        *(pointer, pointer, number, ctypes.c_float, pointer, number, number, pointer, pointer, pointer)
+        *(pointer, pointer, number, ctypes.c_float, ctypes.c_float, pointer, number, number, pointer, pointer, pointer)
     ]
     return library

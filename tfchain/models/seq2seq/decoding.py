@@ -34,6 +34,10 @@ class Decoding:
         num_beams: Hypotheses of a text.
         copies: How often each source is decoded, for several draws. Default: 1.
         mask: Added to all logits, float32 `(vocabulary,)`. Default: nothing is.
+
+    Attributes:
+        batch: The number of targets, a scalar int32.
+        has_few_rows: Whether there are few hypotheses, a scalar bool: then the table's product is bound by the memory.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Decoding:
         self._num_beams = num_beams
         self._source_bias = parts.mask(padding_mask)
         self._sources = [layer.source_attention.project(states) for layer in parts.decoder_layers]
+        self.has_few_rows = self.batch * num_beams < FEW_ROWS
         self._table = self._lay_out_table()
         own = None if parts.logits_bias is None else tf.convert_to_tensor(parts.logits_bias.bias)
         self._bias = mask if own is None else own if mask is None else own + mask
@@ -83,6 +88,15 @@ class Decoding:
         Returns:
             Logits `(batch · beams, vocabulary)`, and what is kept with these tokens.
         """
+        rows, written = self.advance(token_ids, written)
+        return self.find_logits(rows), written
+
+    def advance(self, token_ids: tf.Tensor, written: Written) -> tuple[tf.Tensor, Written]:
+        """Reads a token of each hypothesis, as `step`, without the product with the token table.
+
+        Returns:
+            What `find_logits` takes, `(batch · beams, dim)`, and what is kept with these tokens.
+        """
         parts = self._parts
         position = tf.shape(written.ancestors)[2]
         beams = tf.range(self._num_beams)[tf.newaxis, :, tf.newaxis]
@@ -98,7 +112,21 @@ class Decoding:
             cache.append(extended)
         if parts.decoder_norm is not None:
             rows = parts.decoder_norm(rows)
-        return self._find_logits(rows), Written(ancestors, cache)
+        return parts.scale_output(rows), Written(ancestors, cache)
+
+    def find_logits(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the logits of the decoder's scaled output, float32 `(rows, vocabulary)`."""
+        parts = self._parts
+        if parts.head is not None:
+            scores = parts.head(rows)
+        else:
+            scores = tf.cond(
+                self.has_few_rows,
+                lambda: parts.target_tokens(rows, reverse=True),
+                lambda: tf.matmul(rows, self._table),
+            )
+        scores = tf.cast(scores, tf.float32)
+        return scores if self._bias is None else tf.nn.bias_add(scores, self._bias)
 
     def follow(self, written: Written, beams: tf.Tensor) -> Written:
         """Returns what is kept when each hypothesis continues another: `beams`, int32 `(batch, beams)`."""
@@ -113,23 +141,7 @@ class Decoding:
         if self._parts.head is not None:
             return tf.zeros([0, 0], self._parts.compute_dtype)
         table = tf.cast(self._parts.target_tokens.embeddings, self._parts.compute_dtype)
-        self._is_laid_out = self.batch * self._num_beams >= FEW_ROWS
-        return tf.cond(self._is_laid_out, lambda: tf.transpose(table), lambda: table[:0])
-
-    def _find_logits(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns the logits of the decoder's output, float32 `(rows, vocabulary)`."""
-        parts = self._parts
-        rows = parts.scale_output(rows)
-        if parts.head is not None:
-            scores = parts.head(rows)
-        else:
-            scores = tf.cond(
-                self._is_laid_out,
-                lambda: tf.matmul(rows, self._table),
-                lambda: parts.target_tokens(rows, reverse=True),
-            )
-        scores = tf.cast(scores, tf.float32)
-        return scores if self._bias is None else tf.nn.bias_add(scores, self._bias)
+        return tf.cond(self.has_few_rows, lambda: table[:0], lambda: tf.transpose(table))
 
     def _shape(self, layer: Any) -> tf.TensorShape:
         return tf.TensorShape([None, layer.num_heads, None, layer.head_dim])

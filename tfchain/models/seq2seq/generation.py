@@ -8,6 +8,7 @@ from tfchain.models.seq2seq.beam_search import BeamSearch
 from tfchain.models.seq2seq.decoding import Decoding, Written
 from tfchain.models.seq2seq.generation_options import GenerationOptions
 from tfchain.models.seq2seq.score_rules import ScoreRules, draw_noise
+from tfchain.models.seq2seq.token_search import TokenSearch, search_best
 from tfchain.models.seq2seq.top_scores import find_top, find_total
 from tfchain.models.seq2seq.transformer import Seq2SeqTransformer
 
@@ -34,6 +35,7 @@ def generate(
     forced_bos: tf.Tensor | None = None,
     seed: tf.Tensor | int = 0,
     with_scores: bool = True,
+    token_search: TokenSearch | None = None,
 ) -> Generated:
     """Writes a target for each source, greedily, by beams or by chance.
 
@@ -49,6 +51,9 @@ def generate(
             options, if it has one.
         seed: A scalar int32 for draws; the same seed draws the same tokens. Default: 0.
         with_scores: Whether scores are computed; beams have them in any case. Default: True.
+        token_search: What finds the best tokens of few targets where nothing else needs all logits: greedily, without
+            scores, and by rules that read nothing of what has been written. It runs in this process alone, so a graph
+            to save has none. Default: TensorFlow computes all logits.
 
     Raises:
         InputError: if the options do not fit the model.
@@ -81,7 +86,7 @@ def generate(
         return Generated(*search.run(config.decoder_start_token_id))
     if forced_bos is not None and copies > 1:
         forced_bos = tf.repeat(forced_bos, copies)
-    return _write_one_by_one(transformer, decoding, rules, forced_bos, seed, with_scores)
+    return _write_one_by_one(transformer, decoding, rules, forced_bos, seed, with_scores, token_search)
 
 
 class _State(NamedTuple):
@@ -98,13 +103,37 @@ def _write_one_by_one(
     forced_bos: tf.Tensor | None,
     seed: tf.Tensor,
     with_scores: bool,
+    token_search: TokenSearch | None,
 ) -> Generated:
     """Chooses the best token, or draws one, until all targets have ended."""
     config, options = transformer.config, rules.options
 
     def step(state: _State) -> tuple[_State]:
         length = tf.shape(state.targets)[1]
-        logits, written = decoding.step(state.targets[:, -1:], state.written)
+        if token_search is None or with_scores or not rules.is_plain:
+            logits, written = decoding.step(state.targets[:, -1:], state.written)
+            chosen, gained = choose(logits, state, length)
+        else:
+            rows, written = decoding.advance(state.targets[:, -1:], state.written)
+            gained = tf.zeros_like(state.scores)
+            chosen = tf.cond(
+                decoding.has_few_rows,
+                lambda: search_best(token_search, rules, rows, length, forced_bos),
+                lambda: choose(decoding.find_logits(rows), state, length)[0],
+            )
+        chosen = tf.where(state.goes_on, chosen, config.pad_token_id)
+        goes_on = state.goes_on & (chosen != config.eos_token_id) & (length + 1 < options.max_length)
+        return (
+            _State(
+                tf.concat([state.targets, chosen[:, tf.newaxis]], axis=1),
+                state.scores + tf.where(state.goes_on, gained, 0.0),
+                goes_on,
+                written,
+            ),
+        )
+
+    def choose(logits: tf.Tensor, state: _State, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the next tokens, and their log probabilities if they are asked for."""
         scores = logits
         if not rules.is_plain:
             scores = rules.apply(logits, state.targets, forced_bos)
@@ -119,20 +148,11 @@ def _write_one_by_one(
         else:
             values, places = find_top(scores, 1, rules.size)
             values, chosen = values[:, 0], places[:, 0]
-        gained = tf.zeros_like(state.scores)
+        gained = tf.zeros_like(values)
         if with_scores:
             highest = tf.reduce_max(scores, axis=1, keepdims=True) if options.do_sample else values[:, tf.newaxis]
             gained = values - find_total(scores, highest)[:, 0]
-        chosen = tf.where(state.goes_on, chosen, config.pad_token_id)
-        goes_on = state.goes_on & (chosen != config.eos_token_id) & (length + 1 < options.max_length)
-        return (
-            _State(
-                tf.concat([state.targets, chosen[:, tf.newaxis]], axis=1),
-                state.scores + tf.where(state.goes_on, gained, 0.0),
-                goes_on,
-                written,
-            ),
-        )
+        return chosen, gained
 
     rows = decoding.batch
     start = _State(

@@ -62,6 +62,26 @@ class ScoreRules:
             applies |= length == options.max_length - 1
         return applies
 
+    def find_allowed(self, *, is_early: bool) -> np.ndarray | None:
+        """Returns which tokens plain rules leave: booleans `(vocabulary,)`; None for all.
+
+        Args:
+            is_early: Whether the target is shorter than `min_length`, so that it may not end.
+        """
+        if self.mask is None and not is_early:
+            return None
+        allowed = np.ones(self.size, bool) if self.mask is None else self.mask == 0
+        if is_early:
+            allowed[self._eos] = False
+        return allowed
+
+    def force(self, chosen: tf.Tensor, length: tf.Tensor, forced_bos: tf.Tensor | None) -> tf.Tensor:
+        """Returns the chosen tokens, int32 `(rows,)`, or those that the rules force at a length."""
+        if forced_bos is not None:
+            chosen = tf.where(length == 1, forced_bos, chosen)
+        end = self.options.forced_eos_token_id
+        return chosen if end is None else tf.where(length == self.options.max_length - 1, end, chosen)
+
     def apply(self, scores: tf.Tensor, targets: tf.Tensor, forced_bos: tf.Tensor | None) -> tf.Tensor:
         """Returns the scores by all rules.
 

@@ -21,6 +21,7 @@ from tfchain.core.texts import check_texts
 from tfchain.models.seq2seq.folder import Seq2SeqFolder, read_seq2seq_folder, write_seq2seq_folder
 from tfchain.models.seq2seq.generation import Generated, generate
 from tfchain.models.seq2seq.generation_options import GenerationOptions
+from tfchain.models.seq2seq.token_search import TokenSearch, can_search
 from tfchain.models.seq2seq.transformer import Seq2SeqTransformer, make_blank_transformer
 from tfchain.models.seq2seq.weights import list_arrays
 from tfchain.models.weights.download import find_local
@@ -66,6 +67,7 @@ class Seq2SeqModel:
         self._lock = SharedLock()
         self._compile_lock = threading.Lock()
         self._functions: dict[GenerationOptions, Any] = {}
+        self._token_search = TokenSearch(self.transformer) if can_search(self.transformer) else None
         self._fingerprint: str | None = None
 
     @classmethod
@@ -94,8 +96,6 @@ class Seq2SeqModel:
         own = _read_own(path)
         precision = own.pop("precision", "float32")
         return cls(read_seq2seq_folder(path), **{**own, **changes}).with_precision(precision)
-
-    # Texts in, texts out.
 
     def translate(
         self,
@@ -246,6 +246,7 @@ class Seq2SeqModel:
                         forced_bos=forced,
                         seed=seed,
                         with_scores=False,
+                        token_search=self._token_search,
                     )
 
                 self._functions[key] = write
@@ -310,8 +311,10 @@ class Seq2SeqModel:
             self.refresh()
 
     def refresh(self) -> None:
-        """Discards the fingerprint. Call it after changing the transformer's weights; graphs read the new ones."""
+        """Discards what was made of the transformer's weights. Call it after changing them."""
         self._fingerprint = None
+        if self._token_search is not None:
+            self._token_search.refresh()
 
     def save(self, path: Path, **_: Any) -> None:
         """Writes a folder that `from_pretrained` and transformers read.

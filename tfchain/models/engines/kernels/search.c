@@ -38,6 +38,7 @@ typedef struct {
     const float *errors;    /* length of vector minus copy, rounded up, (vectors) */
     const float *lengths;   /* of the vectors, rounded up, (vectors) */
     const int32_t *sums;    /* of the bytes, (vectors) */
+    const float *added;     /* to each vector's scores, (vectors); NULL if nothing is */
     const int64_t *offsets; /* of the documents' vectors, (documents + 1); NULL if each document has one vector */
     int64_t vectors, documents, dim;
 } Vectors;
@@ -152,10 +153,12 @@ static inline __attribute__((always_inline)) void score_copies(const Pass *pass,
     const __mmask8 mask = (__mmask8)((1 << rows) - 1);
     const __m128i zero = _mm_slli_epi32(_mm_maskz_loadu_epi32(mask, in->sums + row), 7);
     const __m128 scale = _mm_maskz_loadu_ps(mask, in->scales + row);
+    const __m128 added = in->added == NULL ? _mm_setzero_ps() : _mm_maskz_loadu_ps(mask, in->added + row);
     for (int q = 0; q < count; q++) {
         __m128i sum = _mm_sub_epi32(add_up(sums[q][0], sums[q][1], sums[q][2], sums[q][3]), zero);
         __m128 factor = _mm_mul_ps(scale, _mm_set1_ps(pass->queries[q].scale));
-        _mm_mask_storeu_ps(pass->scores + q * pass->stride + row, mask, _mm_mul_ps(_mm_cvtepi32_ps(sum), factor));
+        __m128 score = _mm_fmadd_ps(_mm_cvtepi32_ps(sum), factor, added);
+        _mm_mask_storeu_ps(pass->scores + q * pass->stride + row, mask, score);
     }
 }
 
@@ -251,7 +254,8 @@ static float score_vector(const Vectors *in, const float *query, int64_t row) {
         *sum = _mm512_fmadd_ps(value, _mm512_maskz_loadu_ps(mask, query + i), *sum);
     }
     const float all = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
-    return in->values == NULL ? all * in->scales[row] : all;
+    const float score = in->values == NULL ? all * in->scales[row] : all;
+    return in->added == NULL ? score : score + in->added[row];
 }
 
 static void prefetch(const Vectors *in, int64_t row) {
@@ -293,31 +297,34 @@ static void score_candidates(const Vectors *in, const float *query, const int64_
 
 /* ---- The whole -------------------------------------------------------------------------------------------------- */
 
-/* Returns 0 if scores of this query could leave float32's range. */
-static int prepare(const Vectors *in, Query *query, const float *values, float longest) {
+/* Returns 0 if scores of this query could leave float32's range. longest, most_added: the largest length of a vector,
+   and the largest absolute value of what is added to its scores. */
+static int prepare(const Vectors *in, Query *query, const float *values, float longest, float most_added) {
     const int64_t dim = in->dim;
     double error, length;
     query->values = values;
     query->scale = round_to_bytes(values, dim, (int8_t *)query->bytes);
     measure(values, (const int8_t *)query->bytes, query->scale, dim, &error, &length);
     for (int64_t i = 0; i < dim; i++) query->bytes[i] ^= 0x80;
-    if (!(length < LARGEST) || !((length + error) * longest < LARGEST)) return 0;
+    if (!(length < LARGEST) || !((length + error) * longest < LARGEST) || !(most_added < LARGEST)) return 0;
     /* |sum - product| <= dim * 2^-24 * |query| |vector| for a sum in any order; the rest is to spare. */
     const double rounding = (double)(dim + 64) / (1 << 22), copied = length + error;
     query->by_error = round_up_float(copied * (1 + rounding));
     query->by_length = round_up_float(error + rounding * copied);
     /* Numbers, products and scales may be too small for float32, each by up to FLT_MIN. */
     query->fixed = (float)(FLT_MIN * 32768.0 * (double)dim * (1 + length + longest));
+    query->fixed += most_added / (1 << 21); /* the additions' rounding, 2^-24 of sum and addend, twice, and to spare */
     return 1;
 }
 
 /* Finds the documents with the largest scores: their places, largest score first, and equal scores in their order.
 
-   queries: (count, dim). longest: of the vectors' lengths. allowed: (documents), or NULL for all. most: at most the
+   queries: (count, dim). longest, most_added: as for `prepare`. allowed: (documents), or NULL for all. most: at most the
    number of allowed documents. places, scores: (count, most). rescored: how many vectors were scored in float32.
    Returns 0: done; 1: a query or a vector is too large, or not a number; 3: not enough memory. */
-EXPORT int tfchain_search(const Vectors *in, const float *queries, int64_t count, float longest, const uint8_t *allowed,
-                          int64_t most, int64_t threads, int64_t *places, float *scores, int64_t *rescored) {
+EXPORT int tfchain_search(const Vectors *in, const float *queries, int64_t count, float longest, float most_added,
+                          const uint8_t *allowed, int64_t most, int64_t threads, int64_t *places, float *scores,
+                          int64_t *rescored) {
     const int64_t width = round_up(in->dim, 64), stride = round_up(in->vectors, 16);
     Query asked[AT_ONCE];
     uint8_t *bytes = allocate(AT_ONCE * width);
@@ -330,7 +337,7 @@ EXPORT int tfchain_search(const Vectors *in, const float *queries, int64_t count
         float *lower = upper + least(count, AT_ONCE) * stride;
         for (int64_t q = 0; q < pass.count; q++) {
             asked[q].bytes = bytes + q * width;
-            if (!prepare(in, asked + q, queries + (first + q) * in->dim, longest)) result = 1;
+            if (!prepare(in, asked + q, queries + (first + q) * in->dim, longest, most_added)) result = 1;
         }
         if (result) break;
         if (threads > 1) {
