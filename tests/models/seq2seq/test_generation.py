@@ -34,10 +34,14 @@ def pad(model: Seq2SeqModel, rows: Sequence[Sequence[int]]) -> tuple[np.ndarray,
     return ids, mask
 
 
-def run(model: Seq2SeqModel, sources: Sequence[Sequence[int]], seed: int = 0, **options: Any) -> list[list[int]]:
+def run(
+    model: Seq2SeqModel, sources: Sequence[Sequence[int]], seed: int = 0, is_few: bool = False, **options: Any
+) -> list[list[int]]:
     """Returns the ids that a graph of these options writes."""
     chosen = model.options.replace(**options)
-    graph = tf.function(lambda ids, mask: generate(model.transformer, ids, mask, chosen, seed=seed), autograph=False)
+    graph = tf.function(
+        lambda ids, mask: generate(model.transformer, ids, mask, chosen, seed=seed, is_few=is_few), autograph=False
+    )
     return graph(*map(tf.constant, pad(model, sources))).token_ids.numpy().tolist()
 
 
@@ -56,6 +60,19 @@ def test_tokens_are_those_of_transformers(name: str, choice: str, load_small: Lo
     model, content = load_small(name)
     expected = content["written"][choice]
     assert run(model, content["sources"], **expected["options"]) == expected["ids"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_few_hypotheses_write_the_tokens_of_many(name: str, load_small: Load) -> None:
+    model, content = load_small(name)
+    expected = content["written"]["greedy"]
+    pad_id = model.transformer.config.pad_token_id
+    two = run(model, content["sources"][:2], is_few=True, **expected["options"])
+    for found, row in zip(two, expected["ids"], strict=False):
+        longest = max(len(found), len(row))
+        assert found + [pad_id] * (longest - len(found)) == row + [pad_id] * (longest - len(row))
+    beams = {**expected["options"], "num_beams": 2}
+    assert run(model, content["sources"][2:3], is_few=True, **beams) == run(model, content["sources"][2:3], **beams)
 
 
 def test_the_first_token_may_differ_from_text_to_text(load_small: Load) -> None:

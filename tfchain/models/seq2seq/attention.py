@@ -9,6 +9,18 @@ from keras import ops
 from tfchain.models.encoders.attend import attend
 
 
+def attend_few(query: Any, key: Any, value: Any, bias: Any) -> Any:
+    """Computes `attend` for few queries, by products of single numbers.
+
+    TensorFlow's products of matrices prepare themselves anew for each number of keys, which grows with each step. That
+    takes longer than all the multiplications of one or two queries.
+    """
+    scores = ops.sum(ops.expand_dims(query, 3) * ops.expand_dims(key, 2), axis=-1) + bias
+    weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    weights = weights / ops.sum(weights, axis=-1, keepdims=True)
+    return ops.sum(ops.expand_dims(weights, -1) * ops.expand_dims(value, 2), axis=3)
+
+
 class _Attention(keras.layers.Layer):
     """What both attentions have: heads, their width, the output product and dropout.
 
@@ -93,9 +105,9 @@ class TargetAttention(_Attention):
         query, key, value = ops.split(self._split(self.query_key_value(rows), batch, 3), 3, axis=1)
         return self._scale(query), key, value
 
-    def mix(self, query: Any, keys: Any, values: Any, bias: Any) -> Any:
-        """Returns the output for queries of one step and all keys so far, as rows."""
-        return self._finish(attend(query, keys, values, bias))
+    def mix(self, query: Any, keys: Any, values: Any, bias: Any, *, is_few: bool) -> Any:
+        """Returns the output for queries of one step, maybe few, and all keys so far, as rows."""
+        return self._finish((attend_few if is_few else attend)(query, keys, values, bias))
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -122,6 +134,10 @@ class SourceAttention(_Attention):
         key, value = ops.split(self._split(rows, ops.shape(states)[0], 2), 2, axis=1)
         return key, value
 
-    def compute(self, rows: Any, key: Any, value: Any, bias: Any, *, training: bool) -> Any:
+    def compute(
+        self, rows: Any, key: Any, value: Any, bias: Any, *, training: bool = False, is_few: bool = False
+    ) -> Any:
         query = self._split(self.query(rows), ops.shape(key)[0], 1)  # (batch, heads, length or beams, width)
+        if is_few:
+            return self._finish(attend_few(self._scale(query), key, value, bias))
         return self._finish(attend(self._scale(query), key, value, bias, drop=self._dropped(training)))

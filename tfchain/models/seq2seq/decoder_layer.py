@@ -96,10 +96,17 @@ class DecoderLayer(keras.layers.Layer):
             lambda inputs: self.target_attention.compute(inputs, shape[0], target_bias, training=training),
             training,
         )
-        return ops.reshape(self._end(rows, source, source_bias, training), shape)
+        return ops.reshape(self._end(rows, source, source_bias, training=training), shape)
 
     def step(
-        self, rows: Any, cache: tuple[Any, Any], source: tuple[Any, Any], target_bias: Any, source_bias: Any
+        self,
+        rows: Any,
+        cache: tuple[Any, Any],
+        source: tuple[Any, Any],
+        target_bias: Any,
+        source_bias: Any,
+        *,
+        is_few: bool = False,
     ) -> tuple[Any, tuple[Any, Any]]:
         """Computes one position of all hypotheses.
 
@@ -110,6 +117,7 @@ class DecoderLayer(keras.layers.Layer):
             target_bias: Broadcasts to `(batch, heads, beams, (positions + 1) · beams)`: which hypotheses a beam
                 continues.
             source_bias: Broadcasts to `(batch, heads, beams, source length)`.
+            is_few: Whether there are one or two hypotheses; see `attend_few`. Default: False.
 
         Returns:
             The output's rows, and the cache with this position.
@@ -120,16 +128,18 @@ class DecoderLayer(keras.layers.Layer):
             query, key, value = self.target_attention.project(inputs, ops.shape(cache[0])[0])
             keys, values = ops.concatenate([cache[0], key], axis=2), ops.concatenate([cache[1], value], axis=2)
             extended.extend((keys, values))
-            return self.target_attention.mix(query, keys, values, target_bias)
+            return self.target_attention.mix(query, keys, values, target_bias, is_few=is_few)
 
         rows = self._add(rows, self.target_norm, attend, False)
-        return self._end(rows, source, source_bias, False), (extended[0], extended[1])
+        return self._end(rows, source, source_bias, is_few=is_few), (extended[0], extended[1])
 
-    def _end(self, rows: Any, source: tuple[Any, Any], bias: Any, training: bool) -> Any:
+    def _end(
+        self, rows: Any, source: tuple[Any, Any], bias: Any, *, training: bool = False, is_few: bool = False
+    ) -> Any:
         """Runs the attention to the source and the feed-forward network on rows."""
 
         def attend(inputs: Any) -> Any:
-            return self.source_attention.compute(inputs, *source, bias, training=training)
+            return self.source_attention.compute(inputs, *source, bias, training=training, is_few=is_few)
 
         rows = self._add(rows, self.source_norm, attend, training)
         return self._add(rows, self.feed_forward_norm, self._feed_forward, training)

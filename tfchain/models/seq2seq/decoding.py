@@ -34,10 +34,11 @@ class Decoding:
         num_beams: Hypotheses of a text.
         copies: How often each source is decoded, for several draws. Default: 1.
         mask: Added to all logits, float32 `(vocabulary,)`. Default: nothing is.
+        is_few: Whether all batches have fewer than `FEW_ROWS` hypotheses. Default: False; the graph finds out whether a
+            batch has.
 
     Attributes:
         batch: The number of targets, a scalar int32.
-        has_few_rows: Whether there are few hypotheses, a scalar bool: then the table's product is bound by the memory.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Decoding:
         num_beams: int,
         copies: int = 1,
         mask: np.ndarray | None = None,
+        is_few: bool = False,
     ) -> None:
         parts = transformer.parts
         states = transformer.encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
@@ -59,7 +61,7 @@ class Decoding:
         self._num_beams = num_beams
         self._source_bias = parts.mask(padding_mask)
         self._sources = [layer.source_attention.project(states) for layer in parts.decoder_layers]
-        self.has_few_rows = self.batch * num_beams < FEW_ROWS
+        self._is_few = is_few
         self._table = self._lay_out_table()
         own = None if parts.logits_bias is None else tf.convert_to_tensor(parts.logits_bias.bias)
         self._bias = mask if own is None else own if mask is None else own + mask
@@ -108,7 +110,7 @@ class Decoding:
         rows = parts.embed_step(tf.reshape(token_ids, [-1]), position)
         cache: Cache = []
         for layer, kept, source in zip(parts.decoder_layers, written.cache, self._sources, strict=True):
-            rows, extended = layer.step(rows, kept, source, bias, source_bias)
+            rows, extended = layer.step(rows, kept, source, bias, source_bias, is_few=self._is_few)
             cache.append(extended)
         if parts.decoder_norm is not None:
             rows = parts.decoder_norm(rows)
@@ -119,11 +121,13 @@ class Decoding:
         parts = self._parts
         if parts.head is not None:
             scores = parts.head(rows)
+        elif self._is_few:
+            scores = parts.target_tokens(rows, reverse=True)
         else:
             scores = tf.cond(
-                self.has_few_rows,
-                lambda: parts.target_tokens(rows, reverse=True),
+                self._is_laid_out,
                 lambda: tf.matmul(rows, self._table),
+                lambda: parts.target_tokens(rows, reverse=True),
             )
         scores = tf.cast(scores, tf.float32)
         return scores if self._bias is None else tf.nn.bias_add(scores, self._bias)
@@ -138,10 +142,11 @@ class Decoding:
         On two cores the product of 32 rows by a table of 58,101 tokens takes half the time so, that of one row about
         the same; the transposition takes the time of about one such product, and is done once for all steps.
         """
-        if self._parts.head is not None:
+        if self._parts.head is not None or self._is_few:
             return tf.zeros([0, 0], self._parts.compute_dtype)
         table = tf.cast(self._parts.target_tokens.embeddings, self._parts.compute_dtype)
-        return tf.cond(self.has_few_rows, lambda: table[:0], lambda: tf.transpose(table))
+        self._is_laid_out = self.batch * self._num_beams >= FEW_ROWS
+        return tf.cond(self._is_laid_out, lambda: tf.transpose(table), lambda: table[:0])
 
     def _shape(self, layer: Any) -> tf.TensorShape:
         return tf.TensorShape([None, layer.num_heads, None, layer.head_dim])

@@ -35,6 +35,7 @@ def generate(
     forced_bos: tf.Tensor | None = None,
     seed: tf.Tensor | int = 0,
     with_scores: bool = True,
+    is_few: bool = False,
     token_search: TokenSearch | None = None,
 ) -> Generated:
     """Writes a target for each source, greedily, by beams or by chance.
@@ -51,9 +52,11 @@ def generate(
             options, if it has one.
         seed: A scalar int32 for draws; the same seed draws the same tokens. Default: 0.
         with_scores: Whether scores are computed; beams have them in any case. Default: True.
-        token_search: What finds the best tokens of few targets where nothing else needs all logits: greedily, without
-            scores, and by rules that read nothing of what has been written. It runs in this process alone, so a graph
-            to save has none. Default: TensorFlow computes all logits.
+        is_few: Whether all batches have fewer than `decoding.FEW_ROWS` hypotheses, for which another graph is faster.
+            Default: False; the graph takes any batch.
+        token_search: What finds the best tokens where nothing else needs all logits: greedily, without scores, and by
+            rules that read nothing of what has been written. For few hypotheses it is faster. It runs in this process
+            alone, so a graph to save has none. Default: TensorFlow computes all logits.
 
     Raises:
         InputError: if the options do not fit the model.
@@ -69,6 +72,7 @@ def generate(
         num_beams=options.num_beams,
         copies=copies,
         mask=rules.mask if rules.is_plain else None,
+        is_few=is_few,
     )
     if forced_bos is None and options.forced_bos_token_id is not None:
         forced_bos = tf.fill([tf.shape(token_ids)[0]], options.forced_bos_token_id)
@@ -116,11 +120,7 @@ def _write_one_by_one(
         else:
             rows, written = decoding.advance(state.targets[:, -1:], state.written)
             gained = tf.zeros_like(state.scores)
-            chosen = tf.cond(
-                decoding.has_few_rows,
-                lambda: search_best(token_search, rules, rows, length, forced_bos),
-                lambda: choose(decoding.find_logits(rows), state, length)[0],
-            )
+            chosen = search_best(token_search, rules, rows, length, forced_bos)
         chosen = tf.where(state.goes_on, chosen, config.pad_token_id)
         goes_on = state.goes_on & (chosen != config.eos_token_id) & (length + 1 < options.max_length)
         return (

@@ -18,6 +18,7 @@ from tfchain.core.packing import pack, unpacked
 from tfchain.core.progress import show_progress
 from tfchain.core.shared_lock import SharedLock
 from tfchain.core.texts import check_texts
+from tfchain.models.seq2seq.decoding import FEW_ROWS
 from tfchain.models.seq2seq.folder import Seq2SeqFolder, read_seq2seq_folder, write_seq2seq_folder
 from tfchain.models.seq2seq.generation import Generated, generate
 from tfchain.models.seq2seq.generation_options import GenerationOptions
@@ -220,16 +221,15 @@ class Seq2SeqModel:
         for row, source in enumerate(sources):
             token_ids[row, : len(source)] = source
             mask[row, : len(source)] = 1
-        given = np.full(len(sources), -1 if codes is None else 0, "int32")
-        if codes is not None:
-            given[:] = codes
+        given = np.full(len(sources), -1, "int32") if codes is None else np.array(codes, "int32")
         has_codes = bool((given >= 0).all()) and len(given) > 0
-        function = self._compile(options, has_codes)
+        is_few = len(sources) * max(options.num_beams, options.num_return_sequences) < FEW_ROWS
+        function = self._compile(options, has_codes, is_few)
         return Generated(*function(token_ids, mask, given, np.int32(seed)))
 
-    def _compile(self, options: GenerationOptions, has_codes: bool) -> Any:
-        """Returns the graph of some choices, traced once for all batches and lengths."""
-        key: Any = (options, has_codes)
+    def _compile(self, options: GenerationOptions, has_codes: bool, is_few: bool) -> Any:
+        """Returns the graph of some choices, traced once for all lengths, and for all batches or for few hypotheses."""
+        key: Any = (options, has_codes, is_few)
         with self._compile_lock:
             if key not in self._functions:
                 rows = tf.TensorSpec([None], tf.int32)
@@ -246,7 +246,8 @@ class Seq2SeqModel:
                         forced_bos=forced,
                         seed=seed,
                         with_scores=False,
-                        token_search=self._token_search,
+                        is_few=is_few,
+                        token_search=self._token_search if is_few else None,
                     )
 
                 self._functions[key] = write
@@ -313,7 +314,7 @@ class Seq2SeqModel:
     def refresh(self) -> None:
         """Discards what was made of the transformer's weights. Call it after changing them."""
         self._fingerprint = None
-        if self._token_search is not None:
+        if self._token_search:
             self._token_search.refresh()
 
     def save(self, path: Path, **_: Any) -> None:
