@@ -212,7 +212,7 @@ def write_report(rows: list[tuple[int, dict[str, Any], dict[str, Any] | None]], 
         "nothing is encoded.",
         "Sentences of SciFact, SQuAD and CMRC 2018 in new order, a sixth of the documents repeats, a sixth edited "
         "copies.",
-        "Seconds and processor time are of the whole call, the pipeline's start among them; imports are made before it. "
+        "Seconds and processor time are of the whole call, the pipeline's start among them; imports come before it. "
         "`local` is `prepare` in one process; its set is the same, byte for byte.",
         f"Machine: {machine}.",
         "",
