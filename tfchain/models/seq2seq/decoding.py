@@ -36,6 +36,7 @@ class Decoding:
         mask: Added to all logits, float32 `(vocabulary,)`. Default: nothing is.
         is_few: Whether all batches have fewer than `FEW_ROWS` hypotheses. Default: False; the graph finds out whether a
             batch has.
+        has_logits: Whether logits are computed. Default: True; else `advance` alone can be called.
 
     Attributes:
         batch: The number of targets, a scalar int32.
@@ -51,6 +52,7 @@ class Decoding:
         copies: int = 1,
         mask: np.ndarray | None = None,
         is_few: bool = False,
+        has_logits: bool = True,
     ) -> None:
         parts = transformer.parts
         states = transformer.encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
@@ -62,7 +64,8 @@ class Decoding:
         self._source_bias = parts.mask(padding_mask)
         self._sources = [layer.source_attention.project(states) for layer in parts.decoder_layers]
         self._is_few = is_few
-        self._table = self._lay_out_table()
+        if has_logits:
+            self._table = self._lay_out_table()
         own = None if parts.logits_bias is None else tf.convert_to_tensor(parts.logits_bias.bias)
         self._bias = mask if own is None else own if mask is None else own + mask
 

@@ -55,8 +55,8 @@ def generate(
         is_few: Whether all batches have fewer than `decoding.FEW_ROWS` hypotheses, for which another graph is faster.
             Default: False; the graph takes any batch.
         token_search: What finds the best tokens where nothing else needs all logits: greedily, without scores, and by
-            rules that read nothing of what has been written. For few hypotheses it is faster. It runs in this process
-            alone, so a graph to save has none. Default: TensorFlow computes all logits.
+            rules that read nothing of what has been written. It runs in this process alone, so a graph to save has
+            none. Default: TensorFlow computes all logits.
 
     Raises:
         InputError: if the options do not fit the model.
@@ -65,6 +65,8 @@ def generate(
     options.check_fits(vocabulary_size=config.decoder_vocabulary_size, max_positions=config.position_limit)
     copies = options.num_return_sequences if options.num_beams == 1 else 1
     rules = ScoreRules(options, eos_token_id=config.eos_token_id, vocabulary_size=config.decoder_vocabulary_size)
+    if with_scores or options.num_beams > 1 or not rules.is_plain:
+        token_search = None
     decoding = Decoding(
         transformer,
         token_ids,
@@ -73,6 +75,7 @@ def generate(
         copies=copies,
         mask=rules.mask if rules.is_plain else None,
         is_few=is_few,
+        has_logits=token_search is None,
     )
     if forced_bos is None and options.forced_bos_token_id is not None:
         forced_bos = tf.fill([tf.shape(token_ids)[0]], options.forced_bos_token_id)
@@ -114,7 +117,7 @@ def _write_one_by_one(
 
     def step(state: _State) -> tuple[_State]:
         length = tf.shape(state.targets)[1]
-        if token_search is None or with_scores or not rules.is_plain:
+        if token_search is None:
             logits, written = decoding.step(state.targets[:, -1:], state.written)
             chosen, gained = choose(logits, state, length)
         else:

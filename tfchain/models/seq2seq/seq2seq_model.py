@@ -247,7 +247,7 @@ class Seq2SeqModel:
                         seed=seed,
                         with_scores=False,
                         is_few=is_few,
-                        token_search=self._token_search if is_few else None,
+                        token_search=self._token_search,
                     )
 
                 self._functions[key] = write

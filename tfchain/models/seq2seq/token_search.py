@@ -1,6 +1,6 @@
 """The best next token by the compiled kernels, which read most of the token table in 8 bits only.
 
-One token of one text needs the product of one row with the whole table, and that is bound by the memory's speed: the
+Each token needs the product of a row with the whole table, and for few texts that is bound by the memory's speed: the
 table of 58,101 tokens, 512 wide, is 119 MB, more than all layers of the decoder. The search reads a quarter of it, and
 then, in float32, the few rows that could be the best (`models/indexes/native_vectors.py` has the bound).
 """

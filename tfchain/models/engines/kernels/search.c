@@ -25,6 +25,7 @@
 #include "threads.h"
 
 #define AT_ONCE 4         /* queries in a pass over the copies, and vectors in a step of it */
+#define AHEAD 32          /* vectors from those that are read to those that are fetched for later */
 #define BLOCK 1024        /* vectors that a thread takes at a time */
 #define ROUNDED_UP 1.0001 /* a factor for sums of doubles that are kept in float32 */
 #define LARGEST 1e37      /* of a product of lengths; far below the end of float32 */
@@ -144,7 +145,11 @@ static inline __attribute__((always_inline)) void score_copies(const Pass *pass,
     for (int64_t i = 0; i < dim; i += 64) {
         const __mmask64 mask = first_64(dim - i);
         __m512i copy[AT_ONCE];
-        for (int r = 0; r < AT_ONCE; r++) copy[r] = _mm512_maskz_loadu_epi8(mask, copies[r] + i);
+        for (int r = 0; r < AT_ONCE; r++) {
+            copy[r] = _mm512_maskz_loadu_epi8(mask, copies[r] + i);
+            /* The processor's own prefetcher does not follow vectors that are read side by side. */
+            _mm_prefetch((const char *)(copies[r] + i + AHEAD * dim), _MM_HINT_T0);
+        }
         for (int q = 0; q < count; q++) {
             const __m512i query = _mm512_load_si512(pass->queries[q].bytes + i);
             for (int r = 0; r < AT_ONCE; r++) sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], query, copy[r]);
