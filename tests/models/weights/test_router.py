@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfchain import NeuralSearchChain, ReduceDimensions, TrimVocabulary
-from tfchain.core.errors import InputError, ModelFolderError
+from tfchain.core.errors import ModelFolderError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weights.router import read_routes
 from tfchain.optimization.reduce import find_directions, reduce_dimensions
@@ -72,8 +72,6 @@ def test_a_chain_searches_with_both_and_is_saved(tmp_path: Path) -> None:
         scores = {hit.text: hit.score for hit in made.search("fox").hits}
         vectors = made.text_encoder.encode_document(TEXTS) @ made.text_encoder.encode_query("fox")
         assert [round(scores[text], 5) for text in TEXTS] == [round(float(score), 5) for score in vectors]
-    with pytest.raises(InputError, match="`fit` trains one encoder for queries and documents"):
-        chain.fit([("fox", TEXTS[0])])
 
 
 def make_routed() -> TextEncoder:
