@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfchain import NeuralSearchChain, ReduceDimensions, TrimVocabulary
+from tfchain import NeuralSearchChain, ReduceDimensions, TextClassificationChain, TrimVocabulary
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weights.router import read_routes
@@ -109,3 +109,12 @@ def test_a_linear_map_is_that_of_both() -> None:
     np.testing.assert_allclose(
         adapted.encode_query(TEXTS), whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-5
     )
+
+
+def test_a_task_without_queries_trains_and_serves_the_documents_encoder_alone(tmp_path: Path, eager: None) -> None:
+    chain = TextClassificationChain.from_pretrained(FOLDER, engine="tensorflow")
+    chain.fit([(text, label) for text, label in zip(TEXTS, ["animals", "code", "money"], strict=True)], epochs=1)
+    assert chain.text_encoder.query_route is None
+    version = chain.export(tmp_path / "versions")
+    signatures = json.loads((version / "assets.extra" / "tfchain.json").read_text())["signatures"]
+    assert "embed_query_ids" not in signatures
