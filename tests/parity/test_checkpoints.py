@@ -15,7 +15,7 @@ from tests.parity.checkpoints import CHECKPOINTS, RERANKER, Checkpoint, make_tab
 from tfchain import Reranker
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.text_encoder import TextEncoder
-from tfchain.tasks.text_graph import make_graph_tokenizer
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 
 DOCS = Path(__file__).parents[2] / "docs" / "checkpoints.md"
 

@@ -1,12 +1,14 @@
 """Texts on the wire, and those that prove a graph."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.models.tokenizers.unigram_tokenizers import make_tied_pair
 from tfchain.core.errors import InputError
 from tfchain.models.tokenizers.host import HostTokenizer
+from tfchain.tasks.encoder_graph import EncoderGraph
 from tfchain.tasks.text_graph import TextGraph, check_signatures, to_array, to_bytes
 
 
@@ -28,10 +30,12 @@ def test_texts_that_graph_and_host_cut_in_equally_likely_ways_are_left_out_of_th
     pair = make_tied_pair()
     graph = object.__new__(TextGraph)
     tokenizer = HostTokenizer(pair.hugging_face, max_length=8)
-    graph.text_encoder = SimpleNamespace(  # type: ignore[assignment]
+    encoder = SimpleNamespace(
         tokenizer=tokenizer, longest=8, find_prompt=lambda prompt: "", query_prompt="b", document_prompt="a"
     )
-    graph._tokenizer = pair.graph
+    side: Any = object.__new__(EncoderGraph)
+    side.text_encoder, side.tokenizer = encoder, pair.graph
+    graph._sides = {side: None}
     graph.texts = ["a", "b333", "bb333", "333"]  # bb333 is a tie, and so is b333 after a query's prompt
     graph._cut_off = ("bb333",)
     graph._leave_out_ties()

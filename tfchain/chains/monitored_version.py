@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfchain.core.errors import InputError, ServerError
-from tfchain.core.signatures import TOKENIZE, TOKENIZE_QUERY, VOCABULARY_FILE
+from tfchain.core.signatures import QUERY_VOCABULARY_FILE, TOKENIZE, TOKENIZE_QUERY, VOCABULARY_FILE
 from tfchain.monitoring.served_model import ServedModel, SignatureNames
 
 UNKNOWN = ("[UNK]", "<unk>")  # the token that stands for what a vocabulary lacks
@@ -126,8 +126,9 @@ def make_unknown_counter(path: Path, model: ServedModel) -> Callable[[Sequence[s
         model: The version, with a signature that tokenizes.
     """
     signature = next((name for name in (TOKENIZE_QUERY, TOKENIZE) if name in model.signatures), None)
+    own = path / QUERY_VOCABULARY_FILE
     try:
-        tokens = json.loads((path / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        tokens = json.loads((own if own.is_file() else path / VOCABULARY_FILE).read_text(encoding="utf-8"))
         unknown = next((tokens.index(token) for token in UNKNOWN if token in tokens), None)
     except (OSError, ValueError, AttributeError):
         return None

@@ -7,6 +7,7 @@ EMBED = "embed"  # text → embedding, with the model's default prompt
 EMBED_QUERY = "embed_query"  # the same with the prompt for queries, where that is not the default
 EMBED_DOCUMENT = "embed_document"  # the same with the prompt for documents
 EMBED_IDS = "embed_ids"  # token_ids, padding_mask → embedding
+EMBED_QUERY_IDS = "embed_query_ids"  # the same for queries, where these have an encoder of their own
 TOKENIZE = "tokenize"  # text → token_ids, padding_mask, with the model's default prompt
 TOKENIZE_QUERY = "tokenize_query"  # the same with the prompt for queries, where that is not the default
 TOKENIZE_DOCUMENT = "tokenize_document"  # the same with the prompt for documents
@@ -16,6 +17,7 @@ SEARCH_FILTERED = "search_filtered"  # text, and which documents may be found �
 
 TFLITE_FILE = "model.tflite"  # in a version's folder, where TensorFlow Serving's --prefer_tflite_model looks
 VOCABULARY_FILE = "assets.extra/vocabulary.json"  # in a version's folder: the tokens by id
+QUERY_VOCABULARY_FILE = "assets.extra/query_vocabulary.json"  # those of queries, where they have their own encoder
 PREDICT = "tensorflow/serving/predict"  # TensorFlow Serving's methods, as named in a SignatureDef
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

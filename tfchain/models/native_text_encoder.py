@@ -119,6 +119,8 @@ def find_native_obstacle(text_encoder: "TextEncoder") -> str | None:
         return f"the model computes in {text_encoder.precision}, not in int8"
     if text_encoder.calibration is not None:
         return "the model is calibrated, and TensorFlow computes its products"
+    if text_encoder.query_route is not None:
+        return "its queries have an encoder of their own, a Router's"
     obstacle = find_obstacle_of(text_encoder.own_encoder)
     if obstacle is not None:
         return obstacle

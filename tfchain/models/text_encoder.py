@@ -216,10 +216,11 @@ class TextEncoder(TextEncoderModel):
             vector_storage=vector_storage or self.vector_storage,
             **{**self.settings(), "matryoshka_dims": ()},
         )
-        if made.embedding_dim == self.embedding_dim and (made.config is None or made.config.head is None):
+        has_head = made.config is not None and made.config.head is not None
+        if made.embedding_dim == self.embedding_dim and not has_head:
             made.matryoshka_dims = self.matryoshka_dims
         made.runner.refresh(made._shared.get_fingerprint)
-        if self.query_route is not None:
+        if self.query_route is not None and not has_head:  # a head's outputs are compared with no vectors
             is_same = precision == self.query_route.precision
             made.query_route = self.query_route if is_same else self.query_route.with_precision(precision)
         return made

@@ -122,16 +122,27 @@ def save_text_encoder(
     text_encoder: "TextEncoder", path: Path, *, portable: bool = False, weight_type: WeightType = "float32"
 ) -> None:
     """Writes a folder that `read_parts` reads; the arguments and errors are those of `TextEncoder.save`."""
+    route = text_encoder.query_route
+    sides = {path: text_encoder}
+    if route is not None:
+        sides = (
+            {path / "document": text_encoder, path / "query": route}
+            if portable
+            else {path / QUERY_ROUTE: route} | sides
+        )
+    for folder, side in sides.items():
+        folder.mkdir(exist_ok=True)
+        _save_encoder(side, folder, portable=portable, weight_type=weight_type)
+    if route is not None and portable:
+        from tfchain.models.weights.save_router import join_routes
+
+        join_routes(path)
+
+
+def _save_encoder(text_encoder: "TextEncoder", path: Path, *, portable: bool, weight_type: WeightType) -> None:
+    """Writes the folder of one encoder."""
     from tfchain.models.weights.save_pretrained import save_encoder
 
-    if text_encoder.query_route is not None:
-        if portable:
-            raise InputError(
-                "tfchain does not write sentence-transformers' Router. Received: a text encoder with another one for "
-                "queries. Use the chain's save, which tfchain itself reads."
-            )
-        (path / QUERY_ROUTE).mkdir()
-        save_text_encoder(text_encoder.query_route, path / QUERY_ROUTE, weight_type=weight_type)
     settings = text_encoder.settings()
     if text_encoder.precision != "float32" and not portable:
         settings["precision"] = text_encoder.precision

@@ -28,6 +28,8 @@ def reduce_dimensions(
 ) -> TextEncoder:
     """Returns a text encoder with narrower vectors; the given one is unchanged.
 
+    An encoder of its own for queries is projected on the same directions, so that the two can still be compared.
+
     Args:
         text_encoder: The text encoder, one of tfchain's own.
         recipe: The width, and the method.
@@ -39,9 +41,10 @@ def reduce_dimensions(
         InputError: if the encoder is not one of tfchain's own, the width exceeds the encoder's, or there are fewer
             texts than dimensions to find.
     """
-    encoder = text_encoder.own_encoder
-    if not isinstance(encoder, Encoder):
-        raise InputError(f"ReduceDimensions needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")
+    encoder, route = text_encoder.own_encoder, text_encoder.query_route
+    for own in (encoder, encoder if route is None else route.own_encoder):
+        if not isinstance(own, Encoder):
+            raise InputError(f"ReduceDimensions needs one of tfchain's own encoders. Received: {type(own).__name__}.")
     if encoder.config.head is not None:
         raise InputError(
             "ReduceDimensions makes vectors narrower, and this encoder ends in a head, whose outputs all count. "
@@ -59,8 +62,12 @@ def reduce_dimensions(
         directions = find_directions(_encode(text_encoder, recipe, texts, progress), recipe.dim)
     else:
         directions = np.eye(width, recipe.dim, dtype="float32")
-    made = project(encoder, directions, normalize=text_encoder.similarity == "cosine")
+    is_cosine = text_encoder.similarity == "cosine"
+    made = project(encoder, directions, normalize=is_cosine)
     reduced = text_encoder.with_encoder(SharedModel(made, is_private=True))
+    if route is not None:
+        narrow = project(route.own_encoder, directions, normalize=is_cosine)
+        reduced.query_route = route.with_encoder(SharedModel(narrow, is_private=True))
     is_cut = recipe.method == "truncate"  # the first dimensions are still the first
     reduced.matryoshka_dims = tuple(dim for dim in text_encoder.matryoshka_dims if is_cut and dim < recipe.dim)
     return reduced

@@ -37,7 +37,7 @@ MOST_NAMED = 20  # scripts in an error
 def trim_vocabulary(
     text_encoder: TextEncoder, recipe: "TrimVocabulary", texts: Sequence[str] | None = None
 ) -> TextEncoder:
-    """Returns a text encoder with fewer tokens; the given one is unchanged.
+    """Returns a text encoder with fewer tokens; the given one is unchanged, as is an encoder of its own for queries.
 
     Args:
         text_encoder: The text encoder.
@@ -83,6 +83,7 @@ def trim_vocabulary(
         tokenizer = load_tokenizer(folder)
     made = SharedModel(_trim_encoder(encoder, np.array(old_ids)), is_private=True)
     trimmed = TextEncoder(tokenizer, made, engine=text_encoder.runner.engine, **text_encoder.settings())
+    trimmed.query_route = text_encoder.query_route
     _check_same(text_encoder.tokenizer, trimmed.tokenizer, np.array(old_ids), lines)
     return trimmed
 

@@ -41,7 +41,9 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
     In `float32`, `bfloat16` and calibrated `int8` the SavedModel computes as Python does. Any other `int8` or `float16`
     model becomes `model.tflite`, a function of token ids, beside a SavedModel with numbers of its own: for `float16` it
     computes in float32; for `int8` in int8, calibrated on the texts, or in float32 if that is impossible (fewer than
-    eight texts, an encoder that is not tfchain's own, or a process without oneDNN).
+    eight texts, an encoder that is not tfchain's own, or a process without oneDNN). `model.tflite` holds the documents'
+    encoder alone: where queries have their own (`query_route`), the SavedModel computes it, in float32 instead of an
+    `int8` or `float16` that TensorFlow does not have.
 
     Args:
         text_encoder: Tokenizer and encoder.
@@ -51,7 +53,8 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
         TfchainError: if LiteRT has no kernel for one of the encoder's ops.
     """
     if not text_encoder.runner.needs_flatbuffer:
-        return ServedEncoder(text_encoder, {}, _describe(text_encoder))
+        served = to_tensorflow(text_encoder, texts)
+        return ServedEncoder(served, {}, _describe(served))
     litert = text_encoder.with_precision(text_encoder.precision, engine="litert")
     flatbuffer = litert.runner.make_flatbuffer()
     served = to_tensorflow(text_encoder, texts)
@@ -62,6 +65,8 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
         "warm-up records send texts. The embedded server with that flag answers texts.",
         *(served.precision, TFLITE_FILE, text_encoder.precision, EMBED_IDS),
     )
+    if served.query_route is not None:
+        logger.warning("%s encodes documents only: queries have an encoder of their own, a Router's.", TFLITE_FILE)
     described = {
         "file": TFLITE_FILE,
         "precision": text_encoder.precision,
@@ -74,10 +79,22 @@ def to_served_encoder(text_encoder: TextEncoder, texts: Sequence[str] = ()) -> S
 def to_tensorflow(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
     """Returns the SavedModel's encoder for a text encoder; another one if TensorFlow does not compute in its precision.
 
+    An encoder of its own for queries then computes in float32: there are no queries to calibrate it on.
+
     Args:
         text_encoder: Tokenizer and encoder.
         texts: Texts for a calibration of int8, at least eight.
     """
+    made, route = _find_computed(text_encoder, texts), text_encoder.query_route
+    if route is None or not route.runner.needs_flatbuffer:
+        return made
+    logger.info("The SavedModel encodes queries in float32, as TensorFlow does not compute in %s.", route.precision)
+    shared = made.with_vector_storage(made.vector_storage)  # not to change what was given
+    shared.query_route = route.with_precision("float32", engine="tensorflow")
+    return shared
+
+
+def _find_computed(text_encoder: TextEncoder, texts: Sequence[str]) -> TextEncoder:
     if not text_encoder.runner.needs_flatbuffer:
         return text_encoder
     if text_encoder.precision == "int8":

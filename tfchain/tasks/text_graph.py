@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ from tfchain.core.signatures import (
     EMBED_DOCUMENT,
     EMBED_IDS,
     EMBED_QUERY,
+    EMBED_QUERY_IDS,
+    QUERY_VOCABULARY_FILE,
     TOKENIZE,
     TOKENIZE_DOCUMENT,
     TOKENIZE_QUERY,
@@ -25,13 +26,9 @@ from tfchain.models.engines.padding import pad
 from tfchain.models.precision import TOLERANCES
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.text_roles import Role
-from tfchain.models.tokenizers.host import HostTokenizer
-from tfchain.models.tokenizers.late import LateTokenizer
-from tfchain.models.tokenizers.pairs import PAIR, PairTokenizer, join_pair
-from tfchain.models.tokenizers.prompted_pairs import PromptedPairTokenizer
+from tfchain.models.tokenizers.pairs import PAIR, join_pair
 from tfchain.runtime.fork import check_tensorflow_runs
-
-logger = logging.getLogger(__name__)
+from tfchain.tasks.encoder_graph import EncoderGraph
 
 # Every version is asked these, besides texts of the task, so that a task without texts proves its answers too.
 SAMPLE_TEXTS = (
@@ -57,8 +54,11 @@ class TextGraph:
     where the model has other prompts for these. A task adds its own signatures with `add`, and their proofs with
     `prove`.
 
+    If queries have an encoder of their own (`TextEncoder.query_route`), it answers the texts with the role `query`, and
+    there are `embed_query`, `tokenize_query` and `embed_query_ids`, which takes token ids of its tokenizer.
+
     With `litert`, the halves of the text signatures are signatures too, for a server that runs the encoder by itself:
-    text to token ids, and vectors to the answer.
+    text to token ids, and vectors to the answer. Queries with an encoder of their own have no halves.
 
     Args:
         text_encoder: Tokenizer and encoder, in `float32`, `bfloat16` or calibrated `int8`.
@@ -92,90 +92,80 @@ class TextGraph:
         import tensorflow as tf
 
         check_signatures(signatures)
-        if text_encoder.query_route is not None:
-            raise InputError(
-                "A version has one encoder for queries and documents. Received: a text encoder whose queries have an "
-                "encoder of their own (a Router). Export the two as versions of their own: the text encoder without "
-                "its `query_route`, and `query_route` itself."
-            )
         check_tensorflow_runs()
-        if text_encoder.runner.needs_flatbuffer:
-            raise InputError(
-                "A SavedModel computes in float32, bfloat16 or calibrated int8. "
-                f"Received: a text encoder in {text_encoder.precision}. Use its `with_precision('float32')`."
-            )
+        has_text = signatures == "text"
         self.text_encoder = text_encoder
         self.litert = litert
+        self._documents = self._queries = EncoderGraph(text_encoder, EMBED_IDS, has_text=has_text)
+        if text_encoder.query_route is not None:
+            self._queries = EncoderGraph(text_encoder.query_route, EMBED_QUERY_IDS, has_text=has_text)
+        self._sides = dict.fromkeys((self._documents, self._queries))  # one, or the documents' and the queries'
+        self._has_text = all(side.tokenizer is not None for side in self._sides)
         step = max(1, len(texts) // MOST_TEXTS)
         self.texts = [*SAMPLE_TEXTS, *(text[:MOST_CHARACTERS] for text in texts[::step][:MOST_TEXTS])]
         self._cut_off: tuple[str, ...] = CUT_OFF
-        self.tolerance = TOLERANCES[text_encoder.precision]
-        self._tokenizer: Any = _find_graph_tokenizer(text_encoder.tokenizer) if signatures == "text" else None
-        if self._tokenizer is not None:
-            self._leave_out_ties()
+        self.tolerance = max(TOLERANCES[side.text_encoder.precision] for side in self._sides)
         self.module = tf.Module(name=name)
-        self._encoder = text_encoder.runner.compute_encoder
-        self.module.encoder = [weight.value for weight in self._encoder.weights]
-        id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
-        # One graph for all signatures: most of an export's time goes into making them.
-        self._encode = tf.function(self._call_encoder, input_signature=id_specs, autograph=False)
-        self.signatures: dict[str, Any] = {
-            EMBED_IDS: tf.function(self._embed_ids, input_signature=id_specs, autograph=False)
-        }
-        self.proofs = [prove_embed_ids(text_encoder, self.texts)]
-        self.litert_proofs = [] if litert is None else [prove_embed_ids(litert, self.texts)]
+        self.signatures: dict[str, Any] = {}
+        self.proofs: list[Proof] = []
+        self.litert_proofs: list[Proof] = []
         self.halves: dict[str, Halves] = {}
         self.methods: dict[str, str] = {}
-        if self._tokenizer is not None:
-            self.module.tokenizer = self._tokenizer  # its pieces and tables are resources, saved with the module
-            default = text_encoder.find_prompt(None)
-            self._add_half(TOKENIZE, default)
-            self._add_embed(EMBED, default, TOKENIZE)
-            if text_encoder.query_prompt != default or "query_length" in text_encoder.role_lengths:
-                self._add_half(TOKENIZE_QUERY, text_encoder.query_prompt, "query")
-                self._add_embed(EMBED_QUERY, text_encoder.query_prompt, TOKENIZE_QUERY, "query")
-            if text_encoder.document_prompt != default or "document_length" in text_encoder.role_lengths:
-                self._add_half(TOKENIZE_DOCUMENT, text_encoder.document_prompt, "document")
-                self._add_embed(EMBED_DOCUMENT, text_encoder.document_prompt, TOKENIZE_DOCUMENT, "document")
+        if self._has_text:
+            self._leave_out_ties()
+        for side in self._sides:
+            start = "" if side is self._documents else "query_"
+            setattr(self.module, f"{start}encoder", side.weights)
+            self.signatures[side.signature] = side.make_embed_ids()
+            self.proofs.append(prove_embed_ids(side.text_encoder, self.texts, signature=side.signature))
+            if self._has_text:  # the tokenizer's pieces and tables are resources, saved with the module
+                setattr(self.module, f"{start}tokenizer", side.tokenizer)
+        if litert is not None:
+            self.litert_proofs.append(prove_embed_ids(litert, self.texts))
+        if self._has_text:
+            self._add_embeds()
+
+    @property
+    def query_prompt(self) -> str:
+        """The prompt for queries, of the encoder that encodes them."""
+        return self._queries.text_encoder.query_prompt
 
     @property
     def has_text(self) -> bool:
         """Whether texts are answered."""
-        return self._tokenizer is not None
+        return self._has_text
+
+    def has_halves(self, role: Role | None = None) -> bool:
+        """Whether signatures of texts with a role have halves: LiteRT has an encoder, and it is that of these texts."""
+        return self.litert is not None and self._find_side(role) is self._documents
 
     @property
     def text_model(self) -> dict[str, Any]:
         """Plain values for the version's description: what a server of texts tells its clients of the model."""
-        tokenizer = self.text_encoder.tokenizer
+        encoder, queries = self.text_encoder, self._queries.text_encoder
+        has_own = queries is not encoder
+        lengths = encoder.role_lengths
+        if has_own:
+            lengths = {**lengths, "query_length": queries.query_tokenizer.max_length}
         return {
-            "embedding_dim": self.text_encoder.embedding_dim,
-            "max_tokens": tokenizer.max_length,
-            **({"role_lengths": self.text_encoder.role_lengths} if self.text_encoder.role_lengths else {}),
-            "vocabulary_size": len(tokenizer.tokenizer),
-            **self._describe_decoder(),
-            "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
-            "special_ids": sorted(map(int, tokenizer.tokenizer.all_special_ids)),
-            "unknown_id": tokenizer.tokenizer.unk_token_id,  # None: the vocabulary lacks nothing
-            "precision": self.text_encoder.precision,
-            "pooling": [] if self.text_encoder.config is None else list(self.text_encoder.config.pooling.modes),
-            "similarity": self.text_encoder.similarity,
-            "matryoshka_dims": list(self.text_encoder.matryoshka_dims),
+            "embedding_dim": encoder.embedding_dim,
+            "max_tokens": encoder.tokenizer.max_length,
+            **({"role_lengths": lengths} if lengths else {}),
+            **_describe_tokenizer(encoder),
+            **({"queries": _describe_tokenizer(queries)} if has_own else {}),
+            "precision": encoder.precision,
+            "pooling": [] if encoder.config is None else list(encoder.config.pooling.modes),
+            "similarity": encoder.similarity,
+            "matryoshka_dims": list(encoder.matryoshka_dims),
         }
 
     @property
     def text_files(self) -> dict[str, bytes]:
-        """Files for the version's folder: the vocabulary, a JSON list of the tokens by id. None without texts."""
+        """Files for the version's folder: each vocabulary, a JSON list of the tokens by id. None without texts."""
         if not self.has_text:
             return {}
-        tokenizer = self.text_encoder.tokenizer.tokenizer
-        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        return {VOCABULARY_FILE: json.dumps(tokens, ensure_ascii=False).encode("utf-8", "replace")}
-
-    def _describe_decoder(self) -> dict[str, Any]:
-        """Returns how tokens become text, as tokenizer.json has it; nothing for WordPiece, which is the default."""
-        backend = getattr(self.text_encoder.tokenizer.tokenizer, "backend_tokenizer", None)
-        parts = {} if backend is None else json.loads(backend.to_str())
-        return {"decoder": parts.get("decoder")} if parts.get("model", {}).get("type") in ("BPE", "Unigram") else {}
+        names = (VOCABULARY_FILE, QUERY_VOCABULARY_FILE)
+        return {name: _list_tokens(side.text_encoder) for name, side in zip(names, self._sides, strict=False)}
 
     def add(
         self,
@@ -203,7 +193,7 @@ class TextGraph:
         self.signatures[name] = self._make_text_function(
             lambda text: answer(self.to_vectors(text, prompt, role)), separator
         )
-        if self.litert is None:
+        if not self.has_halves(role):
             return
         self.halves[name] = Halves(tokenize, answer_name)
         self._add_half(tokenize, prompt, role, separator)
@@ -251,7 +241,24 @@ class TextGraph:
 
     def to_vectors(self, text: Any, prompt: str, role: Role | None = None) -> Any:
         """Encodes texts in the graph: string `(batch,)` → float32 `(batch, dim)`."""
-        return self._encode(**self._tokenize(text, prompt, role))
+        side = self._find_side(role)
+        return side.encode(**side.tokenize(text, prompt, role))
+
+    def _find_side(self, role: Role | None) -> EncoderGraph:
+        return self._queries if role == "query" else self._documents
+
+    def _add_embeds(self) -> None:
+        """Adds `tokenize` and `embed`, and those for queries and documents where they differ."""
+        encoder, queries = self.text_encoder, self._queries.text_encoder
+        default, for_query, for_document = encoder.find_prompt(None), self.query_prompt, encoder.document_prompt
+        self._add_half(TOKENIZE, default)
+        self._add_embed(EMBED, default, TOKENIZE)
+        if queries is not encoder or for_query != default or "query_length" in encoder.role_lengths:
+            self._add_half(TOKENIZE_QUERY, for_query, "query")
+            self._add_embed(EMBED_QUERY, for_query, TOKENIZE_QUERY, "query")
+        if for_document != default or "document_length" in encoder.role_lengths:
+            self._add_half(TOKENIZE_DOCUMENT, for_document, "document")
+            self._add_embed(EMBED_DOCUMENT, for_document, TOKENIZE_DOCUMENT, "document")
 
     def _add_embed(self, name: str, prompt: str, tokenize: str, role: Role | None = None) -> None:
         """Adds a signature from texts to vectors, with its proofs."""
@@ -260,27 +267,26 @@ class TextGraph:
         for texts, is_warm_up in ((self.texts, True), (self._cut_off, False)):
             if not texts:
                 continue
-            self.proofs.append(prove_embed(self.text_encoder, texts, **options, is_warm_up=is_warm_up))
-            if self.litert is not None:
+            encoder = self._find_side(role).text_encoder
+            self.proofs.append(prove_embed(encoder, texts, **options, is_warm_up=is_warm_up))
+            if self.litert is not None and self.has_halves(role):
                 self.litert_proofs.append(prove_embed(self.litert, texts, **options))
 
     def _add_half(self, name: str, prompt: str, role: Role | None = None, separator: str | None = None) -> None:
         """Adds a signature from texts to token ids, with its proofs, unless it is there."""
         if name in self.signatures:
             return
-        self.signatures[name] = self._make_text_function(lambda text: self._tokenize(text, prompt, role), separator)
+        side = self._find_side(role)
+        self.signatures[name] = self._make_text_function(lambda text: side.tokenize(text, prompt, role), separator)
         for texts in filter(len, (self.texts, self._cut_off)):
-            self.proofs.append(prove_tokenize(self.text_encoder, name, prompt, texts, separator, role=role))
+            self.proofs.append(prove_tokenize(side.text_encoder, name, prompt, texts, separator, role=role))
 
     def _leave_out_ties(self) -> None:
         """Leaves out of the proofs the texts that the graph cuts in another way, which is exactly as likely."""
-        from tfchain.models.tokenizers.unigram_ties import find_tied
-
-        encoder = self.text_encoder
-        tokenizer = encoder.tokenizer.with_length(encoder.longest)
-        for prompt in {encoder.find_prompt(None), encoder.query_prompt, encoder.document_prompt}:
-            asked = {prompt + text: text for text in (*self.texts, *self._cut_off)}
-            tied = {asked[text] for text in find_tied(tokenizer, self._tokenizer, asked)}
+        for side in self._sides:
+            encoder = side.text_encoder
+            prompts = {encoder.find_prompt(None), encoder.query_prompt, encoder.document_prompt}
+            tied = side.find_tied((*self.texts, *self._cut_off), prompts)
             self.texts = [text for text in self.texts if text not in tied]
             self._cut_off = tuple(text for text in self._cut_off if text not in tied)
 
@@ -302,28 +308,6 @@ class TextGraph:
             autograph=False,
         )
 
-    def _embed_ids(self, token_ids: Any, padding_mask: Any) -> dict[str, Any]:
-        return {"embedding": self._encode(token_ids, padding_mask)}
-
-    def _call_encoder(self, token_ids: Any, padding_mask: Any) -> Any:
-        return self._encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
-
-    def _tokenize(self, text: Any, prompt: str, role: Role | None = None) -> dict[str, Any]:
-        import tensorflow as tf
-
-        asked = tf.strings.join([prompt, text]) if prompt else text
-        tokenizer = self.text_encoder.find_tokenizer(role)
-        token_ids, padding_mask = self._tokenizer(asked, tokenizer.max_length)
-        if isinstance(tokenizer, LateTokenizer):
-            from tfchain.models.tokenizers.late_graph import raise_ids
-
-            token_ids, padding_mask = raise_ids(tokenizer, token_ids, padding_mask)
-        skipped = self.text_encoder.skipped_tokens(prompt)
-        if skipped:
-            place = tf.range(tf.shape(padding_mask)[1])[tf.newaxis]
-            padding_mask = tf.where((place < skipped) & (padding_mask == 1), 2, padding_mask)
-        return {"token_ids": token_ids, "padding_mask": padding_mask}
-
 
 def check_signatures(signatures: str) -> None:
     """Raises if `signatures` is neither `text` nor `ids`."""
@@ -331,43 +315,40 @@ def check_signatures(signatures: str) -> None:
         raise InputError(f"`signatures` must be 'text' or 'ids'. Received: signatures={signatures!r}.")
 
 
-def make_graph_tokenizer(tokenizer: HostTokenizer) -> Any:
-    """Makes a TensorFlow graph of a tokenizer.
-
-    Raises:
-        InputError: if the tokenizer has a part that the graph cannot express.
-    """
-    from tfchain.models.tokenizers.graph_tokenizer import make_graph_tokenizer as make
-
-    made = make(tokenizer.tokenizer, pad_id=tokenizer.pad_token_id, do_lower_case=tokenizer.do_lower_case)
-    if not isinstance(tokenizer, PairTokenizer):
-        return made
-    from tfchain.models.tokenizers.pair_graph import PairGraphTokenizer, PromptedPairGraphTokenizer
-
-    if isinstance(tokenizer, PromptedPairTokenizer):
-        return PromptedPairGraphTokenizer(made, tokenizer)
-    return PairGraphTokenizer(made, tokenizer)
+def _describe_tokenizer(text_encoder: TextEncoder) -> dict[str, Any]:
+    """Returns what a server tells of a tokenizer, as plain values."""
+    tokenizer = text_encoder.tokenizer
+    return {
+        "vocabulary_size": len(tokenizer.tokenizer),
+        **_describe_decoder(tokenizer.tokenizer),
+        "empty_text": list(map(int, tokenizer([""])[0])),  # the special tokens around each text
+        "special_ids": sorted(map(int, tokenizer.tokenizer.all_special_ids)),
+        "unknown_id": tokenizer.tokenizer.unk_token_id,  # None: the vocabulary lacks nothing
+    }
 
 
-def _find_graph_tokenizer(tokenizer: HostTokenizer) -> Any | None:
-    try:
-        return make_graph_tokenizer(tokenizer)
-    except InputError as error:
-        logger.warning(
-            "The tokenizer has no TensorFlow graph, so the version answers token ids only: its clients tokenize, "
-            "and send `token_ids` and `padding_mask` to `embed_ids`. %s",
-            error,
-        )
-        return None
+def _describe_decoder(tokenizer: Any) -> dict[str, Any]:
+    """Returns how tokens become text, as tokenizer.json has it; nothing for WordPiece, which is the default."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    parts = {} if backend is None else json.loads(backend.to_str())
+    return {"decoder": parts.get("decoder")} if parts.get("model", {}).get("type") in ("BPE", "Unigram") else {}
 
 
-def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str]) -> Proof:
-    """Returns a proof of `embed_ids` for the token ids of texts."""
+def _list_tokens(text_encoder: TextEncoder) -> bytes:
+    """Returns the tokens by id as a JSON list."""
+    tokenizer = text_encoder.tokenizer.tokenizer
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    return json.dumps(tokens, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def prove_embed_ids(text_encoder: TextEncoder, texts: Sequence[str], *, signature: str = EMBED_IDS) -> Proof:
+    """Returns a proof of `embed_ids`, or of another signature of token ids, for those of texts."""
     token_ids = text_encoder.tokenizer(texts)
     ids, mask = pad(token_ids, text_encoder.tokenizer.pad_token_id)
     expected = text_encoder.runner(token_ids)
     tolerance = TOLERANCES[text_encoder.precision]
-    return Proof(EMBED_IDS, {"token_ids": ids, "padding_mask": mask}, {"embedding": expected}, tolerance=tolerance)
+    inputs = {"token_ids": ids, "padding_mask": mask}
+    return Proof(signature, inputs, {"embedding": expected}, tolerance=tolerance)
 
 
 def prove_embed(

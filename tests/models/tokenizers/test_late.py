@@ -11,7 +11,7 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.token_encoder import load_token_encoder
 from tfchain.models.tokenizers.late import LateTokenizer
 from tfchain.models.tokenizers.late_graph import raise_ids
-from tfchain.tasks.text_graph import make_graph_tokenizer
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "parity" / "late_fixtures"
 TEXTS = [*SMALL_MODEL_TEXTS, "", "., !", "how do I merge [MASK] lists? " * 9, "你好，我是"]

@@ -11,7 +11,7 @@ from tests.parity.texts import SMALL_MODEL_TEXTS
 from tfchain.core.errors import InputError
 from tfchain.models.tokenizers.pairs import join_pair
 from tfchain.models.tokenizers.prompted_pairs import PromptedPairTokenizer
-from tfchain.tasks.text_graph import make_graph_tokenizer
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 
 FIXTURE = Path(__file__).parents[2] / "parity" / "reranker_fixtures" / "qwen3"
 PROMPT = ("<Query>: ", "\n<Document>: ", "<|endoftext|>\n<think>\n")

@@ -4,12 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tfchain import NeuralSearchChain
-from tfchain.core.errors import InputError, ModelFolderError
+from tfchain import NeuralSearchChain, ReduceDimensions, TextClassificationChain, TrimVocabulary
+from tfchain.core.errors import ModelFolderError
+from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.weights.router import read_routes
-from tfchain.tasks.text_graph import TextGraph
+from tfchain.optimization.reduce import find_directions, reduce_dimensions
+from tfchain.optimization.trim_vocabulary import trim_vocabulary
+from tfchain.training.adapters.linear_adapter import fit_linear_adapter
+from tfchain.training.adapters.options import AdapterOptions
 
 FOLDER = Path(__file__).parents[2] / "parity" / "fixtures" / "router"
 TEXTS = ["the quick brown fox", "how do I merge two sorted lists", "stocks fell on monday"]
@@ -67,9 +72,49 @@ def test_a_chain_searches_with_both_and_is_saved(tmp_path: Path) -> None:
         scores = {hit.text: hit.score for hit in made.search("fox").hits}
         vectors = made.text_encoder.encode_document(TEXTS) @ made.text_encoder.encode_query("fox")
         assert [round(scores[text], 5) for text in TEXTS] == [round(float(score), 5) for score in vectors]
-    with pytest.raises(InputError, match="`fit` trains one encoder for queries and documents"):
-        chain.fit([("fox", TEXTS[0])])
-    with pytest.raises(InputError, match="A version has one encoder for queries and documents"):
-        TextGraph(chain.text_encoder, name="graph")
-    with pytest.raises(InputError, match="tfchain does not write sentence-transformers' Router"):
-        chain.save_pretrained(tmp_path / "portable")
+
+
+def make_routed() -> TextEncoder:
+    return TextEncoder.from_pretrained(FOLDER, engine="tensorflow")
+
+
+@pytest.mark.parametrize("recipe", [ReduceDimensions(3), ReduceDimensions(3, method="pca")])
+def test_narrower_vectors_of_both_are_on_the_same_directions(recipe: ReduceDimensions) -> None:
+    encoder = make_routed()
+    documents, queries = encoder.encode_document(TEXTS), encoder.encode_query(TEXTS)
+    reduced = reduce_dimensions(encoder, recipe, TEXTS)
+    directions = np.eye(24, 3) if recipe.method == "truncate" else find_directions(documents, 3)
+    for found, whole in (
+        (reduced.encode_document(TEXTS), documents @ directions),
+        (reduced.encode_query(TEXTS), queries @ directions),
+    ):
+        np.testing.assert_allclose(found, whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-5)
+    assert encoder.query_route is not None
+    assert encoder.query_route.embedding_dim == 24
+
+
+def test_a_trimmed_vocabulary_is_the_documents_alone() -> None:
+    encoder = make_routed()
+    trimmed = trim_vocabulary(encoder, TrimVocabulary(), TEXTS)
+    assert len(trimmed.tokenizer.tokenizer) < len(encoder.tokenizer.tokenizer)
+    np.testing.assert_array_equal(trimmed.encode_query("a zebra"), encoder.encode_query("a zebra"))
+
+
+def test_a_linear_map_is_that_of_both() -> None:
+    encoder = make_routed()
+    adapted = fit_linear_adapter(encoder, ["fox", "lists"], TEXTS, [0, 1], options=AdapterOptions(steps=20))
+    kernel = adapted.own_encoder.get_weights()[-1]
+    assert np.abs(kernel - np.eye(24)).max() > 1e-3
+    whole = encoder.encode_query(TEXTS) @ kernel
+    np.testing.assert_allclose(
+        adapted.encode_query(TEXTS), whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=1e-5
+    )
+
+
+def test_a_task_without_queries_trains_and_serves_the_documents_encoder_alone(tmp_path: Path, eager: None) -> None:
+    chain = TextClassificationChain.from_pretrained(FOLDER, engine="tensorflow")
+    chain.fit([(text, label) for text, label in zip(TEXTS, ["animals", "code", "money"], strict=True)], epochs=1)
+    assert chain.text_encoder.query_route is None
+    version = chain.export(tmp_path / "versions")
+    signatures = json.loads((version / "assets.extra" / "tfchain.json").read_text())["signatures"]
+    assert "embed_query_ids" not in signatures

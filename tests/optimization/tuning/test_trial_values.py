@@ -22,6 +22,7 @@ from tfchain.training.fit.options import FitOptions
 from tfchain.training.losses import InBatchSoftmax, Matryoshka, SpreadOut, Triplet
 from tfchain.training.mining.options import Mining
 
+ROUTER = Path(__file__).parents[2] / "parity" / "fixtures" / "router"
 PAIRS = [("what does the cat do", "the cat sleeps"), ("who runs", "a dog runs")]
 
 
@@ -142,3 +143,14 @@ def test_a_loss_without_what_trials_set_is_the_same_before_and_after() -> None:
         assert repr(again.get_config()) == repr(best.get_config()) or again.loss.get_config() == best.loss.get_config()
     other = strip_loss(InBatchSoftmax(), ("loss.scale",))
     assert other.get_config() != strip_loss(plain, ("loss.scale",)).get_config()
+
+
+def test_each_trial_has_an_encoder_of_queries_of_its_own_too() -> None:
+    whole = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    before = whole.encode_query("a fox")
+    made = make_trial_encoder(whole, set_up({}), [])
+    np.testing.assert_array_equal(made.encode_query("a fox"), before)
+    assert made.query_route is not None
+    made.query_route.set_weights([weight + 1 for weight in made.query_route.own_encoder.get_weights()])
+    np.testing.assert_array_equal(whole.encode_query("a fox"), before)
+    assert np.abs(made.encode_query("a fox") - before).max() > 1e-3

@@ -41,7 +41,7 @@ class Empty(TextStep):
 class FakeEncoder:
     """Stands in for a text encoder: a tokenizer of letters, and a prompt for queries."""
 
-    query_prompt, document_prompt, embedding_dim = "q:", "", 4
+    query_prompt, document_prompt, embedding_dim, query_route = "q:", "", 4, None
 
     def tokenizer(self, texts: list[str]) -> list[list[int]]:
         return encode(texts)

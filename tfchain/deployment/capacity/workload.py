@@ -15,6 +15,7 @@ from tfchain.core.signatures import (
     EMBED_DOCUMENT,
     EMBED_IDS,
     EMBED_QUERY,
+    EMBED_QUERY_IDS,
     SERVING_DEFAULT,
     TOKENIZE,
     TOKENIZE_DOCUMENT,
@@ -24,7 +25,10 @@ from tfchain.core.signatures import (
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 MOST_RECORDS = 1000
 # Asked only if there are no records for a signature of the task's own; the last ones last.
-GENERAL = (EMBED_QUERY, EMBED, EMBED_DOCUMENT, EMBED_IDS, TOKENIZE_QUERY, TOKENIZE, TOKENIZE_DOCUMENT)
+GENERAL = (
+    *(EMBED_QUERY, EMBED, EMBED_DOCUMENT, EMBED_QUERY_IDS, EMBED_IDS),
+    *(TOKENIZE_QUERY, TOKENIZE, TOKENIZE_DOCUMENT),
+)
 
 Row = Mapping[str, Any]
 

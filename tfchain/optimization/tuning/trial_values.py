@@ -215,6 +215,8 @@ def make_trial_encoder(
         made = shrink(made, setting.shrink, texts, progress=progress)
     if made.own_encoder is text_encoder.own_encoder:
         made = made.with_encoder(make_training_copy(made.own_encoder, Hyperparameters()))
+    if text_encoder.query_route is not None:  # trained with it, and otherwise shared by all trials
+        made.query_route = text_encoder.query_route.copy()
     return made
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.text_roles import Role
 from tfchain.models.weights.late_folder import MaxSimScale
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 from tfchain.tasks.late_interaction.maxsim import TokenVectors
 from tfchain.tasks.late_interaction.options import LateOptions
-from tfchain.tasks.text_graph import make_graph_tokenizer
 
 FAR = -1e9  # the similarity to a row of zeros, which is no token
 

@@ -71,7 +71,7 @@ def make_served(
     if graph.has_text:
         stage = ReaderGraph(graph.module, reader, options, state.threshold)
         _add_answer(graph, stage, parts, top_k=top_k, passages=passages)
-        questions = choose_queries(graph, parts.index, graph.text_encoder.query_prompt)[0]
+        questions = choose_queries(graph, parts.index, graph.query_prompt)[0]
         read: dict[str, Any] = {"options": options, "threshold": state.threshold, "top_k": top_k}
         graph.proofs += prove_answers(reader, parts, questions, passages=passages, tolerance=graph.tolerance, **read)
         _add_reader(graph, stage, reader, texts, **read)
@@ -104,7 +104,7 @@ def _add_answer(graph: TextGraph, stage: ReaderGraph, parts: RetrieverParts, *, 
 
     documents = list(parts.index)
     found = min(max(SEARCHED, passages), len(documents))
-    prompt = graph.text_encoder.query_prompt
+    prompt = graph.query_prompt
     look_up = make_lookup(graph.module, parts.index, found)
     graph.add(
         SEARCH, lambda vectors: look_up(vectors), prompt=prompt, tokenize=TOKENIZE_QUERY, role="query",

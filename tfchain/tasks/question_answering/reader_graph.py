@@ -4,10 +4,10 @@ from typing import Any
 
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.pairs import PAIR
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 from tfchain.tasks.question_answering.options import ReadingOptions
 from tfchain.tasks.question_answering.span_graph import WindowBatch, find_spans
 from tfchain.tasks.question_answering.windows import check_tokenizer, find_rooms
-from tfchain.tasks.text_graph import make_graph_tokenizer
 
 
 class ReaderGraph:

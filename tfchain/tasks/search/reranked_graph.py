@@ -37,7 +37,7 @@ def add_reranked_search(graph: TextGraph, index: DocumentIndex, stage: SecondSta
 
     second, stage = make_stage_graph(graph.module, stage, [document.full_text for document in index])
     look_up = make_lookup(graph.module, index, count_candidates(stage, index, top_k))
-    prompt = graph.text_encoder.query_prompt
+    prompt = graph.query_prompt
 
     def search(text: Any, allowed: Any = None) -> dict[str, Any]:
         found = look_up(graph.to_vectors(text, prompt, "query"), allowed, rows=True)

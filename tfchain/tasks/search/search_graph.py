@@ -43,7 +43,7 @@ def make_search_graph(
         litert: The text encoder, run by LiteRT, of the flatbuffer beside the SavedModel. For a server that runs it, the
             halves of the text signatures are then signatures too: `tokenize` and `tokenize_query` (text → token_ids,
             padding_mask; with the default prompt, for `embed`, and with the query's, for `search`) and `search_vectors`
-            (embedding → ids, scores, texts). Default: none, and no halves.
+            (embedding → ids, scores, texts); not for queries with an encoder of their own. Default: none, no halves.
         second_stage: A reranker, in a precision in which TensorFlow computes: the best documents are then put in order
             by it, in the graph, and there is a signature `rerank` (text, text_pair → score, output). Default: none.
 
@@ -61,7 +61,7 @@ def make_search_graph(
     if not graph.has_text or index is None or not len(index):
         return graph
     top_k = min(top_k, len(index))
-    prompt = text_encoder.query_prompt
+    prompt = graph.query_prompt
     if second_stage is not None:
         from tfchain.tasks.search.reranked_graph import add_reranked_search
 
@@ -102,7 +102,7 @@ def _add_filtered(graph: TextGraph, look_up: Any, prompt: str, num_documents: in
     graph.signatures[SEARCH_FILTERED] = tf.function(
         search_filtered, input_signature=[text_spec, allowed_spec], autograph=False
     )
-    if graph.litert is not None:
+    if graph.has_halves("query"):
 
         def search_vectors(embedding: Any, allowed: Any) -> dict[str, Any]:
             return look_up(embedding, allowed)

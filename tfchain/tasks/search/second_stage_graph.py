@@ -8,8 +8,9 @@ import numpy as np
 
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.pairs import PAIR
+from tfchain.tasks.encoder_graph import make_graph_tokenizer
 from tfchain.tasks.reranking.passages import PassageTokens
-from tfchain.tasks.text_graph import make_graph_tokenizer, to_bytes
+from tfchain.tasks.text_graph import to_bytes
 
 
 class _StageGraph:

@@ -29,8 +29,9 @@ def fit_linear_adapter(
 
     Each text is encoded once. The map, which begins as the identity, then learns to find each query's own passage among
     all others. It costs seconds, compares with far more passages than a batch of `fit` holds, and can forget little of
-    what the model knows; `fit` can learn more, from more data. The map becomes the model's last Dense module, so that
-    everything that a model can do (saving, export, int8, a further `fit`) goes on as before.
+    what the model knows; `fit` can learn more, from more data. The map becomes the model's last Dense module, also of
+    an encoder of its own for queries, so that everything that a model can do (saving, export, int8, a further `fit`)
+    goes on as before.
 
     Args:
         text_encoder: Tokenizer and encoder.
@@ -45,7 +46,7 @@ def fit_linear_adapter(
         InputError: if there are fewer than two passages, a number is not a passage's, or the encoder is not tfchain's
             own, has a task's head, or compares by dot product.
     """
-    encoder = check_encoder(text_encoder)
+    check_encoder(text_encoder)
     numbers = np.asarray(own, dtype=np.int64)
     if len(passages) < 2 or not len(queries) or len(numbers) != len(queries):
         raise InputError(
@@ -57,6 +58,15 @@ def fit_linear_adapter(
     found = text_encoder.encode_document(passages, batch_size=batch_size, progress=progress)
     asked = text_encoder.encode_query(queries, batch_size=batch_size, progress=progress)
     kernel = fit_map(asked, found, numbers, options or AdapterOptions())
+    adapted = _add_map(text_encoder, kernel)
+    if text_encoder.query_route is not None:
+        adapted.query_route = _add_map(text_encoder.query_route, kernel)
+    return adapted
+
+
+def _add_map(text_encoder: TextEncoder, kernel: np.ndarray) -> TextEncoder:
+    """Returns a text encoder that ends in the map."""
+    encoder = check_encoder(text_encoder)
     dense = DenseConfig(in_dim=len(kernel), out_dim=len(kernel), use_bias=False, activation="linear")
     made = Encoder(encoder.config.with_dense(dense), name=encoder.name)
     made.set_weights([*encoder.get_weights(), kernel])

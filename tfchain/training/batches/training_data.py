@@ -1,5 +1,6 @@
 """Turns what a user passes as a dataset into training sets with their losses."""
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from tfchain.core.errors import InputError
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.core.progress import show_progress
 from tfchain.data.pairs.reading import Pairs, read_pairs
-from tfchain.data.pairs.token_store import TokenStore
+from tfchain.data.pairs.token_store import Tokenize, TokenStore
 from tfchain.data.shards.pair_shards import PairShards
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.training.batches.layout import TrainingSet
 from tfchain.training.losses import PairLoss, default_loss, get_loss
 
 logger = logging.getLogger(__name__)
+
+QUERY = 2**30  # added to the ids of queries that have an encoder of their own: it shows whose a text is
+NO_TOKEN = 2**31 - 1  # the id of such a query without tokens
 
 LossChoice = str | PairLoss | Mapping[str, Any] | None
 
@@ -105,7 +109,7 @@ def make_training_set(
 
     Args:
         named: The dataset and its loss.
-        text_encoder: Supplies the tokenizer and the prompts.
+        text_encoder: Supplies the tokenizer and the prompts; those of queries may be another's (`query_route`).
         guide: The model whose vectors a guided loss needs. Default: none.
         progress: Whether to show a progress bar. Default: when it takes more than a second.
 
@@ -116,10 +120,17 @@ def make_training_set(
     named.loss.check_vectors(text_encoder.embedding_dim, None if guide is None else guide.embedding_dim)
     # SimCSE: a text with itself, each under its own dropout.
     columns = pairs.columns * 2 if named.loss.needs_copies else pairs.columns
-    prompts, tokenizers = [""] * len(columns), [text_encoder.tokenizer] * len(columns)
+    prompts = [""] * len(columns)
+    tokenizers: list[Tokenize] = [text_encoder.tokenizer] * len(columns)
+    sides = [text_encoder] * len(columns)
     if not pairs.symmetric:
-        tokenizers = [text_encoder.query_tokenizer] + [text_encoder.document_tokenizer] * (len(columns) - 1)
-        prompts = [text_encoder.query_prompt] + [text_encoder.document_prompt] * (len(columns) - 1)
+        route = text_encoder.query_route
+        sides[0] = queries = text_encoder if route is None else route
+        asked: Tokenize = (
+            queries.query_tokenizer if route is None else functools.partial(_mark_query, queries.query_tokenizer)
+        )
+        tokenizers = [asked] + [text_encoder.document_tokenizer] * (len(columns) - 1)
+        prompts = [queries.query_prompt] + [text_encoder.document_prompt] * (len(columns) - 1)
     with show_progress(len(columns) * len(pairs), "tokenizing", shown=progress) as advance:
         store = TokenStore.build(columns, tokenizers, prompts=prompts, progress=advance)
     keys = pairs.keys()
@@ -129,8 +140,13 @@ def make_training_set(
         make_judged(pairs),
         labels=pairs.labels,
         guide=_encode_guide(guide, named, store, progress) if named.loss.needs_guide and guide else None,
-        skipped=tuple(text_encoder.skipped_tokens(prompt) for prompt in prompts),
+        skipped=tuple(side.skipped_tokens(prompt) for side, prompt in zip(sides, prompts, strict=True)),
     )
+
+
+def _mark_query(tokenize: Tokenize, texts: list[str]) -> list[list[int]]:
+    """Tokenizes queries that have an encoder of their own; `fit.routed.RoutedEncoder` takes the marks off again."""
+    return [[QUERY + token for token in ids] or [NO_TOKEN] for ids in tokenize(texts)]
 
 
 def make_judged(pairs: Pairs) -> np.ndarray:

@@ -16,6 +16,7 @@ from tfchain.training.distributed.workers import count_replicas
 from tfchain.training.fit.callback_checks import check_callbacks_fit
 from tfchain.training.fit.divergence import find_not_finite
 from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.routed import check_routed_options, check_routed_rows
 from tfchain.training.fit.validation import Validation
 from tfchain.training.mining.mine import corpus_of
 from tfchain.training.mining.options import Mining
@@ -37,6 +38,9 @@ def check_arguments(
         InputError: with what was expected, what was received and what to do.
     """
     check_replicas(hyperparameters, strategy, is_sharded=isinstance(dataset, PairShards))
+    route = text_encoder.query_route
+    if route is not None:
+        check_routed_options(options, has_fixed_shapes=is_tpu(strategy) or hyperparameters.jit_compile)
     if validation is not None and evaluate is None:
         raise InputError(
             "`validation` needs a function that measures. Received: evaluate=None. Give one, or use `chain.fit`."
@@ -45,7 +49,7 @@ def check_arguments(
     check_callbacks_fit(options.callbacks, hyperparameters, metrics)
     if options.log_path is not None and find_task(strategy)[0] == 0:
         check_writable("log_path", Path(options.log_path))
-    found = find_not_finite(text_encoder.own_encoder.weights)
+    found = find_not_finite([*text_encoder.own_encoder.weights, *(() if route is None else route.own_encoder.weights)])
     if found is not None:
         raise InputError(
             f"The model's weights must be finite numbers. Received: NaN or infinity in {found}. Load the model again "
@@ -97,6 +101,8 @@ def check_datasets(
     guide_dim = None if options.guide is None else options.guide.embedding_dim
     for named in datasets:
         named.loss.check_vectors(text_encoder.embedding_dim, guide_dim)
+    if text_encoder.query_route is not None:
+        check_routed_rows(datasets)
     if options.mining is not None:
         check_mining(datasets, options.mining)
     if is_sharded:

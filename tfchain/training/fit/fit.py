@@ -31,10 +31,11 @@ from tfchain.training.fit.logs import make_log_callbacks
 from tfchain.training.fit.matryoshka import note_matryoshka_dims
 from tfchain.training.fit.optimizer import count_updates, make_optimizer
 from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.routed import set_trained_weights
 from tfchain.training.fit.trainer import PairTrainer
 from tfchain.training.fit.training_copy import make_training_copy, trained_weights
 from tfchain.training.fit.training_hook import make_step_encoder
-from tfchain.training.fit.validation import EvaluationCallback, TrainingTextEncoder, Validation
+from tfchain.training.fit.validation import EvaluationCallback, Validation, make_in_training
 from tfchain.training.fit.zero_loss import ZeroLossWarning, warn_without_negatives
 from tfchain.training.losses import PairLoss
 from tfchain.training.mining.rounds import MiningRounds
@@ -53,7 +54,7 @@ def fit_text_encoder(
     evaluate: Evaluate | None = None,
     validation: Validation | None = None,
 ) -> keras.callbacks.History:
-    """Trains a text encoder's model in place.
+    """Trains a text encoder's model in place; with an encoder of its own for queries (`query_route`), both together.
 
     Everything is checked before the first step; the model keeps its old weights until the training has succeeded, with
     a finite loss and finite weights.
@@ -75,11 +76,6 @@ def fit_text_encoder(
         WorkerLostError: if another worker stopped.
     """
     options = options or FitOptions()
-    if text_encoder.query_route is not None:
-        raise InputError(
-            "`fit` trains one encoder for queries and documents. Received: a text encoder whose queries have an "
-            "encoder of their own (a Router). Train each alone, with the other's vectors as the teacher's."
-        )
     check_tensorflow_runs()
     strategy = make_strategy(options.strategy)
     with lost_workers(find_task(strategy)[1], options.checkpoint):
@@ -112,7 +108,7 @@ def _fit(
     identity = describe_training(text_encoder, dataset, datasets, hyperparameters, options, validation, num_workers)
     checkpoint, saved = _open_checkpoint(options, identity, strategy)
     copy, step_encoder = _make_encoders(text_encoder, hyperparameters, options, strategy)
-    in_training = TrainingTextEncoder(text_encoder, copy, strategy)
+    in_training = make_in_training(text_encoder, copy, strategy)
     callbacks: list[keras.callbacks.Callback] = [*options.hooks, DivergenceGuard()]
     evaluator = rounds = None
     if evaluate is not None:
@@ -162,7 +158,7 @@ def _fit(
         hook.strip(copy)
     weights = trained_weights(copy)
     check_finite(weights, trainer.steps_done)
-    text_encoder.set_weights(weights)
+    set_trained_weights(text_encoder, weights)
     note_matryoshka_dims(text_encoder, losses, options.guide)
     return history
 
@@ -188,7 +184,11 @@ def _make_encoders(
     """The copy that is trained, prepared by the hooks, and the model that the steps encode with."""
     worker, num_workers = find_task(strategy)
     with scope_of(strategy):
-        copy = make_training_copy(text_encoder.own_encoder, hyperparameters)
+        route = text_encoder.query_route
+        own: dict[str, Any] = {}
+        if route is not None:
+            own = {"query_encoder": route.own_encoder, "query_pad_id": route.tokenizer.pad_token_id}
+        copy = make_training_copy(text_encoder.own_encoder, hyperparameters, **own)
         if num_workers > 1:
             share_weights(strategy, copy, is_chief=worker == 0)
         for hook in options.hooks:
@@ -291,6 +291,8 @@ def describe_training(
     if isinstance(dataset, PairShards):
         described["files"] = describe_shards(dataset)
         described["workers"] = num_workers  # they share the files: the batches depend on their number
+    if text_encoder.query_route is not None:
+        described["query_model"] = text_encoder.query_route.fingerprint
     if options.hooks:
         described["hooks"] = [dict(hook.describe()) for hook in options.hooks]
     if options.augment:

@@ -14,23 +14,57 @@ from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.encoder import Encoder, make_blank_encoder
 from tfchain.training.fit.gradients import find_seed_generators
 from tfchain.training.fit.remat import add_remat
+from tfchain.training.fit.routed import RoutedEncoder
 
 
-def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -> keras.Model:
+def make_training_copy(
+    encoder: keras.Model,
+    hyperparameters: Hyperparameters,
+    *,
+    query_encoder: keras.Model | None = None,
+    query_pad_id: int = 0,
+) -> keras.Model:
     """Makes an encoder with the same weights for training; call it in the strategy's scope.
 
     The chain's own encoder was made outside the scope and does not change until the training is over.
 
     Args:
         encoder: The encoder to start from.
+        query_encoder: An encoder of its own for queries: the copy is then a `RoutedEncoder`, whose sides are named
+            `documents` and `queries`. Default: none.
+        query_pad_id: The id that pads queries. Default: 0.
         hyperparameters: Data type, dropout, frozen layers, LoRA's rank, remat, seed.
 
     Raises:
         InputError: if a pattern of frozen layers matches none, nothing is left to train, or the model is not one of
             tfchain's and would have to be rebuilt with another data type or dropout.
     """
+    if query_encoder is None:
+        copy = _copy(encoder, hyperparameters, encoder.name)
+    else:
+        copy = RoutedEncoder(
+            _copy(encoder, hyperparameters, "documents"),
+            _copy(query_encoder, hyperparameters, "queries"),
+            query_pad_id=query_pad_id,
+        )
+    for number, generator in enumerate(find_seed_generators(copy)):
+        generator.state.assign(np.array([hyperparameters.seed % 2**32, number * 2**20], dtype="uint32"))
+    if hyperparameters.lora_rank is not None:
+        add_lora(copy, hyperparameters.lora_rank, seed=hyperparameters.seed)
+    freeze_layers(copy, tuple(hyperparameters.freeze))
+    if hyperparameters.remat:
+        add_remat(copy)
+    if not copy.trainable_weights:
+        raise InputError(
+            f"`freeze` leaves nothing to train. Received: freeze={list(hyperparameters.freeze)}. Freeze fewer layers."
+        )
+    return copy
+
+
+def _copy(encoder: keras.Model, hyperparameters: Hyperparameters, name: str) -> keras.Model:
+    """Returns a copy with the same weights, data type and dropout aside; of tfchain's own with a name."""
     if isinstance(encoder, Encoder):
-        copy = _copy_encoder(encoder, hyperparameters)
+        copy: keras.Model = _copy_encoder(encoder, hyperparameters, name)
     else:
         wanted = [
             name
@@ -44,17 +78,6 @@ def make_training_copy(encoder: keras.Model, hyperparameters: Hyperparameters) -
             )
         copy = _clone(encoder)
     copy.set_weights(encoder.get_weights())
-    for number, generator in enumerate(find_seed_generators(copy)):
-        generator.state.assign(np.array([hyperparameters.seed % 2**32, number * 2**20], dtype="uint32"))
-    if hyperparameters.lora_rank is not None:
-        add_lora(copy, hyperparameters.lora_rank, seed=hyperparameters.seed)
-    freeze_layers(copy, tuple(hyperparameters.freeze))
-    if hyperparameters.remat:
-        add_remat(copy)
-    if not copy.trainable_weights:
-        raise InputError(
-            f"`freeze` leaves nothing to train. Received: freeze={list(hyperparameters.freeze)}. Freeze fewer layers."
-        )
     return copy
 
 
@@ -79,8 +102,13 @@ def _merge(layer: keras.layers.Dense) -> Any:
 
 def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
     """Adds Keras' low-rank matrices to the transformer's products and freezes everything else but the heads."""
-    is_own = isinstance(copy, Encoder)
-    heads = [layer for layer in copy.layers if layer.name == HEAD or (is_own and layer.name.startswith("dense_"))]
+    sides = [copy.documents, copy.queries] if isinstance(copy, RoutedEncoder) else [copy]
+    heads = [
+        layer
+        for side in sides
+        for layer in side.layers
+        if layer.name == HEAD or (isinstance(side, Encoder) and layer.name.startswith("dense_"))
+    ]
     products = [layer for layer in find_products(copy) if layer not in heads]
     if not products:
         raise InputError("`lora_rank` needs a model with Dense layers. Received: none. Leave it out.")
@@ -126,7 +154,7 @@ def _clone(encoder: keras.Model) -> keras.Model:
     return copy
 
 
-def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder:
+def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters, name: str) -> Encoder:
     config = encoder.config
     rate = hyperparameters.dropout
     if rate is not None:
@@ -137,4 +165,4 @@ def _copy_encoder(encoder: Encoder, hyperparameters: Hyperparameters) -> Encoder
 
         head = None if config.head is None else change(config.head)
         config = dataclasses.replace(config, transformer=transformer, dense=tuple(map(change, config.dense)), head=head)
-    return make_blank_encoder(config, name=encoder.name, dtype=hyperparameters.dtype_policy)
+    return make_blank_encoder(config, name=name, dtype=hyperparameters.dtype_policy)

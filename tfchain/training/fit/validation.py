@@ -117,6 +117,21 @@ class TrainingTextEncoder(TextEncoder):
         return gather_over_workers(self.strategy, padded)[: len(texts)]
 
 
+def make_in_training(text_encoder: TextEncoder, copy: keras.Model, strategy: Any = None) -> TrainingTextEncoder:
+    """Makes the text encoder of an encoder in training, with one for queries if these have their own.
+
+    Args:
+        text_encoder: The text encoder that is trained.
+        copy: What `make_training_copy` made of it.
+        strategy: The strategy of the training; None for one device.
+    """
+    if text_encoder.query_route is None:
+        return TrainingTextEncoder(text_encoder, copy, strategy)
+    made = TrainingTextEncoder(text_encoder, copy.documents, strategy)
+    made.query_route = TrainingTextEncoder(text_encoder.query_route, copy.queries, strategy)
+    return made
+
+
 class EvaluationCallback(keras.callbacks.Callback):
     """Evaluates during training; `History`, the progress bar and the logs show the metrics.
 

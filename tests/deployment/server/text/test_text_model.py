@@ -28,10 +28,12 @@ def model(docs_wire: Wire) -> Iterator[TextModel]:
 
 def test_what_the_version_tells_of_itself(model: TextModel, encoder: TextEncoder) -> None:
     tokenizer = encoder.tokenizer.tokenizer
-    assert (model.embedding_dim, model.max_tokens, model.vocabulary_size) == (16, 24, len(tokenizer))
-    assert (model.empty_text, model.matryoshka_dims) == ([2, 3], [4, 8])
+    assert (model.embedding_dim, model.max_tokens, model.matryoshka_dims) == (16, 24, [4, 8])
+    found = model.find_tokenizer("query")
+    assert found == model.find_tokenizer()  # queries have no encoder of their own
+    assert (found.vocabulary_size, found.empty_text, found.unknown_id) == (len(tokenizer), [2, 3], 1)
     assert (model.has_search, model.top_k) == (True, 10)  # there are three documents
-    assert model.tokens == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    assert found.tokens == tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     assert [model.has_prompt(purpose) for purpose in ("", "query", "document")] == [False, True, False]
 
 

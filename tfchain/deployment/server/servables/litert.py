@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfchain.core.errors import InputError
-from tfchain.core.signatures import EMBED_IDS, TFLITE_FILE, Halves
+from tfchain.core.signatures import EMBED_IDS, EMBED_QUERY_IDS, TFLITE_FILE, Halves
 from tfchain.core.stages import ENCODE, SEARCH, TOKENIZE, stage
 from tfchain.deployment.repository import read_description
 from tfchain.deployment.server.servables.deadline import Deadline, deadline_exceeded
@@ -216,7 +216,9 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
         for name, signature in saved_model.signatures.items()
         if signature.inputs.keys() == {"text"} and name not in servable.halves and not _is_half(name, servable.halves)
     ]
-    if whole:
+    if EMBED_QUERY_IDS in saved_model.signatures:
+        logger.info("%s has an encoder of its own for queries: the SavedModel answers %s.", path, ", ".join(whole))
+    elif whole:
         logger.warning(
             "%s has no halves of %s: the SavedModel answers them. Export the version again.", path, ", ".join(whole)
         )

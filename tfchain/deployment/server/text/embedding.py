@@ -205,7 +205,14 @@ def check_ids(model: TextModel, token_ids: Sequence[TokenIds], purpose: str, fie
     """Raises if token ids are not those of the model's tokenizer, or come with a prompt."""
     if not token_ids:
         return
-    most, size, empty = model.most_tokens(purpose), model.vocabulary_size, model.empty_text
+    tokenizer = model.find_tokenizer(purpose)
+    most, size, empty = model.most_tokens(purpose), tokenizer.vocabulary_size, tokenizer.empty_text
+    if purpose == "query" and model.has_query_encoder:
+        raise FieldError(
+            f"`{field_name}` has token ids, and queries of this model have an encoder of their own. Send texts, or "
+            "send the ids to the signature embed_query_ids.",
+            field_name,
+        )
     for row, ids in enumerate(token_ids):
         if model.has_prompt(purpose):
             raise FieldError(

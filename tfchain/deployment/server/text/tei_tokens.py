@@ -10,8 +10,8 @@ from tfchain.deployment.server.status import invalid_argument
 from tfchain.deployment.server.text.body import TokenIds, read_body
 from tfchain.deployment.server.text.embedding import PURPOSE_OF, TextService, find_special_tokens
 from tfchain.deployment.server.text.errors import JSON, FieldError, write_json, write_tei_error
-from tfchain.deployment.server.text.text_model import TextModel
 from tfchain.deployment.server.text.token_decoder import decode_tokens
+from tfchain.deployment.server.text.version_description import VersionTokenizer
 
 PROMPTS = ("query", "document", "passage")
 _NO_TOKEN_VECTORS = "its versions return one vector a text, and none of its tokens. Ask /embed."
@@ -49,20 +49,22 @@ class TeiTokensApi:
         purpose = PURPOSE_OF.get(body.choice("prompt_name", PROMPTS) or "", "")
         with self._service.lend(body.text("model"), call) as model:
             found = model.tokenize(texts, purpose)
-            names, empty = model.tokens, model.empty_text
+            tokenizer = model.find_tokenizer(purpose)
+            names, empty = tokenizer.tokens, tokenizer.empty_text
         rows = [_write_tokens(ids.tolist(), names, empty, has_special=has_special) for ids in found]
         return Answer(200, JSON, write_json(rows))
 
     def decode(self, request: Request, call: Call) -> Answer:
-        """Answers `POST /decode`: the texts of token ids."""
+        """Answers `POST /decode`: the texts of token ids; those of queries may be of another tokenizer."""
         body = read_body(request.body)
         inputs = body.inputs("ids", most=self._service.limits.max_batch_size)
         rows = [ids for ids in inputs if not isinstance(ids, str)]
         if len(rows) != len(inputs):
             raise body.error("ids", "`ids` must be a list of token ids, or a list of these.")
         skips_special = body.switch("skip_special_tokens") is not False
+        purpose = PURPOSE_OF.get(body.choice("prompt_name", PROMPTS) or "", "")
         with self._service.lend(body.text("model"), call) as model:
-            texts = _decode(model, rows, skips_special=skips_special)
+            texts = _decode(model.find_tokenizer(purpose), rows, skips_special=skips_special)
         return Answer(200, JSON, write_json(texts))
 
     def embed_all(self, request: Request, call: Call) -> Answer:
@@ -81,8 +83,8 @@ class TeiTokensApi:
             raise invalid_argument(f"The model {model.lease.name} cannot do this: {reason}")
 
 
-def _decode(model: TextModel, rows: Sequence[TokenIds], *, skips_special: bool) -> list[str]:
-    names, special = model.tokens, model.special_ids
+def _decode(tokenizer: VersionTokenizer, rows: Sequence[TokenIds], *, skips_special: bool) -> list[str]:
+    names, special = tokenizer.tokens, tokenizer.special_ids
     if not names:
         raise FieldError("This version cannot decode token ids: it has no vocabulary. Export it again.", "ids")
     for row, ids in enumerate(rows):
@@ -93,7 +95,7 @@ def _decode(model: TextModel, rows: Sequence[TokenIds], *, skips_special: bool) 
                 "ids",
             )
     shown = [[names[token] for token in ids if not (skips_special and token in special)] for ids in rows]
-    return [decode_tokens(tokens, model.decoder) for tokens in shown]
+    return [decode_tokens(tokens, tokenizer.decoder) for tokens in shown]
 
 
 def _write_tokens(

@@ -1,12 +1,10 @@
 """A version that answers texts, as the endpoints of texts use it: vectors, token counts and hits."""
 
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +13,28 @@ from tfchain.core.signatures import (
     EMBED_DOCUMENT,
     EMBED_IDS,
     EMBED_QUERY,
+    EMBED_QUERY_IDS,
     RERANK,
     SEARCH_FILTERED,
     SERVING_DEFAULT,
     TOKENIZE,
     TOKENIZE_DOCUMENT,
     TOKENIZE_QUERY,
-    VOCABULARY_FILE,
 )
-from tfchain.deployment.repository import DESCRIPTION
 from tfchain.deployment.server.manager import Lease, Manager, ModelSpec
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.servables.deadline import Deadline
 from tfchain.deployment.server.status import invalid_argument, not_found
+from tfchain.deployment.server.text.version_description import (
+    VersionTokenizer,
+    find_tokenizer,
+    read_description,
+    read_text_model,
+    to_number,
+    to_numbers,
+)
 
 OnRun = Callable[[str, float], None]  # (model, seconds)
-T = TypeVar("T", dict[str, Any], list[Any])
 SIGNATURE_OF = {"": EMBED, "query": EMBED_QUERY, "document": EMBED_DOCUMENT}
 TOKENIZE_OF = {"": TOKENIZE, "query": TOKENIZE_QUERY, "document": TOKENIZE_DOCUMENT}
 
@@ -90,44 +94,23 @@ class TextModel:
     @property
     def embedding_dim(self) -> int:
         """The length of a vector; 0 if the version does not tell."""
-        return _to_number(self._values.get("embedding_dim"))
+        return to_number(self._values.get("embedding_dim"))
 
     @property
     def max_tokens(self) -> int:
         """The most tokens of a text, special ones included; longer texts are cut off. 0 if it is not known."""
-        return _to_number(self._values.get("max_tokens"))
+        return to_number(self._values.get("max_tokens"))
 
     def most_tokens(self, purpose: str) -> int:
         """Returns `max_tokens` of texts for a purpose, such as `query`, for which it may be another."""
         lengths = self._values.get("role_lengths")
-        found = _to_number(lengths.get(f"{purpose}_length")) if isinstance(lengths, dict) else 0
+        found = to_number(lengths.get(f"{purpose}_length")) if isinstance(lengths, dict) else 0
         return found or self.max_tokens
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of token ids; 0 if the version does not tell."""
-        return _to_number(self._values.get("vocabulary_size"))
-
-    @property
-    def empty_text(self) -> list[int]:
-        """The token ids of an empty text: the special tokens around each text."""
-        return _to_numbers(self._values.get("empty_text"))
 
     @property
     def matryoshka_dims(self) -> list[int]:
         """The shorter lengths to which vectors may be cut; empty if the model was not trained for that."""
-        return _to_numbers(self._values.get("matryoshka_dims"))
-
-    @property
-    def special_ids(self) -> set[int]:
-        """The ids of special tokens; those of an empty text for versions that do not tell."""
-        return set(_to_numbers(self._values.get("special_ids"))) or set(self.empty_text)
-
-    @property
-    def decoder(self) -> Mapping[str, Any] | None:
-        """How tokens become text, as tokenizer.json has it; WordPiece's for versions that do not tell."""
-        found = self._values.get("decoder", {"type": "WordPiece"})
-        return found if isinstance(found, Mapping) else None
+        return to_numbers(self._values.get("matryoshka_dims"))
 
     @property
     def classifies(self) -> bool:
@@ -155,12 +138,11 @@ class TextModel:
     @property
     def top_k(self) -> int:
         """The number of documents that a search returns at most; 0 if the version does not tell."""
-        return _to_number(self.description.get("top_k"))
+        return to_number(self.description.get("top_k"))
 
-    @property
-    def tokens(self) -> list[str]:
-        """The tokens by id; empty if the version has no vocabulary."""
-        return read_vocabulary(self.lease.path)
+    def find_tokenizer(self, purpose: str = "") -> VersionTokenizer:
+        """Finds the tokenizer of the texts for a purpose, as in `embed`."""
+        return find_tokenizer(self.lease.path, purpose)
 
     def embed(self, texts: Sequence[str], purpose: str = "") -> np.ndarray:
         """Returns the vectors of texts.
@@ -198,6 +180,11 @@ class TextModel:
     def has_prompt(self, purpose: str) -> bool:
         """Whether the version has another prompt for `query` or `document` than its default one."""
         return bool(purpose) and SIGNATURE_OF[purpose] in self.lease.servable.signatures
+
+    @property
+    def has_query_encoder(self) -> bool:
+        """Whether queries have an encoder of their own, with its own tokenizer."""
+        return EMBED_QUERY_IDS in self.lease.servable.signatures
 
     def tokenize(self, texts: Sequence[str], purpose: str = "") -> list[np.ndarray]:
         """Returns each text's token ids as the model sees them: with prompt and special tokens, cut off.
@@ -310,8 +297,7 @@ class TextModel:
 
     @functools.cached_property
     def _values(self) -> Mapping[str, Any]:
-        values = self.description.get("text_model", {})
-        return values if isinstance(values, dict) else {}
+        return read_text_model(self.lease.path)
 
     def _run(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         prediction = predict(
@@ -354,40 +340,6 @@ def find_text_model(
     except BaseException:
         lease.__exit__(None, None, None)
         raise
-
-
-def read_description(path: Path) -> Mapping[str, Any]:
-    """Reads what the export wrote of a version; empty if it wrote nothing."""
-    return _read_json(path / DESCRIPTION, dict)
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Reads a version's tokens by id; empty if it has no vocabulary."""
-    return _read_json(path / VOCABULARY_FILE, list)
-
-
-def _read_json(path: Path, kind: type[T]) -> T:
-    """Reads a JSON file of a version; an empty value if it is missing, or of another kind."""
-    try:
-        value = _parse(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, RecursionError):
-        return kind()
-    return value if isinstance(value, kind) else kind()
-
-
-@functools.lru_cache(maxsize=64)
-def _parse(path: Path, _: int) -> Any:
-    """Reads a file as it is at a time of change: a folder may be replaced while its model is served."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _to_number(value: Any) -> int:
-    """Returns a whole number of a description; 0 for anything else."""
-    return value if isinstance(value, int) else 0
-
-
-def _to_numbers(value: Any) -> list[int]:
-    return [number for number in value if isinstance(number, int)] if isinstance(value, list) else []
 
 
 def _to_array(texts: Sequence[str]) -> np.ndarray:

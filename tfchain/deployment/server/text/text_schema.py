@@ -128,7 +128,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "TeiDecodeRequest": record(
         {"ids": {"anyOf": [array(_ID, minItems=1), array(array(_ID, minItems=1), minItems=1)]}},
-        {"skip_special_tokens": {**_SWITCH, "description": "Default: true."}, "model": _NAME},
+        {"skip_special_tokens": {**_SWITCH, "description": "Default: true."}, **_PROMPT, "model": _NAME},
     ),
     "TeiDecodeAnswer": array(_WORD),
     "TeiPredictRequest": record(

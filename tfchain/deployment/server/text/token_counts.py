@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,10 +10,10 @@ from tfchain.deployment.server.manager import Lease, Manager, ModelSpec
 from tfchain.deployment.server.observing.watch import Counts
 from tfchain.deployment.server.predict import predict
 from tfchain.deployment.server.status import StatusError
-from tfchain.deployment.server.text.text_model import TOKENIZE_OF, read_description, read_vocabulary
+from tfchain.deployment.server.text.text_model import TOKENIZE_OF
+from tfchain.deployment.server.text.version_description import find_tokenizer
 
 _TIMEOUT_MS = 10_000
-_UNKNOWN = ("[UNK]", "<unk>")  # WordPiece's and SentencePiece's, for versions that do not tell
 
 
 class TokenCounter:
@@ -26,7 +25,7 @@ class TokenCounter:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._unknown: dict[Path, int | None] = {}  # by a version's folder
+        self._unknown: dict[tuple[Path, str], int | None] = {}  # by a version's folder, and the purpose
 
     def count(self, model: str, version: int, purpose: str, texts: Sequence[str | bytes]) -> Counts:
         """Returns each text's tokens, special ones included, and the unknown ones among them.
@@ -64,22 +63,14 @@ class TokenCounter:
         )
         ids, mask = (run.outputs[output] for output in outputs)
         lengths = np.count_nonzero(mask, axis=1).tolist()
-        unknown = self._find_unknown(lease.path)
+        unknown = self._find_unknown(lease.path, purpose)
         if unknown is None:
             return [(length, None) for length in lengths]
         return list(zip(lengths, np.count_nonzero((ids == unknown) & (mask != 0), axis=1).tolist(), strict=True))
 
-    def _find_unknown(self, path: Path) -> int | None:
+    def _find_unknown(self, path: Path, purpose: str) -> int | None:
         """Returns the id of the unknown token; None if the version has none, or does not tell."""
-        if path not in self._unknown:
-            self._unknown[path] = _read_unknown(path)
-        return self._unknown[path]
-
-
-def _read_unknown(path: Path) -> int | None:
-    described: Any = read_description(path).get("text_model", {})
-    if isinstance(described, dict) and "unknown_id" in described:
-        found = described["unknown_id"]
-        return found if isinstance(found, int) else None
-    tokens = read_vocabulary(path)
-    return next((tokens.index(token) for token in _UNKNOWN if token in tokens), None)
+        key = (path, purpose)
+        if key not in self._unknown:
+            self._unknown[key] = find_tokenizer(path, purpose).unknown_id
+        return self._unknown[key]
