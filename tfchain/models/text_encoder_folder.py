@@ -100,8 +100,18 @@ def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEnco
     if (path / QUERY_ROUTE).is_dir():
         route = read_parts(path / QUERY_ROUTE, changes)
     elif folder is not None and folder.query_route is not None:
+        _check_widths(path, folder.encoder.embedding_dim, folder.query_route.encoder.embedding_dim)
         route = _read_route(folder.query_route, settings)
     return TextEncoderParts(shared, settings, tokenizer, recorded, route)
+
+
+def _check_widths(path: Path, documents: int, queries: int) -> None:
+    """Raises a `ModelFolderError` if vectors of queries cannot be compared with those of documents."""
+    if documents != queries:
+        raise ModelFolderError(
+            f"Both routes of the Router of {path} must give vectors of one width. Received: {queries} for queries and "
+            f"{documents} for documents. Get the folder again, or add a Dense module to one route."
+        )
 
 
 def _read_route(folder: ModelFolder, settings: Mapping[str, Any]) -> TextEncoderParts:

@@ -1,6 +1,7 @@
 """Routes of a Router: which modules a query and a document take, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_other_routes_are_refused(
 ) -> None:
     with pytest.raises(ModelFolderError, match=message):
         read_routes(write(tmp_path, structure, **parameters), LISTED)
+
+
+def test_routes_of_two_widths_are_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "router")
+    dense = folder / "narrow"
+    dense.mkdir()
+    settings = {"in_features": 24, "out_features": 8, "bias": False, "activation_function": "torch.nn.Identity"}
+    (dense / "config.json").write_text(json.dumps(settings))
+    routes = json.loads((folder / "router_config.json").read_text())
+    routes["types"]["narrow"] = "sentence_transformers.models.Dense"
+    routes["structure"]["query"].append("narrow")
+    (folder / "router_config.json").write_text(json.dumps(routes))
+    with pytest.raises(ModelFolderError, match="one width. Received: 8 for queries and 24 for documents"):
+        TextEncoder.from_pretrained(folder)
 
 
 def test_a_chain_searches_with_both_and_is_saved(tmp_path: Path) -> None:
