@@ -1,5 +1,6 @@
 """Distillation on hidden layers: the loss by NumPy, which layers learn which, and what training makes of them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from tfchain import Distill, Prune, QuantizeAware, compress
 from tfchain.core.errors import InputError
 from tfchain.core.hyperparameters import Hyperparameters
 from tfchain.data.pairs.reading import Pairs
+from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
-from tfchain.optimization.layer_distillation import LayerDistillationHook, map_layers
+from tfchain.optimization.layer_distillation import LayerDistillationHook, map_layers, show_layers
 from tfchain.optimization.recipes import Shrink, from_values
 from tfchain.optimization.shrink import shrink
 from tfchain.training.fit.fit import FitOptions, fit_text_encoder
@@ -108,6 +110,21 @@ def test_the_loss_is_the_mean_squared_difference_over_tokens_and_not_over_paddin
     expected = [3 * distance(student, teacher, [(0, 1)], text) for text in HELD_OUT]
     assert min(expected) > 0.01
     np.testing.assert_allclose(seen[:, -1], expected, rtol=1e-4)
+
+
+def test_layers_are_compared_alone_where_vectors_are_a_mean_over_them(teacher: TextEncoder) -> None:
+    config = teacher.own_encoder.config
+    made = Encoder(
+        dataclasses.replace(config, transformer=dataclasses.replace(config.transformer, layer_weights=(1.0, 1.0, 1.0)))
+    )
+    made.set_weights(teacher.own_encoder.get_weights())
+    inputs = pad(teacher, TEXTS[:3])
+    vectors, first, last = show_layers(made, [0, 1])(inputs)
+    np.testing.assert_allclose(vectors, made(inputs), atol=1e-6)
+    plain, *states = show_layers(teacher.own_encoder, [0, 1])(inputs)
+    assert np.abs(np.asarray(plain) - np.asarray(vectors)).max() > 0.01
+    for one, other in zip((first, last), states, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_other_layers_can_be_named(teacher: TextEncoder) -> None:

@@ -1,5 +1,6 @@
 """Shrinking: what is kept is what does most, and what is kept takes over what it can."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from tests.tiny_model import save_tiny_model
 from tfchain import Shrink
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.encoder import Encoder
+from tfchain.models.shared_model import SharedModel
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization import shrink as shrink_module
 from tfchain.optimization.importance import Moments, measure_moments, rank_groups, refit
-from tfchain.optimization.shrink import choose_layers, count_tokens, factorise, shrink
+from tfchain.optimization.shrink import choose_layers, count_tokens, factorise, keep_layer_weights, shrink
 
 TEXTS = ["the cat sleeps", "a dog runs", "stocks fell on monday", "who does what", "the dog sleeps on monday", "a cat"]
 
@@ -33,6 +36,25 @@ def make_moments(rows: np.ndarray) -> Moments:
 ])  # fmt: skip
 def test_layers_are_spread_evenly_or_named(layers: object, kept: tuple[int, ...]) -> None:
     assert choose_layers(layers, 6) == kept
+
+
+def test_kept_layers_keep_their_weights_in_a_mean_over_layers(text_encoder: TextEncoder) -> None:
+    assert keep_layer_weights((), (0, 2)) == ()
+    assert keep_layer_weights((4.0, 1.0, 2.0, 3.0), (0, 2)) == (4.0, 1.0, 3.0)
+    encoder = text_encoder.own_encoder
+    shape = dataclasses.replace(encoder.config.transformer, layer_weights=(2.0, 1.0, 0.0))
+    made = Encoder(dataclasses.replace(encoder.config, transformer=shape))
+    made.set_weights(encoder.get_weights())
+    averaged = text_encoder.with_encoder(SharedModel(made))
+
+    small = shrink(averaged, Shrink(layers=(0,)))
+
+    assert small.own_encoder.config.transformer.layer_weights == (2.0, 1.0)
+    np.testing.assert_allclose(small.encode(TEXTS), averaged.encode(TEXTS), atol=1e-6)  # the last layer has no weight
+    narrow = shrink(averaged, Shrink(intermediate_dim=8), TEXTS)
+    assert narrow.own_encoder.config.transformer.layer_weights == (2.0, 1.0, 0.0)
+    with pytest.raises(InputError, match=r"must keep layers that count in .* Received: layers=\(1,\), layer_weights="):
+        keep_layer_weights((0.0, 1.0, 0.0), (1,))
 
 
 def test_of_many_texts_some_are_looked_at_evenly_spread(

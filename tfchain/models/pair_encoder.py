@@ -129,7 +129,8 @@ def save_pair_encoder(text_encoder: TextEncoder, path: Path, *, activation: Scor
     plain = dataclasses.replace(config, transformer=dataclasses.replace(config.transformer, pairs="none"))
     if not is_portable(plain):
         raise InputError(
-            "Only a transformer with the same heads and widths in all layers can be saved for sentence-transformers. "
+            "Only a transformer with the same heads and widths in all layers, and without a mean over layers, can be "
+            "saved for sentence-transformers. "
             f"Received: {config.transformer}. Use `save`, which tfchain itself reads."
         )
     weights = KerasWeights(text_encoder.own_encoder)

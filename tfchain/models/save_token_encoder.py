@@ -58,7 +58,8 @@ def save_multi_vector_encoder(
     portable = dataclasses.replace(config, transformer=plain, tokens=None)
     if not is_portable(portable):
         raise InputError(
-            "Only a transformer with the same heads and widths in all layers can be saved for sentence-transformers. "
+            "Only a transformer with the same heads and widths in all layers, and without a mean over layers, can be "
+            "saved for sentence-transformers. "
             f"Received: {config.transformer}. Use `save`, which tfchain itself reads."
         )
     values = to_hugging_face(portable)

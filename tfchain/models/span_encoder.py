@@ -127,7 +127,8 @@ def save_span_encoder(text_encoder: TextEncoder, path: Path) -> None:
     plain = EncoderConfig(transformer=transformer)
     if not is_portable(plain):
         raise InputError(
-            "Only a transformer with the same heads and widths in all layers can be saved for transformers. "
+            "Only a transformer with the same heads and widths in all layers, and without a mean over layers, can be "
+            "saved for transformers. "
             f"Received: {config.transformer}. Use `save`, which tfchain itself reads."
         )
     weights = KerasWeights(text_encoder.own_encoder)

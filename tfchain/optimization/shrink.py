@@ -46,6 +46,7 @@ def shrink(
     config = encoder.config.transformer
     _check(recipe, config)
     kept = choose_layers(recipe.layers, config.num_layers)
+    layer_weights = keep_layer_weights(config.layer_weights, kept)
     moments: dict[str, Moments] = {}
     if recipe.num_heads is not None or recipe.intermediate_dim is not None:
         if not texts:
@@ -65,6 +66,7 @@ def shrink(
         intermediate_dim=_plain([recipe.intermediate_dim or config.layer_intermediate_dims[layer] for layer in kept]),
         head_dim=config.head_dim if recipe.num_heads in (None, config.num_heads) else _head_dim(config),
         token_embedding_dim=None if width == config.hidden_dim else width,
+        layer_weights=layer_weights,
     )
     made = Encoder(dataclasses.replace(encoder.config, transformer=shape), name=encoder.name)
     targets = {weight.path: weight for weight in made.weights}
@@ -108,6 +110,29 @@ def choose_layers(layers: int | tuple[int, ...] | None, num_layers: int) -> tupl
     if layers == 1:
         return (num_layers - 1,)
     return tuple(number * (num_layers - 1) // (layers - 1) for number in range(layers))
+
+
+def keep_layer_weights(weights: tuple[float, ...], kept: Sequence[int]) -> tuple[float, ...]:
+    """Returns the weights of a mean over layers for the kept layers: the embeddings and each layer keep their own.
+
+    Args:
+        weights: The weight of the embeddings' output, then of each layer's; empty for no mean.
+        kept: The numbers of the kept layers.
+
+    Raises:
+        InputError: if the kept layers' weights add up to 0, so that nothing is left to average.
+
+    Example:
+        >>> keep_layer_weights((0.0, 1.0, 2.0, 3.0), (0, 2))
+        (0.0, 1.0, 3.0)
+    """
+    made = tuple(weights[place] for place in (0, *(layer + 1 for layer in kept))) if weights else ()
+    if made and not sum(made):
+        raise InputError(
+            "Shrink must keep layers that count in the encoder's mean over layers: the kept layers' weights add up to "
+            f"0. Received: layers={tuple(kept)}, layer_weights={weights}. Keep other layers."
+        )
+    return made
 
 
 def count_tokens(text_encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:

@@ -22,6 +22,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {},
     ),
+    "a mean over layers": ({"layer_weights": (0.0, 1.0, 3.0)}, {}),
     "token types too": ({"token_embedding_dim": 4, "relative_attention_buckets": 8}, {}),
     "heads": (
         {},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.models.weights.test_folder import BERT, write
+from tests.models.weights.test_layer_pooling import write_mean
 from tfchain.core.errors import ModelFolderError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.models.tokenizers.host import to_tokenizer
@@ -184,3 +185,11 @@ def test_what_names_no_folder_is_one_clear_error(
     (tmp_path / "file.txt").touch()
     with pytest.raises(ModelFolderError, match=message):
         find_model(name)
+
+
+def test_the_weights_of_a_mean_over_layers_are_fetched_before_the_shape_is_known(hub: Hub) -> None:
+    write_mean(hub.folder, [1.0, 0.5, 2.0])
+    add(hub.folder, "model.safetensors")
+    _, folder = find_model(NAME)
+    assert folder.encoder.transformer.layer_weights == (0.0, 1.0, 0.5, 2.0)
+    assert hub.fetched.index("1/model.safetensors") < hub.fetched.index("model.safetensors")

@@ -99,7 +99,10 @@ def fingerprint_weights(config: EncoderConfig, read: Callable[[str], np.ndarray 
     """
     num_layers = OTHER_LAYERS + find_block(config.transformer).count_keras_layers(config.transformer)
     num_layers += (
-        len(list_modules(config)) + len(list_dropouts(config)) + config.transformer.has_token_flags
+        len(list_modules(config))
+        + len(list_dropouts(config))
+        + config.transformer.has_token_flags
+        + bool(config.transformer.layer_weights)
     )  # the matrix of token vectors is in the pooling's place
     values = {"model": json.dumps(config.to_dict(), sort_keys=True), "types": ["float32"] * num_layers}
     return make_fingerprint(values, ((f"{number}", read(path)) for number, path in enumerate(list_shapes(config))))

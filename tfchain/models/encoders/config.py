@@ -9,6 +9,7 @@ from tfchain.core.errors import InputError
 from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.disentangled_config import DisentangledConfig
 from tfchain.models.encoders.layer_config import LayerConfig, RotaryConfig, to_plain
+from tfchain.models.encoders.layer_weights import check_layer_weights
 from tfchain.models.encoders.token_vectors import TokenVectorConfig
 
 Architecture = Literal[
@@ -77,6 +78,8 @@ class TransformerConfig:
         relative_attention_distance: Longer distances share the last row of the relative position bias. Default: 128.
         disentangled: Disentangled attention, as a `DisentangledConfig` or its plain values, for DeBERTa. Default: none.
         has_token_flags: Whether ids say how a token counts, as `tokenizers.late` raises them. Default: False.
+        layer_weights: For an output that is a weighted mean over layers, the weights of the embeddings' output and of
+            each layer's, in float32; training does not change them. Default: none; the output is the last layer's.
 
     Raises:
         InputError: if a value is out of range, or the number of values is not the number of layers.
@@ -108,6 +111,7 @@ class TransformerConfig:
     relative_attention_distance: int = 128
     disentangled: DisentangledConfig | None = None
     has_token_flags: bool = False
+    layer_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         self._read_groups()
@@ -138,6 +142,8 @@ class TransformerConfig:
                 raise InputError(
                     f"`{name}` must be in [0, 1). Received: {name}={getattr(self, name)!r}.", argument=name
                 )
+        weights = check_layer_weights(self.layer_weights, 0 if self.is_static else self.num_layers)
+        object.__setattr__(self, "layer_weights", weights)
         self._check_parts()
         self._check_heads()
 

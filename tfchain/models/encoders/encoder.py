@@ -18,10 +18,11 @@ from tfchain.models.encoders.anatomy import (
 )
 from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.encoders.dense_config import DenseConfig
+from tfchain.models.encoders.layer_mean import LayerMean
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.token_layers import TokenFlags, TokenMatrix
 from tfchain.models.encoders.transformer import LayerNorm, make_activation
-from tfchain.models.encoders.walk import TOKEN_FLAGS, TOKEN_MATRIX, walk_heads, walk_transformer
+from tfchain.models.encoders.walk import LAYER_MEAN, TOKEN_FLAGS, TOKEN_MATRIX, walk_heads, walk_transformer
 from tfchain.runtime.allocator import start_tensorflow
 from tfchain.runtime.random_state import kept_random_state
 
@@ -96,6 +97,8 @@ def make_layer(config: EncoderConfig, name: str, *, dtype: str = "float32") -> A
     """
     if name == "pooling":
         return Pooling(config.pooling.modes, name=name, dtype="float32")
+    if name == LAYER_MEAN:
+        return LayerMean(config.transformer.layer_weights, name=name, dtype="float32")
     if name == TOKEN_FLAGS:
         return TokenFlags(config.transformer.vocabulary_size, name=name, dtype="float32")
     if name == TOKEN_MATRIX and config.tokens is not None:

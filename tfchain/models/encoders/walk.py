@@ -7,6 +7,7 @@ from tfchain.models.encoders.anatomy import find_block, list_dropouts, list_modu
 from tfchain.models.encoders.blocks.block import FindLayer
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 
+LAYER_MEAN = "layer_mean"
 TOKEN_FLAGS = "token_flags"
 TOKEN_MATRIX = "token_matrix"
 Visit = Callable[[str, Any], None]  # the path of a product, and its input, (batch * length, in_dim)
@@ -22,7 +23,7 @@ def walk_transformer(
     has_padding: bool = True,
     visit: Visit | None = None,
 ) -> Any:
-    """Runs embeddings and layers.
+    """Runs embeddings and layers, and averages their outputs where the shape has weights for them.
 
     Args:
         config: The transformer's shape.
@@ -46,6 +47,7 @@ def walk_transformer(
     block = find_block(config)
     bias = block.share(config, find_layer, token_ids, padding_mask, has_padding=has_padding)
     hidden = find_layer("embeddings")(token_ids, **options)
+    states = [hidden]  # the embeddings' output, then each layer's
     layers: dict[str, Any] = {}  # several layers in a row may share one's weights
     for number in range(config.num_layers):
         name = name_layer(config.find_distinct_layer(number))
@@ -56,7 +58,10 @@ def walk_transformer(
             hidden = layer(hidden, bias, token_ids, **options)
         else:
             hidden = layer.compute(hidden, bias, token_ids, visit=_inside(name, visit), **options)
-    return block.finish(config, find_layer, hidden)
+        states.append(hidden)
+    hidden = block.finish(config, find_layer, hidden)
+    # The last output counts as what follows it makes of it, such as a normalisation.
+    return find_layer(LAYER_MEAN)([*states[:-1], hidden]) if config.layer_weights else hidden
 
 
 def walk_heads(config: EncoderConfig, find_layer: FindLayer, hidden: Any, token_ids: Any, padding_mask: Any) -> Any:

@@ -58,6 +58,8 @@ def find_obstacle_of_shape(config: EncoderConfig) -> str | None:
         return "the kernels widen token embeddings before positions are added, and not their normalised sum"
     if config.transformer.has_token_flags:
         return "the kernels sum token vectors up, and attend to every token"
+    if config.transformer.layer_weights:
+        return "the kernels return the last layer's output, and no mean over layers"
     if config.tokens is None and "max" in config.pooling.modes:
         return "the pooling 'max' is not a weighted sum of token vectors"
     return None

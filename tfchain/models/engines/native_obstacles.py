@@ -12,6 +12,7 @@ from tfchain.models.encoders.general.embeddings import TokenEmbeddings
 from tfchain.models.encoders.general.layer import GeneralLayer
 from tfchain.models.encoders.general.norms import RMSNorm
 from tfchain.models.encoders.general.shared_inputs import PositionBias, RotaryTable
+from tfchain.models.encoders.layer_mean import LayerMean
 from tfchain.models.encoders.pooling import Normalize, Pooling
 from tfchain.models.encoders.token_layers import TokenMatrix
 from tfchain.models.encoders.transformer import (
@@ -28,6 +29,7 @@ LAYERS = (
     *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, keras.layers.Dropout, LayerNorm),
     *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
     *(GeneralLayer, GroupedAttention, PositionBias, RMSNorm, RotaryTable, TokenEmbeddings, TokenMatrix),
+    LayerMean,  # of which `find_obstacle_of_shape` says that they do not compute it
 )
 
 

@@ -21,6 +21,7 @@ from tfchain.models.weights.folder_contents import (
 )
 from tfchain.models.weights.folder_kind import COLBERT_FILE
 from tfchain.models.weights.json_file import read_json
+from tfchain.models.weights.layer_pooling import find_layer_poolings
 from tfchain.models.weights.static_folder import find_static_place
 
 # What says which model a folder holds: small files, fetched first.
@@ -66,6 +67,9 @@ def find_model(
     static = find_static_place(path)
     if static is not None:
         path = fetch_files(name, _in_folders(SAFETENSORS, path, [static]), path)
+    layer_poolings = find_layer_poolings(path)
+    if layer_poolings:  # a few numbers, which are part of the shape
+        path = fetch_files(name, _in_folders((*SAFETENSORS, *TORCH), path, layer_poolings), path)
     folder = read_folder(path, kinds=kinds, adapter=adapter)
     return _fetch_weights(name, path, [folder.transformer_path, *folder.dense_paths, *folder.norm_paths]), folder
 

@@ -18,6 +18,7 @@ from tfchain.models.weights.architectures import FAMILIES, find_architecture
 from tfchain.models.weights.folder_contents import check_adapter, check_not_quantized, list_names, make_missing_error
 from tfchain.models.weights.folder_kind import find_other_architecture, find_other_kind, make_kind_error
 from tfchain.models.weights.json_file import read_json
+from tfchain.models.weights.layer_pooling import LAYER_POOLING, read_layer_weights
 from tfchain.models.weights.router import has_router, read_routes
 from tfchain.models.weights.static_folder import MODEL2VEC_LENGTH, is_model2vec, read_static_shape
 from tfchain.models.weights.transformer_settings import FILES as TRANSFORMER_SETTINGS
@@ -36,7 +37,7 @@ DENSE_ACTIVATIONS = {
 }
 # A StaticEmbedding stands in the place of Transformer and Pooling.
 MODULES = (
-    *("StaticEmbedding", "Transformer", "WeightedLayerPooling", "Pooling"),
+    *("StaticEmbedding", "Transformer", LAYER_POOLING, "Pooling"),
     *("Dense", "Dropout", "LayerNorm", "Normalize"),
 )
 FIRST_MODULES = ("StaticEmbedding", "Transformer", "Pooling")
@@ -51,7 +52,7 @@ OTHER_MODULES = {
     "WordEmbeddings": "a table of word vectors with its own tokenizer; make_static_encoder makes one of any encoder",
     "WordWeights": "weights of words for WordEmbeddings",
 }
-UNSEEN = ("Dropout", "WeightedLayerPooling")  # they change nothing here; see `check_layer_pooling`
+UNSEEN = ("Dropout", LAYER_POOLING)  # Dropout changes nothing here, and a mean over layers is the transformer's
 OLD_POOLING_KEYS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -231,12 +232,15 @@ def _read_modules(path: Path, listed: Any, settings: dict[str, Any]) -> ModelFol
         raise make_missing_error(place, list_names(place))
     values = apply_config_options(read_json(place / "config.json", needed=not is_static), given)
     check_not_quantized(place, values)
-    if any(kind == "WeightedLayerPooling" for kind, _ in modules):
-        check_layer_pooling(values, path)
+    if is_static:
+        transformer = read_static_shape(place, normalize=False).transformer
+    else:
+        transformer = to_transformer_config(values, place)
+        layer_weights = read_layer_weights(modules, values, transformer.num_layers, path)
+        if layer_weights:
+            transformer = dataclasses.replace(transformer, layer_weights=layer_weights)
     encoder = EncoderConfig(
-        transformer=read_static_shape(place, normalize=False).transformer
-        if is_static
-        else to_transformer_config(values, place),
+        transformer=transformer,
         pooling=to_pooling_config(read_json(places["Pooling"] / "config.json"), places["Pooling"])
         if "Pooling" in places
         else PoolingConfig(),
@@ -369,22 +373,10 @@ def check_module(name: str, path: Path) -> str:
         why = f": it is {OTHER_MODULES[kind]}" if kind in OTHER_MODULES else ""
         raise ModelFolderError(
             f"modules.json of {path} lists a module {name!r}, which tfchain does not support{why}. It supports "
-            "sentence-transformers' Transformer, Pooling, StaticEmbedding, Dense, LayerNorm, Dropout and Normalize. "
-            "Use another model."
+            "sentence-transformers' Transformer, WeightedLayerPooling, Pooling, StaticEmbedding, Dense, LayerNorm, "
+            "Dropout and Normalize. Use another model."
         )
     return kind
-
-
-def check_layer_pooling(values: Mapping[str, Any], path: Path) -> None:
-    """Raises a `ModelFolderError` for a WeightedLayerPooling that mixes layers.
-
-    sentence-transformers mixes them only if config.json has `output_hidden_states`; else the module does nothing.
-    """
-    if values.get("output_hidden_states"):
-        raise ModelFolderError(
-            f"modules.json of {path} lists a WeightedLayerPooling, and config.json has output_hidden_states=true, so "
-            "that vectors are a mean over layers, which tfchain does not have. Use another model."
-        )
 
 
 def to_transformer_config(values: Mapping[str, Any], path: Path) -> TransformerConfig:

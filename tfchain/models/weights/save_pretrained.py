@@ -16,6 +16,7 @@ from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.weights.architectures import FAMILIES
 from tfchain.models.weights.folder import OLD_POOLING_KEYS, to_transformer_config
 from tfchain.models.weights.folder_contents import INT8_WEIGHTS, WEIGHTS
+from tfchain.models.weights.layer_pooling import LAYER_POOLING, SWITCH, describe_layer_pooling, has_own_code
 from tfchain.models.weights.static_folder import write_max_length
 from tfchain.models.weights.stored_weights import WeightType, quantize_tensors
 from tfchain.models.weights.tensor_files import write_tensors
@@ -73,14 +74,17 @@ def save_encoder(
     store, file = (quantize_tensors, INT8_WEIGHTS) if weight_type == "int8" else (dict, WEIGHTS)
     write_tensors(path / file, store(transformer_tensors(encoder)))
     values = to_hugging_face(config)
-    if is_portable(config):
+    if is_portable(config, has_modules=True):
         values.pop("tfchain")
     elif portable:
         raise InputError(
-            "Only a transformer with the same heads and widths in all layers can be saved for sentence-transformers. "
+            "Only a transformer with the same heads and widths in all layers can be saved for sentence-transformers, "
+            "and a mean over layers only with transformers' own code. "
             f"Received: {config.transformer}. "
             "Use the chain's save, which tfchain itself reads."
         )
+    if config.transformer.layer_weights:
+        values |= {SWITCH: True}
     if matryoshka_dims:
         values |= {"is_matryoshka": True, "matryoshka_dimensions": list(matryoshka_dims)}
     write(path / "config.json", values)
@@ -106,7 +110,8 @@ def save_encoder(
 def _write_modules(encoder: Encoder, path: Path, file: str, store: Callable[[Any], Any]) -> None:
     """Writes `modules.json`, and a folder for each module after the transformer."""
     config = encoder.config
-    first = ["StaticEmbedding"] if config.transformer.is_static else ["Transformer", "Pooling"]
+    averages = [LAYER_POOLING] * bool(config.transformer.layer_weights)
+    first = ["StaticEmbedding"] if config.transformer.is_static else ["Transformer", *averages, "Pooling"]
     modules = [*first, *(KINDS[kind] for kind in config.module_order)]
     modules += ["Dense"] * (config.head is not None)
     dense_modules = iter(list_dense(config))
@@ -120,6 +125,11 @@ def _write_modules(encoder: Encoder, path: Path, file: str, store: Callable[[Any
         )
         if number:
             (path / place).mkdir()
+        if kind == LAYER_POOLING:
+            shape = config.transformer
+            pooling_values, parts = describe_layer_pooling(shape.layer_weights, shape.hidden_dim)
+            write(path / place / "config.json", pooling_values)
+            write_tensors(path / place / file, parts)
         if kind == "Pooling":
             write(path / place / "config.json", _pooling_values(config))
         if kind == "Dense":
@@ -143,8 +153,14 @@ def transformer_tensors(encoder: Encoder) -> dict[str, np.ndarray]:
     return to_tensors(encoder.config.transformer, weights)
 
 
-def is_portable(config: EncoderConfig) -> bool:
-    """Returns whether transformers can express this shape."""
+def is_portable(config: EncoderConfig, *, has_modules: bool = False) -> bool:
+    """Returns whether transformers can express this shape.
+
+    Args:
+        config: The encoder's shape.
+        has_modules: Whether sentence-transformers' modules are written beside, of which one averages layers. Default:
+            False.
+    """
     shape = config.transformer
     if shape.is_static:
         return config.pooling == PoolingConfig()
@@ -152,11 +168,13 @@ def is_portable(config: EncoderConfig) -> bool:
     is_narrow = shape.token_embedding_dim not in (None, shape.hidden_dim)
     if shape.pairs != "none" or shape.has_token_flags or not uniform or is_narrow != (shape.widened == "sum"):
         return False
+    if shape.layer_weights and (not has_modules or has_own_code(to_hugging_face(config))):
+        return False
     if shape.layer is None:
         return shape.layer_heads[0] * shape.layer_head_dim(0) == shape.hidden_dim
     written = to_hugging_face(config)
     del written["tfchain"]
-    return to_transformer_config(written, Path("config")) == shape
+    return to_transformer_config(written, Path("config")) == dataclasses.replace(shape, layer_weights=())
 
 
 def to_hugging_face(config: EncoderConfig) -> dict[str, Any]:
