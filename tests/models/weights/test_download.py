@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.models.weights.test_folder import BERT, write
@@ -93,6 +94,25 @@ def test_the_table_of_a_static_encoder_is_fetched_before_its_shape_is_known(hub:
     made = TextEncoder.from_pretrained(NAME)
     assert made.fingerprint == TextEncoder.from_pretrained(PARITY / "static").fingerprint
     assert "onnx/model.onnx" not in hub.fetched
+
+
+def test_both_routes_of_a_router_are_fetched(hub: Hub) -> None:
+    shutil.copytree(PARITY / "router", hub.folder, dirs_exist_ok=True)
+    add(hub.folder, "onnx/model.onnx", "query_0_StaticEmbedding/pytorch_model.bin")
+    made = TextEncoder.from_pretrained(NAME, engine="tensorflow")
+    own = TextEncoder.from_pretrained(PARITY / "router", engine="tensorflow")
+    assert made.query_route is not None
+    np.testing.assert_array_equal(made.encode_query(["a fox"]), own.encode_query(["a fox"]))
+    np.testing.assert_array_equal(made.encode_document(["a fox"]), own.encode_document(["a fox"]))
+    files = [path for path in (PARITY / "router").rglob("*") if path.is_file()]
+    assert sorted(set(hub.fetched)) == sorted(str(path.relative_to(PARITY / "router")) for path in files)
+
+
+def test_a_broken_router_on_the_hub_is_one_clear_error(hub: Hub) -> None:
+    shutil.copytree(PARITY / "router", hub.folder, dirs_exist_ok=True)
+    (hub.folder / "router_config.json").write_text("{}")
+    with pytest.raises(ModelFolderError, match="has a configuration that cannot be read: KeyError: 'types'"):
+        TextEncoder.from_pretrained(NAME)
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,13 @@ from tfchain.models.weights.folder_contents import (
 from tfchain.models.weights.folder_kind import COLBERT_FILE
 from tfchain.models.weights.json_file import read_json
 from tfchain.models.weights.layer_pooling import find_layer_poolings
-from tfchain.models.weights.static_folder import find_static_place
+from tfchain.models.weights.static_folder import find_static_places
 
 # What says which model a folder holds: small files, fetched first.
 CONFIGURATION = (
     *("config.json", "modules.json", "config_sentence_transformers.json", "sentence_*_config.json"),
     *(f"*/{name}" for name in ("config.json", "sentence_*_config.json", ADAPTER)),
-    *(ADAPTER, COLBERT_FILE, "*/config_sentence_transformers.json"),
+    *(ADAPTER, COLBERT_FILE, "*/config_sentence_transformers.json", "router_config.json", "*/router_config.json"),
 )
 TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -64,14 +64,17 @@ def find_model(
         return path, read_folder(path, kinds=kinds, adapter=adapter)
     name = str(name_or_path)
     path = _fetch_configuration(name)
-    static = find_static_place(path)
-    if static is not None:
-        path = fetch_files(name, _in_folders(SAFETENSORS, path, [static]), path)
+    tables = find_static_places(path)
+    if tables:
+        path = fetch_files(name, _in_folders(SAFETENSORS, path, tables), path)
     layer_poolings = find_layer_poolings(path)
     if layer_poolings:  # a few numbers, which are part of the shape
         path = fetch_files(name, _in_folders((*SAFETENSORS, *TORCH), path, layer_poolings), path)
     folder = read_folder(path, kinds=kinds, adapter=adapter)
-    return _fetch_weights(name, path, [folder.transformer_path, *folder.dense_paths, *folder.norm_paths]), folder
+    for route in (folder, folder.query_route):
+        if route is not None:
+            path = _fetch_weights(name, path, [route.transformer_path, *route.dense_paths, *route.norm_paths])
+    return path, folder
 
 
 def find_folder(name_or_path: str | Path) -> Path:

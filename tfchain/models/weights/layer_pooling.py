@@ -9,6 +9,7 @@ import numpy as np
 from tfchain.core.errors import InputError, ModelFolderError
 from tfchain.models.encoders.layer_weights import check_layer_weights
 from tfchain.models.weights.json_file import read_json
+from tfchain.models.weights.router import list_modules
 from tfchain.models.weights.tensor_files import TensorFiles
 
 LAYER_POOLING = "WeightedLayerPooling"
@@ -60,9 +61,7 @@ def read_layer_weights(
 
 def find_layer_poolings(path: Path) -> list[Path]:
     """Returns the folders of a model's WeightedLayerPooling modules, whose weights are part of its shape."""
-    modules = read_json(path / "modules.json", needed=False)
-    listed = modules if isinstance(modules, list) else []
-    return [path / str(module["path"]) for module in listed if str(module.get("type")).endswith(LAYER_POOLING)]
+    return [place for kind, place in list_modules(path) if kind == LAYER_POOLING]
 
 
 def has_own_code(values: Mapping[str, Any]) -> bool:

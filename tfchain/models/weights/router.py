@@ -20,6 +20,21 @@ def has_router(listed: Sequence[Mapping[str, Any]]) -> bool:
     return bool(listed) and str(listed[0]["type"]).rsplit(".", 1)[-1] in KINDS
 
 
+def list_modules(path: Path) -> list[tuple[str, Path]]:
+    """Returns the kind and the folder of each module of a model; of a Router, a document's and then a query's.
+
+    None of a folder that cannot be read: `read_folder` says why.
+    """
+    try:
+        listed = read_json(path / "modules.json", needed=False)
+        if has_router(listed):
+            documents, queries = read_routes(path, listed)
+            listed = [*documents, *queries]
+        return [(str(module["type"]).rsplit(".", 1)[-1], path / str(module["path"])) for module in listed]
+    except (KeyError, TypeError, AttributeError, ValueError, ModelFolderError):
+        return []
+
+
 def read_routes(path: Path, listed: Sequence[Mapping[str, Any]]) -> tuple[Modules, Modules]:
     """Returns the modules of a document and of a query, each as modules.json would list them.
 

@@ -10,6 +10,7 @@ from tfchain.models.encoders.blocks.static import make_static_shape
 from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.weights.architectures.static import TABLE, fold_rows
 from tfchain.models.weights.json_file import read_json
+from tfchain.models.weights.router import list_modules
 from tfchain.models.weights.tensor_files import TensorFiles
 
 MODEL2VEC = "model2vec"  # `model_type` of its config.json
@@ -42,16 +43,15 @@ def is_model2vec(values: Mapping[str, Any]) -> bool:
     return values.get("model_type") == MODEL2VEC
 
 
-def find_static_place(path: Path) -> Path | None:
-    """Returns the folder in a model's folder that has the table of a static encoder; None for another encoder.
+def find_static_places(path: Path) -> list[Path]:
+    """Returns the folders in a model's folder that have the table of a static encoder.
 
     The table's shape is in no configuration.
     """
-    modules = read_json(path / "modules.json", needed=False)
+    modules = list_modules(path)
     if not modules:
-        return path if is_model2vec(read_json(path / "config.json", needed=False)) else None
-    is_static = isinstance(modules, list) and str(modules[0].get("type")).endswith("StaticEmbedding")
-    return path / str(modules[0].get("path", "")) if is_static else None
+        return [path] if is_model2vec(read_json(path / "config.json", needed=False)) else []
+    return [place for kind, place in modules if kind == "StaticEmbedding"]
 
 
 def find_unknown_id(path: Path) -> int | None:
