@@ -19,7 +19,7 @@ from tfchain.models.native_weights import Weights, make_model
 MOST_THREADS = 16
 MOST_BEST = 64  # for more, NumPy may be faster
 LIBRARY = "_kernels"
-VERSION = 6  # of the library's functions; the same number is in kernels/encoder.c
+VERSION = 7  # of the library's functions; the same number is in kernels/encoder.c
 
 
 class NativeModel:

@@ -131,6 +131,14 @@ def test_what_is_added_to_scores_counts(kind: str, size: float) -> None:
     assert plain.nbytes == make_copies(values, added=added).nbytes
 
 
+def test_one_large_addition_does_not_widen_the_bounds_of_others() -> None:
+    random = np.random.default_rng(6)
+    values, added = random.standard_normal((3000, 128)).astype("float32"), np.zeros(3000, "float32")
+    added[7] = -1e9
+    _, _, rescored = find(make_copies(values, added=added), values[:8] + values[8:16], 10, [1] * 3000)
+    assert rescored < 8 * 100
+
+
 def test_nothing_is_found_beside_an_addition_out_of_range() -> None:
     values, added = np.ones((3, 8), "float32"), np.array([0, np.inf, 0], "float32")
     copies = make_copies(values, added=added)

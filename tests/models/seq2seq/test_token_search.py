@@ -1,5 +1,7 @@
 """The kernels' search for the best token, against all logits."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +23,9 @@ class Counted(TokenSearch):
 
     rows = 0
 
-    def find(self, hidden: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
+    def find(self, hidden: np.ndarray, mask: int | None = None) -> np.ndarray:
         self.rows += len(hidden)
-        return super().find(hidden, allowed)
+        return super().find(hidden, mask)
 
 
 def compute_logits(model: Seq2SeqModel, hidden: np.ndarray) -> np.ndarray:
@@ -49,7 +51,7 @@ def test_the_best_token_is_that_of_all_logits(name: str, load_small: Load) -> No
     allowed = np.ones(logits.shape[1], bool)
     allowed[found] = False
     logits[:, ~allowed] = -np.inf
-    assert search.find(rows, allowed).tolist() == logits.argmax(axis=1).tolist()
+    assert search.find(rows, search.keep_mask(allowed)).tolist() == logits.argmax(axis=1).tolist()
 
 
 def test_a_bias_counts(load_small: Load) -> None:
@@ -63,6 +65,20 @@ def test_a_bias_counts(load_small: Load) -> None:
     assert TokenSearch(model.transformer).find(rows).tolist() == expected.tolist()
 
 
+def test_a_bias_that_rules_tokens_out_rules_them_out(load_small: Load) -> None:
+    model = load_small("marian")[0].copy()
+    bias = model.transformer.parts.logits_bias.bias
+    rows = draw_rows(model, 20)
+    best = np.unique(compute_logits(model, rows).argmax(axis=1))
+    for value in (-np.inf, -1e9):
+        changed = np.zeros(bias.shape, "float32")
+        changed[best] = value
+        bias.assign(changed)
+        expected = compute_logits(model, rows).argmax(axis=1).tolist()
+        assert not set(expected) & set(best.tolist())
+        assert TokenSearch(model.transformer).find(rows).tolist() == expected
+
+
 def test_numbers_out_of_range_are_left_to_numpy(load_small: Load) -> None:
     model, _ = load_small("marian")
     rows = draw_rows(model, 3)
@@ -70,7 +86,8 @@ def test_numbers_out_of_range_are_left_to_numpy(load_small: Load) -> None:
     allowed = np.ones(model.transformer.config.decoder_vocabulary_size, bool)
     allowed[compute_logits(model, rows).argmax(axis=1)] = False
     expected = np.where(allowed, compute_logits(model, rows), -np.inf).argmax(axis=1)
-    assert TokenSearch(model.transformer).find(rows, allowed).tolist() == expected.tolist()
+    search = TokenSearch(model.transformer)
+    assert search.find(rows, search.keep_mask(allowed)).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +141,7 @@ def test_new_weights_are_searched(monkeypatch: pytest.MonkeyPatch, load_small: L
     random = np.random.default_rng(3)
     weights = [np.asarray(weight) for weight in made.transformer.weights]
     changed = [weight + random.normal(0, 0.1, weight.shape).astype(weight.dtype) for weight in weights]
-    made.set_weights(changed)
+    made.transformer.set_weights(changed)  # without `refresh`
     found = made.generate_ids(content["sources"][:1], options=chosen)
     made._functions.clear()
     made._token_search = None
@@ -132,10 +149,24 @@ def test_new_weights_are_searched(monkeypatch: pytest.MonkeyPatch, load_small: L
     assert made.with_precision("int8")._token_search is not None
 
 
+def test_a_model_that_is_dropped_is_gone(monkeypatch: pytest.MonkeyPatch, load_small: Load) -> None:
+    monkeypatch.setattr(token_search, "LEAST_BYTES", 1)
+    model, content = load_small("marian")
+    made = model.copy()
+    made.generate_ids(content["sources"][:1], options=model.options.replace(num_beams=1, max_length=4))
+    kept = [weakref.ref(made._token_search), weakref.ref(made.transformer)]
+    assert all(reference() is not None for reference in kept)
+    del made
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None]
+
+
 def test_where_the_kernels_do_not_search(monkeypatch: pytest.MonkeyPatch, load_small: Load) -> None:
     assert not can_search(load_small("marian")[0].transformer)  # faster by TensorFlow
     monkeypatch.setattr(token_search, "LEAST_BYTES", 1)
     assert can_search(load_small("marian")[0].transformer)
     assert not can_search(load_small("mt5")[0].transformer)  # a head of its own
-    monkeypatch.setattr(token_search, "find_obstacle", lambda: "no kernels")
-    assert not can_search(load_small("marian")[0].transformer)
+    for name, found in (("find_obstacle", "no kernels"), ("tf.config.list_physical_devices", ["GPU"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tfchain.models.seq2seq.token_search.{name}", lambda *_, found=found: found)
+            assert not can_search(load_small("marian")[0].transformer)

@@ -225,6 +225,8 @@ class Seq2SeqModel:
         has_codes = bool((given >= 0).all()) and len(given) > 0
         is_few = len(sources) * max(options.num_beams, options.num_return_sequences) < FEW_ROWS
         function = self._compile(options, has_codes, is_few)
+        if self._token_search:
+            self._token_search.notice_changes()
         return Generated(*function(token_ids, mask, given, np.int32(seed)))
 
     def _compile(self, options: GenerationOptions, has_codes: bool, is_few: bool) -> Any:
@@ -312,10 +314,8 @@ class Seq2SeqModel:
             self.refresh()
 
     def refresh(self) -> None:
-        """Discards what was made of the transformer's weights. Call it after changing them."""
+        """Discards the fingerprint. Call it after changing the transformer's weights; graphs read the new ones."""
         self._fingerprint = None
-        if self._token_search:
-            self._token_search.refresh()
 
     def save(self, path: Path, **_: Any) -> None:
         """Writes a folder that `from_pretrained` and transformers read.

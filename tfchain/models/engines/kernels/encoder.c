@@ -13,7 +13,7 @@
    another processor, LiteRT computes. */
 
 #define EXPORT __attribute__((visibility("default")))
-#define VERSION 6 /* increased with each change of the exported functions; the same number is in native_library.py */
+#define VERSION 7 /* increased with each change of the exported functions; the same number is in native_library.py */
 
 EXPORT int tfchain_version(void) { return VERSION; }
 

@@ -28,6 +28,7 @@
 #define AHEAD 32          /* vectors from those that are read to those that are fetched for later */
 #define BLOCK 1024        /* vectors that a thread takes at a time */
 #define ROUNDED_UP 1.0001 /* a factor for sums of doubles that are kept in float32 */
+#define ADDED 0x1p-21f     /* of what is added to a score: the rounding of three additions, and to spare */
 #define LARGEST 1e37      /* of a product of lengths; far below the end of float32 */
 #define SMALLEST 1e-30f   /* a vector without a larger number is not worth a copy: its scale could vanish */
 
@@ -187,6 +188,9 @@ static void score_block(void *arguments, int64_t unit, int thread) {
 static inline __m512 bounds_of(const Vectors *in, const Query *query, int64_t row, __mmask16 mask) {
     __m512 bound = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, in->lengths + row), _mm512_set1_ps(query->by_length),
                                    _mm512_set1_ps(query->fixed));
+    if (in->added != NULL)
+        bound = _mm512_fmadd_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, in->added + row)),
+                                _mm512_set1_ps(ADDED), bound);
     return _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, in->errors + row), _mm512_set1_ps(query->by_error), bound);
 }
 
@@ -318,7 +322,6 @@ static int prepare(const Vectors *in, Query *query, const float *values, float l
     query->by_length = round_up_float(error + rounding * copied);
     /* Numbers, products and scales may be too small for float32, each by up to FLT_MIN. */
     query->fixed = (float)(FLT_MIN * 32768.0 * (double)dim * (1 + length + longest));
-    query->fixed += most_added / (1 << 21); /* the additions' rounding, 2^-24 of sum and addend, twice, and to spare */
     return 1;
 }
 
