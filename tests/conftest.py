@@ -18,6 +18,10 @@ from tfchain.models.engines import litert_conversion, litert_engine
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# No test waits for a disk: what tests write is read while the machine runs, and a kill leaves what the system holds.
+# `disk_calls` shows what is asked to be kept. Forks of a worker have this, too; a closed handle is an error as always.
+os.fsync = os.fstat  # type: ignore[assignment]
+
 # The files that take longest come first, so that the last ones to end are short.
 LONGEST = (
     "tests/training/workers",
@@ -39,6 +43,7 @@ collect_ignore_glob = (
     if importlib.util.find_spec("apache_beam")
     else ["*/test_beam_*", "data/beam/*"]
 )
+FORK_SERVER = pytest.StashKey[ForkServer]()
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -46,6 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--optimize-graphs", action="store_true", help="with TensorFlow's graph optimizer, as users have it"
     )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before TensorFlow is used: a worker of pytest-xdist, which is to import it anyway, makes its fork server."""
+    server = session.config.stash[FORK_SERVER] = ForkServer()
+    if hasattr(session.config, "workerinput"):
+        server.fork_here()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -137,9 +149,9 @@ def conversions() -> dict[tuple[Any, ...], bytes]:
 
 
 @pytest.fixture(scope="session")
-def fork_server() -> Iterator[ForkServer]:
+def fork_server(pytestconfig: pytest.Config) -> Iterator[ForkServer]:
     """Forks of a process that has imported TensorFlow, for fixtures: `with fork_server.replaces_processes(): …`."""
-    server = ForkServer()
+    server = pytestconfig.stash[FORK_SERVER]
     yield server
     server.close()
 

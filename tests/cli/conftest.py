@@ -29,7 +29,8 @@ def logging_as_it_was() -> Iterator[None]:
         yield
     finally:
         for logger, level, propagate, handlers in before:
-            logger.setLevel(level)
+            if logger.level != level:  # each call goes through all loggers
+                logger.setLevel(level)
             logger.propagate, logger.handlers = propagate, handlers
 
 
