@@ -43,7 +43,6 @@ collect_ignore_glob = (
     if importlib.util.find_spec("apache_beam")
     else ["*/test_beam_*", "data/beam/*"]
 )
-FORK_SERVER = pytest.StashKey[ForkServer]()
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -51,13 +50,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--optimize-graphs", action="store_true", help="with TensorFlow's graph optimizer, as users have it"
     )
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Before TensorFlow is used: a worker of pytest-xdist, which is to import it anyway, makes its fork server."""
-    server = session.config.stash[FORK_SERVER] = ForkServer()
-    if hasattr(session.config, "workerinput"):
-        server.fork_here()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -149,9 +141,9 @@ def conversions() -> dict[tuple[Any, ...], bytes]:
 
 
 @pytest.fixture(scope="session")
-def fork_server(pytestconfig: pytest.Config) -> Iterator[ForkServer]:
+def fork_server() -> Iterator[ForkServer]:
     """Forks of a process that has imported TensorFlow, for fixtures: `with fork_server.replaces_processes(): …`."""
-    server = pytestconfig.stash[FORK_SERVER]
+    server = ForkServer()
     yield server
     server.close()
 

@@ -2,18 +2,14 @@
 
 A test that is about the start of a process, what it imports or variables that libraries read at their import starts a
 real one; `fork_server` in `tests/conftest.py` has forks in place of the others. This file is also the fork server's
-program: it starts on the standard library alone, and names what it imports in `PRELOADED`. A worker of pytest-xdist,
-which would import the same beside it, imports it first and forks its fork server.
+program: it starts on the standard library alone, and names what it imports in `PRELOADED`.
 """
 
 import atexit
 import ctypes
-import faulthandler
 import fcntl
-import gc
 import importlib
 import json
-import logging
 import os
 import runpy
 import signal
@@ -24,7 +20,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +58,6 @@ class ForkServer:
         self.Popen: type[subprocess.Popen[Any]] = type("ForkedPopen", (_ForkedPopen,), {"server": self})
         self._socket = requests
         self._process: subprocess.Popen[bytes] | None = None
-        self._forked = 0  # the process id of a fork server that is a fork of this process
         self._lock = threading.Lock()
 
     @contextmanager
@@ -99,31 +94,11 @@ class ForkServer:
                 self._process = _RealPopen(command, pass_fds=[theirs.fileno()], **quiet)
         return self._socket
 
-    def fork_here(self) -> None:
-        """Imports what is preloaded, and forks the fork server off this process, which has not yet used TensorFlow."""
-        _preload()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._forked = os.fork()
-        if self._forked:
-            theirs.close()
-            return
-        try:
-            _leave_pytest(theirs)
-            program = serve(theirs)
-            if program is not None:
-                program()
-        finally:
-            os._exit(0)
-
     def close(self) -> None:
-        if self._socket is None:
-            return
-        self._socket.close()
-        self._socket = None
-        if self._process is not None:
+        if self._socket is not None and self._process is not None:
+            self._socket.close()
             self._process.wait(60)
-        if self._forked:
-            os.waitpid(self._forked, 0)
+            self._socket = None
 
 
 _RealPopen = subprocess.Popen
@@ -181,42 +156,6 @@ def _set_subreaper(is_on: bool) -> None:
 
 
 # The fork server, and a program in a fork.
-
-
-def _preload() -> None:
-    """Imports quietly, and with the standard streams that a program has: handlers of logs keep them."""
-    said = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        with redirect_stdout(sys.__stdout__), redirect_stderr(sys.__stderr__):
-            for name in PRELOADED:
-                importlib.import_module(name)
-    finally:
-        os.dup2(said, 2)
-        os.close(said)
-        os.close(nothing)
-
-
-def _leave_pytest(requests: socket.socket) -> None:
-    """Takes back what pytest and its worker have changed in this process: what programs see is a new Python's."""
-    faulthandler.disable()
-    os.closerange(3, requests.fileno())
-    os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(nothing, standard)
-    os.close(nothing)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    logging.root.handlers.clear()
-    logging.root.setLevel(logging.WARNING)
-    sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
-    threading.excepthook = threading.__excepthook__
-    sys.meta_path[:] = [finder for finder in sys.meta_path if "pytest" not in type(finder).__module__]
-    library = next(place for place, path in enumerate(sys.path) if path.endswith(".zip"))  # before it is what was added
-    sys.path[:] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *sys.path[library:]]
-    gc.freeze()  # what all forks share is not looked through again
 
 
 def serve(requests: socket.socket) -> Callable[[], None] | None:
@@ -338,6 +277,8 @@ def _run_main(request: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    import gc
+
     for name in PRELOADED:
         importlib.import_module(name)
     gc.freeze()  # what all forks share is not looked through again
