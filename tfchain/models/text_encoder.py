@@ -272,7 +272,8 @@ class TextEncoder(TextEncoderModel):
     def fingerprint(self) -> str:
         """The fingerprint of everything that determines a text's stored vector.
 
-        That is weights, precision, tokenizer, length, prompts and vector storage.
+        That is weights, precision, tokenizer, length, prompts and vector storage. `query_route` does not count; for
+        both, see `model_fingerprint`.
         """
         with self.unchanged():
             self.notice_changes()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tfchain.core.fingerprint import make_fingerprint
 from tfchain.models.indexes.storage import FLOAT_VECTORS
 from tfchain.models.text_roles import TextRoles
 
@@ -24,6 +25,18 @@ class TextEncoderModel(TextRoles):
     """
 
     runner: "EncoderRunner"
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The fingerprint of everything that determines an answer: `fingerprint`, and that of an encoder for queries.
+
+        Use it to ask whether two models are the same; `fingerprint` says whether an index has a model's vectors.
+        """
+        with self._text_encoder.unchanged():
+            documents, route = self._text_encoder.fingerprint, self._text_encoder.query_route
+            if route is None:
+                return documents
+            return make_fingerprint({"documents": documents, "queries": route.model_fingerprint}, ())
 
     @property
     def keras_model(self) -> "keras.Model":

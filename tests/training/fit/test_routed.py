@@ -132,6 +132,19 @@ def test_a_frozen_side_keeps_its_vectors_and_so_its_index(eager: None) -> None:
     assert chain.search("a fox").hits[0].text == DOCUMENTS[0]
 
 
+def test_a_trained_encoder_for_queries_is_saved_over_the_untrained(eager: None, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(FIXTURES / "router", engine="tensorflow")
+    chain.add(DOCUMENTS)
+    chain.save(tmp_path / "index")
+    segments = sorted(path.name for path in (tmp_path / "index").glob("segment-*"))
+    chain.fit(ROWS, epochs=2, batch_size=4, learning_rate=0.05, freeze=["documents"])
+    chain.save(tmp_path / "index")
+    loaded = NeuralSearchChain.load(tmp_path / "index", engine="tensorflow")
+    np.testing.assert_allclose(loaded.encode_query("a fox"), chain.encode_query("a fox"), atol=1e-6)
+    assert sorted(path.name for path in (tmp_path / "index").glob("segment-*")) == segments  # the vectors are kept
+    assert len(list((tmp_path / "index").glob("model-*"))) == 1
+
+
 def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> None:
     encoder = make_encoder()
     seen = []

@@ -100,7 +100,7 @@ class IndexFolder:
         with locked(self.path):
             remove_partials(self.path)
             manifest = self._read_manifest()
-            model = f"model-{text_encoder.fingerprint[:16]}"
+            model = f"model-{text_encoder.model_fingerprint[:16]}"
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
                     text_encoder.save(partial)
