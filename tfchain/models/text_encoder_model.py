@@ -112,3 +112,8 @@ class TextEncoderModel(TextRoles):
         module.encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
             tf.saved_model.save(module, str(folder), signatures={"embed_ids": make_function(encoder)})
+
+
+def identify_model(model: Any) -> str:
+    """Returns the fingerprint of everything that determines what a task's model answers, whatever its class."""
+    return str(model.model_fingerprint if isinstance(model, TextEncoderModel) else model.fingerprint)
