@@ -298,24 +298,22 @@ class TextEncoder(TextEncoderModel):
             values["calibration"] = self.calibration.token_ids
         return make_fingerprint(values, ())
 
-    def unchanged(self) -> contextlib.AbstractContextManager[None]:
-        """Returns a block during which the weights do not change: `set_weights`, and so `fit`, waits in other threads.
-
-        Several threads may be in such blocks at the same time. A training loop of your own that writes to the Keras
-        model does not wait.
-        """
-        return self._shared.lock.shared()
-
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray], *, query_weights: Sequence[np.ndarray] | None = None) -> None:
         """Replaces the encoder's weights in one step, while no other thread computes with them, and calls `refresh`.
 
         Args:
             weights: As for Keras' `set_weights`.
+            query_weights: The weights of `query_route`, replaced in the same step. Default: they stay.
         """
-        with self._shared.lock.exclusive():
-            self._shared.model.set_weights(weights)
-            self._shared.tell_change()
-            self._forget()
+        written = [(self, weights)]
+        if self.query_route is not None and query_weights is not None:
+            written.append((self.query_route, query_weights))
+        with contextlib.ExitStack() as stack:
+            for lock in dict.fromkeys(side._shared.lock for side, _ in written):  # in the order of `unchanged`
+                stack.enter_context(lock.exclusive())
+            for side, values in written:
+                side._shared.model.set_weights(values)
+                side.refresh()
 
     def refresh(self) -> None:
         """Discards the fingerprint and everything compiled. Call it after changing the encoder's weights.

@@ -1,7 +1,8 @@
 """What compression and tuning ask of a text encoder as of any task's model: copies, files, a workload, the shape."""
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,6 +53,17 @@ class TextEncoderModel(TextRoles):
     def engine(self) -> "EngineName":
         """The engine that runs the encoder, as the constructor takes it."""
         return self.runner.engine
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Keeps the weights while the block runs: `set_weights`, and so `fit`, waits in other threads.
+
+        Those of `query_route` are kept too. Several threads may be in such blocks at the same time. A training loop of
+        your own that writes to the Keras model does not wait.
+        """
+        route = self._text_encoder.query_route
+        with self._text_encoder._shared.lock.shared(), contextlib.nullcontext() if route is None else route.unchanged():
+            yield
 
     def copy(self) -> "TextEncoder":
         """Returns a text encoder with the same settings and weights of its own, by the saved form."""

@@ -65,16 +65,15 @@ class RoutedEncoder(keras.Model):
 
 
 def set_trained_weights(text_encoder: TextEncoder, weights: Sequence[np.ndarray]) -> None:
-    """Sets what a training has learned.
+    """Sets what a training has learned, of two encoders in one step: no search meets one trained and one untrained.
 
     Args:
         text_encoder: The text encoder.
         weights: Its encoder's weights, and then those of an encoder of its own for queries.
     """
     num_own = len(text_encoder.own_encoder.weights)
-    text_encoder.set_weights(weights[:num_own])
-    if text_encoder.query_route is not None:
-        text_encoder.query_route.set_weights(weights[num_own:])
+    own, others = weights[:num_own], weights[num_own:]
+    text_encoder.set_weights(own, query_weights=None if text_encoder.query_route is None else others)
 
 
 def check_routed_options(options: FitOptions, *, has_fixed_shapes: bool) -> None:
