@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tfchain.core.fingerprint import make_fingerprint
 from tfchain.models.indexes.storage import FLOAT_VECTORS
+from tfchain.models.text_encoder_checks import check_route_width
 from tfchain.models.text_roles import TextRoles
 
 if TYPE_CHECKING:
@@ -26,6 +27,21 @@ class TextEncoderModel(TextRoles):
     """
 
     runner: "EncoderRunner"
+    _query_route: "TextEncoder | None" = None
+
+    @property
+    def query_route(self) -> "TextEncoder | None":
+        """An encoder of its own for queries, whose vectors are compared with this one's, or None.
+
+        Folders of sentence-transformers' Router have one. Setting one of another width is an `InputError`.
+        """
+        return self._query_route
+
+    @query_route.setter
+    def query_route(self, route: "TextEncoder | None") -> None:
+        if route is not None:
+            check_route_width(route.embedding_dim, self._text_encoder.embedding_dim)
+        self._query_route = route
 
     @property
     def model_fingerprint(self) -> str:
