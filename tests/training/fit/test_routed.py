@@ -21,7 +21,7 @@ from tfchain.training.batches.training_data import NO_TOKEN, QUERY, NamedPairs, 
 from tfchain.training.fit.fit import fit_text_encoder
 from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.routed import RoutedEncoder
-from tfchain.training.fit.training_copy import find_products, make_training_copy, trained_weights
+from tfchain.training.fit.training_copy import find_products, freeze_layers, make_training_copy, trained_weights
 from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.losses import get_loss
 
@@ -162,10 +162,39 @@ def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> N
 
 
 @pytest.mark.parametrize(
+    ("patterns", "documents", "queries"),
+    [
+        (["queries/embeddings"], set(), {"embeddings"}),
+        (["documents/layer_0"], {"layer_0"}, set()),
+        (["layer_0", "queries/layer_*"], {"layer_0"}, {"layer_0", "layer_1"}),
+        (["documents/*"], {"embeddings", "layer_0"}, set()),
+        (["queries"], set(), {"embeddings", "layer_0", "layer_1"}),
+        (["embeddings"], {"embeddings"}, {"embeddings"}),
+    ],
+)
+def test_layers_of_one_side_or_of_both_are_frozen(patterns: list[str], documents: set[str], queries: set[str]) -> None:
+    copy = make_copy(make_encoder("roberta"))
+    freeze_layers(copy, tuple(patterns))
+    for side, expected in ((copy.documents, documents), (copy.queries, queries)):
+        assert {layer.name for layer in side.layers if layer.weights and not layer.trainable_weights} == expected
+
+
+def test_a_pattern_that_matches_nothing_is_answered_with_the_layers_of_both_sides() -> None:
+    with pytest.raises(
+        InputError, match="which matches none. Layers: documents/.*documents/layer_0.*queries/embeddings"
+    ):
+        make_copy(make_encoder("roberta"), freeze=["documents/layer_7"])
+
+
+@pytest.mark.parametrize(
     ("rows", "hyperparameters", "message"),
     [
-        (QUERIES, {}, "train on rows of a query and its documents. Received: dataset, whose rows are texts without"),
-        (ROWS, {"jit_compile": True}, "which TPUs and XLA do not have. Received: a TPU, or jit_compile=True"),
+        (
+            QUERIES,
+            {},
+            "of a query and its documents. Received: dataset, whose rows are texts without .* or train a text",
+        ),
+        (ROWS, {"jit_compile": True}, "which TPUs and XLA do not have. Received: jit_compile=True. Train on"),
         (ROWS, {"freeze": ["documents", "queries"]}, "`freeze` leaves nothing to train"),
     ],
 )
@@ -175,7 +204,7 @@ def test_what_cannot_be_trained_is_refused(rows: Any, hyperparameters: dict[str,
 
 
 def test_hooks_are_refused() -> None:
-    with pytest.raises(InputError, match="`hooks` change the training of one encoder. Received: a text encoder whose"):
+    with pytest.raises(InputError, match="of one encoder. Received: TrainingHook, and a text encoder whose queries"):
         fit_text_encoder(make_encoder(), ROWS, Hyperparameters(), FitOptions(hooks=(TrainingHook(),)))
 
 
