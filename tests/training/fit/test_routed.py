@@ -24,6 +24,7 @@ from tfchain.training.fit.routed import RoutedEncoder
 from tfchain.training.fit.training_copy import find_products, freeze_layers, make_training_copy, trained_weights
 from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.losses import get_loss
+from tfchain.training.mining.mine import mine_negatives
 
 FIXTURES = Path(__file__).parents[2] / "parity" / "fixtures"
 QUERIES = ["a fox", "sorted lists", "monday", "who runs"]
@@ -145,9 +146,19 @@ def test_a_trained_encoder_for_queries_is_saved_over_the_untrained(eager: None, 
     assert len(list((tmp_path / "index").glob("model-*"))) == 1
 
 
-def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> None:
+def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = make_encoder()
-    seen = []
+    seen: list[Any] = []
+    mined: list[Any] = []
+    scores = encoder.encode_query(QUERIES) @ encoder.encode_document(DOCUMENTS).T
+    np.fill_diagonal(scores, -np.inf)
+    hardest = [DOCUMENTS[row] for row in scores.argmax(axis=1)]  # by each text's own encoder, as they were at first
+
+    def mine(*arguments: Any, **options: Any) -> Any:
+        mined.append(mine_negatives(*arguments, **options))
+        return mined[-1]
+
+    monkeypatch.setattr("tfchain.training.mining.rounds.mine_negatives", mine)
 
     def evaluate(found: TextEncoder) -> dict[str, float]:
         seen.append((found.encode_query(QUERIES), found.encode_document(DOCUMENTS)))
@@ -159,6 +170,29 @@ def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> N
     np.testing.assert_allclose(seen[-1][0], encoder.encode_query(QUERIES), atol=1e-5)
     np.testing.assert_allclose(seen[-1][1], encoder.encode_document(DOCUMENTS), atol=1e-5)
     assert np.abs(seen[0][0] - seen[-1][0]).max() > 1e-4
+    assert [list(column) for column in mined[0].columns] == [QUERIES, DOCUMENTS, hardest]
+
+
+def test_a_stopped_training_of_both_goes_on_from_its_checkpoint(eager: None, tmp_path: Path) -> None:
+    def stop(batch: int, logs: Any) -> None:
+        seen.append(batch)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    seen: list[int] = []
+    values = Hyperparameters(epochs=2, batch_size=2, learning_rate=0.01, warmup=0, dropout=0.0)
+    whole, stopped = make_encoder(), make_encoder()
+    fit_text_encoder(whole, ROWS, values, FitOptions(progress=False))
+    kept: dict[str, Any] = {"checkpoint": tmp_path / "checkpoint", "checkpoint_every": 1, "progress": False}
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit_text_encoder(stopped, ROWS, values, FitOptions(callbacks=[stopping], **kept))
+    steps: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    fit_text_encoder(stopped, ROWS, values, FitOptions(callbacks=[count], **kept))
+    assert len(steps) < 4  # of two epochs of two
+    np.testing.assert_allclose(stopped.encode_query(QUERIES), whole.encode_query(QUERIES), atol=1e-5)
+    np.testing.assert_allclose(stopped.encode_document(DOCUMENTS), whole.encode_document(DOCUMENTS), atol=1e-5)
 
 
 @pytest.mark.parametrize(
