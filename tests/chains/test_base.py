@@ -17,6 +17,7 @@ PAIRS = [
     ("dog", "a dog does run"),
     ("who", "what who does"),
 ] * 2
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
 DOCUMENTS = [{"id": "cat", "text": "the cat sleeps"}, {"id": "stock", "text": "stock fell on monday"}]
 
 
@@ -91,3 +92,17 @@ def test_documents_added_during_a_compression_are_there(
 def test_a_chain_that_does_not_know_its_task_says_so_when_it_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Chain does not know its task, so it cannot be loaded. .* set `task_type`"):
         Chain.load(tmp_path)
+
+
+def test_a_version_and_its_chain_have_the_fingerprint_of_both_encoders_of_a_router() -> None:
+    chain = NeuralSearchChain.from_pretrained(ROUTER, engine="tensorflow")
+    found = []
+    for _ in range(2):
+        options = {"signatures": "ids", "batch_size": 2, "options": {"top_k": 2}}
+        served = chain.task.serve(chain.text_encoder, chain.state, **options)
+        assert served.description["fingerprint"] == chain.fingerprint
+        found.append(chain.fingerprint)
+        route = chain.text_encoder.query_route
+        assert route is not None
+        route.set_weights([weight + 1 for weight in route.own_encoder.get_weights()])
+    assert found[0] != found[1]

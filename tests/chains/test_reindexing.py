@@ -8,6 +8,7 @@ from tfchain.core.errors import FingerprintError, InputError
 from tfchain.deployment.releases.throttle import Throttle
 from tfchain.models.text_encoder import TextEncoder
 
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
 TEXTS = [
     {"id": f"d{row}", "text": f"the {word} sleeps"} for row, word in enumerate(("cat", "dog", "stock", "run", "who"))
 ]
@@ -70,3 +71,12 @@ def test_a_folder_of_a_third_model_is_refused(live: Path, encoder: TextEncoder, 
         reindex_beside(live, encoder, tmp_path / "new")
     with pytest.raises(InputError, match="The new index must have a folder of its own"):
         reindex_beside(live, encoder, live)
+
+
+def test_a_folder_of_another_encoder_for_queries_is_refused(live: Path, tmp_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    reindex_beside(live, encoder, tmp_path / "new")
+    assert encoder.query_route is not None
+    encoder.query_route.set_weights([weight + 0.01 for weight in encoder.query_route.own_encoder.get_weights()])
+    with pytest.raises(FingerprintError, match="new has vectors of the model"):
+        reindex_beside(live, encoder, tmp_path / "new")

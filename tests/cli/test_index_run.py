@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfchain import NeuralSearchChain
 from tfchain.cli import index_run
 from tfchain.cli.index import print_report
 from tfchain.cli.index_run import IndexRun, Settings, check_same_settings, open_to_reindex, to_content
 from tfchain.core.errors import FingerprintError, InputError
 from tfchain.core.types import Document
 from tfchain.tasks.search.document_index import DocumentIndex
+
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
 
 
 class Chain:
@@ -122,11 +125,30 @@ def test_what_is_not_given_for_a_reindex_stays_as_it_was(tmp_path: Path, asked: 
 )
 def test_settings_that_differ_from_the_indexs_are_all_named(settings: Settings, message: str) -> None:
     chain: Any = Chain(Document("a", "x"))
-    chain.text_encoder = SimpleNamespace(tokenizer=SimpleNamespace(max_length=24), fingerprint="f")
+    chain.text_encoder = SimpleNamespace(tokenizer=SimpleNamespace(max_length=24), model_fingerprint="f")
     chain.passages = SimpleNamespace(mode="split", overlap_tokens=None)
     check_same_settings(chain, Path("index"), Settings(max_length=24, passages="split"))
     with pytest.raises(FingerprintError, match=message + ".* --reindex to encode its 1 documents again|" + message):
         check_same_settings(chain, Path("index"), settings)
+
+
+def test_another_encoder_for_queries_is_named_and_taken_without_encoding_again(tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(ROUTER, engine="tensorflow", passages="truncate")
+    chain.add(["the quick brown fox", "stocks fell"]).save(tmp_path / "index")
+    route = chain.text_encoder.query_route
+    assert route is not None
+    route.set_weights([weight + 0.1 for weight in route.own_encoder.get_weights()])
+    (tmp_path / "model").mkdir()
+    chain.text_encoder.save(tmp_path / "model")
+    settings = Settings(model=str(tmp_path / "model"), engine="tensorflow")
+    there = NeuralSearchChain.load(tmp_path / "index", engine="tensorflow")
+    with pytest.raises(FingerprintError, match=f"model {chain.fingerprint[:12]}, there model {there.fingerprint[:12]}"):
+        check_same_settings(there, tmp_path / "index", settings)
+    opened = open_to_reindex(tmp_path / "index", settings)
+    assert opened.to_encode is None
+    again = NeuralSearchChain.load(tmp_path / "index", engine="tensorflow")
+    assert opened.chain.fingerprint == again.fingerprint == chain.fingerprint
+    assert len(again) == 2
 
 
 def test_programs_are_told_all_that_was_done(capsys: pytest.CaptureFixture[str]) -> None:

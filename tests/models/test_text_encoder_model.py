@@ -7,6 +7,9 @@ import pytest
 
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_encoder_model import identify_model
+
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,19 @@ def test_a_copy_has_weights_of_its_own(text_encoder: TextEncoder) -> None:
     copy.set_weights([weight * 2 for weight in copy.keras_model.get_weights()])
     assert np.abs(copy.encode("a dog") - before).max() > 1e-3
     np.testing.assert_array_equal(text_encoder.encode("a dog"), before)
+
+
+def test_the_models_fingerprint_is_of_the_encoder_for_queries_too(text_encoder: TextEncoder) -> None:
+    assert text_encoder.model_fingerprint == text_encoder.fingerprint == identify_model(text_encoder)
+    routed = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    route = routed.query_route
+    assert route is not None
+    documents, both = routed.fingerprint, routed.model_fingerprint
+    assert both not in (documents, route.fingerprint)
+    assert TextEncoder.from_pretrained(ROUTER).model_fingerprint == both
+    route.set_weights([weight * 2 for weight in route.own_encoder.get_weights()])
+    assert routed.fingerprint == documents
+    assert identify_model(routed) == routed.model_fingerprint != both
 
 
 def test_the_plain_one_is_in_float32_with_the_same_weights(text_encoder: TextEncoder) -> None:

@@ -12,6 +12,8 @@ from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.distill import distill
 from tfchain.optimization.shrink import shrink
 
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
+
 WORDS = ("cat", "dog", "stock", "monday", "sleep", "run", "fell")
 TEXTS = [f"the {one} {other}" for one in WORDS for other in WORDS if one != other]
 
@@ -125,3 +127,10 @@ def test_another_order_is_refused_with_the_reason(recipes: list, teacher: TextEn
         match="in the order TrimVocabulary, Shrink, Prune, .*, Distill, .* Received: .*Shape comes first",
     ):
         compress(teacher, recipes, texts=TEXTS)
+
+
+def test_a_router_is_refused_before_anything_is_trained(teacher: TextEncoder) -> None:
+    router = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    message = r"Distill trains one encoder .*\(a Router\). Leave the recipe out: `fit` trains both on rows of a query"
+    with pytest.raises(InputError, match=message):
+        distill(router, teacher, Distill(), ["a fox", "sorted lists"])

@@ -16,6 +16,8 @@ from tfchain.models.encoders.encoder import Encoder
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.optimization.merge_formulas import merge_ties
 
+ROUTER = Path(__file__).parents[1] / "parity" / "fixtures" / "router"
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -122,3 +124,14 @@ def test_arguments_that_do_not_suit_are_errors_before_anything_is_read(
 ) -> None:
     with pytest.raises(InputError, match=message):
         merge_encoders(models, **options)
+
+
+def test_routers_are_refused_and_their_sides_can_be_merged(folders: list[Path]) -> None:
+    one = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    with pytest.raises(InputError, match=r"`models\[1\]` must have one encoder. Received: one whose queries have an"):
+        merge_encoders([folders[0], ROUTER])
+    with pytest.raises(InputError, match=r"`base` must have one encoder. Received: one whose queries .* \(a Router\)"):
+        merge_encoders(folders[:2], method="ties", base=one)
+    one.query_route = None
+    merged = merge_encoders([one, one])
+    np.testing.assert_allclose(merged.encode("a fox"), one.encode("a fox"), atol=1e-5)

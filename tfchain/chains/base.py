@@ -13,6 +13,7 @@ from tfchain.chains.model_holder import ModelHolder
 from tfchain.core.checks import to_path
 from tfchain.core.hyperparameters import HyperparameterOptions
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_encoder_model import identify_model
 
 if TYPE_CHECKING:  # answering needs no TensorFlow, Keras or transformers: the other methods import them
     import keras
@@ -293,7 +294,7 @@ class Chain(ModelHolder):
             batch_size=self.hyperparameters.batch_size,
             progress=progress,
         )
-        if kept.fingerprint != before.model.fingerprint:
+        if identify_model(kept) != identify_model(before.model):
             self._live.adopt(kept, before.state)
         return report
 

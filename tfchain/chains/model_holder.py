@@ -17,6 +17,7 @@ from tfchain.core.packing import pack, unpacked
 from tfchain.core.task import Folder, Task
 from tfchain.models.precision import EngineName
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_encoder_model import identify_model
 from tfchain.tasks.live_model import Current, LiveModel
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class ModelHolder:
     @property
     def fingerprint(self) -> str:
         """A hash of everything that determines what the model answers; versions keep it."""
-        return str(self._live.model.fingerprint)
+        return identify_model(self._live.model)
 
     @property
     def state(self) -> Any:

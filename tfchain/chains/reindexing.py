@@ -79,10 +79,10 @@ def _open(live: Path, encoder: TextEncoder, out: Path) -> NeuralSearchChain:
     """Opens the chain of an earlier run, or makes an empty one with the live one's handling of passages."""
     if (out / "chain.json").is_file():
         chain = NeuralSearchChain.load(out)
-        if chain.text_encoder.fingerprint != encoder.fingerprint:
+        if chain.text_encoder.model_fingerprint != encoder.model_fingerprint:
             raise FingerprintError(
-                f"{out} has vectors of the model {chain.text_encoder.fingerprint[:12]}. Received: the encoder "
-                f"{encoder.fingerprint[:12]}. Give another folder, or remove this one."
+                f"{out} has vectors of the model {chain.text_encoder.model_fingerprint[:12]}. Received: the encoder "
+                f"{encoder.model_fingerprint[:12]}. Give another folder, or remove this one."
             )
         return chain
     passages = NeuralSearchChain.load(live).passages

@@ -96,7 +96,11 @@ def open_to_reindex(out: Path, settings: Settings) -> Opened:
     is_same = chain.text_encoder.fingerprint == loaded.index.fingerprint and chain.passages.to_dict() == old
     if is_same:
         logger.info("%s was made by this model with these settings: nothing is encoded again.", out)
-        return Opened(NeuralSearchChain.load(out, engine=to_any(settings.engine)))
+        opened = NeuralSearchChain.load(out, engine=to_any(settings.engine))
+        if opened.fingerprint != chain.fingerprint:  # another encoder for queries, which made none of the vectors
+            opened.text_encoder = chain.text_encoder
+            opened.save(out)
+        return Opened(opened)
     return Opened(chain, loaded)
 
 
@@ -123,9 +127,10 @@ def check_same_settings(chain: NeuralSearchChain, out: Path, settings: Settings)
     others = []
     if settings.model is not None:
         changes: dict[str, Any] = {} if settings.max_length is None else {"max_length": settings.max_length}
-        given = TextEncoder.from_pretrained(settings.model, **changes).fingerprint
-        if given != encoder.fingerprint:
-            others.append(f"model {given[:12]}, there model {encoder.fingerprint[:12]}")
+        given = TextEncoder.from_pretrained(settings.model, **changes).model_fingerprint
+        found = encoder.model_fingerprint
+        if given != found:
+            others.append(f"model {given[:12]}, there model {found[:12]}")
     elif settings.max_length not in (None, encoder.tokenizer.max_length):
         others.append(f"--max-length {settings.max_length}, there {encoder.tokenizer.max_length}")
     for name, asked, there in (

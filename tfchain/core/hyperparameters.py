@@ -63,7 +63,7 @@ class Hyperparameters:
             CPUs with AVX-512 BF16 or AMX); `mixed_float16` is for older GPUs, with loss scaling. Default: `float32`.
         dropout: The rate of all of the encoder's dropouts during training, in [0, 1). Default: the model's own rates.
         freeze: `fnmatch` patterns of the paths of layers that are not trained, such as `embeddings` or `layer_[0-3]`;
-            `documents` or `queries`, where these have an encoder each. Default: none.
+            where queries have an encoder of their own: `documents`, `queries`, `queries/embeddings`. Default: none.
         lora_rank: Trains low-rank additions to the products' kernels (Hu et al. 2021) instead of the weights, which
             takes less memory for the optimizer; merged at the end. Default: none, all weights are trained.
         remat: Discards the layers' activations and recomputes them for the gradients: less memory, a third more time.

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -55,10 +55,6 @@ class TextEncoder(TextEncoderModel):
         calibration: For `int8`, texts on which the ranges of activations are measured. TensorFlow then computes, and a
             version for TensorFlow Serving computes the same. Default: none; activations are quantized dynamically.
 
-    Attributes:
-        query_route: An encoder of its own for queries, whose vectors are compared with this one's, or None. Folders of
-            sentence-transformers' Router have one.
-
     Raises:
         InputError: if an argument is out of range, the engine does not have this precision, `default_prompt_name` is
             not among the prompts, or similarity and vector storage do not match.
@@ -106,7 +102,6 @@ class TextEncoder(TextEncoderModel):
             calibration=calibration,
         )
         self.matryoshka_dims = matryoshka_dims
-        self.query_route: TextEncoder | None = None
         self._fingerprint: str | None = None
         self._watch = WeightWatch(self._shared)
 
@@ -188,16 +183,19 @@ class TextEncoder(TextEncoderModel):
         engine, calibration = self.runner.engine, self.calibration
         return self._with(self._shared, self.precision, engine, calibration, vector_storage)
 
-    def with_encoder(self, encoder: "keras.Model | SharedModel") -> "TextEncoder":
+    def with_encoder(
+        self, encoder: "keras.Model | SharedModel", *, query_route: "TextEncoder | Literal['same'] | None" = "same"
+    ) -> "TextEncoder":
         """Returns a text encoder with the same tokenizer, settings and precision, and another encoder.
 
         Args:
             encoder: As the constructor takes it.
+            query_route: Its encoder of its own for queries. Default: the same as this one's.
 
         Raises:
-            InputError: if it does not suit the tokenizer, its length or the precision.
+            InputError: if it does not suit the tokenizer, its length, the precision, or the width of `query_route`.
         """
-        return self._with(encoder, self.precision, self.runner.engine, self.calibration)
+        return self._with(encoder, self.precision, self.runner.engine, self.calibration, query_route=query_route)
 
     def _with(
         self,
@@ -206,6 +204,7 @@ class TextEncoder(TextEncoderModel):
         engine: EngineName,
         calibration: Calibration | None,
         vector_storage: VectorStorage | None = None,
+        query_route: "TextEncoder | Literal['same'] | None" = "same",
     ) -> "TextEncoder":
         made = TextEncoder(
             self.tokenizer.source,
@@ -220,9 +219,9 @@ class TextEncoder(TextEncoderModel):
         if made.embedding_dim == self.embedding_dim and not has_head:
             made.matryoshka_dims = self.matryoshka_dims
         made.runner.refresh(made._shared.get_fingerprint)
-        if self.query_route is not None and not has_head:  # a head's outputs are compared with no vectors
-            is_same = precision == self.query_route.precision
-            made.query_route = self.query_route if is_same else self.query_route.with_precision(precision)
+        route = self.query_route if query_route == "same" else query_route
+        if route is not None and not has_head:  # a head's outputs are compared with no vectors
+            made.query_route = route if precision == route.precision else route.with_precision(precision)
         return made
 
     @property
@@ -272,7 +271,8 @@ class TextEncoder(TextEncoderModel):
     def fingerprint(self) -> str:
         """The fingerprint of everything that determines a text's stored vector.
 
-        That is weights, precision, tokenizer, length, prompts and vector storage.
+        That is weights, precision, tokenizer, length, prompts and vector storage. `query_route` does not count; for
+        both, see `model_fingerprint`.
         """
         with self.unchanged():
             self.notice_changes()
@@ -297,24 +297,22 @@ class TextEncoder(TextEncoderModel):
             values["calibration"] = self.calibration.token_ids
         return make_fingerprint(values, ())
 
-    def unchanged(self) -> contextlib.AbstractContextManager[None]:
-        """Returns a block during which the weights do not change: `set_weights`, and so `fit`, waits in other threads.
-
-        Several threads may be in such blocks at the same time. A training loop of your own that writes to the Keras
-        model does not wait.
-        """
-        return self._shared.lock.shared()
-
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray], *, query_weights: Sequence[np.ndarray] | None = None) -> None:
         """Replaces the encoder's weights in one step, while no other thread computes with them, and calls `refresh`.
 
         Args:
             weights: As for Keras' `set_weights`.
+            query_weights: The weights of `query_route`, replaced in the same step. Default: they stay.
         """
-        with self._shared.lock.exclusive():
-            self._shared.model.set_weights(weights)
-            self._shared.tell_change()
-            self._forget()
+        written = [(self, weights)]
+        if self.query_route is not None and query_weights is not None:
+            written.append((self.query_route, query_weights))
+        with contextlib.ExitStack() as stack:
+            for lock in dict.fromkeys(side._shared.lock for side, _ in written):  # in the order of `unchanged`
+                stack.enter_context(lock.exclusive())
+            for side, values in written:
+                side._shared.model.set_weights(values)
+                side.refresh()
 
     def refresh(self) -> None:
         """Discards the fingerprint and everything compiled. Call it after changing the encoder's weights.

@@ -99,3 +99,20 @@ def check_matryoshka_dims(dims: Sequence[int], width: int) -> tuple[int, ...]:
             "the longer ones."
         )
     return tuple(dim for dim in found if dim < width)
+
+
+def check_route_width(queries: int, documents: int) -> None:
+    """Raises if the vectors of queries cannot be compared with those of documents.
+
+    Args:
+        queries: The width of queries' vectors.
+        documents: The width of documents' vectors.
+
+    Raises:
+        InputError: with both widths.
+    """
+    if queries != documents:
+        raise InputError(
+            f"`query_route`, the encoder of its own for queries, must give vectors of the documents' width. Received: "
+            f"{queries} for queries and {documents} for documents. Keep the width, or change that of both encoders."
+        )

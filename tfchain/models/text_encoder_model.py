@@ -1,11 +1,14 @@
 """What compression and tuning ask of a text encoder as of any task's model: copies, files, a workload, the shape."""
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tfchain.core.fingerprint import make_fingerprint
 from tfchain.models.indexes.storage import FLOAT_VECTORS
+from tfchain.models.text_encoder_checks import check_route_width
 from tfchain.models.text_roles import TextRoles
 
 if TYPE_CHECKING:
@@ -24,6 +27,33 @@ class TextEncoderModel(TextRoles):
     """
 
     runner: "EncoderRunner"
+    _query_route: "TextEncoder | None" = None
+
+    @property
+    def query_route(self) -> "TextEncoder | None":
+        """An encoder of its own for queries, whose vectors are compared with this one's, or None.
+
+        Folders of sentence-transformers' Router have one. Setting one of another width is an `InputError`.
+        """
+        return self._query_route
+
+    @query_route.setter
+    def query_route(self, route: "TextEncoder | None") -> None:
+        if route is not None:
+            check_route_width(route.embedding_dim, self._text_encoder.embedding_dim)
+        self._query_route = route
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The fingerprint of everything that determines an answer: `fingerprint`, and that of an encoder for queries.
+
+        Use it to ask whether two models are the same; `fingerprint` says whether an index has a model's vectors.
+        """
+        with self._text_encoder.unchanged():
+            documents, route = self._text_encoder.fingerprint, self._text_encoder.query_route
+            if route is None:
+                return documents
+            return make_fingerprint({"documents": documents, "queries": route.model_fingerprint}, ())
 
     @property
     def keras_model(self) -> "keras.Model":
@@ -39,6 +69,17 @@ class TextEncoderModel(TextRoles):
     def engine(self) -> "EngineName":
         """The engine that runs the encoder, as the constructor takes it."""
         return self.runner.engine
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Keeps the weights while the block runs: `set_weights`, and so `fit`, waits in other threads.
+
+        Those of `query_route` are kept too. Several threads may be in such blocks at the same time. A training loop of
+        your own that writes to the Keras model does not wait.
+        """
+        route = self._text_encoder.query_route
+        with self._text_encoder._shared.lock.shared(), contextlib.nullcontext() if route is None else route.unchanged():
+            yield
 
     def copy(self) -> "TextEncoder":
         """Returns a text encoder with the same settings and weights of its own, by the saved form."""
@@ -99,3 +140,8 @@ class TextEncoderModel(TextRoles):
         module.encoder = [weight.value for weight in encoder.weights]
         with quiet_native_log():
             tf.saved_model.save(module, str(folder), signatures={"embed_ids": make_function(encoder)})
+
+
+def identify_model(model: Any) -> str:
+    """Returns the fingerprint of everything that determines what a task's model answers, whatever its class."""
+    return str(model.model_fingerprint if isinstance(model, TextEncoderModel) else model.fingerprint)

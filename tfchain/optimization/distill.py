@@ -57,6 +57,11 @@ def distill(
     """
     if not texts:
         raise InputError("Distill needs texts to learn from. Received: none. Give `texts`, the more the better.")
+    if student.query_route is not None:
+        raise InputError(
+            "Distill trains one encoder on texts without roles. Received: a text encoder whose queries have an encoder "
+            "of their own (a Router). Leave the recipe out: `fit` trains both on rows of a query and its documents."
+        )
     encoder = student.own_encoder
     if not isinstance(encoder, Encoder):
         raise InputError(f"Distill needs one of tfchain's own encoders. Received: {type(encoder).__name__}.")

@@ -64,8 +64,8 @@ def merge_encoders(
         A text encoder in float32. `save` writes its folder, with which `NeuralSearchChain.from_pretrained` searches.
 
     Raises:
-        InputError: if there are too few models or too many, their shapes or tokenizers differ, or a value does not suit
-            the method.
+        InputError: if there are too few models or too many, their shapes or tokenizers differ, a model's queries have
+            an encoder of their own (a Router), or a value does not suit the method.
         ModelFolderError: if a folder cannot be read.
     """
     listed = _check_models(models, method)
@@ -118,12 +118,19 @@ def _open(model: TextEncoder | str | Path, name: str) -> _Source:
     if isinstance(model, TextEncoder):
         encoder = model
         weights: Any = model._shared.weights
+        has_route = model.query_route is not None
     else:
         parts = read_parts(model, {})
         plain = {key: value for key, value in parts.settings.items() if key not in ("precision", "vector_storage")}
         plain.pop("calibration", None)
         encoder = TextEncoder(parts.tokenizer, parts.shared, **plain)
         weights = parts.shared.weights
+        has_route = parts.query_route is not None
+    if has_route:
+        raise InputError(
+            f"`{name}` must have one encoder. Received: one whose queries have an encoder of their own (a Router). "
+            "Merge each side alone: the `query_route` of each text encoder, and copies with `query_route = None`."
+        )
     if encoder.config is None:
         raise InputError(
             f"`{name}` must have one of tfchain's own encoders. Received: {type(encoder.own_encoder).__name__}. "

@@ -64,10 +64,10 @@ def reduce_dimensions(
         directions = np.eye(width, recipe.dim, dtype="float32")
     is_cosine = text_encoder.similarity == "cosine"
     made = project(encoder, directions, normalize=is_cosine)
-    reduced = text_encoder.with_encoder(SharedModel(made, is_private=True))
     if route is not None:
         narrow = project(route.own_encoder, directions, normalize=is_cosine)
-        reduced.query_route = route.with_encoder(SharedModel(narrow, is_private=True))
+        route = route.with_encoder(SharedModel(narrow, is_private=True))
+    reduced = text_encoder.with_encoder(SharedModel(made, is_private=True), query_route=route)
     is_cut = recipe.method == "truncate"  # the first dimensions are still the first
     reduced.matryoshka_dims = tuple(dim for dim in text_encoder.matryoshka_dims if is_cut and dim < recipe.dim)
     return reduced

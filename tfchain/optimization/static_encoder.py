@@ -175,7 +175,8 @@ def reduce_teacher(
         )
     directions = find_directions(vectors, dim)
     is_cosine = teacher.similarity == "cosine"
-    reduced = teacher.with_encoder(SharedModel(project(encoder, directions, normalize=is_cosine), is_private=True))
+    shared = SharedModel(project(encoder, directions, normalize=is_cosine), is_private=True)
+    reduced = teacher.with_encoder(shared, query_route=None)  # it gives vectors of documents alone
     targets = vectors @ directions
     if is_cosine:
         targets /= np.maximum(np.linalg.norm(targets, axis=1, keepdims=True), 1e-12)

@@ -12,6 +12,7 @@ from tfchain import __version__
 from tfchain.core.atomic import check_can_write, new_folder, remove_partials, write_json, writing
 from tfchain.core.errors import IndexFolderError, InputError
 from tfchain.models.text_encoder import TextEncoder
+from tfchain.models.text_encoder_model import identify_model
 from tfchain.tasks.manifest import FORMAT, MANIFEST, check_is_ours, check_task, locked, read_manifest
 
 MODEL, SEGMENT = "model-", "segment-"
@@ -83,7 +84,7 @@ class StateFolder:
             remove_partials(self.path)
             if (self.path / MANIFEST).is_file():
                 self._check_manifest(read_manifest(self.path))
-            name = f"{MODEL}{model.fingerprint[:16]}"
+            name = f"{MODEL}{identify_model(model)[:16]}"
             if not (self.path / name).is_dir():
                 with new_folder(self.path / name) as partial:
                     model.save(partial)

@@ -292,7 +292,7 @@ class TextTask:
         graph = TextGraph(served.text_encoder, name=self.name, signatures=signatures, litert=served.litert)
         if graph.has_text:
             self.add_signatures(graph, state, options)
-        fingerprint = served.text_encoder.fingerprint
+        fingerprint = served.text_encoder.model_fingerprint
         description = {"fingerprint": fingerprint, "max_length": model.longest, "text_model": graph.text_model}
         description |= self.describe(state)
         description |= served.description

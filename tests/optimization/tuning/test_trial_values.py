@@ -154,3 +154,13 @@ def test_each_trial_has_an_encoder_of_queries_of_its_own_too() -> None:
     made.query_route.set_weights([weight + 1 for weight in made.query_route.own_encoder.get_weights()])
     np.testing.assert_array_equal(whole.encode_query("a fox"), before)
     assert np.abs(made.encode_query("a fox") - before).max() > 1e-3
+
+
+def test_documents_of_another_width_than_queries_are_refused() -> None:
+    whole = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    message = (
+        "`query_route`, .* must give vectors of the documents' width. Received: 24 for queries and 48 for documents"
+    )
+    with pytest.raises(InputError, match=message):
+        make_trial_encoder(whole, set_up({"pooling": ["mean", "max"]}), [])
+    assert make_trial_encoder(whole, set_up({"pooling": "max"}), []).query_route is not None

@@ -13,7 +13,9 @@ from tfchain.core.errors import FingerprintError, InputError
 from tfchain.models.text_encoder import TextEncoder
 from tfchain.tasks.search.live_index import Encoding, LiveIndex
 from tfchain.tasks.search.search import PassageConfig, search_texts
+from tfchain.training.fit.routed import set_trained_weights
 
+ROUTER = Path(__file__).parents[2] / "parity" / "fixtures" / "router"
 ENCODING = Encoding(PassageConfig(mode="truncate"))
 TEXTS = ("the cat sleeps", "a dog runs", "stocks fell on monday", "who does what")
 
@@ -101,6 +103,56 @@ def test_searches_beside_trainings_find_each_document_by_its_own_text(live: Live
             assert [result.hits[0].score for result in found] == pytest.approx([1] * 4, abs=1e-5)
 
     run_beside(train, search, search)
+
+
+def test_both_encoders_of_a_router_change_in_one_step_for_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    route = encoder.query_route
+    assert route is not None
+    live = LiveIndex(encoder)
+    encoder.encode_query("a dog")
+    half, go_on = threading.Event(), threading.Event()
+    write, found = route.own_encoder.set_weights, []
+
+    def write_late(weights: list[np.ndarray]) -> None:
+        half.set()  # the documents' encoder has its new weights
+        assert go_on.wait(30)
+        write(weights)
+
+    def search() -> None:
+        with live.current(ENCODING) as current:
+            found.append((current.text_encoder.own_encoder.get_weights(), current.text_encoder.encode_query("a dog")))
+
+    monkeypatch.setattr(route.own_encoder, "set_weights", write_late)
+    trained = [*other_weights(encoder), *other_weights(route)]
+    training = threading.Thread(target=set_trained_weights, args=(encoder, trained), daemon=True)
+    training.start()
+    assert half.wait(30)
+    searching = threading.Thread(target=search, daemon=True)
+    searching.start()
+    searching.join(1)
+    assert searching.is_alive(), "a search meets new documents and old queries"
+    go_on.set()
+    training.join(30)
+    searching.join(60)
+    weights, query = found[0]
+    np.testing.assert_allclose(weights[0], trained[0], atol=1e-6)
+    np.testing.assert_allclose(query, encoder.encode_query("a dog"), atol=1e-6)
+
+
+def test_the_block_keeps_the_encoder_for_queries_too() -> None:
+    encoder = TextEncoder.from_pretrained(ROUTER, engine="tensorflow")
+    route = encoder.query_route
+    assert route is not None
+    live = LiveIndex(encoder)
+    live.add(TEXTS, ENCODING)
+    with live.current(ENCODING):
+        training = threading.Thread(target=route.set_weights, args=(other_weights(route),), daemon=True)
+        training.start()
+        training.join(0.3)
+        assert training.is_alive(), "weights are written while they are in use"
+    training.join(30)
+    assert not training.is_alive()
 
 
 def test_a_model_that_changes_while_documents_are_encoded_encodes_them_again(

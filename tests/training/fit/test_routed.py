@@ -21,9 +21,10 @@ from tfchain.training.batches.training_data import NO_TOKEN, QUERY, NamedPairs, 
 from tfchain.training.fit.fit import fit_text_encoder
 from tfchain.training.fit.options import FitOptions
 from tfchain.training.fit.routed import RoutedEncoder
-from tfchain.training.fit.training_copy import find_products, make_training_copy, trained_weights
+from tfchain.training.fit.training_copy import find_products, freeze_layers, make_training_copy, trained_weights
 from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.losses import get_loss
+from tfchain.training.mining.mine import mine_negatives
 
 FIXTURES = Path(__file__).parents[2] / "parity" / "fixtures"
 QUERIES = ["a fox", "sorted lists", "monday", "who runs"]
@@ -132,9 +133,32 @@ def test_a_frozen_side_keeps_its_vectors_and_so_its_index(eager: None) -> None:
     assert chain.search("a fox").hits[0].text == DOCUMENTS[0]
 
 
-def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> None:
+def test_a_trained_encoder_for_queries_is_saved_over_the_untrained(eager: None, tmp_path: Path) -> None:
+    chain = NeuralSearchChain.from_pretrained(FIXTURES / "router", engine="tensorflow")
+    chain.add(DOCUMENTS)
+    chain.save(tmp_path / "index")
+    segments = sorted(path.name for path in (tmp_path / "index").glob("segment-*"))
+    chain.fit(ROWS, epochs=2, batch_size=4, learning_rate=0.05, freeze=["documents"])
+    chain.save(tmp_path / "index")
+    loaded = NeuralSearchChain.load(tmp_path / "index", engine="tensorflow")
+    np.testing.assert_allclose(loaded.encode_query("a fox"), chain.encode_query("a fox"), atol=1e-6)
+    assert sorted(path.name for path in (tmp_path / "index").glob("segment-*")) == segments  # the vectors are kept
+    assert len(list((tmp_path / "index").glob("model-*"))) == 1
+
+
+def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = make_encoder()
-    seen = []
+    seen: list[Any] = []
+    mined: list[Any] = []
+    scores = encoder.encode_query(QUERIES) @ encoder.encode_document(DOCUMENTS).T
+    np.fill_diagonal(scores, -np.inf)
+    hardest = [DOCUMENTS[row] for row in scores.argmax(axis=1)]  # by each text's own encoder, as they were at first
+
+    def mine(*arguments: Any, **options: Any) -> Any:
+        mined.append(mine_negatives(*arguments, **options))
+        return mined[-1]
+
+    monkeypatch.setattr("tfchain.training.mining.rounds.mine_negatives", mine)
 
     def evaluate(found: TextEncoder) -> dict[str, float]:
         seen.append((found.encode_query(QUERIES), found.encode_document(DOCUMENTS)))
@@ -146,13 +170,65 @@ def test_it_is_evaluated_with_both_and_its_negatives_are_mined(eager: None) -> N
     np.testing.assert_allclose(seen[-1][0], encoder.encode_query(QUERIES), atol=1e-5)
     np.testing.assert_allclose(seen[-1][1], encoder.encode_document(DOCUMENTS), atol=1e-5)
     assert np.abs(seen[0][0] - seen[-1][0]).max() > 1e-4
+    assert [list(column) for column in mined[0].columns] == [QUERIES, DOCUMENTS, hardest]
+
+
+def test_a_stopped_training_of_both_goes_on_from_its_checkpoint(eager: None, tmp_path: Path) -> None:
+    def stop(batch: int, logs: Any) -> None:
+        seen.append(batch)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    seen: list[int] = []
+    values = Hyperparameters(epochs=2, batch_size=2, learning_rate=0.01, warmup=0, dropout=0.0)
+    whole, stopped = make_encoder(), make_encoder()
+    fit_text_encoder(whole, ROWS, values, FitOptions(progress=False))
+    kept: dict[str, Any] = {"checkpoint": tmp_path / "checkpoint", "checkpoint_every": 1, "progress": False}
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit_text_encoder(stopped, ROWS, values, FitOptions(callbacks=[stopping], **kept))
+    steps: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    fit_text_encoder(stopped, ROWS, values, FitOptions(callbacks=[count], **kept))
+    assert len(steps) < 4  # of two epochs of two
+    np.testing.assert_allclose(stopped.encode_query(QUERIES), whole.encode_query(QUERIES), atol=1e-5)
+    np.testing.assert_allclose(stopped.encode_document(DOCUMENTS), whole.encode_document(DOCUMENTS), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "documents", "queries"),
+    [
+        (["queries/embeddings"], set(), {"embeddings"}),
+        (["documents/layer_0"], {"layer_0"}, set()),
+        (["layer_0", "queries/layer_*"], {"layer_0"}, {"layer_0", "layer_1"}),
+        (["documents/*"], {"embeddings", "layer_0"}, set()),
+        (["queries"], set(), {"embeddings", "layer_0", "layer_1"}),
+        (["embeddings"], {"embeddings"}, {"embeddings"}),
+    ],
+)
+def test_layers_of_one_side_or_of_both_are_frozen(patterns: list[str], documents: set[str], queries: set[str]) -> None:
+    copy = make_copy(make_encoder("roberta"))
+    freeze_layers(copy, tuple(patterns))
+    for side, expected in ((copy.documents, documents), (copy.queries, queries)):
+        assert {layer.name for layer in side.layers if layer.weights and not layer.trainable_weights} == expected
+
+
+def test_a_pattern_that_matches_nothing_is_answered_with_the_layers_of_both_sides() -> None:
+    with pytest.raises(
+        InputError, match="which matches none. Layers: documents/.*documents/layer_0.*queries/embeddings"
+    ):
+        make_copy(make_encoder("roberta"), freeze=["documents/layer_7"])
 
 
 @pytest.mark.parametrize(
     ("rows", "hyperparameters", "message"),
     [
-        (QUERIES, {}, "train on rows of a query and its documents. Received: dataset, whose rows are texts without"),
-        (ROWS, {"jit_compile": True}, "which TPUs and XLA do not have. Received: a TPU, or jit_compile=True"),
+        (
+            QUERIES,
+            {},
+            "of a query and its documents. Received: dataset, whose rows are texts without .* or train a text",
+        ),
+        (ROWS, {"jit_compile": True}, "which TPUs and XLA do not have. Received: jit_compile=True. Train on"),
         (ROWS, {"freeze": ["documents", "queries"]}, "`freeze` leaves nothing to train"),
     ],
 )
@@ -162,7 +238,7 @@ def test_what_cannot_be_trained_is_refused(rows: Any, hyperparameters: dict[str,
 
 
 def test_hooks_are_refused() -> None:
-    with pytest.raises(InputError, match="`hooks` change the training of one encoder. Received: a text encoder whose"):
+    with pytest.raises(InputError, match="of one encoder. Received: TrainingHook, and a text encoder whose queries"):
         fit_text_encoder(make_encoder(), ROWS, Hyperparameters(), FitOptions(hooks=(TrainingHook(),)))
 
 

@@ -66,7 +66,8 @@ def reindex_engine(
         alias: The name that readers use.
         documents: Ids and texts, in an order that stays the same.
         encode: A function from texts to vectors, float32 `(texts, dim)`.
-        fingerprint: Returns the encoder's fingerprint now; it must not change meanwhile.
+        fingerprint: Returns the encoder's fingerprint now, `model_fingerprint` of a text encoder, as versions keep it;
+            it must not change meanwhile.
         work_path: A folder for the progress.
         batch_size: Documents in a step. Default: 256.
         throttle: Keeps the work to a share of the time. Default: no rest.

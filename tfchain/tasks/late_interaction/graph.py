@@ -49,7 +49,7 @@ def make_served(model: TextEncoder, texts: Sequence[str], options: LateOptions, 
         outputs = {"score": expected, "output": expected}
         graph.proofs.append(Proof(SERVING_DEFAULT, inputs, outputs, tolerance=graph.tolerance))
     description = {
-        "fingerprint": encoder.fingerprint,
+        "fingerprint": encoder.model_fingerprint,
         "max_length": encoder.longest,
         "text_model": graph.text_model,
         "reranks": True,

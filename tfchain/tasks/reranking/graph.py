@@ -50,7 +50,7 @@ def make_served(
         add_answer(graph, RERANK, answer, separator=PAIR, expect=expect)
         native = _make_native(model, graph, activation)
     description = {
-        "fingerprint": served.text_encoder.fingerprint,
+        "fingerprint": served.text_encoder.model_fingerprint,
         "max_length": model.longest,
         "text_model": graph.text_model,
         "reranks": model.embedding_dim == 1,

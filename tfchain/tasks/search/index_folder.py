@@ -30,6 +30,7 @@ from tfchain.core.types import Document
 from tfchain.models.indexes.binary_codebook import BinaryCodebook
 from tfchain.models.indexes.exact import StoredVectors
 from tfchain.models.indexes.storage import VectorStorage
+from tfchain.models.text_encoder_model import identify_model
 from tfchain.tasks.manifest import (
     FOLDER_PREFIXES,
     FORMAT,
@@ -100,7 +101,7 @@ class IndexFolder:
         with locked(self.path):
             remove_partials(self.path)
             manifest = self._read_manifest()
-            model = f"model-{text_encoder.fingerprint[:16]}"
+            model = f"model-{identify_model(text_encoder)[:16]}"
             if not (self.path / model).is_dir():
                 with new_folder(self.path / model) as partial:
                     text_encoder.save(partial)

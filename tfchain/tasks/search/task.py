@@ -165,7 +165,7 @@ class SearchTask:
         metadata = make_metadata_files(ids, [document.metadata for document in documents])
         titles = make_title_files(ids, [document.title for document in documents])
         described = {
-            "fingerprint": served.text_encoder.fingerprint,
+            "fingerprint": served.text_encoder.model_fingerprint,
             "max_length": model.longest,
             "documents": len(state) if state is not None else 0,
             "has_metadata": bool(metadata),

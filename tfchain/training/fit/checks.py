@@ -40,7 +40,8 @@ def check_arguments(
     check_replicas(hyperparameters, strategy, is_sharded=isinstance(dataset, PairShards))
     route = text_encoder.query_route
     if route is not None:
-        check_routed_options(options, has_fixed_shapes=is_tpu(strategy) or hyperparameters.jit_compile)
+        fixed_by = "a TPU" if is_tpu(strategy) else "jit_compile=True" if hyperparameters.jit_compile else None
+        check_routed_options(options, fixed_by=fixed_by)
     if validation is not None and evaluate is None:
         raise InputError(
             "`validation` needs a function that measures. Received: evaluate=None. Give one, or use `chain.fit`."

@@ -65,37 +65,37 @@ class RoutedEncoder(keras.Model):
 
 
 def set_trained_weights(text_encoder: TextEncoder, weights: Sequence[np.ndarray]) -> None:
-    """Sets what a training has learned.
+    """Sets what a training has learned, of two encoders in one step: no search meets one trained and one untrained.
 
     Args:
         text_encoder: The text encoder.
         weights: Its encoder's weights, and then those of an encoder of its own for queries.
     """
     num_own = len(text_encoder.own_encoder.weights)
-    text_encoder.set_weights(weights[:num_own])
-    if text_encoder.query_route is not None:
-        text_encoder.query_route.set_weights(weights[num_own:])
+    own, others = weights[:num_own], weights[num_own:]
+    text_encoder.set_weights(own, query_weights=None if text_encoder.query_route is None else others)
 
 
-def check_routed_options(options: FitOptions, *, has_fixed_shapes: bool) -> None:
+def check_routed_options(options: FitOptions, *, fixed_by: str | None) -> None:
     """Raises if two encoders cannot be trained together in this way.
 
     Args:
         options: The training's options.
-        has_fixed_shapes: Whether all batches must have the same shape.
+        fixed_by: What needs all batches in one shape, for the error; None if nothing does.
 
     Raises:
         InputError: with what was expected, what was received and what to do.
     """
     if options.hooks:
         raise InputError(
-            "`hooks` change the training of one encoder. Received: a text encoder whose queries have an encoder of "
-            "their own (a Router). Leave recipes that train out."
+            "`hooks` change the training of one encoder. Received: "
+            f"{', '.join(type(hook).__name__ for hook in options.hooks)}, and a text encoder whose queries have an "
+            "encoder of their own (a Router). Leave the recipes or hooks out."
         )
-    if has_fixed_shapes:
+    if fixed_by is not None:
         raise InputError(
             "Encoders for queries and for documents (a Router) train in batches of changing shapes, which TPUs and XLA "
-            "do not have. Received: a TPU, or jit_compile=True. Train on a CPU or GPUs, without it."
+            f"do not have. Received: {fixed_by}. Train on a CPU or GPUs, without `jit_compile`."
         )
 
 
@@ -109,6 +109,6 @@ def check_routed_rows(datasets: Sequence[NamedPairs]) -> None:
         if named.pairs.symmetric or named.pairs.num_columns < 2:
             raise InputError(
                 "Encoders for queries and for documents (a Router) train on rows of a query and its documents. "
-                f"Received: {named.name}, whose rows are texts without these roles. Train each encoder alone, with the "
-                "other's vectors as the teacher's."
+                f"Received: {named.name}, whose rows are texts without these roles. Give rows of two columns, or train "
+                "a text encoder with `query_route = None`."
             )

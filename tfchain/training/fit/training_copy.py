@@ -122,13 +122,28 @@ def add_lora(copy: keras.Model, rank: int, *, seed: int = 0) -> None:
 
 
 def freeze_layers(copy: keras.Model, patterns: tuple[str, ...]) -> None:
-    """Freezes the layers whose path, or the end of it, matches a pattern."""
+    """Freezes the layers whose path, or the end of it, matches a pattern.
+
+    Of a `RoutedEncoder`, paths begin with the side: `queries/embeddings` is a layer of one, `embeddings` matches both
+    sides' layers, and `documents` is a whole side.
+    """
+    sides = {"documents": copy.documents, "queries": copy.queries} if isinstance(copy, RoutedEncoder) else {"": copy}
     # A list, not a dict: layers of inner models may have the same path.
-    paths = [(layer.path or layer.name, layer) for layer in copy._flatten_layers(include_self=False)]
+    paths = [
+        (f"{side}/{layer.path or layer.name}".removeprefix("/"), layer)
+        for side, model in sides.items()
+        for layer in model._flatten_layers(include_self=False)
+    ]
+    paths += [(side, model) for side, model in sides.items() if side]
     for pattern in patterns:
         found = [layer for path, layer in paths if fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")]
         if not found:
-            names = ", ".join(layer.name for layer in copy.layers if layer.weights)
+            names = ", ".join(
+                f"{side}/{layer.name}".removeprefix("/")
+                for side, model in sides.items()
+                for layer in model.layers
+                if layer.weights
+            )
             raise InputError(f"`freeze` must match layers. Received: {pattern!r}, which matches none. Layers: {names}.")
         for layer in found:
             layer.trainable = False

@@ -46,6 +46,7 @@ from tfchain.tasks.search.search_graph import make_search_graph
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
 
+ROUTER = Path(__file__).parents[3] / "parity" / "fixtures" / "router"
 # Too few to calibrate int8 on: the SavedModel computes in float32, on every processor.
 DOCUMENTS = [f"the {one} sleeps on monday, a dog runs {one}" for one in ("cat", "stock", "dog", "who")]
 DOCUMENTS += ["the cat sleeps. " * 20 + "stocks fell on monday.", "你好，我是一个智能助手", "who does what"]
@@ -439,3 +440,13 @@ def test_the_log_of_a_load_tells_nothing_where_all_is_there(version: Path, caplo
     servable = load_version(version, PREFER)
     servable.close()
     assert [record for record in caplog.records if record.name.startswith("tfchain")] == []
+
+
+def test_of_a_router_in_token_ids_it_says_what_the_saved_model_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = NeuralSearchChain.from_pretrained(ROUTER)
+    made.text_encoder = made.text_encoder.with_precision("float16")
+    version = made.export(tmp_path / "ids", signatures="ids")
+    with caplog.at_level(logging.INFO), contextlib.closing(load_for_engine(version, PREFER)):
+        assert "has an encoder of its own for queries: the SavedModel answers embed_query_ids." in caplog.text

@@ -217,7 +217,8 @@ def add_litert(saved_model: Servable, path: Path | str, options: LoadOptions) ->
         if signature.inputs.keys() == {"text"} and name not in servable.halves and not _is_half(name, servable.halves)
     ]
     if EMBED_QUERY_IDS in saved_model.signatures:
-        logger.info("%s has an encoder of its own for queries: the SavedModel answers %s.", path, ", ".join(whole))
+        named = ", ".join([*whole, EMBED_QUERY_IDS])
+        logger.info("%s has an encoder of its own for queries: the SavedModel answers %s.", path, named)
     elif whole:
         logger.warning(
             "%s has no halves of %s: the SavedModel answers them. Export the version again.", path, ", ".join(whole)
