@@ -138,6 +138,11 @@ def test_new_weights_are_searched(monkeypatch: pytest.MonkeyPatch, load_small: L
     assert made._token_search is not None
     chosen = model.options.replace(num_beams=1, max_length=8)
     before = made.generate_ids(content["sources"][:1], options=chosen)
+    copied = made._token_search._copied
+    assert copied is not None
+    assert not copied.table.flags.owndata  # it is the variable's memory
+    assert made.generate_ids(content["sources"][:1], options=chosen) == before
+    assert made._token_search._copied is copied
     random = np.random.default_rng(3)
     weights = [np.asarray(weight) for weight in made.transformer.weights]
     changed = [weight + random.normal(0, 0.1, weight.shape).astype(weight.dtype) for weight in weights]

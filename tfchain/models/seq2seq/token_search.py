@@ -8,7 +8,7 @@ then, in float32, the few rows that could be the best (`models/indexes/native_ve
 import threading
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -99,10 +99,8 @@ class TokenSearch:
             return self._copied
 
     def _read(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns the table and the bias in the variables' own memory, which an assignment leaves as it is."""
         bias = self._parts.logits_bias
-        table = np.asarray(self._parts.target_tokens.embeddings.value)
-        return table, None if bias is None else np.asarray(bias.bias.value)
+        return _share(self._parts.target_tokens.embeddings), None if bias is None else _share(bias.bias)
 
 
 def can_search(transformer: Seq2SeqTransformer) -> bool:
@@ -112,7 +110,7 @@ def can_search(transformer: Seq2SeqTransformer) -> bool:
         return False
     if tf.config.list_physical_devices("GPU"):
         return False
-    table = np.asarray(parts.target_tokens.embeddings.value)
+    table = _share(parts.target_tokens.embeddings)
     return table.nbytes >= LEAST_BYTES and is_suitable(table)
 
 
@@ -144,6 +142,12 @@ def _make_find(search: "weakref.ref[TokenSearch]", later: int, early: int) -> Ca
         return found.find(rows, early if is_early else later)
 
     return find
+
+
+def _share(variable: Any) -> np.ndarray:
+    """Returns a Keras variable's values in its own memory, which an assignment leaves as it is: it takes another."""
+    shared: np.ndarray = np.asarray(variable.value.read_value())
+    return shared
 
 
 def _is_same(array: np.ndarray | None, other: np.ndarray | None) -> bool:
