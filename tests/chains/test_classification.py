@@ -120,6 +120,7 @@ def test_evaluation_gives_the_tasks_metrics(fitted: TextClassificationChain) -> 
         fitted.evaluate(ROWS, metrics=["ndcg@10"])
 
 
+@pytest.mark.usefixtures("eager")
 def test_training_goes_on_from_the_head_and_is_calibrated_on_the_validation(thin_model_path: Path) -> None:
     chain = make_chain(thin_model_path, **SETTINGS).fit_head(ROWS)
     assert chain.state.temperature == 1
@@ -279,7 +280,7 @@ def test_several_labels_are_those_above_their_thresholds(thin_model_path: Path, 
     assert [sorted(row[has].tolist()) for row, has in zip(names, chosen, strict=True)] == [[b"cat"], [b"cat", b"dog"]]
 
 
-@pytest.mark.usefixtures("forks")  # trials are measured in processes of their own
+@pytest.mark.usefixtures("eager", "forks")  # trials are measured in processes of their own
 def test_tuning_finds_smoothing_pooling_and_shape(tiny_model_path: Path) -> None:
     chain = make_chain(tiny_model_path, **SETTINGS)
     space = {"loss.label_smoothing": [0.0, 0.1], "pooling": ["cls"], "shrink.layers": [1]}
@@ -294,6 +295,7 @@ def test_tuning_finds_smoothing_pooling_and_shape(tiny_model_path: Path) -> None
         chain.tune(ROWS, {"loss.margin": [1.0]}, validation=ROWS)
 
 
+@pytest.mark.usefixtures("eager")
 def test_pruning_low_rank_training_and_weights_by_label_go_with_it(thin_model_path: Path) -> None:
     chain = make_chain(thin_model_path, class_weights={"ask": 2.0}, **SETTINGS)
     chain.fit(ROWS, epochs=2, recipes=[Prune(0.5, layers=["layer_*"])])

@@ -546,6 +546,7 @@ def test_a_report_that_others_have_made_old_while_it_was_measured_is_not_kept(
     assert chain.report == {}
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_training_makes_the_report_old(chain: NeuralSearchChain) -> None:
     chain.add(["the cat", "monday"])
     chain.evaluate({"queries": {"q": "the cat"}, "qrels": {"q": {"0": 1}}}, metrics=["mrr@10"])

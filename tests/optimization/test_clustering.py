@@ -100,6 +100,7 @@ def test_a_stopped_training_goes_on_with_the_same_clusters(tiny_model_path: Path
     assert_same_weights(made[0], made[2])
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_pruned_and_clustered_chain_is_saved_exported_and_trained_again(
     thin_model_path: Path, tmp_path: Path
 ) -> None:

@@ -173,6 +173,7 @@ def test_without_a_training_the_weights_as_they_are_lose_the_smallest(text_encod
     np.testing.assert_array_equal(new, np.where(np.abs(old) > np.median(np.abs(old)), old, 0))
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_pruned_chain_is_distilled_saved_exported_and_trained_again(thin_model_path: Path, tmp_path: Path) -> None:
     chain = NeuralSearchChain.from_pretrained(thin_model_path, engine="tensorflow")
     chain.add([Document(id=str(number), text=text) for number, text in enumerate(TEXTS[:8])])

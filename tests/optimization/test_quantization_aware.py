@@ -105,7 +105,11 @@ INPUTS = {"token_ids": np.array([[2, 5, 7, 3]]), "padding_mask": np.ones((1, 4),
 @pytest.mark.parametrize(
     "values", [{"mini_batch_size": 2}, {"remat": True}, {"lora_rank": 2}, {"dtype_policy": "mixed_bfloat16"}]
 )
-def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(values: dict, text_encoder: TextEncoder) -> None:
+def test_it_goes_with_gradient_caching_remat_lora_and_mixed_precision(
+    values: dict, text_encoder: TextEncoder, request: pytest.FixtureRequest
+) -> None:
+    if not values.keys() & {"mini_batch_size", "remat"}:  # which have a graph of another shape
+        request.getfixturevalue("eager")
     before = weights_of(text_encoder)
     history = fit(text_encoder, hooks=[QuantizeAware().make_hook()], **values)
     assert np.isfinite(history.history["loss"]).all()
@@ -186,6 +190,7 @@ def name_ops(text_encoder: TextEncoder) -> list[str]:
     return [one["op_name"] for one in interpreter._get_ops_details()]
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_trained_model_is_quantized_saved_exported_and_trained_again(
     wide_thin_model_path: Path, tmp_path: Path
 ) -> None:

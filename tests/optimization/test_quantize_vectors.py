@@ -77,6 +77,7 @@ def test_the_small_vectors_are_searched_saved_and_exported(
     np.testing.assert_allclose(answers["scores"], scores, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_second_fit_trains_the_float_model_and_the_index_is_made_anew(thin_model_path: Path) -> None:
     chain = make_chain(thin_model_path)
     chain.compress([ReduceDimensions(8, "pca"), QuantizeVectors("binary")])

@@ -44,6 +44,7 @@ def test_a_model_stored_in_int8_is_a_float_model_again_and_stays_the_same_from_t
         np.testing.assert_allclose(first[name], second[name], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_chain_of_stored_weights_can_be_trained_and_searched(wide_model_path: Path, tmp_path: Path) -> None:
     TextEncoder.from_pretrained(wide_model_path).save(_made(tmp_path / "small"), weight_type="int8")
     chain = NeuralSearchChain.from_pretrained(tmp_path / "small", engine="tensorflow").add(["the cat", "a dog runs"])

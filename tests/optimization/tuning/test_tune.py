@@ -64,6 +64,7 @@ def to_key(report: TuningReport) -> list[Any]:
     return [(one.id, one.values, one.metrics, one.epochs, one.status) for one in report.trials]
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_trial_trains_a_copy_and_a_refit_is_the_same_training(chain: NeuralSearchChain, tmp_path: Path) -> None:
     before, model = chain.encode("the cat sleeps"), chain.model
     chain.hyperparameters = chain.hyperparameters.replace(epochs=1)
