@@ -1,5 +1,6 @@
 """The normalizers that work on characters, as tables: what each changes, and its graph."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,23 +81,26 @@ def _make_bert(spec: Mapping[str, Any]) -> list[CharacterStep]:
     return [*steps, *([_probe_bert("lowercase")] if spec["lowercase"] else [])]
 
 
+@functools.cache
 def _probe_bert(flag: str) -> CharacterStep:
-    """Reads off what one of BertNormalizer's flags does."""
+    """Reads off what one of BertNormalizer's flags does; takes about 0.1 s, so the result is cached."""
     from tokenizers import normalizers
 
     flags = dict.fromkeys(("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"), False)
     return CharacterStep.of_map(probe_all(normalizers.BertNormalizer(**{**flags, flag: True}).normalize_str))
 
 
-def _make_probed(spec: Mapping[str, Any]) -> list[CharacterStep]:
+@functools.cache
+def _probe_kind(name: str) -> CharacterStep:
+    """Reads off what a normalizer without settings does; takes about 0.1 s, so the result is cached."""
     from tokenizers import normalizers
 
-    return [CharacterStep.of_map(probe_all(getattr(normalizers, spec["type"])().normalize_str))]
+    return CharacterStep.of_map(probe_all(getattr(normalizers, name)().normalize_str))
 
 
 CHARACTER_STEPS: dict[str, Callable[[Mapping[str, Any]], list[CharacterStep]]] = {
     **{name: lambda spec: [_make_form(spec["type"])] for name in FORMS},
-    **dict.fromkeys(("Lowercase", "StripAccents", "Nmt"), _make_probed),
+    **dict.fromkeys(("Lowercase", "StripAccents", "Nmt"), lambda spec: [_probe_kind(spec["type"])]),
     "BertNormalizer": _make_bert,
     "Precompiled": _make_precompiled,
 }
