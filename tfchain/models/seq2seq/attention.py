@@ -13,7 +13,7 @@ def attend_few(query: Any, key: Any, value: Any, bias: Any) -> Any:
     """Computes `attend` for few queries, by products of single numbers.
 
     TensorFlow's products of matrices prepare themselves anew for each number of keys, which grows with each step. That
-    takes longer than all the multiplications of one or two queries.
+    takes longer than all the multiplications of a few queries.
     """
     scores = ops.sum(ops.expand_dims(query, 3) * ops.expand_dims(key, 2), axis=-1) + bias
     weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))

@@ -117,7 +117,7 @@ class DecoderLayer(keras.layers.Layer):
             target_bias: Broadcasts to `(batch, heads, beams, (positions + 1) · beams)`: which hypotheses a beam
                 continues.
             source_bias: Broadcasts to `(batch, heads, beams, source length)`.
-            is_few: Whether there are one or two hypotheses; see `attend_few`. Default: False.
+            is_few: Whether there are few hypotheses; see `attend_few`. Default: False.
 
         Returns:
             The output's rows, and the cache with this position.

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfchain.models.seq2seq.transformer import Seq2SeqTransformer
 
-FEW_ROWS = 3  # hypotheses for which the table is not laid out anew
+FEW_ROWS = 5  # fewer hypotheses have a graph of their own, with `attend_few`
+LAID_OUT_ROWS = 3  # hypotheses for which the table is laid out anew
 Cache = list[tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -34,8 +35,7 @@ class Decoding:
         num_beams: Hypotheses of a text.
         copies: How often each source is decoded, for several draws. Default: 1.
         mask: Added to all logits, float32 `(vocabulary,)`. Default: nothing is.
-        is_few: Whether all batches have fewer than `FEW_ROWS` hypotheses. Default: False; the graph finds out whether a
-            batch has.
+        is_few: Whether all batches have fewer than `FEW_ROWS` hypotheses. Default: False.
         has_logits: Whether logits are computed. Default: True; else `advance` alone can be called.
 
     Attributes:
@@ -124,8 +124,6 @@ class Decoding:
         parts = self._parts
         if parts.head is not None:
             scores = parts.head(rows)
-        elif self._is_few:
-            scores = parts.target_tokens(rows, reverse=True)
         else:
             scores = tf.cond(
                 self._is_laid_out,
@@ -145,10 +143,10 @@ class Decoding:
         On two cores the product of 32 rows by a table of 58,101 tokens takes half the time so, that of one row about
         the same; the transposition takes the time of about one such product, and is done once for all steps.
         """
-        if self._parts.head is not None or self._is_few:
+        if self._parts.head is not None:
             return tf.zeros([0, 0], self._parts.compute_dtype)
         table = tf.cast(self._parts.target_tokens.embeddings, self._parts.compute_dtype)
-        self._is_laid_out = self.batch * self._num_beams >= FEW_ROWS
+        self._is_laid_out = self.batch * self._num_beams >= LAID_OUT_ROWS
         return tf.cond(self._is_laid_out, lambda: tf.transpose(table), lambda: table[:0])
 
     def _shape(self, layer: Any) -> tf.TensorShape:
