@@ -18,10 +18,6 @@ from tfchain.models.engines import litert_conversion, litert_engine
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# No test waits for a disk: what tests write is read while the machine runs, and a kill leaves what the system holds.
-# `disk_calls` shows what is asked to be kept. Forks of a worker have this, too; a closed handle is an error as always.
-os.fsync = os.fstat  # type: ignore[assignment]
-
 # The files that take longest come first, so that the last ones to end are short.
 LONGEST = (
     "tests/training/workers",
