@@ -22,7 +22,7 @@ from tfchain.models.engines.native_encoder import find_obstacle_of
 from tfchain.models.text_encoder import TextEncoder
 
 PROGRAM = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import numpy as np
 from tfchain import Client, Distill, NeuralSearchChain, Prune
 from tfchain.core.errors import TfchainError
@@ -52,6 +52,9 @@ def same(encode, *arguments):
     return lambda: bool(np.array_equal(encode(*arguments), expected))
 
 before = NeuralSearchChain.from_pretrained(model, engine="tensorflow")
+# Making the model starts TensorFlow's thread tf_graph_runner, which holds a lock of all its threads for a moment. A
+# fork in this moment keeps the lock for ever.
+time.sleep(1)
 ask("tensorflow, not started", lambda: before.encode("a dog").tolist())
 print(json.dumps(["expected", before.encode("a dog").tolist()]))
 chain = before.add(texts[:3])
