@@ -12,6 +12,7 @@ from tfchain.models.engines.calibration import Calibration
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.precision import check_precision
 from tfchain.models.shared_model import SharedModel
+from tfchain.models.text_encoder_checks import check_route_width
 from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.models.tokenizers.static import StaticTokenizer
 from tfchain.models.tokenizers.stored import note_tokenizer, read_stored_tokenizer
@@ -100,18 +101,14 @@ def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEnco
     if (path / QUERY_ROUTE).is_dir():
         route = read_parts(path / QUERY_ROUTE, changes)
     elif folder is not None and folder.query_route is not None:
-        _check_widths(path, folder.encoder.embedding_dim, folder.query_route.encoder.embedding_dim)
         route = _read_route(folder.query_route, settings)
+    widths = [side.config.embedding_dim for side in (route.shared, shared) if side.config] if route is not None else []
+    if len(widths) == 2:
+        try:
+            check_route_width(*widths)
+        except InputError as error:
+            raise ModelFolderError(f"{path} has a Router that cannot be read: {error}") from error
     return TextEncoderParts(shared, settings, tokenizer, recorded, route)
-
-
-def _check_widths(path: Path, documents: int, queries: int) -> None:
-    """Raises a `ModelFolderError` if vectors of queries cannot be compared with those of documents."""
-    if documents != queries:
-        raise ModelFolderError(
-            f"Both routes of the Router of {path} must give vectors of one width. Received: {queries} for queries and "
-            f"{documents} for documents. Get the folder again, or add a Dense module to one route."
-        )
 
 
 def _read_route(folder: ModelFolder, settings: Mapping[str, Any]) -> TextEncoderParts:

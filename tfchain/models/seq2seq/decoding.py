@@ -94,13 +94,13 @@ class Decoding:
             Logits `(batch · beams, vocabulary)`, and what is kept with these tokens.
         """
         rows, written = self.advance(token_ids, written)
-        return self.find_logits(rows), written
+        return self._find_logits(rows), written
 
     def advance(self, token_ids: tf.Tensor, written: Written) -> tuple[tf.Tensor, Written]:
         """Reads a token of each hypothesis, as `step`, without the product with the token table.
 
         Returns:
-            What `find_logits` takes, `(batch · beams, dim)`, and what is kept with these tokens.
+            What that product takes, `(batch · beams, dim)`, and what is kept with these tokens.
         """
         parts = self._parts
         position = tf.shape(written.ancestors)[2]
@@ -119,20 +119,6 @@ class Decoding:
             rows = parts.decoder_norm(rows)
         return parts.scale_output(rows), Written(ancestors, cache)
 
-    def find_logits(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns the logits of the decoder's scaled output, float32 `(rows, vocabulary)`."""
-        parts = self._parts
-        if parts.head is not None:
-            scores = parts.head(rows)
-        else:
-            scores = tf.cond(
-                self._is_laid_out,
-                lambda: tf.matmul(rows, self._table),
-                lambda: parts.target_tokens(rows, reverse=True),
-            )
-        scores = tf.cast(scores, tf.float32)
-        return scores if self._bias is None else tf.nn.bias_add(scores, self._bias)
-
     def follow(self, written: Written, beams: tf.Tensor) -> Written:
         """Returns what is kept when each hypothesis continues another: `beams`, int32 `(batch, beams)`."""
         return Written(tf.gather(written.ancestors, beams, batch_dims=1), written.cache)
@@ -148,6 +134,20 @@ class Decoding:
         table = tf.cast(self._parts.target_tokens.embeddings, self._parts.compute_dtype)
         self._is_laid_out = self.batch * self._num_beams >= LAID_OUT_ROWS
         return tf.cond(self._is_laid_out, lambda: tf.transpose(table), lambda: table[:0])
+
+    def _find_logits(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the logits of the decoder's scaled output, float32 `(rows, vocabulary)`."""
+        parts = self._parts
+        if parts.head is not None:
+            scores = parts.head(rows)
+        else:
+            scores = tf.cond(
+                self._is_laid_out,
+                lambda: tf.matmul(rows, self._table),
+                lambda: parts.target_tokens(rows, reverse=True),
+            )
+        scores = tf.cast(scores, tf.float32)
+        return scores if self._bias is None else tf.nn.bias_add(scores, self._bias)
 
     def _shape(self, layer: Any) -> tf.TensorShape:
         return tf.TensorShape([None, layer.num_heads, None, layer.head_dim])

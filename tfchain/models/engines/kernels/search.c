@@ -28,7 +28,7 @@
 #define AHEAD 32          /* vectors from those that are read to those that are fetched for later */
 #define BLOCK 1024        /* vectors that a thread takes at a time */
 #define ROUNDED_UP 1.0001 /* a factor for sums of doubles that are kept in float32 */
-#define ADDED 0x1p-21f     /* of what is added to a score: the rounding of three additions, and to spare */
+#define ADDED 0x1p-21f    /* of what is added to a score: the rounding of three additions, and to spare */
 #define LARGEST 1e37      /* of a product of lengths; far below the end of float32 */
 #define SMALLEST 1e-30f   /* a vector without a larger number is not worth a copy: its scale could vanish */
 
