@@ -12,7 +12,6 @@ from tfchain.models.engines.calibration import Calibration
 from tfchain.models.indexes.storage import VectorStorage
 from tfchain.models.precision import check_precision
 from tfchain.models.shared_model import SharedModel
-from tfchain.models.text_encoder_checks import check_route_width
 from tfchain.models.tokenizers.hugging_face import load_tokenizer
 from tfchain.models.tokenizers.static import StaticTokenizer
 from tfchain.models.tokenizers.stored import note_tokenizer, read_stored_tokenizer
@@ -102,12 +101,6 @@ def read_parts(name_or_path: str | Path, changes: Mapping[str, Any]) -> TextEnco
         route = read_parts(path / QUERY_ROUTE, changes)
     elif folder is not None and folder.query_route is not None:
         route = _read_route(folder.query_route, settings)
-    widths = [side.config.embedding_dim for side in (route.shared, shared) if side.config] if route is not None else []
-    if len(widths) == 2:
-        try:
-            check_route_width(*widths)
-        except InputError as error:
-            raise ModelFolderError(f"{path} has a Router that cannot be read: {error}") from error
     return TextEncoderParts(shared, settings, tokenizer, recorded, route)
 
 

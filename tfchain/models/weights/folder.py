@@ -13,6 +13,7 @@ from tfchain.models.encoders.config import EncoderConfig, Module, PoolingConfig,
 from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.indexes.storage import FLOAT_VECTORS, VectorStorage
 from tfchain.models.precision import check_precision
+from tfchain.models.text_encoder_checks import check_route_width
 from tfchain.models.weights.adapters import list_adapters
 from tfchain.models.weights.architectures import FAMILIES, find_architecture
 from tfchain.models.weights.folder_contents import check_adapter, check_not_quantized, list_names, make_missing_error
@@ -158,7 +159,9 @@ def _read_kind(path: Path, kinds: FolderKinds) -> ModelFolder:
             folder = _read_modules(path, documents, settings)
             if queries == documents:
                 return folder
-            return dataclasses.replace(folder, query_route=_read_modules(path, queries, settings))
+            route = _read_modules(path, queries, settings)
+            check_route_width(route.encoder.embedding_dim, folder.encoder.embedding_dim)
+            return dataclasses.replace(folder, query_route=route)
         if kinds == "encoder":
             raise make_kind_error(path, other_kind)
         return _read_transformer(find_place(path, modules[0].get("path", "")), other_kind, "any")
