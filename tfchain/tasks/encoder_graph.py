@@ -48,8 +48,9 @@ class EncoderGraph:
         self._encoder = text_encoder.runner.compute_encoder
         self.weights = [weight.value for weight in self._encoder.weights]
         self.id_specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("token_ids", "padding_mask")]
-        # One graph for all signatures: most of an export's time goes into making them.
+        # One graph each for all signatures: most of an export's time goes into making them.
         self.encode = tf.function(self._call_encoder, input_signature=self.id_specs, autograph=False)
+        self._split: dict[int, Any] = {}  # maximum length → the tokenizer's graph
 
     def make_embed_ids(self) -> Any:
         """Makes a signature from token ids to vectors."""
@@ -66,7 +67,7 @@ class EncoderGraph:
 
         asked = tf.strings.join([prompt, text]) if prompt else text
         tokenizer = self.text_encoder.find_tokenizer(role)
-        token_ids, padding_mask = self.tokenizer(asked, tokenizer.max_length)
+        token_ids, padding_mask = self._find_split(tokenizer.max_length)(asked)
         if isinstance(tokenizer, LateTokenizer):
             from tfchain.models.tokenizers.late_graph import raise_ids
 
@@ -88,6 +89,18 @@ class EncoderGraph:
             asked = {prompt + text: text for text in texts}
             found |= {asked[text] for text in find_tied(tokenizer, self.tokenizer, asked)}
         return found
+
+    def _find_split(self, max_length: int) -> Any:
+        """Returns the tokenizer's graph: string `(batch,)` → token ids and padding mask, at most so long."""
+        import tensorflow as tf
+
+        if max_length not in self._split:
+            self._split[max_length] = tf.function(
+                lambda text: self.tokenizer(text, max_length),
+                input_signature=[tf.TensorSpec([None], tf.string, name="text")],
+                autograph=False,
+            )
+        return self._split[max_length]
 
     def _call_encoder(self, token_ids: Any, padding_mask: Any) -> Any:
         return self._encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)

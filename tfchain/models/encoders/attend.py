@@ -74,10 +74,10 @@ def attend_any(
         seed = drop.seed_generator.next() if rate else None
         return attend_in_blocks(query, key, value, padding, positions=positions or {}, dropout=rate, seed=seed)
 
-    length = ops.shape(query)[2]
-    if max_length <= LONG or (isinstance(length, int) and length <= LONG):
-        return at_once()
-    return in_blocks() if isinstance(length, int) else ops.cond(length <= LONG, at_once, in_blocks)
+    length = query.shape[2]
+    if length is None and max_length > LONG:
+        return ops.cond(ops.shape(query)[2] <= LONG, at_once, in_blocks)
+    return at_once() if max_length <= LONG or length <= LONG else in_blocks()
 
 
 def attend_in_blocks(

@@ -13,7 +13,8 @@ import keras
 from keras import ops
 
 from tfchain.models.encoders.disentangled_config import DisentangledConfig, find_relative_rows
-from tfchain.models.encoders.transformer import LayerNorm, SelfAttention, TransformerLayer, as_rows, batch_and_length
+from tfchain.models.encoders.rows import TextSize, as_rows
+from tfchain.models.encoders.transformer import LayerNorm, SelfAttention, TransformerLayer
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -124,10 +125,9 @@ class DisentangledAttention(SelfAttention):
         for product in self.position_products.values():
             product.build((None, input_shape[-1]))
 
-    def mix(self, hidden: Any, bias: Any, training: bool = False, *, size: tuple[Any, Any] | None = None) -> Any:
-        batch, length = size or batch_and_length(hidden)
+    def mix(self, hidden: Any, bias: Any, training: bool = False, *, size: TextSize | None = None) -> Any:
         heads, width = self.num_heads, self.head_dim
-        product = ops.reshape(self.query_key_value(as_rows(hidden)), (batch, length, 3 * heads, width))
+        product = (size or TextSize(hidden)).reshape(self.query_key_value(as_rows(hidden)), 3 * heads, width)
         query, key, value = ops.split(ops.transpose(product, (0, 2, 1, 3)), 3, axis=1)  # (batch, heads, length, width)
         scale = 1 / math.sqrt(width * self.options.num_terms)
         query, key = query * math.sqrt(scale), key * math.sqrt(scale)

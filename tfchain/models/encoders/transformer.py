@@ -15,6 +15,7 @@ from keras import ops
 from tfchain.models.encoders.attend import LONG, attend_any
 from tfchain.models.encoders.position_bias import MASKED, MASKED_FLOAT16
 from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
+from tfchain.models.encoders.rows import EmbeddingTable, TextSize, as_rows, list_places
 
 
 def make_activation(name: str) -> Any:
@@ -59,21 +60,6 @@ class LayerNorm(keras.layers.LayerNormalization):
 
 def _ignore(path: str, rows: Any) -> None:
     """Does nothing: the `visit` of a layer that is called without one."""
-
-
-def as_rows(hidden: Any) -> Any:
-    """Reshapes `(…, dim)` to `(tokens of all texts, dim)`."""
-    return hidden if len(hidden.shape) == 2 else ops.reshape(hidden, (-1, ops.shape(hidden)[-1]))
-
-
-def batch_and_length(tensor: Any) -> tuple[Any, Any]:
-    """Returns batch and length of a tensor `(batch, length, …)`, as arguments for a reshape.
-
-    If the graph knows only the batch, the length is -1 (inferred), so that the graph computes no shape.
-    """
-    batch, length, *_ = ops.shape(tensor)
-    is_inferred = isinstance(batch, int) and not isinstance(length, int)
-    return batch, -1 if is_inferred else length
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -128,13 +114,11 @@ class TransformerEmbeddings(keras.layers.Layer):
         self.norm_epsilon = norm_epsilon
         self.dropout = dropout
         names = {"dtype": self.dtype_policy}
-        self.token = keras.layers.Embedding(vocabulary_size, self.token_embedding_dim, name="token", **names)
+        self.token = EmbeddingTable(vocabulary_size, self.token_embedding_dim, name="token", **names)
         self.sum_dim = self.token_embedding_dim if widened == "sum" else hidden_dim
-        self.position = keras.layers.Embedding(max_positions, self.sum_dim, name="position", **names)
+        self.position = EmbeddingTable(max_positions, self.sum_dim, name="position", **names)
         self.token_type = (
-            keras.layers.Embedding(num_token_types, self.sum_dim, name="token_type", **names)
-            if num_token_types
-            else None
+            EmbeddingTable(num_token_types, self.sum_dim, name="token_type", **names) if num_token_types else None
         )
         self.projection = (
             keras.layers.Dense(hidden_dim, name="projection", **names)
@@ -174,11 +158,11 @@ class TransformerEmbeddings(keras.layers.Layer):
         if self.projection is None:
             return hidden
         flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
-        return ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
+        return TextSize(token_ids).reshape(flat, self.hidden_dim)
 
     def _count_positions(self, token_ids: Any) -> Any:
         if not self.position_offset:
-            return ops.arange(ops.shape(token_ids)[1], dtype="int32")
+            return list_places(token_ids)
         padding = self.position_offset - 1
         is_token = ops.cast(ops.not_equal(token_ids, padding), "int32")
         return ops.cumsum(is_token, axis=1) * is_token + padding
@@ -239,7 +223,7 @@ class RelativePositionBias(keras.layers.Layer):
         self.table = self.add_weight(name="embeddings", shape=(self.num_buckets, self.num_heads))
 
     def call(self, token_ids: Any) -> Any:
-        position = ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        position = list_places(token_ids)
         # (query, key); positive where the key follows the query
         distance = ops.expand_dims(position, 0) - ops.expand_dims(position, 1)
         bias = ops.take(ops.convert_to_tensor(self.table), self.find_buckets(distance), axis=0)  # (query, key, heads)
@@ -293,10 +277,11 @@ class SelfAttention(keras.layers.Layer):
         self.output_product.build((None, self.num_heads * self.head_dim))
 
     def call(self, hidden: Any, bias: Any, training: bool = False) -> Any:
-        rows = self.output_product(self.mix(hidden, bias, training=training))
-        return ops.reshape(rows, ops.shape(hidden))
+        size = TextSize(hidden)
+        rows = self.output_product(self.mix(hidden, bias, training=training, size=size))
+        return size.reshape(rows, hidden.shape[-1])
 
-    def mix(self, hidden: Any, bias: Any, training: bool = False, *, size: tuple[Any, Any] | None = None) -> Any:
+    def mix(self, hidden: Any, bias: Any, training: bool = False, *, size: TextSize | None = None) -> Any:
         """Returns the heads' results, the input of the output product: `(batch * length, num_heads * head_dim)`.
 
         Args:
@@ -305,10 +290,10 @@ class SelfAttention(keras.layers.Layer):
             training: Whether dropout is on.
             size: Batch and length. Default: those of `hidden`.
         """
-        batch, length = size or batch_and_length(hidden)
         heads, width = self.num_heads, self.head_dim
         product = self.query_key_value(as_rows(hidden))  # (batch * length, 3 * heads * width)
-        product = ops.transpose(ops.reshape(product, (batch, length, 3 * heads, width)), (0, 2, 1, 3))
+        product = (size or TextSize(hidden)).reshape(product, 3 * heads, width)
+        product = ops.transpose(product, (0, 2, 1, 3))
         query, key, value = ops.split(product, 3, axis=1)  # (batch, heads, length, width)
         query = query * (1 / math.sqrt(width))
         drop = self.drop if training else None
@@ -422,7 +407,7 @@ class TransformerLayer(BlockLayer):
         visit = visit or _ignore
         # The shape of `hidden` is known only after the previous layer has been computed, and LiteRT would assemble it
         # in every layer, so the shape of `token_ids` is used.
-        size = batch_and_length(hidden if token_ids is None else token_ids)
+        size = TextSize(hidden if token_ids is None else token_ids)
         rows = as_rows(hidden)
         visit("attention/query_key_value", rows)
         mixed = self.attention.mix(rows, bias, training=training, size=size)
@@ -433,7 +418,7 @@ class TransformerLayer(BlockLayer):
         units = self.intermediate(rows)
         visit("output", units)
         narrowed = self.drop(self.output_product(units), training=training)
-        return ops.reshape(self.output_norm(rows + narrowed), (*size, ops.shape(hidden)[-1]))
+        return size.reshape(self.output_norm(rows + narrowed), hidden.shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         names = (

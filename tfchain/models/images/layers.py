@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.rows import find_length
+
 
 def apply_activation(values: Any, name: str) -> Any:
     """Applies an activation by its name; `quick_gelu` is x · sigmoid(1.702 x), as CLIP was trained with."""
@@ -73,7 +75,7 @@ class Positions(keras.layers.Layer):
             first = ops.zeros_like(vectors[:, :1]) + token
             vectors = ops.concatenate([first, vectors], axis=1)
         table = ops.cast(self.table, vectors.dtype)
-        return vectors + table[None, : ops.shape(vectors)[1]]  # (batch, length, dim)
+        return vectors + table[None, : find_length(vectors)]  # (batch, length, dim)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_positions": self.num_positions, "has_class": self.has_class}
@@ -115,13 +117,13 @@ class Attention(keras.layers.Layer):
             scores = scores + ops.cast(bias, scores.dtype)
         weights = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        return self.output_product(ops.reshape(mixed, (-1, ops.shape(queries)[1], self.dim)))
+        return self.output_product(ops.reshape(mixed, (-1, find_length(queries), self.dim)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads, "dim": self.dim, "dropout": self.rate}
 
     def _split(self, values: Any) -> Any:
-        shape = (-1, ops.shape(values)[1], self.num_heads, self.dim // self.num_heads)
+        shape = (-1, find_length(values), self.num_heads, self.dim // self.num_heads)
         return ops.transpose(ops.reshape(values, shape), (0, 2, 1, 3))  # (batch, heads, length, head_dim)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.rows import EmbeddingTable
 from tfchain.models.images.config import ImageTextConfig, ImageTowerConfig, LayersConfig, TextTowerConfig
 from tfchain.models.images.layers import AttentionPool, Patches, Positions, TowerLayer, make_norm
 
@@ -66,7 +67,7 @@ def make_text_tower(config: ImageTextConfig, *, dtype: str = "float32") -> keras
     layers = tower.layers
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
-    embed = keras.layers.Embedding(
+    embed = EmbeddingTable(
         tower.vocabulary_size,
         layers.hidden_dim,
         embeddings_initializer=keras.initializers.RandomNormal(stddev=0.02),

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfchain.models.encoders.rows import EmbeddingTable
+
 
 @keras.saving.register_keras_serializable("tfchain")
 class DropIds(keras.layers.Layer):
@@ -48,7 +50,7 @@ class CategoriesMean(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_values = num_values
         self.dim = dim
-        self.embedding = keras.layers.Embedding(num_values + 1, dim, name="embedding")
+        self.embedding = EmbeddingTable(num_values + 1, dim, name="embedding")
 
     def build(self, input_shape: Any) -> None:
         self.embedding.build(input_shape)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from tfchain.models.encoders.rows import EmbeddingTable
 from tfchain.models.recommendation.config import RecommendationConfig
 from tfchain.models.recommendation.features import ID, Feature, input_name
 from tfchain.models.recommendation.layers import BeginHistory, CategoriesMean, DropIds, Gate, RecencyMean
@@ -77,7 +78,7 @@ def make_item_tower(config: RecommendationConfig, shape: TowerShape, *, dtype: s
         parts.append(_embed(shape.num_items + 1, config.dim, "ids", dtype, seed)(ids))
     vectors = parts[0] if len(parts) == 1 else layers.Add(dtype="float32", name="sum")(parts)
     if config.bias:
-        bias = layers.Embedding(shape.num_items + 1, 1, embeddings_initializer="zeros", name="bias")(ids)
+        bias = EmbeddingTable(shape.num_items + 1, 1, embeddings_initializer="zeros", name="bias")(ids)
         if shape.item_features:  # what is new has a popularity to be expected of its features
             bias = layers.Add(name="bias_sum")(
                 [bias, layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="bias_of_features")(parts[0])]
@@ -163,9 +164,9 @@ def _project(
     return parts[0] if len(parts) == 1 else layers.Add(name="features")(parts)
 
 
-def _embed(num_rows: int, dim: int, name: str, dtype: str, seed: int) -> keras.layers.Embedding:
+def _embed(num_rows: int, dim: int, name: str, dtype: str, seed: int) -> EmbeddingTable:
     normal = keras.initializers.RandomNormal(stddev=dim**-0.5, seed=seed)
-    return layers.Embedding(num_rows, dim, embeddings_initializer=normal, dtype=dtype, name=name)
+    return EmbeddingTable(num_rows, dim, embeddings_initializer=normal, dtype=dtype, name=name)
 
 
 def _dense(dim: int, name: str, dtype: str, seed: int, activation: Any = None) -> keras.layers.Dense:

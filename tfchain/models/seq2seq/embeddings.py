@@ -35,12 +35,12 @@ class TokenTable(keras.layers.Layer):
         )
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
-        table = ops.cast(self.embeddings, self.compute_dtype)
-        if not reverse:
-            rows = ops.take(table, inputs, axis=0)
-            return rows if self.scale == 1 else rows * self.scale
         import tensorflow as tf
 
+        table = ops.cast(self.embeddings, self.compute_dtype)
+        if not reverse:
+            rows = tf.gather(table, inputs)
+            return rows if self.scale == 1 else rows * self.scale
         scores = tf.matmul(ops.reshape(inputs, (-1, self.hidden_dim)), table, transpose_b=True)
         return ops.reshape(scores, (*ops.shape(inputs)[:-1], self.vocabulary_size))
 

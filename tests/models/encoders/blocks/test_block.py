@@ -20,7 +20,8 @@ from tfchain.models.encoders.blocks.post_norm import PostNormBlock
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder, fingerprint_model
 from tfchain.models.encoders.keras_weights import KerasWeights
-from tfchain.models.encoders.transformer import BlockLayer, LayerNorm, SelfAttention, as_rows, batch_and_length
+from tfchain.models.encoders.rows import TextSize, as_rows
+from tfchain.models.encoders.transformer import BlockLayer, LayerNorm, SelfAttention
 from tfchain.models.engines.calibration import measure_input_ranges
 from tfchain.models.engines.int8_encoder import make_int8_copy
 from tfchain.models.engines.native_encoder import find_obstacle_of_shape
@@ -53,7 +54,7 @@ class GatedLayer(BlockLayer):
         self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
     ) -> Any:
         visit = visit or (lambda path, rows: None)
-        size, rows = batch_and_length(hidden), as_rows(hidden)
+        size, rows = TextSize(hidden), as_rows(hidden)
         normed = self.attention_norm(rows)
         visit("attention/query_key_value", normed)
         mixed = self.attention.mix(normed, bias, size=size)
@@ -64,7 +65,7 @@ class GatedLayer(BlockLayer):
         gate, up = ops.split(self.gate_and_up(normed), 2, axis=-1)
         units = ops.silu(gate) * up
         visit("down", units)
-        return ops.reshape(rows + self.down(units), (*size, ops.shape(hidden)[-1]))
+        return size.reshape(rows + self.down(units), hidden.shape[-1])
 
 
 class GatedBlock(PostNormBlock):

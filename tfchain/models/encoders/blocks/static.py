@@ -36,9 +36,9 @@ class StaticBlock(Block):
         return 1
 
     def make_layer(self, config: TransformerConfig, name: str, *, dtype: str) -> Any:
-        import keras
+        from tfchain.models.encoders.rows import EmbeddingTable
 
-        return keras.layers.Embedding(config.vocabulary_size, config.hidden_dim, name=name, dtype=dtype)
+        return EmbeddingTable(config.vocabulary_size, config.hidden_dim, name=name, dtype=dtype)
 
 
 STATIC = StaticBlock()

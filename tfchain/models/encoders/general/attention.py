@@ -11,7 +11,7 @@ from tfchain.models.encoders.attend import LONG, attend_any
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.general.shared_inputs import list_position_options
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.transformer import batch_and_length
+from tfchain.models.encoders.rows import TextSize
 
 
 def rotate(heads: Any, table: Any, *, is_interleaved: bool = False) -> Any:
@@ -109,12 +109,12 @@ class GroupedAttention(keras.layers.Layer):
         self.output_product.build((None, self.num_heads * self.head_dim))
 
     def call(self, hidden: Any, shared: Any, training: bool = False) -> Any:
-        size = batch_and_length(hidden)
+        size = TextSize(hidden)
         rows = ops.reshape(hidden, (-1, self.hidden_dim))
         rows = self.output_product(self.mix(rows, shared, size=size, training=training))
-        return ops.reshape(rows, (*size, self.hidden_dim))
+        return size.reshape(rows, self.hidden_dim)
 
-    def mix(self, rows: Any, shared: Any, *, size: tuple[Any, Any], training: bool = False) -> Any:
+    def mix(self, rows: Any, shared: Any, *, size: TextSize, training: bool = False) -> Any:
         """Returns the heads' results, the input of the output product: `(batch * length, num_heads * head_dim)`.
 
         Args:
@@ -123,8 +123,8 @@ class GroupedAttention(keras.layers.Layer):
             size: Batch and length.
             training: Whether dropout is on. Default: False.
         """
-        (batch, length), heads, keys, width = size, self.num_heads, self.num_keys, self.head_dim
-        product = ops.reshape(self.query_key_value(rows), (batch, length, heads + 2 * keys, width))
+        heads, keys, width = self.num_heads, self.num_keys, self.head_dim
+        product = size.reshape(self.query_key_value(rows), heads + 2 * keys, width)
         product = ops.transpose(product, (0, 2, 1, 3))  # (batch, heads, length, width)
         query, key, value = ops.split(product, [heads, heads + keys], axis=1)
         if self.query_norm is not None and self.key_norm is not None:

@@ -7,7 +7,7 @@ from keras import ops
 
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.transformer import batch_and_length
+from tfchain.models.encoders.rows import EmbeddingTable, TextSize
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -50,9 +50,9 @@ class TokenEmbeddings(keras.layers.Layer):
         self.norm_epsilon = norm_epsilon
         self.dropout = dropout
         names = {"dtype": self.dtype_policy}
-        self.token = keras.layers.Embedding(vocabulary_size, self.token_embedding_dim, name="token", **names)
+        self.token = EmbeddingTable(vocabulary_size, self.token_embedding_dim, name="token", **names)
         self.token_type = (
-            keras.layers.Embedding(num_token_types, hidden_dim, name="token_type", **names) if num_token_types else None
+            EmbeddingTable(num_token_types, hidden_dim, name="token_type", **names) if num_token_types else None
         )
         self.projection = (
             keras.layers.Dense(hidden_dim, name="projection", **names)
@@ -77,7 +77,7 @@ class TokenEmbeddings(keras.layers.Layer):
         hidden = self.token(token_ids)  # (batch, length, token_embedding_dim)
         if self.projection is not None:
             flat = self.projection(ops.reshape(hidden, (-1, self.token_embedding_dim)))
-            hidden = ops.reshape(flat, (*batch_and_length(token_ids), self.hidden_dim))
+            hidden = TextSize(token_ids).reshape(flat, self.hidden_dim)
         if self.options.embedding_scale != 1:
             hidden = hidden * self.options.embedding_scale
         if self.token_type is not None:

@@ -10,7 +10,8 @@ from tfchain.models.encoders.attend import LONG
 from tfchain.models.encoders.general.attention import GroupedAttention
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.transformer import BlockLayer, as_rows, batch_and_length, make_activation
+from tfchain.models.encoders.rows import TextSize, as_rows
+from tfchain.models.encoders.transformer import BlockLayer, make_activation
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -111,7 +112,7 @@ class GeneralLayer(BlockLayer):
     def compute(
         self, hidden: Any, bias: Any, token_ids: Any = None, *, training: bool = False, visit: Any = None
     ) -> Any:
-        size = batch_and_length(hidden if token_ids is None else token_ids)
+        size = TextSize(hidden if token_ids is None else token_ids)
         rows = as_rows(hidden)
         is_post = self.options.norm_place == "post"
 
@@ -136,7 +137,7 @@ class GeneralLayer(BlockLayer):
         rows = rows + self.drop(narrowed, training=training)
         if is_post:
             rows = self.feed_forward_norm(rows)
-        return ops.reshape(rows, (*size, self.hidden_dim))
+        return size.reshape(rows, self.hidden_dim)
 
     def _activate(self, units: Any) -> Any:
         activate = make_activation(self.activation)

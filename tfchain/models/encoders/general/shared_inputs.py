@@ -10,6 +10,7 @@ from tfchain.models.encoders.attend import LONG
 from tfchain.models.encoders.layer_config import LayerConfig, RotaryConfig, to_plain
 from tfchain.models.encoders.position_bias import make_position_bias
 from tfchain.models.encoders.rotary import make_frequencies, make_slopes
+from tfchain.models.encoders.rows import find_length, list_places
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -34,7 +35,7 @@ class RotaryTable(keras.layers.Layer):
 
     def call(self, token_ids: Any) -> Any:
         frequencies = make_frequencies(self.rotary, self.head_dim, is_local=self.is_local)
-        positions = ops.cast(ops.arange(ops.shape(token_ids)[1], dtype="int32"), "float32")
+        positions = ops.cast(list_places(token_ids), "float32")
         angles = ops.expand_dims(positions, 1) * frequencies  # (length, dim / 2)
         table = ops.stack([ops.cos(angles), ops.sin(angles)])
         is_scaled = self.rotary.attention_factor != 1 and not (self.is_local and self.rotary.local_base is not None)
@@ -88,10 +89,10 @@ class PositionBias(keras.layers.Layer):
         self.is_local = is_local
 
     def call(self, padding: Any, token_ids: Any) -> Any:
-        length = ops.shape(token_ids)[1]
-        keys = ops.arange(length, dtype="int32")
+        keys = list_places(token_ids)
         queries = keys
         if self.max_length > LONG:
+            length = find_length(token_ids)
             queries = ops.arange(ops.where(ops.less_equal(length, LONG), length, 1), dtype="int32")
         window = self.layer.window if self.is_local else None
         options = list_position_options(self.layer, self.num_heads, window)

@@ -1,0 +1,69 @@
+"""Texts as rows of tokens, and back, with few ops: in a graph that is not run often, making it takes the time."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def as_rows(hidden: Any) -> Any:
+    """Reshapes `(…, dim)` to `(tokens of all texts, dim)`."""
+    return hidden if len(hidden.shape) == 2 else ops.reshape(hidden, (-1, hidden.shape[-1]))
+
+
+class TextSize:
+    """Batch and length of a tensor `(batch, length, …)`, to which rows are reshaped.
+
+    A graph that knows one of them computes no shape; one that knows neither computes it once.
+
+    Args:
+        tensor: The tensor.
+    """
+
+    def __init__(self, tensor: Any) -> None:
+        batch, length = tensor.shape[:2]
+        self._known: tuple[int, int] | None = None
+        self._shape: Any = None
+        if batch is not None or length is not None:
+            self._known = (-1 if batch is None else batch, -1 if length is None else length)
+        else:
+            import tensorflow as tf
+
+            shape = tf.shape(tensor)
+            self._shape = shape if tensor.shape.rank == 2 else shape[:2]
+
+    def reshape(self, rows: Any, *dims: int) -> Any:
+        """Reshapes `(batch * length, …)` to `(batch, length, *dims)`."""
+        if self._known is not None:
+            return ops.reshape(rows, (*self._known, *dims))
+        import tensorflow as tf
+
+        return tf.reshape(rows, tf.concat([self._shape, dims], 0))
+
+
+def find_length(token_ids: Any) -> Any:
+    """Returns the length of texts, `(batch, length)`: a number if the graph knows it, or an int32 scalar."""
+    import tensorflow as tf
+
+    return tf.shape(token_ids)[1] if token_ids.shape[1] is None else token_ids.shape[1]
+
+
+def list_places(token_ids: Any) -> Any:
+    """Returns the places in a text of `(batch, length)`: 0, 1, …, int32 `(length,)`."""
+    import tensorflow as tf
+
+    return tf.range(find_length(token_ids))
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class EmbeddingTable(keras.layers.Embedding):
+    """Keras' embedding, in a third of its ops: ids are rows of the table, and none counts from its end.
+
+    Keras adds the number of rows to negative ids, for which a graph takes eleven more ops. Here a negative id is an
+    error where TensorFlow checks ids, on a CPU.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        return ops.cast(tf.gather(ops.convert_to_tensor(self.embeddings), inputs), self.compute_dtype)
