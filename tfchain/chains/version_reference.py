@@ -108,22 +108,21 @@ def ask_version(version: Path, asked: Asked, *, engine: str = "auto") -> Answers
         return Answers(sample, documents, record_canaries(ask, chosen), fingerprint)
 
 
-def record_version(version: Path, texts: Sequence[str], *, engine: str = "auto") -> Sample:
-    """Loads a version, and returns what it makes of queries: a sample for a reference.
+def record_texts(version: Path, model: ServedModel, texts: Sequence[str]) -> Sample:
+    """Returns what a version makes of queries: a sample for a reference.
 
     Args:
         version: The version's folder.
+        model: The version, as `open_version` loads it.
         texts: The queries.
-        engine: What computes, as in `open_version`. Default: `auto`.
 
     Raises:
-        InputError: if it cannot be loaded, or does not answer single texts.
+        InputError: if it does not answer single texts.
     """
     from tfchain.monitoring.drift.record import record_queries
 
-    with open_version(version, engine=engine) as model:
-        _check_takes_texts(model)
-        return record_queries(model, texts, count_unknown=make_unknown_counter(version, model))
+    _check_takes_texts(model)
+    return record_queries(model, texts, count_unknown=make_unknown_counter(version, model))
 
 
 def _check_takes_texts(model: ServedModel) -> None:

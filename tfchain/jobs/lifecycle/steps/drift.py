@@ -1,7 +1,7 @@
 """Drift: each version gets a reference of its queries, with which the latest queries are compared."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,36 +67,75 @@ def find_log(plan: LifecyclePlan) -> Path | None:
     return None
 
 
-def add_reference(plan: LifecyclePlan, version: Path, chain: Any) -> None:
-    """Puts a reference into a new version, if the file watches for drift: of the latest queries, or of judged ones.
+def add_drift_files(plan: LifecyclePlan, version: Path, chain: Any) -> None:
+    """Puts a reference and canaries into a new version, if the file watches for drift and they are not there.
+
+    The reference is of the latest queries, or of judged ones; the canaries get the version's own vectors and scores.
+    The version is loaded once for both.
 
     Raises:
         InputError: if the version answers no texts.
     """
-    from tfchain.chains.version_reference import record_version
+    from tfchain.chains.monitored_version import open_version
+    from tfchain.monitoring.canaries.ask import make_ask, record_canaries
+    from tfchain.monitoring.canaries.canary import find_canaries, read_canaries, write_canaries
+
+    asked = _choose_asked(plan, version, chain)
+    canaries = plan.sections.get("canary", {}).get("canaries")
+    if find_canaries(version).is_file():
+        canaries = None
+    if asked is None and canaries is None:
+        return
+    with open_version(version) as model:
+        if asked is not None:
+            _write_reference(plan, version, model, asked, chain.fingerprint)
+        if canaries is not None:
+            write_canaries(version, record_canaries(make_ask(model), read_canaries(canaries)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a reference is made of.
+
+    Args:
+        texts: The queries.
+        is_judged: Whether their answers are known.
+    """
+
+    texts: list[str]
+    is_judged: bool
+
+
+def _choose_asked(plan: LifecyclePlan, version: Path, chain: Any) -> _Asked | None:
+    """Chooses the queries of a new version's reference; None if it is to have none, or has one."""
     from tfchain.jobs.lifecycle.steps.query_log import read_queries
     from tfchain.monitoring.drift.config import LEAST_WINDOW, DriftConfig
-    from tfchain.monitoring.drift.reference import find_reference, make_reference, write_reference
+    from tfchain.monitoring.drift.reference import find_reference
 
     drift = plan.sections.get("trigger", {}).get("drift")
     if drift is None or find_reference(version).is_file():
-        return
+        return None
     log = find_log(plan)
-    texts = [] if log is None else read_queries(log, most=MOST_QUERIES)
+    asked = _Asked([] if log is None else read_queries(log, most=MOST_QUERIES), is_judged=False)
     evaluate = plan.sections.get("evaluate")
-    is_judged = False
-    if len(texts) < drift.get("window", DriftConfig().window) and evaluate is not None:
-        is_judged = True
+    if len(asked.texts) < drift.get("window", DriftConfig().window) and evaluate is not None:
         judged = chain.task.read_judged(evaluate["dataset"], split=evaluate.get("split", "test"))
         texts = ask_for_texts(lambda: list(chain.task.asked(judged)[0])[:MOST_QUERIES])
-    if len(texts) < LEAST_WINDOW:
-        return
-    config = DriftConfig(**make_drift_values(drift))
-    sample = ask_for_texts(lambda: record_version(version, texts))
-    if is_judged:  # with known answers: users' questions have lower scores without being others
+        asked = _Asked(texts, is_judged=True)
+    return asked if len(asked.texts) >= LEAST_WINDOW else None
+
+
+def _write_reference(plan: LifecyclePlan, version: Path, model: Any, asked: _Asked, fingerprint: str) -> None:
+    from tfchain.chains.version_reference import record_texts
+    from tfchain.monitoring.drift.config import DriftConfig
+    from tfchain.monitoring.drift.reference import make_reference, write_reference
+
+    config = DriftConfig(**make_drift_values(plan.sections["trigger"]["drift"]))
+    sample = ask_for_texts(lambda: record_texts(version, model, asked.texts))
+    if asked.is_judged:  # with known answers: users' questions have lower scores without being others
         scalars = {name: values for name, values in sample.scalars.items() if name != "score"}
         sample = replace(sample, scalars=scalars)
-    write_reference(version, make_reference(sample, config=config, fingerprint=chain.fingerprint))
+    write_reference(version, make_reference(sample, config=config, fingerprint=fingerprint))
 
 
 def ask_for_texts(ask: Callable[[], Value]) -> Value:
@@ -105,16 +144,3 @@ def ask_for_texts(ask: Callable[[], Value]) -> Value:
         return ask()
     except InputError as error:
         raise InputError(f"Drift is looked for in texts. {error} Take `drift` out of the section `trigger`.") from error
-
-
-def add_canaries(plan: LifecyclePlan, version: Path) -> None:
-    """Puts the canary queries of the file into a new version, with the version's own vectors and scores."""
-    from tfchain.chains.monitored_version import open_version
-    from tfchain.monitoring.canaries.ask import make_ask, record_canaries
-    from tfchain.monitoring.canaries.canary import find_canaries, read_canaries, write_canaries
-
-    source = plan.sections.get("canary", {}).get("canaries")
-    if source is None or find_canaries(version).is_file():
-        return
-    with open_version(version) as model:
-        write_canaries(version, record_canaries(make_ask(model), read_canaries(source)))

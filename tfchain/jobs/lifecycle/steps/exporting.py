@@ -8,7 +8,7 @@ from tfchain.jobs.lifecycle.plan import LifecyclePlan
 from tfchain.jobs.lifecycle.state import read_json
 from tfchain.jobs.lifecycle.step import Result, Step, StepRun
 from tfchain.jobs.lifecycle.steps.chains import load_chain
-from tfchain.jobs.lifecycle.steps.drift import add_canaries, add_reference
+from tfchain.jobs.lifecycle.steps.drift import add_drift_files
 from tfchain.jobs.lifecycle.steps.evaluation import candidate_step
 
 
@@ -53,8 +53,7 @@ def run_export(plan: LifecyclePlan, step: StepRun) -> Result:
             chain.add(documents)
         given: dict[str, Any] = dict(plan.sections.get("export", {}))
         version = chain.export(plan.base_path, **given)
-    add_reference(plan, version, chain)
-    add_canaries(plan, version)
+    add_drift_files(plan, version, chain)
     return Result(paths={"version": version}, values={"number": int(version.name)}, fingerprint=hash_version(version))
 
 
