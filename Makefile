@@ -11,7 +11,8 @@ DOCS ?=
 SECONDS ?= 1200
 PAUSE ?= 0.005
 END_WITH ?= 0
-JOBS ?= 2
+# More than two cores, as a file may wait for other processes.
+JOBS ?= 3
 # The tests that tell most about another version of Python in the least time: imports and process starts, files and
 # pickles, the compiled kernels, the command line, a task from fit to a served version, and a search chain's whole life.
 SHORT := tests/test_import.py tests/test_startup.py tests/core tests/data/files tests/data/documents \
@@ -41,7 +42,7 @@ $(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml $(KERNEL
 demo: install  ## documents in, answers out, over REST and gRPC; DOCS=path for your own folder
 	@$(QUIET) $(BIN)/python examples/demo.py $(DOCS)
 
-test: install  ## the tests, without PyTorch; JOBS=2 files at a time
+test: install  ## the tests, without PyTorch; JOBS=3 files at a time
 	$(QUIET) $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-short: install  ## the tests that tell most about another Python: make test-short PYTHON=python3.13

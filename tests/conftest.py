@@ -18,6 +18,9 @@ from tfchain.models.engines import litert_conversion, litert_engine
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# As often as Python does it, looking for garbage takes two seconds while TensorFlow and the tests are imported.
+gc.set_threshold(50_000, 10, 10)
+
 # The files that take longest come first, so that the last ones to end are short.
 LONGEST = (
     "tests/training/workers",
@@ -70,9 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Looks for garbage less often, and not among what is imported: of TensorFlow's objects alone it takes 0.5 s."""
+    """Does not look for garbage among what is imported: of TensorFlow's objects alone it takes 0.5 s."""
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")

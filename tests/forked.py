@@ -279,8 +279,10 @@ def _run_main(request: Mapping[str, Any]) -> None:
 if __name__ == "__main__":
     import gc
 
+    gc.disable()  # importing makes little garbage, and looking for it takes a second
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.enable()
     gc.freeze()  # what all forks share is not looked through again
     with socket.socket(fileno=int(sys.argv[1])) as opened:
         program = serve(opened)
