@@ -14,7 +14,7 @@ from tests.converter import Converter
 from tests.forked import ForkServer
 from tfchain.models.engines import litert_conversion, litert_engine
 
-# Two files run at a time on two cores: threads of TensorFlow's own would only wait for each other, and spin meanwhile.
+# As many files as cores run at a time, or more: TensorFlow's own threads would only wait for each other, and spin.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

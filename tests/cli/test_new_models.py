@@ -23,6 +23,7 @@ from tests.cli.test_tasks import read_json, write
 from tests.forked import ForkServer
 from tests.interaction_rows import ITEMS, make_rows
 from tests.tiny_translation import PAIRS
+from tfchain.chains import monitored_version
 from tfchain.chains.chain_types import find_saved_type
 from tfchain.core.errors import InputError
 from tfchain.core.observation import Observation
@@ -292,16 +293,19 @@ def test_a_version_is_made_ready_for_a_target(run: Run, exported: Path) -> None:
 
 
 def test_a_life_cycle_takes_up_an_export_and_watches_what_its_version_is_asked(
-    trained: Trained, exported: Path, tmp_path: Path
+    trained: Trained, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if the run that exported it had been killed."""
     case = trained.case
+    canaries = case.canaries or tuple({"text": text} for text in case.queries)
+    (tmp_path / "known.jsonl").write_text("".join(json.dumps(canary) + "\n" for canary in canaries))
     shutil.copytree(exported, tmp_path / "versions", ignore=shutil.ignore_patterns("reference.npz", "canaries.jsonl"))
     (tmp_path / "before.json").write_text('{"highest": 0}')
     (tmp_path / "life.yaml").write_text(
         f"task: {case.task}\nmodel: {trained.path}\nbase_path: versions\n"
         f"train: {{dataset: {trained.folder / case.data}}}\n"
         "trigger: {query_log: log, drift: {window: 20, stride: 20, num_runs: 20}}\n"
+        + (f"gate: {{dataset: {trained.folder / case.data}}}\ncanary: {{canaries: known.jsonl}}\n" if canaries else "")
     )
     plan = read_lifecycle(tmp_path / "life.yaml")
     results = {"train": Result(paths={"chain": trained.path})}
@@ -321,7 +325,16 @@ def test_a_life_cycle_takes_up_an_export_and_watches_what_its_version_is_asked(
         ):
             run_export(plan, step)
         return
+    opened: list[Path] = []
+    open_version = monitored_version.open_version
+    monkeypatch.setattr(
+        monitored_version, "open_version", lambda path, **options: opened.append(path) or open_version(path, **options)
+    )
     assert run_export(plan, step).values == {"number": 1}
+    assert (tmp_path / "versions" / "1" / "assets.extra" / "canaries.jsonl").is_file()
+    assert len(opened) == 1  # for the reference and the canaries
+    run_export(plan, step)
+    assert len(opened) == 1  # both are there
     write_live(plan, LiveModel(version=1, chain=str(trained.path), cycle=1))
     assert find_drift(plan)[0] is False
     ask(["a text of many more words than anybody asks of it as a rule"] * 20)

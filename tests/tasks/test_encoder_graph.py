@@ -3,9 +3,11 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfchain import NeuralSearchChain
 from tfchain.core.errors import InputError
@@ -75,6 +77,25 @@ def test_a_search_chain_is_exported_with_both(encoder: TextEncoder, tmp_path: Pa
     only_ids = chain.export(tmp_path / "ids", signatures="ids")
     described = json.loads((only_ids / "assets.extra" / "tfchain.json").read_text())
     assert described["signatures"] == ["embed_ids", "embed_query_ids"]
+
+
+def test_all_signatures_share_a_graph_of_the_tokenizer_for_each_length(thin_model_path: Path) -> None:
+    encoder = TextEncoder.from_pretrained(thin_model_path, engine="tensorflow")
+    graph = EncoderGraph(encoder, "embed_ids", has_text=True)
+    lengths: list[int] = []
+    tokenizer = graph.tokenizer
+
+    def count(text: tf.Tensor, max_length: int) -> Any:
+        lengths.append(max_length)
+        return tokenizer(text, max_length)
+
+    graph.tokenizer = count
+    text = to_array(TEXTS)
+    made = [graph.tokenize(text, prompt, role)["token_ids"] for prompt, role in (("", None), ("what ", "query"))]
+    np.testing.assert_array_equal(made[0], pad(encoder.tokenizer(TEXTS), encoder.tokenizer.pad_token_id)[0])
+    asked = pad(encoder.tokenizer([f"what {text}" for text in TEXTS]), encoder.tokenizer.pad_token_id)[0]
+    np.testing.assert_array_equal(made[1], asked)
+    assert lengths == [encoder.tokenizer.max_length]
 
 
 def test_litert_has_the_documents_encoder_alone() -> None:

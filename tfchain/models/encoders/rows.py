@@ -14,7 +14,7 @@ def as_rows(hidden: Any) -> Any:
 class TextSize:
     """Batch and length of a tensor `(batch, length, …)`, to which rows are reshaped.
 
-    A graph that knows one of them computes no shape; one that knows neither computes it once.
+    A graph that knows one of them computes no shape; one that knows neither computes it once for all that is reshaped.
 
     Args:
         tensor: The tensor.
@@ -66,4 +66,5 @@ class EmbeddingTable(keras.layers.Embedding):
     def call(self, inputs: Any) -> Any:
         import tensorflow as tf
 
-        return ops.cast(tf.gather(ops.convert_to_tensor(self.embeddings), inputs), self.compute_dtype)
+        rows = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
+        return ops.cast(tf.gather(ops.convert_to_tensor(self.embeddings), rows), self.compute_dtype)

@@ -13,7 +13,6 @@ import keras
 from keras import ops
 
 from tfchain.models.encoders.attend import LONG, attend_any
-from tfchain.models.encoders.normalize import normalize_for_training, normalize_last
 from tfchain.models.encoders.position_bias import MASKED, MASKED_FLOAT16
 from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
 from tfchain.models.encoders.rows import EmbeddingTable, TextSize, as_rows, list_places
@@ -49,12 +48,14 @@ class LayerNorm(keras.layers.LayerNormalization):
     between the products of a single query such small steps matter.
     """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any) -> Any:
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         values = ops.cast(inputs, dtype)
-        factors = ops.cast(self.gamma, dtype), None if self.beta is None else ops.cast(self.beta, dtype)
-        normalize = normalize_for_training if training else normalize_last
-        return ops.cast(normalize(values, *factors, self.epsilon), self.compute_dtype)
+        centered = values - ops.mean(values, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+        scaled = centered * ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, dtype)
+        shifted = scaled if self.beta is None else scaled + ops.cast(self.beta, dtype)
+        return ops.cast(shifted, self.compute_dtype)
 
 
 def _ignore(path: str, rows: Any) -> None:

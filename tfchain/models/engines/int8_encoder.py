@@ -103,8 +103,10 @@ class Int8Embedding(keras.layers.Layer):
         self.scales.assign(scales)
 
     def call(self, row_numbers: Any) -> Any:
-        numbers = ops.cast(ops.take(self.numbers, row_numbers, axis=0), "float32")
-        return numbers * ops.expand_dims(ops.take(self.scales, row_numbers, axis=0), -1)
+        import tensorflow as tf
+
+        numbers, scales = (tf.gather(ops.convert_to_tensor(part), row_numbers) for part in (self.numbers, self.scales))
+        return ops.cast(numbers, "float32") * ops.expand_dims(scales, -1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.dim)

@@ -21,7 +21,7 @@ from tfchain.runtime.token_batches import TOKENS_IN_BATCH, map_on_threads
 
 logger = logging.getLogger(__name__)
 
-CONVERSION = 5  # increased when the same weights give a different flatbuffer, so that cached ones are not used
+CONVERSION = 6  # increased when the same weights give a different flatbuffer, so that cached ones are not used
 POOL_TOKENS = 4096  # with this many tokens, several interpreters are worth starting, which happens once
 MOST_INTERPRETERS = 8  # beside the interpreter for queries; each has a copy of the weights
 LARGE = 100_000_000  # weights; TensorFlow is faster with layers of newer architectures that wide

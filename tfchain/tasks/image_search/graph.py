@@ -82,10 +82,14 @@ def make_image_graph(model: ImageTextModel, pictures: PictureIndex | None, *, to
 
     text_spec, image_spec = (tf.TensorSpec([None], tf.string, name=name) for name in ("text", "image"))
 
-    # One graph of each tower for all signatures: most of an export's time goes into making them.
+    # One graph of each part for all signatures: most of an export's time goes into making them.
+    @tf.function(input_signature=[text_spec], autograph=False)
+    def split(text: Any) -> Any:
+        return module.tokenizer(text, length)
+
     @tf.function(input_signature=[text_spec], autograph=False)
     def embed_text(text: Any) -> Any:
-        token_ids, mask = module.tokenizer(text, length)
+        token_ids, mask = split(text)
         if model.config.text.pads_to_length:
             missing = length - tf.shape(token_ids)[1]
             token_ids = tf.pad(token_ids, [[0, 0], [0, missing]], constant_values=model.tokenizer.pad_token_id)
@@ -106,7 +110,7 @@ def make_image_graph(model: ImageTextModel, pictures: PictureIndex | None, *, to
         return {"embedding": vectors}
 
     def tokenize(text: Any) -> dict[str, Any]:
-        return dict(zip(("token_ids", "padding_mask"), module.tokenizer(text, length), strict=True))
+        return dict(zip(("token_ids", "padding_mask"), split(text), strict=True))
 
     signatures = {EMBED_TEXT: of_texts(to_embedding), EMBED_IMAGE: of_images(to_embedding)}
     signatures[EMBED] = signatures[EMBED_TEXT]

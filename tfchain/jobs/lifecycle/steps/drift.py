@@ -68,13 +68,13 @@ def find_log(plan: LifecyclePlan) -> Path | None:
 
 
 def add_drift_files(plan: LifecyclePlan, version: Path, chain: Any) -> None:
-    """Puts a reference and canaries into a new version, if the file watches for drift and they are not there.
+    """Puts a reference into a new version, if the file watches for drift, and the file's canaries, if it has any.
 
     The reference is of the latest queries, or of judged ones; the canaries get the version's own vectors and scores.
-    The version is loaded once for both.
+    The version is loaded once for both, and not at all if they are there.
 
     Raises:
-        InputError: if the version answers no texts.
+        InputError: if the version cannot be loaded or answers no texts, or the canaries cannot be read.
     """
     from tfchain.chains.monitored_version import open_version
     from tfchain.monitoring.canaries.ask import make_ask, record_canaries
