@@ -51,10 +51,19 @@ def ask(stream: socket.socket) -> bytes:
     return stream.recv(1000)
 
 
+def wait_until_idle(server: HttpServer) -> None:
+    """Waits until each connection's thread, which answers first, has noted since when it is idle."""
+    deadline = time.monotonic() + 10
+    while any(connection.idle_since is None for connection in server._connections):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_the_connection_that_has_been_idle_for_longest_gives_way(server: HttpServer) -> None:
     first, second, third = (connect(server) for _ in range(3))
     for stream in (first, second, third, first):  # the second is idle for longest now
         assert ask(stream).endswith(b"ok")
+        wait_until_idle(server)
     fourth = connect(server)
     assert ask(fourth).endswith(b"ok")
     assert second.recv(10) == b""
