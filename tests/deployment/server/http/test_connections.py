@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -51,10 +51,9 @@ def ask(stream: socket.socket) -> bytes:
     return stream.recv(1000)
 
 
-def wait_until_idle(server: HttpServer) -> None:
-    """Waits until each connection's thread, which answers first, has noted since when it is idle."""
+def wait_until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while any(connection.idle_since is None for connection in server._connections):
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.001)
 
@@ -63,7 +62,7 @@ def test_the_connection_that_has_been_idle_for_longest_gives_way(server: HttpSer
     first, second, third = (connect(server) for _ in range(3))
     for stream in (first, second, third, first):  # the second is idle for longest now
         assert ask(stream).endswith(b"ok")
-        wait_until_idle(server)
+        wait_until(lambda: all(connection.idle_since for connection in server._connections))  # after it has answered
     fourth = connect(server)
     assert ask(fourth).endswith(b"ok")
     assert second.recv(10) == b""
@@ -89,10 +88,7 @@ def test_who_is_within_a_request_does_not_give_way_and_others_wait(server: HttpS
         stream.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         assert api.begun.acquire(timeout=10)
     busy[2].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")  # half a body
-    deadline = time.monotonic() + 10
-    while any(connection.idle_since is not None for connection in server._connections):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: [connection.idle_since for connection in server._connections] == [None] * 3)
     late = connect(server)
     late.sendall(GET)
     late.settimeout(0.2)
