@@ -11,7 +11,7 @@ DOCS ?=
 SECONDS ?= 1200
 PAUSE ?= 0.005
 END_WITH ?= 0
-# One more than this project's two cores: a file may wait for another process.
+# One more than the two cores that the tests are timed on: a file may wait for another process.
 JOBS ?= 3
 # The tests that tell most about another version of Python in the least time: imports and process starts, files and
 # pickles, the compiled kernels, the command line, a task from fit to a served version, and a search chain's whole life.

@@ -279,7 +279,7 @@ def _run_main(request: Mapping[str, Any]) -> None:
 if __name__ == "__main__":
     import gc
 
-    gc.disable()  # importing makes little garbage, and looking for it takes a second
+    gc.disable()  # importing makes little garbage
     for name in PRELOADED:
         importlib.import_module(name)
     gc.enable()

@@ -67,7 +67,7 @@ def test_a_negative_id_is_no_row() -> None:
 
 
 def test_a_layer_adds_few_ops_to_a_graph() -> None:
-    """Shapes were a fifth of a layer's ops: making a graph takes most of the time of a first answer."""
+    """A quarter of a layer's ops were shapes: making a graph takes most of the time of a first answer."""
 
     def count_ops(num_layers: int) -> int:
         transformer = TransformerConfig(

@@ -57,9 +57,9 @@ def list_places(token_ids: Any) -> Any:
 
 @keras.saving.register_keras_serializable("tfchain")
 class EmbeddingTable(keras.layers.Embedding):
-    """Keras' embedding, in a third of its ops: ids are rows of the table, and none counts from its end.
+    """Keras' embedding in fewer ops, 7 in place of 17: ids are rows of the table, and none counts from its end.
 
-    Keras adds the number of rows to negative ids, for which a graph takes eleven more ops. Here a negative id is an
+    Keras adds the number of rows to negative ids, for which a graph takes the other ten. Here a negative id is an
     error where TensorFlow checks ids, on a CPU.
     """
 
