@@ -56,10 +56,16 @@ class Server:
         models = self.traffic.follow_models({"docs": ModelConfig("docs", base_path)})
         assert models is not None
         self.policy = models["docs"].policy
-        self.manager = Manager(self._load, max_retries=0, retry_seconds=0.01)
+        self.held: dict[int, threading.Event] = {}  # versions whose load waits
+        self.broken: set[int] = set()
+        self.manager = Manager(self.load, max_retries=0, retry_seconds=0.01)
         self.traffic.attach(self.manager)
 
-    def _load(self, name: str, version: int, path: Path) -> Any:
+    def load(self, name: str, version: int, path: Path) -> Any:
+        if version in self.held:
+            self.held[version].wait(10)
+        if version in self.broken:
+            raise invalid_argument(f"{version} is broken")
         return self.traffic.watch(Numbered(version), name, version)
 
     def poll(self, *expected: int) -> None:
@@ -124,6 +130,32 @@ def test_a_canary_gets_its_share_of_the_requests_that_name_no_version(server: Se
     rollback(server.base_path)
     server.poll(2)
     assert {server.ask() for _ in range(50)} == {"2"}
+
+
+@pytest.mark.parametrize("slow", [2, 3], ids=["the live version", "the canary"])
+def test_a_server_that_starts_beside_a_canary_is_loaded_when_both_answer(server: Server, slow: int) -> None:
+    promote(server.base_path, 2, needs_blessing=False)
+    start_canary(server.base_path, 3, percent=1, needs_blessing=False)
+    server.held[slow] = threading.Event()
+    server.manager.set_wanted("docs", server.policy("docs", list_versions(server.base_path)))
+    wait_for(lambda: server.manager.is_available("docs", 5 - slow))
+    with pytest.raises(StatusError, match=r"The models docs were not loaded in 0 s"):  # the other would get all
+        server.manager.wait_until_loaded(["docs"], 0.05)
+    server.held[slow].set()
+    assert server.manager.wait_until_loaded(["docs"], 10) == {}
+    assert Counter(server.ask() for _ in range(100))["3"] == 1
+
+
+def test_a_server_that_starts_beside_a_canary_that_cannot_be_loaded_answers_all_the_same(server: Server) -> None:
+    server.manager.close()
+    server.manager = Manager(server.load, max_retries=1, retry_seconds=60)
+    server.traffic.attach(server.manager)
+    server.broken.add(3)
+    promote(server.base_path, 2, needs_blessing=False)
+    start_canary(server.base_path, 3, percent=50, needs_blessing=False)
+    server.manager.set_wanted("docs", server.policy("docs", list_versions(server.base_path)))
+    assert server.manager.wait_until_loaded(["docs"], 10) == {}
+    assert {server.ask() for _ in range(20)} == {"2"}
 
 
 def test_a_canary_that_is_lower_than_the_live_version_is_one_too(server: Server) -> None:

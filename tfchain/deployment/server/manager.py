@@ -83,6 +83,7 @@ class Manager:
         labels: The version labels that requests may use.
         choose: From a model's name and the versions that answer, the one for a request that names none; None for the
             highest. Default: always the highest.
+        awaited: From a model's name, the versions that `wait_until_loaded` waits for, if wanted. Default: none.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Manager:
     ) -> None:
         self.labels = Labels()
         self.choose: Callable[[str, Collection[int]], int | None] = lambda *_: None
+        self.awaited: Callable[[str], Collection[int]] = lambda _: ()
         self._load = load
         self._max_retries = max_retries
         self._retry_seconds = retry_seconds
@@ -183,6 +185,8 @@ class Manager:
 
     def wait_until_loaded(self, names: Sequence[str], timeout_seconds: float) -> dict[str, list[VersionStatus]]:
         """Waits until each model has a version that answers, or cannot have one.
+
+        Versions that `awaited` names must answer, too, or have failed once: the others do not take their requests.
 
         Returns:
             The models that have none, with the failed loads of their versions; no loads for a model without wanted
@@ -379,13 +383,17 @@ class Manager:
         return any(record.answering() for record in self._records.get(name, {}).values())
 
     def _is_pending(self, name: str) -> bool:
-        """Returns whether no version of a model answers, but one is loading, or is about to."""
+        """Returns whether no version of a model answers, or an awaited one does not, but is loading or about to."""
         records = self._records.get(name, {})
-        is_wanted = any(
-            version not in records or records[version].state is not State.END or not records[version].is_wanted
+        to_load = [
+            version
             for version in self._wanted.get(name, {})
-        )
-        return is_wanted and not self._has_answering(name)
+            if version not in records or records[version].state is not State.END or not records[version].is_wanted
+        ]
+        if not self._has_answering(name):
+            return bool(to_load)
+        awaited = [records.get(version) for version in self.awaited(name) if version in to_load]
+        return any(record is None or (record.answering() is None and record.error is None) for record in awaited)
 
     def _failures(self, name: str) -> list[VersionStatus]:
         records = self._records.get(name, {}).values()

@@ -68,10 +68,11 @@ class Traffic:
         }
 
     def attach(self, manager: Manager) -> None:
-        """Has a manager ask which version a request gets, and starts to copy requests."""
+        """Has a manager ask which version a request gets, and which it waits for, and starts to copy requests."""
         if not self._is_on:
             return
         manager.choose = self.choose
+        manager.awaited = self.find_awaited
         self.shadow = ShadowCopies(lambda name, version: manager.lend(ModelSpec(name, version)), self._registry)
         self.shadow.start()
 
@@ -90,6 +91,11 @@ class Traffic:
         """Returns a model's releases; None if nothing was ever released."""
         state = self._states.get(name)
         return None if state is None or state.live is None else state
+
+    def find_awaited(self, name: str) -> Collection[int]:
+        """Returns the versions among which a model's requests are shared: none is to get the share of another."""
+        state = self.find_state(name)
+        return () if state is None else [version for version in (state.live, state.canary) if version is not None]
 
     def choose(self, name: str, answering: Collection[int]) -> int | None:
         """Returns the version for a request that names none; None to leave it to the server's own rule."""
