@@ -27,5 +27,8 @@ def unpacked(packed: bytes) -> Iterator[Path]:
     """Yields a folder with the files that `pack` packed; it is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="tfchain-") as folder:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(folder, filter="data")
+            else:  # before Python 3.11.4; Debian 12 has 3.11.2
+                archive.extractall(folder)
         yield Path(folder)
