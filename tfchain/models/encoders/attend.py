@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.models.encoders.position_bias import make_position_bias
 
 LONG = 1024  # tokens; the attention of longer texts is computed in blocks of queries
@@ -26,16 +27,21 @@ def attend(query: Any, key: Any, value: Any, bias: Any, *, drop: Callable[[Any],
     """
     heads, key_heads, width = query.shape[1], key.shape[1], query.shape[-1]
     if heads == key_heads:
-        weights = ops.softmax(ops.matmul(query, ops.swapaxes(key, -1, -2)) + bias)
-        return ops.matmul(weights if drop is None else drop(weights), value)
+        weights = ops.softmax(_multiply(query, ops.swapaxes(key, -1, -2)) + bias)
+        return _multiply(weights if drop is None else drop(weights), value)
     # The query heads of a group, one after the other, are the rows of one product with their shared head of keys.
     batch, _, queries, _ = ops.shape(query)
     keys = ops.shape(key)[2]
     grouped = ops.reshape(query, (batch, key_heads, -1, width))
-    scores = ops.matmul(grouped, ops.swapaxes(key, -1, -2))  # (batch, key heads, group * queries, keys)
+    scores = _multiply(grouped, ops.swapaxes(key, -1, -2))  # (batch, key heads, group * queries, keys)
     weights = ops.softmax(ops.reshape(scores, (batch, heads, queries, keys)) + bias)
     weights = ops.reshape(weights if drop is None else drop(weights), (batch, key_heads, -1, keys))
-    return ops.reshape(ops.matmul(weights, value), (batch, heads, queries, width))
+    return ops.reshape(_multiply(weights, value), (batch, heads, queries, width))
+
+
+def _multiply(first: Any, second: Any) -> Any:
+    with compact_steps():
+        return ops.matmul(first, second)
 
 
 def attend_any(

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from tfchain.models.encoders.disentangled_config import DisentangledConfig, find_relative_rows
-from tfchain.models.encoders.rows import TextSize, as_rows
+from tfchain.models.encoders.rows import Dropout, TextSize, as_rows
 from tfchain.models.encoders.transformer import LayerNorm, SelfAttention, TransformerLayer
 
 
@@ -112,7 +112,7 @@ class DisentangledAttention(SelfAttention):
         self.options = options if isinstance(options, DisentangledConfig) else DisentangledConfig(**options)
         self.max_length = max_length
         self.position_dropout = position_dropout
-        self.position_drop = keras.layers.Dropout(position_dropout, name="position_drop", dtype=self.dtype_policy)
+        self.position_drop = Dropout(position_dropout, name="position_drop", dtype=self.dtype_policy)
         self.position_products: dict[str, Any] = {}
         if not self.options.shares_products:
             for term, name in (("c2p", "position_key"), ("p2c", "position_query")):

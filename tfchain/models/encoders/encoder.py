@@ -20,6 +20,7 @@ from tfchain.models.encoders.config import EncoderConfig
 from tfchain.models.encoders.dense_config import DenseConfig
 from tfchain.models.encoders.layer_mean import LayerMean
 from tfchain.models.encoders.pooling import Normalize, Pooling
+from tfchain.models.encoders.rows import Dropout
 from tfchain.models.encoders.token_layers import TokenFlags, TokenMatrix
 from tfchain.models.encoders.transformer import LayerNorm, make_activation
 from tfchain.models.encoders.walk import LAYER_MEAN, TOKEN_FLAGS, TOKEN_MATRIX, walk_heads, walk_transformer
@@ -111,7 +112,7 @@ def make_layer(config: EncoderConfig, name: str, *, dtype: str = "float32") -> A
         return LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name, dtype="float32")
     for module, rate in list_dropouts(config).items():
         if name == name_dropout(module):
-            return keras.layers.Dropout(rate, name=name, dtype="float32")
+            return Dropout(rate, name=name, dtype="float32")
     dense = dict(list_dense(config)).get(name)
     if dense is not None:
         return make_dense(dense, name)

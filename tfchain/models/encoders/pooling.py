@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
+
 
 @keras.saving.register_keras_serializable("tfchain")
 class Pooling(keras.layers.Layer):
@@ -44,7 +46,8 @@ class Pooling(keras.layers.Layer):
 
 def pool_mean(hidden: Any, mask: Any) -> Any:
     """Returns the sum over the tokens divided by their number."""
-    return _weighted_sum(hidden, mask) / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1e-9)
+    with compact_steps():
+        return _weighted_sum(hidden, mask) / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1e-9)
 
 
 def pool_mean_sqrt(hidden: Any, mask: Any) -> Any:
@@ -78,7 +81,9 @@ def pool_last(hidden: Any, mask: Any) -> Any:
 
 def _weighted_sum(hidden: Any, weights: Any) -> Any:
     """Returns `(batch, dim)` of `(batch, length, dim)` and `(batch, length)`, as one product."""
-    return ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), hidden), 1)
+    with compact_steps():
+        product = ops.matmul(ops.expand_dims(weights, 1), hidden)
+    return ops.squeeze(product, 1)
 
 
 POOLINGS = {
@@ -97,7 +102,8 @@ class Normalize(keras.layers.Layer):
 
     def call(self, vectors: Any) -> Any:
         length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
-        return vectors / ops.maximum(length, 1e-12)
+        with compact_steps():
+            return vectors / ops.maximum(length, 1e-12)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

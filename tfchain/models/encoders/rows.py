@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
+
 
 def as_rows(hidden: Any) -> Any:
     """Reshapes `(…, dim)` to `(tokens of all texts, dim)`."""
@@ -67,4 +69,15 @@ class EmbeddingTable(keras.layers.Embedding):
         import tensorflow as tf
 
         rows = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
-        return ops.cast(tf.gather(ops.convert_to_tensor(self.embeddings), rows), self.compute_dtype)
+        table = ops.convert_to_tensor(self.embeddings)
+        with compact_steps():
+            return ops.cast(tf.gather(table, rows), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("tfchain")
+class Dropout(keras.layers.Dropout):
+    """Keras' dropout, with the same draws; its gradient is one of few ops."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        with compact_steps():
+            return super().call(inputs, training=training)

@@ -13,9 +13,10 @@ import keras
 from keras import ops
 
 from tfchain.models.encoders.attend import LONG, attend_any
+from tfchain.models.encoders.compact_gradients import add, compact_steps
 from tfchain.models.encoders.position_bias import MASKED, MASKED_FLOAT16
 from tfchain.models.encoders.relative_positions import MAX_DISTANCE, make_buckets
-from tfchain.models.encoders.rows import EmbeddingTable, TextSize, as_rows, list_places
+from tfchain.models.encoders.rows import Dropout, EmbeddingTable, TextSize, as_rows, list_places
 
 
 def make_activation(name: str) -> Any:
@@ -30,7 +31,8 @@ def make_activation(name: str) -> Any:
 @keras.saving.register_keras_serializable("tfchain")
 def exact_gelu(x: Any) -> Any:
     """Computes the Gaussian error linear unit with the error function (Hendrycks and Gimpel 2016), as BERT does."""
-    return ops.gelu(x, approximate=False)
+    with compact_steps():
+        return ops.gelu(x, approximate=False)
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -51,10 +53,11 @@ class LayerNorm(keras.layers.LayerNormalization):
     def call(self, inputs: Any) -> Any:
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         values = ops.cast(inputs, dtype)
-        centered = values - ops.mean(values, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
-        scaled = centered * ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, dtype)
-        shifted = scaled if self.beta is None else scaled + ops.cast(self.beta, dtype)
+        with compact_steps():
+            centered = values - ops.mean(values, axis=-1, keepdims=True)
+            variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+            scaled = centered * ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, dtype)
+            shifted = scaled if self.beta is None else scaled + ops.cast(self.beta, dtype)
         return ops.cast(shifted, self.compute_dtype)
 
 
@@ -126,7 +129,7 @@ class TransformerEmbeddings(keras.layers.Layer):
             else None
         )
         self.norm = LayerNorm(epsilon=norm_epsilon, name="norm", **names) if normalizes else None
-        self.drop = keras.layers.Dropout(dropout, name="drop", **names)
+        self.drop = Dropout(dropout, name="drop", **names)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.token.build(input_shape)
@@ -147,9 +150,11 @@ class TransformerEmbeddings(keras.layers.Layer):
         if self.widened == "tokens":
             hidden = self._widen(hidden, token_ids)
         fixed = self.position(self._count_positions(token_ids))  # (length, sum_dim) or (batch, length, sum_dim)
-        if self.token_type is not None:
-            fixed = fixed + self.token_type(token_type)
-        hidden = hidden + fixed if self.norm is None else self.norm(hidden + fixed)
+        with compact_steps():
+            if self.token_type is not None:
+                fixed = fixed + self.token_type(token_type)
+            hidden = hidden + fixed
+        hidden = hidden if self.norm is None else self.norm(hidden)
         hidden = self.drop(hidden, training=training)
         return self._widen(hidden, token_ids) if self.widened == "sum" else hidden
 
@@ -268,7 +273,7 @@ class SelfAttention(keras.layers.Layer):
         self.max_length = max_length
         width = num_heads * head_dim
         self.query_key_value = keras.layers.Dense(3 * width, name="query_key_value", dtype=self.dtype_policy)
-        self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
+        self.drop = Dropout(dropout, name="drop", dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         dim = input_shape[-1]
@@ -295,7 +300,8 @@ class SelfAttention(keras.layers.Layer):
         product = (size or TextSize(hidden)).reshape(product, 3 * heads, width)
         product = ops.transpose(product, (0, 2, 1, 3))
         query, key, value = ops.split(product, 3, axis=1)  # (batch, heads, length, width)
-        query = query * (1 / math.sqrt(width))
+        with compact_steps():
+            query = query * (1 / math.sqrt(width))
         drop = self.drop if training else None
         mixed = attend_any(query, key, value, bias, bias, drop=drop, max_length=self.max_length)
         mixed = ops.transpose(mixed, (0, 2, 1, 3))  # (batch, length, heads, width)
@@ -386,7 +392,7 @@ class TransformerLayer(BlockLayer):
             intermediate_dim, activation=make_activation(activation), name="intermediate", **policy
         )
         self.output_norm = LayerNorm(epsilon=norm_epsilon, name="output_norm", **policy)
-        self.drop = keras.layers.Dropout(dropout, name="drop", **policy)
+        self.drop = Dropout(dropout, name="drop", **policy)
 
     def make_attention(self, **options: Any) -> SelfAttention:
         """Makes the layer's attention; another kind of layer overrides it."""
@@ -413,12 +419,12 @@ class TransformerLayer(BlockLayer):
         mixed = self.attention.mix(rows, bias, training=training, size=size)
         visit("attention/output", mixed)
         attended = self.drop(self.attention.output_product(mixed), training=training)
-        rows = self.attention_norm(rows + attended)
+        rows = self.attention_norm(add(rows, attended))
         visit("intermediate", rows)
         units = self.intermediate(rows)
         visit("output", units)
         narrowed = self.drop(self.output_product(units), training=training)
-        return size.reshape(self.output_norm(rows + narrowed), hidden.shape[-1])
+        return size.reshape(self.output_norm(add(rows, narrowed)), hidden.shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         names = (

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfchain.models.encoders.compact_gradients import compact_gradients
+
 Batch = Mapping[str, Any]
 LossOfBatch = Callable[[Any, Batch], Any]
 
@@ -160,7 +162,8 @@ def make_encode(encoder: keras.Model, *, num_calls: int) -> Callable[[Any, Any],
     """
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
-        return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
+        with compact_gradients():
+            return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
 
     return encode if num_calls == 1 else tf.function(encode, reduce_retracing=True, autograph=False)
 

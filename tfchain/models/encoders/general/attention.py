@@ -11,7 +11,7 @@ from tfchain.models.encoders.attend import LONG, attend_any
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.general.shared_inputs import list_position_options
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.rows import TextSize
+from tfchain.models.encoders.rows import Dropout, TextSize
 
 
 def rotate(heads: Any, table: Any, *, is_interleaved: bool = False) -> Any:
@@ -99,7 +99,7 @@ class GroupedAttention(keras.layers.Layer):
         self.output_product = keras.layers.Dense(
             hidden_dim, use_bias=self.options.attention_output_bias, name="output", dtype=policy
         )
-        self.drop = keras.layers.Dropout(dropout, name="drop", dtype=policy)
+        self.drop = Dropout(dropout, name="drop", dtype=policy)
 
     def build(self, *_: Any) -> None:
         self.query_key_value.build((None, self.hidden_dim))

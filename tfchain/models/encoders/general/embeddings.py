@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import add
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.rows import EmbeddingTable, TextSize
+from tfchain.models.encoders.rows import Dropout, EmbeddingTable, TextSize
 
 
 @keras.saving.register_keras_serializable("tfchain")
@@ -62,7 +63,7 @@ class TokenEmbeddings(keras.layers.Layer):
         self.norm = (
             make_norm(self.options, norm_epsilon, "norm", self.dtype_policy) if self.options.embedding_norm else None
         )
-        self.drop = keras.layers.Dropout(dropout, name="drop", **names)
+        self.drop = Dropout(dropout, name="drop", **names)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.token.build(input_shape)
@@ -81,7 +82,7 @@ class TokenEmbeddings(keras.layers.Layer):
         if self.options.embedding_scale != 1:
             hidden = hidden * self.options.embedding_scale
         if self.token_type is not None:
-            hidden = hidden + self.token_type(ops.zeros((1,), dtype="int32"))
+            hidden = add(hidden, self.token_type(ops.zeros((1,), dtype="int32")))
         if self.norm is not None:
             hidden = self.norm(hidden)
         return self.drop(hidden, training=training)

@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from tfchain.models.encoders.attend import LONG
+from tfchain.models.encoders.compact_gradients import add
 from tfchain.models.encoders.general.attention import GroupedAttention
 from tfchain.models.encoders.general.norms import make_norm
 from tfchain.models.encoders.layer_config import LayerConfig, to_plain
-from tfchain.models.encoders.rows import TextSize, as_rows
+from tfchain.models.encoders.rows import Dropout, TextSize, as_rows
 from tfchain.models.encoders.transformer import BlockLayer, make_activation
 
 
@@ -95,7 +96,7 @@ class GeneralLayer(BlockLayer):
         )
         self.feed_forward_norm = self._make_norm("feed_forward_norm")
         self.after_feed_forward_norm = self._make_norm("after_feed_forward_norm") if is_both else None
-        self.drop = keras.layers.Dropout(dropout, name="drop", dtype=policy)
+        self.drop = Dropout(dropout, name="drop", dtype=policy)
 
     def _make_norm(self, name: str) -> keras.layers.Layer:
         return make_norm(self.options, self.norm_epsilon, name, self.dtype_policy)
@@ -123,7 +124,7 @@ class GeneralLayer(BlockLayer):
         attended = self.attention.output_product(mixed)
         if self.after_attention_norm is not None:
             attended = self.after_attention_norm(attended)
-        rows = rows + self.drop(attended, training=training)
+        rows = add(rows, self.drop(attended, training=training))
         if is_post and self.attention_norm is not None:
             rows = self.attention_norm(rows)
 
@@ -134,7 +135,7 @@ class GeneralLayer(BlockLayer):
         narrowed = self.output_product(units)
         if self.after_feed_forward_norm is not None:
             narrowed = self.after_feed_forward_norm(narrowed)
-        rows = rows + self.drop(narrowed, training=training)
+        rows = add(rows, self.drop(narrowed, training=training))
         if is_post:
             rows = self.feed_forward_norm(rows)
         return size.reshape(rows, self.hidden_dim)

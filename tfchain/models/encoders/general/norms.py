@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.models.encoders.layer_config import LayerConfig
 from tfchain.models.encoders.transformer import LayerNorm
 
@@ -30,9 +31,10 @@ class RMSNorm(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         values = ops.cast(inputs, dtype)
-        mean_square = ops.mean(ops.square(values), axis=-1, keepdims=True)
         gamma = ops.cast(self.gamma, dtype)
-        scaled = values * ops.rsqrt(mean_square + self.epsilon) * (gamma + 1 if self.plus_one else gamma)
+        with compact_steps():
+            mean_square = ops.mean(ops.square(values), axis=-1, keepdims=True)
+            scaled = values * ops.rsqrt(mean_square + self.epsilon) * (gamma + 1 if self.plus_one else gamma)
         return ops.cast(scaled, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
