@@ -19,6 +19,7 @@ from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog
 from tfchain.runtime import fork
 from tfchain.runtime.fork import is_tensorflow_started
+from tfchain.runtime.process_pool import let_go
 
 BLOCKS_AHEAD = 2  # per worker, so that none waits while the results of another are written
 Entry = dict[str, Any]
@@ -152,6 +153,8 @@ class StepPipeline:
             while waiting:
                 yield self._take(*waiting.popleft(), part)
         except BrokenProcessPool as error:
+            if self._pool is not None:
+                let_go(self._pool)
             raise TfchainError(
                 "A worker of the preparation was killed; if by the system, then for want of memory. Use fewer workers "
                 "(`num_workers`), and run it again: it goes on from its last checkpoint."

@@ -12,6 +12,7 @@ from typing import Any
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.data.pairs.token_store import TokenStore
 from tfchain.runtime.fork import is_tensorflow_started, start_worker
+from tfchain.runtime.process_pool import let_go
 
 WINDOWS_AHEAD = 2  # per worker, so that none waits while the batches of another's window are used
 Window = tuple[int, int, Sequence[Any], int]  # epoch, number, texts, how many of its first batches are left out
@@ -80,6 +81,7 @@ def store_windows_apart(windows: Iterator[Window], tokenize: Any, num_workers: i
         while waiting:
             yield _take(*waiting.popleft())
     except BrokenProcessPool as error:
+        let_go(pool)
         raise TfchainError(
             "A worker that tokenizes was killed; if by the system, then for want of memory. Use fewer workers "
             "(`num_workers`), or smaller windows (`window_batches`), and go on from the last position."

@@ -14,7 +14,7 @@ from tfchain.models.encoders.general.norms import RMSNorm
 from tfchain.models.encoders.general.shared_inputs import PositionBias, RotaryTable
 from tfchain.models.encoders.layer_mean import LayerMean
 from tfchain.models.encoders.pooling import Normalize, Pooling
-from tfchain.models.encoders.rows import EmbeddingTable
+from tfchain.models.encoders.rows import Dropout, EmbeddingTable
 from tfchain.models.encoders.token_layers import TokenMatrix
 from tfchain.models.encoders.transformer import (
     AttentionMask,
@@ -27,7 +27,8 @@ from tfchain.models.encoders.transformer import (
 )
 
 LAYERS = (
-    *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, EmbeddingTable, keras.layers.Dropout),
+    *(keras.layers.InputLayer, keras.layers.Dense, keras.layers.Embedding, EmbeddingTable),
+    *(keras.layers.Dropout, Dropout),
     LayerNorm,
     *(AttentionMask, RelativePositionBias, SelfAttention, TransformerEmbeddings, TransformerLayer, Pooling, Normalize),
     *(GeneralLayer, GroupedAttention, PositionBias, RMSNorm, RotaryTable, TokenEmbeddings, TokenMatrix),
