@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfchain.models.encoders.pooling import Normalize, Pooling
+from tfchain.models.encoders.pooling import POOLINGS, Normalize, Pooling
 
 HIDDEN = np.array([[[1.0, -2.0], [3.0, 4.0], [8.0, 0.0], [99.0, 99.0]]], dtype="float32")  # the last is padding
 MASK = np.array([[1, 1, 1, 0]], dtype="int32")
@@ -40,3 +40,8 @@ def test_normalize_gives_length_one_and_leaves_zero_alone() -> None:
     np.testing.assert_allclose(
         Normalize()(np.array([[3e-8, 4e-8], [3e-13, 4e-13]])), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_no_texts_have_no_vectors_outside_a_graph_too(mode: str) -> None:
+    assert Pooling(modes=[mode])(np.zeros((0, 3, 4), "float32"), np.zeros((0, 3), "int32")).shape == (0, 4)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfchain.models.encoders.compact_gradients import compact_steps
@@ -63,7 +64,8 @@ def pool_weighted_mean(hidden: Any, mask: Any) -> Any:
 
 def pool_max(hidden: Any, mask: Any) -> Any:
     """Returns the largest value of each dimension."""
-    return ops.max(ops.where(ops.expand_dims(mask, -1) > 0, hidden, -1e9), axis=1)
+    # Not Keras' `max`, which refuses no texts, though only where it is not in a graph.
+    return tf.reduce_max(ops.where(ops.expand_dims(mask, -1) > 0, hidden, -1e9), axis=1)
 
 
 def pool_cls(hidden: Any, mask: Any) -> Any:
