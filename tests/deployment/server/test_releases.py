@@ -146,6 +146,20 @@ def test_a_server_that_starts_beside_a_canary_is_loaded_when_both_answer(server:
     assert Counter(server.ask() for _ in range(100))["3"] == 1
 
 
+def test_a_server_that_starts_beside_a_canary_waits_for_it_a_minute_at_most(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tfchain.deployment.server.manager._AWAITED_SECONDS", 0.05)
+    promote(server.base_path, 2, needs_blessing=False)
+    start_canary(server.base_path, 3, percent=50, needs_blessing=False)
+    server.held[3] = threading.Event()
+    server.manager.set_wanted("docs", server.policy("docs", list_versions(server.base_path)))
+    assert server.manager.wait_until_loaded(["docs"], 10) == {}
+    assert {server.ask() for _ in range(20)} == {"2"}
+    assert "docs: not all versions are loaded; the others answer." in caplog.text
+    server.held[3].set()
+
+
 def test_a_server_that_starts_beside_a_canary_that_cannot_be_loaded_answers_all_the_same(server: Server) -> None:
     server.manager.close()
     server.manager = Manager(server.load, max_retries=1, retry_seconds=60)

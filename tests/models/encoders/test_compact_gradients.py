@@ -20,6 +20,7 @@ SHAPE: dict[str, Any] = {
 RELATIVE = {"relative_attention_buckets": 8, "num_token_types": 0, "position_offset": 2}
 TURNED = {"norm_place": "pre", "final_norm": True, "queries_per_key": 2}
 IDS = np.array([[2, 9, 8, 3], [2, 7, 3, 0], [4, 0, 0, 0]], "int32")
+TYPED_IDS = IDS + np.array([0, 0, 20, 0], "int32")  # in a vocabulary of 20, the third token is of type 1
 
 
 def differentiate(step: Step, specs: Sequence[tf.TensorSpec], values: Sequence[Any], *, compact: bool) -> Any:
@@ -129,7 +130,7 @@ def test_rows_of_a_table(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("changes", "dtype"), [
     ({}, "mixed_bfloat16"),
     ({"activation": "gelu_new", "token_embedding_dim": 4, "pairs": "typed"}, "float32"),
-    ({"architecture": "roberta", "position_offset": 1}, "float32"),
+    ({"architecture": "roberta", "position_offset": 1, "max_positions": 1100}, "float32"),  # attention by `tf.cond`
     ({"architecture": "mpnet", **RELATIVE}, "float32"),
     ({"architecture": "modernbert", "layer": TURNED}, "float32"),
     ({"architecture": "modernbert", "layer": {"norm": "rms_plus_one"}}, "float32"),
@@ -155,7 +156,8 @@ def test_an_encoder_gets_the_gradients_that_it_gets_without(changes: dict[str, A
         @tf.function(autograph=False)
         def step(encode: Any = encode, weights: Any = weights) -> Any:
             with tf.GradientTape() as tape:
-                vectors = [encode(IDS), encode(IDS[:1, :2])]
+                ids = TYPED_IDS if "pairs" in changes else IDS
+                vectors = [encode(ids), encode(ids[:1, :3])]
                 total = sum(tf.reduce_sum(one * tf.range(8.0)) for one in vectors)
             return vectors, [tf.convert_to_tensor(one) for one in tape.gradient(total, weights)]
 
@@ -166,6 +168,15 @@ def test_an_encoder_gets_the_gradients_that_it_gets_without(changes: dict[str, A
         assert one.shape == other.shape
         scale = np.abs(other).max()
         np.testing.assert_allclose(one, other, rtol=0, atol=(1e-5 if dtype == "float32" else 0.05) * (scale + 1))
+
+
+def test_a_mean_that_is_not_of_the_last_axis_is_an_error() -> None:
+    def marked(a: Any) -> Any:
+        with compact_steps():
+            return tf.reduce_mean(a, axis=0, keepdims=True)
+
+    with pytest.raises(ValueError, match="A marked mean must be over the last axis"):
+        differentiate(marked, [tf.TensorSpec((None, 4))], [numbers(3, 4)], compact=True)
 
 
 def test_a_layers_gradient_has_less_than_half_the_ops() -> None:

@@ -19,7 +19,7 @@ from tfchain.data.steps.step import Step
 from tfchain.data.steps.step_log import StepLog
 from tfchain.runtime import fork
 from tfchain.runtime.fork import is_tensorflow_started
-from tfchain.runtime.process_pool import let_go
+from tfchain.runtime.process_pool import shut_down
 
 BLOCKS_AHEAD = 2  # per worker, so that none waits while the results of another are written
 Entry = dict[str, Any]
@@ -94,7 +94,7 @@ class StepPipeline:
     def close(self) -> None:
         """Ends the workers."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            shut_down(self._pool)
             self._pool = None
 
     def process(self, blocks: Iterable[list[Record]]) -> Iterator[tuple[EncodedBlock, list[Entry]]]:
@@ -153,8 +153,6 @@ class StepPipeline:
             while waiting:
                 yield self._take(*waiting.popleft(), part)
         except BrokenProcessPool as error:
-            if self._pool is not None:
-                let_go(self._pool)
             raise TfchainError(
                 "A worker of the preparation was killed; if by the system, then for want of memory. Use fewer workers "
                 "(`num_workers`), and run it again: it goes on from its last checkpoint."

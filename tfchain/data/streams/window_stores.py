@@ -12,7 +12,7 @@ from typing import Any
 from tfchain.core.errors import InputError, TfchainError
 from tfchain.data.pairs.token_store import TokenStore
 from tfchain.runtime.fork import is_tensorflow_started, start_worker
-from tfchain.runtime.process_pool import let_go
+from tfchain.runtime.process_pool import shut_down
 
 WINDOWS_AHEAD = 2  # per worker, so that none waits while the batches of another's window are used
 Window = tuple[int, int, Sequence[Any], int]  # epoch, number, texts, how many of its first batches are left out
@@ -81,13 +81,12 @@ def store_windows_apart(windows: Iterator[Window], tokenize: Any, num_workers: i
         while waiting:
             yield _take(*waiting.popleft())
     except BrokenProcessPool as error:
-        let_go(pool)
         raise TfchainError(
             "A worker that tokenizes was killed; if by the system, then for want of memory. Use fewer workers "
             "(`num_workers`), or smaller windows (`window_batches`), and go on from the last position."
         ) from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        shut_down(pool)
         forker.shutdown()
 
 

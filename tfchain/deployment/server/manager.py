@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 Loader = Callable[[str, int, Path], Servable]  # (model, version, folder)
 DEFAULT_THREADS = 4  # of loads, and of unloads
+_AWAITED_SECONDS = 60.0  # in which versions that share a model's requests are loaded, after the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class Manager:
     def wait_until_loaded(self, names: Sequence[str], timeout_seconds: float) -> dict[str, list[VersionStatus]]:
         """Waits until each model has a version that answers, or cannot have one.
 
-        Versions that `awaited` names must answer, too, or have failed once: the others do not take their requests.
+        Versions that `awaited` names must answer, too, or have failed once, so that the others do not get their
+        requests; once a version answers, the wait for others is a minute at most.
 
         Returns:
             The models that have none, with the failed loads of their versions; no loads for a model without wanted
@@ -196,16 +198,23 @@ class Manager:
             StatusError: if the time is up, or the manager closes.
         """
         deadline = time.monotonic() + timeout_seconds
+        latest: float | None = None  # for those that are awaited beside one that answers
         with self._changed:
             while True:
                 pending = [name for name in names if self._is_pending(name)]
-                if not pending:
+                awaited = [] if pending else [name for name in names if self._awaits_another(name)]
+                if awaited:
+                    latest = latest or time.monotonic() + _AWAITED_SECONDS
+                    if time.monotonic() >= latest:
+                        logger.warning("%s: not all versions are loaded; the others answer.", ", ".join(awaited))
+                        awaited = []
+                if not pending and not awaited:
                     return {name: self._failures(name) for name in names if not self._has_answering(name)}
                 left = deadline - time.monotonic()
                 if left <= 0 or self._closing.is_set():
                     raise StatusError(
                         Code.DEADLINE_EXCEEDED,
-                        f"The models {', '.join(pending)} were not loaded in {timeout_seconds:.0f} s.",
+                        f"The models {', '.join(pending or awaited)} were not loaded in {timeout_seconds:.0f} s.",
                     )
                 self._changed.wait(min(left, 1.0))
 
@@ -309,6 +318,7 @@ class Manager:
                 if num_failures:
                     record.error = error
                     logger.warning("loading %s failed, trying again: %s", record, error)
+                    self._changed.notify_all()
                     self._wait_to_retry(record, path)
             if servable is not None:  # of a folder that has been replaced meanwhile
                 _close(servable, record)
@@ -383,17 +393,22 @@ class Manager:
         return any(record.answering() for record in self._records.get(name, {}).values())
 
     def _is_pending(self, name: str) -> bool:
-        """Returns whether no version of a model answers, or an awaited one does not, but is loading or about to."""
+        """Returns whether no version of a model answers, but one is loading, or is about to."""
+        return bool(self._versions_to_load(name)) and not self._has_answering(name)
+
+    def _awaits_another(self, name: str) -> bool:
+        """Returns whether an awaited version of a model is loading, or is about to, for the first time."""
+        to_load = self._versions_to_load(name)
+        records = [self._records.get(name, {}).get(version) for version in self.awaited(name) if version in to_load]
+        return any(record is not None and record.answering() is None and record.error is None for record in records)
+
+    def _versions_to_load(self, name: str) -> list[int]:
         records = self._records.get(name, {})
-        to_load = [
+        return [
             version
             for version in self._wanted.get(name, {})
             if version not in records or records[version].state is not State.END or not records[version].is_wanted
         ]
-        if not self._has_answering(name):
-            return bool(to_load)
-        awaited = [records.get(version) for version in self.awaited(name) if version in to_load]
-        return any(record is None or (record.answering() is None and record.error is None) for record in awaited)
 
     def _failures(self, name: str) -> list[VersionStatus]:
         records = self._records.get(name, {}).values()

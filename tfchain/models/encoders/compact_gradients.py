@@ -1,9 +1,9 @@
 """Gradients in fewer ops for the steps of a layer, which a training graph has thousands of.
 
 TensorFlow finds out while a graph runs which axes of a product or sum were broadcast: nine ops for a product where two
-do. In a normalisation or a dropout the layer knows it: an axis of size 1 or a missing one, and no axis whose size
-the graph does not know. The gradients here are TensorFlow's own formulas by that rule. A graph of them takes less time
-to make, to optimize and to start; the values are the same.
+do. In a normalisation or a dropout the layer knows this beforehand: only axes of size 1 or missing axes are broadcast,
+never one whose size the graph does not know. The gradients here are TensorFlow's own formulas by that rule. A graph of
+them takes less time to make, to optimize and to start; the values are the same.
 """
 
 import contextlib
@@ -35,9 +35,8 @@ def compact_steps() -> Iterator[None]:
     """Marks the ops of a graph that are made within it, so that they get the gradients of this file.
 
     Of two tensors that meet in an op, each axis must have the same size, or be missing in one, or be known to have
-    size 1 in one while the graph is made; products of matrices are not broadcast. Rows are
-    gathered from the first axis of a table whose shape is known. A mean is over the last axis, which
-    is kept, with a size that is known.
+    size 1 in one while the graph is made; products of matrices are not broadcast. Rows are gathered from the first axis
+    of a table whose shape is known. A mean is over the last axis, which is kept, with a size that is known.
     """
     if not _IS_ON.get() or tf.executing_eagerly():
         yield
@@ -75,7 +74,9 @@ def _of_quotient(op: tf.Operation, upstream: Any) -> list[Any]:
 
 
 def _of_mean(op: tf.Operation, upstream: Any) -> list[Any]:
-    (values, _) = op.inputs
+    values, axis = op.inputs
+    if not op.get_attr("keep_dims") or tf.get_static_value(axis) not in (-1, values.shape.rank - 1):
+        raise ValueError(f"A marked mean must be over the last axis, which is kept. Received: {op.name}.")
     return [tf.broadcast_to(upstream * (1 / values.shape[-1]), tf.shape(values)), None]
 
 
@@ -137,4 +138,6 @@ _GRADIENTS = {
 }
 _NAMES = {name: _PREFIX + name for name in _GRADIENTS}
 for _name, _gradient in _GRADIENTS.items():
-    tf.RegisterGradient(_PREFIX + _name)(_gradient)
+    tf.RegisterGradient(_PREFIX + _name)(
+        lambda op, upstream, find=_gradient: find(op, tf.convert_to_tensor(upstream))  # of rows: made dense
+    )
