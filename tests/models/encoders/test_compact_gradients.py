@@ -48,7 +48,7 @@ def differentiate(step: Step, specs: Sequence[tf.TensorSpec], values: Sequence[A
     return *outer(*map(tf.constant, values)), [node.op for node in backward.node_def]
 
 
-def check(step: Step, shapes: Sequence[tuple[int | None, ...]], values: Sequence[Any], **types: Any) -> list[str]:
+def check(step: Step, shapes: Sequence[tuple[int | None, ...]], values: Sequence[Any]) -> list[str]:
     specs = [tf.TensorSpec(shape, value.dtype) for shape, value in zip(shapes, values, strict=True)]
     value, gradients, ops = differentiate(step, specs, values, compact=True)
     plain_value, plain_gradients, plain_ops = differentiate(step, specs, values, compact=False)

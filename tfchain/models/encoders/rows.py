@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfchain.models.encoders.compact_gradients import compact_steps
@@ -29,8 +30,6 @@ class TextSize:
         if batch is not None or length is not None:
             self._known = (-1 if batch is None else batch, -1 if length is None else length)
         else:
-            import tensorflow as tf
-
             shape = tf.shape(tensor)
             self._shape = shape if tensor.shape.rank == 2 else shape[:2]
 
@@ -38,22 +37,16 @@ class TextSize:
         """Reshapes `(batch * length, …)` to `(batch, length, *dims)`."""
         if self._known is not None:
             return ops.reshape(rows, (*self._known, *dims))
-        import tensorflow as tf
-
         return tf.reshape(rows, tf.concat([self._shape, dims], 0))
 
 
 def find_length(token_ids: Any) -> Any:
     """Returns the length of texts, `(batch, length)`: a number if the graph knows it, or an int32 scalar."""
-    import tensorflow as tf
-
     return tf.shape(token_ids)[1] if token_ids.shape[1] is None else token_ids.shape[1]
 
 
 def list_places(token_ids: Any) -> Any:
     """Returns the places in a text of `(batch, length)`: 0, 1, …, int32 `(length,)`."""
-    import tensorflow as tf
-
     return tf.range(find_length(token_ids))
 
 
@@ -66,8 +59,6 @@ class EmbeddingTable(keras.layers.Embedding):
     """
 
     def call(self, inputs: Any) -> Any:
-        import tensorflow as tf
-
         rows = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
         table = ops.convert_to_tensor(self.embeddings)
         with compact_steps():
