@@ -1,5 +1,7 @@
 """Rows of tokens and back, in few ops."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 from tfchain.models.encoders.config import EncoderConfig, TransformerConfig
 from tfchain.models.encoders.encoder import Encoder
-from tfchain.models.encoders.rows import EmbeddingTable, TextSize, as_rows, list_places
+from tfchain.models.encoders.rows import Dropout, EmbeddingTable, TextSize, as_rows, list_places
 from tfchain.models.engines.tensorflow_engine import make_function
 
 VALUES = np.arange(24, dtype="float32").reshape(2, 3, 4)
@@ -57,6 +59,39 @@ def test_a_table_gives_the_rows_and_gradients_of_keras_embedding() -> None:
         np.testing.assert_array_equal(own, other)
     half = EmbeddingTable(3, 4, dtype="mixed_bfloat16")
     assert half(ids).dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize("options", [
+    {"rate": 0.4}, {"rate": 0.4, "dtype": "mixed_bfloat16"}, {"rate": 0.4, "dtype": "mixed_float16"}, {"rate": 0.0},
+    {"rate": 1.0}, {"rate": 0.4, "noise_shape": (None, 1, 4)},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("run", [tf.function, lambda call: call], ids=["graph", "eager"])
+def test_dropout_draws_what_keras_draws(options: dict[str, Any], run: Any) -> None:
+    values, found = VALUES + 1, []
+    for make in (Dropout, keras.layers.Dropout):
+        layer = make(**options, seed=4)
+        call = run(lambda values, training, layer=layer: layer(values, training=training))
+        found.append([call(values, training=training) for training in (True, True, False)])
+        assert found[-1][0].dtype == layer.compute_dtype
+    for own, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(tf.cast(own, tf.float32), tf.cast(other, tf.float32))
+    first, second, same = (tf.cast(one, tf.float32).numpy() for one in found[0])
+    assert (same == values).all()
+    if 0 < options["rate"] < 1:
+        assert (first != second).any()
+
+
+def test_dropout_takes_few_ops_and_keeps_what_a_graph_knows_of_the_shape() -> None:
+    layer = Dropout(0.4)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 3, 4))], autograph=False)
+    def drop(values: Any) -> Any:
+        made = layer(values, training=True)
+        assert made.shape.as_list() == [None, 3, 4]
+        return made
+
+    ops = [op.type for op in drop.get_concrete_function().graph.get_operations()]
+    assert len([op for op in ops if op not in ("Placeholder", "Identity", "NoOp")]) <= 18  # Keras' has 24
 
 
 def test_a_negative_id_is_no_row() -> None:

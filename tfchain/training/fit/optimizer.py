@@ -77,6 +77,14 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
         numbers = {name: tf.cast(value, tf.float32) for name, value in numbers.items()}
         super()._backend_update_step(grads, trainable_variables, numbers)
 
+    def _clip_gradients(self, grads: Any) -> list[Any]:
+        if self.clipnorm or not self.global_clipnorm or any(gradient is None for gradient in grads):
+            return super()._clip_gradients(grads)
+        # As Keras' `clip_by_global_norm`, with an op for each gradient's norm, where that takes three.
+        norm = tf.sqrt(2.0 * tf.add_n([tf.cast(tf.nn.l2_loss(gradient), tf.float32) for gradient in grads]))
+        factor = tf.minimum(1.0, self.global_clipnorm / norm) + (norm - norm)  # NaN if a gradient is not finite
+        return [gradient * tf.cast(factor, gradient.dtype) for gradient in grads]
+
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return list(grads_and_vars)
 

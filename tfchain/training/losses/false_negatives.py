@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import ops
 
+from tfchain.training.losses.similarity import own_document
+
 
 def false_negative_mask(keys: Any, judged: Any) -> Any:
     """Marks the documents of a batch that must not count as a query's negatives.
@@ -13,7 +15,8 @@ def false_negative_mask(keys: Any, judged: Any) -> Any:
     own positive is never marked.
 
     Args:
-        keys: int64 `(batch, columns)`: the texts' keys (`text_key`), the query's first, then the positive's.
+        keys: int64 `(batch, columns)`, the number of columns known: the texts' keys (`text_key`), the query's first,
+            then the positive's.
         judged: int64 `(batch, most)`: keys of all documents judged relevant for the row's query, padded with 0.
 
     Returns:
@@ -31,7 +34,8 @@ def false_negative_mask(keys: Any, judged: Any) -> Any:
     among = ops.equal(ops.expand_dims(documents, -1), ops.expand_dims(judged, 1))  # (batch, documents, most)
     false = ops.logical_or(false, ops.any(among, axis=-1))
     same_query = ops.equal(queries, ops.transpose(queries))  # (batch, batch)
-    elsewhere = ops.zeros((batch, batch * (columns - 2)), dtype="bool")
-    false = ops.logical_or(false, ops.concatenate([same_query, elsewhere], axis=1))
-    own = ops.cast(ops.eye(batch, batch * (columns - 1), dtype="float32"), "bool")
-    return ops.cast(ops.logical_and(false, ops.logical_not(own)), "float32")
+    if columns > 2:
+        elsewhere = ops.zeros((batch, batch * (columns - 2)), dtype="bool")
+        same_query = ops.concatenate([same_query, elsewhere], axis=1)
+    own = own_document(batch, ops.shape(documents)[1])
+    return ops.cast(ops.logical_and(ops.logical_or(false, same_query), ops.logical_not(own)), "float32")
