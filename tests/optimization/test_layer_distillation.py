@@ -168,8 +168,8 @@ def test_gradients_are_those_of_one_tape_and_cached_ones_the_same(
     assert float(tf.reduce_max(tf.abs(expected[-1]))) > 1e-3  # the matrix learns
     batch = {"chunks": ((texts["token_ids"], texts["padding_mask"]),), "places": tf.range(len(HELD_OUT))}
     options: dict[str, Any] = {"num_columns": 1, "scale": lambda value: value}
-    plain = plain_gradients(model, batch, loss_of, **options)
-    cached = cached_gradients(model, batch, loss_of, mini_batch_size=mini_batch_size, **options)
+    plain = plain_gradients(model, batch, [loss_of], **options)
+    cached = cached_gradients(model, batch, [loss_of], mini_batch_size=mini_batch_size, **options)
     for found in (plain, cached):
         assert float(found[0]) == pytest.approx(float(loss), rel=1e-5)
         for one, other in zip(found[1], expected, strict=True):

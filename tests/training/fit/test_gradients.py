@@ -12,7 +12,13 @@ from tfchain.data.pairs.reading import Pairs
 from tfchain.training.batches.layout import Layout
 from tfchain.training.batches.maker import BatchMaker
 from tfchain.training.batches.training_data import NamedPairs, make_training_set
-from tfchain.training.fit.gradients import cached_gradients, find_seed_generators, plain_gradients, to_dense
+from tfchain.training.fit.gradients import (
+    cached_gradients,
+    embedding_gradient,
+    find_seed_generators,
+    plain_gradients,
+    to_dense,
+)
 from tfchain.training.losses import InBatchSoftmax, SpreadOut
 
 
@@ -70,7 +76,7 @@ def test_plain_gradients_are_those_of_one_tape_over_the_loss(
     text_encoder = make_text_encoder()
     batch, texts = make_batch(text_encoder, groups=groups)
     assert len(batch["chunks"]) == (groups or 3)
-    plain = plain_gradients(text_encoder.encoder, batch, loss_of, **OPTIONS)
+    plain = plain_gradients(text_encoder.encoder, batch, [loss_of], **OPTIONS)
     assert_same(plain, by_tape(text_encoder.encoder, texts))
 
 
@@ -81,7 +87,7 @@ def test_cached_gradients_are_the_plain_ones_whatever_the_mini_batch(
     text_encoder = make_text_encoder()
     batch, texts = make_batch(text_encoder, ROWS[:3])  # nine texts
     cached = cached_gradients(
-        text_encoder.encoder, batch, loss_of, **OPTIONS, mini_batch_size=mini_batch_size, trim=trim
+        text_encoder.encoder, batch, [loss_of], **OPTIONS, mini_batch_size=mini_batch_size, trim=trim
     )
     assert_same(cached, by_tape(text_encoder.encoder, texts))
 
@@ -91,7 +97,7 @@ def test_a_loss_between_all_texts_has_the_same_cached_gradients(
 ) -> None:
     text_encoder = make_text_encoder()
     batch, texts = make_batch(text_encoder, ROWS[:3])
-    cached = cached_gradients(text_encoder.encoder, batch, spread_loss_of, **OPTIONS, mini_batch_size=4)
+    cached = cached_gradients(text_encoder.encoder, batch, [spread_loss_of], **OPTIONS, mini_batch_size=4)
     assert_same(cached, by_tape(text_encoder.encoder, texts, loss_of=spread_loss_of))
 
 
@@ -100,21 +106,20 @@ def test_both_passes_of_cached_gradients_see_the_same_dropout(make_text_encoder:
     batch, texts = make_batch(make_text_encoder())
     # In one part of all texts the masks are those of the plain way, if both begin with the same generators.
     set_generators(encoder)
-    plain = plain_gradients(encoder, batch, loss_of, **OPTIONS)
+    plain = plain_gradients(encoder, batch, [loss_of], **OPTIONS)
     states = [np.array(generator.state) for generator in find_seed_generators(encoder)]
     set_generators(encoder)
-    assert_same(cached_gradients(encoder, batch, loss_of, **OPTIONS, mini_batch_size=24), plain)
+    assert_same(cached_gradients(encoder, batch, [loss_of], **OPTIONS, mini_batch_size=24), plain)
     # The next step draws other masks, as in the plain way.
     np.testing.assert_array_equal([np.array(generator.state) for generator in find_seed_generators(encoder)], states)
     assert abs(float(plain[0]) - float(by_tape(encoder, texts)[0])) > 1e-3
 
 
-def test_in_a_graph_of_several_rectangles_plain_gradients_are_those_of_one_tape(
-    make_text_encoder: MakeTextEncoder,
-) -> None:
+@pytest.mark.parametrize("groups", [1, 2])
+def test_in_a_graph_plain_gradients_are_those_of_one_tape(make_text_encoder: MakeTextEncoder, groups: int) -> None:
     text_encoder = make_text_encoder()
-    batch, texts = make_batch(text_encoder, ROWS[:4], groups=2)
-    compute = tf.function(lambda one: plain_gradients(text_encoder.encoder, one, loss_of, **OPTIONS))
+    batch, texts = make_batch(text_encoder, ROWS[:4], groups=groups)
+    compute = tf.function(lambda one: plain_gradients(text_encoder.encoder, one, [loss_of], **OPTIONS))
     assert_same(compute(batch), by_tape(text_encoder.encoder, texts))
 
 
@@ -124,7 +129,7 @@ def test_in_a_graph_cached_gradients_are_those_step_by_step(make_text_encoder: M
     results = []
     for run in (lambda function: function, tf.function):
         set_generators(encoder)
-        compute = run(lambda one: cached_gradients(encoder, one, loss_of, **OPTIONS, mini_batch_size=7))
+        compute = run(lambda one: cached_gradients(encoder, one, [loss_of], **OPTIONS, mini_batch_size=7))
         results.append((compute(batch), [np.array(generator.state) for generator in find_seed_generators(encoder)]))
     assert_same(results[1][0], results[0][0])
     np.testing.assert_array_equal(results[1][1], results[0][1])
@@ -137,7 +142,7 @@ def test_cached_gradients_of_many_parts_with_dropout_are_the_gradient_of_their_l
     batch, _ = make_batch(make_text_encoder(), ROWS[:4])
     ((token_ids, mask),) = batch["chunks"]
     set_generators(encoder)
-    cached = cached_gradients(encoder, batch, loss_of, **OPTIONS, mini_batch_size=4, trim=False)
+    cached = cached_gradients(encoder, batch, [loss_of], **OPTIONS, mini_batch_size=4, trim=False)
     set_generators(encoder)
     weights = [weight.value for weight in encoder.trainable_weights]
     with tf.GradientTape() as tape:  # the three parts in one tape: the masks are drawn in the same order
@@ -151,6 +156,20 @@ def test_cached_gradients_of_many_parts_with_dropout_are_the_gradient_of_their_l
     assert_same(cached, expected)
 
 
+@pytest.mark.parametrize("run", [tf.function, lambda function: function], ids=["graph", "eager"])
+def test_the_batchs_source_decides_on_the_loss_and_its_gradient(run: Any) -> None:
+    losses = [
+        lambda vectors, _: tf.reduce_sum(vectors**2),
+        lambda vectors, extras: tf.reduce_sum(vectors) * extras["guide"],
+    ]
+    vectors = tf.constant([[[1.0, 2.0]], [[3.0, 4.0]]])
+    compute = run(lambda source: embedding_gradient(vectors, {"source": source, "guide": tf.constant(5.0)}, losses))
+    for source, expected in enumerate([(30.0, 2 * vectors), (50.0, tf.fill((2, 1, 2), 5.0))]):
+        loss, gradient = compute(tf.constant(source))
+        assert float(loss) == expected[0]
+        np.testing.assert_array_equal(gradient, expected[1])
+
+
 def test_the_optimizers_scale_is_in_the_gradients_and_not_in_the_loss(
     make_text_encoder: MakeTextEncoder, eager: None
 ) -> None:
@@ -159,8 +178,8 @@ def test_the_optimizers_scale_is_in_the_gradients_and_not_in_the_loss(
     loss, gradients = by_tape(text_encoder.encoder, texts)
     expected = loss, [8 * one for one in gradients]
     options = {**OPTIONS, "scale": lambda value: 8 * value}
-    assert_same(plain_gradients(text_encoder.encoder, batch, loss_of, **options), expected, atol=1e-5)
-    cached = cached_gradients(text_encoder.encoder, batch, loss_of, **options, mini_batch_size=7)
+    assert_same(plain_gradients(text_encoder.encoder, batch, [loss_of], **options), expected, atol=1e-5)
+    cached = cached_gradients(text_encoder.encoder, batch, [loss_of], **options, mini_batch_size=7)
     assert_same(cached, expected, atol=1e-5)
 
 
@@ -168,7 +187,7 @@ def test_a_token_that_comes_twice_counts_once_in_the_gradients_norm(make_text_en
     text_encoder = make_text_encoder()
     rows = [("the the the", "the cat"), ("the dog", "a the")]
     batch, _ = make_batch(text_encoder, rows)
-    _, gradients = plain_gradients(text_encoder.encoder, batch, loss_of, num_columns=2, scale=lambda loss: loss)
+    _, gradients = plain_gradients(text_encoder.encoder, batch, [loss_of], num_columns=2, scale=lambda loss: loss)
     assert all(isinstance(one, tf.Tensor) for one in gradients)
     table = next(
         one

@@ -91,7 +91,7 @@ def test_each_dataset_has_its_own_loss_columns_and_labels(make_text_encoder: Mak
         "guide": np.ones((5, 4, 6), "float32"),
     }
     for source, (columns, factor) in enumerate([(2, 1.0), (4, 10.0)]):
-        loss = trainer.loss_of_batch(embeddings, {**extras, "source": tf.constant(source)})
+        loss = trainer.loss_of_batch(embeddings, extras, source)
         assert float(loss) == pytest.approx(factor * embeddings[:, :columns].sum() / 5, abs=1e-4)
         ((truth, seen),) = losses[source].calls
         assert seen.shape == (5, columns, 8)
@@ -99,17 +99,6 @@ def test_each_dataset_has_its_own_loss_columns_and_labels(make_text_encoder: Mak
         assert truth["guide"].shape == (5, columns, 6)
         assert ("labels" in truth) == (source == 1)
     np.testing.assert_array_equal(losses[1].calls[0][0]["labels"], extras["labels"])
-
-
-def test_in_a_graph_the_batchs_source_decides_on_the_loss(make_text_encoder: MakeTextEncoder) -> None:
-    trainer = PairTrainer(make_text_encoder().encoder, [Recorder(1.0), Recorder(10.0)], num_columns=[2, 3])
-    embeddings = np.ones((5, 3, 8), "float32")
-
-    @tf.function
-    def compute(source: Any) -> Any:
-        return trainer.loss_of_batch(embeddings, {"source": source})
-
-    assert [float(compute(tf.constant(source))) for source in (0, 1)] == [16.0, 240.0]
 
 
 def test_one_loss_for_several_datasets_is_given_once_for_each(make_text_encoder: MakeTextEncoder) -> None:

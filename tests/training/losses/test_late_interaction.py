@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.losses.graph_gradients import find_graph_gradient
 from tfchain.core.errors import InputError
 from tfchain.training.losses.late_interaction import LateInteraction
 from tfchain.training.losses.reranking import ListNet
@@ -52,14 +53,17 @@ def test_a_rerankers_loss_takes_the_scores_of_the_rows_documents(tokens: np.ndar
 
 
 def test_a_gradient_flows_to_the_best_token_alone(tokens: np.ndarray) -> None:
-    vectors = flatten(tokens)
-    with tf.GradientTape() as tape:
-        tape.watch(vectors)
-        value = LateInteraction(DIM)({}, vectors)
-    gradient = np.reshape(tape.gradient(value, vectors), tokens.shape)
-    assert np.isfinite(gradient).all()
-    assert not gradient[:, 1:, -1].any()  # what is no token
-    assert gradient[:, 0, :2].any()
+    vectors, labels = flatten(tokens), {"labels": np.array([[1, 0], [0.2, 3], [2, 2]], "float32")}
+    for loss, truth in ((LateInteraction(DIM), {}), (LateInteraction(DIM, "list_net"), labels)):
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            value = loss(truth, vectors)
+        found = tape.gradient(value, vectors)
+        np.testing.assert_allclose(find_graph_gradient(loss, truth, vectors)[1], found, atol=1e-6)
+        gradient = np.reshape(found, tokens.shape)
+        assert np.isfinite(gradient).all()
+        assert not gradient[:, 1:, -1].any()  # what is no token
+        assert gradient[:, 0, :2].any()
 
 
 @pytest.mark.parametrize("loss", ["in_batch", {"name": "lambda", "mu": 4.0}])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.losses.graph_gradients import find_graph_gradient
 from tfchain.core.errors import InputError
 from tfchain.training.losses.spans import SpanLoss
 
@@ -29,10 +30,13 @@ def test_what_is_behind_a_pair_does_not_compete() -> None:
 
 
 def test_its_gradient_moves_the_answers_logits_up() -> None:
-    logits = tf.Variable(LOGITS)
+    labels, logits = {"labels": np.array([[1.0, 2.0, 3.0]])}, tf.constant(LOGITS)
     with tf.GradientTape() as tape:
-        value = SpanLoss()({"labels": np.array([[1.0, 2.0, 3.0]])}, logits)
-    gradient = tape.gradient(value, logits).numpy().reshape(3, 2)
+        tape.watch(logits)
+        value = SpanLoss()(labels, logits)
+    found = tape.gradient(value, logits).numpy()
+    np.testing.assert_allclose(find_graph_gradient(SpanLoss(), labels, logits)[1], found, atol=1e-6)
+    gradient = found.reshape(3, 2)
     assert gradient[1, 0] < 0 < gradient[0, 0]
     assert gradient[2, 1] < 0 < gradient[1, 1]
 

@@ -26,6 +26,7 @@ from tfchain.training.fit.keras_fit import FitOverWorkers
 from tfchain.training.fit.logs import make_log_callbacks
 from tfchain.training.fit.optimizer import make_optimizer
 from tfchain.training.fit.options import FitOptions
+from tfchain.training.fit.recording import record_gradients
 from tfchain.training.fit.validation import EvaluationCallback, Validation
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class TowerTrainer(FitOverWorkers, keras.Model):
 
     def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
         weights = self.encoder.trainable_weights
-        with tf.GradientTape() as tape:
+        with record_gradients() as tape:
             images = self.image_tower(data["pixels"], training=True)
             texts = self.text_tower({name: data[name] for name in ("token_ids", "padding_mask")}, training=True)
             masked = find_masked(data["captions"]) if self.masks else None

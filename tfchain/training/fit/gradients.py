@@ -6,27 +6,28 @@ replicas is the gradient that one process with the whole batch would have. The g
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfchain.models.encoders.compact_gradients import compact_gradients
+from tfchain.training.fit.recording import record_gradients
 
 Batch = Mapping[str, Any]
 LossOfBatch = Callable[[Any, Batch], Any]
 
 
 def plain_gradients(
-    encoder: keras.Model, batch: Batch, loss_of: LossOfBatch, *, num_columns: int, scale: Callable[[Any], Any]
+    encoder: keras.Model, batch: Batch, losses: Sequence[LossOfBatch], *, num_columns: int, scale: Callable[[Any], Any]
 ) -> tuple[Any, list[Any]]:
     """Computes loss and gradients with all rows encoded at once.
 
     Args:
         encoder: Model from `token_ids` and `padding_mask` to `(texts, dim)`.
         batch: This replica's rows, as `batches.BatchMaker` lays them out.
-        loss_of: Function from the embeddings of the global batch, float32 `(batch, columns, dim)`, and the tensors
-            gathered with them, to the loss.
+        losses: For each dataset a function from the embeddings of the global batch, float32 `(batch, columns, dim)`,
+            and the tensors gathered with them, to the loss. Of several, the batch's `source` says which is meant.
         num_columns: Texts in a row.
         scale: The optimizer's `scale_loss`, for float16.
 
@@ -35,10 +36,10 @@ def plain_gradients(
         gradient.
     """
     encode = make_encode(encoder, num_calls=len(batch["chunks"]))
-    with tf.GradientTape() as tape:
+    with record_gradients() as tape:
         parts = [encode(ids, mask) for ids, mask in batch["chunks"]]
         embeddings = to_rows(tf.concat(parts, axis=0), batch["places"], num_columns)
-    loss, gradient = embedding_gradient(embeddings, batch, loss_of)
+    loss, gradient = embedding_gradient(embeddings, batch, losses)
     weights = [weight.value for weight in encoder.trainable_weights]
     return loss, to_dense(tape.gradient(embeddings, weights, output_gradients=scale(gradient)), weights)
 
@@ -46,7 +47,7 @@ def plain_gradients(
 def cached_gradients(
     encoder: keras.Model,
     batch: Batch,
-    loss_of: LossOfBatch,
+    losses: Sequence[LossOfBatch],
     *,
     num_columns: int,
     scale: Callable[[Any], Any],
@@ -62,7 +63,7 @@ def cached_gradients(
     Args:
         encoder: As in `plain_gradients`.
         batch: As in `plain_gradients`.
-        loss_of: As in `plain_gradients`.
+        losses: As in `plain_gradients`.
         num_columns: As in `plain_gradients`.
         scale: As in `plain_gradients`.
         mini_batch_size: Texts encoded at once.
@@ -97,7 +98,7 @@ def cached_gradients(
     _, parts = tf.while_loop(lambda number, _: number < num_parts, forward, (0, parts), parallel_iterations=1)
     sorted_embeddings = tf.reshape(parts.stack(), (num_parts * mini_batch_size, dim))[:num_texts]
     embeddings = to_rows(sorted_embeddings, batch["places"], num_columns)
-    loss, gradient = embedding_gradient(embeddings, batch, loss_of)
+    loss, gradient = embedding_gradient(embeddings, batch, losses)
 
     # Back to the order by length; the filler texts at the end have no gradient.
     flat = tf.reshape(scale(gradient), (-1, dim))
@@ -109,7 +110,7 @@ def cached_gradients(
             generator.state.assign(state)
 
     def backward(number: Any, sums: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        with tf.GradientTape() as tape:
+        with record_gradients() as tape:
             part = encode(number)
         gradients = to_dense(tape.gradient(part, weights, output_gradients=of_parts[number]), weights)
         return number + 1, tuple(total + addend for total, addend in zip(sums, gradients, strict=True))
@@ -119,14 +120,23 @@ def cached_gradients(
     return loss, list(sums)
 
 
-def embedding_gradient(embeddings: Any, batch: Batch, loss_of: LossOfBatch) -> tuple[Any, Any]:
+def embedding_gradient(embeddings: Any, batch: Batch, losses: Sequence[LossOfBatch]) -> tuple[Any, Any]:
     """The global batch's loss, and its gradient with respect to this replica's embeddings `(rows, columns, dim)`."""
     extras = {name: batch[name] for name in ("keys", "judged", "labels", "guide", "source") if name in batch}
     everything, extras, start = gather_rows(embeddings, extras)
-    with tf.GradientTape() as tape:
-        tape.watch(everything)
-        loss = loss_of(everything, extras)
-    gradient = tape.gradient(loss, everything)
+
+    def differentiate(loss_of: LossOfBatch) -> tuple[Any, Any]:
+        vectors = tf.identity(everything)
+        with record_gradients() as tape:
+            tape.watch(vectors)
+            loss = loss_of(vectors, extras)
+        return loss, tf.convert_to_tensor(tape.gradient(loss, vectors))
+
+    if len(losses) == 1:
+        loss, gradient = differentiate(losses[0])
+    else:  # the gradient within the branch: through it, TensorFlow would hand on all that the branch computes
+        branches = [partial(differentiate, loss_of) for loss_of in losses]
+        loss, gradient = tf.switch_case(extras["source"], branches)
     return loss, gradient[start : start + tf.shape(embeddings)[0]]
 
 
@@ -157,13 +167,12 @@ def gather_rows(embeddings: Any, extras: Mapping[str, Any]) -> tuple[Any, dict[s
 def make_encode(encoder: keras.Model, *, num_calls: int) -> Callable[[Any, Any], Any]:
     """The encoder as a function; as a graph of its own if a step calls it several times, once for each rectangle.
 
-    Tracing takes most of a training's start-up: one graph for all rectangles takes less of it, with gradients of fewer
-    ops besides, which a tape alone does not know; for a single rectangle a graph of its own gains nothing.
+    Tracing takes most of a training's start-up: one graph for all rectangles takes less of it; for a single rectangle a
+    graph of its own gains nothing.
     """
 
     def encode(token_ids: Any, padding_mask: Any) -> Any:
-        with compact_gradients():
-            return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
+        return encoder({"token_ids": token_ids, "padding_mask": padding_mask}, training=True)
 
     return encode if num_calls == 1 else tf.function(encode, reduce_retracing=True, autograph=False)
 

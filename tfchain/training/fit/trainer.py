@@ -1,6 +1,7 @@
 """The Keras model that `fit` runs: an encoder, a loss over its batches' embeddings, and Keras' own loop."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,12 @@ class PairTrainer(FitOverWorkers, keras.Model):
 
     def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
         options: dict[str, Any] = {"num_columns": max(self.columns_of), "scale": self.optimizer.scale_loss}
+        losses = [partial(self.loss_of_batch, number=number) for number in range(len(self.pair_losses))]
         if self.mini_batch_size is None:
-            loss, gradients = plain_gradients(self.step_encoder, data, self.loss_of_batch, **options)
+            loss, gradients = plain_gradients(self.step_encoder, data, losses, **options)
         else:
             options |= {"mini_batch_size": self.mini_batch_size, "trim": self.trim}
-            loss, gradients = cached_gradients(self.step_encoder, data, self.loss_of_batch, **options)
+            loss, gradients = cached_gradients(self.step_encoder, data, losses, **options)
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -94,33 +96,25 @@ class PairTrainer(FitOverWorkers, keras.Model):
         """Loads what `save_weights` saved."""
         self.encoder.load_weights(filepath, **kwargs)
 
-    def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
+    def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any], number: int = 0) -> Any:
         """The loss of the whole global batch.
 
         Args:
             embeddings: float32 `(batch, columns, dim)`, or one wider if the step encoder adds a loss for each text.
-            extras: Those of `keys`, `judged`, `labels`, `guide` and `source` (the dataset's number) that exist.
+            extras: Those of `keys`, `judged`, `labels` and `guide` that exist.
+            number: The dataset that the batch is of. Default: the first.
 
         Returns:
             A scalar; NaN if a vector is not finite.
         """
         dim = self.encoder.output_shape[-1]
-        loss = self._loss_of_vectors(embeddings[..., :dim], extras)
+        loss = self._loss_of_vectors(embeddings[..., :dim], extras, number)
         if embeddings.shape[-1] > dim:
             loss += tf.reduce_mean(embeddings[..., dim:])
         # A comparison with NaN is False, so many losses would be 0 for a vector of NaN.
         return loss + tf.where(tf.reduce_all(tf.math.is_finite(embeddings)), 0.0, float("nan"))
 
-    def _loss_of_vectors(self, embeddings: Any, extras: Mapping[str, Any]) -> Any:
-        if len(self.pair_losses) == 1:
-            return self._loss_of_dataset(0, embeddings, extras)
-        branches = [
-            lambda number=number: self._loss_of_dataset(number, embeddings, extras)
-            for number in range(len(self.pair_losses))
-        ]
-        return tf.switch_case(extras["source"], branches)
-
-    def _loss_of_dataset(self, number: int, embeddings: Any, extras: Mapping[str, Any]) -> Any:
+    def _loss_of_vectors(self, embeddings: Any, extras: Mapping[str, Any], number: int) -> Any:
         columns = self.columns_of[number]
         truth = {}
         if self.labels_of[number]:

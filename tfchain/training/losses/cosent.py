@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.label_checks import check_columns, check_range, to_table
@@ -40,6 +41,7 @@ class CoSENT(PairLoss):
         super().__init__("cosent")
         self.scale = check_number("scale", scale, above=0)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         similarities = pairwise_similarity(embeddings[:, 0], embeddings[:, 1], "cosine")
@@ -85,6 +87,7 @@ class AnglE(PairLoss):
             table = to_table(self.name, labels)
             check_range(self.name, table, (table >= 0) & (table <= 1), "from 0 to 1 where rows have negatives")
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         similarities = angle_similarity(embeddings[:, :1], embeddings[:, 1:])  # (batch, documents of a row)

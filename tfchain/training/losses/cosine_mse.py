@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.label_checks import check_range, to_table
 from tfchain.training.losses.similarity import pairwise_similarity
@@ -36,6 +37,7 @@ class CosineMSE(PairLoss):
         table = to_table(self.name, labels)
         check_range(self.name, table, np.abs(table) <= 1, "from -1 to 1, as a cosine is")
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         cosines = pairwise_similarity(embeddings[:, 0], embeddings[:, 1], "cosine")

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import SIMILARITIES, pairwise_similarity
@@ -40,6 +41,7 @@ class MarginMSE(PairLoss):
         super().__init__("margin_mse")
         self.similarity = check_choice("similarity", similarity, SIMILARITIES)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         scores = pairwise_similarity(
@@ -100,6 +102,7 @@ class KLDivergence(PairLoss):
         )
         self.similarity = check_choice("similarity", similarity, SIMILARITIES)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         scores = pairwise_similarity(

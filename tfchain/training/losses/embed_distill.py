@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import normalize
@@ -59,6 +60,7 @@ class EmbedDistill(PairLoss):
                 "`kl_divergence`."
             )
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         vectors = ops.cast(y_pred, "float32")  # (batch, columns, dim)
         teacher = ops.stop_gradient(self.take(y_true, "guide"))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import LEFT_OUT, own_document, similarity_matrix, split_columns
@@ -61,6 +62,7 @@ class GuidedInBatchSoftmax(PairLoss):
         self.contrast_queries = bool(contrast_queries)
         self.contrast_positives = bool(contrast_positives)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         queries, documents = split_columns(ops.cast(y_pred, "float32"))
         guide_queries, guide_documents = split_columns(self.take(y_true, "guide"))

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number, to_scale
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import LEFT_OUT, SIMILARITIES, own_document, similarity_matrix, split_columns
@@ -80,6 +81,7 @@ class InBatchSoftmax(PairLoss):
         self.hardness = check_choice("hardness", hardness, HARDNESS)
         self.hardness_strength = check_number("hardness_strength", hardness_strength, least=0)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         queries, documents = split_columns(ops.cast(y_pred, "float32"))
         similarities = similarity_matrix(queries, documents, self.similarity)  # (batch, documents)

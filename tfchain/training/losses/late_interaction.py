@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.reranking import RerankingLoss, get_reranking_loss
@@ -93,12 +94,14 @@ class LateInteraction(PairLoss):
         return {"dim": self.dim, "loss": inner, "scale": self.scale, "query_vectors": self.query_vectors}
 
 
+@compact_steps()
 def score_rows(queries: Any, documents: Any) -> Any:
     """Returns MaxSim of each row's query and document: `(batch, tokens, dim)` twice → `(batch,)`."""
     similarities = ops.einsum("aqd,akd->aqk", queries, documents)
     return _add_best(similarities, ops.expand_dims(_has_token(documents), 1))
 
 
+@compact_steps()
 def score_all(queries: Any, documents: Any) -> Any:
     """Returns MaxSim of all queries and documents: `(batch, tokens, dim)` twice → `(batch, batch)`."""
     similarities = ops.einsum("aqd,bkd->abqk", queries, documents)

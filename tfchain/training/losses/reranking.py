@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.label_checks import check_range, to_table
@@ -89,6 +90,7 @@ class BinaryCrossEntropy(RerankingLoss):
         super().__init__("binary_cross_entropy")
         self.positive_weight = check_number("positive_weight", positive_weight, above=0)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         outputs, labels, present = self.take_lists(y_true, y_pred)
         # -log σ(z) = softplus(-z), and -log(1 - σ(z)) = softplus(z)
@@ -119,6 +121,7 @@ class ListwiseSoftmax(RerankingLoss):
     def __init__(self) -> None:
         super().__init__("listwise_softmax")
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         outputs, labels, present = self.take_lists(y_true, y_pred)
         target = labels / ops.maximum(ops.sum(labels, axis=1, keepdims=True), 1e-9)
@@ -142,6 +145,7 @@ class ListNet(RerankingLoss):
     def __init__(self) -> None:
         super().__init__("list_net")
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         outputs, labels, present = self.take_lists(y_true, y_pred)
         target = ops.exp(masked_log_softmax(labels, present)) * present
@@ -220,6 +224,7 @@ class MarginDistillation(RerankingLoss):
     def __init__(self) -> None:
         super().__init__("margin_distillation")
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         outputs = ops.cast(y_pred, "float32")[:, :, 0]
         labels = self.take(y_true, "labels")

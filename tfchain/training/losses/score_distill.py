@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.embed_distill import TARGETS, Target
@@ -47,6 +48,7 @@ class ScoreDistill(PairLoss):
         self.target = check_choice("target", target, TARGETS)
         self.guide_columns = 1 if target == "first" else None
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         guide = ops.stop_gradient(self.take(y_true, "guide"))
         if self.target == "first":

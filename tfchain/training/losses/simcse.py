@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import to_scale
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.in_batch import in_batch_losses
@@ -41,6 +42,7 @@ class SimCSE(PairLoss):
         super().__init__("simcse")
         self.scale = to_scale(scale, temperature)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         first, second = split_columns(ops.cast(y_pred, "float32"))
         logits = self.scale * similarity_matrix(first, second, "cosine")  # (batch, batch)

@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
+
 SIMILARITIES = ("cosine", "dot")
 DISTANCES = ("cosine", "euclidean", "manhattan")
 # The logit that a softmax leaves out: its exp is 0, and unlike minus infinity it never turns a gradient into NaN.
@@ -11,6 +13,7 @@ LEFT_OUT = -1e30
 SMALLEST_SQUARE = 1e-24
 
 
+@compact_steps()
 def normalize(vectors: Any) -> Any:
     """Scales vectors to length 1; a zero vector has no direction, stays zero and has no gradient.
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tfchain.core.errors import InputError
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import SIMILARITIES, similarity_matrix
@@ -87,6 +88,7 @@ class SpreadOut(PairLoss):
         total = sum(costs[1:], costs[0])
         return self.loss.call(y_true, embeddings) + (total / len(costs) if self.aggregation == "mean" else total)
 
+    @compact_steps()
     def cost(self, vectors: Any) -> Any:
         """The weighted cost of one column's vectors, `(batch, dim)`; 0 for a batch of one."""
         similarities = similarity_matrix(vectors, vectors, self.similarity)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from tfchain.models.encoders.compact_gradients import compact_steps
 from tfchain.training.losses.arguments import check_choice, check_number
 from tfchain.training.losses.base import PairLoss
 from tfchain.training.losses.similarity import DISTANCES, pairwise_distance
@@ -42,6 +43,7 @@ class Triplet(PairLoss):
         self.distance = check_choice("distance", distance, DISTANCES)
         self.margin = check_number("margin", margin, least=0)
 
+    @compact_steps()
     def call(self, y_true: Mapping[str, Any], y_pred: Any) -> Any:
         embeddings = ops.cast(y_pred, "float32")
         distances = pairwise_distance(

@@ -12,6 +12,7 @@ from tfchain.models.recommendation.features import ID
 from tfchain.models.recommendation.towers import Towers
 from tfchain.training.fit.divergence import is_loss_scaled
 from tfchain.training.fit.keras_fit import FitOverWorkers
+from tfchain.training.fit.recording import record_gradients
 from tfchain.training.fit.training_hook import TrainingHook
 from tfchain.training.recommendation.loss import RecommendationLoss, full_softmax, sampled_softmax
 
@@ -93,7 +94,7 @@ class RecommendationTrainer(FitOverWorkers, keras.Model):
         rows = tf.reduce_sum(tf.cast(data["counts"], tf.float32))
         several = context.num_replicas_in_sync > 1
         all_rows = context.all_reduce(tf.distribute.ReduceOp.SUM, rows) if several else rows
-        with tf.GradientTape() as tape:
+        with record_gradients() as tape:
             losses, taken = self.losses_of(data)
             loss = tf.reduce_sum(losses) / tf.maximum(all_rows, 1.0)
             scaled = self.optimizer.scale_loss(loss)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfchain.training.fit.divergence import is_loss_scaled
 from tfchain.training.fit.gradients import to_dense
 from tfchain.training.fit.keras_fit import FitOverWorkers
+from tfchain.training.fit.recording import record_gradients
 from tfchain.training.seq2seq.loss import smoothed_cross_entropy
 
 
@@ -43,7 +44,7 @@ class Seq2SeqTrainer(FitOverWorkers, keras.Model):
     def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
         inputs = {name: data[name] for name in ("token_ids", "padding_mask", "target_ids")}
         num_tokens = data["num_tokens"]  # of the global batch
-        with tf.GradientTape() as tape:
+        with record_gradients() as tape:
             logits = self.encoder(inputs, training=True)
             losses = smoothed_cross_entropy(logits, data["labels"], smoothing=self.label_smoothing)
             loss = tf.reduce_sum(losses) / num_tokens

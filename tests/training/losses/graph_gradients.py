@@ -1,0 +1,27 @@
+"""A loss and its gradient as a training step computes them: in a graph that does not know the batch's size."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfchain.training.fit.recording import record_gradients
+
+
+def find_graph_gradient(loss: Any, y_true: Mapping[str, Any], vectors: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the loss, and its gradient with respect to the vectors; a mask of nothing is among the inputs."""
+    rows, columns = vectors.shape[:2]
+    inputs = {"masked": np.zeros((rows, rows * (columns - 1)), "float32"), **y_true}
+    specs = {
+        key: tf.TensorSpec([None, *([None] if key == "masked" else value.shape[1:])]) for key, value in inputs.items()
+    }
+
+    @tf.function(input_signature=[specs, tf.TensorSpec([None, *vectors.shape[1:]])], autograph=False)
+    def compute(truth: Any, embeddings: Any) -> tuple[Any, Any]:
+        with record_gradients() as tape:
+            value = loss(truth, embeddings)
+        return value, tape.gradient(value, embeddings)
+
+    value, gradient = compute({key: np.float32(one) for key, one in inputs.items()}, vectors)
+    return value.numpy(), gradient.numpy()
