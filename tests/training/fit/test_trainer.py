@@ -91,7 +91,7 @@ def test_each_dataset_has_its_own_loss_columns_and_labels(make_text_encoder: Mak
         "guide": np.ones((5, 4, 6), "float32"),
     }
     for source, (columns, factor) in enumerate([(2, 1.0), (4, 10.0)]):
-        loss = trainer.loss_of_batch(embeddings, extras, source)
+        loss = trainer.loss_of_batch(embeddings, {**extras, "source": tf.constant(source)})
         assert float(loss) == pytest.approx(factor * embeddings[:, :columns].sum() / 5, abs=1e-4)
         ((truth, seen),) = losses[source].calls
         assert seen.shape == (5, columns, 8)
@@ -99,6 +99,26 @@ def test_each_dataset_has_its_own_loss_columns_and_labels(make_text_encoder: Mak
         assert truth["guide"].shape == (5, columns, 6)
         assert ("labels" in truth) == (source == 1)
     np.testing.assert_array_equal(losses[1].calls[0][0]["labels"], extras["labels"])
+
+
+@pytest.mark.parametrize("mini_batch_size", [None, 5])
+def test_in_a_graph_a_step_has_the_loss_of_the_batchs_source(
+    make_text_encoder: MakeTextEncoder, mini_batch_size: int | None
+) -> None:
+    text_encoder = make_text_encoder()
+    losses = [InBatchSoftmax(scale=2), InBatchSoftmax(scale=9)]
+    batch = tf.nest.map_structure(tf.constant, make_maker(text_encoder).make(0, 0))
+
+    def make(losses: Any) -> PairTrainer:
+        options = {"num_columns": 3, "mini_batch_size": mini_batch_size}
+        return compiled(PairTrainer(text_encoder.encoder, losses, **options), rate=0.0)
+
+    trainer = make(losses)
+    step = tf.function(trainer.train_step, autograph=False)
+    for source, loss in enumerate(losses):
+        trainer.loss_tracker.reset_state()
+        found = step({**batch, "source": tf.constant(source)})["loss"]
+        assert float(found) == pytest.approx(float(make(loss).train_step(batch)["loss"]), abs=1e-5)
 
 
 def test_one_loss_for_several_datasets_is_given_once_for_each(make_text_encoder: MakeTextEncoder) -> None:

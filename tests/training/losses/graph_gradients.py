@@ -7,6 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfchain.training.fit.recording import record_gradients
+from tfchain.training.losses.late_interaction import LateInteraction
+from tfchain.training.losses.matryoshka import Matryoshka
+from tfchain.training.losses.reranking import LambdaLoss
+from tfchain.training.losses.spans import SpanLoss
+
+# These gather along other axes, or have another loss inside, which may be a user's.
+UNMARKED = (LambdaLoss, SpanLoss, LateInteraction, Matryoshka)
 
 
 def find_graph_gradient(loss: Any, y_true: Mapping[str, Any], vectors: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -23,5 +30,7 @@ def find_graph_gradient(loss: Any, y_true: Mapping[str, Any], vectors: Any) -> t
             value = loss(truth, embeddings)
         return value, tape.gradient(value, embeddings)
 
+    ops = {op.type for op in compute.get_concrete_function().graph.get_operations()}
+    assert isinstance(loss, UNMARKED) or "BroadcastGradientArgs" not in ops
     value, gradient = compute({key: np.float32(one) for key, one in inputs.items()}, vectors)
     return value.numpy(), gradient.numpy()

@@ -130,7 +130,8 @@ def embedding_gradient(embeddings: Any, batch: Batch, losses: Sequence[LossOfBat
         with record_gradients() as tape:
             tape.watch(vectors)
             loss = loss_of(vectors, extras)
-        return loss, tf.convert_to_tensor(tape.gradient(loss, vectors))
+        gradient = tape.gradient(loss, vectors)
+        return loss, tf.zeros_like(vectors) if gradient is None else tf.convert_to_tensor(gradient)
 
     if len(losses) == 1:
         loss, gradient = differentiate(losses[0])

@@ -78,7 +78,7 @@ class ReplicatedAdamW(keras.optimizers.AdamW):
         super()._backend_update_step(grads, trainable_variables, numbers)
 
     def _clip_gradients(self, grads: Any) -> list[Any]:
-        if self.clipnorm or not self.global_clipnorm or any(gradient is None for gradient in grads):
+        if not grads or self.clipnorm or not self.global_clipnorm or any(gradient is None for gradient in grads):
             return super()._clip_gradients(grads)
         # As Keras' `clip_by_global_norm`, with an op for each gradient's norm, where that takes three.
         norm = tf.sqrt(2.0 * tf.add_n([tf.cast(tf.nn.l2_loss(gradient), tf.float32) for gradient in grads]))

@@ -13,10 +13,10 @@ class _GraphRecord:
     """The graph that is being made: it knows which op came from which, so nothing needs to be recorded."""
 
     def watch(self, tensor: Any) -> None:
-        """Does nothing: the gradient with respect to any tensor of the graph can be found."""
+        """Does nothing: a graph knows what came of its tensors, constants left out."""
 
     def gradient(self, target: Any, sources: Any, output_gradients: Any = None) -> Any:
-        """Returns gradients as `tf.GradientTape.gradient` does."""
+        """Returns gradients as `tf.GradientTape.gradient` does; `sources` are one tensor or variable, or a list."""
         one = not isinstance(sources, Sequence)
         found = tf.gradients(target, [sources] if one else list(sources), output_gradients)
         return found[0] if one else found

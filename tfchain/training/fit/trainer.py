@@ -66,7 +66,9 @@ class PairTrainer(FitOverWorkers, keras.Model):
 
     def train_step(self, data: Mapping[str, Any]) -> dict[str, Any]:
         options: dict[str, Any] = {"num_columns": max(self.columns_of), "scale": self.optimizer.scale_loss}
-        losses = [partial(self.loss_of_batch, number=number) for number in range(len(self.pair_losses))]
+        losses = [self.loss_of_batch]
+        if len(self.pair_losses) > 1:
+            losses = [partial(self.loss_of_batch, number=number) for number in range(len(self.pair_losses))]
         if self.mini_batch_size is None:
             loss, gradients = plain_gradients(self.step_encoder, data, losses, **options)
         else:
@@ -96,19 +98,22 @@ class PairTrainer(FitOverWorkers, keras.Model):
         """Loads what `save_weights` saved."""
         self.encoder.load_weights(filepath, **kwargs)
 
-    def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any], number: int = 0) -> Any:
+    def loss_of_batch(self, embeddings: Any, extras: Mapping[str, Any], number: int | None = None) -> Any:
         """The loss of the whole global batch.
 
         Args:
             embeddings: float32 `(batch, columns, dim)`, or one wider if the step encoder adds a loss for each text.
-            extras: Those of `keys`, `judged`, `labels` and `guide` that exist.
-            number: The dataset that the batch is of. Default: the first.
+            extras: Those of `keys`, `judged`, `labels`, `guide` and `source` (the dataset's number) that exist.
+            number: The dataset that the batch is of. Default: `source` says it, if there are several.
 
         Returns:
             A scalar; NaN if a vector is not finite.
         """
+        if number is None and len(self.pair_losses) > 1:
+            ways = [partial(self.loss_of_batch, embeddings, extras, one) for one in range(len(self.pair_losses))]
+            return tf.switch_case(extras["source"], ways)
         dim = self.encoder.output_shape[-1]
-        loss = self._loss_of_vectors(embeddings[..., :dim], extras, number)
+        loss = self._loss_of_vectors(embeddings[..., :dim], extras, number or 0)
         if embeddings.shape[-1] > dim:
             loss += tf.reduce_mean(embeddings[..., dim:])
         # A comparison with NaN is False, so many losses would be 0 for a vector of NaN.

@@ -15,8 +15,7 @@ def false_negative_mask(keys: Any, judged: Any) -> Any:
     own positive is never marked.
 
     Args:
-        keys: int64 `(batch, columns)`, the number of columns known: the texts' keys (`text_key`), the query's first,
-            then the positive's.
+        keys: int64 `(batch, columns)`: the texts' keys (`text_key`), the query's first, then the positive's.
         judged: int64 `(batch, most)`: keys of all documents judged relevant for the row's query, padded with 0.
 
     Returns:
@@ -34,7 +33,7 @@ def false_negative_mask(keys: Any, judged: Any) -> Any:
     among = ops.equal(ops.expand_dims(documents, -1), ops.expand_dims(judged, 1))  # (batch, documents, most)
     false = ops.logical_or(false, ops.any(among, axis=-1))
     same_query = ops.equal(queries, ops.transpose(queries))  # (batch, batch)
-    if columns > 2:
+    if not isinstance(columns, int) or columns > 2:  # of an unknown number the zeros may be none
         elsewhere = ops.zeros((batch, batch * (columns - 2)), dtype="bool")
         same_query = ops.concatenate([same_query, elsewhere], axis=1)
     own = own_document(batch, ops.shape(documents)[1])
