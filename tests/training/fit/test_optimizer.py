@@ -6,9 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfchain.core.hyperparameters import Hyperparameters
-from tfchain.training.fit.optimizer import WarmUpAndDecay, make_optimizer
+from tfchain.training.fit.optimizer import ReplicatedAdamW, WarmUpAndDecay, make_optimizer
 
 MATRIX = np.array([[0.5, -1.0], [2.0, 0.25]], "float32")
 BIAS = np.array([0.1, -0.2], "float32")
@@ -114,6 +115,21 @@ def test_each_batch_moves_the_schedule_on() -> None:
         rates.append(float(optimizer.learning_rate))
         optimizer.apply(GRADIENTS, [matrix, bias])
     assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025])
+
+
+@pytest.mark.parametrize("gradients", [
+    [[3.0, 4.0], [12.0]], [[0.3, 0.4], [0.1]], [[0.0, 0.0], [0.0]], [[np.inf, 1.0], [2.0]], [[np.nan, 1.0], [2.0]],
+    [[3.0, 4.0], None], [],
+], ids=str)  # fmt: skip
+def test_gradients_are_clipped_as_keras_clips_them(gradients: list[Any]) -> None:
+    given = [None if one is None else tf.constant(one) for one in gradients]
+    own, keras_own = (
+        make(global_clipnorm=1.0)._clip_gradients(given) for make in (ReplicatedAdamW, keras.optimizers.AdamW)
+    )
+    for one, other in zip(own, keras_own, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_gradients_are_clipped_by_the_norm_of_all_of_them() -> None:

@@ -17,7 +17,10 @@ UNMARKED = (LambdaLoss, SpanLoss, LateInteraction, Matryoshka)
 
 
 def find_graph_gradient(loss: Any, y_true: Mapping[str, Any], vectors: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the loss, and its gradient with respect to the vectors; a mask of nothing is among the inputs."""
+    """Returns the loss, and its gradient with respect to the vectors; a mask of nothing is among the inputs.
+
+    The first row alone, where an axis of unknown size has size 1, must have a tape's gradient.
+    """
     rows, columns = vectors.shape[:2]
     inputs = {"masked": np.zeros((rows, rows * (columns - 1)), "float32"), **y_true}
     specs = {
@@ -32,5 +35,11 @@ def find_graph_gradient(loss: Any, y_true: Mapping[str, Any], vectors: Any) -> t
 
     ops = {op.type for op in compute.get_concrete_function().graph.get_operations()}
     assert isinstance(loss, UNMARKED) or "BroadcastGradientArgs" not in ops
+    first = {key: np.float32(one[:1, : columns - 1] if key == "masked" else one[:1]) for key, one in inputs.items()}
+    row = tf.constant(vectors[:1])
+    with tf.GradientTape() as tape:
+        tape.watch(row)
+        value = loss(first, row)
+    np.testing.assert_allclose(compute(first, row)[1], tape.gradient(value, row), rtol=1e-4, atol=1e-5)
     value, gradient = compute({key: np.float32(one) for key, one in inputs.items()}, vectors)
     return value.numpy(), gradient.numpy()
