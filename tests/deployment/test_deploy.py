@@ -143,6 +143,13 @@ def test_the_error_of_a_start_is_told_and_not_what_was_said_after_it(tmp_path: P
     with open(tmp_path / "other", "w+b") as log:
         log.write(b"a line\nSegmentation fault \xff\n \n")
         assert _last_line(log) == "Its last log line: Segmentation fault \ufffd "
+    crash = "import ctypes, faulthandler; faulthandler.enable(); ctypes.string_at(0)"
+    with open(tmp_path / "crash", "w+b") as log:
+        assert subprocess.run([sys.executable, "-c", crash], stderr=log, check=False).returncode == -signal.SIGSEGV
+        log.write(b"Extension modules: several\n")
+        found = _last_line(log)
+        assert found.startswith("Its last log line: Fatal Python error: Segmentation fault, File ")
+        assert "in string_at" in found
     with open(tmp_path / "empty", "w+b") as log:
         assert _last_line(log) == ""
 

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -342,11 +343,19 @@ def _wait_until_ready(
 
 
 def _last_line(log: IO[bytes]) -> str:
-    """Returns the last line of the server's log, or its last error if there is one."""
+    """Returns the last line of the server's log, or its last error if there is one, or where it crashed."""
     log.seek(0)
     lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(_ERROR_MARK)]
-    return f"Its last log line: {(errors or lines)[-1].removeprefix(_ERROR_MARK)} " if lines else ""
+    told = errors or _find_crash(lines) or lines
+    return f"Its last log line: {told[-1].removeprefix(_ERROR_MARK)} " if told else ""
+
+
+def _find_crash(lines: Sequence[str]) -> list[str]:
+    """Returns Python's word on a crash, with the innermost call of the thread; no line if there was none."""
+    found = [line for line in lines if line.startswith("Fatal Python error: ")]
+    calls = [call.strip() for line, call in itertools.pairwise(lines) if line.startswith("Current thread ")]
+    return [f"{found[-1]}, {calls[-1]}" if calls else found[-1]] if found else []
 
 
 def _stop(process: "subprocess.Popen[bytes]", timeout_seconds: float) -> None:

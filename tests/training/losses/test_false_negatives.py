@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfchain.training.losses.false_negatives import false_negative_mask
 
@@ -17,6 +18,15 @@ def mask(keys: list[list[int]], judged: list[list[int]] | None = None) -> list[l
 def test_the_docstrings_example() -> None:
     # Row 2's positive is row 0's text; row 1's judgements name document 10, which two rows have.
     assert mask([[1, 10], [2, 20], [3, 10]], [[0], [10], [0]]) == [[0, 0, 1], [1, 0, 1], [1, 0, 0]]
+
+
+def test_a_graph_need_not_know_the_number_of_columns() -> None:
+    graph = tf.function(
+        false_negative_mask, input_signature=[tf.TensorSpec([None, None], tf.int64)] * 2, autograph=False
+    )
+    for keys in ([[1, 10], [2, 20], [3, 10]], [[1, 10, 10], [2, 20, 21]]):
+        known = np.zeros((len(keys), 1), "int64")
+        assert np.asarray(graph(np.array(keys), known)).tolist() == mask(keys)
 
 
 def test_without_doublets_nothing_is_marked() -> None:
